@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from multi_agent.state import Limits, Result, fill, merge_results
+from multi_agent.state import Limits, Result, Step, dependents, fill, merge_results
 from seedbed.errors import BadInput, ConfigError
 
 
@@ -26,6 +26,16 @@ def test_limits_within_a_ceiling_are_those_of_the_ceiling_where_left_out() -> No
     assert Limits().within(ceiling) == ceiling
     with pytest.raises(BadInput, match=r"limits.usd: inf is above this server's limit of 0.5"):
         Limits(usd=float("inf")).within(ceiling)
+
+
+def test_dependents_include_indirect_ones() -> None:
+    plan = (
+        Step(id="s1", specialist="a", task="1"),
+        Step(id="s2", specialist="a", task="2", after=("s1",)),
+        Step(id="s3", specialist="a", task="3", after=("s2",)),
+        Step(id="s4", specialist="a", task="4"),
+    )
+    assert dependents(plan, "s1") == {"s1", "s2", "s3"}
 
 
 def test_answers_are_filled_in_once() -> None:

@@ -146,6 +146,19 @@ def replay(run: RunId, as_json: Json = False) -> None:
 
 
 @app.command()
+def fork(
+    run: RunId,
+    step: Annotated[str, typer.Argument(help="Step to start from, such as s2.")],
+    task: Annotated[str, typer.Option(help="Another task for the step.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Start a new run from a step of another; results that do not depend on it are kept."""
+    with _open() as team:
+        new = team.fork(run, step, task)
+        _finish(team, new, as_json=as_json, asks=sys.stdin.isatty())
+
+
+@app.command()
 def mcp() -> None:
     """Serve the team as an MCP server on standard input and output."""
     from multi_agent.serve.mcp_server import create_server

@@ -8,7 +8,7 @@ All of it is JSON, so that a checkpoint, an event and an answer over HTTP show t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -133,6 +133,14 @@ class Limits(Value):
                     hint="Lower it or leave it out.",
                 )
         return Limits(**maxima | own)
+
+
+def dependents(plan: Sequence[Step], step_id: str) -> set[str]:
+    """A step and all steps that need it, directly or not."""
+    redo = {step_id}
+    while more := {step.id for step in plan if redo & set(step.after)} - redo:
+        redo |= more
+    return redo
 
 
 def fill(task: str, inputs: Mapping[str, Result]) -> str:

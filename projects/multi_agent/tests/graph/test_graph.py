@@ -1,4 +1,4 @@
-"""The graph: order, parallel steps, failures, questions, budgets, stopping, replays."""
+"""The graph: order, parallel steps, failures, questions, budgets, stopping, forks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from multi_agent.brain import Refusal
 from multi_agent.state import Limits, Result
 from multi_agent.tools.toolbox import tool_of
-from seedbed.errors import BadInput, Conflict, TooLarge
+from seedbed.errors import BadInput, Conflict, NotFound, TooLarge
 
 Open = Callable[..., Any]
 
@@ -242,6 +242,18 @@ def test_broken_specialist_fails_the_run_with_one_line(open_scripted: Open, scri
     team = open_scripted([scripted("orders", broken)])
     run = team.wait(team.start("How many orders?"))
     assert run.status == "failed" and run.reason and "\n" not in run.reason
+
+
+def test_fork_keeps_what_does_not_need_the_step(open_scripted: Open, scripted: Any) -> None:
+    alpha = scripted("alpha", lambda _step, _context: "240")
+    calc = scripted("%", lambda step, _context: step.task)
+    team = open_scripted([alpha, calc])
+    run = team.wait(team.start("What is alpha? What is 15 % of that?"))
+    fork = team.wait(team.fork(run.id, "s2", "What is 20 % of {s1}?"))
+    assert (fork.status, fork.answer.text) == ("done", "What is 20 % of 240?"), fork
+    assert fork.parent == run.id and len(alpha.tasks) == 1
+    with pytest.raises(NotFound, match="no step 's9'"):
+        team.fork(run.id, "s9")
 
 
 def test_replay_answers_from_the_record(open_scripted: Open, scripted: Any) -> None:

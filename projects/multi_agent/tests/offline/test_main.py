@@ -101,6 +101,15 @@ def test_replay_has_the_same_answer_without_a_call(solved: dict[str, Any]) -> No
     assert run("replay", solved["id"], "--json").json["same"] is True
 
 
+def test_fork_works_on_another_task_from_a_step_on(solved: dict[str, Any]) -> None:
+    task = "What is the heaviest tent?"
+    output = run("fork", solved["id"], "s1", "--task", task, "--json")
+    assert output.status == 0
+    assert output.json["parent"] == solved["id"]
+    assert output.json["answer"]["text"] == "Basecamp (8400); 30 days"
+    assert "has no step 's9'" in run("fork", solved["id"], "s9").err
+
+
 def test_run_that_ended_cannot_be_resumed(solved: dict[str, Any]) -> None:
     output = run("resume", solved["id"])
     assert output.status == 2
@@ -162,6 +171,7 @@ def test_demo_answers_all_tasks_right() -> None:
         ("runs r0", "Unknown run 'r0'"),
         ("resume r0", "Unknown run 'r0'"),
         ("replay r0", "Unknown run 'r0'"),
+        ("fork r0 s1", "Unknown run 'r0'"),
         ("eval --tasks missing.jsonl", "missing.jsonl"),
     ],
 )

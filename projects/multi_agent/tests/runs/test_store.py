@@ -32,16 +32,16 @@ def in_threads(number, function):
 
 def test_run_is_read_as_it_was_written(store, database_url):
     task = "Umsatz im Mai? \0 \ud800 €"
-    first = store.create("first")
-    run = store.create(task, thread="t1", limits=Limits(steps=3))
+    parent = store.create("first")
+    run = store.create(task, thread="t1", limits=Limits(steps=3), parent=parent.id)
     answer = Answer(text="36", confident=True)
     store.update(run.id, status="done", answer=answer, usage={"tokens": 12, "usd": 0.5})
     with closing(RunStore(database_url)) as other:
         again = other.run(run.id)
-    assert (again.thread, again.limits.steps) == ("t1", 3)
+    assert (again.thread, again.limits.steps, again.parent) == ("t1", 3, parent.id)
     assert (again.status, again.answer, again.usage["tokens"]) == ("done", answer, 12)
     assert again.task.startswith("Umsatz im Mai? \0") and again.ended_at >= again.created_at
-    assert [r.id for r in store.runs()] == [run.id, first.id]
+    assert [r.id for r in store.runs()] == [run.id, parent.id]
     assert [r.id for r in store.runs(1)] == [r.id for r in store.runs(thread="t1")] == [run.id]
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API: runs, events, questions, replays, memory, keys, limits, metrics."""
+"""The HTTP API: runs, events, questions, forks, replays, memory, keys, limits, metrics."""
 
 from __future__ import annotations
 
@@ -200,6 +200,22 @@ def test_run_whose_vendor_failed_keeps_its_answer_and_is_resumed(
     assert client.post(f"{url}/resume").status_code == 409
 
 
+def test_fork_keeps_other_steps_and_shows_its_plan(client: TestClient, clerk_team: Any) -> None:
+    run = solve(client, clerk_team.team, "How many orders? How many impossible orders?")
+    assert not run["answer"]["confident"]
+    body = {"step": "s2", "task": "How many possible orders?"}
+    fork = client.post(f"/v1/runs/{run['id']}/fork", json=body).json()
+    clerk_team.team.wait(fork["id"])
+    record = client.get(f"/v1/runs/{fork['id']}").json()
+    assert record["parent"] == run["id"] and record["answer"]["text"] == "42 orders; 42 orders"
+    events = clerk_team.team.store.events(fork["id"])
+    assert [event.step for event in events if event.kind == "step_started"] == ["s2"]
+    kinds = [event.kind for event in events]
+    assert kinds[:4] == ["plan", "step_ended", "run_started", "step_started"]
+    missing = client.post(f"/v1/runs/{run['id']}/fork", json={"step": "s9"})
+    assert missing.status_code == 404 and "s1, s2" in missing.json()["error"]["message"]
+
+
 def test_replay_gives_the_same_answer_from_the_record(client: TestClient, clerk_team: Any) -> None:
     run = solve(client, clerk_team.team, "How many orders?")
     replay = client.post(f"/v1/runs/{run['id']}/replay").json()
@@ -310,7 +326,7 @@ def test_api_key_is_required(clerk_team: Any) -> None:
 def test_openapi_describes_every_route(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     operations = [item for path in paths.values() for item in path.values()]
-    assert len([path for path in paths if path.startswith("/v1/")]) == 10
+    assert len([path for path in paths if path.startswith("/v1/")]) == 11
     assert all(operation.get("description") for operation in operations)
 
 

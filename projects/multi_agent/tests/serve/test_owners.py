@@ -15,7 +15,7 @@ from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium, serve_app
 
 KEYS = SecretStr("alice=key-of-alice,bob=key-of-bob")
-BODIES: dict[str, dict[str, Any]] = {"answer": {"text": "x"}}
+BODIES: dict[str, dict[str, Any]] = {"answer": {"text": "x"}, "fork": {"step": "s1"}}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_run_of_another_key_is_unknown_on_every_route(
     run = start(owner, clerk_team.team, "How many orders by city?")  # waits for an answer
     events = clerk_team.team.store.events(run["id"])
     routes = routes_of_a_run(clients.app)
-    assert len(routes) == 7
+    assert len(routes) == 8
     for method, path in routes:
         request = {"json": BODIES.get(path.rsplit("/", 1)[1])}
         answer = stranger.request(method, path.format(run=run["id"]), **request)
@@ -83,9 +83,11 @@ def test_list_has_the_runs_of_the_key_only(
 ) -> None:
     owner, stranger = pair
     run = start(owner, clerk_team.team, "How many orders?")
-    assert owner.get("/v1/runs").json()[0]["id"] == run["id"]
-    assert run["id"] not in {one["id"] for one in stranger.get("/v1/runs").json()}
-    assert run["id"] in {one.id for one in clerk_team.team.store.runs()}
+    fork = owner.post(f"/v1/runs/{run['id']}/fork", json={"step": "s1"}).json()
+    clerk_team.team.wait(fork["id"])
+    assert [one["id"] for one in owner.get("/v1/runs").json()][:2] == [fork["id"], run["id"]]
+    assert not {run["id"], fork["id"]} & {one["id"] for one in stranger.get("/v1/runs").json()}
+    assert {run["id"], fork["id"]} < {one.id for one in clerk_team.team.store.runs()}
 
 
 def test_runs_without_a_key_belong_to_no_key(clients: SimpleNamespace, clerk_team: Any) -> None:

@@ -161,7 +161,10 @@ class Ledger:
                 for name, amount in result["spent"].items():
                     usage[name] += amount
         events = self._store.events(self.run_id, limit=1_000_000)
-        usage["steps"] = sum(event.kind == "step_ended" for event in events)
+        # A fork begins with ends of steps that its parent did.
+        started = {event.step for event in events if event.kind == "step_started"}
+        ended = [event.step for event in events if event.kind == "step_ended"]
+        usage["steps"] = sum(step in started for step in ended)
         usage["tool_calls"] = sum(event.kind == "tool_started" for event in events)
         for before, event in pairwise(events):
             if event.kind not in _CONTINUES:

@@ -33,7 +33,7 @@ from seedbed.errors import Conflict, NotFound
 
 _ENDED = ("done", "stopped", "failed")
 _ELSEWHERE = "Run {!r} is running in another process."
-_COLUMNS = ("owner", "thread", "status", "created_at", "ended_at")
+_COLUMNS = ("owner", "thread", "status", "created_at", "ended_at", "parent")
 
 
 def as_json(value: Any) -> Any:
@@ -60,6 +60,7 @@ runs = sa.Table(
     _column("status", sa.String),
     _column("created_at", sa.Float, index=True),
     sa.Column("ended_at", sa.Float),
+    sa.Column("parent", sa.String),
     _column("events", sa.Integer, default=0),  # id of the last one
     _column("holder", sa.String, server_default=""),  # the process that runs it
     _column("held_until", sa.Float, server_default="0"),  # unless renewed
@@ -112,6 +113,8 @@ class RunRecord(Value):
     limits: Limits = Limits()
     usage: dict[str, float] = Field(default_factory=dict)
     answer: Answer | None = None
+    parent: str | None = None
+    """The run that this one was forked from."""
     reason: str = ""
     """Why it was stopped or failed, or what it waits for."""
 
@@ -157,13 +160,14 @@ class RunStore:
         owner: str = "",
         thread: str | None = None,
         limits: Limits | None = None,
+        parent: str | None = None,
         holder: str = "",
         seconds: float = 0.0,
     ) -> RunRecord:
         """Store a running run, held for some seconds; its thread is its own unless given."""
         id, now = f"r{secrets.token_hex(6)}", time.time()
         data = {"task": task, "limits": limits or Limits()}
-        row: dict[str, Any] = {"id": id, "owner": owner, "thread": thread or id}
+        row: dict[str, Any] = {"id": id, "owner": owner, "thread": thread or id, "parent": parent}
         row |= {"created_at": now, "status": "running", "data": as_json(data)}
         row |= {"holder": holder, "held_until": now + seconds}
         with writing(self.engine) as connection:

@@ -1,4 +1,4 @@
-"""The HTTP API: runs and their events, questions, replays and the memory, under `/v1`.
+"""The HTTP API: runs and their events, questions, forks, replays and the memory, under `/v1`.
 
     app = create_app(team, settings)
     service.serve(app, port=8002)               # what `multi-agent serve` runs
@@ -62,6 +62,11 @@ class RunRequest(BaseModel):
 
 class AnswerRequest(BaseModel):
     text: CleanText = Field(max_length=MAX_TASK, description="One of the options, or words.")
+
+
+class ForkRequest(BaseModel):
+    step: CleanText = Field(examples=["s2"], max_length=20)
+    task: CleanText = Field("", description="Another task for the step.")
 
 
 def _team(request: Request) -> Team:
@@ -160,6 +165,12 @@ def resume_run(run: OwnRun, team: Agents) -> RunRecord:
     """Continue a run that failed or was stopped, or whose process died; keeps what it found."""
     team.resume(run.id)
     return team.store.run(run.id)
+
+
+@router.post("/runs/{run}/fork", status_code=202)
+def fork_run(run: OwnRun, body: ForkRequest, team: Agents) -> RunRecord:
+    """Start a new run from a step of another; results that do not depend on it are kept."""
+    return team.store.run(team.fork(run.id, body.step, body.task))
 
 
 @router.post("/runs/{run}/replay")

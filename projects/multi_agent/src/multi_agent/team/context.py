@@ -15,7 +15,7 @@ from multi_agent.llm.brain import ModelBrain
 from multi_agent.runs.budget import Budget
 from multi_agent.runs.ledger import Ledger, RecordedCalls
 from multi_agent.runs.record_model import RecordedModel
-from multi_agent.runs.store import RunRecord
+from multi_agent.runs.store import RunRecord, RunStore
 from multi_agent.tools.toolbox import ToolBox
 from seedbed.errors import ConfigError
 
@@ -47,9 +47,7 @@ def run_context(team: Team, record: RunRecord, replay: RecordedCalls | None = No
     for key, text in answers.items():
         toolbox.decide(key, text)
     # 3. Models and brains, with the memory that the run started with.
-    started = team.store.events(record.id, kind="run_started")
-    memories = started[0].data if started else {"notes": [], "earlier": []}  # it died at once
-    stop = threading.Event()
+    stop, memories = threading.Event(), started_with(team.store, record.id)
 
     def model(role: str) -> BaseChatModel | None:
         if role not in (replay.names if replay else team.models):
@@ -80,3 +78,10 @@ def run_context(team: Team, record: RunRecord, replay: RecordedCalls | None = No
         verifies=team.verifies,
         stop=stop,
     )
+
+
+def started_with(store: RunStore, run_id: str) -> dict[str, list[str]]:
+    """The `notes` that a run started with, and the `earlier` tasks of its thread."""
+    started = store.events(run_id, kind="run_started")
+    data = started[0].data if started else {}  # its process died at once
+    return {key: data.get(key, []) for key in ("notes", "earlier")}

@@ -20,7 +20,7 @@ _TOOLS = _histogram("agents_tool_seconds", "Seconds of a tool call.", ["tool", "
 def observe_event(kind: str, data: dict[str, Any]) -> None:
     """Observe an event of a run: the end of a step, of a tool call or of the run."""
     match kind:
-        case "step_ended":
+        case "step_ended" if "seconds" in data:  # not of a fork's parent
             outcome = "answer" if data["result"]["answer"] else "problem"
             _STEPS.labels(data["specialist"], outcome).observe(data["seconds"])
         case "tool_ended":

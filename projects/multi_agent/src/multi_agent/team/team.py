@@ -1,4 +1,4 @@
-"""The team: starts, stops, continues and replays runs.
+"""The team: starts, stops, continues, forks and replays runs.
 
     with open_team(load(Config), load(Settings)) as team:
         run = team.wait(team.start("How many orders were placed in May 2025?"))
@@ -34,11 +34,11 @@ from multi_agent.runs.ledger import RecordedCalls
 from multi_agent.runs.record_model import Stopped
 from multi_agent.runs.store import RunRecord, RunStore
 from multi_agent.specialists import Specialist, Workspace
-from multi_agent.state import Answer, Limits, Result, RunState, Step
-from multi_agent.team.context import run_context
+from multi_agent.state import Answer, Limits, Result, RunState, Step, dependents
+from multi_agent.team.context import run_context, started_with
 from multi_agent.team.metrics import observe_event
 from multi_agent.tools.toolbox import Tool
-from seedbed.errors import BadInput, Conflict, SeedbedError, TooLarge, public_message
+from seedbed.errors import BadInput, Conflict, NotFound, SeedbedError, TooLarge, public_message
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -123,14 +123,7 @@ class Team:
         fact = self.memory.learn(owner, task)
         earlier = self.memory.thread(owner, thread) if thread else []
         limits = (limits or Limits()).within(Limits.parse(self.config.budget))
-        record = self.store.create(
-            task,
-            owner=owner,
-            thread=thread,
-            limits=limits,
-            holder=self._holder,
-            seconds=self._lease_seconds,
-        )
+        record = self._create(task, owner=owner, thread=thread, limits=limits)
         if fact:
             answer = Answer(text=f"I'll remember that {fact}.", confident=True)
             self.emit(record.id, "answer", **answer.model_dump(mode="json"))
@@ -221,18 +214,48 @@ class Team:
         state = self._state(run_id)
         if state.values and not state.next:  # it had ended: what failed is open again
             results = state.values["results"].items()
-            changes = {"results": {id: None for id, result in results if result.failure}}
-            self.graph.update_state(self._config(run_id), changes, as_node="plan")
+            self._set_state(run_id, {"results": {id: None for id, r in results if r.failure}})
         self._submit(record, None if state.values else {"task": record.task})
+
+    def fork(self, run_id: str, step_id: str, task: str = "") -> str:
+        """Start a new run from a step of another, optionally with another task for the step.
+
+        Results that do not depend on the step are kept. Raises NotFound for an unknown run or step.
+        """
+        # 1. The plan with the other task, and the results that are kept.
+        record, state = self.store.run(run_id), self._state(run_id).values
+        plan: tuple[Step, ...] = tuple(state.get("plan", ()))
+        if step_id not in {step.id for step in plan}:
+            steps = ", ".join(step.id for step in plan) or "none"
+            raise NotFound(f"Run {run_id!r} has no step {step_id!r}.", hint=f"Its steps: {steps}.")
+        if task:
+            changes = {"task": checked_task(task)}
+            plan = tuple(s.model_copy(update=changes) if s.id == step_id else s for s in plan)
+        redo = dependents(plan, step_id)
+        results = {id: result for id, result in state["results"].items() if id not in redo}
+        # 2. A run that starts with them.
+        fields = {"owner": record.owner, "thread": record.thread, "limits": record.limits}
+        fork = self._create(record.task, parent=run_id, **fields)
+        self.emit(fork.id, "plan", steps=[step.model_dump(mode="json") for step in plan])
+        for id, result in results.items():
+            self.emit(fork.id, "step_ended", id, result=result.model_dump(mode="json"))
+        memories: Any = started_with(self.store, run_id)
+        self.emit(fork.id, "run_started", task=record.task, **memories)
+        values = {"task": state["task"], "plan": plan, "results": results, "replans": 0}
+        self._set_state(fork.id, values)
+        self._submit(fork)
+        return fork.id
 
     def replay(self, run_id: str) -> Replay:
         """Replay a run from its recorded calls, without a model or a tool.
 
-        Raises Conflict if it has no answer yet.
+        Raises Conflict if it has no answer yet, or was forked: the record of its first steps is
+        then its parent's.
         """
         record = self.store.run(run_id)
-        if record.answer is None:
-            raise Conflict(f"Run {run_id!r} cannot be replayed; it has no answer.")
+        if record.answer is None or record.parent:
+            what = f"is a fork of {record.parent}" if record.parent else "has no answer"
+            raise Conflict(f"Run {run_id!r} cannot be replayed; it {what}.")
         calls = RecordedCalls(self.store, run_id)
         run = run_context(self, record, calls)
         graph = build_graph(InMemorySaver(serde=serializer()))
@@ -284,6 +307,11 @@ class Team:
             except SeedbedError as error:
                 log.warning("Leases were not renewed: %s", error)
 
+    def _create(self, task: str, **fields: Any) -> RunRecord:
+        """A new run that this process holds."""
+        seconds = self._lease_seconds
+        return self.store.create(task, holder=self._holder, seconds=seconds, **fields)
+
     def _claim(self, run_id: str, seconds: float = 0.0) -> None:
         """Take a run, waiting so long for its lease. Raises Conflict if it is running elsewhere."""
         if future := self._futures.get(run_id):  # its thread, which releases the run at its end
@@ -309,6 +337,10 @@ class Team:
     def _state(self, run_id: str) -> Any:
         """The last checkpoint of a run, without values if there is none."""
         return self.graph.get_state(self._config(run_id))
+
+    def _set_state(self, run_id: str, values: dict[str, Any]) -> None:
+        """Change the state of a run, which then continues with its open steps."""
+        self.graph.update_state(self._config(run_id), values, as_node="plan")
 
     def _submit(self, record: RunRecord, graph_input: Any = None) -> None:
         """Run the graph in a thread; without an input it continues from its last checkpoint."""
