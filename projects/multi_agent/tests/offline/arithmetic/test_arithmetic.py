@@ -60,16 +60,18 @@ def test_expression_is_written_without_needless_brackets():
     ("task", "reason"),
     [
         ("What is 15% of the revenue?", r"Not understood: .*'revenue'"),
-        ("What is the sum of 3 and 4 times 5?", "Ambiguous without brackets: sum of 3 and 4 times"),
-        ("What is 5 days after 31 February 2025?", "'31 february 2025' does not exist"),
-        ("How many days are there from 3 March to 17 March?", "'3 march' has no year"),
+        ("What is the sum of 3 and 4 times 5?", "Not understood: .*'times'"),
+        ("What is 15 % of 240 minus 20?", "Not understood: .*'minus'"),
+        ("What is 5 days after 31 February 2025?", "Not understood: .*'february'"),
+        ("How many days are there from 3 March to 17 March?", "Not understood: .*'march'"),
+        ("What is (3 + 4?", "is not a formula"),
         ("What is 5 euros plus 3 dollars?", "USD cannot be converted to EUR"),
         ("How many days are in 3 months?", "months cannot be converted to days"),
         ("What is 5 divided by 0?", "division by zero"),
         ("How much is it?", "There is nothing to compute"),
         ("1 + " * 300_000 + "1", "The task has 1,200,001 characters"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_refusal_says_why(task, reason):
     with pytest.raises(Refusal, match=reason):
@@ -78,6 +80,6 @@ def test_refusal_says_why(task, reason):
 
 def test_only_tasks_that_are_read_look_like_arithmetic():
     assert looks_like_arithmetic("What is 15 % of 240?") == 0.95
-    assert looks_like_arithmetic("What is 15 % of 240 minus the rent?") == 0.3
+    assert looks_like_arithmetic("What is 15 % of 240 minus the rent?") == 0
     assert looks_like_arithmetic("How many orders were placed in May 2025?") == 0
     assert looks_like_arithmetic("1 + " * 300_000) == 0
