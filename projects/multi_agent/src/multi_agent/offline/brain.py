@@ -21,6 +21,7 @@ from multi_agent.offline.quotes.quoter import Quoter
 from multi_agent.offline.sql.question import QuestionParser
 from multi_agent.state import Result, Step
 from multi_agent.tools.workspace import Workspace
+from seedbed.errors import SeedbedError
 
 
 class OfflineBrain:
@@ -55,8 +56,18 @@ class OfflineBrain:
             raise Refusal(failed.error if failed else "There is no database.")
         parse = self._parser.parse(question)
         if parse.problem:
-            raise Refusal(parse.problem, parse.question, parse.options)
+            raise Refusal(parse.problem)
+        if self._is_empty(parse.sql):
+            raise Refusal(f"No row matches: {parse.reading}.")
         return Query(parse.sql, parse.reading, parse.unit)
+
+    def _is_empty(self, sql: str) -> bool:
+        """Whether a query returns nothing, or the sum of nothing; one that fails is not empty."""
+        try:
+            rows = self._workspace.database.query(sql, max_rows=1).rows
+        except SeedbedError:  # the analyst runs into it again, and reports it
+            return False
+        return not rows or all(value is None for value in rows[0])
 
     def quote(self, question: str, passages: Sequence[Passage]) -> Quote:
         quote = self._quoter and self._quoter.answer(question, passages)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 _TOKEN = (
-    r"\[[^\]]*\]|\d{4}-\d\d-\d\d|\d+(?:,\d{3})+(?:\.\d+)?|\d+\.\d+"
+    r"\d{4}-\d\d-\d\d|\d+(?:,\d{3})+(?:\.\d+)?|\d+\.\d+"
     r"|[^\W_]+(?:['’](?:s|t|re|ve|ll|d|m)\b)?|[€$£%,;]"
 )
 _CACHED = 100_000
@@ -72,12 +72,12 @@ class Token:
 
 
 def month_number(text: str) -> int:
-    """The number of a month, 1 to 12, from its first three letters.
+    """The number of a month, 1 to 12, from its first three letters; 0 without any.
 
-    >>> month_number("sept."), month_number("may")
-    (9, 5)
+    >>> month_number("sept."), month_number("may"), month_number("")
+    (9, 5, 0)
     """
-    return [name[:3] for name in MONTHS].index(text[:3]) + 1
+    return ["", *(name[:3] for name in MONTHS)].index(text[:3])
 
 
 @lru_cache(_CACHED)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from dataclasses import dataclass, field
-from datetime import date
 
 from multi_agent.brain import Refusal
 from multi_agent.offline import english
@@ -97,7 +96,7 @@ def _unit(text: str) -> str:
 
 def _read_term(words: list[Token], tokens: Tokens) -> int:
     """The number of words of the date, share or amount that the words begin with."""
-    if day := read_day(words, date.today()):
+    if day := read_day(words):
         tokens.add(Term(f"'{day[0]}'", DATE))
         return day[1]
     texts = [word.text.replace(",", "") or "," for word in words[:4]] + [""] * 4
