@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from multi_agent.brain import Attempt, Expression, Member, Progress, Query, Quote, Refusal
+from multi_agent.data.database import Database
 from multi_agent.documents.read import Passage
 from multi_agent.offline.arithmetic import to_expression
 from multi_agent.offline.plan.bids import Bids
@@ -57,17 +58,9 @@ class OfflineBrain:
         parse = self._parser.parse(question)
         if parse.problem:
             raise Refusal(parse.problem)
-        if self._is_empty(parse.sql):
+        if self._workspace.database and _is_empty(parse.sql, self._workspace.database):
             raise Refusal(f"No row matches: {parse.reading}.")
         return Query(parse.sql, parse.reading, parse.unit)
-
-    def _is_empty(self, sql: str) -> bool:
-        """Whether a query returns nothing, or the sum of nothing; one that fails is not empty."""
-        try:
-            rows = self._workspace.database.query(sql, max_rows=1).rows
-        except SeedbedError:  # the analyst runs into it again, and reports it
-            return False
-        return not rows or all(value is None for value in rows[0])
 
     def quote(self, question: str, passages: Sequence[Passage]) -> Quote:
         quote = self._quoter and self._quoter.answer(question, passages)
@@ -92,3 +85,12 @@ class OfflineBrain:
 
     def complete(self, task: str, earlier: Sequence[str]) -> str:
         return complete(earlier[-1], task) if earlier else task
+
+
+def _is_empty(sql: str, database: Database) -> bool:
+    """Whether a query returns nothing, or the sum of nothing; one that fails is not empty."""
+    try:
+        rows = database.query(sql, max_rows=1).rows
+    except SeedbedError:  # the analyst runs into it again, and reports it
+        return False
+    return not rows or all(value is None for value in rows[0])

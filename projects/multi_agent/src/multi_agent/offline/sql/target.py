@@ -102,15 +102,16 @@ class Target(Readings):
 
     def _grouped(self, query: Query, phrase: Phrase) -> Query:
         """A measure per table, column or part of a date."""
+        if not query.measure:
+            raise NotUnderstood(f"I don't know what to compute per {phrase.text!r}.")
         if phrase.unit and (phrase.is_part or not phrase.columns):
             return replace(query, group=self.date(query.table, phrase), period=phrase.unit)
         if phrase.tables:
             group: str | Column = self._table(phrase)
         else:
             group = self.column(phrase, near=query.table)
-        number = isinstance(group, Column) and group.is_quantity
-        if not query.measure or group == query.table or number:
-            raise NotUnderstood(f"I don't know what to compute per {phrase.text!r}.")
+        if group == query.table or (isinstance(group, Column) and group.is_quantity):
+            raise NotUnderstood(f"I can't group {query.table} by {phrase.text!r}.")
         least = query.limit and not query.descending and not query.measure.column
         if isinstance(group, str) and least:
             raise NotUnderstood("I can't rank by the fewest, which may be none.")
