@@ -16,7 +16,6 @@ from multi_agent.data.database import Database
 from multi_agent.documents.read import Passage
 from multi_agent.offline.arithmetic import to_expression
 from multi_agent.offline.plan.bids import Bids
-from multi_agent.offline.plan.follow_up import complete
 from multi_agent.offline.plan.planner import Planner
 from multi_agent.offline.quotes.quoter import Quoter
 from multi_agent.offline.sql.question import QuestionParser
@@ -83,8 +82,8 @@ class OfflineBrain:
     ) -> str:
         return "\n".join(f"- {one.reading or id}: {one.answer}" for id, one in results.items())
 
-    def complete(self, task: str, earlier: Sequence[str]) -> str:
-        return complete(earlier[-1], task) if earlier else task
+    def complete(self, task: str, earlier: Sequence[str]) -> str:  # noqa: ARG002
+        return task
 
 
 def _is_empty(sql: str, database: Database) -> bool:

@@ -16,7 +16,7 @@ from functools import cache
 
 from multi_agent.brain import Expression, Refusal
 from multi_agent.offline.arithmetic.rules import DECISIVE, GROUPS, NEUTRAL, RULES
-from multi_agent.offline.arithmetic.terms import DATE, PART, Term
+from multi_agent.offline.arithmetic.terms import PART, Term
 from multi_agent.offline.arithmetic.tokens import Tokens, tokenize
 from multi_agent.tools.exact import evaluate
 from seedbed.errors import BadInput
@@ -44,7 +44,7 @@ def to_expression(task: str) -> Expression:
     """
     if len(task) > MAX_TASK:
         raise Refusal(f"The task has {len(task):,} characters; the limit is {MAX_TASK:,}.")
-    # 1. Its numbers, amounts, shares and dates
+    # 1. Its numbers, amounts and shares
     tokens = tokenize(task, _vocabulary())
     # 2. What is computed of them: all of them have to be in one formula, or in one phrase
     term = _formula(tokens) or _phrase(tokens)
@@ -53,7 +53,7 @@ def to_expression(task: str) -> Expression:
         evaluate(term.text)
     except BadInput as error:
         raise Refusal(error.message) from None
-    unit = "" if term.unit in (DATE, PART) else term.unit
+    unit = "" if term.unit == PART else term.unit
     return Expression(ast.unparse(ast.parse(term.text)), unit)
 
 

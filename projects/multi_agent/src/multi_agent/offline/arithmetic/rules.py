@@ -2,9 +2,8 @@
 
 `[x]` is optional, `(x|y)` a choice, `{x|y}` one for the function, `<name>` a group of words.toml,
 and `~` one to three unknown words, which name a thing. Capitals are terms for the function: N a
-plain number, P a percentage, F a fraction, M money, Q a quantity, G a count of things, D a date, U
-a unit alone; A is NMQG, S is PF, V any of these, B is NM, C is NG; L a list of V, and T a thing as
-text.
+plain number, P a percentage, F a fraction, M money, Q a quantity, G a count of things; A is NMQG, S
+is PF, V any of these, B is NM, C is NG; L a list of V, and T a thing as text.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from multi_agent.brain import Refusal
-from multi_agent.offline.arithmetic.terms import PERCENT, Term, alike, call, convert, shift
+from multi_agent.offline.arithmetic.terms import PERCENT, Term, alike, call
 
 _FILE: dict[str, Any] = tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
 NEUTRAL = frozenset(_FILE["neutral"].split())
@@ -63,11 +62,6 @@ def _price(thing: str, price: Term, count: Term) -> Term:
 
 def _net(price: Term, tax: Term) -> Term:
     return price / (Term("1") + tax.factor)
-
-
-def _days(unit: Term, *dates: Term) -> Term:
-    first, last = sorted(day.text for day in dates)
-    return convert(Term(f"days({first}, {last})", "days"), unit.unit)
 
 
 _OF = "[of] [the|these] [following] [numbers|values] [,]"
@@ -121,15 +115,7 @@ RULES: list[tuple[str, Callable[..., Term]]] = [
     ("{<changed>} V by V", _apply),
     ("what is V {<more>|<less>} than V", _reversed),
     ("V [,] {times|over} V", _apply),
-    ("(V|D) [,] {plus|minus} V", _apply),
+    ("V [,] {plus|minus} V", _apply),
     ("{multiply|divide} V (by|with) V", _apply),
-    ("{add|<subtract>} V [<tax>] (to|from|off) (V|D)", _reversed),
-    # Dates and units
-    ("U [are|is|lie|pass] [there|it] (between|from) D (and|to) D", _days),
-    ("Q (after|from) D", lambda span, day: shift(day, span)),
-    ("Q before D", lambda span, day: shift(day, span, "-")),
-    ("[convert] Q (to|into|in|as) U", lambda a, unit: convert(a, unit.unit)),
-    ("how (many|much) U (are|is|in) [there] [in] Q", lambda unit, a: convert(a, unit.unit)),
-    ("how (many|much) U (are|is|in) [there] [in] Q and Q",
-     lambda unit, a, b: convert(a, unit.unit) + convert(b, unit.unit)),
+    ("{add|<subtract>} V [<tax>] (to|from|off) V", _reversed),
 ]  # fmt: skip

@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from multi_agent.brain import Refusal
-from multi_agent.offline.english import CURRENCIES, UNITS, unit_of
+from multi_agent.offline.english import CURRENCIES, unit_of
 
-PERCENT, DATE = "%", "date"
+PERCENT = "%"
 PART = "part"
 """The unit of "a third": like a percentage, it is a share of something."""
-_KINDS = {"": "N", PERCENT: "P", PART: "F", DATE: "D"} | dict.fromkeys(CURRENCIES.values(), "M")
-_CONVERTED = ("time", "weight", "length", "volume")
-_UNEQUAL = ("month", "year")  # they have no fixed number of days
+_KINDS = {"": "N", PERCENT: "P", PART: "F"} | dict.fromkeys(CURRENCIES.values(), "M")
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Term:
 
     text: str
     unit: str = ""
-    """PERCENT, PART, DATE, a currency's code, a unit as the task spells it, or a noun."""
+    """PERCENT, PART, a currency's code, a unit as the task spells it, or a noun."""
 
     @property
     def kind(self) -> str:
@@ -76,7 +74,7 @@ def alike(*terms: Term) -> list[Term]:
     units = [unit for unit in dict.fromkeys(term.unit for term in terms) if unit]
     if len(units) > 1:
         raise Refusal(f"{units[1]} cannot be converted to {units[0]}.")
-    if units and units[0] in (PERCENT, PART, DATE) and any(not term.unit for term in terms):
+    if units and units[0] in (PERCENT, PART) and any(not term.unit for term in terms):
         raise Refusal(f"Only some of {', '.join(term.text for term in terms)} have a unit.")
     return [term.to("".join(units)) for term in terms]
 
@@ -91,33 +89,9 @@ def call(function: str, *terms: Term) -> Term:
     return Term(f"{function}({', '.join(one.text for one in terms)})", terms[0].unit)
 
 
-def convert(term: Term, unit: str) -> Term:
-    """A term in another unit. Money has no fixed rate, and a month no fixed number of days."""
-    start, end = unit_of(term.unit), unit_of(unit)
-    kinds = {UNITS[name][0] if name else "" for name in (start, end)}
-    is_fixed = (start in _UNEQUAL) == (end in _UNEQUAL)
-    if len(kinds) > 1 or not kinds.issubset(_CONVERTED) or not is_fixed:
-        raise Refusal(f"{term.unit or 'A plain number'} cannot be converted to {unit}.")
-    return Term(f"convert({term.text}, {start!r}, {end!r})", unit)
-
-
-def shift(day: Term, span: Term, sign: str = "") -> Term:
-    """A date later by a span of days, weeks, months or years.
-
-    >>> shift(Term("'2025-05-05'", DATE), Term("2", "weeks"), "-").text
-    "shift('2025-05-05', weeks=-2)"
-    """
-    unit = unit_of(span.unit)
-    if unit not in ("day", "week", "month", "year"):
-        raise Refusal(f"A date cannot be shifted by {span.text} {span.unit}.")
-    return Term(f"shift({day.text}, {unit}s={sign}{span.text})", DATE)
-
-
 def _sum(a: Term, operator: str, b: Term) -> Term:
     if b.kind in "PF" and a.kind not in "PF":  # 80 plus 25 %
         return a * _joined(Term("1"), operator, b.factor, "")
-    if a.unit == DATE:
-        return shift(a, b, operator.strip("+"))
     if "N" in (a.kind, b.kind) and a.kind != b.kind and a.kind != "M":  # 2-3 days
         raise Refusal(f"Only one of {a.text} and {b.text} has a unit.")
     a, b = alike(a, b)

@@ -1,4 +1,4 @@
-"""A task as words and terms: its numbers, amounts, shares and dates are found here.
+"""A task as words and terms: its numbers, amounts and shares are found here.
 
 tokens = tokenize("What is 15% of two thousand?", {"what", "is", "of", "."})
 tokens.text                        # 'what is P0 of N1 . '
@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 from multi_agent.brain import Refusal
 from multi_agent.offline import english
-from multi_agent.offline.arithmetic.terms import DATE, PART, PERCENT, Term
-from multi_agent.offline.dates import read_day
+from multi_agent.offline.arithmetic.terms import PART, PERCENT, Term
 from multi_agent.offline.english import CURRENCIES, Token, unit_of
 
 _SIGNS = "+*/^().?:!-"
@@ -40,16 +39,16 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 
 @dataclass
 class Tokens:
-    """Words, each followed by a space; names of terms are capitals: "N0", "M1", "U2"."""
+    """Words, each followed by a space; names of terms are capitals: "N0", "M1"."""
 
     text: str = ""
     terms: dict[str, Term] = field(default_factory=dict)
 
-    def add(self, term: Term, kind: str = "") -> None:
-        """Append the name of a new term."""
-        name = f"{kind or term.kind}{len(self.terms)}"
+    def add(self, term: Term) -> str:
+        """The name of a new term, with a space."""
+        name = f"{term.kind}{len(self.terms)}"
         self.terms[name] = term
-        self.text += f"{name} "
+        return f"{name} "
 
 
 def tokenize(task: str, vocabulary: Container[str]) -> Tokens:
@@ -73,32 +72,19 @@ def tokenize(task: str, vocabulary: Container[str]) -> Tokens:
     for match in _NOUNS.finditer(tokens.text):
         number = tokens.terms[match[1]].text
         if not _YEAR.fullmatch(number):
-            name = f"G{len(tokens.terms)}"
-            tokens.terms[name] = Term(number, match[2].replace("_", ""))
-            tokens.text = tokens.text.replace(match[0], f"{name} ", 1)
+            name = tokens.add(Term(number, match[2].replace("_", "")))
+            tokens.text = tokens.text.replace(match[0], name, 1)
     return tokens
 
 
 def _read_word(word: Token, tokens: Tokens, vocabulary: Container[str]) -> int:
     text = _WORDS.get(word.text, word.text)
-    if unit := _unit(text):
-        tokens.add(Term("1", unit), "U")
-    else:
-        tokens.text += f"{text} " if text in vocabulary else f"_{text} "
+    tokens.text += f"{text} " if text in vocabulary else f"_{text} "
     return 1
 
 
-def _unit(text: str) -> str:
-    """A unit that stands alone, as it is shown; letters may be anything."""
-    is_unit = len(text) > 1 and unit_of(text) not in ("", "percent")
-    return CURRENCIES.get(text) or (text if is_unit else "")
-
-
 def _read_term(words: list[Token], tokens: Tokens) -> int:
-    """The number of words of the date, share or amount that the words begin with."""
-    if day := read_day(words):
-        tokens.add(Term(f"'{day[0]}'", DATE))
-        return day[1]
+    """The number of words of the share or amount that the words begin with."""
     texts = [word.text.replace(",", "") or "," for word in words[:4]] + [""] * 4
     first, second = texts[0].replace("an", "a"), texts[1]
     # 1. A share: "half", "a third", "3 quarters"
@@ -107,7 +93,9 @@ def _read_term(words: list[Token], tokens: Tokens) -> int:
     ordinal = _ORDINAL.fullmatch(part) if is_top else None
     if part in _PARTS or ordinal:
         top = first if first.isdigit() else "1"
-        tokens.add(Term(f"({top} / {ordinal[1] if ordinal else _PARTS[part]})", PART))
+        tokens.text += tokens.add(
+            Term(f"({top} / {ordinal[1] if ordinal else _PARTS[part]})", PART)
+        )
         return 1 + is_top
     # 2. An amount: its currency is before or after the number, its unit after it
     symbol = CURRENCIES.get(first, "")
@@ -123,5 +111,5 @@ def _read_term(words: list[Token], tokens: Tokens) -> int:
         unit = "" if texts[at + 1].startswith("point") else PERCENT
     if symbol and unit:
         raise Refusal(f"Not understood: {symbol} {number} {after}.")
-    tokens.add(Term(number, unit or symbol))
+    tokens.text += tokens.add(Term(number, unit or symbol))
     return at + bool(unit)

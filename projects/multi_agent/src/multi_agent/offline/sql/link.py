@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from multi_agent.offline.dates import Period, read_period
 from multi_agent.offline.english import Token, read_number, stem, unit_of
+from multi_agent.offline.sql.dates import Period, read_period
 from multi_agent.offline.sql.schema import Column, Schema, Table, ignored, lexicon
 from multi_agent.offline.sql.values import Value, ValueIndex
 

@@ -74,18 +74,6 @@ def read_period(tokens: Sequence[Token]) -> tuple[Period, int] | None:
     return ends.get((bound and bound.lastgroup) or "", period), size
 
 
-def read_day(tokens: Sequence[Token]) -> tuple[date, int] | None:
-    """The day that the tokens begin with, and its count of tokens.
-
-    >>> read_day(tokenize("3 May, 2024"))
-    (datetime.date(2024, 5, 3), 4)
-    """
-    found = _read_date(" ".join(token.text for token in tokens[:_LONGEST]))
-    if found and (first := found[0].first) and found[0].after == first + timedelta(days=1):
-        return first, found[1]
-    return None
-
-
 def _read_date(text: str, end: Period | None = None) -> tuple[Period, int] | None:
     """A day, a month, a quarter or a year; `end` is the period it is the start of."""
     for form in _FORMS:
