@@ -51,9 +51,6 @@ def test_symbols_have_their_usual_precedence(symbols):
 def test_expression_is_written_without_needless_brackets():
     task = "A jacket costs 279 euros. What is the price after a discount of 20 percent?"
     assert to_expression(task).text == "279 * (1 - 20 / 100)"
-    assert to_expression("What is two weeks before 5 May 2025?").text == (
-        "shift('2025-05-05', weeks=-2)"
-    )
 
 
 @pytest.mark.parametrize(
@@ -62,11 +59,11 @@ def test_expression_is_written_without_needless_brackets():
         ("What is 15% of the revenue?", r"Not understood: .*'revenue'"),
         ("What is the sum of 3 and 4 times 5?", "Not understood: .*'times'"),
         ("What is 15 % of 240 minus 20?", "Not understood: .*'minus'"),
-        ("What is 5 days after 31 February 2025?", "Not understood: .*'february'"),
+        ("What is 5 days after 1 February 2025?", "Not understood: .*'february'"),
         ("How many days are there from 3 March to 17 March?", "Not understood: .*'march'"),
         ("What is (3 + 4?", "is not a formula"),
         ("What is 5 euros plus 3 dollars?", "USD cannot be converted to EUR"),
-        ("How many days are in 3 months?", "months cannot be converted to days"),
+        ("How many days are in 3 months?", "Not understood: 'days'"),
         ("What is 5 divided by 0?", "division by zero"),
         ("How much is it?", "There is nothing to compute"),
         ("1 + " * 300_000 + "1", "The task has 1,200,001 characters"),
