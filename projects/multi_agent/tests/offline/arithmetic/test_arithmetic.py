@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multi_agent.brain import Refusal
@@ -37,6 +37,7 @@ def test_task_has_its_result_or_is_refused(task, result):
         assert not strange_numbers(expression.text, task)
 
 
+@settings(deadline=None)
 @given(SYMBOLS)
 def test_symbols_have_their_usual_precedence(symbols):
     try:

@@ -10,7 +10,6 @@ The kinds are in `kinds.toml`. Which candidate is the answer is left to `quoter`
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -53,15 +52,14 @@ class Question:
     """What the passage with the answer must contain."""
     unit: frozenset[str]
     """Terms of what is counted: of "days" in "how many days"."""
-    synonyms: Mapping[str, frozenset[str]]
 
     @classmethod
-    def of(cls, text: str, synonyms: Mapping[str, frozenset[str]]) -> Question | None:
+    def of(cls, text: str) -> Question | None:
         """Read a question; None for an order, a question that is unclear, and one with "not".
 
-        >>> Question.of("How many days of leave do I get?", {}).kind
+        >>> Question.of("How many days of leave do I get?").kind
         'duration'
-        >>> Question.of("Delete all orders.", {})
+        >>> Question.of("Delete all orders.")
         """
         text = " ".join(text.split())
         asking = next(filter(_ASKS.search, reversed(re.split(r"(?<=[.?!])\s+", text))), "")
@@ -74,7 +72,7 @@ class Question:
         counted = _COUNTED.search(asking)
         unit = content(counted[1]) if counted else frozenset[str]()
         terms = content(text) - implied(kind) - (unit if kind != "count" else frozenset())
-        return cls(asking, kind, terms, unit, synonyms)
+        return cls(asking, kind, terms, unit)
 
     @property
     def names(self) -> frozenset[str]:
@@ -82,13 +80,13 @@ class Question:
         return content(" ".join(_NAME.findall(self.text))) | {t for t in self.terms if t[0] < "a"}
 
     def matched(self, terms: frozenset[str]) -> frozenset[str]:
-        """The question's terms that are among those of a text, by themselves or a synonym."""
-        return frozenset(t for t in self.terms if terms & {t, *self.synonyms.get(t, ())})
+        """The question's terms that are among those of a text."""
+        return self.terms & terms
 
     def candidates(self, text: str, header: str = "") -> list[tuple[int, int]]:
         """Start and end of all texts of the question's kind; none beside a "not".
 
-        >>> question = Question.of("How many days do I have?", {})
+        >>> question = Question.of("How many days do I have?")
         >>> question.candidates("Wait 5 minutes, within 14 days.")
         [(23, 30)]
         """

@@ -20,7 +20,7 @@ from multi_agent.brain import Quote
 from multi_agent.documents.index import DocumentIndex
 from multi_agent.documents.read import SEPARATOR, Passage, cells
 from multi_agent.offline.quotes.question import SENTENCE, YES_NO, Question, implied
-from multi_agent.offline.quotes.words import Synonyms, content
+from multi_agent.offline.quotes.words import content
 
 _SENTENCE_END = re.compile(
     r"(?<![ (][A-Z])(?<!\b(?:Dr|Mr|Ms|No|St))(?<!\b(?:Mrs|e\.g|i\.e))(?<!Prof)[.!?]+[\"')*_]*\s+"
@@ -45,7 +45,6 @@ class Quoter:
 
     def __init__(self, index: DocumentIndex) -> None:
         self._index = index
-        self._synonyms = Synonyms(index)
         self._prose: dict[str, frozenset[str]] = defaultdict(frozenset)
         for passage in index.passages:  # without rows, which a word tells apart
             text = "" if _is_row(passage) else passage.text
@@ -53,7 +52,7 @@ class Quoter:
 
     def answer(self, text: str, passages: Sequence[Passage]) -> Quote | None:
         """The short answer in the passages of a search; None if they do not contain it."""
-        question = Question.of(text, self._synonyms(text))
+        question = Question.of(text)
         if question is None or not question.terms:
             return None
         ranked = [
