@@ -62,13 +62,11 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Token:
-    """A word, a number or a sign: in lower case, with its stem and its place in the text."""
+    """A word, a number or a sign, in lower case with its stem."""
 
     text: str
     stem: str
     capital: bool = False
-    end: int = 0
-    """The number of characters of the text up to its last one."""
 
 
 def month_number(text: str) -> int:
@@ -105,9 +103,9 @@ def tokenize(text: str, signs: str = "") -> list[Token]:
         capital = match[0][0].isupper()
         if apostrophe and ending == "t":
             word = "can" if word == "can" else word.removesuffix("n")
-        tokens.append(Token(word, stem(word), capital, match.end()))
+        tokens.append(Token(word, stem(word), capital))
         if apostrophe and ending == "t":
-            tokens.append(Token("not", "not", end=match.end()))
+            tokens.append(Token("not", "not"))
     return tokens
 
 

@@ -86,7 +86,7 @@ def _read_word(word: Token, tokens: Tokens, vocabulary: Container[str]) -> int:
 def _read_term(words: list[Token], tokens: Tokens) -> int:
     """The number of words of the share or amount that the words begin with."""
     texts = [word.text.replace(",", "") or "," for word in words[:4]] + [""] * 4
-    first, second = texts[0].replace("an", "a"), texts[1]
+    first, second = "a" if texts[0] == "an" else texts[0], texts[1]
     # 1. A share: "half", "a third", "3 quarters"
     is_top = first == "a" or first.isdigit()
     part = second if is_top else first
