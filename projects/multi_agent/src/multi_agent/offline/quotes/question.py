@@ -16,7 +16,7 @@ from functools import cache
 from multi_agent.documents.index import stems
 from multi_agent.offline.quotes.words import DATA, content
 
-YES_NO, SENTENCE = "yes or no", "sentence"  # kinds whose answer is a whole sentence or cell
+SENTENCE = "sentence"  # the kind whose answer is a whole sentence or cell
 _WH = r"\b(?:wh(?:at|en|ere|ich|o|om|ose|y)|how)\b"
 _ASKS = re.compile(rf"{_WH}|\?$", re.IGNORECASE)
 _YES_NO = re.compile(
@@ -34,8 +34,6 @@ _NEGATION = re.compile(
     r"|except|excluding|excluded|unless|cannot|prohibited|forbidden|banned)\b|n't\b",
     re.IGNORECASE,
 )
-_CONDITION = re.compile(r"\b(?:if|only|except|unless|until|but|either|some|most)\b", re.I)
-_DUTY = re.compile(r"\b(?:must|needs?|ha(?:ve|s) to|required|obliged|should)\b", re.IGNORECASE)
 _COUNTED = re.compile(r"\bhow many (?:more |full |of the )?([\w-]+(?: [\w-]+)?)", re.IGNORECASE)
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z]\w*")
 _NEXT_WORDS = re.compile(r"(?:[ -][^\W\d_]+){1,3}")
@@ -47,7 +45,7 @@ class Question:
 
     text: str
     kind: str
-    """A name in `kinds.toml`, YES_NO or SENTENCE."""
+    """A name in `kinds.toml`, or SENTENCE."""
     terms: frozenset[str]
     """What the passage with the answer must contain."""
     unit: frozenset[str]
@@ -55,7 +53,7 @@ class Question:
 
     @classmethod
     def of(cls, text: str) -> Question | None:
-        """Read a question; None for an order, a question that is unclear, and one with "not".
+        """Read a question; None for an order, and one that is unclear, asks for yes or has "not".
 
         >>> Question.of("How many days of leave do I get?").kind
         'duration'
@@ -63,12 +61,10 @@ class Question:
         """
         text = " ".join(text.split())
         asking = next(filter(_ASKS.search, reversed(re.split(r"(?<=[.?!])\s+", text))), "")
-        if not asking or _UNCLEAR.search(asking) or _NEGATION.search(text):
+        unclear = _UNCLEAR.search(asking) or _NEGATION.search(text) or _YES_NO.match(asking)
+        if not asking or unclear:
             return None
         kind = next((name for name, (asks, _) in kinds().items() if asks.search(asking)), SENTENCE)
-        kind = YES_NO if _YES_NO.match(asking) else kind
-        if kind == YES_NO and re.search(r"\bor\b", asking):
-            return None
         counted = _COUNTED.search(asking)
         unit = content(counted[1]) if counted else frozenset[str]()
         terms = content(text) - implied(kind) - (unit if kind != "count" else frozenset())
@@ -90,23 +86,12 @@ class Question:
         >>> question.candidates("Wait 5 minutes, within 14 days.")
         [(23, 30)]
         """
-        if self.kind == YES_NO:
-            same_duty = bool(_DUTY.search(self.text)) == bool(_DUTY.search(text))
-            is_plain = same_duty and not _CONDITION.search(text)
-            return [(0, len(text))] if is_plain else []
         if _NEGATION.search(text):
             return []
         if self.kind == SENTENCE:
             return [(0, len(text))]
         spans = [match.span() for match in kinds()[self.kind][1].finditer(text)]
         return [(a, b) for a, b in spans if self._fits(text[a:b], text[b:] or f" {header}")]
-
-    def answer(self, candidate: str) -> str:
-        """The final answer; with "Yes" or "No" where that is asked for."""
-        candidate = " ".join(candidate.split())
-        if self.kind != YES_NO:
-            return candidate
-        return f"{'No' if _NEGATION.search(candidate) else 'Yes'}: {candidate}"
 
     def _fits(self, candidate: str, after: str) -> bool:
         """Whether a candidate is not the question's own, and in the unit that it asks for."""
