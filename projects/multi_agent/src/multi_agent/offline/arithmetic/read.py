@@ -39,7 +39,7 @@ _PARTS = {
 def to_expression(task: str) -> Expression:
     """The expression of a task. Raises Refusal, which quotes what was not understood.
 
-    >>> to_expression("How much do 7 tickets at 12.50 euros cost?")
+    >>> to_expression("How much do 7 tickets cost at 12.50 euros?")
     Expression(text='7 * 12.5', unit='EUR', reading='')
     """
     if len(task) > MAX_TASK:
