@@ -1,7 +1,6 @@
-"""Finds who issued the document, and to whom.
+"""Finds who issued the document.
 
     score_vendors(document, field)       # every line of text as a name, with its evidence
-    score_customers(document, field)     # the first line under "Bill to"
 
 A vendor's name is large, at the top, has a legal form, or is repeated in the footer. It is not a
 title, an address, or in the customer's block. Word lists are in `parties.toml`.
@@ -20,7 +19,7 @@ from rapidfuzz import fuzz
 
 from vision_app.extract.cells import Cell, same_column, same_row
 from vision_app.extract.rules.document import Document, Label
-from vision_app.extract.rules.scoring import Candidate, score_texts
+from vision_app.extract.rules.scoring import Candidate
 from vision_app.extract.schemas import Field
 from vision_app.extract.values import find_dates, squeeze
 
@@ -52,6 +51,9 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
             name = name[label.end :].strip(" :")
         sender = _SENDER.match(name)
         name = sender[1] if sender and not re.search(r"\d", sender[1]) else name
+        form = _legal_form().search(name)
+        if form and re.search(r"\d{3}", name[form.end() :]):  # a registration number
+            name = name[: form.end()]
         start = cell.text.index(name)
         end, name = start + len(name), clean_name(name)
         if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
@@ -127,7 +129,8 @@ def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]
     if depth < 0.5:
         candidate.add("top", max(0.0, 0.48 - 0.04 * len(above)))
         candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)))
-    if size < 0.97 or (size < 1.07 and not _has_address(document, cell)):
+    small = size < 0.97 or (size < 1.07 and not _has_address(document, cell))
+    if small and not (depth == 0 and candidate.cell.text.isupper()):  # without descenders
         candidate.add("as small as the text", -0.06)
     candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
     prices = [c for c in row if c.box[0] > cell.box[0] and _PRICE.search(c.text)]
@@ -238,18 +241,6 @@ def _continues(document: Document, first: Candidate, second: Candidate, repeated
     return repeated or bool(similar and not _legal_form().search(above) and (large or form))
 
 
-def score_customers(document: Document, target: Field) -> list[Candidate]:
-    """The name under or beside a label of the customer."""
-    candidates = score_texts(document, target)
-    for candidate in candidates:
-        text = str(candidate.value)
-        candidate.add("digits", -0.3 * (sum(map(str.isdigit, text)) > 2))
-        candidate.add("short", -0.5 * (sum(map(str.isalpha, text)) < 3))
-        if document.labels[candidate.cell] and candidate.start == 0:
-            candidate.add("label", -0.3)
-    return candidates
-
-
 @lru_cache(1)
 def _data() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("parties.toml").read_text("utf-8"))
@@ -264,7 +255,7 @@ def _words(name: str) -> frozenset[str]:
 def _legal_form() -> re.Pattern[str]:
     forms = sorted(_data()["legal_forms"], key=len, reverse=True)
     # Short ones in the spelling of the list, since "as", "me" and "ag" are words as well.
-    long = [form for form in forms if len(re.sub(r"\\s|\W", "", form)) > 5]
+    long = [form for form in forms if len(re.sub(r"\\s|\W", "", form)) >= 5]
     return re.compile(
         rf"(?<=[\s,.])(?:{'|'.join(forms)}|(?i:{'|'.join(long)}))(?=$|[\s,.)(])|^(?:PT|CV)\s|^(?i:{'|'.join(long)})$|株式会社"
     )
