@@ -145,11 +145,20 @@ class Vision:
     def extract(self, source: Source, schema: SchemaSpec = "invoice") -> Json:
         """{"file", "fields", "evidence", "warnings"}; a field that is not on the page is None.
 
+        The XML of a ZUGFeRD or Factur-X invoice is exact, and needs no OCR.
         With a vision-language model (SEEDBED_MODEL=openai:…) that model fills the schema.
         """
 
+        from vision_app.extract.embedded_xml import read_xml
+        from vision_app.extract.schemas import BUILT_IN
+
         def run() -> Json:
-            target, pages = self.schema(schema), self.read(source)
+            target = self.schema(schema)
+            if target.name in BUILT_IN and (xml := source.find_xml()):
+                embedded = read_xml(xml, target)
+                if embedded is not None:
+                    return {"file": source.name, **embedded.as_json(source.warnings)}
+            pages = self.read(source)
             images = list(source.pages()) if self.language_model else []
             extraction = self._extractor(pages, images, target)
             return {"file": source.name, **extraction.as_json(source.warnings)}

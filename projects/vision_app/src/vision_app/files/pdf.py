@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DPI = 170
 """Resolution of a page. The long side of A4 is then 1,988 px; RapidOCR shrinks above 2,000."""
+EMBEDDED = -2  # for an index: the embedded XML
 _process = LimitedProcess(f"{__name__}:open_page", action="render", hint="Export its pages as PNG.")
 
 
@@ -45,14 +46,26 @@ def render(data: bytes, index: int, *, name: str, max_pixels: int) -> Pixels:
     return np.ascontiguousarray(padded[:, : width * 3]).reshape(height, width, 3)
 
 
+def find_xml(data: bytes, *, name: str) -> bytes:
+    """The XML file that is embedded in a document; empty if there is none."""
+    return bytes(_process.call(data, name=name, label=name, index=EMBEDDED)[1])
+
+
 def open_page(
     data: bytes, label: str, index: int = -1, max_pixels: int = 0
 ) -> tuple[dict[str, Any], bytes]:
-    """In the child process: the number of pages and, for an `index`, the rows of a page as RGB."""
+    """In the child process: the number of pages, for an `index` the rows of a page as RGB.
+
+    For EMBEDDED, the embedded XML.
+    """
     import pypdfium2
 
     try:
         pdf = pypdfium2.PdfDocument(data)
+        if index == EMBEDDED:
+            files = [pdf.get_attachment(n) for n in range(min(pdf.count_attachments(), 20))]
+            files = [file for file in files if file.get_name().lower().endswith(".xml")]
+            return {}, bytes(files[0].get_data()) if files else b""
         if index < 0:
             return {"pages": len(pdf)}, b""
         pdf.init_forms()  # so that filled-in fields are drawn
