@@ -130,10 +130,16 @@ class Vision:
         return {"file": source.name, **prediction.as_json()}
 
     def read(self, source: Source) -> list[Page]:
-        """The text of all pages (OCR)."""
+        """The text of all pages: that of digital PDFs if it can be trusted, else by OCR."""
+        from vision_app.ocr.embedded_text import to_page
+
+        def read_page(index: int) -> Page:
+            if (text := source.find_words(index)) is not None:
+                return to_page(text, index + 1)
+            return self.reader.read(source.decode(index), index + 1)
 
         def read() -> list[Page]:
-            return [self.reader.read(pixels, n) for n, pixels in enumerate(source.pages(), 1)]
+            return [read_page(index) for index in range(source.page_count)]
 
         return self._remember(source, "pages", read)
 
