@@ -15,8 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rapidfuzz import fuzz
-
 from vision_app.extract.cells import Cell, same_column, same_row
 from vision_app.extract.rules.document import Document, Label
 from vision_app.extract.rules.scoring import Candidate
@@ -27,7 +25,6 @@ _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
 _PRICE = re.compile(r"(?<![\d.,])\d[\d ]*(?:[.,]\d{3})*[.,]\d\d(?![\d.,]*\d)")
-_SEPARATOR = re.compile(r"[·•|*,]|\s[-–]\s")
 # The line above the window of an envelope: name, street and town, separated.
 _SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
@@ -66,7 +63,6 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
         if sender and "legal form" in candidate.reasons:
             candidate.add("with its address", 0.42 * ("middle" in candidate.reasons))
         candidates.append(candidate)
-    _merge_lines(document, candidates)
     return candidates
 
 
@@ -201,44 +197,6 @@ def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
             else:
                 bottom = max(bottom, other.box[3])
     return block
-
-
-def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
-    """A name over two lines: repeated in one, or in the same large print, or its legal form."""
-    lines = [squeeze(_SEPARATOR.sub("#" * 9, cell.text)) for cell in document.cells]
-    for first in sorted(candidates, key=lambda c: -c.score)[:4]:
-        for second in candidates:
-            gap = (second.cell.box[1] - first.cell.box[3]) / first.cell.height
-            near = -0.4 <= gap < 0.7 and same_column(first.cell.box, second.cell.box)
-            if second is first or "label" in first.reasons or not near:
-                continue
-            name = f"{first.value} {second.value}"
-            whole = squeeze(name)
-            long = [line for line in lines if len(line) >= len(whole) - 1]
-            repeated = whole.isalpha() and any(fuzz.partial_ratio(whole, x) > 85 for x in long)
-            if _continues(document, first, second, repeated):
-                first.value = name
-                first.add("two lines", 0.05 + max(0.0, second.score - first.score))
-                first.add("repeated", 0.15 * repeated)
-                break
-
-
-def _continues(document: Document, first: Candidate, second: Candidate, repeated: bool) -> bool:
-    """Whether the second of two lines belongs to the name in the first."""
-    above, below = str(first.value), str(second.value)
-    form = _legal_form().search(below)
-    if form and len(form[0]) >= 0.7 * len(below):
-        return True
-    if re.search(r"(?:&|\bund|\band|\bet|\be|\by|-)\s*$", above):
-        return True
-    # The company's legal name below that of the shop: in other print, or with the same words.
-    long_words = [{squeeze(word) for word in x.split() if len(word) > 3} for x in (above, below)]
-    other_print = above.isupper() != _legal_form().sub("", below).isupper()
-    if form and (other_print or long_words[0] & long_words[1]):
-        return False
-    similar = 0.85 < document.size(second.cell) / document.size(first.cell) < 1.18
-    large = document.size(first.cell) > 1.25 and second.score > 0.45
-    return repeated or bool(similar and not _legal_form().search(above) and (large or form))
 
 
 @lru_cache(1)
