@@ -131,10 +131,16 @@ class Vision:
         return {"file": source.name, **prediction.as_json()}
 
     def read(self, source: Source) -> list[Page]:
-        """The text of all pages (OCR)."""
+        """The text of all pages: that of digital PDFs if it can be trusted, else by OCR."""
+        from vision_app.ocr.embedded_text import to_page
+
+        def read_page(index: int) -> Page:
+            if (text := source.find_words(index)) is not None:
+                return to_page(text, index + 1)
+            return self.reader.read(source.decode(index), index + 1)
 
         def read() -> list[Page]:
-            return [self.reader.read(pixels, n) for n, pixels in enumerate(source.pages(), 1)]
+            return [read_page(index) for index in range(source.page_count)]
 
         return self._remember(source, "pages", read)
 
@@ -146,11 +152,20 @@ class Vision:
     def extract(self, source: Source, schema: SchemaSpec = "invoice") -> Json:
         """{"file", "fields", "evidence", "warnings"}; a field that is not on the page is None.
 
+        The XML of a ZUGFeRD or Factur-X invoice is exact, and needs no OCR.
         With a vision-language model (SEEDBED_MODEL=openai:…) that model fills the schema.
         """
 
+        from vision_app.extract.embedded_xml import read_xml
+        from vision_app.extract.schemas import BUILT_IN
+
         def run() -> Json:
-            target, pages = self.schema(schema), self.read(source)
+            target = self.schema(schema)
+            if target.name in BUILT_IN and (xml := source.find_xml()):
+                embedded = read_xml(xml, target)
+                if embedded is not None:
+                    return {"file": source.name, **embedded.as_json(source.warnings)}
+            pages = self.read(source)
             images = list(source.pages()) if self.language_model else []
             extraction = self._extractor(pages, images, target)
             return {"file": source.name, **extraction.as_json(source.warnings)}

@@ -30,6 +30,7 @@ REPLY: dict[str, Any] = {
     "total": 6250,
     "currency": "SEK",
     "line_items": None,
+    "document_type": "invoice",
 }
 IMAGE = np.full((20, 30, 3), 255, np.uint8)
 

@@ -22,7 +22,7 @@ def test_built_in_schema_has_the_main_fields(name: str) -> None:
     [
         ([], "invalid JSON Schema"),
         ({"type": "object"}, "not a JSON Schema of an object with properties"),
-        ({"properties": {"x": {"type": "boolean"}}}, "property 'x' has the type 'boolean'"),
+        ({"properties": {"x": {"type": "object"}}}, "property 'x' has the type 'object'"),
         ({"properties": {"x": {"pattern": "("}}}, "invalid"),
         ({"properties": {"x": {"pattern": r"(a)\1"}}}, "property 'x': .* a back-reference"),
         ({"properties": {"x": {"x-labels": "a"}}}, "x-labels is not a list of strings"),

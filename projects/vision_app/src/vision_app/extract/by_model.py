@@ -63,7 +63,7 @@ def extract(
     evidence = {}
     for field in schema.fields:
         value = fields[field.name]
-        if value is None or field.value == "items":
+        if value is None or field.value in ("items", "texts", "flag", "document_type"):
             continue
         sought = Decimal(str(value)) if field.value in ("amount", "integer") else value
         found = locate(field, sought, pages)
@@ -97,6 +97,8 @@ def model_schema(schema: Schema) -> dict[str, Any]:
             properties[field.name]["items"] = _object(
                 {name: {"type": [kind, "null"]} for name, kind in _ITEM.items()}
             )
+        elif field.value == "texts":
+            properties[field.name]["items"] = {"type": "string"}
     return {
         "title": schema.json.get("title", schema.name),
         "description": schema.json.get("description", "Fields of a document"),
@@ -132,6 +134,10 @@ def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) ->
     """
     if field.value == "items":
         value: Any = _items(raw)
+    elif field.value == "texts" and isinstance(raw, list):
+        value = [_clean(text) for text in raw if isinstance(text, str)] or None
+    elif field.value == "flag":
+        value = raw if isinstance(raw, bool) else None
     elif raw is None or isinstance(raw, list | dict | bool):
         value = None
     else:

@@ -121,10 +121,13 @@ def _places(field: Field, value: Any, cell: Cell) -> Iterator[tuple[int, int]]:
         yield (start, start + len(value)) if start >= 0 else (0, len(cell.text))
 
 
-def check_sums(fields: Mapping[str, Any], pages: Sequence[Page]) -> list[str]:
+def check_sums(
+    fields: Mapping[str, Any], pages: Sequence[Page], *, exact: bool = False
+) -> list[str]:
     """Warnings where the total disagrees with net and tax, or with the positions.
 
-    An amount on the pages may explain the difference: a deposit, tax that is withheld.
+    One or two amounts on the pages may explain the difference: a deposit, tax that is withheld.
+    `exact` leaves the first out, where net and tax have been checked.
     """
     total, net, tax = (_decimal(fields.get(name)) for name in ("total", "subtotal", "tax"))
     amounts = [_decimal(item.get("amount")) for item in fields.get("line_items") or ()]
@@ -137,8 +140,9 @@ def check_sums(fields: Mapping[str, Any], pages: Sequence[Page]) -> list[str]:
         for value in find_amounts(line.text)
     }
     warnings = []
-    parts_known = net is not None and tax is not None and net != total
-    if parts_known and not _is_explained((net or 0) + (tax or 0) - total, printed):
+    parts_known = net is not None and tax is not None and net != total and not exact
+    others = printed - {abs(x) for x in (total, net, tax) if x is not None}
+    if parts_known and not _is_explained((net or 0) + (tax or 0) - total, others):
         warnings.append(f"total {total} is not subtotal {net} + tax {tax}")
     if len(amounts) > 1 and None not in amounts:
         added = sum((amount for amount in amounts if amount is not None), Decimal(0))
@@ -149,7 +153,8 @@ def check_sums(fields: Mapping[str, Any], pages: Sequence[Page]) -> list[str]:
 
 
 def _is_explained(difference: Decimal, printed: set[Decimal]) -> bool:
-    return abs(difference) <= CENT or abs(difference) in printed
+    rest = abs(difference)
+    return rest <= CENT or rest in printed or any(rest - x in printed for x in printed if x < rest)
 
 
 def _decimal(value: Any) -> Decimal | None:

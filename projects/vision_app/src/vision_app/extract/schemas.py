@@ -3,7 +3,8 @@
     schema = load_schema("invoice")              # or "receipt", or Path("my_schema.json")
     [field.name for field in schema.fields]      # ["vendor", "invoice_number", "date", …]
 
-A schema is a JSON Schema of an object with string and number properties. A property's name, title,
+A schema is a JSON Schema of an object whose properties are strings, numbers, booleans or lists
+of strings. A property's name, title,
 description and `x-labels` (a list) are the labels to look for in a document; `type`, `format`
 (date, time, currency), `pattern` and `enum` describe its value. A property with
 the name of a built-in field, such as `total`, is found by the rules of that field.
@@ -22,8 +23,10 @@ from seedbed.safety.patterns import UntrustedPattern, compile_untrusted
 
 BUILT_IN = ("invoice", "receipt")
 FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
+KINDS = {"number": "amount", "integer": "integer", "boolean": "flag"}
 NAMED = {name: name for name in ("vendor", "customer", "currency")}
 NAMED |= {"invoice_number": "number", "order_number": "number"}
+NAMED |= {"document_type": "document_type", "payment_method": "payment"}
 # Which kinds of labels name a field, and how well: what is due beats the total of the invoice.
 ROLES: dict[str, dict[str, float]] = {
     **{
@@ -46,8 +49,9 @@ ROLES: dict[str, dict[str, float]] = {
 class Field:
     """A property of the schema.
 
-    `value` is the kind of its value: text, date, time, amount, integer, currency, number (of a
-    document), vendor, customer or items. `roles` weighs the kinds of labels that name it.
+    `value` is the kind of its value: text, texts (a list), flag, date, time, amount, integer,
+    currency, number (of a document), vendor, customer, payment, document_type or items. `roles`
+    weighs the kinds of labels that name it.
     """
 
     name: str
@@ -56,6 +60,12 @@ class Field:
     labels: tuple[str, ...] = ()
     pattern: UntrustedPattern | None = None
     enum: tuple[str, ...] = ()
+
+    @property
+    def free(self) -> bool:
+        """Whether its text may contain built-in labels: a field of a user's schema, "Card"."""
+        own = any(role.startswith("field:") for role in self.roles)
+        return own or self.value == "payment"
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,9 @@ def _value(where: str, name: str, data: Mapping[str, Any]) -> str:
         return NAMED.get(name) or FORMATS.get(data.get("format", ""), "text")
     if main == "array" and name == "line_items":
         return "items"
-    if main not in ("number", "integer"):
-        hint = "Use string, number, integer, or line_items."
+    if main == "array" and data.get("items", {}).get("type", "string") == "string":
+        return "texts"
+    if main not in KINDS:
+        hint = "Use string, number, integer, boolean, an array of strings, or line_items."
         raise ConfigError(f"{where} has the type {main!r}.", hint=hint)
-    return "amount" if main == "number" else "integer"
+    return KINDS[main]

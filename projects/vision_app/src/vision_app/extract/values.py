@@ -60,7 +60,7 @@ _AMOUNT = re.compile(
     r"(\d{1,3}(?:(?P<sep>[.,'’ ])\d{3})(?:(?P=sep)\d{3})*(?:[.,]\s?\d{1,2})?(?!\d)"
     r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d{2})?"  # 1,23,456.00 in India
     r"|\d+[.,]\s?\d{2}(?!\d)|\d+[.,](?=\s?[-–—])|\d+)"
-    r"(?!\s?%|[.,:/]\d|\d)"
+    r"(?!\s?%|[.,:/]\d|\d|\s?(?:kg|g|lb|oz|l|ml|cl|km|kWh|m²|m³)(?![^\W\d_]))"
 )
 _TIME = re.compile(
     r"(?<![\d:.])([01]?\d|2[0-3])[:.h]([0-5]\d)(?![.\d]\d)(?::?([0-5]\d))?\s?([ap]\.?m\b)?", re.I
@@ -238,18 +238,17 @@ def _is_negative(before: str, number: str, after: str) -> bool:
 def parse_amount(text: str) -> Decimal | None:
     """The number that `text` writes, with either decimal separator; None if it writes none.
 
-    A separator before exactly three digits separates thousands, before one or two the decimals.
+    A separator before exactly three digits separates thousands, before one or two the decimals;
+    behind a zero it is always that of the decimals.
 
     >>> [str(parse_amount(x)) for x in ("1.234,56", "1 234.5", "1'200", "12.345", "1,23,456.00")]
     ['1234.56', '1234.5', '1200', '12345', '123456.00']
     """
-    from price_parser import Price
-
-    match = re.search(r"([.,])\s?(\d{1,2})?$", text.strip())
-    separator = match[1] if match else ("," if text.count(".") else ".")
-    number = text.replace(" ", "").rstrip(".,")
-    amount: Decimal | None = Price.fromstring(number, decimal_separator=separator).amount
-    return amount
+    number = re.sub(r"[^\d.,]", "", text).rstrip(".,")
+    match = re.search(r"[.,](\d{1,2})$|(?<=^0)[.,](\d+)$", number)
+    whole, decimals = (number[: match.start()], match[1] or match[2]) if match else (number, "")
+    digits = re.sub(r"\D", "", whole)
+    return Decimal(f"{digits}.{decimals}" if decimals else digits) if digits else None
 
 
 def find_currencies(text: str) -> list[Value]:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from glob import glob
 from pathlib import Path
+from typing import Any
 
 from vision_app.config import Config
 from vision_app.files import pdf, picture
@@ -61,13 +63,16 @@ class Source:
     """An image or document whose headers were checked.
 
     `page_count` is the number of pages that are read; `warnings` mentions pages that are left out.
-    `decode` returns the page at an index from 0.
+    `decode` returns the page at an index from 0. Of a PDF, `find_words` returns the embedded text
+    of a page, if it can be trusted, and `find_xml` the embedded file.
     """
 
     name: str
     page_count: int
     warnings: tuple[str, ...]
     decode: Callable[[int], Pixels] = field(repr=False)
+    find_words: Callable[[int], dict[str, Any] | None] = field(repr=False, default=lambda _: None)
+    find_xml: Callable[[], bytes] = field(repr=False, default=bytes)
 
     def pages(self) -> Iterator[Pixels]:
         """Decode the pages one by one. Raises BadInput for damage, TooLarge for too many pixels."""
@@ -91,7 +96,10 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
     # 1. Check the size in bytes, then read the file.
     data = _read(source, name, config.max_file_mb)
     # 2. Count the pages, and check the size of the first in the header.
+    embedded: dict[str, Any] = {}
     if b"%PDF-" in data[:1024]:
+        words = partial(pdf.find_words, data, name=name, max_pixels=max_pixels)
+        embedded = {"find_words": words, "find_xml": partial(pdf.find_xml, data, name=name)}
         total = pdf.count_pages(data, name=name)
 
         def decode(index: int) -> Pixels:
@@ -106,10 +114,10 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
 
     # 3. Leave out the pages over the limit.
     if total <= max_pages:
-        return Source(name, total, (), decode)
+        return Source(name, total, (), decode, **embedded)
     first = "page was" if max_pages == 1 else f"{max_pages} pages were"
     warning = f"Only the first {first} read. Set VISION_MAX_PAGES to read more."
-    return Source(name, max_pages, (warning,), decode)
+    return Source(name, max_pages, (warning,), decode, **embedded)
 
 
 def _read(source: Path | bytes, name: str, max_mb: int) -> bytes:

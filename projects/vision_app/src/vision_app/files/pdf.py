@@ -16,10 +16,16 @@ from seedbed.errors import BadInput
 from seedbed.safety.limited_process import LimitedProcess
 
 if TYPE_CHECKING:
+    import pypdfium2
+
     from vision_app.files.pixels import Pixels
 
 DPI = 170
 """Resolution of a page. The long side of A4 is then 1,988 px; RapidOCR shrinks above 2,000."""
+MIN_CHARACTERS, MAX_CHARACTERS = 30, 60_000  # of a page whose embedded text is used
+MAX_GARBAGE = 0.01  # of its characters, that are not printable: a font without Unicode
+MAX_PICTURES = 0.02  # of its area: a logo may have the name of the company
+EMBEDDED = -2  # for an index: the embedded XML
 _process = LimitedProcess(f"{__name__}:open_page", action="render", hint="Export its pages as PNG.")
 
 
@@ -45,20 +51,47 @@ def render(data: bytes, index: int, *, name: str, max_pixels: int) -> Pixels:
     return np.ascontiguousarray(padded[:, : width * 3]).reshape(height, width, 3)
 
 
+def find_words(data: bytes, index: int, *, name: str, max_pixels: int) -> dict[str, Any] | None:
+    """The embedded text of a page: {"size", "words"} in the pixels of `render`; None to use OCR.
+
+    OCR is better for a page with pictures, which may have text, or hidden text, as in scans.
+    """
+    name = f"Page {index + 1} of {name}"
+    arguments = {"index": index, "max_pixels": max_pixels, "text": True}
+    text, _ = _process.call(data, name=name, label=name, **arguments)
+    return text if text.get("words") else None
+
+
+def find_xml(data: bytes, *, name: str) -> bytes:
+    """The XML file that is embedded in a document; empty if there is none."""
+    return bytes(_process.call(data, name=name, label=name, index=EMBEDDED)[1])
+
+
 def open_page(
-    data: bytes, label: str, index: int = -1, max_pixels: int = 0
+    data: bytes, label: str, index: int = -1, max_pixels: int = 0, *, text: bool = False
 ) -> tuple[dict[str, Any], bytes]:
-    """In the child process: the number of pages and, for an `index`, the rows of a page as RGB."""
+    """In the child process: the number of pages, for an `index` the rows of a page as RGB.
+
+    For EMBEDDED, the embedded XML; with `text`, the words of the page instead of its picture.
+    """
     import pypdfium2
 
     try:
         pdf = pypdfium2.PdfDocument(data)
+        if index == EMBEDDED:
+            files = [pdf.get_attachment(n) for n in range(min(pdf.count_attachments(), 20))]
+            files = [file for file in files if file.get_name().lower().endswith(".xml")]
+            return {}, bytes(files[0].get_data()) if files else b""
         if index < 0:
             return {"pages": len(pdf)}, b""
         pdf.init_forms()  # so that filled-in fields are drawn
         page = pdf[index]
         width, height = page.get_size()  # in points, 1/72 inch
         scale = min(DPI / 72, sqrt(max_pixels / (width * height)))
+        if text:
+            plain = pdf.get_formtype() == 0 and page.get_rotation() == 0  # nothing drawn elsewhere
+            size = [round(width * scale), round(height * scale)]
+            return {"size": size, "words": _words(page, scale) if plain else []}, b""
         bitmap = page.render(scale=scale, rev_byteorder=True)  # RGB
         about = {"size": [bitmap.width, bitmap.height], "row": bitmap.stride}
         rows = bytes(bitmap.buffer)
@@ -68,3 +101,46 @@ def open_page(
         if "password" in str(error).lower():
             raise BadInput(f"{label} is encrypted.", hint="Save it without a password.") from None
         raise BadInput(f"{label} is truncated or damaged.", hint="Export it again.") from None
+
+
+def _words(page: pypdfium2.PdfPage, scale: float) -> list[list[Any]]:
+    """Each word with its box in pixels; none if OCR is to be trusted more."""
+    from pypdfium2 import raw
+
+    pictures = 0.0
+    for item in page.get_objects(max_depth=4):
+        if item.type == raw.FPDF_PAGEOBJ_IMAGE:
+            left, bottom, right, top = item.get_bounds()
+            pictures += (right - left) * (top - bottom)
+        elif item.type == raw.FPDF_PAGEOBJ_TEXT and raw.FPDFTextObj_GetTextRenderMode(item) == 3:
+            return []  # hidden, as behind a scan
+    origin, _, _, end = page.get_bbox()
+    width, height = page.get_size()
+    text = page.get_textpage()
+    count = text.count_chars()
+    if pictures > MAX_PICTURES * width * height or not MIN_CHARACTERS <= count <= MAX_CHARACTERS:
+        return []
+    words: list[list[Any]] = []
+    garbage, open_word = 0, False
+    for n in range(count):
+        character = chr(raw.FPDFText_GetUnicode(text, n))
+        if character.isspace() or not character.isprintable():
+            garbage += not character.isspace() and character not in "\x02\xad"
+            open_word = False
+            continue
+        x0, y0, x1, y1 = text.get_charbox(n, loose=True)
+        box = [x * scale for x in (x0 - origin, end - y1, x1 - origin, end - y0)]
+        if open_word and _is_next(words[-1][1:], box):
+            last = words[-1]
+            top, bottom = min(last[2], box[1]), max(last[4], box[3])
+            words[-1] = [last[0] + character, last[1], top, box[2], bottom]
+        else:
+            words.append([character, *box])
+        open_word = True
+    return words if garbage <= MAX_GARBAGE * count else []
+
+
+def _is_next(word: list[float], box: list[float]) -> bool:
+    """Whether a character follows a word in the same line, without a gap."""
+    middle, height = (box[1] + box[3]) / 2, word[3] - word[1]
+    return word[1] <= middle <= word[3] and -0.5 * height <= box[0] - word[2] < 0.25 * height

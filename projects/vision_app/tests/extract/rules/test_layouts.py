@@ -258,22 +258,6 @@ Summe EUR        49,00
 """,
         ("LUMEN", "99120", "2024-05-02", 49.0, "EUR"),
     ),
-    "logo over two lines": (
-        """
-# Green
-# Harbour
-Surf shop
-4 Beach Parade, Torquay VIC 3228
-ABN 11 222 333 444
-
-Tax invoice no.   T-771
-Date              5 Jun 2024
-Board wax         12.00
-Amount payable    $12.00
-Green Harbour - see you soon
-""",
-        ("Green Harbour", "T-771", "2024-06-05", 12.0, "AUD"),
-    ),
     "Dutch parking ticket": (
         """
 # Parkeergarage Centrum

@@ -97,7 +97,7 @@ class Lexicon:
     @classmethod
     def load(cls, extra: Mapping[str, Iterable[str]] | None = None) -> Lexicon:
         """The built-in labels, plus those of `extra` (kind: labels)."""
-        kinds, words = _builtin()
+        kinds, words, _ = _builtin()
         kinds = {**kinds}
         for kind, labels in (extra or {}).items():
             kinds[kind] = {**kinds.get(kind, {}), "": list(labels)}
@@ -195,20 +195,29 @@ def _is_preposition(label: Label, text: str) -> bool:
 
 
 @lru_cache(1)
-def _builtin() -> tuple[Groups, Groups]:
-    """The labels by kind and language, and the words by name and language."""
+def _builtin() -> tuple[Groups, Groups, Groups]:
+    """Labels by kind, words by name, and titles by the type of document; each by language."""
     labels: Groups = defaultdict(dict)
     words: Groups = defaultdict(dict)
+    titles: Groups = defaultdict(dict)
     for file in sorted(Path(__file__).with_name("labels").glob("*.toml")):
         data = tomllib.loads(file.read_text("utf-8"))
         for groups, section, language in (
             (labels, "labels", file.stem),
             (words, "words", file.stem),
             (labels, "suffixes", "suffixes"),
+            (titles, "types", file.stem),
         ):
             for name, texts in data.get(section, {}).items():
                 groups[name][language] = texts
-    return labels, words
+    return labels, words, titles
+
+
+@lru_cache(1)
+def type_titles() -> dict[str, str]:
+    """The type of document that each title names, by its letters; invoices and receipts apart."""
+    groups = _builtin()[2].items()
+    return {squeeze(x): kind for kind, by in groups for titles in by.values() for x in titles}
 
 
 # ── the document ────────────────────────────────────────────────────────────────────────────

@@ -15,17 +15,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from vision_app.extract.cells import Cell, same_row, to_rows
 from vision_app.extract.extraction import Evidence, Extraction, as_number, check_sums
 from vision_app.extract.rules.document import Document, Lexicon
+from vision_app.extract.rules.document_type import find_type
 from vision_app.extract.rules.scoring import AMOUNTS, SCORERS, THRESHOLD, Candidate, best
-from vision_app.extract.rules.vendor import score_customers, score_vendors
+from vision_app.extract.rules.sums import find_balance
+from vision_app.extract.rules.vendor import score_vendors
 from vision_app.extract.schemas import Field, Schema
 from vision_app.extract.values import find_amounts, find_currencies, find_dates
 from vision_app.files.pixels import Pixels
 from vision_app.ocr.page import Page, around
+
+TYPE = "document_type"
+SUMS = {"total", "subtotal", "tax"}
+EXACT = 0.97  # the certainty of amounts that agree with each other to the cent
+# Without that, a label alone is no proof of these.
+UNCONFIRMED = {"subtotal": 0.85, "tax": 0.85, "customer": 0.85, "payment_method": 0.85}
+_NUMBERS = re.compile(r"(?:\s+[^\w\s]?\d[\d.,]*[^\w\s]?)+$")  # at the end of a description
 
 
 @dataclass(frozen=True)
@@ -55,25 +65,52 @@ def extract(
     document = Document.of(pages, lexicon_of(extra))
     # 2. Score every value on the pages for each field, and keep the best above the threshold.
     rankings = {field.name: rank(document, field) for field in schema.fields}
+    # 3. A page that is neither an invoice nor a receipt has none of their fields; a delivery note,
+    #    which has that title, has some.
+    names = {field.name for field in schema.fields}
+    if not document.cells:
+        return Extraction(dict.fromkeys(rankings), {})
+    kind, title = find_type(document, rankings, schema.name) if TYPE in names else (None, None)
+    if kind == "other" and title is None:
+        reason = "neither an invoice nor a receipt, so no field was filled"
+        return Extraction({**dict.fromkeys(rankings), TYPE: kind}, {}, (reason,))
+    if kind == "credit_note":
+        rankings |= {name: _of_credit_note(ranking) for name, ranking in rankings.items()}
+    # 4. Subtotal and tax have to agree with the total; the currency is the one next to it.
     winners = {name: best(ranking) for name, ranking in rankings.items()}
-    # 3. The currency is the one next to the total, so it comes last.
+    balance = find_balance(document, rankings)
+    winners |= {name: getattr(balance, name) for name in names & {"subtotal", "tax"}}
     for field in schema.fields:
         if field.value == "currency":
             winners[field.name] = find_currency(document, winners.get("total"))
-    # 4. Normalize, and check the total against the positions.
+    # 5. Normalize, and check the total against the positions.
     items = find_items(document)
     fields = {field.name: _as_json(field, winners[field.name], items) for field in schema.fields}
-    warnings = check_sums(fields, pages)
-    # 5. Show the places in the images.
+    warnings = (*balance.warnings, *check_sums(fields, pages, exact=balance.exact))
+    # 6. Show the places in the images.
     evidence = {
-        name: _evidence(document, winner, rankings[name])
+        name: _evidence(document, name, winner, rankings[name], exact=balance.exact)
         for name, winner in winners.items()
         if winner is not None
     }
+    if TYPE in names:
+        fields[TYPE] = kind
+        if title is not None:
+            box = document.page_of(title).to_input(title.box)
+            evidence[TYPE] = Evidence(title.text, box, title.page, 0.9)
     for field in schema.fields:
         if field.value == "items" and items:
             evidence[field.name] = _evidence_of_items(document, items)
-    return Extraction(fields, evidence, tuple(warnings))
+    return Extraction(fields, evidence, warnings)
+
+
+def _of_credit_note(ranking: list[Candidate]) -> list[Candidate]:
+    """The ranking without what belongs to the invoice that a credit note refers to.
+
+    Where both a "date" and an "invoice date" are printed, the latter is the invoice's.
+    """
+    plain = [c for c in ranking if not c.labeled("invoice_date")]
+    return plain if any(c.score >= THRESHOLD for c in plain) else ranking
 
 
 @lru_cache(8)
@@ -84,7 +121,7 @@ def lexicon_of(extra: tuple[tuple[str, tuple[str, ...]], ...]) -> Lexicon:
 
 def rank(document: Document, target: Field) -> list[Candidate]:
     """The candidates for a field, the best first."""
-    scorers = {**SCORERS, "vendor": score_vendors, "customer": score_customers}
+    scorers = {**SCORERS, "vendor": score_vendors}
     if target.value not in scorers or not document.cells:
         return []
     candidates = scorers[target.value](document, target)
@@ -140,9 +177,9 @@ def find_items(document: Document) -> list[Item]:
 
 def _item(row: Sequence[Cell]) -> Item | None:
     text = "  ".join(cell.text for cell in row)
-    words = re.search(r"[^\W\d_]{2,}.*?(?=\s{2}|\s+\d+(?:[.,]\d+)?(?:\s|$)|$)", text)
-    values = [value for value in find_amounts(text) if not find_dates(value.raw)]
-    if words is None or not values or not re.search(r"[.,]\d\d", values[-1].raw):
+    words = re.search(r"[^\W\d_]{2,}", text)
+    values = [v for v in find_amounts(text) if not find_dates(v.raw)]
+    if words is None or not values or not re.search(r"[.,]\d\d$", values[-1].raw):
         return None
     if values[-1].start < words.start() or len(text) - values[-1].end > 6:
         return None
@@ -154,7 +191,15 @@ def _item(row: Sequence[Cell]) -> Item | None:
         if abs(first * second - amount) < Decimal("0.011")
     ]
     quantity, price = products[-1] if products else (None, None)
-    return Item(words[0].strip(), quantity, price, amount, tuple(row))
+    description = _description(text[words.start() :])
+    return Item(description, quantity, price, amount, tuple(row)) if description else None
+
+
+def _description(text: str) -> str:
+    """The text of a row up to its columns of numbers; numbers within it stay."""
+    cells = re.split(r"\s{2,}", text)
+    texts = list(takewhile(lambda x: re.search(r"[^\W\d_]{3}", x) and x[:1].isalpha(), cells))
+    return _NUMBERS.sub("", " ".join(texts[:1] if len(texts) == len(cells) else texts)).strip()
 
 
 # ── values and evidence ─────────────────────────────────────────────────────────────────────
@@ -176,14 +221,23 @@ def _as_json(target: Field, winner: Candidate | None, items: Sequence[Item]) -> 
     return winner and winner.value
 
 
-def _evidence(document: Document, winner: Candidate, ranking: Sequence[Candidate]) -> Evidence:
-    words = winner.cell.words_in(winner.start, winner.end)
+def _evidence(
+    document: Document, name: str, winner: Candidate, ranking: Sequence[Candidate], *, exact: bool
+) -> Evidence:
+    parts = winner.parts or (winner,)
+    words = [word for part in parts for word in part.cell.words_in(part.start, part.end)]
     rival = max((c.score for c in ranking if c.value != winner.value), default=0.0)
     margin = 4 * (winner.score - THRESHOLD) + 3 * min(winner.score - rival, 0.5)
-    confidence = min(word.confidence for word in words) / (1 + math.exp(-margin))
+    certainty = 1 / (1 + math.exp(-margin))
+    if name in SUMS and exact:
+        certainty = max(certainty, EXACT)
+    elif name in UNCONFIRMED:
+        certainty = min(certainty, UNCONFIRMED[name])
+    confidence = min(word.confidence for word in words) * certainty
     page = document.page_of(winner.cell)
     text = " ".join(word.text for word in words)
-    return Evidence(text, page.to_input(winner.box), page.number, confidence)
+    box = around(part.box for part in parts if part.cell.page == page.number)
+    return Evidence(text, page.to_input(box), page.number, confidence)
 
 
 def _evidence_of_items(document: Document, items: Sequence[Item]) -> Evidence:

@@ -10,6 +10,7 @@ nearer, and what is typical for the field. Below THRESHOLD the field is not on t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,11 @@ OWN_NUMBERS = {"invoice_number", "receipt_number", "document_title", "plain_numb
 DATES = {"invoice_date", "plain_date", "paid_date", "due_date", "other_date"}
 AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
 NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
+_ADDRESS = re.compile(r"^\W*[\da-z]|\d\W?$|\d[.,]\d\d\b")  # a street, a price
+FLAGS = {
+    **dict.fromkeys("yes ja oui sí si sim tak true x ✓ ✔ ☑ ☒ [x]".split(), True),
+    **dict.fromkeys(("no", "nein", "non", "nee", "não", "nie", "false", "☐", "[ ]", "-"), False),
+}
 Spans = Mapping[Cell, Sequence[Value]]
 """The values of one type in each cell."""
 
@@ -48,9 +54,12 @@ class Link:
     relation: str
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
-    """A value with its place, its score, the reasons for it, and its labels, the best first."""
+    """A value with its place, its score, the reasons for it, and its labels, the best first.
+
+    `parts` are the candidates that it is the sum of; `adds_up` if it is the sum of those above it.
+    """
 
     value: object
     cell: Cell
@@ -59,6 +68,8 @@ class Candidate:
     score: float = 0.0
     reasons: dict[str, float] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
+    parts: tuple[Candidate, ...] = ()
+    adds_up: bool = False
 
     def add(self, reason: str, score: float) -> None:
         """Add one piece of evidence."""
@@ -312,7 +323,7 @@ def _score_bare_date(candidate: Candidate, document: Document, count: int) -> No
 
 def score_amounts(document: Document, target: Field) -> list[Candidate]:
     """Every amount on the page for an amount field; `total` has rules of its own."""
-    spans = {cell: _amounts_of(cell) for cell in document.cells}
+    spans = {cell: amounts_of(cell) for cell in document.cells}
     prices = {cell: [v for v in values if not v.raw.isdigit()] for cell, values in spans.items()}
     kinds = AMOUNTS | set(target.roles) | {"other_number", "order_number", "invoice_number"}
     has_prices = sum(bool(re.search("[.,]", v.raw[-3:])) for vs in spans.values() for v in vs) > 2
@@ -331,7 +342,8 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
     return candidates
 
 
-def _amounts_of(cell: Cell) -> list[Value]:
+def amounts_of(cell: Cell) -> list[Value]:
+    """The amounts of a cell that are not part of a date."""
     dates = find_dates(cell.text)
     return [
         value
@@ -342,9 +354,9 @@ def _amounts_of(cell: Cell) -> list[Value]:
 
 def _score_totals(candidates: list[Candidate], document: Document) -> None:
     _score_sums(candidates)
-    positive = [_decimal(c) for c in candidates if c.score > 0.3]
+    positive = [decimal(c) for c in candidates if c.score > 0.3]
     for candidate in candidates:
-        value = _decimal(candidate)
+        value = decimal(candidate)
         candidate.add("zero", -1.0 * (value == 0))
         if positive and value == max(positive):
             candidate.add("largest", 0.06)
@@ -364,16 +376,17 @@ def _score_sums(candidates: list[Candidate]) -> None:
                 rows[-1] = max(rows[-1], candidate, key=lambda c: c.box[2])
             else:
                 rows.append(candidate)
-    signed = [-abs(_decimal(c)) if c.labeled("paid") else _decimal(c) for c in rows]
+    signed = [-abs(decimal(c)) if c.labeled("paid") else decimal(c) for c in rows]
     sums = {
         n: n - k
         for n, candidate in enumerate(rows)
         for k in range(min(n, 15), 1, -1)
-        if sum(signed[n - k : n]) == _decimal(candidate) != 0
+        if sum(signed[n - k : n]) == decimal(candidate) != 0
     }
     for n, start in sums.items():
         candidate, near = rows[n], rows[n].links
         taxed = any(c.labeled("tax") for c in rows[start:n])
+        candidate.adds_up = True
         if not near or near[0].strength < 0.35:
             candidate.add("sum of those above", 0.3)
             candidate.add("last sum", 0.12 * (n == max(sums)))
@@ -381,7 +394,8 @@ def _score_sums(candidates: list[Candidate]) -> None:
             candidate.add("net amount after tax", 0.55 - candidate.score)
 
 
-def _decimal(candidate: Candidate) -> Decimal:
+def decimal(candidate: Candidate) -> Decimal:
+    """The value of an amount."""
     assert isinstance(candidate.value, Decimal)
     return candidate.value
 
@@ -460,39 +474,129 @@ def score_times(document: Document, target: Field) -> list[Candidate]:
 def score_texts(document: Document, target: Field) -> list[Candidate]:
     """What follows a label of the field, in its cell, to the right or below, as text."""
     candidates = []
-    form = target.pattern or re.compile(r"\w.*")
+    form = target.pattern or re.compile(r"[\w+].*")
     allowed = {value.casefold() for value in target.enum}
-    for cell in document.cells:
-        ends = [label.start for label in document.labels[cell][1:]] + [len(cell.text)]
-        for label, end in zip(document.labels[cell], ends, strict=False):
-            if label.kinds & target.roles.keys():
-                for place, start, stop, strength in _places(document, cell, label, end):
-                    match = form.search(place.text[start:stop])
-                    text = match[0].strip(" :;,-") if match else ""
-                    if match and (not allowed or match[0].strip().casefold() in allowed):
-                        first, last = start + match.start(), start + match.end()
-                        candidate = Candidate(text, place, first, last)
-                        candidate.add("label", strength * label.score)
-                        candidates.append(candidate)
+    for cell, label, end in _labels_of(document, target):
+        for place, start, stop, strength in places_of(document, cell, label, end, target):
+            match = form.search(place.text[start:stop])
+            text = match[0].strip(" :;,-") if match else ""
+            if match and (not allowed or text.casefold() in allowed):
+                first, last = start + match.start(), start + match.end()
+                candidate = Candidate(text, place, first, last)
+                candidate.add("label", strength * label.score)
+                candidates.append(candidate)
     return candidates
 
 
-def _places(
-    document: Document, cell: Cell, label: Label, end: int
+def score_names(document: Document, target: Field) -> list[Candidate]:
+    """The name at a label, as of a customer or a means of payment: the first text, or none.
+
+    The label ends in a colon or fills its cell: "for" and "to" are in many sentences. Without a
+    colon it heads a column rather than a row.
+    """
+    candidates = []
+    for cell, label, end in _labels_of(document, target):
+        places = [*places_of(document, cell, label, end, target)]
+        colon = ":" in cell.text[label.end : label.end + 2]
+        within = bool(places) and places[0][0] is cell
+        if not places or label.start > 0 or (within and not colon):
+            continue
+        below = [place for place in places if not same_row(place[0].box, cell.box)]
+        ranked = (not colon and not within and below) or places
+        place, start, stop, strength = max(ranked, key=lambda each: each[3])
+        text = place.text[start:stop].strip(" :;,-")
+        candidate = Candidate(text, place, start, stop)
+        letters, digits = (sum(map(test, text)) for test in (str.isalpha, str.isdigit))
+        if letters > max(2, 2 * digits) and not find_dates(text) and not _ADDRESS.search(text):
+            candidate.add("label", strength * label.score)
+            candidates.append(candidate)
+    return candidates
+
+
+def score_flags(document: Document, target: Field) -> list[Candidate]:
+    """A yes, a no or a mark next to a label of the field."""
+    candidates = []
+    for cell, label, end in _labels_of(document, target):
+        before = cell.text[: label.start].strip()
+        found = [(cell, 0, label.start, 0.9)] if before in FLAGS else []
+        for place, start, stop, strength in found or places_of(document, cell, label, end, target):
+            text = place.text[start:stop].strip(" :.").casefold()
+            if text in FLAGS:
+                candidate = Candidate(FLAGS[text], place, start, stop)
+                candidate.add("label", strength * label.score)
+                candidates.append(candidate)
+    return candidates
+
+
+def score_lists(document: Document, target: Field) -> list[Candidate]:
+    """The texts behind a label, separated by commas, or in the lines below it."""
+    candidates = []
+    for candidate in score_texts(document, target)[:1]:
+        lines = [candidate.cell]
+        for cell in document.on_page[candidate.cell.page]:
+            gap = cell.box[1] - lines[-1].box[3]
+            aligned = abs(cell.box[0] - candidate.box[0]) < cell.height
+            if aligned and 0 <= gap < 1.2 * cell.height and ":" not in cell.text:
+                lines.append(cell)
+        texts = [str(candidate.value), *(cell.text for cell in lines[1:])]
+        items = [item.strip(" •*-") for text in texts for item in re.split(r"[,;•]\s*", text)]
+        candidate.value = [item for item in items if item]
+        candidates.append(candidate)
+    return candidates
+
+
+def _labels_of(document: Document, target: Field) -> Iterator[tuple[Cell, Label, int]]:
+    """The labels of a field, each with its cell and the end of what may be its text there."""
+    for cell, labels in document.labels.items():
+        starts = [x.start for x in labels if not target.free or _is_own(x)]
+        ends = [*starts[1:], len(cell.text)]
+        for label in labels:
+            if label.kinds & target.roles.keys():
+                yield cell, label, next(end for end in ends if end >= label.end)
+
+
+def _is_own(label: Label) -> bool:
+    """Whether a label is one of a user's schema."""
+    return any(kind.startswith("field:") for kind in label.kinds)
+
+
+def places_of(
+    document: Document, cell: Cell, label: Label, end: int, target: Field
 ) -> Iterator[tuple[Cell, int, int, float]]:
-    """Where the text of a label may be, and how likely: behind it, else to the right or below."""
+    """Where the text of a label may be, and how likely: behind it, else to the right or below.
+
+    Of a user's schema, only its own labels are not texts: they beat the built-in ones.
+    """
     if re.search(r"\w", cell.text[label.end : end]):
         yield cell, label.end, end, 1.0
         return
     box, width = cell.box_of(label.start, label.end), document.page_of(cell).width
     for other in document.on_page[cell.page]:
-        if other is cell or any(x.start == 0 for x in document.labels[other]):
+        heads = [x for x in document.labels[other] if x.start == 0]
+        heads = [
+            x for x in heads if _is_own(x) or (not target.free and x.end > len(other.text) / 2)
+        ]
+        if other is cell or heads:
             continue
         gap = other.box[1] - box[3]
         if same_row(other.box, box) and other.box[0] >= box[2]:
             yield other, 0, len(other.text), 0.9 - 0.3 * (other.box[0] - box[2]) / width
-        elif same_column(other.box, box) and 0 <= gap < 2.5 * (box[3] - box[1]):
-            yield other, 0, len(other.text), 0.8 - 0.6 * gap / width
+        elif same_column(other.box, box) and -0.4 <= gap / (box[3] - box[1]) < 2.5:
+            start, stop = _column(other, box, document.row_of(cell))
+            yield other, start, stop, 0.8 - 0.6 * max(gap, 0) / width
+
+
+def _column(cell: Cell, label: Box, heads: Sequence[Cell]) -> tuple[int, int]:
+    """The characters of a cell below a label that are not below another head of its row."""
+    slack, position, inside = cell.height / 2, 0, []
+    left = max((c.box[2] for c in heads if c.box[2] <= label[0]), default=-math.inf)
+    right = min((c.box[0] for c in heads if c.box[0] >= label[2]), default=math.inf)
+    left = label[0] - slack if left > cell.box[0] else left
+    for word in cell.words:
+        if left <= word.box[0] < right - slack:
+            inside += [position, position + len(word.text)]
+        position += len(word.text) + 1
+    return (min(inside), max(inside)) if inside else (0, len(cell.text))
 
 
 SCORERS: dict[str, Callable[[Document, Field], list[Candidate]]] = {
@@ -501,5 +605,9 @@ SCORERS: dict[str, Callable[[Document, Field], list[Candidate]]] = {
     "integer": score_amounts,
     "number": score_numbers,
     "text": score_texts,
+    "texts": score_lists,
+    "flag": score_flags,
+    "customer": score_names,
+    "payment": score_names,
     "time": score_times,
 }

@@ -1,7 +1,6 @@
-"""Finds who issued the document, and to whom.
+"""Finds who issued the document.
 
     score_vendors(document, field)       # every line of text as a name, with its evidence
-    score_customers(document, field)     # the first line under "Bill to"
 
 A vendor's name is large, at the top, has a legal form, or is repeated in the footer. It is not a
 title, an address, or in the customer's block. Word lists are in `parties.toml`.
@@ -16,11 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rapidfuzz import fuzz
-
 from vision_app.extract.cells import Cell, same_column, same_row
 from vision_app.extract.rules.document import Document, Label
-from vision_app.extract.rules.scoring import Candidate, score_texts
+from vision_app.extract.rules.scoring import Candidate
 from vision_app.extract.schemas import Field
 from vision_app.extract.values import find_dates, squeeze
 
@@ -28,7 +25,6 @@ _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
 _PRICE = re.compile(r"(?<![\d.,])\d[\d ]*(?:[.,]\d{3})*[.,]\d\d(?![\d.,]*\d)")
-_SEPARATOR = re.compile(r"[·•|*,]|\s[-–]\s")
 # The line above the window of an envelope: name, street and town, separated.
 _SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
@@ -52,6 +48,9 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
             name = name[label.end :].strip(" :")
         sender = _SENDER.match(name)
         name = sender[1] if sender and not re.search(r"\d", sender[1]) else name
+        form = _legal_form().search(name)
+        if form and re.search(r"\d{3}", name[form.end() :]):  # a registration number
+            name = name[: form.end()]
         start = cell.text.index(name)
         end, name = start + len(name), clean_name(name)
         if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
@@ -64,7 +63,6 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
         if sender and "legal form" in candidate.reasons:
             candidate.add("with its address", 0.42 * ("middle" in candidate.reasons))
         candidates.append(candidate)
-    _merge_lines(document, candidates)
     return candidates
 
 
@@ -127,7 +125,8 @@ def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]
     if depth < 0.5:
         candidate.add("top", max(0.0, 0.48 - 0.04 * len(above)))
         candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)))
-    if size < 0.97 or (size < 1.07 and not _has_address(document, cell)):
+    small = size < 0.97 or (size < 1.07 and not _has_address(document, cell))
+    if small and not (depth == 0 and candidate.cell.text.isupper()):  # without descenders
         candidate.add("as small as the text", -0.06)
     candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
     prices = [c for c in row if c.box[0] > cell.box[0] and _PRICE.search(c.text)]
@@ -200,56 +199,6 @@ def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
     return block
 
 
-def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
-    """A name over two lines: repeated in one, or in the same large print, or its legal form."""
-    lines = [squeeze(_SEPARATOR.sub("#" * 9, cell.text)) for cell in document.cells]
-    for first in sorted(candidates, key=lambda c: -c.score)[:4]:
-        for second in candidates:
-            gap = (second.cell.box[1] - first.cell.box[3]) / first.cell.height
-            near = -0.4 <= gap < 0.7 and same_column(first.cell.box, second.cell.box)
-            if second is first or "label" in first.reasons or not near:
-                continue
-            name = f"{first.value} {second.value}"
-            whole = squeeze(name)
-            long = [line for line in lines if len(line) >= len(whole) - 1]
-            repeated = whole.isalpha() and any(fuzz.partial_ratio(whole, x) > 85 for x in long)
-            if _continues(document, first, second, repeated):
-                first.value = name
-                first.add("two lines", 0.05 + max(0.0, second.score - first.score))
-                first.add("repeated", 0.15 * repeated)
-                break
-
-
-def _continues(document: Document, first: Candidate, second: Candidate, repeated: bool) -> bool:
-    """Whether the second of two lines belongs to the name in the first."""
-    above, below = str(first.value), str(second.value)
-    form = _legal_form().search(below)
-    if form and len(form[0]) >= 0.7 * len(below):
-        return True
-    if re.search(r"(?:&|\bund|\band|\bet|\be|\by|-)\s*$", above):
-        return True
-    # The company's legal name below that of the shop: in other print, or with the same words.
-    long_words = [{squeeze(word) for word in x.split() if len(word) > 3} for x in (above, below)]
-    other_print = above.isupper() != _legal_form().sub("", below).isupper()
-    if form and (other_print or long_words[0] & long_words[1]):
-        return False
-    similar = 0.85 < document.size(second.cell) / document.size(first.cell) < 1.18
-    large = document.size(first.cell) > 1.25 and second.score > 0.45
-    return repeated or bool(similar and not _legal_form().search(above) and (large or form))
-
-
-def score_customers(document: Document, target: Field) -> list[Candidate]:
-    """The name under or beside a label of the customer."""
-    candidates = score_texts(document, target)
-    for candidate in candidates:
-        text = str(candidate.value)
-        candidate.add("digits", -0.3 * (sum(map(str.isdigit, text)) > 2))
-        candidate.add("short", -0.5 * (sum(map(str.isalpha, text)) < 3))
-        if document.labels[candidate.cell] and candidate.start == 0:
-            candidate.add("label", -0.3)
-    return candidates
-
-
 @lru_cache(1)
 def _data() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("parties.toml").read_text("utf-8"))
@@ -264,7 +213,7 @@ def _words(name: str) -> frozenset[str]:
 def _legal_form() -> re.Pattern[str]:
     forms = sorted(_data()["legal_forms"], key=len, reverse=True)
     # Short ones in the spelling of the list, since "as", "me" and "ag" are words as well.
-    long = [form for form in forms if len(re.sub(r"\\s|\W", "", form)) > 5]
+    long = [form for form in forms if len(re.sub(r"\\s|\W", "", form)) >= 5]
     return re.compile(
         rf"(?<=[\s,.])(?:{'|'.join(forms)}|(?i:{'|'.join(long)}))(?=$|[\s,.)(])|^(?:PT|CV)\s|^(?i:{'|'.join(long)})$|株式会社"
     )

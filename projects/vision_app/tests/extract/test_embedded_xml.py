@@ -1,0 +1,93 @@
+"""The XML in ZUGFeRD and Factur-X invoices."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+
+import pypdfium2
+import pytest
+
+from vision_app.config import Config
+from vision_app.extract.embedded_xml import MAX_BYTES, read_xml
+from vision_app.extract.schemas import load_schema
+from vision_app.vision import Vision
+from seedbed.settings import Settings
+
+INVOICE = load_schema("invoice")
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<rsm:CrossIndustryInvoice xmlns:rsm="urn:rsm" xmlns:ram="urn:ram" xmlns:udt="urn:udt">
+ <rsm:ExchangedDocument><ram:ID>R-17</ram:ID><ram:TypeCode>380</ram:TypeCode>
+  <ram:IssueDateTime><udt:DateTimeString format="102">20250304</udt:DateTimeString>
+  </ram:IssueDateTime></rsm:ExchangedDocument>
+ <rsm:SupplyChainTradeTransaction>
+  <ram:IncludedSupplyChainTradeLineItem>
+   <ram:SpecifiedTradeProduct><ram:Name>Oak shelf</ram:Name></ram:SpecifiedTradeProduct>
+   <ram:NetPriceProductTradePrice><ram:ChargeAmount>50.00</ram:ChargeAmount>
+   </ram:NetPriceProductTradePrice><ram:BilledQuantity>2</ram:BilledQuantity>
+   <ram:LineTotalAmount>100.00</ram:LineTotalAmount>
+  </ram:IncludedSupplyChainTradeLineItem>
+  <ram:SellerTradeParty><ram:Name>Nordhaus GmbH</ram:Name></ram:SellerTradeParty>
+  <ram:BuyerTradeParty><ram:Name>Anna Kowalska</ram:Name></ram:BuyerTradeParty>
+  <ram:InvoiceCurrencyCode>EUR</ram:InvoiceCurrencyCode>
+  <ram:TaxBasisTotalAmount>100.00</ram:TaxBasisTotalAmount>
+  <ram:TaxTotalAmount>19.00</ram:TaxTotalAmount>
+  <ram:GrandTotalAmount>119.00</ram:GrandTotalAmount>
+  <ram:DuePayableAmount>0.00</ram:DuePayableAmount>
+ </rsm:SupplyChainTradeTransaction>
+</rsm:CrossIndustryInvoice>"""
+
+
+def test_pdf_with_xml_has_exact_fields_without_ocr() -> None:
+    document = pypdfium2.PdfDocument.new()
+    document.new_page(200, 200)
+    document.new_attachment("factur-x.xml").set_data(XML.encode())
+    buffer = io.BytesIO()
+    document.save(buffer)
+    vision = Vision(Config(), Settings())
+    result = vision.extract(vision.open(buffer.getvalue(), "invoice.pdf"), "invoice")
+    assert result["fields"] == {
+        "vendor": "Nordhaus GmbH",
+        "invoice_number": "R-17",
+        "date": "2025-03-04",
+        "due_date": None,
+        "order_number": None,
+        "customer": "Anna Kowalska",
+        "subtotal": 100.0,
+        "tax": 19.0,
+        "total": 119.0,
+        "currency": "EUR",
+        "line_items": [
+            {"description": "Oak shelf", "quantity": 2.0, "unit_price": 50.0, "amount": 100.0}
+        ],
+        "document_type": "invoice",
+    }
+    assert result["evidence"]["total"]["text"] == "embedded XML: 119.0"
+    assert result["evidence"]["total"]["box"] is None
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        b"not XML",
+        b"<note/>",
+        b'<!DOCTYPE x [<!ENTITY a "b">]><CrossIndustryInvoice>&a;</CrossIndustryInvoice>',
+        b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><CrossIndustryInvoice/>',
+        XML.encode() + b" " * MAX_BYTES,
+    ],
+)
+def test_other_or_hostile_xml_is_ignored(xml: bytes) -> None:
+    assert read_xml(xml, INVOICE) is None
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "1e400", "ten", str(Decimal(10) ** 30)])
+def test_amount_that_is_not_finite_is_null(amount: str) -> None:
+    extraction = read_xml(XML.replace("19.00</ram:TaxT", f"{amount}</ram:TaxT").encode(), INVOICE)
+    assert extraction is not None
+    assert extraction.fields["tax"] is None
+
+
+def test_credit_note_is_recognized_by_its_code() -> None:
+    extraction = read_xml(XML.replace(">380<", ">381<").encode(), INVOICE)
+    assert extraction is not None
+    assert extraction.fields["document_type"] == "credit_note"
