@@ -2,7 +2,7 @@
 
     python benchmarks/fit_selection.py QUESTIONS.jsonl=DOCS [QUESTIONS.jsonl=DOCS …]
 
-Prints both tables, as in `answer/select.py`, with the present weights;
+Prints both tables, as in `answer/quote/`, with the present weights;
 nothing is written. QUESTIONS.jsonl has the format of `rag-chatbot eval --qa`; DOCS is the folder
 that its questions are about.
 
@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rag_chatbot.answer import select
 from rag_chatbot.answer.follow_up import condense
+from rag_chatbot.answer.quote import confidence, features
 from rag_chatbot.config import Config
 from rag_chatbot.evaluate.beir import temporary_store
 from rag_chatbot.evaluate.questions import Case, read_questions
@@ -56,18 +56,18 @@ def examples(questions: Path, docs: Path) -> Iterator[Example]:
         retriever = Retriever(store, embeddings, config)
         for case in read_questions(questions):
             question = condense(case.question, case.history)
-            units = select.candidates(retriever.search(question))
-            scored = select.score(question, units, embeddings, focus=case.question)
+            units = features.candidates(retriever.search(question))
+            scored = features.score(question, units, embeddings, focus=case.question)
             if scored:
                 yield Example(
                     np.array([c.features for c in scored], dtype=np.float64),
                     np.array([has_answer(case, c) for c in scored]),
-                    np.array(select.signals(question, scored)),
+                    np.array(confidence.signals(question, scored)),
                     case.answerable,
                 )
 
 
-def has_answer(case: Case, unit: select.Candidate) -> bool:
+def has_answer(case: Case, unit: features.Candidate) -> bool:
     """Whether a unit is from an expected source and contains the expected fact."""
     source = unit.hit.chunk.source
     expected = not case.sources or any(
@@ -88,7 +88,7 @@ def fit_selection(data: list[Example]) -> Array:
             total += (right / right.sum() - share) @ x.features
         return total / len(usable)
 
-    return ascend(gradient, len(select.FEATURE_WEIGHTS))
+    return ascend(gradient, len(features.FEATURE_WEIGHTS))
 
 
 def fit_confidence(data: list[Example]) -> Array:
@@ -143,13 +143,13 @@ def main(arguments: list[str]) -> int:
     for pair in arguments:
         questions, _, docs = pair.partition("=")
         data += examples(Path(questions), Path(docs))
-    present = np.array(list(select.FEATURE_WEIGHTS.values()))
+    present = np.array(list(features.FEATURE_WEIGHTS.values()))
     fitted = fit_selection(data)
-    show("select.FEATURE_WEIGHTS", list(select.FEATURE_WEIGHTS), fitted, list(present))
+    show("features.FEATURE_WEIGHTS", list(features.FEATURE_WEIGHTS), fitted, list(present))
     print(f"  best unit right: {first_is_right(data, fitted)}, {first_is_right(data, present)} now")
-    names = [*select.SIGNAL_WEIGHTS, "BIAS"]
-    values = [*select.SIGNAL_WEIGHTS.values(), select.BIAS]
-    show("select.SIGNAL_WEIGHTS", names, fit_confidence(data), values)
+    names = [*confidence.SIGNAL_WEIGHTS, "BIAS"]
+    values = [*confidence.SIGNAL_WEIGHTS.values(), confidence.BIAS]
+    show("confidence.SIGNAL_WEIGHTS", names, fit_confidence(data), values)
     return 0
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_chatbot.answer.quotable_units import split
+from rag_chatbot.answer.quote.units import split
 from rag_chatbot.talk.document_page import RENDERED_CHARS, document_page
 
 TAGS = """html meta title style header a b main div pre code mark h1 h2 h3 h4 h5 h6 p em strong br

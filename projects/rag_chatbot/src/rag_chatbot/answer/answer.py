@@ -19,20 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 
-from rag_chatbot.answer.draft import USAGE, Draft, Usage
+from rag_chatbot.answer.evidence import USAGE, Draft, Span, Usage
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense
-from rag_chatbot.answer.quotable_units import displayed
-from rag_chatbot.answer.select import Candidate, candidates, choose, confidence, score, threshold
+from rag_chatbot.answer.quote.quoter import Quoter
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
-from rag_chatbot.read.language import plain
 from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit, Retriever
 
 MAX_CHARACTERS = 4000  # of a question
-TERM_CHARS = 80  # a longer term is not repeated in front of a part of its definition
 ABSTENTION = "I can't find this in these documents."
 
 
@@ -86,6 +83,7 @@ class Answerer:
         self.config = config
         self.embeddings = retriever.embeddings
         self.spec = spec
+        self.quoter = Quoter(self.embeddings)
         self.writer = AnswerWriter(chat_model, self.embeddings, spec)
 
     def ask(self, question: str, **options: Any) -> Answer:
@@ -122,29 +120,23 @@ class Answerer:
         hits = self.retriever.search(condensed, collection=collection, k=k)
         clock.lap("retrieve")
 
-        # 3. Select the spans of these chunks that answer it best.
-        scored = score(condensed, candidates(hits), self.embeddings, focus=focus)
-        spans = choose(scored)
-
-        # 4. Decide whether they support an answer.
-        support = confidence(condensed, scored)
-        supported = bool(spans) and support >= threshold(strictness)
-        clock.lap("select")
-
-        # 5. Quote the spans, or let the model write from the chunks; or abstain.
-        draft = Draft("")
-        if supported:
-            pieces = self.writer.write(condensed, hits, scored) if writes else quote(spans)
-            draft = yield from clock.timed(pieces)
+        # 3. Let the model write from the chunks, or quote their best spans; or abstain.
+        if writes:
+            pieces = self.writer.write(condensed, hits)
+        else:
+            pieces = self.quoter.quote(condensed, hits, focus=focus, strictness=strictness)
+        draft = yield from clock.timed(pieces)
         if not draft.text:
             clock.first()
             yield ABSTENTION
-        clock.lap("write" if writes else "compose")
+        clock.lap("write" if writes else "quote")
 
         yield Answer(
             answer=draft.text or ABSTENTION,
             abstained=not draft.cited,
-            citations=tuple(_citation(n, c, support) for n, c in enumerate(draft.cited, 1)),
+            citations=tuple(
+                _citation(n, span, draft.confidence) for n, span in enumerate(draft.cited, 1)
+            ),
             question=condensed,
             model=self.spec or self.writer.name,
             prompt_version=self.writer.version if writes else "quote",
@@ -190,48 +182,21 @@ def clean_question(question: str) -> str:
     return cleaned
 
 
-def quote(spans: Sequence[Candidate]) -> Generator[str, None, Draft]:
-    """Yield each span with its number, in reading order; return the whole draft."""
-    spans = reading_order(spans)
-    text = ""
-    for n, span in enumerate(spans, 1):
-        quoted = displayed(span.hit.chunk.text, span.unit, span.hit.chunk.type)
-        term = plain(span.unit.term, span.hit.chunk.type)
-        if 0 < len(term) <= TERM_CHARS and term not in quoted:
-            quoted = f"{term}: {quoted}"
-        flows = span.unit.kind == "sentence" and "\n" not in quoted
-        follows = n > 1 and flows and spans[n - 2].unit.kind == "sentence"
-        before = "" if n == 1 else " " if follows else "\n"
-        mark = f"\n[{n}]" if quoted.endswith("```") else f" [{n}]"
-        piece = f"{before}{quoted}{mark}"
-        text += piece
-        yield piece
-    return Draft(text, tuple(spans))
-
-
-def reading_order(spans: Sequence[Candidate]) -> list[Candidate]:
-    """The document of the best span first; within a document, from its beginning to its end."""
-    places: dict[int, int] = {}
-    for span in spans:
-        places.setdefault(span.hit.chunk.document_id, len(places))
-    return sorted(spans, key=lambda span: (places[span.hit.chunk.document_id], span.start))
-
-
 def _history_notice(history: Sequence[Exchange]) -> list[str]:
     if len(history) <= MAX_EXCHANGES:
         return []
     return [f"Only the last {MAX_EXCHANGES} of {len(history)} earlier turns were considered."]
 
 
-def _citation(n: int, span: Candidate, support: float) -> Citation:
-    chunk = span.hit.chunk
+def _citation(n: int, span: Span, confidence: float) -> Citation:
+    chunk = span.chunk
     return Citation(
         n,
         chunk.source,
         chunk.page,
         chunk.heading,
         span.quote,
-        round(support, 3),
+        round(confidence, 3),
         chunk.document_id,
         span.start,
         span.end,

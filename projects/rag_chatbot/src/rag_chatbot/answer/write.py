@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from rag_chatbot.answer.draft import USAGE, Draft, Usage
+from rag_chatbot.answer.evidence import USAGE, Draft, Usage
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
-from rag_chatbot.answer.select import Candidate
+from rag_chatbot.answer.quote.features import Candidate, candidates, score
 from rag_chatbot.read.language import context, overlap, stream_sentences, terms
 from seedbed.models.embeddings.load import Vectors, embed_texts
 from seedbed.models.prompts import load_prompt, quote
@@ -116,9 +116,7 @@ class AnswerWriter:
         usable = bool(lines) and 3 < len(lines[0]) <= 500
         return (lines[0] if usable else ""), reply.usage
 
-    def write(
-        self, question: str, hits: Sequence[Hit], scored: Sequence[Candidate]
-    ) -> Generator[str, None, Draft]:
+    def write(self, question: str, hits: Sequence[Hit]) -> Generator[str, None, Draft]:
         """Yield supported sentences with their citations; return the whole draft."""
         # 1. Leave out passages that try to instruct the model: they may not support it either.
         safe = [hit for hit in hits if not screen_injection(hit.chunk.text)]
@@ -127,7 +125,7 @@ class AnswerWriter:
             for hit in hits
             if hit not in safe
         ]
-        scored = [c for c in scored if c.hit in safe]
+        scored = score(question, candidates(safe), self.embeddings)
 
         # 2. Let the model write, sentence by sentence.
         prompt = self.prompt.render(passages=self._fence(safe), question=question)
@@ -158,7 +156,7 @@ class AnswerWriter:
 
         if unsupported:
             notices.append(f"Left out: {unsupported} sentence(s) not supported by the documents.")
-        return Draft(text, tuple(cited), tuple(notices), reply.usage)
+        return Draft(text, tuple(c.span for c in cited), tuple(notices), reply.usage)
 
     def _fence(self, hits: Sequence[Hit]) -> str:
         """The passages of a prompt, best first, as many as the budget allows."""

@@ -43,7 +43,7 @@ ANSWER: Example = {
     "model": "smollm2",
     "prompt_version": "quote",
     "usage": {"input_tokens": 0, "output_tokens": 0},
-    "timings": {"retrieve": 0.008, "select": 0.012, "first_token": 0.021, "total": 0.021},
+    "timings": {"retrieve": 0.008, "quote": 0.012, "first_token": 0.021, "total": 0.021},
     "passages": [],
     "notices": [],
 }

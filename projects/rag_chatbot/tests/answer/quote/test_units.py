@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag_chatbot.answer.quotable_units import LONG_WORDS, displayed, split
+from rag_chatbot.answer.quote.units import LONG_WORDS, displayed, split
 
 
 def quotes(text: str) -> list[tuple[str, str]]:

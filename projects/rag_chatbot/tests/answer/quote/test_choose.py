@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rag_chatbot.answer import select
+from rag_chatbot.answer.quote import choose, confidence, features
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
 from seedbed.models.embeddings.hash import HashEmbeddings
@@ -17,13 +17,13 @@ def hit(text: str, number: int = 1, score: float = 1.0) -> Hit:
     )
 
 
-def best(question: str, *hits: Hit) -> list[select.Candidate]:
-    return select.choose(select.score(question, select.candidates(hits), HashEmbeddings()))
+def best(question: str, *hits: Hit) -> list[features.Candidate]:
+    return choose.choose(features.score(question, features.candidates(hits), HashEmbeddings()))
 
 
 def test_link_share_counts_the_characters_of_links() -> None:
-    assert select._link_share("- [Where the cache drops pages](cache.md)") > 0.9
-    assert select._link_share("- The cache drops pages at its end") == 0
+    assert features._link_share("- [Where the cache drops pages](cache.md)") > 0.9
+    assert features._link_share("- The cache drops pages at its end") == 0
 
 
 def test_choose_returns_the_best_span_first(passage: str) -> None:
@@ -75,36 +75,36 @@ def test_score_prefers_definition_of_the_named_term() -> None:
     defined = replace(
         defined, chunk=replace(defined.chunk, heading="Memory › zeta_size (integer):")
     )
-    units = select.candidates([other, defined])
-    scored = select.score("What is the default value of zeta_size?", units, HashEmbeddings())
+    units = features.candidates([other, defined])
+    scored = features.score("What is the default value of zeta_size?", units, HashEmbeddings())
     assert scored[0].unit.term == "zeta_size (integer)"
 
 
 def test_candidates_exclude_diagrams() -> None:
-    assert select.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
+    assert features.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
 
 
 def test_confidence_is_low_without_the_question_s_words(passage: str) -> None:
-    found = select.candidates([hit(passage)])
+    found = features.candidates([hit(passage)])
     near, far = (
-        select.confidence(question, select.score(question, found, HashEmbeddings()))
+        confidence.confidence(question, features.score(question, found, HashEmbeddings()))
         for question in ("How often is a request retried after a timeout?", "Who wrote Faust?")
     )
     assert far < 0.2 < near
 
 
 def test_confidence_is_low_for_an_option_that_no_chunk_contains() -> None:
-    scored = select.score(
+    scored = features.score(
         "What does zeta --fast do?",
-        select.candidates([hit("zeta --slow is slow.")]),
+        features.candidates([hit("zeta --slow is slow.")]),
         HashEmbeddings(),
     )
     fast, slow = (
-        select.confidence(f"What does zeta {o} do?", scored) for o in ("--fast", "--slow")
+        confidence.confidence(f"What does zeta {o} do?", scored) for o in ("--fast", "--slow")
     )
     assert fast < slow / 2
 
 
 def test_threshold_rises_with_strictness() -> None:
-    assert select.threshold(0) == 0
-    assert select.threshold(0.3) < select.threshold(0.5) < select.threshold(1) == 1
+    assert confidence.threshold(0) == 0
+    assert confidence.threshold(0.3) < confidence.threshold(0.5) < confidence.threshold(1) == 1

@@ -4,7 +4,7 @@
     passage[unit.start : unit.end]      # the quote, unchanged
     displayed(passage, unit, "markdown")  # the same for reading
 
-Units come from the lines of the passage. Which of them answer a question is decided in `select`.
+Units come from the lines of the passage. Which of them answer a question is decided in `choose`.
 """
 
 from __future__ import annotations
