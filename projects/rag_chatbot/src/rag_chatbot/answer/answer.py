@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 
 from rag_chatbot.answer.evidence import USAGE, Draft, Span, Usage
-from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense
+from rag_chatbot.answer.follow_up import (
+    MAX_EXCHANGES,
+    Exchange,
+    condense,
+    is_short,
+    with_topic,
+)
 from rag_chatbot.answer.quote.quoter import Quoter
+from rag_chatbot.answer.small_talk import PHRASES, SmallTalk
+from rag_chatbot.answer.spelling import repair
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
 from seedbed.errors import BadInput
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit, Retriever
 
 MAX_CHARACTERS = 4000  # of a question
-ABSTENTION = "I can't find this in these documents."
+ABSTENTION = str(PHRASES["en"]["refusal"])
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class Answerer:
         self.embeddings = retriever.embeddings
         self.spec = spec
         self.quoter = Quoter(self.embeddings)
+        self.small_talk = SmallTalk(self.embeddings)
         self.writer = AnswerWriter(chat_model, self.embeddings, spec)
 
     def ask(self, question: str, **options: Any) -> Answer:
@@ -115,9 +124,11 @@ class Answerer:
         condensed, focus, usage = self._condense(question, history, rewrite=writes)
         clock.lap("condense")
 
-        # 2. Retrieve the chunks that match it.
+        # 2. Retrieve the chunks that match it, and repair its typing errors with their words.
         k = k or (self.writer.passages(self.config.k) if writes else self.config.k)
-        hits = self.retriever.search(condensed, collection=collection, k=k)
+        alone = condensed == question
+        condensed, hits = self._retrieve(condensed, collection, k)
+        focus = condensed if alone else focus
         clock.lap("retrieve")
 
         # 3. Let the model write from the chunks, or quote their best spans; or abstain.
@@ -126,14 +137,28 @@ class Answerer:
         else:
             pieces = self.quoter.quote(condensed, hits, focus=focus, strictness=strictness)
         draft = yield from clock.timed(pieces)
+
+        # 4. A short question that finds nothing alone may mean the topic of the one before.
+        if not draft.text and not writes and alone and is_short(question):
+            topical = with_topic(question, history)
+            if topical != question:
+                condensed, hits = self._retrieve(topical, collection, k)
+                pieces = self.quoter.quote(condensed, hits, focus=question, strictness=strictness)
+                draft = yield from clock.timed(pieces)
+
+        # 5. Without an answer, greet or refuse.
+        reply = ""
         if not draft.text:
+            reply = self.small_talk.reply(
+                question, lambda: self.retriever.store.documents(collection)
+            )
             clock.first()
-            yield ABSTENTION
+            yield reply or self.small_talk.refusal(question)
         clock.lap("write" if writes else "quote")
 
         yield Answer(
-            answer=draft.text or ABSTENTION,
-            abstained=not draft.cited,
+            answer=draft.text or reply or self.small_talk.refusal(question),
+            abstained=not (draft.cited or reply),
             citations=tuple(
                 _citation(n, span, draft.confidence) for n, span in enumerate(draft.cited, 1)
             ),
@@ -145,6 +170,15 @@ class Answerer:
             passages=tuple(hits),
             notices=(*_history_notice(history), *draft.notices),
         )
+
+    def _retrieve(self, question: str, collection: str, k: int) -> tuple[str, list[Hit]]:
+        """The question, with repaired spelling, and the chunks that match it."""
+        hits = self.retriever.search(question, collection=collection, k=k)
+        passages = (f"{hit.chunk.title} {hit.chunk.heading} {hit.chunk.text}" for hit in hits)
+        repaired = repair(question, passages, self.embeddings)
+        if repaired != question:
+            hits = self.retriever.search(repaired, collection=collection, k=k)
+        return repaired, hits
 
     def _condense(
         self, question: str, history: Sequence[Exchange], *, rewrite: bool

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from rag_chatbot.answer.quote import choose, confidence, features
+import pytest
+
+from rag_chatbot.answer.quote import choose, features
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
 from seedbed.models.embeddings.hash import HashEmbeddings
@@ -19,11 +21,6 @@ def hit(text: str, number: int = 1, score: float = 1.0) -> Hit:
 
 def best(question: str, *hits: Hit) -> list[features.Candidate]:
     return choose.choose(features.score(question, features.candidates(hits), HashEmbeddings()))
-
-
-def test_link_share_counts_the_characters_of_links() -> None:
-    assert features._link_share("- [Where the cache drops pages](cache.md)") > 0.9
-    assert features._link_share("- The cache drops pages at its end") == 0
 
 
 def test_choose_returns_the_best_span_first(passage: str) -> None:
@@ -70,7 +67,7 @@ def test_choose_leaves_out_unrelated_neighbours() -> None:
 
 
 def test_score_prefers_definition_of_the_named_term() -> None:
-    other = hit("The default value of zeta_size is used if zeta_path is not set.", 2)
+    other = hit("The setting zeta_size is used if zeta_path is not set.", 2)
     defined = hit("The default is 128 megabytes.", 1)
     defined = replace(
         defined, chunk=replace(defined.chunk, heading="Memory › zeta_size (integer):")
@@ -84,27 +81,62 @@ def test_candidates_exclude_diagrams() -> None:
     assert features.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
 
 
+def confidence(question: str, text: str) -> float:
+    units = features.candidates([hit(text)])
+    return features.confidence(features.score(question, units, HashEmbeddings()))
+
+
 def test_confidence_is_low_without_the_question_s_words(passage: str) -> None:
-    found = features.candidates([hit(passage)])
-    near, far = (
-        confidence.confidence(question, features.score(question, found, HashEmbeddings()))
-        for question in ("How often is a request retried after a timeout?", "Who wrote Faust?")
+    assert confidence("Who wrote Faust?", passage) < 0.2
+    assert confidence("How often is a request retried after a timeout?", passage) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"),
+    [("--slow", "--fast"), ("1.1.0", "1.2.0"), ("E40", "E41")],
+)
+def test_confidence_is_low_for_a_name_that_the_chunk_lacks(present: str, missing: str) -> None:
+    text = f"The zeta machine with {present} is slow."
+    question = "Is the zeta machine slow with {}?"
+    low, high = (confidence(question.format(name), text) for name in (missing, present))
+    assert low < 0.75 * high
+
+
+def test_confidence_does_not_depend_on_other_chunks(passage: str) -> None:
+    question = "How often is a request retried after a timeout?"
+    others = [hit(f"Kittens number {n} like to play outside.", n) for n in range(2, 9)]
+    units = features.candidates([*others, hit(passage)])
+    crowded = features.score(question, units, HashEmbeddings())
+    assert features.confidence(crowded) == pytest.approx(confidence(question, passage), abs=1e-4)
+
+
+def test_choose_quotes_both_versions_of_a_sentence_newest_first() -> None:
+    old, new = (
+        replace(h, chunk=replace(h.chunk, title=f"Policy {year}"))
+        for year, h in (
+            (2022, hit("The daily allowance for travel is 40 euros.", 1)),
+            (2024, hit("The daily allowance for travel is 55 euros.", 2)),
+        )
     )
-    assert far < 0.2 < near
+    chosen = best("How much is the daily allowance for travel?", old, new)
+    assert [c.hit.chunk.title for c in chosen] == ["Policy 2024", "Policy 2022"]
 
 
-def test_confidence_is_low_for_an_option_that_no_chunk_contains() -> None:
-    scored = features.score(
-        "What does zeta --fast do?",
-        features.candidates([hit("zeta --slow is slow.")]),
-        HashEmbeddings(),
-    )
-    fast, slow = (
-        confidence.confidence(f"What does zeta {o} do?", scored) for o in ("--fast", "--slow")
-    )
-    assert fast < slow / 2
+def test_choose_quotes_the_heading_with_a_date() -> None:
+    text = "1.1.0 (2024-02-01)\n\nAdds a login page for all users."
+    release = hit(text)
+    release = replace(release, chunk=replace(release.chunk, heading="1.1.0 (2024-02-01)"))
+    (only,) = best("When was the login page added?", release)
+    assert only.quote == text
 
 
-def test_threshold_rises_with_strictness() -> None:
-    assert confidence.threshold(0) == 0
-    assert confidence.threshold(0.3) < confidence.threshold(0.5) < confidence.threshold(1) == 1
+def test_score_leaves_out_rows_without_a_named_value() -> None:
+    table = "month,region,sales\nMay,North,5\nMay,South,7\nJune,North,9\n"
+    chunk = replace(hit(table), chunk=replace(hit(table).chunk, type="csv"))
+    units = features.candidates([chunk])
+
+    def rows(question: str) -> list[str]:
+        return [c.quote for c in features.score(question, units, HashEmbeddings())]
+
+    assert rows("What were the sales of the North in May?") == ["May,North,5"]
+    assert rows("What were the sales of the East in May?") == []

@@ -1,72 +1,54 @@
-"""The quotable units of retrieved chunks, each with a score: a weighted sum of features.
+"""The quotable units of retrieved chunks, each with the probability that it answers the question.
 
     scored = score(question, candidates(hits), embeddings)
+    confidence(scored)    # of the best unit
 
-Which of them are quoted is decided in `choose`, and whether any is in `confidence`.
+A logistic model of seven features, each of the question and one unit with its chunk alone: what
+else a collection contains changes nothing. Which units are quoted is decided in `choose`.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag_chatbot.answer.evidence import Span
-from rag_chatbot.answer.quote.units import Unit, displayed, split, words
-from rag_chatbot.read.language import (
-    SEPARATOR,
-    asked,
-    context,
-    defined_names,
-    idf,
-    names_in,
-    overlap,
-    plain,
-    shown,
-    terms,
-)
+from rag_chatbot.answer.quote.question import Question, read_question
+from rag_chatbot.answer.quote.units import Unit, cell_values, displayed, split, words
+from rag_chatbot.read.language import SEPARATOR, STOP_WORDS, language_of, plain, terms
 from seedbed.models.embeddings.load import Vectors, embed_texts
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit
 
-# Feature → weight. Fitted by the benchmark `fit_selection` to 237 questions about the documentation
-# of seven programs at once: of all units of a question, those with the expected fact should score
-# highest (softmax over the units). Cosines, overlaps and `chunk_score` run from 0 to 1; the others
-# are 0 or 1 unless noted.
-FEATURE_WEIGHTS = {
-    "unit_cosine": 2.47,  # of unit and question
-    "headed_cosine": 3.91,  # of the question and the unit below its title and heading
-    "chunk_cosine": 2.89,  # of the whole chunk and the question
-    "chunk_score": 4.15,  # of the chunk in retrieval, divided by the best chunk's
-    "unit_overlap": 1.84,  # share of the question's terms, weighted by rarity, in the unit
-    "window_overlap": 1.27,  # the same with the units before and after it
-    "context_overlap": 1.68,  # the same with title, heading and announcing sentence
-    "number": 1.72,  # the question asks for a number, and the unit has one
-    "code": 1.34,  # the same for a command, option or name in code
-    "reason": 1.70,  # the same for a reason
-    "yes": 1.46,  # the same for yes or no
-    "is_code": 0.13,  # the unit is code
-    "is_row": 1.02,  # … a table row
-    "is_item": -0.26,  # … a list item
-    "length": -0.24,  # words / 25, at most 1
-    "asks": -0.51,  # the unit is a question itself
-    "leads": -0.45,  # it ends with a colon, and so announces something
-    "new_code": 0.26,  # it has code although the question does not ask for any
-    # Set by hand on `benchmarks/real_documents.jsonl`.
-    "named": 2.0,  # the question names the term that the unit is part of the definition of
-    "opens": 1.5,  # … and asks what it is, and the unit opens the definition
+# Cosines and shares run from 0 to 1.
+FEATURES = (
+    "unit_cosine",  # of the unit and the question
+    "chunk_cosine",  # of the whole chunk, with its title and headings, and the question
+    "unit_coverage",  # share of the question's terms in the unit and what announces it
+    "headed_coverage",  # the same with title and headings
+    "chunk_coverage",  # the same for the whole chunk
+    "names",  # 1 if the chunk or its headings have all names of the question, -1 if not, 0 without
+    "foreign",  # 1 if the chunk is in another language, so that no term can match
+)
+# Weights and bias (last) by embedding model: the cosines of two models differ. Fitted by the
+# benchmark `fit_selection`; a model that is not listed uses the first.
+WEIGHTS = {
+    "minilm": (2.56, 2.40, 1.28, 2.07, 3.02, 0.79, 0.0, -5.43),
+    "multilingual-e5": (4.34, 3.36, 1.12, 1.64, 2.64, 0.70, 2.63, -6.32),
 }
-_WEIGHTS = np.array(list(FEATURE_WEIGHTS.values()), dtype=np.float32)
-
-# Set by hand on the same questions.
-LINKS = 2.0  # penalty for a unit that is all links: a table of contents names facts only
+# Set by hand. Added where the unit is part of the definition of a term that the question names; for
+# the order of units alone, as not all that is asked of a term is in its definition.
+DEFINES = 2.0
+IDENTIFIER = 3.0  # penalty for a chunk without a version, part number or option of the question
 FOCUS = 0.4  # share of the last question alone in the features of a condensed one
-
-_LINK = re.compile(r"\[[^\]\n]+\]\([^)\n]+\)|`[^`<\n]+<[^>\n]+>`_+")
 
 
 @dataclass(frozen=True)
@@ -74,7 +56,8 @@ class Candidate:
     """A unit of a retrieved chunk that may be quoted.
 
     `text` is the unit without markup, `place` its number within the chunk, `window` its text with
-    the units before and after it, `vector` its embedding: float32 (dimension,), of length 1.
+    the units before and after it; `logit` is that of the probability that it answers, `score` the
+    same for ordering units, `vector` its embedding: float32 (dimension,), of length 1.
     """
 
     hit: Hit
@@ -83,8 +66,9 @@ class Candidate:
     place: int
     window: str
     score: float = 0.0
+    logit: float = 0.0
     features: Vectors = field(
-        default_factory=lambda: np.zeros(len(FEATURE_WEIGHTS), np.float32), compare=False
+        default_factory=lambda: np.zeros(len(FEATURES), np.float32), compare=False
     )
     vector: Vectors = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
 
@@ -113,7 +97,11 @@ def candidates(hits: Sequence[Hit]) -> list[Candidate]:
     """All quotable units of the hits; a text that occurs in several chunks counts for the first."""
     units_of_hits: list[Candidate] = []
     # Headings count as seen: a line that repeats one, as in a table of contents, answers nothing.
-    seen = {_key(part) for hit in hits for part in hit.chunk.heading.split(SEPARATOR)}
+    seen = {
+        _key(part)
+        for hit in hits
+        for part in (hit.chunk.title, *hit.chunk.heading.split(SEPARATOR))
+    }
     for hit in hits:
         chunk = hit.chunk
         units = split(chunk.text, chunk.type, chunk.heading)
@@ -135,81 +123,130 @@ def score(
 
     `focus` is the last question of a condensed one: its words count for more.
     """
+    # 1. Leave out table rows without a value that the question names.
+    asked = read_question(question)
+    last = read_question(focus) if focus else asked
+    lacking = _rows_that_lack_a_value(asked, last, units)
+    units = [c for n, c in enumerate(units) if n not in lacking]
     if not units:
         return []
 
-    # 1. Embed the question and each unit, alone and below its heading, in one batch.
-    headed = [f"{context(c.hit.chunk.title, c.hit.chunk.heading)} {c.text}" for c in units]
-    texts = [question, focus or question, *(c.text for c in units), *headed]
-    vectors = embed_texts(embeddings, texts, queries=2)
-    unit_vectors, headed_vectors = np.split(vectors[2:], 2)
+    # 2. Embed the question and the other units, in one batch.
+    texts = [question, focus or question, *(c.text for c in units)]
+    query, focus_query, *_ = vectors = embed_texts(embeddings, texts, queries=2)
 
-    # 2. Compute the features: float32 (units, features).
-    rows = _features(question, vectors[0], units, unit_vectors, headed_vectors)
+    # 3. Compute the features: float32 (units, features).
+    rows = features(asked, query, units, vectors[2:])
     if focus and focus != question:
-        focused = _features(focus, vectors[1], units, unit_vectors, headed_vectors)
+        focused = features(last, focus_query, units, vectors[2:])
         rows = (1 - FOCUS) * rows + FOCUS * focused
 
-    # 3. Weigh and sort them.
-    scores = rows @ _WEIGHTS - LINKS * np.array([_link_share(c.quote) for c in units])
+    # 4. Weigh and sort them.
+    *weights, bias = WEIGHTS[model_of(embeddings)]
+    logits = rows @ np.array(weights, np.float32) + bias
+    logits -= IDENTIFIER * np.array([asked.lacks_identifier(_whole(c.hit)) for c in units])
+    scores = logits + DEFINES * np.array([_defines(c.unit.term, asked) for c in units])
     scored = [
-        replace(c, score=float(scores[n]), features=rows[n], vector=unit_vectors[n])
+        replace(
+            c,
+            score=float(scores[n]),
+            logit=float(logits[n]),
+            features=rows[n],
+            vector=vectors[2 + n],
+        )
         for n, c in enumerate(units)
     ]
     return sorted(scored, key=lambda c: -c.score)
 
 
-def _features(
-    question: str,
-    query: Vectors,
-    units: Sequence[Candidate],
-    unit_vectors: Vectors,
-    headed_vectors: Vectors,
+def confidence(scored: Sequence[Candidate]) -> float:
+    """The probability, 0 to 1, that the best candidate answers the question."""
+    return 1 / (1 + math.exp(-max(c.logit for c in scored))) if scored else 0.0
+
+
+def model_of(embeddings: Any) -> str:
+    """The key of the embeddings' weights in WEIGHTS."""
+    name = str(getattr(embeddings, "name", ""))
+    return next((model for model in WEIGHTS if name.startswith(model)), next(iter(WEIGHTS)))
+
+
+def features(
+    question: Question, query: Vectors, units: Sequence[Candidate], vectors: Vectors
 ) -> Vectors:
-    """float32 (units, features), in the order of FEATURE_WEIGHTS."""
-    term_weights = _term_weights(question, units)
-    kinds = asked(question)
-    names = names_in(question)
-    best = max(c.hit.score for c in units) or 1.0
-    rows = [
-        [
-            *(c.hit.cosine or 0.0, c.hit.score / best),
-            *_overlaps(term_weights, c),
-            *_form(kinds, c),
-            *_defines(names, kinds, c),
-        ]
-        for c in units
-    ]
-    cosines = np.stack([unit_vectors @ query, headed_vectors @ query], axis=1)
-    return np.hstack([cosines, np.array(rows, dtype=np.float32)])
+    """float32 (units, features), in the order of FEATURES."""
+    chunks: dict[int, list[float]] = {}
+    rows = []
+    for n, c in enumerate(units):
+        chunk = c.hit.chunk
+        above = f"{chunk.title} {chunk.heading}"
+        own = f"{c.unit.context} {c.unit.term} {c.text}"
+        if chunk.id not in chunks:
+            chunks[chunk.id] = _chunk_features(question, _whole(c.hit))
+        own_terms = set(terms(own, question.language))
+        headed_terms = own_terms | set(terms(above, question.language))
+        rows.append(
+            [
+                float(vectors[n] @ query),
+                c.hit.cosine or 0.0,
+                question.coverage(own_terms),
+                question.coverage(headed_terms),
+                *chunks[chunk.id],
+            ]
+        )
+    return np.array(rows, dtype=np.float32)
 
 
-def _term_weights(question: str, units: Sequence[Candidate]) -> dict[str, float]:
-    """The question's terms with their inverse document frequency among the retrieved chunks."""
-    chunks = {c.hit.chunk.id: terms(c.hit.chunk.text) for c in units}
-    weights = idf(list(chunks.values()))
-    rarest = max(weights.values(), default=1.0)
-    return {term: weights.get(term, rarest) for term in terms(question)}
+def _whole(hit: Hit) -> str:
+    chunk = hit.chunk
+    return f"{chunk.source} {chunk.title} {chunk.heading} {chunk.text}"
 
 
-def _overlaps(term_weights: dict[str, float], c: Candidate) -> list[float]:
-    own = terms(c.text)
-    above = terms(f"{c.hit.chunk.title} {c.hit.chunk.heading} {c.unit.context} {c.unit.term}")
-    return [overlap(term_weights, there) for there in (own, terms(c.window), own + above)]
+def _chunk_features(question: Question, text: str) -> list[float]:
+    """The features from `chunk_coverage` on, of a chunk with its title and headings."""
+    present = set(terms(text, question.language))
+    names = 0 if not question.names else -1 if question.lacks_name(text, present) else 1
+    foreign = language_of(text, question.language) != question.language
+    return [question.coverage(present), names, foreign]
 
 
-def _form(kinds: frozenset[str], c: Candidate) -> list[float]:
-    """The features of `number` to `new_code`."""
-    contained = shown(c.quote)
-    return [
-        *(float(kind in contained and kind in kinds) for kind in ("number", "code", "reason")),
-        float("yes" in contained and "yes" in kinds),
-        *(float(c.unit.kind == kind) for kind in ("code", "row", "item")),
-        min(1.0, words(c.text) / 25),
-        float(c.text.endswith("?")),
-        float(c.text.endswith(":")),
-        float("code" in contained and "code" not in kinds),
-    ]
+def _defines(term: str, question: Question) -> bool:
+    """Whether the question names a term of a glossary, a definition list or a table.
+
+    It may have alternatives and a signature: "-p, --prune", "partial(func, /, *args)".
+    """
+    alternatives = re.sub(r"\(.*", "", term).split(", ")
+    stems = (set(terms(alternative, question.language)) for alternative in alternatives)
+    return any(words and words <= question.terms for words in stems)
+
+
+def _rows_that_lack_a_value(
+    question: Question, last: Question, units: Sequence[Candidate]
+) -> set[int]:
+    """The numbers of table rows without what the question names.
+
+    That is a name of the last question, or a value of a column, of the last question if it names
+    one there. Where it names several of a column, a row needs as many as the best row has.
+    """
+    lacking: set[int] = set()
+    tables: dict[tuple[int, str], dict[int, list[str]]] = defaultdict(dict)
+    for n, c in enumerate(units):
+        if c.unit.kind == "row":
+            chunk = c.hit.chunk
+            tables[chunk.document_id, c.unit.context][n] = cell_values(chunk.text, c.unit)
+            headed = f"{chunk.title} {chunk.heading} {c.unit.context} {c.text}"
+            if last.lacks_name(headed, set(terms(headed, last.language))):
+                lacking.add(n)
+    for (_, header), rows in tables.items():
+        for column in zip_longest(*rows.values(), fillvalue=""):
+            cells = dict(zip(rows, map(_words, column), strict=True))
+            for asked in (last, question):
+                named = _words(asked.text) - _words(header) - STOP_WORDS
+                matches = {n: named & cell for n, cell in cells.items()}
+                if any(matches.values()):
+                    most = max(map(len, matches.values()))
+                    lacking |= {n for n, match in matches.items() if len(match) < most}
+                    break
+    return lacking
 
 
 def words_of(hit: Hit, unit: Unit) -> str:
@@ -219,21 +256,13 @@ def words_of(hit: Hit, unit: Unit) -> str:
     return plain(hit.chunk.text[unit.start : unit.end], hit.chunk.type)
 
 
-def _defines(names: frozenset[str], kinds: frozenset[str], c: Candidate) -> list[float]:
-    """The features `named` and `opens`."""
-    named = not names.isdisjoint(defined_names(c.unit.term))
-    opens = named and "define" in kinds and (c.place == 0 or c.unit.kind == "item")
-    return [float(named), float(opens)]
-
-
 def _is_drawing(text: str) -> bool:
     """Whether a text is a diagram or a rule in characters rather than words."""
     return sum(c.isalnum() for c in text) < 0.4 * len("".join(text.split()))
 
 
-def _link_share(quote: str) -> float:
-    """The share of a quote's characters that belong to links, 0 to 1."""
-    return sum(len(link[0]) for link in _LINK.finditer(quote)) / max(1, len(quote))
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w(?:[\w.-]*\w)?", text.lower()))
 
 
 def _key(text: str) -> str:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_chatbot.answer.evidence import Draft
 from rag_chatbot.answer.quote.choose import choose
-from rag_chatbot.answer.quote.confidence import confidence, threshold
-from rag_chatbot.answer.quote.features import Candidate, candidates, score
+from rag_chatbot.answer.quote.features import Candidate, candidates, confidence, score
 from rag_chatbot.answer.quote.units import displayed
 from rag_chatbot.read.language import plain
 
@@ -39,8 +38,8 @@ class Quoter:
         spans = choose(scored)
 
         # 2. Decide whether they support an answer.
-        support = confidence(question, scored)
-        if not spans or support < threshold(strictness):
+        support = confidence(scored)
+        if not spans or support < strictness:
             return Draft("", confidence=support)
 
         # 3. Quote them.
