@@ -45,7 +45,7 @@ def test_near_misses_are_never_confirmed_and_many_paraphrases_are() -> None:
     assert len(ROWS) == 60
     assert confirmed == []
     assert counts[True, "supported"] >= 12
-    assert counts[True, "refused"] == 0
+    assert counts[True, "refused"] <= 1
 
 
 def test_invented_quote_does_not_support_a_sentence() -> None:

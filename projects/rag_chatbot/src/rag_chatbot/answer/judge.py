@@ -1,6 +1,6 @@
 """Lets the model decide about sentences that the comparison of words could not confirm.
 
-    judge(model, [("Old logs are removed.", "Old logs are deleted.")])    # ["supported"]
+    judge(model, question, [("Old logs are removed.", "Old logs are deleted.")])    # ["supported"]
 
 One structured call for all of them, whose reply is validated. What follows from a verdict is
 decided in `write`.
@@ -33,7 +33,9 @@ class Judgements(BaseModel):
     judgements: list[Judgement]
 
 
-def judge(model: BaseChatModel, pairs: Sequence[tuple[str, str]], **options: Any) -> list[Verdict]:
+def judge(
+    model: BaseChatModel, question: str, pairs: Sequence[tuple[str, str]], **options: Any
+) -> list[Verdict]:
     """The verdict on each pair of a sentence and its evidence.
 
     Raises a ModelError if the model fails, or leaves out a sentence twice.
@@ -43,7 +45,9 @@ def judge(model: BaseChatModel, pairs: Sequence[tuple[str, str]], **options: Any
         f"{number}. {sentence}\nQuote: {evidence}"
         for number, (sentence, evidence) in zip(numbers, pairs, strict=True)
     )
-    prompt = load_prompt("rag_chatbot", "judge").render(sentences=quote(listed, "sentences"))
+    prompt = load_prompt("rag_chatbot", "judge").render(
+        question=question, sentences=quote(listed, "sentences")
+    )
 
     def problem(reply: Judgements) -> str | None:
         judged = [judgement.number for judgement in reply.judgements]

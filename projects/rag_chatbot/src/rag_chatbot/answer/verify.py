@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rag_chatbot.store.records import Chunk
 
 NEAREST = 6  # sentences that share most words with one without a quote: compared by meaning
+NEAR = 0.5  # cosine from which they are evidence
 _ORDER = {"refused": 0, "doubtful": 1, "supported": 2}
 
 
@@ -109,7 +110,8 @@ class Verifier:
             return []
         vectors = embed_texts(self.embeddings, [sentence, *(span.quote for span in spans)])
         cosines = vectors[1:] @ vectors[0]
-        return [spans[n] for n in sorted(range(len(spans)), key=lambda n: -cosines[n])[:2]]
+        best = sorted(range(len(spans)), key=lambda n: -cosines[n])[:2]
+        return [spans[n] for n in best if cosines[n] >= NEAR]
 
 
 def _located(quote: str, chunks: Sequence[Chunk]) -> list[Span]:

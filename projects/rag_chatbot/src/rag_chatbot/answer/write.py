@@ -39,7 +39,7 @@ DEFAULT_WINDOW = 8192  # tokens, for a model whose context window is unknown
 REPLY_TOKENS = 512  # reserved for the answer
 MIN_PASSAGES, MAX_PASSAGES = 600, 12_000  # tokens of passages in a prompt
 CHUNK_TOKENS = 120  # tokens of a usual chunk, to choose how many to retrieve
-MAX_SENTENCES = 8  # sentences read from the model, supported or not; then it is stopped
+MAX_SENTENCES = 8  # of an answer, supported or not; a model that writes twice as many is stopped
 _REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
 _LOCAL = ("path:", "hf:")  # specs of models on this machine that the catalogue does not list
 
@@ -169,7 +169,7 @@ class AnswerWriter:
             notices.append(f"The answer is incomplete: {error}")
 
         # 3. Let the model judge what is doubtful.
-        for checked in self._judged(waiting, meter, notices):
+        for checked in self._judged(question, waiting, meter, notices):
             if checked.verdict == "refused":
                 left_out += 1
             else:
@@ -204,7 +204,7 @@ class AnswerWriter:
         return int(engine.count_tokens(text)) if engine is not None else len(text) // 4 + 1
 
     def _judged(
-        self, waiting: Sequence[Checked], meter: Meter, notices: list[str]
+        self, question: str, waiting: Sequence[Checked], meter: Meter, notices: list[str]
     ) -> list[Checked]:
         """The sentences that wait, with the judge's verdicts in the place of doubts."""
         doubtful = [checked for checked in waiting if checked.verdict == "doubtful"]
@@ -213,7 +213,7 @@ class AnswerWriter:
             return list(waiting)
         pairs = [(checked.sentence, checked.evidence) for checked in doubtful]
         try:
-            verdicts = judge(model, pairs, config={"callbacks": [meter]})
+            verdicts = judge(model, question, pairs, config={"callbacks": [meter]})
         except ModelError as error:
             notices.append(f"Doubtful sentences were not judged: {error}")
             return list(waiting)
@@ -242,16 +242,22 @@ class _Page:
 
 
 def _claims(pieces: Iterator[str]) -> Iterator[Claim]:
-    """The claims of a reply, until it refuses, repeats itself or becomes too long."""
-    seen = set[str]()
-    for claim in read_claims(pieces):
+    """The claims of a reply, each once, unless it refuses to answer.
+
+    The rest of a reply is read too, because its tokens are reported at its end; but not for ever.
+    """
+    seen, refused = set[str](), False
+    for number, claim in enumerate(read_claims(pieces)):
         sentence = claim.sentence
+        refused |= bool(_REFUSAL.match(sentence))
+        if number >= 2 * MAX_SENTENCES:
+            return
         if sentence.endswith(("?", ":")):
             continue  # small models repeat the question, others announce the answer
-        if _REFUSAL.match(sentence) or sentence.lower() in seen or len(seen) >= MAX_SENTENCES:
-            return
-        seen.add(sentence.lower())
-        yield claim
+        repeated = sentence and sentence.lower() in seen
+        if not (refused or repeated) and len(seen) < MAX_SENTENCES:
+            seen.add(sentence.lower())
+            yield claim
 
 
 def _fence(chunks: Sequence[Chunk]) -> str:
