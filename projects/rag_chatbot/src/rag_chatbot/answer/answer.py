@@ -10,8 +10,8 @@ retrieved span supports it. Access rules and conversations are left to `chatbot`
 
 from __future__ import annotations
 
+import importlib.util
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,22 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 
-from rag_chatbot.answer.evidence import USAGE, Draft, Span, Usage
-from rag_chatbot.answer.follow_up import (
-    MAX_EXCHANGES,
-    Exchange,
-    condense,
-    is_short,
-    with_topic,
-)
-from rag_chatbot.answer.quote.quoter import Quoter
+from rag_chatbot.answer.evidence import Draft, Span
+from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense, is_short, with_topic
 from rag_chatbot.answer.small_talk import PHRASES, SmallTalk
 from rag_chatbot.answer.spelling import repair
+from rag_chatbot.answer.usage import Usage
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
+    from rag_chatbot.answer.quote.quoter import Quoter
     from rag_chatbot.search.retrieve import Hit, Retriever
 
 MAX_CHARACTERS = 4000  # of a question
@@ -62,7 +57,11 @@ class Citation:
 
 @dataclass(frozen=True)
 class Answer:
-    """`question` is the condensed one, `passages` are the retrieved chunks; timings in seconds."""
+    """The answer to one question.
+
+    `question` is the condensed one, `passages` are the retrieved chunks; timings are in seconds.
+    `usage` has the tokens of all calls of the model and `cost_usd`, None where it is unknown.
+    """
 
     answer: str
     abstained: bool
@@ -70,7 +69,7 @@ class Answer:
     question: str
     model: str
     prompt_version: str
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, float | None] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     passages: tuple[Hit, ...] = ()
     notices: tuple[str, ...] = ()
@@ -91,9 +90,9 @@ class Answerer:
         self.config = config
         self.embeddings = retriever.embeddings
         self.spec = spec
-        self.quoter = Quoter(self.embeddings)
+        self.quoter = open_quoter(self.embeddings)
         self.small_talk = SmallTalk(self.embeddings)
-        self.writer = AnswerWriter(chat_model, self.embeddings, spec)
+        self.writer = AnswerWriter(chat_model, self.embeddings, spec, judges=config.judge)
 
     def ask(self, question: str, **options: Any) -> Answer:
         """The whole answer; options as for `stream`."""
@@ -131,22 +130,20 @@ class Answerer:
         focus = condensed if alone else focus
         clock.lap("retrieve")
 
-        # 3. Let the model write from the chunks, or quote their best spans; or abstain.
-        if writes:
-            pieces = self.writer.write(condensed, hits)
+        # 3. Let the model write from the chunks, or quote their best spans; or abstain. A short
+        #    question that finds no quote alone may mean the topic of the one before.
+        if self.quoter is None or writes:
+            draft = yield from clock.timed(self.writer.write(condensed, hits))
         else:
             pieces = self.quoter.quote(condensed, hits, focus=focus, strictness=strictness)
-        draft = yield from clock.timed(pieces)
-
-        # 4. A short question that finds nothing alone may mean the topic of the one before.
-        if not draft.text and not writes and alone and is_short(question):
-            topical = with_topic(question, history)
-            if topical != question:
+            draft = yield from clock.timed(pieces)
+            if not draft.text and history and alone and is_short(question):
+                topical = with_topic(question, history)
                 condensed, hits = self._retrieve(topical, collection, k)
                 pieces = self.quoter.quote(condensed, hits, focus=question, strictness=strictness)
                 draft = yield from clock.timed(pieces)
 
-        # 5. Without an answer, greet or refuse.
+        # 4. Without an answer, greet or refuse.
         reply = ""
         if not draft.text:
             reply = self.small_talk.reply(
@@ -165,7 +162,7 @@ class Answerer:
             question=condensed,
             model=self.spec or self.writer.name,
             prompt_version=self.writer.version if writes else "quote",
-            usage={name: usage[name] + draft.usage[name] for name in USAGE},
+            usage=(usage + draft.usage).as_json(),
             timings=clock.times(),
             passages=tuple(hits),
             notices=(*_history_notice(history), *draft.notices),
@@ -186,7 +183,7 @@ class Answerer:
         """The condensed question, the part of it that counts for more, and the model's usage."""
         condensed = condense(question, history) if history else question
         if not rewrite or condensed == question:
-            return condensed, question, Counter()
+            return condensed, question, Usage()
         rewritten, usage = self.writer.condense(question, history)
         condensed = rewritten or condensed
         return condensed, condensed, usage
@@ -195,7 +192,22 @@ class Answerer:
         mode = mode or self.config.mode
         if mode not in ("auto", "quote", "write"):
             raise BadInput(f"Unknown answer mode {mode!r}.", hint="Available: auto, quote, write.")
-        return self.writer.mode if mode == "auto" else mode
+        mode = self.writer.mode if mode == "auto" else mode
+        if mode == "quote" and self.quoter is None:
+            raise ConfigError(
+                f"This copy cannot quote, and {self.spec or 'no model'} cannot write answers.",
+                hint="Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini.",
+            )
+        return mode
+
+
+def open_quoter(embeddings: Any) -> Quoter | None:
+    """The engine of quote mode; None in a copy without the folder `quote`."""
+    if importlib.util.find_spec("rag_chatbot.answer.quote") is None:
+        return None
+    from rag_chatbot.answer.quote.quoter import Quoter
+
+    return Quoter(embeddings)
 
 
 def clean_question(question: str) -> str:

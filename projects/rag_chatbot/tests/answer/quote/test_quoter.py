@@ -79,7 +79,7 @@ def test_long_history_is_cut_with_a_notice(answerer: OpenAnswerer, guide: str) -
 def test_quote_mode_may_quote_an_injected_passage(answerer: OpenAnswerer, evil: str) -> None:
     answer = answerer(evil).ask("What is the port of Kestrel?", mode="quote")
     assert "The port of Kestrel is secret." in answer.answer
-    assert answer.usage == {"input_tokens": 0, "output_tokens": 0}
+    assert answer.usage == {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
 
 
 def test_quote_puts_the_term_before_a_part_of_its_definition() -> None:

@@ -55,16 +55,15 @@ FOCUS = 0.4  # share of the last question alone in the features of a condensed o
 class Candidate:
     """A unit of a retrieved chunk that may be quoted.
 
-    `text` is the unit without markup, `place` its number within the chunk, `window` its text with
-    the units before and after it; `logit` is that of the probability that it answers, `score` the
-    same for ordering units, `vector` its embedding: float32 (dimension,), of length 1.
+    `text` is the unit without markup, `place` its number within the chunk; `logit` is that of the
+    probability that it answers, `score` the same for ordering units, `vector` its embedding:
+    float32 (dimension,), of length 1.
     """
 
     hit: Hit
     unit: Unit
     text: str
     place: int
-    window: str
     score: float = 0.0
     logit: float = 0.0
     features: Vectors = field(
@@ -104,15 +103,13 @@ def candidates(hits: Sequence[Hit]) -> list[Candidate]:
     }
     for hit in hits:
         chunk = hit.chunk
-        units = split(chunk.text, chunk.type, chunk.heading)
-        texts = [words_of(hit, unit) for unit in units]
-        for place, (unit, text) in enumerate(zip(units, texts, strict=True)):
+        for place, unit in enumerate(split(chunk.text, chunk.type, chunk.heading)):
+            text = words_of(hit, unit)
             key = _key(text)
             if key in seen or words(text) < 2 or _is_drawing(text):
                 continue
             seen.add(key)
-            window = " ".join(texts[max(0, place - 1) : place + 2])
-            units_of_hits.append(Candidate(hit, unit, text, place, window))
+            units_of_hits.append(Candidate(hit, unit, text, place))
     return units_of_hits
 
 
