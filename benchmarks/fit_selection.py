@@ -40,7 +40,7 @@ PROJECT = Path("projects/rag_chatbot/eval")
 XQUAD = Path("benchmarks/xquad")
 STEPS, RATE = 600, 0.05
 DECAY = 3e-3  # pulls weights towards 0, where the questions say nothing about them
-PRIOR = 1.5  # questions with an answer per question without one, as users ask them: our guess
+PRIOR = 1.25  # questions with an answer per question without one, as users ask them: our guess
 RANKING = 0.5  # share of the loss by which a right unit is ranked above wrong ones
 
 

@@ -137,6 +137,7 @@ STEMMERS = {
     **{"id": "indonesian", "it": "italian", "nl": "dutch", "no": "norwegian", "pl": "polish"},
     **{"pt": "portuguese", "ro": "romanian", "ru": "russian", "sv": "swedish", "tr": "turkish"},
 }
+LEAST_STOP_WORDS = 0.08  # share of the words that tell a text's language
 _local = threading.local()  # a stemmer keeps the word that it works on
 
 
@@ -150,7 +151,8 @@ def language_of(text: str, default: str = "en") -> str:
         if re.search(script, text):
             return language
     words = re.findall(r"[^\W\d_]{2,}", text.lower()[:2000])
-    best, most = default, 0.0
+    # Data and code have few stop words, by chance of any language.
+    best, most = default, LEAST_STOP_WORDS * len(words)
     for language in STEMMERS:
         # A word that is a stop word in several languages counts less.
         points = sum(1 / _languages_with()[w] for w in words if w in stop_words(language))

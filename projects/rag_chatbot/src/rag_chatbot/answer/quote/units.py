@@ -265,6 +265,7 @@ def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
             spans
             and words(text[a:b]) <= SHORT_WORDS
             and _REFERS.match(text, a, b)
+            and not _SIGN.search(text, a, b)
             and words(text[spans[-1][0] : b]) <= LEAD_WORDS
         ):
             spans[-1] = (spans[-1][0], b)
