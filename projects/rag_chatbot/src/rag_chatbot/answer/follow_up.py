@@ -23,7 +23,7 @@ _OPENS = re.compile(
     re.IGNORECASE,
 )
 _POINTS_BACK = re.compile(
-    r"\b(?:it|its|he|him|his|she|her|hers|they|them|their|theirs|this|that|these|those|one|ones|same|there|former|latter"
+    r"\b(?:it|its|s?h(?:e|im|is|ers?)|they|them|their|theirs|this|that|these|those|one|ones|same|there|former|latter"
     r"|instead|else|above|previous|other|another|doing so|that way|too|as well|again|afterwards)\b",
     re.IGNORECASE,
 )

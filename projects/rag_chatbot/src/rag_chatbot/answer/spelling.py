@@ -26,15 +26,15 @@ def repair(question: str, passages: Iterable[str], embeddings: Any) -> str:
     """The question with its misspelt words replaced; unchanged without a known vocabulary."""
     if not hasattr(embeddings, "count_tokens"):
         return question
-    known = {word.lower() for passage in passages for word in _WORD.findall(passage)}
-    stems = {stem(word) for word in known}
+    vocabulary = {word.lower() for passage in passages for word in _WORD.findall(passage)}
+    stems = {stem(word) for word in vocabulary}
 
     def replacement(match: re.Match[str]) -> str:
         word = match[0].lower()
-        if word in known or stem(word) in stems or embeddings.count_tokens(word) == 1:
+        if word in vocabulary or stem(word) in stems or embeddings.count_tokens(word) == 1:
             return match[0]
         edits = 2 if len(word) >= LONG else 1
-        best = process.extractOne(word, known, scorer=OSA.distance, score_cutoff=edits)
+        best = process.extractOne(word, vocabulary, scorer=OSA.distance, score_cutoff=edits)
         return best[0] if best else match[0]
 
     return _WORD.sub(replacement, question)

@@ -198,13 +198,13 @@ def terms(text: str, language: str = "en") -> list[str]:
     """
     separated = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     without = _NO_TERMS if language == "en" else stop_words(language)
-    found: list[str] = []
+    stems: list[str] = []
     for word in _WORD.findall(separated.lower()):
         if word[0] > "\u3000":
-            found += _sign_pairs(word, language)
+            stems += _sign_pairs(word, language)
         elif (plain_word := re.split("['’]", word)[0]) not in without and word not in without:
-            found.append(stem(plain_word, language))
-    return found
+            stems.append(stem(plain_word, language))
+    return stems
 
 
 def _sign_pairs(signs: str, language: str) -> list[str]:

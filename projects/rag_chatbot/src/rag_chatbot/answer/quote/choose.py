@@ -20,7 +20,7 @@ SAME_DOCUMENT = 0.5  # bonus in the document of the best unit
 FAR = 2.0  # a unit whose score is this far below the best is never quoted
 SURE = 0.0  # a unit of another document than the best unit's is quoted from this score on
 GAP = 60  # characters allowed between two units of one quote
-ALIKE = 0.9  # cosine above which two units say the same
+ALIKE = 0.9  # cosine above which two units are repeats
 EDITIONS_ALIKE = 0.8  # … and two units of different documents are versions of one sentence;
 TITLES_ALIKE = 0.6  # … where the documents' titles differ in numbers alone
 _COVERAGE = FEATURES.index("unit_coverage")
@@ -120,7 +120,7 @@ def _headings(selection: Iterable[Candidate], best: Candidate) -> list[Candidate
 
     Only those with a number: a date or a version in a heading belongs to all that is below.
     """
-    found: dict[int, Candidate] = {}
+    headings: dict[int, Candidate] = {}
     for c in selection:
         if c.hit.chunk.id != best.hit.chunk.id and not is_other_edition(c, best):
             continue
@@ -131,12 +131,12 @@ def _headings(selection: Iterable[Candidate], best: Candidate) -> list[Candidate
             between = chunk.text[heading.end : c.unit.start]
             place = -1 if _WORD.search(between) else c.place - 1
             above = replace(c, unit=heading, text=words_of(c.hit, heading), place=place)
-            found.setdefault(chunk.id, above)
-    return list(found.values())
+            headings.setdefault(chunk.id, above)
+    return list(headings.values())
 
 
 def _repeats(c: Candidate, other: Candidate) -> bool:
-    """Whether a unit says the same as another; with other numbers it says something else."""
+    """Whether a unit repeats another; with other numbers it is another fact."""
     same_numbers = set(_NUMBER.findall(c.text)) == set(_NUMBER.findall(other.text))
     return float(c.vector @ other.vector) > ALIKE and same_numbers
 

@@ -121,9 +121,9 @@ def score(
     `focus` is the last question of a condensed one: its words count for more.
     """
     # 1. Leave out table rows without a value that the question names.
-    asked = read_question(question)
-    last = read_question(focus) if focus else asked
-    lacking = _rows_that_lack_a_value(asked, last, units)
+    whole = read_question(question)
+    last = read_question(focus) if focus else whole
+    lacking = _rows_that_lack_a_value(whole, last, units)
     units = [c for n, c in enumerate(units) if n not in lacking]
     if not units:
         return []
@@ -133,7 +133,7 @@ def score(
     query, focus_query, *_ = vectors = embed_texts(embeddings, texts, queries=2)
 
     # 3. Compute the features: float32 (units, features).
-    rows = features(asked, query, units, vectors[2:])
+    rows = features(whole, query, units, vectors[2:])
     if focus and focus != question:
         focused = features(last, focus_query, units, vectors[2:])
         rows = (1 - FOCUS) * rows + FOCUS * focused
@@ -141,8 +141,8 @@ def score(
     # 4. Weigh and sort them.
     *weights, bias = WEIGHTS[model_of(embeddings)]
     logits = rows @ np.array(weights, np.float32) + bias
-    logits -= IDENTIFIER * np.array([asked.lacks_identifier(_whole(c.hit)) for c in units])
-    scores = logits + DEFINES * np.array([_defines(c.unit.term, asked) for c in units])
+    logits -= IDENTIFIER * np.array([whole.lacks_identifier(_text(c.hit)) for c in units])
+    scores = logits + DEFINES * np.array([_defines(c.unit.term, whole) for c in units])
     scored = [
         replace(
             c,
@@ -178,7 +178,7 @@ def features(
         above = f"{chunk.title} {chunk.heading}"
         own = f"{c.unit.context} {c.unit.term} {c.text}"
         if chunk.id not in chunks:
-            chunks[chunk.id] = _chunk_features(question, _whole(c.hit))
+            chunks[chunk.id] = _chunk_features(question, _text(c.hit))
         own_terms = set(terms(own, question.language))
         headed_terms = own_terms | set(terms(above, question.language))
         rows.append(
@@ -193,7 +193,7 @@ def features(
     return np.array(rows, dtype=np.float32)
 
 
-def _whole(hit: Hit) -> str:
+def _text(hit: Hit) -> str:
     chunk = hit.chunk
     return f"{chunk.source} {chunk.title} {chunk.heading} {chunk.text}"
 
@@ -236,8 +236,8 @@ def _rows_that_lack_a_value(
     for (_, header), rows in tables.items():
         for column in zip_longest(*rows.values(), fillvalue=""):
             cells = dict(zip(rows, map(_words, column), strict=True))
-            for asked in (last, question):
-                named = _words(asked.text) - _words(header) - STOP_WORDS
+            for part in (last, question):
+                named = _words(part.text) - _words(header) - STOP_WORDS
                 matches = {n: named & cell for n, cell in cells.items()}
                 if any(matches.values()):
                     most = max(map(len, matches.values()))
