@@ -4,13 +4,14 @@
     >>> [text[start:end] for start, end in sentence_spans(text)]
     ['Dr. Ray measured 1.5 s, e.g. on Linux.', 'Is that fast?']
     >>> terms("How do I set max_retries?")
-    ['set', 'max', 'retr']
+    ['set', 'max', 'retri']
     >>> plain("See the [docs](https://example.com) **now**.")
     'See the docs now.'
 
 Chunks are cut between sentences, quotes are made of them, and what a model writes is checked one
-sentence at a time: all three agree on where a sentence ends. Sentences know English abbreviations
-and CJK full stops, but no Markdown; lines of Markdown are in `markdown_lines`.
+sentence at a time: all three agree on where a sentence ends. Sentences know English abbreviations,
+ordinal numbers of other languages and CJK full stops, but no Markdown, see `markdown_lines`. Stems
+and stop words are those of the language of a question.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 >>> question = read_question("Which toner does the Atlas need after E40?")
 >>> question.language, sorted(question.terms), question.names
-('en', ['40', 'atla', 'e', 'toner'], ('atlas', 'e40'))
+('en', ['atlas', 'e40', 'toner'], ('atlas', 'e40'))
 """
 
 from __future__ import annotations
