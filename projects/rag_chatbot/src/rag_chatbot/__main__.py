@@ -22,7 +22,7 @@ from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.talk import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, ModelError
 
 if TYPE_CHECKING:
     from rag_chatbot.chatbot import Chatbot
@@ -174,7 +174,7 @@ def chat(collection: Collection = "default", model: Model = None) -> None:
                 else:
                     conversation = event["conversation_id"]
                     typer.echo("\n" + terminal.sources(event))
-        except BadInput as error:
+        except (BadInput, ModelError) as error:  # the conversation goes on
             typer.echo(str(error), err=True)
 
 

@@ -4,7 +4,7 @@
     chatbot.ask(Question("How do I change the port?"), caller=LOCAL)["answer"]
 
 A question passes through `Chatbot.stream` → `Answerer.stream` → `Retriever.search` → `Store.text`
-and `Store.dense` → `fuse` → `choose` → `confidence` → `quote` or `AnswerWriter.write`. This module
+and `Store.dense` → `fuse` → `Quoter.quote` or `AnswerWriter.write`. This module
 checks access, keeps conversations, and returns plain JSON.
 """
 

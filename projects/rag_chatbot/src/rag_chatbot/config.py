@@ -64,6 +64,11 @@ class Config(ProjectSettings, env_prefix="RAG_"):
         description="How much evidence an answer needs: 0 always answers, 1 never does. Raise it"
         " when wrong answers cost more than missing ones.",
     )
+    judge: bool = Field(
+        True,
+        description="Whether a model behind an API decides, in one more short call, about its"
+        " sentences that a comparison of words cannot confirm. Otherwise they are marked.",
+    )
     reranker: str | None = Field(
         None,
         description="Cross-encoder that reorders the retrieved chunks, e.g. hf:ORG/REPO. More"

@@ -60,7 +60,9 @@ def test_store_returns_documents_and_chunks_unchanged(store: Store) -> None:
     )
     first, second = store.document_chunks(document.id)
     assert (
-        PUMP[first.start : first.end] == first.text == "The pump starts when the red lever is down."
+        PUMP[first.start : first.end]
+        == first.text
+        == "Pump\n\nThe pump starts when the red lever is down."
     )
     assert (second.heading, second.title, second.source, second.ordinal) == (
         "Care",

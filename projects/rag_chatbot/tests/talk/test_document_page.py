@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_chatbot.answer.quotable_units import split
+from rag_chatbot.answer.evidence import sentences
+from rag_chatbot.store.store import Chunk
 from rag_chatbot.talk.document_page import RENDERED_CHARS, document_page
 
 TAGS = """html meta title style header a b main div pre code mark h1 h2 h3 h4 h5 h6 p em strong br
@@ -108,12 +109,15 @@ def test_document_page_renders_blocks_of_html_and_leaves_its_signs():
     assert "<pre><code>cp &lt;a&gt; &lt;b&gt;" in body and "<td>`x`</td>" in body
 
 
-def test_document_page_marks_every_quotable_unit():
-    units = split(GUIDE)
-    assert {unit.kind for unit in units} == {"sentence", "item", "row", "code"}
-    for unit in units:
-        quote = re.sub(r"\(http.*?\)|\bsh\b|^1\.", "", GUIDE[unit.start : unit.end])
-        pieces = " ".join(marked(view(GUIDE, unit.start, unit.end)))
+def test_document_page_marks_every_sentence():
+    start = GUIDE.index("The harbour")  # below its title
+    text = GUIDE[start:]
+    chunk = Chunk(1, 1, "a.md", 0, text, "", None, start, len(GUIDE), "", "markdown")
+    spans = sentences(chunk)
+    assert len(spans) > 10
+    for span in spans:
+        quote = re.sub(r"\(http.*?\)|\bsh\b|^1\.", "", span.quote)
+        pieces = " ".join(marked(view(GUIDE, span.start, span.end)))
         shown = re.findall(r"\w+", pieces)
         assert [word.strip("_") for word in re.findall(r"\w+", quote)] == shown, quote
 

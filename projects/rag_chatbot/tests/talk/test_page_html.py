@@ -50,7 +50,7 @@ def answer_json(text=HOSTILE, **changes):
         "question": text,
         "model": text,
         "prompt_version": text,
-        "usage": {"input_tokens": 5, "output_tokens": 1},
+        "usage": {"input_tokens": 5, "output_tokens": 1, "cost_usd": None},
         "timings": {"total": 1.25, "first_token": 0.02},
         "passages": [passage],
         "notices": [text],
@@ -157,8 +157,8 @@ def test_details_show_question_timings_and_tokens():
     words = ParsedHtml(page_html.details(answer_json("What?"), "default")).words
     assert "Searched forWhat?" in words
     assert "total 1.2 s, first token 20 ms" in words
-    assert "5 read, 1 written" in words
-    quoted = answer_json("What?", usage={"input_tokens": 0, "output_tokens": 0})
+    assert "5 tokens read, 1 written, price unknown" in words
+    quoted = answer_json("What?", usage={"input_tokens": 0, "cost_usd": 0.0})
     assert "without a language model" in ParsedHtml(page_html.details(quoted, "default")).words
 
 

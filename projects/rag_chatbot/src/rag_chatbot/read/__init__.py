@@ -29,7 +29,8 @@ _CODE = """
 # Format → file name extensions.
 TYPES: dict[str, tuple[str, ...]] = {
     "markdown": (".md", ".markdown", ".mdx", ".mdown", ".qmd", ".rmd"),
-    "text": (".txt", ".text", ".log", ".tex", ".org", ".srt", ".vtt"),
+    "text": (".txt", ".text", ".log", ".tex", ".org"),
+    "subtitles": (".srt", ".vtt"),
     "rst": (".rst", ".rest"),
     "asciidoc": (".adoc", ".asciidoc", ".asc"),
     "html": (".html", ".htm", ".xhtml"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rag_chatbot.config import Config
+from rag_chatbot.read.language import SEPARATOR
 from rag_chatbot.search.fusion import Array, distinct, fuse
 from rag_chatbot.store.store import Chunk, Store
 from seedbed.errors import BadInput
@@ -165,9 +166,16 @@ def _without_copies(hits: list[Hit], vectors: Array, k: int) -> list[Hit]:
     """The first `k` hits that differ from all better ones, in their words and in their vectors."""
     first_with_text: dict[str, int] = {}
     for n, hit in enumerate(hits[: 2 * k + 10]):
-        first_with_text.setdefault(" ".join(hit.chunk.text.split()), n)
+        first_with_text.setdefault(" ".join(_without_heading(hit.chunk).split()), n)
     positions = list(first_with_text.values())
     return [hits[positions[n]] for n in distinct(vectors[positions], COPY)[:k]]
+
+
+def _without_heading(chunk: Chunk) -> str:
+    """The text of a chunk without the heading that it may begin with."""
+    headings = (chunk.heading.rsplit(SEPARATOR, 1)[-1], chunk.title)
+    start = next((len(name) for name in headings if name and chunk.text.startswith(name)), 0)
+    return chunk.text[start:]
 
 
 def _configured_reranker(config: Config) -> Reranker | None:

@@ -142,7 +142,8 @@ def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:
     """Title, heading path and body without markup of each chunk: what full-text search indexes."""
     text = document.text
     return [
-        (document.title, p.heading, plain(text[p.start : p.end], document.type)) for p in pieces
+        (document.title, p.heading, plain(text[max(p.start, p.body) : p.end], document.type))
+        for p in pieces
     ]
 
 

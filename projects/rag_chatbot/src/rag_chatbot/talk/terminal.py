@@ -26,7 +26,22 @@ def sources(answer: dict[str, Any]) -> str:
     lines += [f"  [{item['n']}] {location(item)}" for item in answer["citations"]]
     if answer["abstained"]:
         lines += [f"  nearest: {location(item)}" for item in answer["passages"][:3]]
+    if any(answer["usage"].values()):
+        lines.append(f"  usage: {usage(answer)}")
     return "\n".join(lines)
+
+
+def usage(answer: dict[str, Any]) -> str:
+    """What a model read and wrote for an answer, and what that cost.
+
+    >>> usage({"usage": {"input_tokens": 1204, "output_tokens": 87, "cost_usd": 0.00023}})
+    '1,204 tokens read, 87 written, $0.00023'
+    """
+    spent = answer["usage"]
+    usd = spent.get("cost_usd")
+    price = "price unknown" if usd is None else f"${usd:.2g}"
+    read, written = spent.get("input_tokens", 0), spent.get("output_tokens", 0)
+    return f"{read:,} tokens read, {written:,} written, {price}"
 
 
 def location(item: dict[str, Any]) -> str:
