@@ -7,10 +7,10 @@
 The copy is a git repository with one commit. It mentions the project by its new name only and
 depends on nothing here: the modules of `seedbed` that it imports come along, with their tests. With
 `--model=remote` it has no chat model of its own, and none of the code that runs one; with
-`--brain=llm` it lacks the folder that stands in for a model too: `offline`, or `quote`. The module requires
-only the standard library, so it runs before anything is installed. What changes in a text on the
-way is in `starter_texts.py`, which modules are needed in `starter_imports.py`; the files written
-for the copy alone are in `starter_files.py`.
+`--brain=llm` it also lacks the folder that stands in for a model, `offline` or `quote`. The module
+requires only the standard library, so it runs before anything is installed. What changes in a text
+on the way is in `starter_texts.py`, which modules are needed in `starter_imports.py`; the files
+written for the copy alone are in `starter_files.py`.
 """
 
 from __future__ import annotations
