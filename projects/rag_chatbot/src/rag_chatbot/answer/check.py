@@ -4,9 +4,9 @@
 
 What must agree exactly is compared exactly: numbers, names in code, negation. Beyond that a
 sentence is confirmed if all of its words are in the span, in an order that keeps who does what; or
-if it has the same meaning in entirely new words. Between the two are the near misses, such as one word
-replaced by another: they are doubtful, whether the word is a synonym or not. A judge may decide
-them, see `judge`.
+if it has the same meaning in entirely new words. Between the two are the near misses, such as one
+word replaced by another: they are doubtful, whether the word is a synonym or not. A judge may
+decide them, see `judge`.
 
     supported   shown with its citation
     doubtful    shown with a mark, or decided by a judge
@@ -85,8 +85,9 @@ def check(
 ) -> Check:
     """Compare a sentence with one span of a document.
 
-    `context` is the text above the span, such as its headings: its words are allowed too. `cosine` compares the meanings
-    and is called only if necessary. `language` is that of the sentence, for numbers in words.
+    `context` is the text above the span, such as its headings: its words are allowed too. `cosine`
+    compares the meanings and is called only if necessary. `language` is that of the sentence, for
+    numbers in words.
 
     >>> check("Old logs are not deleted.", "Old logs are deleted.")
     Check(verdict='refused', reason='negation')
