@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rag_chatbot.chatbot import LOCAL, OPERATOR, Chatbot, Question
+from rag_chatbot.chatbot import LOCAL, OPERATOR, Question
 from seedbed.errors import BadInput, Conflict, NotFound, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
@@ -22,20 +22,6 @@ def test_ask_cites_verbatim_quotes(open_chatbot):
     [citation] = [c for c in answer["citations"] if c["source"] == "port.md"][:1]
     text = bot.document_text("default", "port.md", LOCAL)
     assert text[citation["start"] : citation["end"]] == citation["quote"]
-
-
-def test_ask_in_quote_mode_loads_no_model(config):
-    loaded = []
-
-    def load(name):
-        loaded.append(name)
-        return ScriptedChatModel(["Hello."])
-
-    bot = Chatbot(config, HashEmbeddings(), ["smollm2"], load)
-    bot.check()
-    assert bot.ask(Question("What is it?"), caller=LOCAL)["model"] == "smollm2"
-    assert loaded == []
-    bot.close()
 
 
 def test_check_tries_the_model_once(open_chatbot):

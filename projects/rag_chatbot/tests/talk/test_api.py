@@ -37,9 +37,9 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory):
-    config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode="quote", max_file_mb=2)
-    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: ScriptedChatModel())
+def bot(tmp_path_factory, answer_mode, repeating_model):
+    config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode=answer_mode, max_file_mb=2)
+    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: repeating_model)
     for name, text in TEXTS.items():
         ingest_bytes(chatbot.store, name, text.encode())
     yield chatbot

@@ -54,6 +54,8 @@ class Asker:
         self, replies: Sequence[Item], *, spec: str = OPENAI, timeout: float = 0, **config: Any
     ) -> Chatbot:
         """The chatbot whose model gives these replies from now on."""
+        if spec == ANTHROPIC:
+            pytest.importorskip("langchain_anthropic")
         self._script = Script(replies)
         self.vendor.calls, self.vendor.usage = [], Usage()
         if (key := repr((spec, config))) not in self._chatbots:

@@ -275,7 +275,8 @@ class _Clock:
                 except StopIteration as end:
                     draft: Draft = end.value
                     return draft
-                self.first()
+                if piece:
+                    self.first()
                 yield piece
 
     def times(self) -> dict[str, float]:

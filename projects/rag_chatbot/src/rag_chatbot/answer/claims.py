@@ -17,7 +17,7 @@ from typing import Any
 
 from rag_chatbot.read.language import sentence_spans
 
-_BETWEEN = re.compile(r"(?:[\s,\[\]]|```\w*)+")  # what stands between objects
+_BETWEEN = re.compile(r"(?:[\s,\[\]]|```\w*)+")  # separators of objects
 _NEXT_OBJECT = re.compile(r"\n\s*(?=\{)")
 
 

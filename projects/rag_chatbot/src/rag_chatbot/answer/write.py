@@ -136,6 +136,7 @@ class AnswerWriter:
     ) -> Generator[str, None, Draft]:
         """Yield sentences that a passage supports, with their citations; return the whole draft.
 
+        An empty piece stands for a sentence that cannot be shown, or not yet.
         If the model fails after some of them, they are the answer, with a notice; otherwise its
         ModelError is raised.
         """
@@ -159,8 +160,10 @@ class AnswerWriter:
                 checked = self.verifier.verify(claim, passages, language)
                 if checked.verdict == "refused":
                     left_out += 1
+                    yield ""  # so that a caller who left is noticed
                 elif waiting or (checked.verdict == "doubtful" and self.judges):
                     waiting.append(checked)
+                    yield ""
                 else:
                     yield page.add(checked)
         except ModelError as error:

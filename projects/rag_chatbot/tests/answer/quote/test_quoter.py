@@ -6,8 +6,12 @@ from rag_chatbot.answer.answer import ABSTENTION, Answer, Answerer
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.answer.quote.features import candidates
 from rag_chatbot.answer.quote.quoter import compose
+from rag_chatbot.chatbot import LOCAL, Chatbot, Question
+from rag_chatbot.config import Config
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.scripted import ScriptedChatModel
 
 OpenAnswerer = Callable[..., Answerer]
 
@@ -88,3 +92,17 @@ def test_quote_puts_the_term_before_a_part_of_its_definition() -> None:
     [first, second] = candidates([Hit(chunk, 1.0, 1.0, None)])
     assert "".join(compose([second])) == "zeta_size: Restart the server after a change. [1]"
     assert "".join(compose([first])).startswith("zeta_size: It is")
+
+
+def test_ask_in_quote_mode_loads_no_model(config: Config) -> None:
+    loaded: list[str] = []
+
+    def load(name: str) -> ScriptedChatModel:
+        loaded.append(name)
+        return ScriptedChatModel(["Hello."])
+
+    bot = Chatbot(config, HashEmbeddings(), ["smollm2"], load)
+    bot.check()
+    assert bot.ask(Question("What is it?"), caller=LOCAL)["model"] == "smollm2"
+    assert loaded == []
+    bot.close()
