@@ -56,7 +56,8 @@ def check_store(store: Store) -> None:
         owner = store.collection(name)
         chunks = []
         for document in store.documents(name):
-            document_chunks = store.document_chunks(document.id)
+            rows = db.execute("SELECT id FROM chunks WHERE document_id = ?", (document.id,))
+            document_chunks = store.chunks([i for (i,) in rows])
             assert len(document_chunks) == document.chunks > 0
             text = store.document(name, document.source).text
             assert all(text[c.start : c.end] == c.text for c in document_chunks)

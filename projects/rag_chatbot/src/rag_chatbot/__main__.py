@@ -215,26 +215,19 @@ def serve(
 
 @app.command(name="eval")
 def evaluate(
-    beir: Annotated[
-        Path | None, typer.Option(help="Folder in the BEIR layout: measure retrieval.")
-    ] = None,
-    qa: Annotated[
-        Path | None, typer.Option(help="JSON Lines file of questions: measure answers.")
-    ] = None,
-    docs: Annotated[
-        Path | None, typer.Option(help="Documents that the questions of --qa are about.")
-    ] = None,
+    qa: Annotated[Path, typer.Option(help="JSON Lines file of questions.")],
+    docs: Annotated[Path, typer.Option(help="Documents that the questions are about.")],
     compare: Annotated[
         Path | None, typer.Option(help="JSON result of an earlier run to compare with.")
     ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval (--beir) or answers (--qa with --docs)."""
+    """Measure the answers to questions with known answers."""
     from rag_chatbot.evaluate.questions import run
 
     with cli.progress() as progress:
-        result = run(model, beir=beir, qa=qa, docs=docs, baseline=compare, progress=progress)
+        result = run(qa, docs, model, baseline=compare, progress=progress)
     show(result, as_json, to_text=terminal.evaluation)
 
 

@@ -203,10 +203,6 @@ class Chatbot:
             for document in self.store.documents(collection)
         ]
 
-    def document_text(self, collection: str, source: str, caller: Caller) -> str:
-        """The text of a document; citations are spans of it. Raises NotFound."""
-        return self.document(collection, source, caller).text
-
     def document(self, collection: str, source: str, caller: Caller) -> StoredDocument:
         """A document with its text. Raises NotFound."""
         self.store.require(collection, caller, "read")

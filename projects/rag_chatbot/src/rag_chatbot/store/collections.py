@@ -114,15 +114,6 @@ class Collections:
         collections = [_collection(row) for row in rows]
         return [c.name for c in collections if _allows(c.readers, caller)]
 
-    def set_access(self, name: str, readers: Sequence[str], writers: Sequence[str]) -> Collection:
-        """Replace the access rules of a collection. Raises NotFound."""
-        with self.database.writing(), self.database.transaction() as db:
-            db.execute(
-                "UPDATE collections SET readers = ?, writers = ? WHERE name = ?",
-                (_dump(readers), _dump(writers), name),
-            )
-        return self.get(name)
-
 
 def new_index_name() -> str:
     """A fresh name for Chroma, whose names allow few characters, while ours may contain any."""

@@ -25,7 +25,7 @@ from rag_chatbot.read.document import Document
 from rag_chatbot.store.callers import Caller
 from rag_chatbot.store.collections import Action, Collection, Collections, new_index_name
 from rag_chatbot.store.database import Database
-from rag_chatbot.store.full_text import Frequencies, Where, dense_filtered, text_search
+from rag_chatbot.store.full_text import Frequencies, text_search
 from rag_chatbot.store.records import (
     CHUNK,
     DOCUMENT,
@@ -75,30 +75,19 @@ class Store:
 
     # Searching
 
-    def text(
-        self, collection: str, query: str, k: int, where: Where | None = None
-    ) -> list[tuple[int, float]]:
-        """(chunk id, bm25) of the `k` best chunks, higher is better; any text is a valid query.
-
-        `where` narrows both searches alike: {"source": glob or globs (`*` also crosses /),
-        "type": one or more of the parsers' types, "page": number}. Raises BadInput for others.
-        """
+    def text(self, collection: str, query: str, k: int) -> list[tuple[int, float]]:
+        """(chunk id, bm25) of the `k` best chunks, higher is better; any text is a valid query."""
         owner = self.collection(collection)
-        return text_search(self._db, owner, query, k, where, self._frequencies)
+        return text_search(self._db, owner, query, k, self._frequencies)
 
-    def dense(
-        self, collection: str, vector: np.ndarray, k: int, where: Where | None = None
-    ) -> list[tuple[int, float]]:
+    def dense(self, collection: str, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
         """(chunk id, cosine) of the `k` chunks nearest to `vector`, best first.
 
-        For `where` see `text`. A chunk that was deleted a moment ago may be among them. Raises
-        Unavailable when the Chroma server does not answer.
+        A chunk that was deleted a moment ago may be among them. Raises Unavailable when the Chroma
+        server does not answer.
         """
         owner = self.require_embedder(collection)
-        vector = np.asarray(vector, dtype=np.float32)
-        if where:
-            return dense_filtered(self._db, owner, vector, k, where)
-        return self._sync.query(owner.index_name, vector, k)
+        return self._sync.query(owner.index_name, np.asarray(vector, dtype=np.float32), k)
 
     def fetch(self, chunk_ids: Sequence[int]) -> tuple[list[Chunk], np.ndarray]:
         """Chunks with their vectors: float32 (n, dimension), each row of length 1.
@@ -143,14 +132,6 @@ class Store:
         if row is None:
             raise _unknown_document(source, collection)
         return StoredDocument(*row)
-
-    def document_chunks(self, document_id: int) -> list[Chunk]:
-        """All chunks of a document, in order."""
-        rows = self._db.execute(
-            f"SELECT {CHUNK} {_FROM_CHUNKS} WHERE c.document_id = ? ORDER BY c.ordinal",
-            (document_id,),
-        )
-        return [Chunk(*row) for row in rows]
 
     def add_document(
         self,
@@ -315,10 +296,6 @@ class Store:
                 f" rag-chatbot collections reembed {name!r}",
             )
         return collection
-
-    def set_access(self, name: str, readers: Sequence[str], writers: Sequence[str]) -> Collection:
-        """Replace the readers and writers of a collection. Raises NotFound."""
-        return self._collections.set_access(name, readers, writers)
 
     def _update_index(self) -> None:
         """Bring the index up to date after a change, which is done even where that fails."""
