@@ -132,12 +132,14 @@ def _ingest(store: Store, documents: dict[str, tuple[str, str]], tokens: int) ->
             document = _document(*parts)
             pieces = chunk(document, tokens, count)
             chunked.append((source, document, pieces, index_parts(document, pieces)))
-        vectors = store.embed([joined(*part) for *_, parts in chunked for part in parts])
-        for source, document, pieces, indexed in chunked:
+        texts = [joined(*part) for *_, parts in chunked for part in parts]
+        vectors = iter(store.embed("default", texts))
+        for source, document, pieces, parts in chunked:
+            own = np.array([next(vectors) for _ in pieces])
             store.add_document(
-                "default", source, "", document, pieces, parts=indexed, vectors=vectors, apply=False
+                "default", source, "", document, pieces, parts=parts, vectors=own, apply=False
             )
-    store.apply_outbox()
+        store.update_index()
 
 
 def _document(title: str, text: str) -> Document:

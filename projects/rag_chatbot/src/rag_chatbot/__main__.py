@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 app = cli.create_app("Answers questions about your documents, with verified citations.")
 documents = cli.create_app("List and delete the documents of a collection.")
-collections = cli.create_app("List, create, delete and re-embed collections.")
+collections = cli.create_app("List, create, delete and reindex collections.")
 feedback = cli.create_app("Export the ratings of answers.")
 app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
@@ -304,10 +304,10 @@ def delete_collection(name: CollectionName) -> None:
     typer.echo(f"deleted {name}", err=True)
 
 
-@collections.command("reembed")
-def reembed(name: CollectionName) -> None:
-    """Recompute the vectors of a collection, with SEEDBED_EMBEDDINGS."""
-    count = open_chatbot().store.reembed(name)
+@collections.command("reindex")
+def reindex(name: CollectionName) -> None:
+    """Compute the vectors of a collection again: a repair, or other SEEDBED_EMBEDDINGS."""
+    count = open_chatbot().store.reindex(name)
     typer.echo(f"embedded {count} chunks of {name}", err=True)
 
 

@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
+
 from rag_chatbot.config import Config
 from rag_chatbot.read import Document, parse
 from rag_chatbot.read.chunk import Piece, TokenCounter, chunk, counter
@@ -29,7 +31,7 @@ from rag_chatbot.read.find_files import FileEntry, find_files
 from rag_chatbot.read.read_ahead import ReadAhead
 from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_parts, joined
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, SeedbedError, TooLarge
+from seedbed.errors import BadInput, SeedbedError, TooLarge, Unavailable
 from seedbed.models.embeddings.load import embed_texts
 
 log = logging.getLogger(__name__)
@@ -129,9 +131,10 @@ def ingest(
         if prune or prune_empty:
             _prune(store, collection, paths, files, stored, summary, prune_empty)
         # 5. Bring the vector index up to date with the database.
-        reason = store.apply_outbox()
-        if reason:
-            summary.failed.append({"path": "vector index", "reason": reason})
+        try:
+            store.check_index()
+        except Unavailable as error:
+            summary.failed.append({"path": "vector index", "reason": str(error)})
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -203,8 +206,10 @@ def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: S
     """Embed a batch in one call, and store its documents."""
     if not batch:
         return
-    batch, vectors = _embed(store, batch, summary)
+    batch, vectors = _embed(store, collection, batch, summary)
+    at = 0
     for ready in batch:
+        own, at = vectors[at : at + len(ready.pieces)], at + len(ready.pieces)
         assert ready.document is not None
         try:
             store.add_document(
@@ -215,7 +220,7 @@ def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: S
                 ready.pieces,
                 file=ready.file,
                 parts=ready.parts,
-                vectors=vectors,
+                vectors=own,
                 apply=False,
             )
         except SeedbedError:  # the disk is full: not the fault of this file
@@ -226,32 +231,35 @@ def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: S
         summary.chunks += len(ready.pieces)
         summary.added += ready.change == "added"
         summary.updated += ready.change == "updated"
-    store.apply_outbox(rebuild=False)  # a broken index is rebuilt once, at the end
+    store.update_index()
 
 
 def _embed(
-    store: Store, batch: list[_PreparedFile], summary: Summary
-) -> tuple[list[_PreparedFile], dict[bytes, bytes]]:
-    """The vectors of a batch, and its files without those that cannot be embedded."""
+    store: Store, collection: str, batch: list[_PreparedFile], summary: Summary
+) -> tuple[list[_PreparedFile], np.ndarray]:
+    """The files of a batch without those that cannot be embedded, and the vectors of their chunks.
+
+    Vectors: float32 (chunks of all files, dimension).
+    """
     try:
-        return batch, store.embed([text for ready in batch for text in ready.texts])
+        return batch, store.embed(collection, [text for ready in batch for text in ready.texts])
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:
         log.debug("embedding a batch failed", exc_info=True)
     # One text may have failed the whole call: embed each file alone.
     good: list[_PreparedFile] = []
-    vectors: dict[bytes, bytes] = {}
+    vectors: list[np.ndarray] = []
     for ready in batch:
         try:
-            vectors |= store.embed(ready.texts)
+            vectors += list(store.embed(collection, ready.texts))
             good.append(ready)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
             embed_texts(store.embeddings, ["Any text."])  # raises if no text can be embedded
             summary.failed.append({"path": ready.source, "reason": _reason(error)})
-    return good, vectors
+    return good, np.array(vectors, dtype=np.float32)
 
 
 def _prepare(

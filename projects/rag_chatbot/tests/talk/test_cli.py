@@ -171,11 +171,11 @@ def test_documents_and_collections_are_listed_and_deleted(run, docs):
     assert run("documents", "list", "-c", "safe")[0] == 2
 
 
-def test_reembed_repairs_collection_after_change_of_embeddings(run, docs, monkeypatch):
+def test_reindex_repairs_collection_after_change_of_embeddings(run, docs, monkeypatch):
     run("ingest", docs)
     monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:64")
     code, _, err = run("ask", WHEN)
-    [command] = re.findall(r"rag-chatbot (collections reembed 'default')", err)
+    [command] = re.findall(r"rag-chatbot (collections reindex 'default')", err)
     assert code == 2
     assert run(*command.replace("'", "").split())[0] == 0
     assert FACT in run("ask", WHEN)[1]

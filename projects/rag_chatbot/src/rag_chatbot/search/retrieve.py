@@ -90,11 +90,12 @@ class Retriever:
         #    missing from the result; if its document was replaced, a second search by words, in the
         #    same snapshot, finds the new version.
         ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
-        chunks, vectors = self.store.fetch(ids)
+        chunks, vectors = self.store.fetch(collection, ids)
         if len(chunks) < len(ids) and bm25.keys() - {chunk.id for chunk in chunks}:
             with self.store.database.snapshot():
                 bm25 = dict(self.store.text(collection, question, pool))
-                chunks, vectors = self.store.fetch(list(dict.fromkeys([*ids, *bm25])))
+                ids = list(dict.fromkeys([*ids, *bm25]))
+                chunks, vectors = self.store.fetch(collection, ids)
         if not chunks:
             return [], vectors
 

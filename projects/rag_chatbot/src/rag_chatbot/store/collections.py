@@ -107,7 +107,7 @@ class Collections:
             hint="List yours: rag-chatbot collections list, or GET /v1/collections.",
         )
 
-    def names(self, caller: Caller) -> list[str]:
+    def names(self, caller: Caller = OPERATOR) -> list[str]:
         """The names of all collections that `caller` may read, in alphabetical order."""
         db = self.database.connections.get()
         rows = db.execute(f"SELECT {_COLUMNS} FROM collections ORDER BY name")
