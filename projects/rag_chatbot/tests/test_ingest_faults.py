@@ -67,7 +67,7 @@ def check_store(store: Store) -> None:
         assert len(stored) == store._index.count(owner.index_name) == len(chunks)
         for at in range(0, len(chunks), 1000):  # each vector is that of its own text
             batch = store.chunks(chunks[at : at + 1000])
-            expected = store._embed_chunks([chunk.id for chunk in batch])
+            expected = store._embed_chunks(owner, [chunk.id for chunk in batch])
             assert all(np.allclose(stored[i], vector, atol=1e-5) for i, vector in expected.items())
 
 

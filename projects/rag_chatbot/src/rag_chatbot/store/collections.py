@@ -81,6 +81,13 @@ class Collections:
         row = db.execute(f"SELECT {_COLUMNS} FROM collections WHERE name = ?", (name,)).fetchone()
         return _collection(row) if row else None
 
+    def of_index(self, index_name: str) -> Collection | None:
+        """The collection with this name in Chroma, or None."""
+        db = self.database.connections.get()
+        query = f"SELECT {_COLUMNS} FROM collections WHERE index_name = ?"
+        row = db.execute(query, (index_name,)).fetchone()
+        return _collection(row) if row else None
+
     def get(self, name: str) -> Collection:
         """The collection, without a check of access. Raises NotFound."""
         return self.require(name, OPERATOR, "read")

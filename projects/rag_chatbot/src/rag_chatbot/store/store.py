@@ -25,7 +25,6 @@ import numpy as np
 from rag_chatbot.config import Config
 from rag_chatbot.read.chunk import Piece
 from rag_chatbot.read.document import Document
-from rag_chatbot.read.language import plain
 from rag_chatbot.store import outbox
 from rag_chatbot.store.callers import Caller
 from rag_chatbot.store.collections import Action, Collection, Collections, new_index_name
@@ -116,9 +115,10 @@ class Store:
         if not chunks:
             return [], np.zeros((0, 0), dtype=np.float32)
         ids = [chunk.id for chunk in chunks]
-        vectors = self._vectors(self.collection(collection), ids)
+        owner = self.collection(collection)
+        vectors = self._vectors(owner, ids)
         missing = [i for i in ids if i not in vectors]  # added a moment ago
-        vectors |= self._embed_chunks(missing)
+        vectors |= self._embed_chunks(owner, missing)
         chunks = [chunk for chunk in chunks if chunk.id in vectors]
         return chunks, np.stack([vectors[chunk.id] for chunk in chunks])
 
@@ -248,7 +248,7 @@ class Store:
                 (unfinished,) = db.execute("SELECT max(id) FROM outbox").fetchone()
             rows = self._db.execute(f"SELECT rowid FROM {owner.fts} ORDER BY rowid").fetchall()
             for at in range(0, len(rows), REINDEX_BATCH):
-                vectors = self._embed_chunks([i for (i,) in rows[at : at + REINDEX_BATCH]])
+                vectors = self._embed_chunks(owner, [i for (i,) in rows[at : at + REINDEX_BATCH]])
                 self._index.upsert(name, list(vectors), np.stack(list(vectors.values())))
             with self.database.transaction() as db:
                 db.execute(
@@ -324,25 +324,22 @@ class Store:
         None for a collection with other embeddings: the next process that has them finds it
         incomplete, and reindexes it.
         """
-        row = self._db.execute(
-            "SELECT embedder FROM collections WHERE index_name = ?", (index_name,)
-        ).fetchone()
-        if row != (self.embedder,):
+        owner = self._collections.of_index(index_name)
+        if owner is None or owner.embedder != self.embedder:
             return {}
         vectors = {i: self._cache[i] for i in chunk_ids if i in self._cache}
         missing = [i for i in chunk_ids if i not in vectors]
-        return vectors | self._embed_chunks(missing)
+        return vectors | self._embed_chunks(owner, missing)
 
-    def _embed_chunks(self, chunk_ids: list[int]) -> dict[int, np.ndarray]:
+    def _embed_chunks(self, owner: Collection, chunk_ids: list[int]) -> dict[int, np.ndarray]:
         """The vectors of chunks, computed from their text; deleted chunks are left out."""
-        texts = dict[int, str]()
-        for chunk in self.chunks(chunk_ids):
-            body = plain(chunk.text, chunk.type)
-            texts[chunk.id] = joined(chunk.title, chunk.heading, body)
-        if not texts:
+        rows = self._by_ids(
+            f"SELECT rowid, title, heading, body FROM {owner.fts} WHERE rowid IN ({{}})", chunk_ids
+        )
+        if not rows:
             return {}
-        vectors = embed_texts(self.embeddings, list(texts.values()))
-        return dict(zip(texts, vectors, strict=True))
+        vectors = embed_texts(self.embeddings, [joined(*parts) for _, *parts in rows])
+        return dict(zip((row[0] for row in rows), vectors, strict=True))
 
     def _remember(self, vectors: Iterable[tuple[int, np.ndarray]]) -> None:
         """Keep vectors in memory in place of the oldest ones."""

@@ -20,7 +20,7 @@ from rag_chatbot.talk.page_handlers import PAST, Handlers
 from seedbed.server import html
 
 TITLE = "Ask your documents"
-FORMATS = "Markdown, text, HTML, PDF, DOCX, CSV, JSON, notebooks or source code"
+FORMATS = "Markdown, text, HTML, PDF, Word, Excel, PowerPoint, e-mail, CSV, JSON or source code"
 DAY = 24 * 3600  # seconds
 
 # JavaScript of the page. Each function gets the values of an event's inputs and returns those that
