@@ -88,12 +88,6 @@ def ingest(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose files were deleted.")
     ] = False,
-    prune_empty: Annotated[
-        bool,
-        typer.Option(
-            "--prune-empty", help="The same, also where a path no longer contains any file."
-        ),
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Add documents to a collection, or update them. Unchanged files are not read again.
@@ -108,7 +102,6 @@ def ingest(
         include=include or (),
         exclude=exclude or (),
         prune=prune,
-        prune_empty=prune_empty,
     )
     if as_json:
         show(summary)

@@ -90,7 +90,6 @@ def ingest(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     prune: bool = False,
-    prune_empty: bool = False,
     progress: Progress | None = None,
     waiting: Callable[[str], None] | None = None,
     lock_timeout: float = 60.0,
@@ -99,10 +98,9 @@ def ingest(
 
     A document's source is its path below the folder in `paths`. Files that match no glob of
     `include`, or one of `exclude`, are left out. `prune` removes documents whose files below
-    `paths` were deleted; it spares a path without any file, which may be a disk that is not
-    mounted, and reports what it would remove. `prune_empty` removes those too. `progress` is called
-    after each file; `waiting` gets a sentence if another ingest is running, which is waited for up
-    to `lock_timeout` seconds.
+    `paths` were deleted; a path without any file may be a disk that is not mounted, so documents
+    from there stay. `progress` is called after each file; `waiting` gets a sentence if another
+    ingest is running, which is waited for up to `lock_timeout` seconds.
 
     A file that cannot be read, cut or embedded does not stop the others. Raises Busy when the wait
     is over, ConfigError if the collection was made with other embeddings, and Unavailable if the
@@ -128,8 +126,8 @@ def ingest(
         # 3. Read, parse and chunk in one thread; embed and store in this one.
         _process(store, collection, jobs, stored, summary, progress)
         # 4. Remove documents whose files are gone.
-        if prune or prune_empty:
-            _prune(store, collection, paths, files, stored, summary, prune_empty)
+        if prune:
+            _prune(store, collection, paths, files, stored, summary)
         # 5. Bring the vector index up to date with the database.
         try:
             store.check_index()
@@ -404,7 +402,6 @@ def _prune(
     files: list[FileEntry],
     stored: list[StoredDocument],
     summary: Summary,
-    prune_empty: bool,
 ) -> None:
     """Remove documents whose file at or below `paths` is gone.
 
@@ -423,8 +420,12 @@ def _prune(
     for root in paths:
         key = _key(Path(root).absolute())
         below = [path for path in gone if _is_below(path, key)]
-        if below and not prune_empty and not any(_is_below(path, key) for path in present):
-            summary.failed.append(_guard(clean_name(str(root)), [gone[path] for path in below]))
+        if below and not any(_is_below(path, key) for path in present):
+            reason = (
+                f"No files here; a disk may not be mounted. The {len(below)} documents from here"
+                " were not removed. Delete one with: rag-chatbot documents delete NAME"
+            )
+            summary.failed.append({"path": clean_name(str(root)), "reason": reason})
             continue
         for path in below:
             store.delete_document(collection, gone.pop(path), apply=False)
@@ -444,17 +445,6 @@ def _is_gone(path: Path | str) -> bool:
 
 def _is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
-
-
-def _guard(root: str, sources: list[str]) -> dict[str, str]:
-    """Why nothing below a path without files was removed."""
-    names = ", ".join(sources[:5]) + (", …" if len(sources) > 5 else "")
-    reason = (
-        "No files here; a disk may not be mounted. Not removed:"
-        f" {len(sources)} document{'' if len(sources) == 1 else 's'} ({names})."
-        " Remove with: --prune-empty"
-    )
-    return {"path": root, "reason": reason}
 
 
 def _weight(item: _PreparedFile) -> int:
