@@ -47,8 +47,6 @@ class Outbox:
         self.database = database
         self.index = index
         self.embed = embed
-        # Changes with every write to the index, so that the writes of other processes are noticed.
-        self._generation = ""
 
     def drain(self) -> int:
         """Apply all recorded changes to the index, oldest first; returns how many.
@@ -57,7 +55,7 @@ class Outbox:
         """
         count = 0
         with self.database.writing():
-            self.reopen_if_changed()
+            self.index.reopen_if_changed(self.database.connections.get())
             while True:
                 # 1. Read the oldest changes.
                 db = self.database.connections.get()
@@ -76,18 +74,8 @@ class Outbox:
 
     def note_change(self, db: sqlite3.Connection) -> None:
         """Let other processes know that the index has changed."""
-        self._generation = uuid.uuid4().hex
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('generation', ?)", (self._generation,))
-
-    def reopen_if_changed(self) -> None:
-        """Reopen an embedded index that another process has changed."""
-        db = self.database.connections.get()
-        row = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-        generation = row[0] if row else ""
-        if generation != self._generation:
-            if self._generation and not self.index.url:
-                self.index.close()
-            self._generation = generation
+        self.index.generation = uuid.uuid4().hex
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('generation', ?)", (self.index.generation,))
 
     def _write(self, rows: Sequence[tuple[int, Op, str, int]]) -> None:
         """Write (id, op, index name, chunk id) changes; the last one of a chunk wins."""

@@ -308,7 +308,7 @@ class Store:
                 self.check_index(timeout=0.5)
             except Busy:  # another process is writing, and drains the outbox itself
                 self._check_at = time.monotonic() + RETRY_SECONDS
-        self._outbox.reopen_if_changed()
+        self._index.reopen_if_changed(self._db)
 
     def _vectors(self, owner: Collection, chunk_ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors of those chunks that have one in memory or in the index."""

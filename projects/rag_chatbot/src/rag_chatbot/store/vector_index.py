@@ -10,6 +10,7 @@ and when, is decided in `outbox` and `store`.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ class VectorIndex:
     def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
         self.url = url
+        # A random id that every write changes; this is the last one that this process has seen.
+        self.generation = ""
         self._client: Any = None
         self._collections: dict[str, Any] = {}
         self._lock = threading.RLock()
@@ -95,6 +98,15 @@ class VectorIndex:
             if client is not None:
                 with suppress(Exception):
                     client.close()
+
+    def reopen_if_changed(self, db: sqlite3.Connection) -> None:
+        """Reopen an embedded index if another process has changed it; `db` is the catalogue."""
+        row = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+        generation = row[0] if row else ""
+        if generation != self.generation:
+            if self.generation and not self.url:
+                self.close()
+            self.generation = generation
 
     def reset(self) -> None:
         """Delete an embedded index, to be rebuilt from the documents."""
