@@ -28,8 +28,7 @@ import numpy.typing as npt
 from rag_chatbot.answer.follow_up import condense
 from rag_chatbot.answer.quote.features import FEATURES, Candidate, candidates, model_of, score
 from rag_chatbot.config import Config
-from rag_chatbot.evaluate.beir import temporary_store
-from rag_chatbot.evaluate.questions import Case, read_questions
+from rag_chatbot.evaluate.questions import Case, read_questions, temporary_store
 from rag_chatbot.ingest import ingest
 from rag_chatbot.read.language import SEPARATOR
 from rag_chatbot.search.retrieve import Hit, Retriever

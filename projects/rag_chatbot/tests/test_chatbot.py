@@ -20,7 +20,7 @@ def test_ask_cites_verbatim_quotes(open_chatbot):
     answer = bot.ask(Question(WHEN), caller=LOCAL)
     assert "six in the morning" in answer["answer"] and not answer["abstained"]
     [citation] = [c for c in answer["citations"] if c["source"] == "port.md"][:1]
-    text = bot.document_text("default", "port.md", LOCAL)
+    text = bot.document("default", "port.md", LOCAL).text
     assert text[citation["start"] : citation["end"]] == citation["quote"]
 
 
@@ -96,7 +96,7 @@ def test_caller_without_access_cannot_use_a_collection(open_chatbot):
         lambda name: bot.ask(Question("What is it?", name), caller="bob"),
         lambda name: bot.search("What is it?", collection=name, caller="bob"),
         lambda name: bot.documents(name, "bob"),
-        lambda name: bot.document_text(name, "x.md", "bob"),
+        lambda name: bot.document(name, "x.md", "bob"),
         lambda name: bot.upload([("x.md", b"x")], name, "bob"),
         lambda name: bot.delete_document(name, "x.md", "bob"),
         lambda name: bot.delete_collection(name, "bob"),
@@ -233,7 +233,7 @@ def test_upload_of_one_name_twice_leaves_one_document(open_chatbot):
     [document] = bot.documents("default", LOCAL)
     assert sum(summary["added"] for summary in summaries) == 1
     assert sum(summary["updated"] for summary in summaries) == len(texts) - 1
-    text = bot.document_text("default", "same.md", LOCAL)
+    text = bot.document("default", "same.md", LOCAL).text
     assert text in texts
     hits = bot.search("number of the day", collection="default", caller=LOCAL, k=50)
     assert {hit["source"] for hit in hits} == {"same.md"} and len(hits) <= document["chunks"]

@@ -36,6 +36,11 @@ class Config(ProjectSettings, env_prefix="RAG_"):
         " by the operator, such as `default`; `*` for every key. Default: none, keys only read"
         " them.",
     )
+    cors_origins: str = Field(
+        "",
+        description="Web sites, separated by commas, whose pages may use the HTTP API, e.g."
+        " https://intranet.example.com; `*` for every site. Default: none.",
+    )
     chunk_tokens: int = Field(
         128,
         ge=32,

@@ -137,38 +137,29 @@ def test_qa_with_missing_documents_raises(ask: Ask, tmp_path: Path) -> None:
         ask(OAK, folder=tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("options", [{}, {"qa": Path("q")}, {"beir": Path("b"), "qa": Path("q")}])
-def test_run_requires_exactly_one_measurement(options: dict[str, Path]) -> None:
-    with pytest.raises(BadInput, match=r"--beir DIR, or --qa FILE with --docs PATH"):
-        run(**options)
-
-
 @pytest.fixture
-def beir_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "beir"
-    (folder / "qrels").mkdir(parents=True)
-    (folder / "corpus.jsonl").write_text('{"_id": "d", "text": "An oak lives for centuries."}\n')
-    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "How long does an oak live?"}\n')
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
-    return folder
+def questions(tmp_path: Path) -> Path:
+    path = tmp_path / "cases.jsonl"
+    path.write_text(json.dumps(OAK))
+    return path
 
 
-def test_run_rejects_baseline_without_results(tmp_path: Path, beir_folder: Path) -> None:
+def test_run_rejects_baseline_without_results(tmp_path: Path, questions: Path, docs: Path) -> None:
     path = tmp_path / "baseline.json"
     with pytest.raises(BadInput, match="cannot be read"):
-        run(beir=beir_folder, baseline=path)
+        run(questions, docs, baseline=path)
     path.write_text("[1]")
     with pytest.raises(BadInput, match="not the result of an evaluation"):
-        run(beir=beir_folder, baseline=path)
+        run(questions, docs, baseline=path)
 
 
 def test_run_compares_with_baseline(
-    tmp_path: Path, beir_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, questions: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     path = tmp_path / "baseline.json"
-    path.write_text(json.dumps(run(beir=beir_folder)))
-    again = run(beir=beir_folder, baseline=path)
-    assert again["compared"]["hybrid ndcg@10"]["difference"] == 0
-    assert not again["compared"]["hybrid ndcg@10"]["significant"]
+    path.write_text(json.dumps(run(questions, docs)))
+    again = run(questions, docs, baseline=path)
+    assert again["compared"]["correct"]["difference"] == 0
+    assert not again["compared"]["correct"]["significant"]

@@ -54,6 +54,12 @@ def requests_naming(collection):
     return [
         ("POST", "ask", {"json": question_body}),
         ("POST", "ask", {"json": {**question_body, "stream": True}}),
+        ("POST", "search", {"json": {"query": QUESTION, "collection": collection}}),
+        (
+            "POST",
+            "chat/completions",
+            {"json": {"model": collection, "messages": [{"role": "user", "content": QUESTION}]}},
+        ),
         ("GET", "documents", {"params": {"collection": collection}}),
         ("POST", "documents", {"files": files, "data": {"collection": collection}}),
         ("DELETE", "documents", {"params": where}),

@@ -41,10 +41,6 @@ CODE_NAME = re.compile(
     r"macro_rules!|sub|record)[ \t*]+(?:\([^)]{0,80}\)[ \t]*)?([A-Za-z_$][\w$.:]*)"
 )
 
-Spans = Sequence[tuple[int, int]]  # of the lines in a text
-Heading = tuple[Block | None, int]  # the heading (None: a rule to skip) and its number of lines
-FindHeading = Callable[[str, Spans, int], Heading | None]  # at line number so-and-so of the spans
-
 
 def parse_text(data: bytes, path: Path) -> Document:
     """Plain text. Underlined lines are headings, as in many READMEs."""

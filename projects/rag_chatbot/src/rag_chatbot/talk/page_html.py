@@ -146,8 +146,7 @@ def documents(items: Sequence[dict[str, Any]], search: str, collection: str) -> 
         )
         for item in hits[:LISTED]
     ]
-    select_all = "<input type='checkbox' aria-label='Select all'>"
-    html = table((select_all, "Document", "Type", "Added"), rows)
+    html = table(("", "Document", "Type", "Added"), rows)
     if len(hits) > LISTED:
         html += hint(f"The first {LISTED} of {len(hits):,} documents. Search to find the others.")
     return html

@@ -50,7 +50,8 @@ ANSWER: Example = {
 
 
 def _example(*examples: Example) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": list(examples)})
+    # A field that does not exist is refused: a misspelled `collection` would search another one.
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(examples)})
 
 
 class ErrorResponse(service.ErrorResponse):
@@ -164,6 +165,18 @@ class AskResponse(BaseModel):
     timings: dict[str, float] = Field(description="Seconds from the start, by step.")
     passages: list[Passage] = Field(description="The retrieved chunks, best first.")
     notices: list[str] = Field(description="What was left out of the answer, and why.")
+
+
+class SearchRequest(BaseModel):
+    model_config = _example({"query": "hybrid search", "k": 5})
+
+    query: CleanText = Field(description="At most 4,000 characters.")
+    collection: Name = "default"
+    k: int | None = Field(None, ge=1, le=50, description="Number of passages. Default: `RAG_K`.")
+
+
+class SearchResponse(BaseModel):
+    passages: list[Passage] = Field(description="Best first.")
 
 
 class FeedbackRequest(BaseModel):

@@ -84,7 +84,7 @@ def collections(items: Sequence[dict[str, Any]]) -> str:
 
 def evaluation(result: dict[str, Any]) -> str:
     """An evaluation's figures, and what changed since the baseline, as aligned columns."""
-    tables = [_answer_figures(result) if "intervals" in result else _retrieval_figures(result)]
+    tables = [_answer_figures(result)]
     if "compared" in result:
         tables.append(_changes(result["compared"]))
     return "\n\n".join(tables)
@@ -101,13 +101,6 @@ def _answer_figures(result: dict[str, Any]) -> str:
         if name.startswith(("latency", "words"))
     ]
     return cli.table(("", "value", "95 % interval", "n"), rows)
-
-
-def _retrieval_figures(result: dict[str, Any]) -> str:
-    arms = {name: value for name, value in result.items() if isinstance(value, dict)}
-    arms.pop("compared", None)
-    rows = [[arm, *(f"{value:.3f}" for value in figures.values())] for arm, figures in arms.items()]
-    return cli.table(("", *next(iter(arms.values()))), rows)
 
 
 def _changes(compared: dict[str, Any]) -> str:
