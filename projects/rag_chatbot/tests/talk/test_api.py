@@ -171,7 +171,8 @@ def test_unknown_field_is_refused_by_name(client, path, body, field):
 def test_search_returns_nearest_passages(client):
     response = client.post("/v1/search", json={"query": "opening hours of the harbour", "k": 1})
     [passage] = response.json()["passages"]
-    assert (passage["source"], passage["heading"], passage["text"]) == ("port.md", "Hours", FACT)
+    found = passage["source"], passage["heading"], passage["text"]
+    assert found == ("port.md", "Hours", f"Hours\n\n{FACT}")
     assert status_and_type(client.post("/v1/search", json={"query": " "})) == (400, "bad_input")
     missing = client.post("/v1/search", json={"query": "tea", "collection": "nope"})
     assert status_and_type(missing) == (404, "not_found")

@@ -67,7 +67,7 @@ def test_openai_client_streams_same_answer(client):
 
 def test_openai_client_continues_conversation_of_its_messages(client):
     first = client.chat.completions.create(model="default", messages=[user(WHEN)])
-    follow_up = "And what is it called?"
+    follow_up = "And what about its hours?"
     alone = client.chat.completions.create(model="default", messages=[user(follow_up)])
     messages = [
         {"role": "system", "content": "Answer in rhymes about tea."},
