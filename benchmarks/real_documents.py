@@ -4,7 +4,7 @@
     python -m benchmarks.real_documents
 
 Prints what `rag-chatbot eval` prints. The questions are in `real_documents.jsonl`. The weights of
-`answer/select.py` that are set by hand were set on them, so they show what is broken rather than
+`answer/quote` that are set by hand were set on them, so they show what is broken rather than
 how good answers are elsewhere. Not part of `make bench`: it needs Debian's packages, and ingesting
 takes minutes.
 """

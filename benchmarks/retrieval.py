@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import corpus
+import numpy as np
 
 WARM_UP = 50
 QUESTIONS = 400
@@ -49,7 +50,7 @@ def measure(chunks: int) -> dict[str, Any]:
 
     from rag_chatbot.config import Config
     from rag_chatbot.ingest import ingest
-    from rag_chatbot.search.retrieve import Retriever
+    from rag_chatbot.search.retrieve import POOL, Retriever
     from rag_chatbot.store.store import Store
     from seedbed.models.embeddings.load import load_embeddings
     from seedbed.runs.evaluation import quantile
@@ -65,10 +66,11 @@ def measure(chunks: int) -> dict[str, Any]:
         asked = questions(list(corpus.passages(chunks * 3 // 5)), WARM_UP + QUESTIONS)
         milliseconds(retriever.search, asked[:WARM_UP])
         hybrid = milliseconds(retriever.search, asked[WARM_UP:])
-        arms = {
-            arm: milliseconds(lambda q, arm=arm: retriever.rank(q, arm=arm), asked[WARM_UP:])
-            for arm in ("dense", "bm25")
+        searches = {
+            "dense": lambda q: store.dense("default", np.array(embeddings.embed_query(q)), POOL),
+            "bm25": lambda q: store.text("default", q, POOL),
         }
+        arms = {arm: milliseconds(search, asked[WARM_UP:]) for arm, search in searches.items()}
         store.close()
     return {
         "chunks": stored,

@@ -56,8 +56,10 @@ PROJECTS = {
     "research_repro": "holds",
 }
 # Copies that have chat models behind an API only.
-REMOTE, LLM = "rag_chatbot, MODEL=remote", "multi_agent, BRAIN=llm"
-REMOTES = (REMOTE, LLM)
+REMOTE = "rag_chatbot, MODEL=remote"
+# … and without the folder that stands in for a model.
+STAND_INS = {"rag_chatbot, BRAIN=llm": "quote", "multi_agent, BRAIN=llm": "offline"}
+REMOTES = (REMOTE, *STAND_INS)
 LOAD_LOCAL = "seedbed/models/chat/load_local.py"
 
 
@@ -75,7 +77,7 @@ def project(variant: str) -> str:
 def lifted(variant: str, project: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project, lifted out and not installed, in a path with a space and an umlaut."""
     folder = tmp_path_factory.mktemp("ü else where") / "my-own"
-    choices = {"remote": variant == REMOTE, "offline": variant != LLM}
+    choices = {"remote": variant == REMOTE, "offline": variant not in STAND_INS}
     return starter.lift(project, folder, root=ROOT, **choices)
 
 
@@ -259,27 +261,31 @@ def test_remote_copy_has_a_remote_model_by_default(variant: str, texts: dict[str
 def test_lifted_demo_succeeds(installed: Path, variant: str, project: str) -> None:
     # A model that is named and never called: the demo works without one.
     model = ["SEEDBED_MODEL=smollm2"] if variant == REMOTE else []
-    with demo_model() if variant == LLM else nullcontext(model) as settings:
+    with demo_model(project) if variant in STAND_INS else nullcontext(model) as settings:
         assert PROJECTS[project] in run(installed, "env", *settings, "make", "demo")
 
 
+# The replies of a model that solves the demo.
+DEMO = {
+    "rag_chatbot": ("bm25-strength", "retry-after", "context-window", "u-weather"),
+    "multi_agent": ("data-02", "docs-02", "calc-02", "mixed-02", "mixed-04", "docs-20"),
+}
+
+
 @contextmanager
-def demo_model() -> Iterator[list[str]]:
-    """A vendor whose model solves the demo of multi_agent."""
-    folder = ROOT / "projects/multi_agent/tests/vendor/good"
-    names = ("data-02", "docs-02", "calc-02", "mixed-02", "mixed-04", "docs-20")
+def demo_model(project: str) -> Iterator[list[str]]:
+    """A vendor whose model solves the demo of a project."""
+    folder, names = ROOT / f"projects/{project}/tests/vendor/good", DEMO[project]
     replies = [reply for name in names for reply in read_replies(folder / f"{name}.jsonl")]
     with launch_vendor(replies) as vendor:
         yield ["OPENAI_API_KEY=test-key", f"SEEDBED_BASE_URL={vendor.url}/v1"]
         assert not vendor.problems
 
 
-def test_copy_without_the_offline_brain_lacks_its_folder(
-    variant: str, texts: dict[str, str]
-) -> None:
-    if variant != LLM:
+def test_copy_without_a_stand_in_lacks_its_folder(variant: str, texts: dict[str, str]) -> None:
+    if variant not in STAND_INS:
         pytest.skip("this copy has it, or never had one")
-    assert not [name for name in texts if "/offline/" in name]
+    assert not [name for name in texts if f"/{STAND_INS[variant]}/" in name]
     own = [text for name, text in texts.items() if name.startswith("src/") and name[-3:] == ".py"]
     lines = sum(text.count("\n") for text in own)
     print(f"{variant}: {lines:,} lines of its own")

@@ -7,10 +7,10 @@
 The copy is a git repository with one commit. It mentions the project by its new name only and
 depends on nothing here: the modules of `seedbed` that it imports come along, with their tests. With
 `--model=remote` it has no chat model of its own, and none of the code that runs one; with
-`--brain=llm` it lacks the folder `offline` too, which stands in for a model. The module requires
-only the standard library, so it runs before anything is installed. What changes in a text on the
-way is in `starter_texts.py`, which modules are needed in `starter_imports.py`; the files written
-for the copy alone are in `starter_files.py`.
+`--brain=llm` it also lacks the folder that stands in for a model, `offline` or `quote`. The module
+requires only the standard library, so it runs before anything is installed. What changes in a text
+on the way is in `starter_texts.py`, which modules are needed in `starter_imports.py`; the files
+written for the copy alone are in `starter_files.py`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _LEFT_BEHIND = {"__pycache__", "var", ".venv", "dist", "build", ".hypothesis", ".env"}
 _OPTIONS = {"model": "remote", "brain": "llm"}
+_STAND_INS = {"offline", "quote"}  # folders with what works without a model, and with its tests
 # Pages about this repository as a whole.
 _ABOUT_REPOSITORY = {"docs/how-to/your-project.md", "docs/concepts/learning-path.md"}
 _COPIED = (
@@ -126,17 +127,17 @@ def _files_to_copy(
     """The paths below `root` of everything that is copied, with slashes.
 
     Raises BadInput if the project needs a chat model on this machine, and the copy is `remote`; or
-    if it has no folder `offline` that the copy could do without.
+    if it has nothing that stands in for a model.
     """
     images = root.glob(f"docker/**/{project.package}*")  # alert rules and dashboards
     own = {path.relative_to(root) for path in [*source.rglob("*"), *images] if path.is_file()}
     generated = {p for p in own if any(q in _LEFT_BEHIND or "egg-info" in q for q in p.parts)}
     names = {path.as_posix() for path in own - generated} | {*_COPIED}
     if not offline:
-        rules = {name for name in names if "offline" in name.split("/")[2:-1]}
+        rules = {name for name in names if _STAND_INS & {*name.split("/")[2:-1]}}
         if not rules:
             raise BadInput(
-                f"{project.package} has no folder `offline` to leave out.",
+                f"{project.package} has no folder that stands in for a model.",
                 hint="Leave out BRAIN=llm.",
             )
         names -= rules

@@ -269,7 +269,7 @@ def test_unknown_choice_of_models_is_one_line(capsys: pytest.CaptureFixture[str]
 
 
 def test_project_without_rules_cannot_leave_them_out(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="has no folder `offline` to leave out"):
+    with pytest.raises(BadInput, match="has no folder that stands in for a model"):
         starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, offline=False)
 
 

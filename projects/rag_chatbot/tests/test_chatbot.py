@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rag_chatbot.chatbot import LOCAL, OPERATOR, Chatbot, Question
+from rag_chatbot.chatbot import LOCAL, OPERATOR, Question
 from seedbed.errors import BadInput, Conflict, NotFound, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
@@ -20,22 +20,8 @@ def test_ask_cites_verbatim_quotes(open_chatbot):
     answer = bot.ask(Question(WHEN), caller=LOCAL)
     assert "six in the morning" in answer["answer"] and not answer["abstained"]
     [citation] = [c for c in answer["citations"] if c["source"] == "port.md"][:1]
-    text = bot.document_text("default", "port.md", LOCAL)
+    text = bot.document("default", "port.md", LOCAL).text
     assert text[citation["start"] : citation["end"]] == citation["quote"]
-
-
-def test_ask_in_quote_mode_loads_no_model(config):
-    loaded = []
-
-    def load(name):
-        loaded.append(name)
-        return ScriptedChatModel(["Hello."])
-
-    bot = Chatbot(config, HashEmbeddings(), ["smollm2"], load)
-    bot.check()
-    assert bot.ask(Question("What is it?"), caller=LOCAL)["model"] == "smollm2"
-    assert loaded == []
-    bot.close()
 
 
 def test_check_tries_the_model_once(open_chatbot):
@@ -110,7 +96,7 @@ def test_caller_without_access_cannot_use_a_collection(open_chatbot):
         lambda name: bot.ask(Question("What is it?", name), caller="bob"),
         lambda name: bot.search("What is it?", collection=name, caller="bob"),
         lambda name: bot.documents(name, "bob"),
-        lambda name: bot.document_text(name, "x.md", "bob"),
+        lambda name: bot.document(name, "x.md", "bob"),
         lambda name: bot.upload([("x.md", b"x")], name, "bob"),
         lambda name: bot.delete_document(name, "x.md", "bob"),
         lambda name: bot.delete_collection(name, "bob"),
@@ -247,7 +233,7 @@ def test_upload_of_one_name_twice_leaves_one_document(open_chatbot):
     [document] = bot.documents("default", LOCAL)
     assert sum(summary["added"] for summary in summaries) == 1
     assert sum(summary["updated"] for summary in summaries) == len(texts) - 1
-    text = bot.document_text("default", "same.md", LOCAL)
+    text = bot.document("default", "same.md", LOCAL).text
     assert text in texts
     hits = bot.search("number of the day", collection="default", caller=LOCAL, k=50)
     assert {hit["source"] for hit in hits} == {"same.md"} and len(hits) <= document["chunks"]

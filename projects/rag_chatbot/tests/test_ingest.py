@@ -111,7 +111,7 @@ def test_ingest_prunes_only_below_its_paths(store: Store, folder: Path) -> None:
     assert ingest(store, [folder / "gone"], prune=True).removed == 0
 
 
-def test_ingest_prunes_an_empty_folder_only_on_demand(store: Store, folder: Path) -> None:
+def test_ingest_keeps_documents_of_folders_without_files(store: Store, folder: Path) -> None:
     for name in ("x/a.md", "x/b.md", "y/c.md"):
         write_file(folder, name)
     ingest(store, [folder / "x", folder / "y"])
@@ -121,11 +121,9 @@ def test_ingest_prunes_an_empty_folder_only_on_demand(store: Store, folder: Path
     (folder / "y").rmdir()
     summary = ingest(store, [folder / "x", folder / "y"], prune=True)
     assert summary.removed == 0 and len(sources(store)) == 3
-    kept = reasons([item for item in summary.failed if "--prune-empty" in item["reason"]])
-    assert "2 documents (a.md, b.md)" in kept[str(folder / "x")]
-    assert "1 document (c.md)" in kept[str(folder / "y")]
-    summary = ingest(store, [folder / "x", folder / "y"], prune_empty=True)
-    assert summary.removed == 3 and sources(store) == []
+    kept = reasons(summary.failed)
+    assert "The 2 documents from here were not removed" in kept[str(folder / "x")]
+    assert "No such file or folder" in summary.failed[0]["reason"] and len(summary.failed) == 3
 
 
 def test_ingest_names_equal_paths_of_two_folders_differently(store: Store, folder: Path) -> None:

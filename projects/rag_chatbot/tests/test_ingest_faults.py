@@ -48,7 +48,7 @@ def open_store(data: Path) -> Store:
 
 def check_store(store: Store) -> None:
     """Catalogue, full text, vectors and index agree, and every document is complete."""
-    store.repair()
+    store.check_index()
     db = store.database.connections.get()
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
@@ -56,14 +56,19 @@ def check_store(store: Store) -> None:
         owner = store.collection(name)
         chunks = []
         for document in store.documents(name):
-            document_chunks = store.document_chunks(document.id)
+            rows = db.execute("SELECT id FROM chunks WHERE document_id = ?", (document.id,))
+            document_chunks = store.chunks([i for (i,) in rows])
             assert len(document_chunks) == document.chunks > 0
             text = store.document(name, document.source).text
             assert all(text[c.start : c.end] == c.text for c in document_chunks)
             chunks += [c.id for c in document_chunks]
         assert {i for (i,) in db.execute(f"SELECT rowid FROM {owner.fts}")} == set(chunks)
-        assert store._sync.index.ids(owner.index_name) == set(chunks)
-        assert len(store.fetch(chunks)[0]) == len(chunks)
+        stored = store._index.vectors(owner.index_name, chunks)
+        assert len(stored) == store._index.count(owner.index_name) == len(chunks)
+        for at in range(0, len(chunks), 1000):  # each vector is that of its own text
+            batch = store.chunks(chunks[at : at + 1000])
+            expected = store._embed_chunks(owner, [chunk.id for chunk in batch])
+            assert all(np.allclose(stored[i], vector, atol=1e-5) for i, vector in expected.items())
 
 
 def fork(function: object, *args: object) -> int:

@@ -72,6 +72,7 @@ def test_unknown_api_address_has_the_error_format_of_the_api(client):
     assert client.get("/v1").json()["error"]["type"] == "not_found"
     response = client.get("/v1/me")
     assert (response.status_code, response.json()["error"]["type"]) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "POST" and "Allowed: POST." in response.text
 
 
 def test_page_loads_from_its_own_server_only(client):

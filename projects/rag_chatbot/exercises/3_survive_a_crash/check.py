@@ -1,4 +1,4 @@
-"""Checks of exercise 3: `IndexSync.apply` on a real catalogue with an index that fails."""
+"""Checks of exercise 3: `Outbox.drain` on a real catalogue with an index that fails."""
 # ruff: noqa: ARG002  (the index has the signatures of the real one)
 
 import tempfile
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rag_chatbot.store.database import Database
-from rag_chatbot.store.vector_index import BATCH, IndexSync
+from rag_chatbot.store.outbox import BATCH, Outbox
 from seedbed.errors import Busy, Unavailable
 
 FOLDER = tempfile.TemporaryDirectory()
@@ -22,12 +22,16 @@ class Index:
     """
 
     url = None
+    generation = ""
 
     def __init__(self, failures: int = 0, on_upsert: Callable[[], None] | None = None) -> None:
         self.entries: set[int] = set()
         self.sizes: list[int] = []  # of the upserts
         self.failures = failures
         self.on_upsert = on_upsert
+
+    def reopen_if_changed(self, db: object) -> None:
+        """Nothing else changes this index."""
 
     def upsert(self, name: str, ids: list[int], vectors: np.ndarray) -> None:
         self.sizes.append(len(ids))
@@ -55,14 +59,18 @@ def catalogue(chunks: int) -> Database:
             " chunks) VALUES (1, 1, 's', '', 'text', '', '', ?)",
             (chunks,),
         )
-        vector = np.ones(3, dtype=np.float32).tobytes()
         for i in range(1, chunks + 1):
             key = i.to_bytes(4, "big")
-            db.execute("INSERT INTO vectors VALUES (?, 'e', ?)", (key, vector))
             db.execute("INSERT INTO chunks VALUES (?, 1, ?, 0, 0, '', NULL, '', ?)", (i, i, key))
     for i in range(1, chunks + 1):
         add_change(database, "upsert", i)
     return database
+
+
+def outbox_of(database: Database, index: Index) -> Outbox:
+    """An outbox whose chunks all have the same vector."""
+    vector = np.ones(3, dtype=np.float32)
+    return Outbox(database, index, lambda _, ids: dict.fromkeys(ids, vector))  # type: ignore[arg-type]
 
 
 def add_change(database: Database, op: str, chunk_id: int) -> None:
@@ -103,15 +111,15 @@ def check_1_the_lock_is_held_while_the_index_changes() -> None:
         with ThreadPoolExecutor(1) as other_thread:
             locks.append(other_thread.submit(try_to_write).result())
 
-    IndexSync(database, Index(on_upsert=note_lock)).apply()
+    outbox_of(database, Index(on_upsert=note_lock)).drain()
     expect(locks, ["held"], "the writers' lock during the change of the index")
     expect(try_to_write(), "free", "the writers' lock afterwards")
 
 
 def check_2_the_number_of_rows_is_returned() -> None:
-    index_sync = IndexSync(catalogue(20), Index())
-    expect(index_sync.apply(), 20, "the result of `apply` for 20 rows")
-    expect(index_sync.apply(), 0, "the result of `apply` for an empty outbox")
+    outbox = outbox_of(catalogue(20), Index())
+    expect(outbox.drain(), 20, "the result of `drain` for 20 rows")
+    expect(outbox.drain(), 0, "the result of `drain` for an empty outbox")
 
 
 def check_2_the_oldest_rows_come_first() -> None:
@@ -119,34 +127,32 @@ def check_2_the_oldest_rows_come_first() -> None:
     add_change(database, "delete", 2)
     add_change(database, "upsert", 2)
     add_change(database, "delete", 3)
-    IndexSync(database, index).apply()
+    outbox_of(database, index).drain()
     expect(index.entries, {1, 2}, "chunk 2 deleted and added again, then 3 deleted: the index")
 
 
 def check_2_at_most_one_batch_is_read_at_a_time() -> None:
     index = Index()
-    IndexSync(catalogue(BATCH + 5), index).apply()
+    outbox_of(catalogue(BATCH + 5), index).drain()
     expect(index.sizes, [BATCH, 5], f"{BATCH + 5} rows: the changes per call of the index")
 
 
 def check_3_a_failure_is_raised_and_leaves_all_rows_in_the_outbox() -> None:
     database, index = catalogue(20), Index(failures=1)
-    index_sync = IndexSync(database, index)
-    index_sync._check_at = float("inf")
+    outbox = outbox_of(database, index)
     try:
-        index_sync.apply()
+        outbox.drain()
         raise AssertionError("the index failed: expected Unavailable, got no error")
     except Unavailable:
         pass
     expect(waiting(database), 20, "rows in the outbox after a failure")
-    expect(index_sync._check_at, 0.0, "`_check_at` after a failure")
-    index_sync.apply()
+    outbox.drain()
     expect(index.entries, set(range(1, 21)), "the index after a second try")
 
 
 def check_4_applied_rows_are_deleted() -> None:
     database = catalogue(20)
-    IndexSync(database, Index()).apply()
+    outbox_of(database, Index()).drain()
     expect(waiting(database), 0, "rows in the outbox after a success")
 
 
@@ -158,22 +164,22 @@ def check_4_no_other_rows_are_deleted() -> None:
             add_change(database, "upsert", 7)
 
     index = Index(on_upsert=add_once)
-    IndexSync(database, index).apply()
+    outbox_of(database, index).drain()
     expect(index.sizes, [20, 1], "a row added during the first call: the changes per call")
 
 
 def check_4_each_change_has_a_new_generation() -> None:
     database = catalogue(3)
-    index_sync = IndexSync(database, Index())
-    index_sync.apply()
+    outbox = outbox_of(database, Index())
+    outbox.drain()
     first = generation(database)
     expect(isinstance(first, str) and first != "", True, "a generation in `meta`")
-    expect(index_sync._generation, first, "`_generation`, equal to that in `meta`")
+    expect(outbox.index.generation, first, "`index.generation`, equal to that in `meta`")
     add_change(database, "upsert", 1)
-    index_sync.apply()
+    outbox.drain()
     second = generation(database)
     assert second != first, f"after a second change: expected a new generation, got {second!r}"
-    expect(index_sync._generation, second, "`_generation`, equal to that in `meta`")
+    expect(outbox.index.generation, second, "`index.generation`, equal to that in `meta`")
 
 
 def check_4_rows_and_generation_change_in_one_transaction() -> None:
@@ -184,7 +190,7 @@ def check_4_rows_and_generation_change_in_one_transaction() -> None:
             f"CREATE TRIGGER fails BEFORE {write} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
         try:
-            IndexSync(database, Index()).apply()
+            outbox_of(database, Index()).drain()
         except Exception:  # the catalogue may translate the error
             actual = (waiting(database), generation(database))
         else:
@@ -195,7 +201,7 @@ def check_4_rows_and_generation_change_in_one_transaction() -> None:
 
 def check_5_all_batches_are_applied() -> None:
     database, index = catalogue(BATCH + 5), Index()
-    count = IndexSync(database, index).apply()
+    count = outbox_of(database, index).drain()
     actual = (count, len(index.entries), waiting(database))
     case = f"{BATCH + 5} rows: the result, entries in the index, rows left in the outbox"
     expect(actual, (BATCH + 5, BATCH + 5, 0), case)

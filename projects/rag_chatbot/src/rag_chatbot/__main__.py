@@ -22,14 +22,14 @@ from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.talk import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, ModelError
 
 if TYPE_CHECKING:
     from rag_chatbot.chatbot import Chatbot
 
 app = cli.create_app("Answers questions about your documents, with verified citations.")
 documents = cli.create_app("List and delete the documents of a collection.")
-collections = cli.create_app("List, create, delete and re-embed collections.")
+collections = cli.create_app("List, create, delete and reindex collections.")
 feedback = cli.create_app("Export the ratings of answers.")
 app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
@@ -88,12 +88,6 @@ def ingest(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose files were deleted.")
     ] = False,
-    prune_empty: Annotated[
-        bool,
-        typer.Option(
-            "--prune-empty", help="The same, also where a path no longer contains any file."
-        ),
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Add documents to a collection, or update them. Unchanged files are not read again.
@@ -108,7 +102,6 @@ def ingest(
         include=include or (),
         exclude=exclude or (),
         prune=prune,
-        prune_empty=prune_empty,
     )
     if as_json:
         show(summary)
@@ -174,7 +167,7 @@ def chat(collection: Collection = "default", model: Model = None) -> None:
                 else:
                     conversation = event["conversation_id"]
                     typer.echo("\n" + terminal.sources(event))
-        except BadInput as error:
+        except (BadInput, ModelError) as error:  # the conversation goes on
             typer.echo(str(error), err=True)
 
 
@@ -215,26 +208,19 @@ def serve(
 
 @app.command(name="eval")
 def evaluate(
-    beir: Annotated[
-        Path | None, typer.Option(help="Folder in the BEIR layout: measure retrieval.")
-    ] = None,
-    qa: Annotated[
-        Path | None, typer.Option(help="JSON Lines file of questions: measure answers.")
-    ] = None,
-    docs: Annotated[
-        Path | None, typer.Option(help="Documents that the questions of --qa are about.")
-    ] = None,
+    qa: Annotated[Path, typer.Option(help="JSON Lines file of questions.")],
+    docs: Annotated[Path, typer.Option(help="Documents that the questions are about.")],
     compare: Annotated[
         Path | None, typer.Option(help="JSON result of an earlier run to compare with.")
     ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval (--beir) or answers (--qa with --docs)."""
+    """Measure the answers to questions with known answers."""
     from rag_chatbot.evaluate.questions import run
 
     with cli.progress() as progress:
-        result = run(model, beir=beir, qa=qa, docs=docs, baseline=compare, progress=progress)
+        result = run(qa, docs, model, baseline=compare, progress=progress)
     show(result, as_json, to_text=terminal.evaluation)
 
 
@@ -311,10 +297,10 @@ def delete_collection(name: CollectionName) -> None:
     typer.echo(f"deleted {name}", err=True)
 
 
-@collections.command("reembed")
-def reembed(name: CollectionName) -> None:
-    """Recompute the vectors of a collection, with SEEDBED_EMBEDDINGS."""
-    count = open_chatbot().store.reembed(name)
+@collections.command("reindex")
+def reindex(name: CollectionName) -> None:
+    """Compute the vectors of a collection again: a repair, or other SEEDBED_EMBEDDINGS."""
+    count = open_chatbot().store.reindex(name)
     typer.echo(f"embedded {count} chunks of {name}", err=True)
 
 

@@ -4,7 +4,7 @@
     chatbot.ask(Question("How do I change the port?"), caller=LOCAL)["answer"]
 
 A question passes through `Chatbot.stream` → `Answerer.stream` → `Retriever.search` → `Store.text`
-and `Store.dense` → `fuse` → `choose` → `confidence` → `quote` or `AnswerWriter.write`. This module
+and `Store.dense` → `fuse` → `Quoter.quote` or `AnswerWriter.write`. This module
 checks access, keeps conversations, and returns plain JSON.
 """
 
@@ -47,7 +47,7 @@ class Question:
 
     `k` is the number of chunks to retrieve, `mode` is auto, quote or write, `strictness` runs from
     0 (always answer) to 1 (never). With `keep` the question becomes a turn of a conversation; a new
-    one is recorded with its `origin`.
+    one is recorded with its `origin`. `history` has the turns before it if it has no conversation.
     """
 
     text: str
@@ -59,6 +59,7 @@ class Question:
     model: str | None = None
     keep: bool = True
     origin: Origin = "api"
+    history: tuple[Exchange, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", clean_question(self.text))
@@ -131,7 +132,7 @@ class Chatbot:
         # 1. Check access to the collection and to the conversation.
         self.store.require(question.collection, caller, "read")
         owner = LOCAL if caller is OPERATOR else caller
-        history: list[Exchange] = []
+        history: Sequence[Exchange] = question.history
         if question.conversation_id:
             turns = self.conversations.turns(question.conversation_id, owner)
             history = [Exchange(turn.question, turn.answer["answer"]) for turn in turns]
@@ -202,10 +203,6 @@ class Chatbot:
             {name: getattr(document, name) for name in _DOCUMENT_FIELDS}
             for document in self.store.documents(collection)
         ]
-
-    def document_text(self, collection: str, source: str, caller: Caller) -> str:
-        """The text of a document; citations are spans of it. Raises NotFound."""
-        return self.document(collection, source, caller).text
 
     def document(self, collection: str, source: str, caller: Caller) -> StoredDocument:
         """A document with its text. Raises NotFound."""

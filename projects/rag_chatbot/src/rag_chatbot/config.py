@@ -36,6 +36,11 @@ class Config(ProjectSettings, env_prefix="RAG_"):
         " by the operator, such as `default`; `*` for every key. Default: none, keys only read"
         " them.",
     )
+    cors_origins: str = Field(
+        "",
+        description="Web sites, separated by commas, whose pages may use the HTTP API, e.g."
+        " https://intranet.example.com; `*` for every site. Default: none.",
+    )
     chunk_tokens: int = Field(
         128,
         ge=32,
@@ -63,6 +68,11 @@ class Config(ProjectSettings, env_prefix="RAG_"):
         le=1,
         description="How much evidence an answer needs: 0 always answers, 1 never does. Raise it"
         " when wrong answers cost more than missing ones.",
+    )
+    judge: bool = Field(
+        True,
+        description="Whether a model behind an API decides, in one more short call, about its"
+        " sentences that a comparison of words cannot confirm. Otherwise they are marked.",
     )
     reranker: str | None = Field(
         None,

@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
+
 from rag_chatbot.config import Config
 from rag_chatbot.read import Document, parse
 from rag_chatbot.read.chunk import Piece, TokenCounter, chunk, counter
@@ -29,7 +31,7 @@ from rag_chatbot.read.find_files import FileEntry, find_files
 from rag_chatbot.read.read_ahead import ReadAhead
 from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_parts, joined
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, SeedbedError, TooLarge
+from seedbed.errors import BadInput, SeedbedError, TooLarge, Unavailable
 from seedbed.models.embeddings.load import embed_texts
 
 log = logging.getLogger(__name__)
@@ -88,7 +90,6 @@ def ingest(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     prune: bool = False,
-    prune_empty: bool = False,
     progress: Progress | None = None,
     waiting: Callable[[str], None] | None = None,
     lock_timeout: float = 60.0,
@@ -97,10 +98,9 @@ def ingest(
 
     A document's source is its path below the folder in `paths`. Files that match no glob of
     `include`, or one of `exclude`, are left out. `prune` removes documents whose files below
-    `paths` were deleted; it spares a path without any file, which may be a disk that is not
-    mounted, and reports what it would remove. `prune_empty` removes those too. `progress` is called
-    after each file; `waiting` gets a sentence if another ingest is running, which is waited for up
-    to `lock_timeout` seconds.
+    `paths` were deleted; a path without any file may be a disk that is not mounted, so documents
+    from there stay. `progress` is called after each file; `waiting` gets a sentence if another
+    ingest is running, which is waited for up to `lock_timeout` seconds.
 
     A file that cannot be read, cut or embedded does not stop the others. Raises Busy when the wait
     is over, ConfigError if the collection was made with other embeddings, and Unavailable if the
@@ -126,12 +126,13 @@ def ingest(
         # 3. Read, parse and chunk in one thread; embed and store in this one.
         _process(store, collection, jobs, stored, summary, progress)
         # 4. Remove documents whose files are gone.
-        if prune or prune_empty:
-            _prune(store, collection, paths, files, stored, summary, prune_empty)
+        if prune:
+            _prune(store, collection, paths, files, stored, summary)
         # 5. Bring the vector index up to date with the database.
-        reason = store.apply_outbox()
-        if reason:
-            summary.failed.append({"path": "vector index", "reason": reason})
+        try:
+            store.check_index()
+        except Unavailable as error:
+            summary.failed.append({"path": "vector index", "reason": str(error)})
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -203,8 +204,10 @@ def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: S
     """Embed a batch in one call, and store its documents."""
     if not batch:
         return
-    batch, vectors = _embed(store, batch, summary)
+    batch, vectors = _embed(store, collection, batch, summary)
+    at = 0
     for ready in batch:
+        own, at = vectors[at : at + len(ready.pieces)], at + len(ready.pieces)
         assert ready.document is not None
         try:
             store.add_document(
@@ -215,7 +218,7 @@ def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: S
                 ready.pieces,
                 file=ready.file,
                 parts=ready.parts,
-                vectors=vectors,
+                vectors=own,
                 apply=False,
             )
         except SeedbedError:  # the disk is full: not the fault of this file
@@ -226,32 +229,35 @@ def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: S
         summary.chunks += len(ready.pieces)
         summary.added += ready.change == "added"
         summary.updated += ready.change == "updated"
-    store.apply_outbox(rebuild=False)  # a broken index is rebuilt once, at the end
+    store.update_index()
 
 
 def _embed(
-    store: Store, batch: list[_PreparedFile], summary: Summary
-) -> tuple[list[_PreparedFile], dict[bytes, bytes]]:
-    """The vectors of a batch, and its files without those that cannot be embedded."""
+    store: Store, collection: str, batch: list[_PreparedFile], summary: Summary
+) -> tuple[list[_PreparedFile], np.ndarray]:
+    """The files of a batch without those that cannot be embedded, and the vectors of their chunks.
+
+    Vectors: float32 (chunks of all files, dimension).
+    """
     try:
-        return batch, store.embed([text for ready in batch for text in ready.texts])
+        return batch, store.embed(collection, [text for ready in batch for text in ready.texts])
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:
         log.debug("embedding a batch failed", exc_info=True)
     # One text may have failed the whole call: embed each file alone.
     good: list[_PreparedFile] = []
-    vectors: dict[bytes, bytes] = {}
+    vectors: list[np.ndarray] = []
     for ready in batch:
         try:
-            vectors |= store.embed(ready.texts)
+            vectors += list(store.embed(collection, ready.texts))
             good.append(ready)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
             embed_texts(store.embeddings, ["Any text."])  # raises if no text can be embedded
             summary.failed.append({"path": ready.source, "reason": _reason(error)})
-    return good, vectors
+    return good, np.array(vectors, dtype=np.float32)
 
 
 def _prepare(
@@ -396,7 +402,6 @@ def _prune(
     files: list[FileEntry],
     stored: list[StoredDocument],
     summary: Summary,
-    prune_empty: bool,
 ) -> None:
     """Remove documents whose file at or below `paths` is gone.
 
@@ -415,8 +420,12 @@ def _prune(
     for root in paths:
         key = _key(Path(root).absolute())
         below = [path for path in gone if _is_below(path, key)]
-        if below and not prune_empty and not any(_is_below(path, key) for path in present):
-            summary.failed.append(_guard(clean_name(str(root)), [gone[path] for path in below]))
+        if below and not any(_is_below(path, key) for path in present):
+            reason = (
+                f"No files here; a disk may not be mounted. The {len(below)} documents from here"
+                " were not removed. Delete one with: rag-chatbot documents delete NAME"
+            )
+            summary.failed.append({"path": clean_name(str(root)), "reason": reason})
             continue
         for path in below:
             store.delete_document(collection, gone.pop(path), apply=False)
@@ -436,17 +445,6 @@ def _is_gone(path: Path | str) -> bool:
 
 def _is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
-
-
-def _guard(root: str, sources: list[str]) -> dict[str, str]:
-    """Why nothing below a path without files was removed."""
-    names = ", ".join(sources[:5]) + (", …" if len(sources) > 5 else "")
-    reason = (
-        "No files here; a disk may not be mounted. Not removed:"
-        f" {len(sources)} document{'' if len(sources) == 1 else 's'} ({names})."
-        " Remove with: --prune-empty"
-    )
-    return {"path": root, "reason": reason}
 
 
 def _weight(item: _PreparedFile) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from rag_chatbot.config import Config
 from rag_chatbot.evaluate.questions import compare, evaluate_qa, read_questions, run
 from seedbed.errors import BadInput
 from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.scripted import ScriptedChatModel
+
+Ask = Callable[..., dict[str, Any]]
 
 
 def result(**scores: float) -> dict[str, object]:
@@ -42,11 +46,17 @@ def docs(tmp_path: Path) -> Path:
     return folder
 
 
-def ask(tmp_path: Path, docs: Path, *rows: dict[str, object]) -> dict[str, Any]:
-    path = tmp_path / "questions.jsonl"
-    path.write_text("\n".join(json.dumps(row) for row in rows))
-    config = Config(mode="quote", strictness=0.0)
-    return evaluate_qa(path, docs, config, HashEmbeddings(), None)
+@pytest.fixture
+def ask(
+    tmp_path: Path, docs: Path, answer_mode: str, repeating_model: ScriptedChatModel
+) -> Callable[..., dict[str, Any]]:
+    def evaluate(*rows: dict[str, object], folder: Path = docs) -> dict[str, Any]:
+        path = tmp_path / "questions.jsonl"
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+        config = Config.model_validate({"mode": answer_mode, "strictness": 0.0})
+        return evaluate_qa(path, folder, config, HashEmbeddings(), repeating_model)
+
+    return evaluate
 
 
 OAK = {
@@ -58,8 +68,8 @@ OAK = {
 }
 
 
-def test_qa_counts_right_answer_and_citation(tmp_path: Path, docs: Path) -> None:
-    result = ask(tmp_path, docs, OAK)
+def test_qa_counts_right_answer_and_citation(ask: Ask) -> None:
+    result = ask(OAK)
     case = result["cases"][0]
     assert (result["questions"], result["answer_accuracy"]) == (1, 1.0)
     assert case["correct"] and case["right_citations"] >= 1
@@ -70,23 +80,23 @@ def test_qa_counts_right_answer_and_citation(tmp_path: Path, docs: Path) -> None
     assert result["words_per_answer"] > 3
 
 
-def test_qa_counts_wrong_fact_and_wrong_source(tmp_path: Path, docs: Path) -> None:
-    result = ask(tmp_path, docs, {**OAK, "answers": ["700"], "source": ["boats.md"]})
+def test_qa_counts_wrong_fact_and_wrong_source(ask: Ask) -> None:
+    result = ask({**OAK, "answers": ["700"], "source": ["boats.md"]})
     assert result["answer_accuracy"] == 0.0
     assert result["citation_precision"] < 1.0
 
 
-def test_qa_source_may_be_relative_to_a_subfolder(tmp_path: Path, docs: Path) -> None:
+def test_qa_source_may_be_relative_to_a_subfolder(ask: Ask) -> None:
     question = "What is the keel of a sailing boat made of?"
     row = {**OAK, "question": question, "answers": ["lead"], "source": ["boats.md"]}
-    result = ask(tmp_path, docs, row)
+    result = ask(row)
     assert result["cases"][0]["cited_sources"] == 1
     assert result["answer_accuracy"] == 1.0
 
 
-def test_qa_counts_abstentions(tmp_path: Path, docs: Path) -> None:
+def test_qa_counts_abstentions(ask: Ask) -> None:
     unanswerable = {"id": "x", "question": "Zwölf quux zzz?", "answerable": False}
-    result = ask(tmp_path, docs, OAK, unanswerable)
+    result = ask(OAK, unanswerable)
     abstentions = sum(case["abstained"] for case in result["cases"])
     right = int(result["cases"][1]["abstained"])
     assert result["intervals"]["abstention_recall"]["n"] == 1
@@ -94,9 +104,9 @@ def test_qa_counts_abstentions(tmp_path: Path, docs: Path) -> None:
     assert result["intervals"]["abstention_precision"]["n"] == abstentions
 
 
-def test_qa_asks_follow_up_with_history(tmp_path: Path, docs: Path) -> None:
+def test_qa_asks_follow_up_with_history(ask: Ask) -> None:
     history = [{"question": "Tell me about the oak."}]
-    result = ask(tmp_path, docs, {**OAK, "question": "How long does it live?", "history": history})
+    result = ask({**OAK, "question": "How long does it live?", "history": history})
     assert "oak" in result["cases"][0]["question"]
     assert result["answer_accuracy"] == 1.0
 
@@ -122,43 +132,34 @@ def test_read_questions_error_names_line(
         read_questions(path)
 
 
-def test_qa_with_missing_documents_raises(tmp_path: Path) -> None:
+def test_qa_with_missing_documents_raises(ask: Ask, tmp_path: Path) -> None:
     with pytest.raises(BadInput):
-        ask(tmp_path, tmp_path / "nowhere", OAK)
-
-
-@pytest.mark.parametrize("options", [{}, {"qa": Path("q")}, {"beir": Path("b"), "qa": Path("q")}])
-def test_run_requires_exactly_one_measurement(options: dict[str, Path]) -> None:
-    with pytest.raises(BadInput, match=r"--beir DIR, or --qa FILE with --docs PATH"):
-        run(**options)
+        ask(OAK, folder=tmp_path / "nowhere")
 
 
 @pytest.fixture
-def beir_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "beir"
-    (folder / "qrels").mkdir(parents=True)
-    (folder / "corpus.jsonl").write_text('{"_id": "d", "text": "An oak lives for centuries."}\n')
-    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "How long does an oak live?"}\n')
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
-    return folder
+def questions(tmp_path: Path) -> Path:
+    path = tmp_path / "cases.jsonl"
+    path.write_text(json.dumps(OAK))
+    return path
 
 
-def test_run_rejects_baseline_without_results(tmp_path: Path, beir_folder: Path) -> None:
+def test_run_rejects_baseline_without_results(tmp_path: Path, questions: Path, docs: Path) -> None:
     path = tmp_path / "baseline.json"
     with pytest.raises(BadInput, match="cannot be read"):
-        run(beir=beir_folder, baseline=path)
+        run(questions, docs, baseline=path)
     path.write_text("[1]")
     with pytest.raises(BadInput, match="not the result of an evaluation"):
-        run(beir=beir_folder, baseline=path)
+        run(questions, docs, baseline=path)
 
 
 def test_run_compares_with_baseline(
-    tmp_path: Path, beir_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, questions: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     path = tmp_path / "baseline.json"
-    path.write_text(json.dumps(run(beir=beir_folder)))
-    again = run(beir=beir_folder, baseline=path)
-    assert again["compared"]["hybrid ndcg@10"]["difference"] == 0
-    assert not again["compared"]["hybrid ndcg@10"]["significant"]
+    path.write_text(json.dumps(run(questions, docs)))
+    again = run(questions, docs, baseline=path)
+    assert again["compared"]["correct"]["difference"] == 0
+    assert not again["compared"]["correct"]["significant"]

@@ -414,3 +414,17 @@ def test_parse_reads_five_megabytes_in_one_line(name: str) -> None:
     if name == "a.jsonl":
         line = json.dumps(line)
     assert len(read(name, line).text) > 4_900_000
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("a.srt", ""), ("a.vtt", "WEBVTT\n\nNOTE made by hand\n\n")]
+)
+def test_subtitles_are_read_without_numbers_and_time_codes(name: str, head: str) -> None:
+    cues = (
+        "1\n00:00:01,000 --> 00:00:05,000\nThe pump moves <i>four</i>\nhundred litres\n\n"
+        "2\n00:00:05,500 --> 00:00:09,000\nof water per hour.\n\n"
+        "3\n00:00:09,500 --> 00:00:12,000\nIt is quiet.\n"
+    )
+    document = parse(Path(name), f"{head}{cues}".encode())
+    assert document.text == "The pump moves four hundred litres of water per hour.\n\nIt is quiet."
+    assert [document.text[b.start : b.end] for b in document.blocks] == document.text.split("\n\n")

@@ -37,9 +37,9 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory):
-    config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode="quote", max_file_mb=2)
-    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: ScriptedChatModel())
+def bot(tmp_path_factory, answer_mode, repeating_model):
+    config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode=answer_mode, max_file_mb=2)
+    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: repeating_model)
     for name, text in TEXTS.items():
         ingest_bytes(chatbot.store, name, text.encode())
     yield chatbot
@@ -150,6 +150,60 @@ def test_ask_strips_control_characters_of_question(client):
 )
 def test_ask_returns_error_body_for_invalid_request(client, body, status):
     assert status_and_type(client.post("/v1/ask", json=body))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("ask", {"question": WHEN, "colection": "team"}, "colection"),
+        ("ask", {"question": WHEN, "collections": ["team"]}, "collections"),
+        ("search", {"query": WHEN, "where": {}}, "where"),
+        ("feedback", {"id": "x", "rating": "up", "stars": 5}, "stars"),
+        ("collections", {"name": "notes", "reader": ["ann"]}, "reader"),
+    ],
+)
+def test_unknown_field_is_refused_by_name(client, path, body, field):
+    response = client.post(f"/v1/{path}", json=body)
+    assert status_and_type(response) == (400, "bad_input")
+    assert response.json()["error"]["message"].startswith(f"{field}: ")
+
+
+def test_search_returns_nearest_passages(client):
+    response = client.post("/v1/search", json={"query": "opening hours of the harbour", "k": 1})
+    [passage] = response.json()["passages"]
+    found = passage["source"], passage["heading"], passage["text"]
+    assert found == ("port.md", "Hours", f"Hours\n\n{FACT}")
+    assert status_and_type(client.post("/v1/search", json={"query": " "})) == (400, "bad_input")
+    missing = client.post("/v1/search", json={"query": "tea", "collection": "nope"})
+    assert status_and_type(missing) == (404, "not_found")
+
+
+def test_wrong_method_is_answered_with_the_allowed_ones(client):
+    for path, allowed in (("ask", "POST"), ("documents", "GET, POST, DELETE"), ("search", "POST")):
+        response = client.patch(f"/v1/{path}")
+        assert status_and_type(response) == (405, "method_not_allowed")
+        assert response.headers["allow"] == allowed
+        assert response.json()["error"]["message"].endswith(f"Allowed: {allowed}.")
+
+
+def test_page_of_an_allowed_site_may_ask(open_chatbot):
+    site = {"origin": "https://site.example", "sec-fetch-site": "cross-site"}
+    preflight = {**site, "access-control-request-method": "POST"}
+    preflight["access-control-request-headers"] = "authorization,content-type"
+    settings = Settings(api_keys="alice=key-a")
+    app = create_app(open_chatbot(TEXTS, cors_origins="https://site.example/, x"), settings)
+    with TestClient(app) as client:
+        response = client.options("/v1/ask", headers=preflight)
+        assert response.headers["access-control-allow-origin"] == "https://site.example"
+        with_key = {**site, "authorization": "Bearer key-a"}
+        response = client.post("/v1/ask", json={"question": WHEN}, headers=with_key)
+        assert response.status_code == 200
+        assert response.headers["access-control-allow-origin"] == "https://site.example"
+        assert "access-control-allow-credentials" not in response.headers
+        assert client.post("/v1/ask", json={"question": WHEN}, headers=site).status_code == 401
+        other = {**with_key, "origin": "https://other.example"}
+        response = client.post("/v1/ask", json={"question": WHEN}, headers=other)
+        assert response.status_code == 401 and "cross-site" in response.text.lower()
 
 
 def test_documents_are_added_listed_and_deleted(client):

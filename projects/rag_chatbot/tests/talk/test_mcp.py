@@ -35,13 +35,26 @@ async def test_mcp_client_lists_and_calls_all_tools(server):
         assert set(tools) == {"list_collections", "search", "ask"}
         assert all(tool.description for tool in tools.values())
         assert structured_result(await client.call_tool("list_collections", {})) == ["default"]
-        hits = structured_result(await client.call_tool("search", {"question": WHEN}))
+        hits = structured_result(await client.call_tool("search", {"query": WHEN}))
         assert hits[0]["source"] == "port.md" and FACT in hits[0]["text"]
         answer = structured_result(await client.call_tool("ask", {"question": WHEN}))
         assert "six in the morning" in answer["answer"]
         assert answer["citations"][0]["source"] == "port.md"
         wrong = await client.call_tool("ask", {"question": WHEN, "collection": "nope"})
         assert wrong.is_error and "Unknown collection 'nope'" in wrong.content[0].text
+
+
+@pytest.mark.asyncio
+async def test_mcp_tool_reports_wrong_arguments_in_one_line(open_chatbot):
+    async with Client(create_server(open_chatbot({"port.md": FACT}))) as client:
+        for tool, arguments, message in (
+            ("search", {}, "search: query: Field required."),
+            ("search", {"query": "x", "k": "many"}, "search: k: Input should be a valid integer"),
+            ("ask", {"query": WHEN}, "ask: question: Field required."),
+        ):
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error and result.content[0].text.startswith(message)
+            assert "\n" not in result.content[0].text and "http" not in result.content[0].text
 
 
 @pytest.mark.asyncio

@@ -50,7 +50,7 @@ def answer_json(text=HOSTILE, **changes):
         "question": text,
         "model": text,
         "prompt_version": text,
-        "usage": {"input_tokens": 5, "output_tokens": 1},
+        "usage": {"input_tokens": 5, "output_tokens": 1, "cost_usd": None},
         "timings": {"total": 1.25, "first_token": 0.02},
         "passages": [passage],
         "notices": [text],
@@ -126,7 +126,7 @@ def test_documents_are_found_by_words_of_name_and_title():
     assert "guide/tea.md" in page.words and "port.md" not in page.words
     assert "markdown" in page.words and "2026-08-03" in page.words
     boxes = [attrs for tag, attrs in page.tags if tag == "input"]
-    assert [box.get("value") for box in boxes] == [None, "guide%2Ftea.md"]
+    assert [box.get("value") for box in boxes] == ["guide%2Ftea.md"]
     assert "No document matches" in page_html.documents(items, "coffee", "default")
     assert "No documents yet" in page_html.documents([], "", "default")
 
@@ -134,7 +134,7 @@ def test_documents_are_found_by_words_of_name_and_title():
 def test_long_list_of_documents_is_cut():
     items = [document(f"{n}.md") for n in range(page_html.LISTED + 1)]
     html = page_html.documents(items, "", "default")
-    assert html.count("Select ") == page_html.LISTED + 1  # with "Select all"
+    assert html.count("Select ") == page_html.LISTED
     assert "The first 200 of 201 documents" in html
 
 
@@ -157,8 +157,8 @@ def test_details_show_question_timings_and_tokens():
     words = ParsedHtml(page_html.details(answer_json("What?"), "default")).words
     assert "Searched forWhat?" in words
     assert "total 1.2 s, first token 20 ms" in words
-    assert "5 read, 1 written" in words
-    quoted = answer_json("What?", usage={"input_tokens": 0, "output_tokens": 0})
+    assert "5 tokens read, 1 written, price unknown" in words
+    quoted = answer_json("What?", usage={"input_tokens": 0, "cost_usd": 0.0})
     assert "without a language model" in ParsedHtml(page_html.details(quoted, "default")).words
 
 

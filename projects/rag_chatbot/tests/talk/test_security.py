@@ -23,10 +23,10 @@ FIXED_ID = {"x-request-id": "same"}
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory):
+def bot(tmp_path_factory, answer_mode, repeating_model):
     folder = tmp_path_factory.mktemp("data")
-    config = load(Config, data_dir=folder, mode="quote", writers="bob")
-    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: ScriptedChatModel())
+    config = load(Config, data_dir=folder, mode=answer_mode, writers="bob")
+    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: repeating_model)
     chatbot.create_collection("alice/safe", ["alice"], ["alice"], OPERATOR)
     ingest_bytes(chatbot.store, "secret.md", SECRET.encode(), collection="alice/safe")
     ingest_bytes(chatbot.store, "shared.md", b"Everybody may read this sentence about tea.")
@@ -54,6 +54,12 @@ def requests_naming(collection):
     return [
         ("POST", "ask", {"json": question_body}),
         ("POST", "ask", {"json": {**question_body, "stream": True}}),
+        ("POST", "search", {"json": {"query": QUESTION, "collection": collection}}),
+        (
+            "POST",
+            "chat/completions",
+            {"json": {"model": collection, "messages": [{"role": "user", "content": QUESTION}]}},
+        ),
         ("GET", "documents", {"params": {"collection": collection}}),
         ("POST", "documents", {"files": files, "data": {"collection": collection}}),
         ("DELETE", "documents", {"params": where}),

@@ -17,7 +17,7 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ OPEN_PATHS = ("/healthz", "/readyz")
 """Probes: they need no key, are answered during a drain, and do not count as running requests."""
 _ENDLESS = "/heartbeat/"  # Gradio's stream, open as long as the page: a drain must not wait for it
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _BODY_SECONDS = 10.0  # that any body may take to arrive
 _MIN_BODY_RATE = 16_000  # bytes per second, on average, above that
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -178,7 +178,7 @@ class Context:
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # Labels are routes, never paths of a client: the number of time series stays bounded.
         route = _route(scope)
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = scope["method"] if scope["method"] in METHODS else "other"
         metrics = http_metrics()
         metrics.requests.labels(method, route, str(status)).inc()
         metrics.seconds.labels(route).observe(seconds)
@@ -214,6 +214,8 @@ class Access:
     """The API keys. While there are none, no key is required."""
     local_only: bool = False
     """Without keys, accept requests to localhost only, by the `Host` header."""
+    origins: Sequence[str] = ()
+    """Web sites whose pages may send requests; `*` for all."""
 
 
 class Guard:
@@ -257,7 +259,8 @@ class Guard:
             )
         # 4. A browser sends stored credentials along with requests of other sites (CSRF).
         safe = scope.get("method") in ("GET", "HEAD", "OPTIONS")  # a WebSocket has no method
-        if headers.get("sec-fetch-site") == "cross-site" and not safe:
+        trusted = "*" in self.access.origins or headers.get("origin") in self.access.origins
+        if headers.get("sec-fetch-site") == "cross-site" and not safe and not trusted:
             raise errors.Unauthorized("Cross-site requests are not allowed.")
         # 5. The API key.
         return self.access.keys.caller(headers)

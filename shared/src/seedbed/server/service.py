@@ -19,7 +19,7 @@ import ipaddress
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +31,7 @@ from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from seedbed import errors
 from seedbed.observe import startup
@@ -124,6 +125,7 @@ def create_app(
     keys: KeySource | None = None,
     max_body_mb: float = 50,
     max_requests: int = 256,
+    cors_origins: Sequence[str] = (),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
 ) -> FastAPI:
@@ -135,6 +137,8 @@ def create_app(
     - `keys` replaces the keys of SEEDBED_API_KEYS, e.g. by keys in a database.
     - `max_body_mb` is the maximum size of a request body in MiB; larger ones are answered with 413.
     - `max_requests` is the maximum of concurrent requests; those above it are answered with 429.
+    - `cors_origins` are the web sites whose pages may send requests, `*` for all. Browsers send no
+      cookies and no stored credentials along: such a page passes its key in a header.
     - `lifespan` is an async context manager around all requests, for what starts and stops with the
       app, such as a worker. It is entered before the first request is accepted, and left when the
       last one has ended or `serve`'s grace period is over.
@@ -168,13 +172,20 @@ def create_app(
     app.state.drain = drain
     app.state.max_body = int(max_body_mb * 2**20)
     app.state.settings = settings
+    origins = [origin.strip().rstrip("/") for origin in cors_origins if origin.strip()]
     app.state.access = Access(
-        Keys.parse(settings.api_keys.get_secret_value()) if keys is None else keys
+        Keys.parse(settings.api_keys.get_secret_value()) if keys is None else keys,
+        origins=origins,
     )
     # 3. The middleware, innermost first, and the routes and error format of every server.
     app.add_middleware(BodyLimit, limit=app.state.max_body)
     app.add_middleware(Guard, drain=drain, access=app.state.access)
     app.add_middleware(Context, drain=drain)
+    if origins:  # outermost: a preflight request has no key
+        headers = ["authorization", "content-type"]
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=headers
+        )
     _add_errors(app)
     _add_health(app, ready, drain)
     return app

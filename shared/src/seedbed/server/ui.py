@@ -21,6 +21,7 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed.observe.startup import silence_dependencies
+from seedbed.server.middleware import METHODS
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -195,12 +196,17 @@ class _BehindApi:
 
         await self.page(scope, receive, send_with_policy)
 
+    def _has_route(self, scope: Scope, method: str) -> bool:
+        routes = (route for route in self.routes if not isinstance(route, Mount))
+        return any(r.matches({**scope, "method": method})[0] is Match.FULL for r in routes)
+
     def _is_page(self, scope: Scope) -> bool:
         # Gradio would send an uploaded file to any caller with its path.
         if "/gradio_api/file" in scope["path"]:
             return False
         if scope["path"].startswith("/v1/") or scope["path"] == "/v1":
-            if any(route.matches(scope)[0] is Match.PARTIAL for route in self.routes):
-                raise HTTPException(405)
+            # Of several routes at a path, Starlette's own 405 lists the methods of the first only.
+            if methods := [method for method in METHODS if self._has_route(scope, method)]:
+                raise HTTPException(405, headers={"Allow": ", ".join(methods)})
             return False
         return True

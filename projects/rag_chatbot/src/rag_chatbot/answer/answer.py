@@ -10,8 +10,8 @@ retrieved span supports it. Access rules and conversations are left to `chatbot`
 
 from __future__ import annotations
 
+import importlib.util
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 
-from rag_chatbot.answer.draft import USAGE, Draft, Usage
-from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense
-from rag_chatbot.answer.quotable_units import displayed
-from rag_chatbot.answer.select import Candidate, candidates, choose, confidence, score, threshold
+from rag_chatbot.answer.evidence import Draft, Span
+from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense, is_short, with_topic
+from rag_chatbot.answer.small_talk import PHRASES, SmallTalk
+from rag_chatbot.answer.spelling import repair
+from rag_chatbot.answer.usage import Usage
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
-from rag_chatbot.read.language import plain
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
+    from rag_chatbot.answer.quote.quoter import Quoter
     from rag_chatbot.search.retrieve import Hit, Retriever
 
 MAX_CHARACTERS = 4000  # of a question
-TERM_CHARS = 80  # a longer term is not repeated in front of a part of its definition
-ABSTENTION = "I can't find this in these documents."
+ABSTENTION = str(PHRASES["en"]["refusal"])
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ class Citation:
 
 @dataclass(frozen=True)
 class Answer:
-    """`question` is the condensed one, `passages` are the retrieved chunks; timings in seconds."""
+    """The answer to one question.
+
+    `question` is the condensed one, `passages` are the retrieved chunks; timings are in seconds.
+    `usage` has the tokens of all calls of the model and `cost_usd`, None where it is unknown.
+    """
 
     answer: str
     abstained: bool
@@ -65,7 +69,7 @@ class Answer:
     question: str
     model: str
     prompt_version: str
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, float | None] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     passages: tuple[Hit, ...] = ()
     notices: tuple[str, ...] = ()
@@ -86,7 +90,9 @@ class Answerer:
         self.config = config
         self.embeddings = retriever.embeddings
         self.spec = spec
-        self.writer = AnswerWriter(chat_model, self.embeddings, spec)
+        self.quoter = open_quoter(self.embeddings)
+        self.small_talk = SmallTalk(self.embeddings)
+        self.writer = AnswerWriter(chat_model, self.embeddings, spec, judges=config.judge)
 
     def ask(self, question: str, **options: Any) -> Answer:
         """The whole answer; options as for `stream`."""
@@ -117,42 +123,59 @@ class Answerer:
         condensed, focus, usage = self._condense(question, history, rewrite=writes)
         clock.lap("condense")
 
-        # 2. Retrieve the chunks that match it.
+        # 2. Retrieve the chunks that match it, and repair its typing errors with their words.
         k = k or (self.writer.passages(self.config.k) if writes else self.config.k)
-        hits = self.retriever.search(condensed, collection=collection, k=k)
+        alone = condensed == question
+        condensed, hits = self._retrieve(condensed, collection, k)
+        focus = condensed if alone else focus
         clock.lap("retrieve")
 
-        # 3. Select the spans of these chunks that answer it best.
-        scored = score(condensed, candidates(hits), self.embeddings, focus=focus)
-        spans = choose(scored)
-
-        # 4. Decide whether they support an answer.
-        support = confidence(condensed, scored)
-        supported = bool(spans) and support >= threshold(strictness)
-        clock.lap("select")
-
-        # 5. Quote the spans, or let the model write from the chunks; or abstain.
-        draft = Draft("")
-        if supported:
-            pieces = self.writer.write(condensed, hits, scored) if writes else quote(spans)
+        # 3. Let the model write from the chunks, or quote their best spans; or abstain. A short
+        #    question that finds no quote alone may mean the topic of the one before.
+        if self.quoter is None or writes:
+            draft = yield from clock.timed(self.writer.write(condensed, hits))
+        else:
+            pieces = self.quoter.quote(condensed, hits, focus=focus, strictness=strictness)
             draft = yield from clock.timed(pieces)
+            if not draft.text and history and alone and is_short(question):
+                topical = with_topic(question, history)
+                condensed, hits = self._retrieve(topical, collection, k)
+                pieces = self.quoter.quote(condensed, hits, focus=question, strictness=strictness)
+                draft = yield from clock.timed(pieces)
+
+        # 4. Without an answer, greet or refuse.
+        reply = ""
         if not draft.text:
+            reply = self.small_talk.reply(
+                question, lambda: self.retriever.store.documents(collection)
+            )
             clock.first()
-            yield ABSTENTION
-        clock.lap("write" if writes else "compose")
+            yield reply or self.small_talk.refusal(question)
+        clock.lap("write" if writes else "quote")
 
         yield Answer(
-            answer=draft.text or ABSTENTION,
-            abstained=not draft.cited,
-            citations=tuple(_citation(n, c, support) for n, c in enumerate(draft.cited, 1)),
+            answer=draft.text or reply or self.small_talk.refusal(question),
+            abstained=not (draft.cited or reply),
+            citations=tuple(
+                _citation(n, span, draft.confidence) for n, span in enumerate(draft.cited, 1)
+            ),
             question=condensed,
             model=self.spec or self.writer.name,
             prompt_version=self.writer.version if writes else "quote",
-            usage={name: usage[name] + draft.usage[name] for name in USAGE},
+            usage=(usage + draft.usage).as_json(),
             timings=clock.times(),
             passages=tuple(hits),
             notices=(*_history_notice(history), *draft.notices),
         )
+
+    def _retrieve(self, question: str, collection: str, k: int) -> tuple[str, list[Hit]]:
+        """The question, with repaired spelling, and the chunks that match it."""
+        hits = self.retriever.search(question, collection=collection, k=k)
+        passages = (f"{hit.chunk.title} {hit.chunk.heading} {hit.chunk.text}" for hit in hits)
+        repaired = repair(question, passages, self.embeddings)
+        if repaired != question:
+            hits = self.retriever.search(repaired, collection=collection, k=k)
+        return repaired, hits
 
     def _condense(
         self, question: str, history: Sequence[Exchange], *, rewrite: bool
@@ -160,7 +183,7 @@ class Answerer:
         """The condensed question, the part of it that counts for more, and the model's usage."""
         condensed = condense(question, history) if history else question
         if not rewrite or condensed == question:
-            return condensed, question, Counter()
+            return condensed, question, Usage()
         rewritten, usage = self.writer.condense(question, history)
         condensed = rewritten or condensed
         return condensed, condensed, usage
@@ -169,7 +192,22 @@ class Answerer:
         mode = mode or self.config.mode
         if mode not in ("auto", "quote", "write"):
             raise BadInput(f"Unknown answer mode {mode!r}.", hint="Available: auto, quote, write.")
-        return self.writer.mode if mode == "auto" else mode
+        mode = self.writer.mode if mode == "auto" else mode
+        if mode == "quote" and self.quoter is None:
+            raise ConfigError(
+                f"This copy cannot quote, and {self.spec or 'no model'} cannot write answers.",
+                hint="Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini.",
+            )
+        return mode
+
+
+def open_quoter(embeddings: Any) -> Quoter | None:
+    """The engine of quote mode; None in a copy without the folder `quote`."""
+    if importlib.util.find_spec("rag_chatbot.answer.quote") is None:
+        return None
+    from rag_chatbot.answer.quote.quoter import Quoter
+
+    return Quoter(embeddings)
 
 
 def clean_question(question: str) -> str:
@@ -190,48 +228,21 @@ def clean_question(question: str) -> str:
     return cleaned
 
 
-def quote(spans: Sequence[Candidate]) -> Generator[str, None, Draft]:
-    """Yield each span with its number, in reading order; return the whole draft."""
-    spans = reading_order(spans)
-    text = ""
-    for n, span in enumerate(spans, 1):
-        quoted = displayed(span.hit.chunk.text, span.unit, span.hit.chunk.type)
-        term = plain(span.unit.term, span.hit.chunk.type)
-        if 0 < len(term) <= TERM_CHARS and term not in quoted:
-            quoted = f"{term}: {quoted}"
-        flows = span.unit.kind == "sentence" and "\n" not in quoted
-        follows = n > 1 and flows and spans[n - 2].unit.kind == "sentence"
-        before = "" if n == 1 else " " if follows else "\n"
-        mark = f"\n[{n}]" if quoted.endswith("```") else f" [{n}]"
-        piece = f"{before}{quoted}{mark}"
-        text += piece
-        yield piece
-    return Draft(text, tuple(spans))
-
-
-def reading_order(spans: Sequence[Candidate]) -> list[Candidate]:
-    """The document of the best span first; within a document, from its beginning to its end."""
-    places: dict[int, int] = {}
-    for span in spans:
-        places.setdefault(span.hit.chunk.document_id, len(places))
-    return sorted(spans, key=lambda span: (places[span.hit.chunk.document_id], span.start))
-
-
 def _history_notice(history: Sequence[Exchange]) -> list[str]:
     if len(history) <= MAX_EXCHANGES:
         return []
     return [f"Only the last {MAX_EXCHANGES} of {len(history)} earlier turns were considered."]
 
 
-def _citation(n: int, span: Candidate, support: float) -> Citation:
-    chunk = span.hit.chunk
+def _citation(n: int, span: Span, confidence: float) -> Citation:
+    chunk = span.chunk
     return Citation(
         n,
         chunk.source,
         chunk.page,
         chunk.heading,
         span.quote,
-        round(support, 3),
+        round(confidence, 3),
         chunk.document_id,
         span.start,
         span.end,
@@ -264,7 +275,8 @@ class _Clock:
                 except StopIteration as end:
                     draft: Draft = end.value
                     return draft
-                self.first()
+                if piece:
+                    self.first()
                 yield piece
 
     def times(self) -> dict[str, float]:

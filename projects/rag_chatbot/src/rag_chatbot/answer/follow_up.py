@@ -1,9 +1,11 @@
-"""Follow-up questions: turned into a question that stands alone, by rules and without a model.
+"""Follow-up questions: completed with the question that they refer back to, without a model.
 
     condense("And on Windows?", [Exchange("How do I enable the cache?")])
     # "How do I enable the cache? And on Windows?"
 
 Retrieval with both questions joined is almost as good as with a rewritten one, and costs nothing.
+The patterns are for English. In any language a short question that finds nothing alone is asked
+again with its topic, see `Answerer`.
 """
 
 from __future__ import annotations
@@ -12,20 +14,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_chatbot.read.language import terms
+from rag_chatbot.read.language import language_of, terms
 
 MAX_EXCHANGES = 6  # earlier exchanges that a follow-up may refer to
+SHORT = 2  # a question of so few terms may need the topic of the one before
 _OPENS = re.compile(
     r"^(?:and|but|or|so|also|then|what about|how about|what if|why not|really|in that case)\b",
     re.IGNORECASE,
 )
 _POINTS_BACK = re.compile(
-    r"\b(?:it|its|they|them|their|theirs|this|that|these|those|one|ones|same|there|former|latter"
+    r"\b(?:it|its|s?h(?:e|im|is|ers?)|they|them|their|theirs|this|that|these|those|one|ones|same|there|former|latter"
     r"|instead|else|above|previous|other|another|doing so|that way|too|as well|again|afterwards)\b",
     re.IGNORECASE,
-)
-_DEFINES = re.compile(  # "What is an embedding?", but not "What is the default?"
-    r"^(?:what|who) (?:is|are|was|were) (?!(?:the|my|your|not)\b)[\w -]+\?*$", re.IGNORECASE
 )
 
 
@@ -38,25 +38,33 @@ class Exchange:
 
 
 def condense(question: str, history: Sequence[Exchange]) -> str:
-    """The question with the earlier ones that it depends on in front, or unchanged."""
-    parts = [question]
+    """The question with the last topic in front if it refers back, else unchanged."""
+    return with_topic(question, history) if refers_back(question) else question
+
+
+def with_topic(question: str, history: Sequence[Exchange]) -> str:
+    """The question after the last one that stands alone; unchanged if there is none."""
     for exchange in reversed(history[-MAX_EXCHANGES:]):
-        if not depends_on_history(parts[0]):
-            break
-        parts.insert(0, exchange.question)
-    return " ".join(part.strip() for part in parts)
+        if not refers_back(exchange.question):
+            return f"{exchange.question.strip()} {question.strip()}"
+    return question
 
 
-def depends_on_history(question: str) -> bool:
-    """Whether a question seems to need the ones before it.
+def refers_back(question: str) -> bool:
+    """Whether a question needs the ones before it.
 
-    It opens with "and", has few words of its own, or points back before it names a subject: in
+    It opens with "and", has no terms of its own, or points back before it names a subject: in
     "Where does Kestrel keep its settings?" the question itself explains "its".
     """
     question = question.strip()
     back = _POINTS_BACK.search(question)
     return (
         bool(_OPENS.search(question))
-        or (len(terms(question)) <= 3 and not (_DEFINES.search(question) and back is None))
-        or (back is not None and len(terms(question[: back.start()])) <= 2)
+        or not terms(question, language_of(question))
+        or (back is not None and len(terms(question[: back.start()])) <= SHORT)
     )
+
+
+def is_short(question: str) -> bool:
+    """Whether a question may be a follow-up that does not say so, such as "Et à Lyon ?"."""
+    return len(set(terms(question, language_of(question)))) <= SHORT

@@ -1,14 +1,16 @@
 """Write mode: a chat model writes from fenced passages, and every sentence is checked.
 
-A sentence appears only if a retrieved span supports it, and that span becomes its citation: the
-model is never asked where something is.
+    draft = yield from AnswerWriter(model, embeddings).write(question, hits)
+
+The model names the quote that supports each of its sentences. The quote must be in a passage, and
+the sentence must agree with it, see `verify`. Sentences that could not be confirmed are decided by
+the model as a judge, or shown with a mark, `[1]?`.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,28 +18,30 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from rag_chatbot.answer.draft import USAGE, Draft, Usage
+from rag_chatbot.answer.check import Check
+from rag_chatbot.answer.claims import Claim, read_claims
+from rag_chatbot.answer.evidence import Draft, Span
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
-from rag_chatbot.answer.select import Candidate
-from rag_chatbot.read.language import context, overlap, stream_sentences, terms
-from seedbed.models.embeddings.load import Vectors, embed_texts
+from rag_chatbot.answer.judge import judge
+from rag_chatbot.answer.usage import Meter, Usage
+from rag_chatbot.answer.verify import Checked, Verifier
+from rag_chatbot.read.language import context
+from seedbed.errors import ModelError
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.weights import catalog
 from seedbed.safety.injection import screen_injection
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit
+    from rag_chatbot.store.records import Chunk
 
 DEFAULT_WINDOW = 8192  # tokens, for a model whose context window is unknown
-REPLY_TOKENS = 256  # reserved for the answer
+REPLY_TOKENS = 512  # reserved for the answer
 MIN_PASSAGES, MAX_PASSAGES = 600, 12_000  # tokens of passages in a prompt
 CHUNK_TOKENS = 120  # tokens of a usual chunk, to choose how many to retrieve
-MAX_SENTENCES = 6  # sentences read from the model, supported or not; then it is stopped
+MAX_SENTENCES = 8  # of an answer, supported or not; a model that writes twice as many is stopped
 _REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-# A written sentence is supported from these values on; set by hand on the shipped questions.
-SUPPORT_COSINE = 0.4
-SUPPORT_OVERLAP = 0.4
+_LOCAL = ("path:", "hf:")  # specs of models on this machine that the catalogue does not list
 
 
 class AnswerWriter:
@@ -48,15 +52,19 @@ class AnswerWriter:
         model: BaseChatModel | Callable[[], BaseChatModel] | None,
         embeddings: Any,
         spec: str = "",
+        *,
+        judges: bool = True,
     ) -> None:
         """`model` may be a function that loads it, called once; None where answers only quote.
 
-        `spec` names the model before it is loaded.
+        `spec` names the model before it is loaded. With `judges` a model behind an API decides
+        about its doubtful sentences.
         """
         self.spec = spec
-        self.embeddings = embeddings
+        self.verifier = Verifier(embeddings)
         self.prompt = load_prompt("rag_chatbot", "answer")
         self.condense_prompt = load_prompt("rag_chatbot", "condense")
+        self._judges = judges
         self._model = model
         self._lock = threading.Lock()
 
@@ -80,6 +88,11 @@ class AnswerWriter:
             return "quote"
         entry = catalog.find(self.name)
         return entry.answer_mode if entry else "write"
+
+    @property
+    def judges(self) -> bool:
+        """Whether the model is asked about doubtful sentences; models on this machine are not."""
+        return self._judges and not (catalog.find(self.name) or self.name.startswith(_LOCAL))
 
     @cached_property
     def window(self) -> int:
@@ -110,110 +123,153 @@ class AnswerWriter:
             f"User: {exchange.question}\nAnswer: {exchange.answer[:500]}"
             for exchange in history[-MAX_EXCHANGES:]
         )
-        prompt = self.condense_prompt.render(history=exchanges, question=question)
-        reply = _Reply(self.model, prompt)
-        lines = "".join(reply).strip().splitlines()
+        prompt = self.condense_prompt.render(
+            history=quote(exchanges, "conversation"), question=question
+        )
+        meter = Meter(self.name)
+        lines = "".join(self._stream(prompt, meter)).strip().splitlines()
         usable = bool(lines) and 3 < len(lines[0]) <= 500
-        return (lines[0] if usable else ""), reply.usage
+        return (lines[0] if usable else ""), meter.usage
 
     def write(
-        self, question: str, hits: Sequence[Hit], scored: Sequence[Candidate]
+        self, question: str, hits: Sequence[Hit], *, language: str = "en"
     ) -> Generator[str, None, Draft]:
-        """Yield supported sentences with their citations; return the whole draft."""
+        """Yield sentences that a passage supports, with their citations; return the whole draft.
+
+        An empty piece stands for a sentence that cannot be shown, or not yet.
+        If the model fails after some of them, they are the answer, with a notice; otherwise its
+        ModelError is raised.
+        """
         # 1. Leave out passages that try to instruct the model: they may not support it either.
-        safe = [hit for hit in hits if not screen_injection(hit.chunk.text)]
+        safe = [hit.chunk for hit in hits if not screen_injection(hit.chunk.text)]
         notices = [
             f"A passage of {hit.chunk.source} was left out: it tries to instruct the model."
             for hit in hits
-            if hit not in safe
+            if hit.chunk not in safe
         ]
-        scored = [c for c in scored if c.hit in safe]
+        passages = self._within_budget(safe)
 
-        # 2. Let the model write, sentence by sentence.
-        prompt = self.prompt.render(passages=self._fence(safe), question=question)
-        reply = _Reply(self.model, prompt)
-        text, cited = "", list[Candidate]()
-        supported, unsupported, seen = 0, 0, set[str]()
-        for sentence in stream_sentences(reply):
-            if _REFUSAL.match(sentence) or supported + unsupported >= MAX_SENTENCES:
-                break
-            if sentence.lower() in seen:
-                break  # the model repeats itself, and will go on doing so
-            seen.add(sentence.lower())
-            if sentence.endswith("?"):
-                continue  # small models like to repeat the question
+        # 2. Let the model write, and check each sentence. From the first doubtful one on they wait
+        #    for the judge, so that none appears before it is decided.
+        prompt = self.prompt.render(passages=_fence(passages), question=question)
+        meter, page = Meter(self.name), _Page()
+        waiting: list[Checked] = []
+        left_out = 0
+        try:
+            for claim in _claims(self._stream(prompt, meter)):
+                checked = self.verifier.verify(claim, passages, language)
+                if checked.verdict == "refused":
+                    left_out += 1
+                    yield ""  # so that a caller who left is noticed
+                elif waiting or (checked.verdict == "doubtful" and self.judges):
+                    waiting.append(checked)
+                    yield ""
+                else:
+                    yield page.add(checked)
+        except ModelError as error:
+            if not page.text and not waiting:
+                raise
+            notices.append(f"The answer is incomplete: {error}")
 
-            # 3. Show a sentence only with the span that supports it.
-            [vector] = embed_texts(self.embeddings, [sentence])
-            span = backing(sentence, vector, scored)
-            if span is None:
-                unsupported += 1
-                continue
-            supported += 1
-            if span not in cited:
-                cited.append(span)
-            piece = f"{' ' if text else ''}{sentence} [{cited.index(span) + 1}]"
-            text += piece
-            yield piece
+        # 3. Let the model judge what is doubtful.
+        for checked in self._judged(question, waiting, meter, notices):
+            if checked.verdict == "refused":
+                left_out += 1
+            else:
+                yield page.add(checked)
 
-        if unsupported:
-            notices.append(f"Left out: {unsupported} sentence(s) not supported by the documents.")
-        return Draft(text, tuple(cited), tuple(notices), reply.usage)
+        if left_out:
+            notices.append(f"Left out: {left_out} sentence(s) not supported by the documents.")
+        if page.doubtful:
+            notices.append("Sentences marked [n]? could not be confirmed: compare the source.")
+        return Draft(page.text, tuple(page.cited), tuple(notices), meter.usage)
 
-    def _fence(self, hits: Sequence[Hit]) -> str:
-        """The passages of a prompt, best first, as many as the budget allows."""
-        left, passages = self.budget, list[str]()
-        for hit in hits:
-            heading = context(hit.chunk.title, hit.chunk.heading)
-            text = f"[{heading}]\n{hit.chunk.text}"
-            left -= self._count_tokens(text)
+    def _stream(self, prompt: str, meter: Meter) -> Iterator[str]:
+        """The text of the model's reply as it comes."""
+        if self.model is not None:
+            for chunk in self.model.stream([HumanMessage(prompt)], config={"callbacks": [meter]}):
+                if chunk.text:
+                    yield str(chunk.text)
+
+    def _within_budget(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """The best chunks, as many as the prompt has room for."""
+        left = self.budget
+        passages: list[Chunk] = []
+        for chunk in chunks:
+            left -= self._count_tokens(chunk.text)
             if left < 0 and passages:
                 break
-            passages.append(text)
-        return quote("\n\n".join(passages), "passages")
+            passages.append(chunk)
+        return passages
 
     def _count_tokens(self, text: str) -> int:
         engine = getattr(self.model, "engine", None)
         return int(engine.count_tokens(text)) if engine is not None else len(text) // 4 + 1
 
+    def _judged(
+        self, question: str, waiting: Sequence[Checked], meter: Meter, notices: list[str]
+    ) -> list[Checked]:
+        """The sentences that wait, with the judge's verdicts in the place of doubts."""
+        doubtful = [checked for checked in waiting if checked.verdict == "doubtful"]
+        model = self.model
+        if not doubtful or model is None:
+            return list(waiting)
+        pairs = [(checked.sentence, checked.evidence) for checked in doubtful]
+        try:
+            verdicts = judge(model, question, pairs, config={"callbacks": [meter]})
+        except ModelError as error:
+            notices.append(f"Doubtful sentences were not judged: {error}")
+            return list(waiting)
+        for checked, verdict in zip(doubtful, verdicts, strict=True):
+            checked.result = Check("supported" if verdict == "supported" else "refused", verdict)
+        return list(waiting)
 
-def backing(sentence: str, vector: Vectors, scored: Sequence[Candidate]) -> Candidate | None:
-    """The candidate that supports a written sentence best, or None.
 
-    It has to be close in meaning, share words, and contain every number of the sentence. `vector`
-    is the embedding of the sentence: float32 (dimension,), of length 1.
+class _Page:
+    """The answer as it grows: its text, and the spans that its marks cite."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.cited: list[Span] = []
+        self.doubtful = False
+
+    def add(self, checked: Checked) -> str:
+        """Append a sentence with its marks; returns what was appended."""
+        self.cited += [span for span in checked.spans if span not in self.cited]
+        marks = "".join(f" [{self.cited.index(span) + 1}]" for span in checked.spans)
+        doubt = "?" if checked.verdict == "doubtful" else ""
+        self.doubtful |= bool(doubt)
+        piece = f"{' ' if self.text else ''}{checked.sentence}{marks}{doubt}"
+        self.text += piece
+        return piece
+
+
+def _claims(pieces: Iterator[str]) -> Iterator[Claim]:
+    """The claims of a reply, each once, unless it refuses to answer.
+
+    The rest of a reply is read too, because its tokens are reported at its end; but not for ever.
     """
-    weights = dict.fromkeys(terms(sentence), 1.0)
-    numbers = set(_NUMBER.findall(sentence))
-    best, best_value = None, 0.0
-    for c in scored:
-        if not numbers <= set(_NUMBER.findall(c.window)):
-            continue
-        cosine = float(vector @ c.vector)
-        shared = overlap(weights, terms(c.window))
-        value = 0.5 * cosine + 0.5 * shared
-        if value > best_value and cosine >= SUPPORT_COSINE and shared >= SUPPORT_OVERLAP:
-            best, best_value = c, value
-    return best
-
-
-class _Reply:
-    """A model's reply: iterate over its text; `usage` counts the tokens so far."""
-
-    def __init__(self, model: BaseChatModel | None, prompt: str) -> None:
-        self.model = model
-        self.prompt = prompt
-        self.usage: Usage = Counter()
-
-    def __iter__(self) -> Iterator[str]:
-        if self.model is None:
+    seen, refused = set[str](), False
+    for number, claim in enumerate(read_claims(pieces)):
+        sentence = claim.sentence
+        refused |= bool(_REFUSAL.match(sentence))
+        if number >= 2 * MAX_SENTENCES:
             return
-        for chunk in self.model.stream([HumanMessage(self.prompt)]):
-            counts = getattr(chunk, "usage_metadata", None) or {}
-            for name in USAGE:
-                self.usage[name] += counts.get(name, 0)
-            if chunk.text:
-                yield str(chunk.text)
+        if sentence.endswith(("?", ":")):
+            continue  # small models repeat the question, others announce the answer
+        repeated = sentence and sentence.lower() in seen
+        if not (refused or repeated) and len(seen) < MAX_SENTENCES:
+            seen.add(sentence.lower())
+            yield claim
+
+
+def _fence(chunks: Sequence[Chunk]) -> str:
+    """The passages of a prompt, numbered, below their headings."""
+    texts = [
+        f"[{number}] {context(chunk.title, chunk.heading)}\n{chunk.text}"
+        for number, chunk in enumerate(chunks, 1)
+    ]
+    return quote("\n\n".join(texts), "passages")
 
 
 def _model_name(model: BaseChatModel | None) -> str:

@@ -4,15 +4,17 @@
     rag-chatbot eval --qa eval/questions.jsonl --docs docs --compare now.json
 
 The documents are ingested into a temporary store and asked about by the code that serves users. A
-result is plain JSON with one entry per question. Retrieval is measured in `beir.py`.
+result is plain JSON with one entry per question.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,14 +23,14 @@ from typing import Any
 from rag_chatbot.answer.answer import Answer, Answerer
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
-from rag_chatbot.evaluate.beir import Progress, evaluate_beir, temporary_store, text_of
 from rag_chatbot.ingest import ingest
 from rag_chatbot.search.retrieve import Retriever
+from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
 from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap, quantile
 
-__all__ = ["compare", "evaluate_beir", "evaluate_qa", "read_questions", "run"]
+Progress = Callable[[int, int, str], None]  # done, total, unit
 
 
 @dataclass(frozen=True)
@@ -44,44 +46,32 @@ class Case:
 
 
 def run(
+    qa: Path,
+    docs: Path,
     model: str | None = None,
     *,
-    beir: Path | None = None,
-    qa: Path | None = None,
-    docs: Path | None = None,
     baseline: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Evaluate with the settings of the environment: what `rag-chatbot eval` does.
 
     `baseline` is the JSON of an earlier result; differences from it come under "compared". Logs to
-    MLflow if MLFLOW_TRACKING_URI is set. Raises BadInput unless either `beir`, or `qa` and `docs`
-    are passed.
+    MLflow if MLFLOW_TRACKING_URI is set.
     """
+    from seedbed.models.chat.load import load_chat_model
     from seedbed.models.embeddings.load import load_embeddings
     from seedbed.settings import Settings, load
 
-    if (beir is None) == (qa is None) or (qa is None) != (docs is None):
-        raise BadInput(
-            "Nothing to measure.", hint="Pass --beir DIR, or --qa FILE with --docs PATH."
-        )
     before = _read_result(baseline) if baseline else None
     settings, config = load(Settings, model=model), load(Config)
     embeddings = load_embeddings(settings=settings)
-    if beir:
-        result = evaluate_beir(beir, config, embeddings, progress=progress)
-        about = {"collection": beir.resolve().name, "embeddings": settings.embeddings}
-    else:
-        from seedbed.models.chat.load import load_chat_model
-
-        assert qa is not None and docs is not None
-        chat_model = partial(load_chat_model, settings=settings)
-        result = evaluate_qa(
-            qa, docs, config, embeddings, chat_model, spec=settings.model, progress=progress
-        )
-        about = {"questions": qa.name, "model": settings.model, "embeddings": settings.embeddings}
+    chat_model = partial(load_chat_model, settings=settings)
+    result = evaluate_qa(
+        qa, docs, config, embeddings, chat_model, spec=settings.model, progress=progress
+    )
     if before is not None:
         result["compared"] = compare(result, before)
+    about = {"questions": qa.name, "model": settings.model, "embeddings": settings.embeddings}
     log_to_mlflow(_report(result, about), "rag_chatbot")
     return result
 
@@ -288,11 +278,32 @@ def _read_result(path: Path) -> dict[str, Any]:
 
 def _report(result: Mapping[str, Any], about: Mapping[str, str]) -> Report:
     """The figures in the form that `seedbed.runs.evaluation` logs to MLflow."""
-    if "intervals" in result:
-        figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
-        for name in ("latency_p50_s", "latency_p95_s", "words_per_answer"):
-            figures[name] = Figure(result[name], result["questions"])
-    else:
-        names = [name for name in result["cases"][0] if name != "id"]
-        figures = {name: Figure.mean([case[name] for case in result["cases"]]) for name in names}
+    figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
+    for name in ("latency_p50_s", "latency_p95_s", "words_per_answer"):
+        figures[name] = Figure(result[name], result["questions"])
     return Report("rag-chatbot eval", figures, result["cases"], about)
+
+
+def text_of(row: dict[str, Any], name: str, where: str, default: str | None = None) -> str:
+    """A text field of a JSON object. If it is missing or null, `default`, unless that is None.
+
+    Raises BadInput, beginning with `where`, if it is anything else.
+    """
+    value = row.get(name, default)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise BadInput(f"{where}: {name!r} must be text, not {value!r}.")
+    return value
+
+
+@contextmanager
+def temporary_store(config: Config, embeddings: Any) -> Iterator[Store]:
+    """A store in a temporary folder, which is deleted afterwards."""
+    with tempfile.TemporaryDirectory(prefix="rag-eval-") as folder:
+        own = config.model_copy(update={"data_dir": Path(folder), "chroma_url": None})
+        store = Store(own, embeddings)
+        try:
+            yield store
+        finally:
+            store.close()

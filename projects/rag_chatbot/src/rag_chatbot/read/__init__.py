@@ -29,18 +29,24 @@ _CODE = """
 # Format → file name extensions.
 TYPES: dict[str, tuple[str, ...]] = {
     "markdown": (".md", ".markdown", ".mdx", ".mdown", ".qmd", ".rmd"),
-    "text": (".txt", ".text", ".log", ".tex", ".org", ".srt", ".vtt"),
+    "text": (".txt", ".text", ".log", ".tex", ".org"),
+    "subtitles": (".srt", ".vtt"),
     "rst": (".rst", ".rest"),
     "asciidoc": (".adoc", ".asciidoc", ".asc"),
     "html": (".html", ".htm", ".xhtml"),
     "pdf": (".pdf",),
     "docx": (".docx",),
+    "pptx": (".pptx",),
+    "spreadsheet": (".xlsx", ".xlsm", ".xls", ".ods"),
+    "email": (".eml",),
     "csv": (".csv", ".tsv"),
     "json": (".json", ".geojson", ".webmanifest"),
     "notebook": (".ipynb",),
     "jsonl": (".jsonl", ".ndjson"),
     "code": tuple(_CODE.split()),
 }
+# Formats whose text is that of another one.
+READ_AS = {"spreadsheet": "csv", "pptx": "docx", "email": "html"}
 BY_EXTENSION = {extension: kind for kind, extensions in TYPES.items() for extension in extensions}
 BY_NAME = {
     **dict.fromkeys(("makefile", "dockerfile", "containerfile", "justfile", "rakefile"), "code"),
@@ -68,12 +74,14 @@ def parse(path: Path, data: bytes) -> Document:
     if not document.text.strip():
         raise BadInput("The file contains no text.")
     title = re.sub(r"\s+", " ", document.title).strip()[:200] or path.stem
-    return Document(document.text, document.blocks, clean_name(title), kind)
+    return Document(document.text, document.blocks, clean_name(title), READ_AS.get(kind, kind))
 
 
 def _parser(kind: str) -> Callable[[bytes, Path], Document]:
     """The parser of a format. Imported here, so that reading Markdown does not load PDFium."""
     module = kind if kind in ("pdf", "docx", "html") else "text"
+    if kind in READ_AS:
+        module = "office"
     if kind in ("csv", "json", "jsonl", "notebook"):
         module = "data"
     return getattr(import_module(f"rag_chatbot.read.{module}"), f"parse_{kind}")  # type: ignore[no-any-return]

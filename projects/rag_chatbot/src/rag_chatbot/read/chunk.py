@@ -21,6 +21,7 @@ from rag_chatbot.read.language import CELLS, SEPARATOR, plain, sentence_spans
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]  # texts → number of tokens of each
 HEADING_CHARS = 120  # a longer heading is cut in the path
 TABLE_HEADER_CHARS = 200
+HEADINGS_IN_CODE = frozenset({"code", "json", "jsonl"})  # names and keys: not lines of their own
 ROW_LINES = 20  # most lines of a CSV row; beyond them a quote is taken to be unbalanced
 # Most characters counted as one token. Prose has 4 to 5; a tokenizer that maps unknown words to one
 # token would make a single chunk of a long line of base64.
@@ -31,12 +32,16 @@ _WORD = re.compile(r"\w")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A chunk: `document.text[start:end]`, the path of headings above it, and its page from 1."""
+    """A chunk: `document.text[start:end]`, the path of headings above it, and its page from 1.
+
+    The first chunk below a heading begins with that heading, and its text proper at `body`.
+    """
 
     start: int
     end: int
     heading: str
     page: int | None = None
+    body: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
     )
     pieces: list[Piece] = []
     # 2. Go through the sections: runs of blocks under one heading, on one page.
-    for path, page, blocks in _sections(document):
+    for path, page, blocks, above in _sections(document):
         # 3. Divide blocks that are too long.
         units: list[_Unit] = []
         for block in blocks:
@@ -96,7 +101,11 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
             else:
                 units += _split(text, block, max_tokens, count_tokens)
         # 4. Join neighbours into pieces of about equal size.
-        pieces += _pack(_with_announcements(units, max_tokens), path, page, max_tokens)
+        packed = _pack(_with_announcements(units, max_tokens), path, page, max_tokens)
+        # 5. A heading goes with the first of them: it may have a date or a version to quote.
+        if above and packed and document.type not in HEADINGS_IN_CODE:
+            packed[0] = replace(packed[0], start=above.start, body=packed[0].start)
+        pieces += packed
     return pieces
 
 
@@ -106,8 +115,12 @@ def _count(text: str, spans: list[tuple[int, int]], count: TokenCounter) -> list
     return [max(n, (b - a) // CHARS_PER_TOKEN) for n, (a, b) in zip(counts, spans, strict=True)]
 
 
-def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]]]:
-    """Yield (heading path, page, blocks) for each run of blocks under one heading, on one page.
+def _sections(
+    document: Document,
+) -> Iterator[tuple[str, int | None, list[Block], Block | None]]:
+    """Yield (heading path, page, blocks, heading) for each run of blocks on one page.
+
+    The heading is None where other text or a page break is between it and the run.
 
     A heading that nothing follows is a section by itself, so that search can find it. The title of
     the document is left out of the path.
@@ -115,6 +128,7 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
     stack: list[tuple[int, str]] = []
     run: list[Block] = []
     lone: Block | None = None
+    above: Block | None = None
 
     def path() -> str:
         names = [name for _, name in stack]
@@ -128,10 +142,10 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
         is_heading = block.kind == "heading"
         ends = bool(block.level and stack and stack[-1][0] >= block.level)
         if run and (is_heading or ends or block.page != run[0].page):
-            yield path(), run[0].page, run
-            run = []
+            yield path(), run[0].page, run, above
+            run, above = [], None
         elif lone and is_heading and block.level <= lone.level:
-            yield path(), lone.page, [lone]
+            yield path(), lone.page, [lone], None
         while ends and stack and stack[-1][0] >= block.level:
             stack.pop()
         if is_heading:
@@ -139,12 +153,14 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
             name = plain(document.text[block.start : block.end], document.type)[:HEADING_CHARS]
             stack.append((block.level, name))
         else:
+            if lone and lone.page == block.page:
+                above = lone
             run.append(block)
             lone = None
     if run:
-        yield path(), run[0].page, run
+        yield path(), run[0].page, run, above
     elif lone:
-        yield path(), lone.page, [lone]
+        yield path(), lone.page, [lone], None
 
 
 def _with_announcements(units: list[_Unit], max_tokens: int) -> list[_Unit]:

@@ -4,21 +4,23 @@
     >>> [text[start:end] for start, end in sentence_spans(text)]
     ['Dr. Ray measured 1.5 s, e.g. on Linux.', 'Is that fast?']
     >>> terms("How do I set max_retries?")
-    ['set', 'max', 'retr']
+    ['set', 'max', 'retri']
     >>> plain("See the [docs](https://example.com) **now**.")
     'See the docs now.'
 
 Chunks are cut between sentences, quotes are made of them, and what a model writes is checked one
-sentence at a time: all three agree on where a sentence ends. Sentences know English abbreviations
-and CJK full stops, but no Markdown; lines of Markdown are in `markdown_lines`.
+sentence at a time: all three agree on where a sentence ends. Sentences know English abbreviations,
+ordinal numbers of other languages and CJK full stops, but no Markdown, see `markdown_lines`. Stems
+and stop words are those of the language of a question.
 """
 
 from __future__ import annotations
 
-import math
 import re
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 
 # Sentences
 
@@ -37,6 +39,9 @@ _ABBREVIATION = re.compile(
     r"|approx|incl|resp|Inc|Ltd|Co|Jr|Sr|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)"
     r"|(?:^|[\s(])(?:[A-Za-z]\.)*[A-Za-z]|^\s*\d{1,3})\.$"
 )
+# "am 31. März": where an ordinal number has a full stop.
+_ORDINAL = re.compile(r"(?<![\d.,])\d{1,2}\.$")
+_ORDINAL_LANGUAGES = ("da", "de", "et", "fi", "hu", "no", "pl", "tr")
 _LOOK_BACK = 12  # characters before a full stop in which an abbreviation is looked for
 _LOOK_AHEAD = 40  # characters after it, of which the first that is not a space matters
 
@@ -63,6 +68,8 @@ def _continues(text: str, first: int, stops: re.Match[str], stop: int) -> bool:
     if following.islower() and stops[0][-1] not in "!?":
         return True  # also after a quoted question: "And on Windows?" finds nothing
     before = text[max(first, stops.end() - _LOOK_BACK) : stops.end()]
+    if _ORDINAL.search(before) and language_of(text[first:stop][:500]) in _ORDINAL_LANGUAGES:
+        return True
     return bool(_ABBREVIATION.search(before))
 
 
@@ -119,102 +126,107 @@ _MEASURE = re.compile(
     r"|frequently|early|late)\b",
     re.IGNORECASE,
 )
-# Names in code: in a question, and in a term of a definition list.
-_NAME = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_\\/.][\w./+\\-]*")
-_NO_NAMES = (
-    STOP_WORDS
-    | _QUESTION_WORDS
-    | frozenset("default option command setting name file value method function class type".split())
-)
-_ALTERNATIVES = re.compile(r",\s+|\s\|\s|(?<=\w)(?=--)")
-_DEFINED = re.compile(
-    r"(?:(?:class|exception|async|await|classmethod|staticmethod|abstractmethod)\s+)*"
-    r"(--?[A-Za-z][\w-]*|[\w.\\/+-]+)(?:\s*[(\[<=].*)?"
-)
-_WORD = re.compile(r"[A-Za-zÀ-ÿ0-9]+(?:['’][a-z]+)?|[^\x00-\x7f]")
-# Suffix → what replaces it, tried in this order. Cruder than Porter's, and enough to compare words.
-_SUFFIXES = {
-    **{"ational": "ate", "ization": "ize", "isation": "ize", "fulness": "ful", "iveness": "ive"},
-    **{"ations": "ate", "ation": "ate"},
-    **dict.fromkeys("ement ments ment ities ity ness ably able ible ings ing ions ion".split(), ""),
-    **dict.fromkeys("ers er ors or".split(), ""),
-    **{"ies": "y", "ied": "y"},
-    **dict.fromkeys("edly ed es ly s e".split(), ""),
+# A run of letters or digits, without what follows an apostrophe; one of CJK signs by itself.
+CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+(?:['’][a-z]+)?")
+_SCRIPTS = {"ja": "[\u3040-\u30ff]", "ko": "[\uac00-\ud7af]", "zh": "[\u3400-\u9fff]"}
+# Languages with a stemmer of Snowball and stop words. The library's English list has 1,300 words,
+# among them "member", "room" and "number": there our own is used.
+STEMMERS = {
+    **{"en": "english", "ca": "catalan", "da": "danish", "de": "german", "el": "greek"},
+    **{"es": "spanish", "et": "estonian", "fi": "finnish", "fr": "french", "hu": "hungarian"},
+    **{"id": "indonesian", "it": "italian", "nl": "dutch", "no": "norwegian", "pl": "polish"},
+    **{"pt": "portuguese", "ro": "romanian", "ru": "russian", "sv": "swedish", "tr": "turkish"},
 }
+LEAST_STOP_WORDS = 0.08  # share of the words that tell a text's language
+_local = threading.local()  # a stemmer keeps the word that it works on
 
 
-def stem(word: str) -> str:
-    """Remove one suffix where three letters remain, and halve a doubled consonant at the end."""
-    if len(word) <= 3 or not word.isalpha():
+def language_of(text: str, default: str = "en") -> str:
+    """The code of a text's language, by its script and its stop words; `default` in doubt.
+
+    >>> [language_of(text) for text in ("Wie viele Tage?", "Where is it?", "在哪里")]
+    ['de', 'en', 'zh']
+    """
+    for language, script in _SCRIPTS.items():
+        if re.search(script, text):
+            return language
+    words = re.findall(r"[^\W\d_]{2,}", text.lower()[:2000])
+    # Data and code have few stop words, by chance of any language.
+    best, most = default, LEAST_STOP_WORDS * len(words)
+    for language in STEMMERS:
+        # A word that is a stop word in several languages counts less.
+        points = sum(1 / _languages_with()[w] for w in words if w in stop_words(language))
+        if points > most:
+            best, most = language, points
+    return best
+
+
+@cache
+def _languages_with() -> Counter[str]:
+    """Stop word → number of languages that have it."""
+    return Counter(word for language in STEMMERS for word in stop_words(language))
+
+
+@cache
+def stop_words(language: str) -> frozenset[str]:
+    """The function words of a language; none where they are unknown."""
+    import stopwordsiso
+
+    return (
+        frozenset(stopwordsiso.stopwords(language))
+        if stopwordsiso.has_lang(language)
+        else frozenset()
+    )
+
+
+@lru_cache(100_000)
+def stem(word: str, language: str = "en") -> str:
+    """The stem of a word in lower case."""
+    if len(word) <= 3 or not word.isalpha() or language not in STEMMERS:
         return word
-    for suffix, replacement in _SUFFIXES.items():
-        if word.endswith(suffix) and len(word) - len(suffix) >= 3 and not word.endswith("ss"):
-            word = word[: len(word) - len(suffix)] + replacement
-            break
-    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls":
-        word = word[:-1]
-    return word[:-1] if len(word) > 3 and word[-1] in "ey" else word
+    import snowballstemmer
+
+    if not hasattr(_local, language):
+        setattr(_local, language, snowballstemmer.stemmer(STEMMERS[language]))
+    return str(getattr(_local, language).stemWord(word))
 
 
-def terms(text: str) -> list[str]:
-    """Stems of the words that carry meaning; `max_size`, `maxSize` and `max-size` give two each."""
-    separated = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("_", " ")
-    words = (w.lower() for w in _WORD.findall(separated))
-    return [stem(w.split("'")[0].split("’")[0]) for w in words if w not in _NO_TERMS]
+def terms(text: str, language: str = "en") -> list[str]:
+    """Stems of the words that carry meaning; `max_size`, `maxSize` and `max-size` give two each.
+
+    Chinese, Japanese and Korean give pairs of signs.
+    """
+    separated = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    without = _NO_TERMS if language == "en" else stop_words(language)
+    stems: list[str] = []
+    for word in _WORD.findall(separated.lower()):
+        if word[0] > "\u3000":
+            stems += _sign_pairs(word, language)
+        elif (plain_word := re.split("['’]", word)[0]) not in without and word not in without:
+            stems.append(stem(plain_word, language))
+    return stems
 
 
-def subject_terms(question: str) -> list[str]:
+def _sign_pairs(signs: str, language: str) -> list[str]:
+    runs = re.split(_stop_signs(language), signs)
+    return [run[n : n + 2] for run in runs for n in range(max(1, len(run) - 1)) if run]
+
+
+@cache
+def _stop_signs(language: str) -> re.Pattern[str]:
+    signs = sorted((w for w in stop_words(language) if w > "\u3000"), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, signs)) or "(?!)")
+
+
+def subject_terms(question: str, language: str = "en") -> list[str]:
     """The terms of a question without the measure in "how often", which answers do not repeat.
 
     >>> subject_terms("How often is the compost turned?")
     ['compost', 'turn']
     """
     without = _MEASURE.sub(" ", question)
-    return terms(without) or terms(question)
-
-
-def names_in(question: str) -> frozenset[str]:
-    """The words of a question that may be names in code, in lower case.
-
-    >>> sorted(names_in("what does git fetch --prune do"))
-    ['--prune', 'fetch', 'git']
-    """
-    words = (word.rstrip(".").lower() for word in _NAME.findall(question))
-    return frozenset(part for word in words for part in _with_last_part(word)) - _NO_NAMES
-
-
-def code_names(question: str) -> list[str]:
-    """The words of a question that can only be names in code: options, variables, attributes.
-
-    >>> code_names("Does git log --graph read core.pager?")
-    ['--graph', 'core.pager']
-    """
-    words = (word.rstrip(".").lower() for word in _NAME.findall(question))
-    return [word for word in words if re.search(r"^--?\w|\w_\w|\w\w\.\w\w", word)]  # not "e.g"
-
-
-def defined_names(term: str) -> frozenset[str]:
-    """The names by which people ask for what a term of a definition list defines.
-
-    >>> sorted(defined_names("-p, --prune"))
-    ['--prune', '-p']
-    >>> sorted(defined_names("class functools.partial(func, /, *args)"))
-    ['functools.partial', 'partial']
-    """
-    names = re.sub(r"\(.*\)", "", term)  # without a signature
-    matches = (_DEFINED.fullmatch(part.strip().strip("`")) for part in _ALTERNATIVES.split(names))
-    return frozenset(name for m in matches if m for name in _with_last_part(m[1].lower()))
-
-
-def _with_last_part(name: str) -> tuple[str, ...]:
-    _, dot, last = name.rpartition(".")
-    return (name, last) if dot and last else (name,)
-
-
-def idf(bags: Sequence[Iterable[str]]) -> dict[str, float]:
-    """Inverse document frequency of each term: log((n + 1) / (df + ½)), at least 0.1."""
-    df = Counter(term for bag in bags for term in set(bag))
-    return {t: max(0.1, math.log((len(bags) + 1) / (n + 0.5))) for t, n in df.items()}
+    return terms(without, language) or terms(question, language)
 
 
 def overlap(weights: Mapping[str, float], terms: Iterable[str]) -> float:
@@ -222,48 +234,6 @@ def overlap(weights: Mapping[str, float], terms: Iterable[str]) -> float:
     present = set(terms)
     total = sum(weights.values())
     return sum(w for term, w in weights.items() if term in present) / total if total else 0.0
-
-
-# How a question asks for each kind of answer, and how an answer of that kind looks.
-_ASKS = {
-    "number": r"\bhow (?:many|much|long|often|large|big|old|fast|far|deep|high)\b"
-    r"|\b(?:which|what)\b.{0,40}\bversion\b"
-    r"|\bdefault (?:value|size|port|timeout|limit|number)|\bwhich (?:port|release)|\bwhat (?:port"
-    r"|is the (?:default|maximum|minimum|limit|size|number))|\bnumber of\b|\b(?:maxi|mini)mum\b",
-    "code": r"\b(?:command|flag|option|switch|setting|parameter|argument|variable|function|method"
-    r"|class|keyword|attribute|field|header|directive|key|file|folder|directory|path|endpoint"
-    r"|syntax|module|decorator|hook|api)s?\b|\bhow (?:do|can|should|would|to)\b|\bname of\b"
-    r"|\bcalled\b",
-    "reason": r"\bwhy\b|\breason\b|\bwhat happens\b|\bpurpose\b|\bcauses?\b",
-    "place": r"\bwhere\b|\bwhich (?:file|folder|directory|path)\b",
-    "yes": r"^(?:is|are|does|do|can|could|will|should|may|must|has|have)\b",
-    "define": r"^what(?: is| are|'s| does)\b",
-}
-_SHOWS = {
-    "number": r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twice|zero|unlimited)\b",
-    "code": r"`[^`]+`|(?<!\w)--?[a-z][\w-]+|\b[A-Z][A-Z0-9]+_[A-Z0-9_]+\b|\b\w+\(\)?|^\s*\$ "
-    r"|\b[a-z]+_[a-z_]+\b|\b[a-z]+[A-Z]\w+\b",
-    "reason": r"\b(?:because|since|so that|therefore|in order to|due to|otherwise|avoid|prevent"
-    r"|ensure|allows?|means|this is|reason|cause[sd]?)\b",
-    "place": r"[~.\w-]*/[\w./-]+|\b(?:directory|folder|file|located|stored|found)\b"
-    r"|\b\w+\.(?:ya?ml|toml|json|ini|cfg|conf|py|md|txt|sh|env|log)\b",
-    "yes": r"\b(?:not|no|only|can|cannot|does|must|supports?|supported|available|allowed|possible"
-    r"|yes|by default|required|optional|never|always)\b",
-    "define": r"\b(?:is|are) (?:an?|the)\b|\brefers? to\b|\bmeans\b|\bcalled\b|\bdefines?\b",
-}
-KINDS = tuple(_ASKS)
-_ASK_PATTERNS = {k: re.compile(p, re.IGNORECASE) for k, p in _ASKS.items()}
-_SHOW_PATTERNS = {k: re.compile(p, re.MULTILINE) for k, p in _SHOWS.items()}
-
-
-def asked(question: str) -> frozenset[str]:
-    """The kinds of answer that the wording of a question asks for, of KINDS."""
-    return frozenset(k for k, pattern in _ASK_PATTERNS.items() if pattern.search(question.strip()))
-
-
-def shown(text: str) -> frozenset[str]:
-    """The kinds of answer that a text contains, of KINDS."""
-    return frozenset(k for k, pattern in _SHOW_PATTERNS.items() if pattern.search(text))
 
 
 # Plain text

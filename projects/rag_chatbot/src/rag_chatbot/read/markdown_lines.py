@@ -6,7 +6,7 @@
     (True, True, '```')
 
 The one grammar of the package. `text.py` finds the blocks of a whole file with it, and
-`answer/quotable_units.py` the units of one chunk, which may begin in the middle of a block. How
+`answer/quote/units.py` the units of one chunk, which may begin in the middle of a block. How
 lines form blocks is up to them. Most of it holds for reStructuredText and plain text too.
 
 Every pattern looks at a single line of limited length and does not backtrack over it, so a hostile

@@ -28,6 +28,9 @@ TITLE_BLOCKS = 6  # a heading among the first blocks is taken for the title of t
 FRONT_MATTER_CHARS = 20_000
 CODE_NAME_CHARS = 400  # of a line, where the name of a definition is looked for
 
+_SUBTITLE_TAG = re.compile(r"</?[a-z][^<>\n]{0,80}>|\{\\[^}\n]{0,80}\}", re.IGNORECASE)
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", '"', "”")
+
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 ADOC_HEADING = re.compile(r"(={1,6})[ \t]+(\S.*)$")
 ADOC_FENCE = re.compile(r"(-{4,}|\.{4,})$")
@@ -37,10 +40,6 @@ CODE_NAME = re.compile(
     r"(?:def|class|func|function|fn|interface|struct|enum|impl|trait|module|namespace|type|object|"
     r"macro_rules!|sub|record)[ \t*]+(?:\([^)]{0,80}\)[ \t]*)?([A-Za-z_$][\w$.:]*)"
 )
-
-Spans = Sequence[tuple[int, int]]  # of the lines in a text
-Heading = tuple[Block | None, int]  # the heading (None: a rule to skip) and its number of lines
-FindHeading = Callable[[str, Spans, int], Heading | None]  # at line number so-and-so of the spans
 
 
 def parse_text(data: bytes, path: Path) -> Document:
@@ -69,6 +68,27 @@ def parse_asciidoc(data: bytes, path: Path) -> Document:
     text = decode(data)
     blocks = tuple(_blocks(read_lines(text), _asciidoc_heading, _asciidoc_fence))
     return Document(text, blocks, _first_heading(text, blocks) or path.stem)
+
+
+def parse_subtitles(data: bytes, path: Path) -> Document:
+    """SubRip or WebVTT: what is spoken, without numbers, time codes and tags."""
+    paragraphs: list[str] = []
+    complete = True
+    for cue in re.split(r"\n[ \t]*\n", decode(data)):
+        _, arrow, rest = cue.partition("-->")
+        spoken = " ".join(_SUBTITLE_TAG.sub("", rest.partition("\n")[2]).split())
+        if not arrow or not spoken:
+            continue
+        if complete:
+            paragraphs.append(spoken)
+        else:  # a sentence may go on in the next cue
+            paragraphs[-1] += f" {spoken}"
+        complete = spoken.endswith(_SENTENCE_ENDS)
+    blocks, at = [], 0
+    for paragraph in paragraphs:
+        blocks.append(Block("paragraph", at, at + len(paragraph)))
+        at += len(paragraph) + 2
+    return Document("\n\n".join(paragraphs), tuple(blocks), path.stem)
 
 
 def parse_code(data: bytes, path: Path) -> Document:

@@ -8,14 +8,14 @@ documents and making answers is left to others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag_chatbot.config import Config
+from rag_chatbot.read.language import SEPARATOR
 from rag_chatbot.search.fusion import Array, distinct, fuse
 from rag_chatbot.store.store import Chunk, Store
 from seedbed.errors import BadInput
@@ -28,9 +28,6 @@ POOL = 150  # candidates from each of the two searches
 RERANKED = 32  # candidates that a cross-encoder scores, at 10 to 30 ms each on a laptop
 COPY = 0.98  # cosine from which two chunks count as copies; the better one stays
 MAX_QUESTION = 20_000  # characters; the rest of a longer question is ignored
-
-Arm = Literal["hybrid", "dense", "bm25"]
-Where = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +58,16 @@ class Retriever:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="full-text")
 
     def search(
-        self,
-        question: str,
-        *,
-        collection: str = "default",
-        k: int | None = None,
-        where: Where | None = None,
+        self, question: str, *, collection: str = "default", k: int | None = None
     ) -> list[Hit]:
-        """At most `k` chunks, best first. `where` filters them; see `Store.text`.
+        """At most `k` chunks, best first.
 
-        Raises BadInput for an empty question or an unknown filter, NotFound for an unknown
-        collection and Unavailable when the Chroma server does not answer.
+        Raises BadInput for an empty question, NotFound for an unknown collection and Unavailable
+        when the Chroma server does not answer.
         """
         k = self.k if k is None else k
         with retrieval(collection, **{"gen_ai.request.top_k": k}) as span:
-            hits, vectors = self._fused(question, collection, where)
+            hits, vectors = self.candidates(question, collection)
             span.set_attribute("retrieval.candidates", len(hits))
             if self.reranker:
                 hits, vectors = self._reranked(question, hits, vectors)
@@ -83,48 +75,28 @@ class Retriever:
             span.set_attribute("retrieval.documents", [hit.chunk.source for hit in hits])
         return hits
 
-    def rank(
-        self,
-        question: str,
-        *,
-        collection: str = "default",
-        where: Where | None = None,
-        arm: Arm = "hybrid",
-        pool: int = POOL,
-    ) -> list[tuple[int, float]]:
-        """(chunk id, score) of all candidates, best first: by one search alone or by both, fused.
-
-        For evaluation: copies stay, and no cross-encoder is used.
-        """
-        if arm == "bm25":
-            return self.store.text(collection, _checked(question), pool, where)
-        if arm == "dense":
-            query = self._embed(_checked(question))
-            return self.store.dense(collection, query, pool, where)
-        hits, _ = self._fused(question, collection, where, pool)
-        return [(hit.chunk.id, hit.score) for hit in hits]
-
-    def _fused(
-        self, question: str, collection: str, where: Where | None, pool: int = POOL
+    def candidates(
+        self, question: str, collection: str = "default", pool: int = POOL
     ) -> tuple[list[Hit], Array]:
         """All candidates, best first, with their vectors: float32 (n, dimension)."""
         question = _checked(question)
 
         # 1. Search by words and by meaning side by side: SQLite's scan runs without Python's lock.
-        full_text = self._threads.submit(self.store.text, collection, question, pool, where)
+        full_text = self._threads.submit(self.store.text, collection, question, pool)
         query = self._embed(question)
-        nearest = self.store.dense(collection, query, pool, where)
+        nearest = self.store.dense(collection, query, pool)
         bm25 = dict(full_text.result())
 
         # 2. Fetch chunks and vectors of all candidates, once. One that has been deleted since is
         #    missing from the result; if its document was replaced, a second search by words, in the
         #    same snapshot, finds the new version.
         ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
-        chunks, vectors = self.store.fetch(ids)
+        chunks, vectors = self.store.fetch(collection, ids)
         if len(chunks) < len(ids) and bm25.keys() - {chunk.id for chunk in chunks}:
             with self.store.database.snapshot():
-                bm25 = dict(self.store.text(collection, question, pool, where))
-                chunks, vectors = self.store.fetch(list(dict.fromkeys([*ids, *bm25])))
+                bm25 = dict(self.store.text(collection, question, pool))
+                ids = list(dict.fromkeys([*ids, *bm25]))
+                chunks, vectors = self.store.fetch(collection, ids)
         if not chunks:
             return [], vectors
 
@@ -165,9 +137,16 @@ def _without_copies(hits: list[Hit], vectors: Array, k: int) -> list[Hit]:
     """The first `k` hits that differ from all better ones, in their words and in their vectors."""
     first_with_text: dict[str, int] = {}
     for n, hit in enumerate(hits[: 2 * k + 10]):
-        first_with_text.setdefault(" ".join(hit.chunk.text.split()), n)
+        first_with_text.setdefault(" ".join(_without_heading(hit.chunk).split()), n)
     positions = list(first_with_text.values())
     return [hits[positions[n]] for n in distinct(vectors[positions], COPY)[:k]]
+
+
+def _without_heading(chunk: Chunk) -> str:
+    """The text of a chunk without the heading that it may begin with."""
+    headings = (chunk.heading.rsplit(SEPARATOR, 1)[-1], chunk.title)
+    start = next((len(name) for name in headings if name and chunk.text.startswith(name)), 0)
+    return chunk.text[start:]
 
 
 def _configured_reranker(config: Config) -> Reranker | None:

@@ -1,1 +1,1 @@
-"""Documents, chunks and vectors in SQLite, the Chroma index that follows them, access rules."""
+"""Documents and chunks in SQLite, their vectors in Chroma, access rules."""

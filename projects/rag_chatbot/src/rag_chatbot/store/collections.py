@@ -81,6 +81,13 @@ class Collections:
         row = db.execute(f"SELECT {_COLUMNS} FROM collections WHERE name = ?", (name,)).fetchone()
         return _collection(row) if row else None
 
+    def of_index(self, index_name: str) -> Collection | None:
+        """The collection with this name in Chroma, or None."""
+        db = self.database.connections.get()
+        query = f"SELECT {_COLUMNS} FROM collections WHERE index_name = ?"
+        row = db.execute(query, (index_name,)).fetchone()
+        return _collection(row) if row else None
+
     def get(self, name: str) -> Collection:
         """The collection, without a check of access. Raises NotFound."""
         return self.require(name, OPERATOR, "read")
@@ -107,21 +114,12 @@ class Collections:
             hint="List yours: rag-chatbot collections list, or GET /v1/collections.",
         )
 
-    def names(self, caller: Caller) -> list[str]:
+    def names(self, caller: Caller = OPERATOR) -> list[str]:
         """The names of all collections that `caller` may read, in alphabetical order."""
         db = self.database.connections.get()
         rows = db.execute(f"SELECT {_COLUMNS} FROM collections ORDER BY name")
         collections = [_collection(row) for row in rows]
         return [c.name for c in collections if _allows(c.readers, caller)]
-
-    def set_access(self, name: str, readers: Sequence[str], writers: Sequence[str]) -> Collection:
-        """Replace the access rules of a collection. Raises NotFound."""
-        with self.database.writing(), self.database.transaction() as db:
-            db.execute(
-                "UPDATE collections SET readers = ?, writers = ? WHERE name = ?",
-                (_dump(readers), _dump(writers), name),
-            )
-        return self.get(name)
 
 
 def new_index_name() -> str:

@@ -1,4 +1,4 @@
-"""The catalogue: one SQLite file (WAL) with all collections, documents, chunks and vectors.
+"""The catalogue: one SQLite file (WAL) with all collections, documents and chunks.
 
 Readers never wait. Writers take turns, across threads and processes, by a lock file beside it.
 This module contains the tables and how to write them safely; Chroma and embeddings are elsewhere.
@@ -38,9 +38,6 @@ CREATE TABLE IF NOT EXISTS chunks (
     heading TEXT NOT NULL, page INTEGER, text TEXT NOT NULL, hash BLOB NOT NULL,
     UNIQUE (document_id, ordinal));
 CREATE INDEX IF NOT EXISTS chunks_hash ON chunks (hash);
-CREATE TABLE IF NOT EXISTS vectors (
-    hash BLOB NOT NULL, embedder TEXT NOT NULL, vector BLOB NOT NULL,
-    PRIMARY KEY (hash, embedder));
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, index_name TEXT NOT NULL,
     chunk_id INTEGER NOT NULL DEFAULT 0);
@@ -50,11 +47,13 @@ CREATE TABLE IF NOT EXISTS outbox (
 _OTHER = "Another upload or ingest is changing the documents"
 
 
-# Before version 1, the operator's collections let every API key write to them.
-_UPGRADE = """
-UPDATE collections SET writers = '[]' WHERE writers = '["*"]' AND instr(name, '/') = 0;
-PRAGMA user_version = 1;
-"""
+_UPGRADES = (  # of folders of an older version
+    # Before version 1, the operator's collections let every API key write to them.
+    "UPDATE collections SET writers = '[]' WHERE writers = '[\"*\"]' AND instr(name, '/') = 0;"
+    " PRAGMA user_version = 1;",
+    # Before version 2, the vectors were in both databases; Chroma has them all.
+    "DROP TABLE IF EXISTS vectors; PRAGMA user_version = 2;",
+)
 
 
 class Database:
@@ -73,8 +72,9 @@ class Database:
             with self._errors():
                 db = self.connections.get()
                 db.executescript(SCHEMA)
-                if db.execute("PRAGMA user_version").fetchone() == (0,):
-                    db.executescript(_UPGRADE)
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                for upgrade in _UPGRADES[version:]:
+                    db.executescript(upgrade)
         except OSError as error:
             raise Unavailable(
                 f"Cannot keep data in {str(folder)!r}: {error.strerror or error}.",

@@ -1,23 +1,14 @@
-"""Full-text search in SQLite (FTS5, bm25), and the filters of both searches.
-
-Functions over the connection of a catalogue: any text becomes a safe query, `where` becomes SQL.
-"""
+"""Full-text search in SQLite (FTS5, bm25): any text becomes a safe query."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable
 
 from rag_chatbot.read.language import STOP_WORDS
 from rag_chatbot.store.collections import Collection
-from seedbed.errors import BadInput
-
-Where = Mapping[str, Any]
 
 BM25_WEIGHTS = (1.5, 1.5, 1.0)  # of the columns title, heading and body
 MAX_TERMS = 64  # words of one query
@@ -58,69 +49,19 @@ def text_search(
     owner: Collection,
     query: str,
     k: int,
-    where: Where | None,
     frequencies: Frequencies,
 ) -> list[tuple[int, float]]:
     """(chunk id, bm25) of the `k` best chunks, higher is better; [] for a query without words."""
     match = match_expression(query, lambda word: frequencies.of(db, owner, word))
     if not match:
         return []
-    condition = ""
-    values: tuple[Any, ...] = ()
-    if where:
-        inner, values = _condition(where)
-        # The plus keeps SQLite from running the whole match once for each row that passes.
-        condition = (
-            " AND +rowid IN (SELECT c.id FROM documents d JOIN chunks c ON c.document_id = d.id"
-            f" WHERE d.collection_id = ?{inner})"
-        )
-        values = (owner.id, *values)
     weights = ", ".join(str(float(w)) for w in BM25_WEIGHTS)
     rows = db.execute(
         f"SELECT rowid, rank FROM {owner.fts} WHERE {owner.fts} MATCH ?"
-        f" AND rank MATCH 'bm25({weights})'{condition} ORDER BY rank LIMIT ?",
-        (match, *values, k),
+        f" AND rank MATCH 'bm25({weights})' ORDER BY rank LIMIT ?",
+        (match, k),
     )
     return [(i, -rank) for i, rank in rows]
-
-
-def dense_filtered(
-    db: sqlite3.Connection, owner: Collection, vector: np.ndarray, k: int, where: Where
-) -> list[tuple[int, float]]:
-    """(chunk id, cosine) of the `k` nearest among the chunks that pass the filter, exactly.
-
-    Chroma's own filters are slower, even for ten documents.
-    """
-    condition, values = _condition(where)
-    rows = db.execute(
-        "SELECT c.id, v.vector FROM documents d JOIN chunks c ON c.document_id = d.id"
-        " JOIN vectors v ON v.hash = c.hash AND v.embedder = ?"
-        f" WHERE d.collection_id = ?{condition}",
-        (owner.embedder, owner.id, *values),
-    ).fetchall()
-    if not rows:
-        return []
-    matrix = np.frombuffer(b"".join(v for _, v in rows), dtype=np.float32).reshape(len(rows), -1)
-    cosines = matrix @ (vector / max(float(np.linalg.norm(vector)), 1e-12))
-    best = np.argsort(-cosines, kind="stable")[:k]
-    return [(rows[n][0], float(cosines[n])) for n in best]
-
-
-def _condition(where: Where) -> tuple[str, tuple[Any, ...]]:
-    """`where` as SQL over documents `d` and chunks `c`."""
-    sql = ""
-    values: list[str | int] = []
-    for key, value in where.items():
-        options = [value] if isinstance(value, str | int) else list(value)
-        test = {"source": "d.source GLOB ?", "type": "d.type = ?", "page": "c.page = ?"}.get(key)
-        if test is None or not options or not all(isinstance(o, str | int) for o in options):
-            raise BadInput(
-                f"Unknown filter {key!r}: {value!r}.",
-                hint="Available: source (a glob), type and page.",
-            )
-        sql += f" AND ({' OR '.join([test] * len(options))})"
-        values += options
-    return sql, tuple(values)
 
 
 def match_expression(query: str, rows_with: Callable[[str], int] = lambda _: 0) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from rag_chatbot.read.chunk import Piece
 from rag_chatbot.read.document import Document
 from rag_chatbot.read.language import context, plain
+from rag_chatbot.store import outbox
 from rag_chatbot.store.collections import Collection
 
 DOCUMENT = "id, source, title, type, chunks, added, data_hash, path, size, mtime_ns"
@@ -94,10 +95,10 @@ def insert_chunks(
     document_id: int,
     text: str,
     entries: Sequence[tuple[Piece, Parts, bytes]],
-) -> None:
-    """Insert a document's chunks (span, indexed text, hash) and their entries in the outbox.
+) -> list[int]:
+    """Insert a document's chunks (span, indexed text, hash); returns their ids.
 
-    Ids are counted here, so that one statement each fills the chunks and the full-text table.
+    The ids are counted here, so that one statement each fills the chunks and the full-text table.
     """
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     numbered = list(enumerate(entries, (row[0] if row else 0) + 1))
@@ -113,36 +114,26 @@ def insert_chunks(
         f"INSERT INTO {owner.fts} (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
         [(i, *part) for i, (_, part, _) in numbered],
     )
-    db.executemany(
-        "INSERT INTO outbox (op, index_name, chunk_id) VALUES ('upsert', ?, ?)",
-        [(owner.index_name, i) for i, _ in numbered],
-    )
+    ids = [i for i, _ in numbered]
+    outbox.add(db, "upsert", owner.index_name, ids)
+    return ids
 
 
 def delete_document(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
-    """Delete a document with its chunks and the vectors that no other chunk uses."""
-    rows = db.execute(
-        "SELECT id, hash FROM chunks WHERE document_id = ?", (document_id,)
-    ).fetchall()
-    db.executemany(f"DELETE FROM {owner.fts} WHERE rowid = ?", [(i,) for i, _ in rows])
+    """Delete a document with its chunks."""
+    rows = db.execute("SELECT id FROM chunks WHERE document_id = ?", (document_id,)).fetchall()
+    db.executemany(f"DELETE FROM {owner.fts} WHERE rowid = ?", rows)
     db.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
     db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
-    db.executemany(
-        "INSERT INTO outbox (op, index_name, chunk_id) VALUES ('delete', ?, ?)",
-        [(owner.index_name, i) for i, _ in rows],
-    )
-    db.executemany(  # deleted text must not stay readable through its vector
-        "DELETE FROM vectors WHERE hash = ?1"
-        " AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.hash = ?1)",
-        [(digest,) for _, digest in rows],
-    )
+    outbox.add(db, "delete", owner.index_name, [i for (i,) in rows])
 
 
 def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:
     """Title, heading path and body without markup of each chunk: what full-text search indexes."""
     text = document.text
     return [
-        (document.title, p.heading, plain(text[p.start : p.end], document.type)) for p in pieces
+        (document.title, p.heading, plain(text[max(p.start, p.body) : p.end], document.type))
+        for p in pieces
     ]
 
 
@@ -152,7 +143,7 @@ def joined(title: str, heading: str, body: str) -> str:
 
 
 def text_hash(text: str) -> bytes:
-    """The key under which the vector of a text is stored."""
+    """Recognises a text that is embedded already."""
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()
 
 

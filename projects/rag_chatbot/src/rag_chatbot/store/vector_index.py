@@ -1,19 +1,17 @@
-"""The vector index in Chroma, and how it is kept equal to the catalogue.
+"""The vectors of all chunks, in Chroma: embedded in a folder, or as a server.
 
-`VectorIndex` wraps Chroma, embedded in a folder or as a server. Its entries (chunk id, vector) are
-copies, and the catalogue can rebuild all of them. `IndexSync` applies the outbox: the catalogue's
-list of changes that the index has not received. Applying a change twice is harmless, so the process
-may die between any two lines here.
+    index = VectorIndex(Path("var/rag_chatbot/chroma"))
+    index.query("seedbed-1", vector, k=10)     # [(chunk id, cosine), …]
 
-An embedded Chroma does not see what another process wrote until it is reopened.
+An embedded Chroma does not see what another process wrote until it is reopened. What is written,
+and when, is decided in `outbox` and `store`.
 """
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,17 +20,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from rag_chatbot.store.database import WRITE_SECONDS, Database
-from seedbed.errors import Busy, ConfigError, SeedbedError, Unavailable
+from seedbed.errors import ConfigError, SeedbedError, Unavailable
 
 # The space is cosine, so a distance is 1 - cosine.
 HNSW = {"space": "cosine", "ef_search": 200}
 PREFIX = "seedbed-"  # of our names in Chroma, which other programs may use too
-BATCH = 2000  # changes applied in one go
-PROBES = 8  # newest chunks of a collection, whose vectors show whether an index is this catalogue's
 LOW_DISK_MB = 100  # with less space left, an error of Chroma is taken to be a full disk
-RETRY_SECONDS = 10.0  # before another attempt to repair while another process writes
-_IN_COLLECTION = "document_id IN (SELECT id FROM documents WHERE collection_id = ?)"
 
 
 class VectorIndex:
@@ -41,6 +34,8 @@ class VectorIndex:
     def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
         self.url = url
+        # A random id that every write changes; this is the last one that this process has seen.
+        self.generation = ""
         self._client: Any = None
         self._collections: dict[str, Any] = {}
         self._lock = threading.RLock()
@@ -79,11 +74,6 @@ class VectorIndex:
         pairs = zip(result["ids"][0], result["distances"][0], strict=True)
         return [(int(i), 1.0 - float(distance)) for i, distance in pairs]
 
-    def ids(self, name: str) -> set[int]:
-        """The chunk ids of all entries."""
-        with self._translated():
-            return {int(i) for i in self._collection(name).get(include=[])["ids"]}
-
     def count(self, name: str) -> int:
         """The number of entries."""
         with self._translated():
@@ -91,11 +81,16 @@ class VectorIndex:
 
     def vectors(self, name: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors of those chunks that have an entry."""
+        vectors: dict[int, np.ndarray] = {}
         with self._translated():
-            result = self._collection(name).get([str(i) for i in ids], include=["embeddings"])
-        return dict(zip(map(int, result["ids"]), result["embeddings"], strict=True))
+            for at in range(0, len(ids), 1000):
+                part = [str(i) for i in ids[at : at + 1000]]
+                result = self._collection(name).get(part, include=["embeddings"])
+                arrays = np.asarray(result["embeddings"], dtype=np.float32)
+                vectors |= zip(map(int, result["ids"]), arrays, strict=True)
+        return vectors
 
-    def reopen(self) -> None:
+    def close(self) -> None:
         """Close the client; the next call opens it again and reads what is on disk then."""
         with self._lock:
             client, self._client = self._client, None
@@ -104,20 +99,24 @@ class VectorIndex:
                 with suppress(Exception):
                     client.close()
 
+    def reopen_if_changed(self, db: sqlite3.Connection) -> None:
+        """Reopen an embedded index if another process has changed it; `db` is the catalogue."""
+        row = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+        generation = row[0] if row else ""
+        if generation != self.generation:
+            if self.generation and not self.url:
+                self.close()
+            self.generation = generation
+
     def reset(self) -> None:
-        """Delete an embedded index, to be rebuilt from the catalogue. A server is left alone."""
-        self.reopen()
-        if not self.url:
-            from chromadb.api.shared_system_client import SharedSystemClient
+        """Delete an embedded index, to be rebuilt from the documents."""
+        from chromadb.api.shared_system_client import SharedSystemClient
 
-            SharedSystemClient.clear_system_cache()  # of a client that failed to start
-            if self.folder.is_file():
-                self.folder.unlink()
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-    def close(self) -> None:
-        """Close the client."""
-        self.reopen()
+        self.close()
+        SharedSystemClient.clear_system_cache()  # of a client that failed to start
+        if self.folder.is_file():
+            self.folder.unlink()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _collection(self, name: str) -> Any:
         with self._lock:
@@ -151,7 +150,7 @@ class VectorIndex:
         except BaseException as error:  # Chroma's Rust core panics with a BaseException
             if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
                 raise
-            self.reopen()
+            self.close()
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             if self.url:
                 raise Unavailable(
@@ -174,212 +173,6 @@ class VectorIndex:
             f"{name} failed ({reason}).",
             hint="The documents are stored; the next question or ingest rebuilds the index.",
         )
-
-
-class IndexSync:
-    """Keeps one index equal to one catalogue, after every change and after every crash."""
-
-    def __init__(self, database: Database, index: VectorIndex) -> None:
-        self.database = database
-        self.index = index
-        # A random id that changes with every write to the index: another process's write shows.
-        self._generation = ""
-        # When to compare index and catalogue next, by time.monotonic(); infinity once they agreed.
-        self._check_at = 0.0
-
-    def query(self, name: str, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
-        """(chunk id, cosine) of the `k` nearest, from an index that agrees with the catalogue.
-
-        An index that fails is repaired once: it may be damaged, or a server's data may be new.
-        Raises Unavailable when a server does not answer.
-        """
-        self.ready()
-        try:
-            return self.index.query(name, vector, k)
-        except Unavailable:
-            self._check_at = 0.0
-        self.repair()
-        return self.index.query(name, vector, k)
-
-    def follow(self, *, rebuild: bool = True) -> str:
-        """Apply the outbox after a change of the catalogue, and rebuild an index that is broken.
-
-        Returns "", or why the index is not up to date: the change itself is stored, and the next
-        call or search continues.
-        """
-        try:
-            try:
-                self.apply()
-            except Unavailable:
-                if self.index.url or not rebuild:
-                    raise
-                self.repair()
-        except Unavailable as error:
-            return str(error)
-        return ""
-
-    def ready(self) -> None:
-        """Repair once per process; reopen the index when another process has changed it."""
-        if time.monotonic() >= self._check_at:
-            try:
-                self.repair(timeout=0.5)
-            except Busy:  # another process is writing, and applies the outbox itself
-                self._check_at = time.monotonic() + RETRY_SECONDS
-        generation = self._stored_generation()
-        if generation != self._generation:
-            if not self.index.url and self._generation:
-                self.index.reopen()
-            self._generation = generation
-
-    def apply(self) -> int:
-        """Apply all changes in the outbox to the index; returns how many.
-
-        Raises Unavailable and leaves the rest in the outbox, for a later call to continue.
-        """
-        count = 0
-        with self.database.writing():
-            while True:
-                # 1. Read the oldest changes.
-                db = self.database.connections.get()
-                rows = db.execute(
-                    "SELECT id, op, index_name, chunk_id FROM outbox ORDER BY id LIMIT ?", (BATCH,)
-                ).fetchall()
-                if not rows:
-                    return count
-                # 2. Write them to the index. After a crash here they are written again.
-                try:
-                    self._write(rows)
-                except Unavailable:
-                    self._check_at = 0.0
-                    raise
-                # 3. Only then delete them from the outbox, together with the new generation.
-                generation = uuid.uuid4().hex
-                with self.database.transaction() as db:
-                    db.execute("DELETE FROM outbox WHERE id <= ?", (rows[-1][0],))
-                    db.execute(
-                        "INSERT OR REPLACE INTO meta VALUES ('generation', ?)", (generation,)
-                    )
-                self._generation = generation
-                count += len(rows)
-
-    def repair(self, timeout: float = WRITE_SECONDS) -> None:
-        """Apply the outbox, then compare index and catalogue; rebuild a broken embedded index.
-
-        Raises Busy when another process holds the writers' lock for `timeout` seconds.
-        """
-        with self.database.writing(timeout):
-            try:
-                self._repair()
-            except Unavailable:
-                if self.index.url:
-                    raise
-                self.index.reset()
-                self._repair()
-        self._check_at = float("inf")
-
-    def close(self) -> None:
-        """Close the index, whatever state it is in."""
-        with suppress(Exception):
-            self.index.close()
-
-    def _repair(self) -> None:
-        generation = self._stored_generation()
-        if generation != self._generation:
-            self.index.reopen()
-            self._generation = generation
-        self.apply()
-        db = self.database.connections.get()
-        for collection_id, name in db.execute("SELECT id, index_name FROM collections").fetchall():
-            if self._is_foreign(collection_id, name):
-                self._refill(collection_id, name)
-            # Counting is cheap; only where the counts differ are the ids compared.
-            (count,) = db.execute(
-                f"SELECT count(*) FROM chunks WHERE {_IN_COLLECTION}", (collection_id,)
-            ).fetchone()
-            if self.index.count(name) != count:
-                self._reconcile(collection_id, name)
-
-    def _is_foreign(self, collection_id: int, name: str) -> bool:
-        """Whether the index is an older one, or that of another copy of the catalogue.
-
-        Ids are never reused, so an older index lacks the newest chunks; in another copy their ids
-        belong to other texts. An index that is behind by a few changes only has the outbox full.
-        """
-        db = self.database.connections.get()
-        rows = db.execute(
-            f"SELECT id FROM chunks WHERE {_IN_COLLECTION} ORDER BY id DESC LIMIT {PROBES}",
-            (collection_id,),
-        )
-        expected = self._vectors([chunk_id for (chunk_id,) in rows])
-        actual = self.index.vectors(name, list(expected)) if expected else {}
-        return any(
-            chunk_id not in actual
-            or actual[chunk_id].size * 4 != len(vector)
-            or not np.allclose(actual[chunk_id], np.frombuffer(vector, np.float32), atol=1e-4)
-            for chunk_id, vector in expected.items()
-        )
-
-    def _refill(self, collection_id: int, name: str) -> None:
-        """Empty one collection of the index, and write all its chunks again."""
-        with self.database.transaction() as db:
-            db.execute("INSERT INTO outbox (op, index_name) VALUES ('drop', ?)", (name,))
-            db.execute(
-                "INSERT INTO outbox (op, index_name, chunk_id) SELECT 'upsert', ?, id FROM chunks"
-                f" WHERE {_IN_COLLECTION} ORDER BY id",
-                (name, collection_id),
-            )
-        self.apply()
-
-    def _reconcile(self, collection_id: int, name: str) -> None:
-        """Put all differences between catalogue and index into the outbox, and apply it."""
-        with self.database.transaction() as db:
-            rows = db.execute(f"SELECT id FROM chunks WHERE {_IN_COLLECTION}", (collection_id,))
-            expected = {chunk_id for (chunk_id,) in rows}
-            actual = self.index.ids(name)
-            db.executemany(
-                "INSERT INTO outbox (op, index_name, chunk_id) VALUES (?, ?, ?)",
-                [("delete", name, i) for i in sorted(actual - expected)]
-                + [("upsert", name, i) for i in sorted(expected - actual)],
-            )
-        self.apply()
-
-    def _write(self, rows: list[tuple[int, str, str, int]]) -> None:
-        """Write (id, op, index name, chunk id) changes; the last one of a chunk wins."""
-        last_op: dict[str, dict[int, str]] = {}
-        for _, op, name, chunk_id in rows:
-            if op == "drop":
-                last_op.pop(name, None)
-                self.index.drop(name)
-            else:
-                last_op.setdefault(name, {})[chunk_id] = op
-        for name, ops in last_op.items():
-            vectors = self._vectors([i for i, op in ops.items() if op == "upsert"])
-            deleted = [i for i in ops if i not in vectors]  # or gone from the catalogue since
-            if deleted:
-                self.index.delete(name, deleted)
-            if vectors:
-                array = np.stack([np.frombuffer(v, dtype=np.float32) for v in vectors.values()])
-                self.index.upsert(name, list(vectors), array)
-
-    def _vectors(self, chunk_ids: list[int]) -> dict[int, bytes]:
-        """Chunk id → float32 bytes, for those chunks that still exist."""
-        db = self.database.connections.get()
-        vectors: dict[int, bytes] = {}
-        for at in range(0, len(chunk_ids), 500):
-            part = chunk_ids[at : at + 500]
-            vectors |= db.execute(
-                "SELECT c.id, v.vector FROM chunks c JOIN documents d ON d.id = c.document_id"
-                " JOIN collections l ON l.id = d.collection_id"
-                " JOIN vectors v ON v.hash = c.hash AND v.embedder = l.embedder"
-                f" WHERE c.id IN ({','.join('?' * len(part))})",
-                part,
-            ).fetchall()
-        return vectors
-
-    def _stored_generation(self) -> str:
-        db = self.database.connections.get()
-        row = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-        return row[0] if row else ""
 
 
 def _address(url: str) -> tuple[str, int, bool]:

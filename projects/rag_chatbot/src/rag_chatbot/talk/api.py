@@ -1,4 +1,4 @@
-"""The HTTP API: questions, documents, collections, conversations and feedback under `/v1`.
+"""The HTTP API: questions, searches, documents, collections, conversations, feedback under `/v1`.
 
     app = create_app(open_chatbot(config, settings))
     service.serve(app, port=8001)               # what `rag-chatbot serve` runs
@@ -23,6 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.store.database import WRITE_SECONDS
+from rag_chatbot.talk import openai_api
 from rag_chatbot.talk.document_page import document_page, missing_page
 from rag_chatbot.talk.schemas import (
     ERRORS,
@@ -36,6 +37,8 @@ from rag_chatbot.talk.schemas import (
     DocumentInfo,
     FeedbackRequest,
     Name,
+    SearchRequest,
+    SearchResponse,
     Source,
     TurnInfo,
     UploadSummary,
@@ -65,6 +68,7 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
         ready=chatbot.check,
         settings=settings,
         max_body_mb=chatbot.config.max_file_mb + FORM_MB,
+        cors_origins=chatbot.config.cors_origins.split(","),
         on_shutdown=chatbot.close,
     )
     app.include_router(routes(chatbot))
@@ -76,6 +80,7 @@ def routes(chatbot: Chatbot) -> APIRouter:
     """All routes under `/v1`, bound to one chatbot."""
     router = APIRouter(prefix="/v1", responses=ERRORS)
     _add_ask(router, chatbot)
+    router.include_router(openai_api.routes(chatbot))
     _add_documents(router, chatbot)
     _add_collections(router, chatbot)
     _add_conversations(router, chatbot)
@@ -105,6 +110,14 @@ def _add_ask(router: APIRouter, chatbot: Chatbot) -> None:
         # When the client disconnects, closing the generator stops a model that is still writing.
         close = partial(run_in_threadpool, events.close)
         return EventStream(in_thread(answer_events(first, events)), close)
+
+    @router.post("/search", response_model=SearchResponse)
+    def search(request: SearchRequest, caller: Caller) -> Any:
+        """Find the passages of a collection that are nearest to a query, best first."""
+        passages = chatbot.search(
+            request.query, collection=request.collection, caller=caller, k=request.k
+        )
+        return {"passages": passages}
 
 
 def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:

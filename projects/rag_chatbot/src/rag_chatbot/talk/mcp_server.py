@@ -23,12 +23,25 @@ if TYPE_CHECKING:
 def create_server(chatbot: Chatbot) -> MCPServer:
     """An MCP server for a chatbot. Its client may read every collection, like the command line."""
     from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver.exceptions import ToolError
     from mcp_types import ToolAnnotations
+    from pydantic import ValidationError
 
     from rag_chatbot.chatbot import OPERATOR, Question
 
+    class Server(MCPServer):
+        async def call_tool(self, name: str, *arguments: Any) -> Any:
+            try:
+                return await super().call_tool(name, *arguments)
+            except ToolError as error:  # wrong arguments in one line, without a link to pydantic
+                if not isinstance(error.__cause__, ValidationError):
+                    raise
+                first = error.__cause__.errors()[0]
+                field = ".".join(str(part) for part in first["loc"])
+                raise ToolError(f"{name}: {field}: {first['msg']}.") from None
+
     read_only = ToolAnnotations(read_only_hint=True)
-    server = MCPServer(
+    server = Server(
         "rag-chatbot",
         version=__version__,
         instructions="Search documents, or ask a question and get an answer with citations.",
@@ -41,10 +54,10 @@ def create_server(chatbot: Chatbot) -> MCPServer:
             return chatbot.collections(OPERATOR)
 
     @server.tool(annotations=read_only)
-    def search(question: str, collection: str = "default", k: int = 5) -> list[dict[str, Any]]:
-        """Find the passages relevant to a question: source, heading, page, text and score."""
+    def search(query: str, collection: str = "default", k: int = 5) -> list[dict[str, Any]]:
+        """Find the passages relevant to a query: source, heading, page, text and score."""
         with tool_errors():
-            return chatbot.search(question, collection=collection, caller=OPERATOR, k=k)
+            return chatbot.search(query, collection=collection, caller=OPERATOR, k=k)
 
     @server.tool(annotations=read_only)
     def ask(question: str, collection: str = "default") -> dict[str, Any]:

@@ -16,46 +16,16 @@ import gradio as gr
 from rag_chatbot.answer.answer import MAX_CHARACTERS
 from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.talk import page_html
-from rag_chatbot.talk.page_handlers import PAST, Handlers
+from rag_chatbot.talk.page_handlers import Handlers
 from seedbed.server import html
 
 TITLE = "Ask your documents"
-FORMATS = "Markdown, text, HTML, PDF, DOCX, CSV, JSON, notebooks or source code"
+FORMATS = "Markdown, text, HTML, PDF, Word, Excel, PowerPoint, e-mail, CSV, JSON or source code"
 DAY = 24 * 3600  # seconds
 
-# JavaScript of the page. Each function gets the values of an event's inputs and returns those that
-# are sent to its handler, or, without a handler, those of its outputs.
+# JavaScript of the page. Each function gets the values of an event's inputs, and returns those that
+# are sent to its handler.
 
-# Remember the question at the moment of Enter: Gradio reads the box some keystrokes later.
-REMEMBER = """() => document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && event.target.closest("#question"))
-    event.target.dataset.sent = event.target.value;
-}, true)"""
-# Move a question from its box to `waiting`, from where it is asked after those before it. What was
-# typed since is the next question, and stays; so does a question while another one waits.
-SEND = """(text, waiting) => {
-  const box = document.querySelector("#question textarea");
-  const sent = box.dataset.sent ?? text;
-  delete box.dataset.sent;
-  if (waiting || !sent.trim()) return waiting;
-  box.value = box.value.slice(sent.length);
-  box.dispatchEvent(new Event("input"));
-  return sent;
-}"""
-# Empty `waiting` as its question is asked.
-ASK = """(waiting, ...rest) => {
-  const box = document.querySelector("#waiting textarea");
-  box.value = "";
-  box.dispatchEvent(new Event("input"));
-  return [waiting, ...rest];
-}"""
-# Return a question that was refused to its box, unless the next one is being typed there.
-RETURN = """(refused) => {
-  const box = document.querySelector("#question textarea");
-  if (!refused || box.value) return;
-  box.value = refused;
-  box.dispatchEvent(new Event("input"));
-}"""
 # Scroll a new question to the top of the chat, so that its answer is read from the beginning.
 SHOW_QUESTION = """() => requestAnimationFrame(() => {
   const chat = document.querySelector("#chat .panel-wrap");
@@ -65,11 +35,6 @@ SHOW_QUESTION = """() => requestAnimationFrame(() => {
   if (last && chat.dataset.shown !== shown)
     chat.scrollTop += last.getBoundingClientRect().top - chat.getBoundingClientRect().top;
   if (chat) chat.dataset.shown = shown;
-})"""
-# The checkbox in the head of the list of documents selects all of them.
-SELECT_ALL = """element.addEventListener("change", (event) => {
-  if (event.target.closest("thead"))
-    element.querySelectorAll("tbody input").forEach((box) => box.checked = event.target.checked);
 })"""
 # The sources of the selected documents; null if the user does not confirm.
 CONFIRM_DOCUMENTS = """(list, ...rest) => {
@@ -92,11 +57,6 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
         widgets = SimpleNamespace(
             conversation=gr.State(None),
             ids=gr.State([]),
-            last_rating=gr.State(None),
-            limit=gr.State(PAST),
-            refused=gr.Textbox("", visible="hidden"),
-            # The secret only keeps the values readable after a restart of the server.
-            browser=gr.BrowserState(storage_key="rag_chatbot", secret="settings"),
         )
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="main"):
@@ -152,11 +112,7 @@ def _add_side(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
     widgets.past = gr.Radio(
         [], label="Past conversations", value=None, visible=False, elem_id="past"
     )
-    with gr.Row():
-        widgets.older = gr.Button("Show older", size="sm", visible=False, min_width=80)
-        widgets.forget = gr.Button(
-            "Delete conversation", size="sm", variant="stop", visible=False, min_width=80
-        )
+    widgets.forget = gr.Button("Delete conversation", size="sm", variant="stop", visible=False)
 
 
 def _add_chat(widgets: SimpleNamespace) -> None:
@@ -170,31 +126,15 @@ def _add_chat(widgets: SimpleNamespace) -> None:
         latex_delimiters=[],
         elem_id="chat",
     )
-    with gr.Row(visible=False) as widgets.comment_row:
-        widgets.comment = gr.Textbox(
-            placeholder="What was right or wrong? (optional)",
-            show_label=False,
-            container=False,
-            scale=8,
-            max_length=2000,
-            elem_id="comment",
-        )
-        widgets.comment_send = gr.Button("Send", scale=1, min_width=90)
-    with gr.Row(elem_id="question-row"):
-        widgets.waiting = gr.Textbox(
-            "", label="Asked next", placeholder=" ", interactive=False, elem_id="waiting"
-        )
-        widgets.box = gr.Textbox(
-            value="",
-            placeholder=f"Ask, up to {MAX_CHARACTERS:,} characters",
-            show_label=False,
-            container=False,
-            scale=8,
-            autofocus=True,
-            max_lines=4,
-            elem_id="question",
-        )
-        widgets.send = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
+    widgets.box = gr.Textbox(
+        value="",
+        placeholder=f"Ask, up to {MAX_CHARACTERS:,} characters",
+        show_label=False,
+        submit_btn="Ask",
+        autofocus=True,
+        max_lines=4,
+        elem_id="question",
+    )
 
 
 def _add_documents(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
@@ -215,16 +155,16 @@ def _add_documents(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
         widgets.delete = gr.Button(
             "Delete selected", size="md", variant="stop", scale=1, min_width=170
         )
-    widgets.documents = gr.HTML(elem_id="documents", js_on_load=SELECT_ALL)
+    widgets.documents = gr.HTML(elem_id="documents")
 
 
 def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> None:
     """Connect each event to its handler: `event(handler, inputs, outputs)`."""
     quiet: dict[str, Any] = {"show_progress": "hidden"}
-    selection = [widgets.collection, widgets.conversation, widgets.search, widgets.limit]
+    selection = [widgets.collection, widgets.conversation, widgets.search]
     lists = [
         *(widgets.chat, widgets.collection, widgets.documents_tab, widgets.documents),
-        *(widgets.past, widgets.older, widgets.forget),
+        *(widgets.past, widgets.forget),
     ]
     transcript = [widgets.chat, widgets.ids, widgets.conversation, widgets.note, widgets.tabs]
 
@@ -233,33 +173,20 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
         options = {"trigger_mode": "always_last", "concurrency_id": "refresh", **quiet}
         event.then(handlers.refresh, selection, lists, **options)
 
-    # Restore the settings of this browser and the conversation in the address, then load the lists;
-    # load them again after every event that may change them.
-    settings = [widgets.k, widgets.mode, widgets.strictness, widgets.model]
-    page.load(handlers.restore, widgets.browser, settings, **quiet)
-    gr.on(
-        [item.input for item in settings], None, settings, widgets.browser, js="(...all) => [all]"
-    )
+    # Open the conversation in the address, then load the lists; load them again after every event
+    # that may change them.
     conversation = [*transcript, widgets.collection]
     then_refresh(page.load(handlers.resume, None, conversation, **quiet))
 
-    # Ask: by Enter, by the button, or by one of the example questions. A question that is sent
-    # during an answer waits for its end.
-    page.load(None, js=REMEMBER)
-    triggers = [widgets.box.submit, widgets.send.click]
-    boxes = [widgets.box, widgets.waiting]
-    question = gr.on(triggers, None, boxes, widgets.waiting, js=SEND)
-    example = widgets.chat.example_select(_example_text, None, widgets.box, **quiet)
-    example.then(None, js="() => document.querySelector('#ask').click()")
+    # Ask what is in the box, or one of the example questions. What is typed during an answer stays.
     inputs = [
-        *(widgets.waiting, widgets.chat, widgets.ids, widgets.collection, widgets.conversation),
-        *settings,
+        *(widgets.box, widgets.chat, widgets.ids, widgets.collection, widgets.conversation),
+        *(widgets.k, widgets.mode, widgets.strictness, widgets.model),
     ]
-    outputs = [widgets.chat, widgets.ids, widgets.conversation, widgets.refused]
-    answer = question.then(
-        handlers.ask, inputs, outputs, js=ASK, trigger_mode="always_last", **quiet
-    )
-    then_refresh(answer.then(None, widgets.refused, None, js=RETURN))
+    outputs = [widgets.box, widgets.chat, widgets.ids, widgets.conversation]
+    example = widgets.chat.example_select(_example_text, None, widgets.box, **quiet)
+    for trigger in (widgets.box.submit, example.then):
+        then_refresh(trigger(handlers.ask, inputs, outputs, trigger_mode="once", **quiet))
     widgets.chat.change(None, js=SHOW_QUESTION)
 
     # Start a new conversation; continue or delete a past one.
@@ -267,7 +194,6 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     then_refresh(gr.on(triggers, handlers.new, None, transcript, **quiet))
     reopen = {"trigger_mode": "always_last", **quiet}
     then_refresh(widgets.past.input(handlers.reopen, widgets.past, conversation, **reopen))
-    then_refresh(widgets.older.click(lambda limit: limit + PAST, widgets.limit, widgets.limit))
     then_refresh(
         widgets.forget.click(
             handlers.forget,
@@ -295,13 +221,7 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
         )
     )
 
-    # Rate an answer, then comment on it.
-    rating = [widgets.last_rating, widgets.comment_row]
-    widgets.chat.like(handlers.rate, widgets.ids, rating, trigger_mode="multiple", **quiet)
-    triggers = [widgets.comment.submit, widgets.comment_send.click]
-    comment = [widgets.last_rating, widgets.comment]
-    comment_box = [widgets.comment, widgets.comment_row]
-    gr.on(triggers, handlers.comment, comment, comment_box, **quiet)
+    widgets.chat.like(handlers.rate, widgets.ids, None, trigger_mode="multiple", **quiet)
 
 
 def _example_text(selection: gr.SelectData) -> str:

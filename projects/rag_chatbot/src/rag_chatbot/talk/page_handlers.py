@@ -31,7 +31,7 @@ _RATINGS: dict[str | bool, Rating] = {"Like": "up", True: "up", "Dislike": "down
 Messages = list[MessageDict | Message]
 Ids = list[str | None]  # one per chat message: the turn of an answer, None for a question
 
-PAST = 50  # past conversations that are listed at first, and added by "Show older"
+PAST = 200  # past conversations that are listed
 
 # Example questions, offered if the collection contains the document that answers them.
 EXAMPLES = {
@@ -65,16 +65,16 @@ class Handlers:
     ) -> Iterator[tuple[Any, ...]]:
         """Stream an answer into the chat.
 
-        Yields chat, ids, conversation and, after an error, the refused question.
+        Yields the box (emptied, or with the question that was refused), chat, ids, conversation.
         """
         if not text.strip():
-            yield messages, ids, conversation, ""
+            yield "", messages, ids, conversation
             return
         # The error below a question that is too long must be in sight.
         bubble = text if len(text) <= MAX_CHARACTERS else f"{text[:200]} …"
         messages = [*messages, {"role": "user", "content": page_html.plain_text(bubble)}]
         ids = [*ids, None, None]
-        yield [*messages, page_html.message(page_html.WAITING)], ids, conversation, ""
+        yield "", [*messages, page_html.message(page_html.WAITING)], ids, conversation
         partial = ""
         try:
             question = Question(
@@ -87,36 +87,22 @@ class Handlers:
                 else:  # the last event: the whole answer, with its citations
                     ids[-1], conversation = event["id"], event["conversation_id"]
                     reply = page_html.answer(event, collection)
-                yield [*messages, page_html.message(reply)], ids, conversation, ""
+                yield gr.skip(), [*messages, page_html.message(reply)], ids, conversation
         except Exception as error:
             reply = html.error(public_message(error, log))
-            yield [*messages, page_html.message(reply)], ids, conversation, text
-
-    def restore(self, saved: Any) -> list[Any]:
-        """The settings that this browser saved, where they are still valid; else the defaults.
-
-        Returns k, mode, strictness and model.
-        """
-        try:
-            k, mode, strictness, model = saved
-            Question("valid", k=k, mode=mode, strictness=strictness)
-            self.chatbot.answerer(model)
-        except (TypeError, ValueError, SeedbedError):
-            return [gr.skip()] * 4
-        return [k, mode, strictness, model]
+            yield text, [*messages, page_html.message(reply)], ids, conversation
 
     def refresh(
         self,
         collection: str,
         conversation: str | None,
         search: str,
-        limit: int,
         request: gr.Request,
     ) -> tuple[Any, ...]:
         """Reload what other sessions may have changed.
 
         Returns chat (welcome text and examples), collections, the tab and the list of documents,
-        past conversations, and the buttons that list older ones and delete the open one.
+        past conversations, and the button that deletes the open one.
         """
         caller = caller_of(request)
         names = self.chatbot.collections(caller)
@@ -127,9 +113,8 @@ class Handlers:
         examples: list[ExampleMessage] = [
             {"text": text} for source, text in EXAMPLES.items() if source in sources
         ]
-        past = self.chatbot.conversations.list(caller, limit + 1, origin="page")
-        visible = past[:limit]
-        is_open = conversation in {item.id for item in visible}
+        past = self.chatbot.conversations.list(caller, PAST, origin="page")
+        is_open = conversation in {item.id for item in past}
         return (
             gr.Chatbot(
                 placeholder=page_html.WELCOME if items else page_html.EMPTY, examples=examples
@@ -138,11 +123,10 @@ class Handlers:
             gr.Tab(f"Documents ({len(items):,})"),
             page_html.documents(items, search, collection),
             gr.Radio(
-                [(_label(item), item.id) for item in visible],
+                [(_label(item), item.id) for item in past],
                 value=conversation if is_open else None,
-                visible=bool(visible),
+                visible=bool(past),
             ),
-            gr.Button(visible=len(past) > limit),
             gr.Button(visible=is_open),
         )
 
@@ -223,25 +207,12 @@ class Handlers:
         chat = gr.Chatbot(messages, feedback_value=thumbs)
         return chat, ids, conversation, "", gr.Tabs(selected="chat"), collection
 
-    def rate(self, ids: Ids, like: gr.LikeData, request: gr.Request) -> tuple[Any, ...]:
-        """Store a thumb, or remove it. Returns (turn, rating) and the row for a comment."""
+    def rate(self, ids: Ids, like: gr.LikeData, request: gr.Request) -> None:
+        """Store a thumb, or remove it."""
         index = like.index[0] if isinstance(like.index, tuple | list) else like.index
         turn = ids[index] if index < len(ids) else None
-        if turn is None:
-            return None, gr.Row(visible=False)
-        rating = _RATINGS.get(like.liked)
-        self.chatbot.conversations.rate(turn, caller_of(request), rating)
-        return (turn, rating), gr.Row(visible=rating is not None)
-
-    def comment(
-        self, last_rating: tuple[str, Any] | None, comment: str, request: gr.Request
-    ) -> tuple[Any, ...]:
-        """Add a comment to the last rating. Returns the emptied box and its row, hidden."""
-        if last_rating and comment.strip():
-            turn, rating = last_rating
-            self.chatbot.conversations.rate(turn, caller_of(request), rating, comment.strip())
-            gr.Info("Thank you. Your comment was saved with the answer.")
-        return "", gr.Row(visible=False)
+        if turn is not None:
+            self.chatbot.conversations.rate(turn, caller_of(request), _RATINGS.get(like.liked))
 
     def _documents(self, collection: str, caller: str) -> list[dict[str, Any]]:
         # A collection that was just deleted must not prevent the page from loading.

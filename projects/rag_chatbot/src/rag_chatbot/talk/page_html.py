@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from rag_chatbot.read import file_type
 from rag_chatbot.read.language import plain
-from rag_chatbot.talk.terminal import location
+from rag_chatbot.talk.terminal import location, usage
 from seedbed.server.html import error, escape, hint, multiline, table
 
 if TYPE_CHECKING:
@@ -91,15 +91,13 @@ def answer(result: dict[str, Any], collection: str) -> str:
 
 def details(result: dict[str, Any], collection: str) -> str:
     """How an answer was produced: the question searched for, chunks, timings and tokens."""
-    usage = result["usage"]
-    read, written = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
     facts = {
         "Searched for": result["question"],
         "Answered by": f"{result['model']}, prompt {result['prompt_version']}"
-        if read or written
+        if any(result["usage"].values())
         else "quotes from the documents, without a language model",
         "Time": ", ".join(_seconds(name, value) for name, value in result["timings"].items()),
-        "Tokens": f"{read} read, {written} written",
+        "Tokens": usage(result),
     }
     rows = "".join(
         f"<tr><th>{name}</th><td>{multiline(str(value))}</td></tr>" for name, value in facts.items()
@@ -148,8 +146,7 @@ def documents(items: Sequence[dict[str, Any]], search: str, collection: str) -> 
         )
         for item in hits[:LISTED]
     ]
-    select_all = "<input type='checkbox' aria-label='Select all'>"
-    html = table((select_all, "Document", "Type", "Added"), rows)
+    html = table(("", "Document", "Type", "Added"), rows)
     if len(hits) > LISTED:
         html += hint(f"The first {LISTED} of {len(hits):,} documents. Search to find the others.")
     return html

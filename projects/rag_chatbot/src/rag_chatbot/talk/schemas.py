@@ -42,15 +42,16 @@ ANSWER: Example = {
     "question": "What is hybrid search?",
     "model": "smollm2",
     "prompt_version": "quote",
-    "usage": {"input_tokens": 0, "output_tokens": 0},
-    "timings": {"retrieve": 0.008, "select": 0.012, "first_token": 0.021, "total": 0.021},
+    "usage": {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0},
+    "timings": {"retrieve": 0.008, "quote": 0.012, "first_token": 0.021, "total": 0.021},
     "passages": [],
     "notices": [],
 }
 
 
 def _example(*examples: Example) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": list(examples)})
+    # A field that does not exist is refused: a misspelled `collection` would search another one.
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(examples)})
 
 
 class ErrorResponse(service.ErrorResponse):
@@ -140,6 +141,12 @@ class Passage(BaseModel):
     end: int = Field(description="In characters.")
 
 
+class Usage(BaseModel):
+    input_tokens: int = Field(description="Tokens that the model read, in all its calls.")
+    output_tokens: int = Field(description="Tokens that it wrote.")
+    cost_usd: float | None = Field(description="Their list price; null where it is unknown.")
+
+
 class AskResponse(BaseModel):
     model_config = _example(ANSWER)
 
@@ -154,10 +161,22 @@ class AskResponse(BaseModel):
     )
     model: str
     prompt_version: str = Field(description="`quote` if no language model was called.")
-    usage: dict[str, int]
+    usage: Usage
     timings: dict[str, float] = Field(description="Seconds from the start, by step.")
     passages: list[Passage] = Field(description="The retrieved chunks, best first.")
     notices: list[str] = Field(description="What was left out of the answer, and why.")
+
+
+class SearchRequest(BaseModel):
+    model_config = _example({"query": "hybrid search", "k": 5})
+
+    query: CleanText = Field(description="At most 4,000 characters.")
+    collection: Name = "default"
+    k: int | None = Field(None, ge=1, le=50, description="Number of passages. Default: `RAG_K`.")
+
+
+class SearchResponse(BaseModel):
+    passages: list[Passage] = Field(description="Best first.")
 
 
 class FeedbackRequest(BaseModel):

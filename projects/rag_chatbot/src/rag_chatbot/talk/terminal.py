@@ -26,7 +26,22 @@ def sources(answer: dict[str, Any]) -> str:
     lines += [f"  [{item['n']}] {location(item)}" for item in answer["citations"]]
     if answer["abstained"]:
         lines += [f"  nearest: {location(item)}" for item in answer["passages"][:3]]
+    if any(answer["usage"].values()):
+        lines.append(f"  usage: {usage(answer)}")
     return "\n".join(lines)
+
+
+def usage(answer: dict[str, Any]) -> str:
+    """What a model read and wrote for an answer, and what that cost.
+
+    >>> usage({"usage": {"input_tokens": 1204, "output_tokens": 87, "cost_usd": 0.00023}})
+    '1,204 tokens read, 87 written, $0.00023'
+    """
+    spent = answer["usage"]
+    usd = spent.get("cost_usd")
+    price = "price unknown" if usd is None else f"${usd:.2g}"
+    read, written = spent.get("input_tokens", 0), spent.get("output_tokens", 0)
+    return f"{read:,} tokens read, {written:,} written, {price}"
 
 
 def location(item: dict[str, Any]) -> str:
@@ -69,7 +84,7 @@ def collections(items: Sequence[dict[str, Any]]) -> str:
 
 def evaluation(result: dict[str, Any]) -> str:
     """An evaluation's figures, and what changed since the baseline, as aligned columns."""
-    tables = [_answer_figures(result) if "intervals" in result else _retrieval_figures(result)]
+    tables = [_answer_figures(result)]
     if "compared" in result:
         tables.append(_changes(result["compared"]))
     return "\n\n".join(tables)
@@ -86,13 +101,6 @@ def _answer_figures(result: dict[str, Any]) -> str:
         if name.startswith(("latency", "words"))
     ]
     return cli.table(("", "value", "95 % interval", "n"), rows)
-
-
-def _retrieval_figures(result: dict[str, Any]) -> str:
-    arms = {name: value for name, value in result.items() if isinstance(value, dict)}
-    arms.pop("compared", None)
-    rows = [[arm, *(f"{value:.3f}" for value in figures.values())] for arm, figures in arms.items()]
-    return cli.table(("", *next(iter(arms.values()))), rows)
 
 
 def _changes(compared: dict[str, Any]) -> str:

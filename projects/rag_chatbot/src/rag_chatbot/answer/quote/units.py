@@ -4,22 +4,29 @@
     passage[unit.start : unit.end]      # the quote, unchanged
     displayed(passage, unit, "markdown")  # the same for reading
 
-Units come from the lines of the passage. Which of them answer a question is decided in `select`.
+Units come from the lines of the passage. Which of them answer a question is decided in `choose`.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag_chatbot.read import markdown_lines
-from rag_chatbot.read.language import ASSEMBLED, CELLS, SEPARATOR, plain, sentence_spans
+from rag_chatbot.read.language import (
+    ASSEMBLED,
+    CELLS,
+    CJK,
+    SEPARATOR,
+    plain,
+    sentence_spans,
+)
 from rag_chatbot.read.markdown_lines import Line, is_item, is_row, is_row_rule, read_lines
 
-Kind = Literal["sentence", "item", "row", "code"]
+Kind = Literal["sentence", "item", "row", "code", "heading"]
 
 # All in words, chosen on the shipped questions.
 CODE_WORDS = 45  # longer code is cut at its blank lines, then at its lines
@@ -54,8 +61,10 @@ _FENCED = re.compile(
     r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
 _WORD = re.compile(r"\S+")
-# The term of a definition list of AsciiDoc, as in the sources of manual pages: "--quiet::".
-_TERM = re.compile(r"[ \t]*\S.{0,100}?(?<!:)(?:::|;;)$")
+_SIGN = re.compile(rf"[{CJK}]")
+# The term of a definition list of AsciiDoc, as in the sources of manual pages ("--quiet::"), or of
+# a glossary in plain text (":yak shaving:").
+_TERM = re.compile(r"[ \t]*\S.{0,100}?(?<!:)(?:::|;;)$|:\w[^:\n]{0,80}:$")
 _ITEM_TERM = re.compile(r"[-*•][ \t]+(\S.{0,80}?):[ \t]")  # of a short definition in HTML
 _ROWS = frozenset({"csv"})  # formats of which every line is a table row
 _CODE = frozenset({"code", "json", "jsonl"})  # … or code
@@ -76,8 +85,20 @@ class Unit:
 
 
 def words(text: str) -> int:
-    """The number of words of a text."""
-    return len(text.split())
+    """The number of words of a text; two Chinese, Japanese or Korean signs count as one."""
+    return len(text.split()) + len(_SIGN.findall(text)) // 2
+
+
+def heading_of(text: str, kind: str, names: Sequence[str]) -> Unit | None:
+    """The heading with which a passage begins, one of `names`; None if it begins otherwise."""
+    line = next(iter(read_lines(text)), Line(0, 0, ""))
+    name = plain(line.text, kind).strip("#=~ ")
+    return Unit(line.start, line.end, "heading") if name and name in names else None
+
+
+def cell_values(text: str, unit: Unit) -> list[str]:
+    """The cells of a table row, without the names of their columns."""
+    return _cells(text[unit.start : unit.end])
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
@@ -124,6 +145,7 @@ def _unwrapped(text: str) -> str:
     """Lines that were broken for width joined again; items, rows and paragraphs keep theirs."""
     text = re.sub(r"^(?:-{4,}|\.{4,})\n", "", text, flags=re.MULTILINE)  # a listing of AsciiDoc
     text = re.sub(r"(?<=\S)(?:::|;;)[ \t]*\n\s*", ": ", text)  # … and a term
+    text = re.sub(r"^:(\w[^:\n]*:)\n\s*", r"\1 ", text)  # … of a glossary
     text = re.sub(r"(?<=\S)[ \t]*\n[ \t]*(?!\s|[-*+•|]|\(?\w{1,3}[.)]\s)", " ", text)
     return re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
 
@@ -188,7 +210,10 @@ def _read_block(
     if note := _ADMONITION.match(line.text):
         rest = Line(line.start + note.end(), line.end, line.text[note.end() :])
         return _paragraph(text, [*lines[:i], rest, *lines[i + 1 :]], i)
-    if markdown_lines.heading(line.text) or _NOISE.match(line.text) or _is_rule(line.text):
+    is_term = bool(_TERM.match(line.text))
+    if not is_term and (
+        markdown_lines.heading(line.text) or _NOISE.match(line.text) or _is_rule(line.text)
+    ):
         return i + 1, []
     if _is_rule(below) and len(line.text.strip()) < 100:
         return i + 2, []
@@ -196,7 +221,7 @@ def _read_block(
         return _table(lines, i, header)
     if is_item(line.text):
         return _item(text, lines, i, lead)
-    if _TERM.match(line.text):
+    if is_term:
         return _definition(text, lines, i)
     if re.match(r"^(?: {4}|\t)", line.text) and (i == 0 or not lines[i - 1].text):
         return _indented_code(text, lines, i, lead)
@@ -240,6 +265,7 @@ def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
             spans
             and words(text[a:b]) <= SHORT_WORDS
             and _REFERS.match(text, a, b)
+            and not _SIGN.search(text, a, b)
             and words(text[spans[-1][0] : b]) <= LEAD_WORDS
         ):
             spans[-1] = (spans[-1][0], b)
@@ -268,7 +294,7 @@ def _definition(text: str, lines: list[Line], i: int) -> tuple[int, list[Unit]]:
     if first == len(lines):
         return first, [Unit(*_trimmed(text, lines[i].start, lines[first - 1].end), "item")]
     j, sentences = _paragraph(text, lines, first)
-    term = ", ".join(line.text.strip().rstrip(":;") for line in lines[i:first] if line.text)
+    term = ", ".join(line.text.strip(" \t:;") for line in lines[i:first] if line.text)
     head = Unit(*_trimmed(text, lines[i].start, sentences[0].end), "item")
     return j, [
         replace(head, term=term),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag_chatbot.answer.quotable_units import LONG_WORDS, displayed, split
+from rag_chatbot.answer.quote.units import LONG_WORDS, displayed, split
 
 
 def quotes(text: str) -> list[tuple[str, str]]:
@@ -97,3 +97,18 @@ def test_split_reads_code_whose_beginning_is_in_another_passage() -> None:
 def test_split_does_not_join_unrelated_short_sentences() -> None:
     text = "Open from 9 to 18 on weekdays. Books may be borrowed for four weeks."
     assert len(split(text)) == 2
+
+
+def test_split_joins_the_term_of_a_glossary_to_its_definition() -> None:
+    text = (
+        ":yak shaving:\n\n   A pointless task. Without it the actual work cannot be done.\n\n"
+        ":heisenbug:\n\n   A shy bug.\n"
+    )
+    units = split(text, "text")
+    assert [unit.term for unit in units] == ["yak shaving", "yak shaving", "heisenbug"]
+    assert displayed(text, units[-1], "text") == "heisenbug: A shy bug."
+
+
+def test_split_reads_sentences_without_spaces() -> None:
+    text = "停车场每小时收费五元。会议室在三楼。"
+    assert [text[unit.start : unit.end] for unit in split(text)] == [text[:11], text[11:]]

@@ -1,0 +1,79 @@
+"""Spans of documents as evidence, and the draft of an answer that cites them: for both modes.
+
+[span] = locate("logs are kept  14 DAYS", chunk)    # the sentence of the chunk that has it
+span.quote                                          # "Logs are kept 14 days."
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rag_chatbot.answer.usage import Usage
+from rag_chatbot.read.language import sentence_spans
+from rag_chatbot.read.markdown_lines import is_row, is_row_rule, read_lines
+
+if TYPE_CHECKING:
+    from rag_chatbot.store.records import Chunk
+
+_LINES = frozenset({"csv", "code", "json", "jsonl"})  # formats in which a line is a statement
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span of a retrieved document: `quote` is `text[start:end]` of it."""
+
+    chunk: Chunk
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`cited[n - 1]` is the span of the mark `[n]` in `text`; an empty text means no answer.
+
+    `confidence` is the probability, 0 to 1, that the draft answers the question.
+    """
+
+    text: str
+    cited: tuple[Span, ...] = ()
+    notices: tuple[str, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    confidence: float = 1.0
+
+
+def sentences(chunk: Chunk) -> list[Span]:
+    """The sentences of a chunk; in tables, code and data its lines."""
+    spans = []
+    for start, end in sentence_spans(chunk.text):
+        lines = read_lines(chunk.text[start:end])
+        if chunk.type in _LINES or any(is_row(line.text) for line in lines):
+            spans += [
+                (start + line.start, start + line.end)
+                for line in lines
+                if line.text.strip() and not is_row_rule(line.text)
+            ]
+        else:
+            spans.append((start, end))
+    return [
+        Span(chunk, chunk.start + start, chunk.start + end, chunk.text[start:end])
+        for start, end in spans
+    ]
+
+
+def locate(quote: str, chunk: Chunk) -> list[Span]:
+    """The sentences of a chunk that a quote is made of, in order; none unless it is in the chunk.
+
+    White space, case, punctuation and Markdown's marks may differ, words may not.
+    """
+    words = re.findall(r"[^\W_]+", quote)
+    if len("".join(words)) < 3:
+        return []
+    pattern = r"\b" + r"[\W_]{0,20}".join(map(re.escape, words)) + r"(?![^\W_])"
+    match = re.search(pattern, chunk.text, re.IGNORECASE)
+    if match is None:
+        return []
+    start, end = chunk.start + match.start(), chunk.start + match.end()
+    return [span for span in sentences(chunk) if span.start < end and start < span.end]

@@ -1,0 +1,266 @@
+"""The quotable units of retrieved chunks, each with the probability that it answers the question.
+
+    scored = score(question, candidates(hits), embeddings)
+    confidence(scored)    # of the best unit
+
+A logistic model of seven features, each of the question and one unit with its chunk alone: what
+else a collection contains changes nothing. Which units are quoted is decided in `choose`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag_chatbot.answer.evidence import Span
+from rag_chatbot.answer.quote.question import Question, read_question
+from rag_chatbot.answer.quote.units import Unit, cell_values, displayed, split, words
+from rag_chatbot.read.language import SEPARATOR, STOP_WORDS, language_of, plain, terms
+from seedbed.models.embeddings.load import Vectors, embed_texts
+
+if TYPE_CHECKING:
+    from rag_chatbot.search.retrieve import Hit
+
+# Cosines and shares run from 0 to 1.
+FEATURES = (
+    "unit_cosine",  # of the unit and the question
+    "chunk_cosine",  # of the whole chunk, with its title and headings, and the question
+    "unit_coverage",  # share of the question's terms in the unit and what announces it
+    "headed_coverage",  # the same with title and headings
+    "chunk_coverage",  # the same for the whole chunk
+    "names",  # 1 if the chunk or its headings have all names of the question, -1 if not, 0 without
+    "foreign",  # 1 if the chunk is in another language, so that no term can match
+)
+# Weights and bias (last) by embedding model: the cosines of two models differ. Fitted by the
+# benchmark `fit_selection`; a model that is not listed uses the first.
+WEIGHTS = {
+    "minilm": (2.56, 2.40, 1.28, 2.07, 3.02, 0.79, 0.0, -5.62),
+    "multilingual-e5": (4.34, 3.36, 1.12, 1.64, 2.64, 0.70, 2.63, -6.51),
+}
+# Set by hand. Added where the unit is part of the definition of a term that the question names; for
+# the order of units alone, as not all that is asked of a term is in its definition.
+DEFINES = 2.0
+IDENTIFIER = 3.0  # penalty for a chunk without a version, part number or option of the question
+FOCUS = 0.4  # share of the last question alone in the features of a condensed one
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A unit of a retrieved chunk that may be quoted.
+
+    `text` is the unit without markup, `place` its number within the chunk; `logit` is that of the
+    probability that it answers, `score` the same for ordering units, `vector` its embedding:
+    float32 (dimension,), of length 1.
+    """
+
+    hit: Hit
+    unit: Unit
+    text: str
+    place: int
+    score: float = 0.0
+    logit: float = 0.0
+    features: Vectors = field(
+        default_factory=lambda: np.zeros(len(FEATURES), np.float32), compare=False
+    )
+    vector: Vectors = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
+
+    @property
+    def start(self) -> int:
+        """Offset of the unit in the document's text."""
+        return self.hit.chunk.start + self.unit.start
+
+    @property
+    def end(self) -> int:
+        """Offset of the first character after it."""
+        return self.hit.chunk.start + self.unit.end
+
+    @property
+    def quote(self) -> str:
+        """The unit as the document has it."""
+        return self.hit.chunk.text[self.unit.start : self.unit.end]
+
+    @property
+    def span(self) -> Span:
+        """The unit as evidence."""
+        return Span(self.hit.chunk, self.start, self.end, self.quote)
+
+
+def candidates(hits: Sequence[Hit]) -> list[Candidate]:
+    """All quotable units of the hits; a text that occurs in several chunks counts for the first."""
+    units_of_hits: list[Candidate] = []
+    # Headings count as seen: a line that repeats one, as in a table of contents, answers nothing.
+    seen = {
+        _key(part)
+        for hit in hits
+        for part in (hit.chunk.title, *hit.chunk.heading.split(SEPARATOR))
+    }
+    for hit in hits:
+        chunk = hit.chunk
+        for place, unit in enumerate(split(chunk.text, chunk.type, chunk.heading)):
+            text = words_of(hit, unit)
+            key = _key(text)
+            if key in seen or words(text) < 2 or _is_drawing(text):
+                continue
+            seen.add(key)
+            units_of_hits.append(Candidate(hit, unit, text, place))
+    return units_of_hits
+
+
+def score(
+    question: str, units: Sequence[Candidate], embeddings: Any, *, focus: str = ""
+) -> list[Candidate]:
+    """The candidates with features, vectors and scores, best first.
+
+    `focus` is the last question of a condensed one: its words count for more.
+    """
+    # 1. Leave out table rows without a value that the question names.
+    whole = read_question(question)
+    last = read_question(focus) if focus else whole
+    lacking = _rows_that_lack_a_value(whole, last, units)
+    units = [c for n, c in enumerate(units) if n not in lacking]
+    if not units:
+        return []
+
+    # 2. Embed the question and the other units, in one batch.
+    texts = [question, focus or question, *(c.text for c in units)]
+    query, focus_query, *_ = vectors = embed_texts(embeddings, texts, queries=2)
+
+    # 3. Compute the features: float32 (units, features).
+    rows = features(whole, query, units, vectors[2:])
+    if focus and focus != question:
+        focused = features(last, focus_query, units, vectors[2:])
+        rows = (1 - FOCUS) * rows + FOCUS * focused
+
+    # 4. Weigh and sort them.
+    *weights, bias = WEIGHTS[model_of(embeddings)]
+    logits = rows @ np.array(weights, np.float32) + bias
+    logits -= IDENTIFIER * np.array([whole.lacks_identifier(_text(c.hit)) for c in units])
+    scores = logits + DEFINES * np.array([_defines(c.unit.term, whole) for c in units])
+    scored = [
+        replace(
+            c,
+            score=float(scores[n]),
+            logit=float(logits[n]),
+            features=rows[n],
+            vector=vectors[2 + n],
+        )
+        for n, c in enumerate(units)
+    ]
+    return sorted(scored, key=lambda c: -c.score)
+
+
+def confidence(scored: Sequence[Candidate]) -> float:
+    """The probability, 0 to 1, that the best candidate answers the question."""
+    return 1 / (1 + math.exp(-max(c.logit for c in scored))) if scored else 0.0
+
+
+def model_of(embeddings: Any) -> str:
+    """The key of the embeddings' weights in WEIGHTS."""
+    name = str(getattr(embeddings, "name", ""))
+    return next((model for model in WEIGHTS if name.startswith(model)), next(iter(WEIGHTS)))
+
+
+def features(
+    question: Question, query: Vectors, units: Sequence[Candidate], vectors: Vectors
+) -> Vectors:
+    """float32 (units, features), in the order of FEATURES."""
+    chunks: dict[int, list[float]] = {}
+    rows = []
+    for n, c in enumerate(units):
+        chunk = c.hit.chunk
+        above = f"{chunk.title} {chunk.heading}"
+        own = f"{c.unit.context} {c.unit.term} {c.text}"
+        if chunk.id not in chunks:
+            chunks[chunk.id] = _chunk_features(question, _text(c.hit))
+        own_terms = set(terms(own, question.language))
+        headed_terms = own_terms | set(terms(above, question.language))
+        rows.append(
+            [
+                float(vectors[n] @ query),
+                c.hit.cosine or 0.0,
+                question.coverage(own_terms),
+                question.coverage(headed_terms),
+                *chunks[chunk.id],
+            ]
+        )
+    return np.array(rows, dtype=np.float32)
+
+
+def _text(hit: Hit) -> str:
+    chunk = hit.chunk
+    return f"{chunk.source} {chunk.title} {chunk.heading} {chunk.text}"
+
+
+def _chunk_features(question: Question, text: str) -> list[float]:
+    """The features from `chunk_coverage` on, of a chunk with its title and headings."""
+    present = set(terms(text, question.language))
+    names = 0 if not question.names else -1 if question.lacks_name(text, present) else 1
+    foreign = language_of(text, question.language) != question.language
+    return [question.coverage(present), names, foreign]
+
+
+def _defines(term: str, question: Question) -> bool:
+    """Whether the question names a term of a glossary, a definition list or a table.
+
+    It may have alternatives and a signature: "-p, --prune", "partial(func, /, *args)".
+    """
+    alternatives = re.sub(r"\(.*", "", term).split(", ")
+    stems = (set(terms(alternative, question.language)) for alternative in alternatives)
+    return any(words and words <= question.terms for words in stems)
+
+
+def _rows_that_lack_a_value(
+    question: Question, last: Question, units: Sequence[Candidate]
+) -> set[int]:
+    """The numbers of table rows without what the question names.
+
+    That is a name of the last question, or a value of a column, of the last question if it names
+    one there. Where it names several of a column, a row needs as many as the best row has.
+    """
+    lacking: set[int] = set()
+    tables: dict[tuple[int, str], dict[int, list[str]]] = defaultdict(dict)
+    for n, c in enumerate(units):
+        if c.unit.kind == "row":
+            chunk = c.hit.chunk
+            tables[chunk.document_id, c.unit.context][n] = cell_values(chunk.text, c.unit)
+            headed = f"{chunk.title} {chunk.heading} {c.unit.context} {c.text}"
+            if last.lacks_name(headed, set(terms(headed, last.language))):
+                lacking.add(n)
+    for (_, header), rows in tables.items():
+        for column in zip_longest(*rows.values(), fillvalue=""):
+            cells = dict(zip(rows, map(_words, column), strict=True))
+            for part in (last, question):
+                named = _words(part.text) - _words(header) - STOP_WORDS
+                matches = {n: named & cell for n, cell in cells.items()}
+                if any(matches.values()):
+                    most = max(map(len, matches.values()))
+                    lacking |= {n for n, match in matches.items() if len(match) < most}
+                    break
+    return lacking
+
+
+def words_of(hit: Hit, unit: Unit) -> str:
+    """A unit without markup, as it is embedded and compared; a table row as a sentence."""
+    if unit.kind == "row":
+        return displayed(hit.chunk.text, unit, hit.chunk.type)
+    return plain(hit.chunk.text[unit.start : unit.end], hit.chunk.type)
+
+
+def _is_drawing(text: str) -> bool:
+    """Whether a text is a diagram or a rule in characters rather than words."""
+    return sum(c.isalnum() for c in text) < 0.4 * len("".join(text.split()))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w(?:[\w.-]*\w)?", text.lower()))
+
+
+def _key(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))

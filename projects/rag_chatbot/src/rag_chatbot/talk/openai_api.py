@@ -1,0 +1,230 @@
+"""OpenAI's chat protocol over the collections, for programs that only speak that.
+
+    client = OpenAI(base_url="http://127.0.0.1:8001/v1", api_key="any")
+    client.chat.completions.create(model="default", messages=[…])     # a collection is a model
+
+A conversation is the messages that are sent; nothing is stored. The answer is the same as that of
+`/v1/ask`, followed by a list of its sources. Links to them are in `annotations`, and the quotes in
+`citations`, a field of our own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal
+from urllib.parse import urljoin
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from rag_chatbot.answer.follow_up import Exchange
+from rag_chatbot.chatbot import Chatbot, Question
+from rag_chatbot.talk.page_html import view_link
+from rag_chatbot.talk.terminal import location
+from seedbed.errors import BadInput, SeedbedError, public_message
+from seedbed.observe.startup import request_id
+from seedbed.server.service import Caller, CleanText
+from seedbed.server.streaming import EventStream, in_thread
+
+log = logging.getLogger(__name__)
+SOURCES = "\n\nSources:\n"  # heading of the list below an answer
+# Fields of a request that ask for what a search over documents does not do.
+_REFUSED = ("tools", "functions", "response_format", "audio", "logprobs")
+_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+Json = dict[str, Any]
+
+
+class TextPart(BaseModel):
+    type: Literal["text"]
+    text: CleanText
+
+
+class Message(BaseModel):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: CleanText | list[TextPart] | None = None
+
+    @property
+    def text(self) -> str:
+        """The content as one text."""
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """Sampling parameters are accepted and have no effect."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "default",
+                    "messages": [{"role": "user", "content": "What is hybrid search?"}],
+                }
+            ]
+        },
+    )
+
+    model: Annotated[CleanText, Field(description="Name of a collection, see `/v1/models`.")]
+    messages: Annotated[
+        list[Message],
+        Field(
+            min_length=1,
+            description="The conversation; the last message is the question. Messages other than"
+            " `user` and `assistant` are ignored, system prompts among them.",
+        ),
+    ]
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    n: Annotated[int | None, Field(ge=1, le=1, description="One answer per question.")] = None
+
+    def question(self) -> Question:
+        """The last message as a question about the ones before it. Raises BadInput."""
+        for name in _REFUSED:
+            if (self.model_extra or {}).get(name) not in (None, False, [], {"type": "text"}):
+                raise BadInput(f"{name!r} is not supported: answers come from documents.")
+        turns = [m for m in self.messages if m.role in ("user", "assistant")]
+        if not turns or turns[-1].role != "user":
+            raise BadInput("The last message must be a question, with the role 'user'.")
+        return Question(turns[-1].text, self.model, history=_exchanges(turns[:-1]), keep=False)
+
+
+def routes(chatbot: Chatbot) -> APIRouter:
+    """The routes `/models` and `/chat/completions`."""
+    router = APIRouter()
+
+    @router.get("/models")
+    def list_models(caller: Caller) -> Json:
+        """List the collections that the caller may read, as OpenAI lists models."""
+        return {"object": "list", "data": [_model(name) for name in chatbot.collections(caller)]}
+
+    @router.post("/chat/completions", response_model=None)
+    def chat_completions(request: ChatRequest, caller: Caller, http: Request) -> Any:
+        """Answer the last message from the documents of a collection, in OpenAI's format."""
+        completion = _Completion(request.model, str(http.base_url))
+        if not request.stream:
+            return completion.whole(chatbot.ask(request.question(), caller=caller))
+        events = chatbot.stream(request.question(), caller=caller)
+        first = next(events)  # an invalid question raises here, before the status line is sent
+        usage = bool(request.stream_options and request.stream_options.include_usage)
+        chunks = completion.chunks(first, events, usage)
+        return EventStream(in_thread(chunks), partial(run_in_threadpool, events.close))
+
+    return router
+
+
+def _model(name: str) -> Json:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "rag_chatbot"}
+
+
+def _exchanges(messages: Sequence[Message]) -> tuple[Exchange, ...]:
+    """Questions with their answers; the list of sources is not part of an answer."""
+    exchanges: list[Exchange] = []
+    for message in messages:
+        if message.role == "user":
+            exchanges.append(Exchange(message.text, ""))
+        elif exchanges:
+            answer = message.text.partition(SOURCES)[0]
+            exchanges[-1] = Exchange(exchanges[-1].question, answer)
+    return tuple(exchanges)
+
+
+class _Completion:
+    """One answer in OpenAI's format. `base_url` is the server's, for links to documents."""
+
+    def __init__(self, collection: str, base_url: str) -> None:
+        self.collection = collection
+        self.base_url = base_url
+        self.head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time())}
+
+    def whole(self, answer: Json) -> Json:
+        """The response to a request without `stream`."""
+        message = {
+            "role": "assistant",
+            "content": answer["answer"] + _source_list(answer),
+            "annotations": self._annotations(answer),
+        }
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        return {
+            **self._frame("chat.completion", [choice]),
+            "usage": _usage(answer),
+            "citations": answer["citations"],
+        }
+
+    def chunks(
+        self, first: str | Json, events: Iterator[str | Json], with_usage: bool
+    ) -> Iterator[bytes]:
+        """The response as server-sent events. An error after the first one is an event too."""
+        yield self._chunk({"role": "assistant", "content": ""})
+        try:
+            answer: Json = {}
+            for event in _chain(first, events):
+                if isinstance(event, str):
+                    yield self._chunk({"content": event})
+                else:
+                    answer = event
+            yield self._chunk(
+                {"content": _source_list(answer), "annotations": self._annotations(answer)},
+                citations=answer["citations"],
+            )
+            yield self._chunk({}, finish_reason="stop")
+            if with_usage:
+                frame = self._frame("chat.completion.chunk", [])
+                yield _event(json.dumps({**frame, "usage": _usage(answer)}))
+        except Exception as error:
+            kind = error.type if isinstance(error, SeedbedError) else "internal_error"
+            body = {"type": kind, "message": public_message(error, log)}
+            yield _event(json.dumps({"error": body | {"request_id": request_id.get()}}))
+        yield _event("[DONE]")
+
+    def _chunk(self, delta: Json, finish_reason: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+        return _event(json.dumps({**self._frame("chat.completion.chunk", [choice]), **more}))
+
+    def _frame(self, kind: str, choices: list[Json]) -> Json:
+        return {**self.head, "object": kind, "model": self.collection, "choices": choices}
+
+    def _annotations(self, answer: Json) -> list[Json]:
+        """A link for each mark `[n]` in the text, which opens the document at the quote."""
+        annotations = []
+        for citation in answer["citations"]:
+            mark = f"[{citation['n']}]"
+            start = max(0, answer["answer"].find(mark))
+            link = {
+                "url": urljoin(self.base_url, view_link(citation, self.collection)),
+                "title": location(citation),
+                "start_index": start,
+                "end_index": start + len(mark),
+            }
+            annotations.append({"type": "url_citation", "url_citation": link})
+        return annotations
+
+
+def _source_list(answer: Json) -> str:
+    lines = [f"[{citation['n']}] {location(citation)}" for citation in answer["citations"]]
+    return SOURCES + "\n".join(lines) if lines else ""
+
+
+def _usage(answer: Json) -> Json:
+    usage = {name: answer["usage"].get(ours, 0) for ours, name in _USAGE.items()}
+    return {**usage, "total_tokens": sum(usage.values())}
+
+
+def _chain(first: str | Json, events: Iterator[str | Json]) -> Iterator[str | Json]:
+    yield first
+    yield from events
+
+
+def _event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()

@@ -1,0 +1,156 @@
+"""Spreadsheets, presentations and e-mails, good and hostile ones."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import zipfile
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from pptx import Presentation
+from pptx.util import Inches
+from xlsxwriter import Workbook
+
+from rag_chatbot.read import Document, parse
+from seedbed.errors import BadInput
+
+SALES = [["month", "region", "revenue"], ["May", "North", 41200], ["May", "South", 7.5]]
+
+
+def shape(document: Document) -> list[tuple[str, int | None, str]]:
+    return [(b.kind, b.page, document.text[b.start : b.end]) for b in document.blocks]
+
+
+def workbook(**sheets: list[list[object]]) -> bytes:
+    out = io.BytesIO()
+    with Workbook(out, {"default_date_format": "yyyy-mm-dd"}) as book:
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                sheet.write_row(number, 0, row)
+    return out.getvalue()
+
+
+def test_spreadsheet_is_a_table_of_its_rows() -> None:
+    document = parse(Path("sales.xlsx"), workbook(Sales=SALES))
+    assert (document.type, document.title) == ("csv", "sales")
+    assert shape(document) == [
+        ("table", None, "month,region,revenue\nMay,North,41200\nMay,South,7.5")
+    ]
+
+
+def test_spreadsheet_has_a_section_for_each_sheet() -> None:
+    day, moment = datetime.date(2024, 5, 1), datetime.datetime(2024, 5, 1, 14, 30)
+    notes = [["when", "note"], [day, 'said "yes", twice'], [None, None], [moment, "two\nlines"]]
+    document = parse(Path("a.xlsx"), workbook(Sales=SALES, Empty=[], Notes=notes))
+    assert [part for _, _, part in shape(document)] == [
+        "Sales",
+        "month,region,revenue\nMay,North,41200\nMay,South,7.5",
+        "Notes",
+        'when,note\n2024-05-01,"said ""yes"", twice"\n2024-05-01 14:30:00,two lines',
+    ]
+
+
+def test_spreadsheet_of_one_sheet_is_read_like_csv() -> None:
+    lines = "month,region,revenue\nMay,North,41200\nMay,South,7.5\n"
+    as_csv = parse(Path("sales.csv"), lines.encode())
+    assert parse(Path("sales.xlsx"), workbook(Sales=SALES)) == as_csv
+
+
+def test_presentation_has_a_page_for_each_slide() -> None:
+    deck = Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[1])
+    slide.shapes.title.text = "Opening hours"
+    slide.placeholders[1].text = "Six in the morning\nClosed on Sunday"
+    slide.notes_slide.notes_text_frame.text = "Ask the harbour master."
+    second = deck.slides.add_slide(deck.slide_layouts[6])
+    table = second.shapes.add_table(2, 2, *[Inches(1)] * 4).table
+    for row, texts in enumerate((("berth", "depth"), ("A", "9 m"))):
+        for column, text in enumerate(texts):
+            table.cell(row, column).text = text
+    group = second.shapes.add_group_shape()
+    group.shapes.add_textbox(*[Inches(1)] * 4).text_frame.text = "In a group."
+    out = io.BytesIO()
+    deck.save(out)
+    assert shape(parse(Path("port.pptx"), out.getvalue())) == [
+        ("heading", 1, "Opening hours"),
+        ("list", 1, "- Six in the morning\n- Closed on Sunday"),
+        ("paragraph", 1, "Ask the harbour master."),
+        ("heading", 2, "Slide 2"),
+        ("table", 2, "| berth | depth |\n|---|---|\n| A | 9 m |"),
+        ("paragraph", 2, "In a group."),
+    ]
+
+
+def email(**fields: str) -> EmailMessage:
+    message = EmailMessage()
+    for name, value in {
+        "Subject": "Mooring für Ann",
+        "From": "Bo <bo@x.example>",
+        **fields,
+    }.items():
+        message[name] = value
+    return message
+
+
+def test_email_has_its_fields_and_its_text() -> None:
+    message = email(Date="Wed, 01 May 2024 10:00:00 +0000")
+    message.set_content("Hello Ann,\n\nberth A is yours.\n")
+    message.add_alternative("<p>Not this one.</p>", subtype="html")
+    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="plan.pdf")
+    document = parse(Path("a.eml"), message.as_bytes())
+    assert document.title == "Mooring für Ann"
+    assert [part for _, _, part in shape(document)] == [
+        "Mooring für Ann",
+        "- From: Bo <bo@x.example>\n- Date: Wed, 01 May 2024 10:00:00 +0000"
+        "\n- Attachments: plan.pdf",
+        "Hello Ann,",
+        "berth A is yours.",
+    ]
+
+
+def test_email_of_html_alone_is_read_as_a_page() -> None:
+    message = email()
+    message.set_content("<h2>Berth</h2><p>It is yours.</p><script>x</script>", subtype="html")
+    parts = shape(parse(Path("a.eml"), message.as_bytes()))
+    assert parts[2:] == [("heading", None, "Berth"), ("paragraph", None, "It is yours.")]
+
+
+def test_email_with_unknown_encoding_is_read() -> None:
+    data = b"Subject: x\nContent-Type: text/plain; charset=nope-8\n\nBerth A is yours.\n"
+    assert "Berth A is yours." in parse(Path("a.eml"), data).text
+
+
+def zip_bomb() -> bytes:
+    out = io.BytesIO(workbook(Sales=SALES))
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+        row = '<row><c t="inlineStr"><is><t>x</t></is></c></row>' * 20_000
+        with archive.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
+            sheet.write(b"<worksheet><sheetData>")
+            for _ in range(4000):  # 4 GB
+                sheet.write(row.encode())
+            sheet.write(b"</sheetData></worksheet>")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.xls", "a.ods", "a.pptx", "a.eml"])
+@pytest.mark.parametrize(
+    "data",
+    [b"PK\x03\x04 no archive", b"\xd0\xcf\x11\xe0" + b"\0" * 600, b"\n\n no header", b"<x/>"],
+    ids=["zip", "ole", "text", "xml"],
+)
+def test_damaged_file_is_refused_with_a_reason(name: str, data: bytes) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse(Path(name), data)
+    assert "Traceback" not in str(refused.value) and len(str(refused.value)) < 250
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # the bomb replaces a sheet
+def test_spreadsheet_that_unpacks_to_gigabytes_is_refused() -> None:
+    data = zip_bomb()
+    assert len(data) < 50_000_000
+    with pytest.raises(BadInput, match=r"memory|long|seconds|time"):
+        parse(Path("a.xlsx"), data)
