@@ -73,7 +73,10 @@ def test_number_that_is_not_finite_never_leaves_the_api(launch: Launch, total: s
 def test_model_that_hangs_does_not_hold_the_text(launch: Launch) -> None:
     app = launch([Reply(fault="hang")] * 20)
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(send, app, "extract"), pool.submit(send, app, "ask", question="Who?")]
+        waiting = [
+            pool.submit(send, app, "extract"),
+            pool.submit(send, app, "ask", question="Who?"),
+        ]
         app.vendor.wait_until(lambda: len(app.vendor.calls) >= 1)
         assert send(app, "read").status_code == 200
         assert not any(future.done() for future in waiting)
