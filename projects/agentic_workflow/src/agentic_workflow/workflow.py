@@ -191,6 +191,8 @@ class HelpDesk(DBOSConfiguredInstance):
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
         """The customer, the order, and passages of the policy documents."""
         started, facts = time.perf_counter(), self.shop.facts(mail, triage)
+        refunds, refunded = self.outbox.refunds(facts.order_id)
+        facts = facts.model_copy(update={"refunds": refunds, "refunded": refunded})
         passages = self.passages.for_mail(mail, triage)
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
         evidence = (*facts.warnings, *(passage.source for passage in passages))
@@ -344,10 +346,11 @@ class HelpDesk(DBOSConfiguredInstance):
 def effect(case: CaseRecord, action: str) -> tuple[str, str, Json]:
     """The key of an effect, its receiver, and what that needs to know, as JSON."""
     mail, decision, draft = case.mail, case.decision, case.draft
-    key = effect_key(mail.message_id, action, case.revision)
+    key = effect_key(case.id, action)
     if action == "refund" and decision and case.facts:
         amount = {"amount": f"{decision.amount:.2f}", "currency": decision.currency}
-        return key, "payments", {"order_id": case.facts.order_id, **amount}
+        number = {"refund_number": case.facts.refunds + 1}
+        return key, "payments", {"order_id": case.facts.order_id, **amount, **number}
     assert draft
     thread = {"in_reply_to": mail.message_id, "references": mail.in_reply_to[::-1]}
     payload = {"to": mail.sender, "subject": draft.subject, "body": draft.body}

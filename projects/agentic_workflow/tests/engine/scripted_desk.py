@@ -4,7 +4,8 @@
     python scripted_desk.py                                 # forks workers, see `fork_workers`
 
 Store, policy, outbox, queue and receivers are the real ones. The text of a mail decides what
-happens to it: "refund 30.00" asks for that sum, "explode" makes the triage fail.
+happens to it: "refund 30.00" asks for that sum, "order 7" is about that order (or else each mail
+is about its own), "explode" makes the triage fail.
 """
 
 from __future__ import annotations
@@ -101,12 +102,14 @@ class ScriptedTriager:
         amount = re.search(r"refund ([\d.]+\d)", mail.text)
         return Triage(
             category="refund" if amount else "shipping",
-            order_id="10234",
+            order_id=re.findall(r"(?:order|Number) (\d+)", mail.text)[0],
             amount=Decimal(amount[1]) if amount else None,
         )
 
 
 class ScriptedShop:
+    """A shop that never shows a refund."""
+
     def facts(self, _mail: Mail, triage: Triage) -> Facts:
         return Facts(
             customer_id="K1",

@@ -71,6 +71,16 @@ def test_refund_is_booked_before_it_is_promised(world: Any) -> None:
     assert kinds(world, case)[-3:] == ["refund", "reply", "close"]
 
 
+def test_order_is_refunded_once_although_the_shop_does_not_show_it(world: Any) -> None:
+    before = len(world.refunds())
+    first = world.take("refund 30.00 for order 70001", sender="c1@example.com")
+    assert world.wait([first]) == ["closed"]
+    second = world.take("refund 30.00, please, order 70001", sender="c1@example.com")
+    assert world.wait([second]) == ["waiting"]
+    assert "has refunded 30.00" in world.store.approval(second).reasons[-1]
+    assert len(world.refunds()) == before + 1
+
+
 def test_large_refund_waits_without_a_workflow_until_approved(world: Any) -> None:
     case = world.take("refund 300.00")
     assert world.wait([case]) == ["waiting"]

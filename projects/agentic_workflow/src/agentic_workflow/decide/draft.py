@@ -28,6 +28,7 @@ from seedbed.observe.usage import UsageCallback
 if TYPE_CHECKING:
     from agentic_workflow.store.records import Correction
 
+_STAFF_ONLY = {"warnings", "customer_id", "refunds", "refunded"}
 _MAX_CHARS = 8000  # of the mail, and of each example
 
 
@@ -116,7 +117,7 @@ class Writer:
             language=Locale(mail.language).english_name,
             closing=templates(mail.language)["closing"].replace("\n", ", "),
             decision=case.decision.model_dump_json(include={"action", "amount", "currency"}),
-            facts=facts.model_dump_json(exclude={"warnings", "customer_id"}, exclude_defaults=True),
+            facts=facts.model_dump_json(exclude=_STAFF_ONLY, exclude_defaults=True),
             passages="\n".join(f"[{p.source}] {p.text}" for p in case.passages) or "none",
             examples=corrections,
             mail=quote(text, "mail"),

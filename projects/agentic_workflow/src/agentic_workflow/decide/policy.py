@@ -215,8 +215,8 @@ class Policy(Table):
 
 def _refund(triage: Triage, facts: Facts) -> Decimal | None:
     """The refund for this request; None unless it is the sender's own, paid order."""
-    refundable = facts.refundable
-    if not (facts.customer_id and facts.order_id and refundable):
+    refundable = (facts.refundable or Decimal(0)) - facts.refunded
+    if not (facts.customer_id and facts.order_id and refundable > 0):
         return None
     if triage.currency not in (None, facts.currency):
         return None
@@ -228,6 +228,8 @@ def _refund(triage: Triage, facts: Facts) -> Decimal | None:
 
 def _safeguards(screening: Screening, triage: Triage, facts: Facts) -> list[str]:
     reasons = [f"{w[:1].upper()}{w[1:]}." for w in facts.warnings if w.endswith(FOREIGN_ORDER)]
+    if facts.refunded:
+        reasons.append(f"The desk has refunded {facts.refunded} for this order already.")
     if triage.needs_approval:
         reasons.append("A large sum, a deletion or a legal threat needs approval.")
     if screening.injection:

@@ -108,6 +108,8 @@ class Facts(Value):
     total: Decimal | None = None
     refundable: Decimal | None = None  # paid minus refunded
     currency: str = "EUR"
+    refunds: int = 0  # of this order that the desk has in its outbox, failed ones included
+    refunded: Decimal = Decimal(0)  # their sum without failed ones, whatever the shop shows
     charges: int = 0  # number of payments for the order; 2 is a double charge
     lines: tuple[OrderLine, ...] = ()
     recent_orders: tuple[str, ...] = ()

@@ -221,8 +221,7 @@ class Store:
     ) -> None:
         """Let the case wait for a person; a repeated request changes nothing."""
         times = {"requested_at": self._now(), "remind_at": remind_at or due_at, "due_at": due_at}
-        key = {"case_id": id, "revision": self.case(id).revision}
-        statement = insert(approvals).values(**key, **times, reasons=reasons)
+        statement = insert(approvals).values(case_id=id, **times, reasons=reasons)
         try:
             with writing(self.engine) as connection:
                 connection.execute(statement)
@@ -261,7 +260,7 @@ class Store:
             return _case(connection, id)
 
     def approval(self, id: str) -> Approval | None:
-        """The last request for approval of a case, decided or not."""
+        """The request for approval of a case, decided or not."""
         with reading(self.engine) as connection:
             return _approval(connection, id)
 
@@ -364,8 +363,8 @@ def _case(connection: Connection, id: str) -> CaseRecord:
 
 
 def _approval(connection: Connection, id: str) -> Approval | None:
-    query = select(approvals).where(approvals.c.case_id == id).order_by(approvals.c.revision.desc())
-    row = connection.execute(query.limit(1)).mappings().first()
+    query = select(approvals).where(approvals.c.case_id == id)
+    row = connection.execute(query).mappings().first()
     return Approval(**row) if row else None
 
 
