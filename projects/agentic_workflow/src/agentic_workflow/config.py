@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import AliasChoices, Field
 
+from agentic_workflow.mail.sender import Trust
 from seedbed.settings import ProjectSettings
 
 
@@ -61,6 +62,17 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         "help@shop.example",
         description="Address of the help desk, from which replies are sent.",
     )
+    authserv_id: str = Field(
+        "",
+        description="Name of your mail server in the `Authentication-Results` headers that it adds,"
+        " such as mx.shop.example. It must remove such headers of others. Senders that it did not"
+        " verify are left to people. Default: nobody is verified.",
+    )
+    form_domains: str = Field(
+        "",
+        description="Domains of your contact forms, separated by commas: in their mails, Reply-To"
+        " names the customer, who counts as not verified.",
+    )
     approvers: str = Field(
         "",
         description="Names of the API keys that may approve cases, separated by commas; on the"
@@ -80,3 +92,9 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         " for the sake of a model's rate limit; on SQLite, several workers may exceed it by a few."
         " 0: no limit.",
     )
+
+    @property
+    def trust(self) -> Trust:
+        """Whose word counts about senders."""
+        domains = (domain.strip().lower() for domain in self.form_domains.split(","))
+        return Trust(self.authserv_id, frozenset(filter(None, domains)))

@@ -5,7 +5,7 @@
     intake.watch(stop)         # the mailbox, until `stop` is set
 
 A mail leaves the mailbox after it is stored and queued, so a crash can only bring it in twice, and
-the Message-ID makes that harmless.
+its content makes that harmless.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Intake:
     """Stores mails as cases and queues them."""
 
     def __init__(self, config: Config, store: Store, queue: CaseQueue) -> None:
-        self._store, self._queue = store, queue
+        self._store, self._queue, self._trust = store, queue, config.trust
         self.mailbox = Mailbox(config.mailbox or Path(config.data_dir) / "mailbox")
 
     def take(self, data: bytes) -> CaseRecord:
@@ -38,7 +38,7 @@ class Intake:
 
         Raises TooLarge above 25 MB, and Unavailable or Busy if a database does not answer.
         """
-        mail = parse_mail(data)
+        mail = parse_mail(data, self._trust)
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
             priority: Priority = "low" if mail.automatic else "normal"

@@ -51,11 +51,13 @@ class Mail(Value):
     message_id: str  # without <>; made from the content if the mail has none
     content_hash: str  # equal for the same sender, subject and text
     sender: str  # address in lower case; empty if there is none
+    verified: bool = False  # the configured mail server verified the sender's domain
     sender_name: str = ""
     subject: str = ""
     text: str = ""  # what the sender wrote now, without the quoted thread and the signature
     quoted: str = ""  # the quoted thread
-    language: Language = "en"
+    language: Language = "en"  # of the reply
+    spoken: str = ""  # ISO 639 code of the mail's language; empty without text
     sent_at: datetime | None = None  # with a time zone
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
     attachments: tuple[str, ...] = ()  # names; contents are not read

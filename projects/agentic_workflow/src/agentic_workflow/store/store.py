@@ -49,7 +49,7 @@ from seedbed.errors import Conflict, NotFound
 
 __all__ = ["CaseRecord", "CaseSummary", "Store", "case_id"]
 
-DUPLICATE_DAYS = 30  # the same text from the same sender after that is a new request
+DUPLICATE_HOURS = 1  # an answered text from the same sender after that is a new request
 LIST_LIMIT = 1000
 SAMPLE = 5000  # cases; at 10,000 closed cases, the median is of every second one
 _FINAL = ("closed", "duplicate")
@@ -58,13 +58,16 @@ _RECORD = select(*(cases.c[name] for name in CaseRecord.model_fields if name in 
 T = TypeVar("T", bound=Value)
 
 
-def case_id(message_id: str) -> str:
+def case_id(mail: Mail) -> str:
     """The id of the case of a mail: the same for every copy of it.
 
-    >>> case_id("1@shop.example")
-    'c6d56b9038d5e60c'
+    Made from the content too, since contact forms and scanners repeat Message-IDs.
+
+    >>> case_id(Mail(message_id="1@shop.example", content_hash="a", sender="bob@example.com"))
+    'cdd6ebe96cda48a4'
     """
-    return "c" + hashlib.sha256(message_id.encode(errors="replace")).hexdigest()[:15]
+    parts = (mail.message_id, mail.content_hash, mail.quoted, *mail.attachments)
+    return "c" + hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:15]
 
 
 class Store:
@@ -90,8 +93,8 @@ class Store:
     # ── cases ───────────────────────────────────────────────────────────────────────────────
 
     def receive(self, mail: Mail) -> tuple[CaseRecord, bool]:
-        """Store a mail as a case; False with the earlier case if its Message-ID came before."""
-        id, now, new = case_id(mail.message_id), self._now(), True
+        """Store a mail as a case; False with the earlier case if the same mail came before."""
+        id, now, new = case_id(mail), self._now(), True
         row = {name: getattr(mail, name) for name in ("content_hash", "sender", "subject")}
         row |= {"id": id, "status": "received", "received_at": now, "changed_at": now}
         statement = insert(cases).values(**row, mail=mail)
@@ -110,10 +113,15 @@ class Store:
             return _case(connection, id)
 
     def duplicate_of(self, id: str) -> str | None:
-        """The first case with the same sender, subject and text in the 30 days before."""
-        case, since = self.case(id), self._now() - timedelta(days=DUPLICATE_DAYS)
+        """The first case with the same sender, subject and text that is open, or an hour old.
+
+        Whoever writes the same again after an answer was not helped by it.
+        """
+        case, now = self.case(id), self._now()
         same = _SUMMARY.where(cases.c.content_hash == case.mail.content_hash)
-        earlier = same.where(cases.c.number < case.number, cases.c.received_at > since)
+        recent = cases.c.received_at > now - timedelta(hours=DUPLICATE_HOURS)
+        unanswered = cases.c.status.not_in(_FINAL)
+        earlier = same.where(cases.c.number < case.number, recent | unanswered)
         first = self._all(CaseSummary, earlier.order_by(cases.c.number), 1)
         return first[0].id if first else None
 
