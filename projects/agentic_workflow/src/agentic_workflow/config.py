@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pydantic import AliasChoices, Field
 
-from agentic_workflow.mail.sender import Trust
 from seedbed.settings import ProjectSettings
 
 
@@ -92,9 +91,3 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         " for the sake of a model's rate limit; on SQLite, several workers may exceed it by a few."
         " 0: no limit.",
     )
-
-    @property
-    def trust(self) -> Trust:
-        """Whose word counts about senders."""
-        domains = (domain.strip().lower() for domain in self.form_domains.split(","))
-        return Trust(self.authserv_id, frozenset(filter(None, domains)))

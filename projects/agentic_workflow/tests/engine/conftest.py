@@ -125,6 +125,7 @@ class World:
             smtp_url=self.env["WORKFLOW_SMTP_URL"],
             payment_url=payments,
             database_url=url,
+            authserv_id="mx.shop.example",
         )
         (folder / "policy.toml").write_text(scripted.POLICY)
         self.queue = CaseQueue(self.config)

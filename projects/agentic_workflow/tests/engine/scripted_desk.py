@@ -152,7 +152,11 @@ def open_scripted_desk(
 
 def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> bytes:
     message = EmailMessage()
-    message["From"] = sender or f"customer{number}@example.com"
+    sender = sender or f"customer{number}@example.com"
+    domain = sender.rpartition("@")[2]
+    results = f"mx.shop.example; dmarc=pass header.from={domain}"
+    message["Authentication-Results"] = results
+    message["From"] = sender
     message["To"] = "help@shop.example"
     message["Subject"] = f"Order {number}"
     message["Message-ID"] = f"<mail-{number}@example.com>"

@@ -3,8 +3,9 @@
     policies = PolicyFile(SHOP_POLICY)    # follows changes of the file
     policies.current().decide(mail, screening, triage, facts).action    # "refund"
 
-Safeguards are in code, so that no file can switch them off. Counting what a case has used is left
-to the workflow; reserving a refund and booking it once, to `effects`.
+Safeguards are in code, so that no file can switch them off. What must be proven before the desk
+acts alone is in `alone.py`. Counting what a case has used is left to the workflow; reserving a
+refund and booking it once, to `effects`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from agentic_workflow.decide.alone import Alone
 from agentic_workflow.decide.shop import FOREIGN_ORDER
 from agentic_workflow.store.case import (
     Action,
@@ -138,6 +140,7 @@ class Rule(Table):
     action: Action
     approval: bool  # whether a person has to approve first
     why: str
+    model_alone: bool = False  # whether a letter that a model wrote is sent without a person
 
 
 def _meets(name: str, bound: Any, values: Mapping[str, Any]) -> bool:
@@ -163,7 +166,12 @@ class Policy(Table):
     limits: Limits
     approval: Approval
     retry: Retry
+    alone: Alone = Alone()
     rules: Annotated[tuple[Rule, ...], Field(strict=False, min_length=1, alias="rule")]
+
+    def sends_alone(self, rule: str) -> bool:
+        """Whether what a model wrote under a rule is sent without a person."""
+        return any(r.name == rule and r.model_alone for r in self.rules)
 
     def decide(
         self,

@@ -18,6 +18,7 @@ from agentic_workflow.config import Config
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.mailbox import Mailbox
 from agentic_workflow.mail.parse import parse_mail
+from agentic_workflow.mail.sender import Trust
 from agentic_workflow.store.case import Priority
 from agentic_workflow.store.store import CaseRecord, Store
 from seedbed.errors import Busy, TooLarge, Unavailable
@@ -30,7 +31,7 @@ class Intake:
     """Stores mails as cases and queues them."""
 
     def __init__(self, config: Config, store: Store, queue: CaseQueue) -> None:
-        self._store, self._queue, self._trust = store, queue, config.trust
+        self._store, self._queue, self._trust = store, queue, _trust(config)
         self.mailbox = Mailbox(config.mailbox or Path(config.data_dir) / "mailbox")
 
     def take(self, data: bytes) -> CaseRecord:
@@ -67,3 +68,8 @@ class Intake:
         else:
             self.mailbox.done(path)
         return True
+
+
+def _trust(config: Config) -> Trust:
+    domains = (domain.strip().lower() for domain in config.form_domains.split(","))
+    return Trust(config.authserv_id, frozenset(filter(None, domains)))

@@ -16,7 +16,7 @@ from email.message import EmailMessage
 from email.policy import default as policy
 from functools import cache
 from itertools import islice
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
@@ -194,6 +194,8 @@ def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, l
             elif part.get_content_type() == "text/html":
                 shown, unseen = read_html(_read_text(part, warnings))
                 visible, hidden = f"{visible}\n{shown}", f"{hidden} {unseen}"
+            elif part.get_content_type() == "text/calendar":
+                names.append("invitation")
             elif not part.is_multipart() and part.get_content_maintype() in ("text", "multipart"):
                 plain = f"{plain}\n{_read_text(part, warnings)}"
         except Exception as error:  # one broken part does not hide the others
@@ -332,4 +334,4 @@ def spoken_language(text: str) -> str:
 def detect_language(text: str) -> Language:
     """The language to reply in: that of the text if the desk writes it, otherwise English."""
     spoken = spoken_language(text)
-    return cast(Language, spoken) if spoken in LANGUAGES else "en"
+    return next((language for language in LANGUAGES if language == spoken), "en")

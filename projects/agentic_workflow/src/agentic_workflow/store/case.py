@@ -85,6 +85,7 @@ class Triage(Value):
     confidence: float = 1.0  # of the category, 0 to 1
     reasons: tuple[str, ...] = ()  # one line per field, with the words that decided it
     model: str = ""
+    others: tuple[Category, ...] = ()  # what single sentences ask for besides the category
 
 
 class OrderLine(Value):
@@ -127,6 +128,16 @@ class Passage(Value):
     score: float = 0.0
 
 
+class Standing(Value):
+    """Other cases of a sender, and what the desk sent by itself today."""
+
+    open_case: str | None = None  # of the sender
+    same_case: str | None = None  # in which the sender wrote the same
+    replies_to_address: int = 0
+    replies_in_thread: int = 0
+    replies: int = 0
+
+
 class Decision(Value):
     """What the policy says to do, and why."""
 
@@ -137,6 +148,7 @@ class Decision(Value):
     amount: Decimal | None = None  # to refund
     currency: str = "EUR"
     policy_version: str = ""
+    standing: Standing = Standing()  # at that time
 
 
 class Draft(Value):

@@ -78,6 +78,7 @@ cases = sa.Table(
     sa.Column("closed_day", Text),  # ISO date in UTC; empty for duplicates, as is the next
     sa.Column("open_seconds", sa.Float),
     sa.Index("cases_by_status", "status", "number"),
+    sa.Index("cases_by_sender", "sender", "number"),
     sa.Index("cases_by_category", "category", "number"),
     # Statistics and counts read nothing but these three. The first has few different keys, which
     # Postgres stores once each: with the columns of the second it is eight times as large.

@@ -13,8 +13,10 @@ written then, and the caller may retry. The outbox is in `effects/outbox.py`.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from statistics import median
@@ -24,7 +26,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.store import search
-from agentic_workflow.store.case import Draft, Mail, Status, Triage, Value
+from agentic_workflow.store.case import Draft, Mail, Standing, Status, Triage, Value
 from agentic_workflow.store.database import open_database, reading, writing
 from agentic_workflow.store.records import (
     Approval,
@@ -51,6 +53,8 @@ __all__ = ["CaseRecord", "CaseSummary", "Store", "case_id"]
 
 DUPLICATE_HOURS = 1  # an answered text from the same sender after that is a new request
 LIST_LIMIT = 1000
+THREAD = 20
+_REPLY_ID = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
 SAMPLE = 5000  # cases; at 10,000 closed cases, the median is of every second one
 _FINAL = ("closed", "duplicate")
 _SUMMARY = select(*(cases.c[name] for name in CaseSummary.model_fields if name in cases.c))
@@ -68,6 +72,11 @@ def case_id(mail: Mail) -> str:
     """
     parts = (mail.message_id, mail.content_hash, mail.quoted, *mail.attachments)
     return "c" + hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:15]
+
+
+def answered_cases(mail: Mail) -> list[str]:
+    """The cases whose replies are named in the headers of a mail, the latest first."""
+    return [match[1] for id in mail.in_reply_to if (match := _REPLY_ID.match(id))]
 
 
 class Store:
@@ -124,6 +133,39 @@ class Store:
         earlier = same.where(cases.c.number < case.number, recent | unanswered)
         first = self._all(CaseSummary, earlier.order_by(cases.c.number), 1)
         return first[0].id if first else None
+
+    def standing(self, id: str) -> Standing:
+        """Other cases of the sender of a case, and the automatic replies of today (UTC)."""
+        case, today = self.case(id), self._now().astimezone(UTC).date().isoformat()
+        others = select(cases.c.id).where(cases.c.sender == case.sender, cases.c.id != id).limit(1)
+        same = cases.c.content_hash == case.mail.content_hash
+        replies = select(func.count()).where(
+            cases.c.closed_day == today,
+            cases.c.closed_by == "desk",
+            cases.c.outcome.contains("reply"),
+        )
+        to_sender = replies.where(cases.c.sender == case.sender)
+        thread = [c for c in self._thread(case) if c.closed_by == "desk" and "reply" in c.outcome]
+        with reading(self.engine) as connection:
+            return Standing(
+                open_case=connection.execute(others.where(cases.c.status.not_in(_FINAL))).scalar(),
+                same_case=connection.execute(others.where(same)).scalar(),
+                replies_to_address=connection.execute(to_sender).scalar_one(),
+                replies_in_thread=len(thread),
+                replies=connection.execute(replies).scalar_one(),
+            )
+
+    def _thread(self, case: CaseRecord) -> list[CaseRecord]:
+        """The cases whose replies the mail answers, directly or not; the latest 20 at most."""
+        thread: dict[str, CaseRecord] = {}
+        ids = answered_cases(case.mail)
+        while ids and len(thread) < THREAD:
+            id = ids.pop(0)
+            with suppress(NotFound):
+                if id not in thread:
+                    thread[id] = self.case(id)
+                    ids += answered_cases(thread[id].mail)
+        return list(thread.values())
 
     def cases(
         self,
