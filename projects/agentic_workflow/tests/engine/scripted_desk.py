@@ -162,7 +162,8 @@ def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> b
     message["Message-ID"] = f"<mail-{number}@example.com>"
     for header, value in headers.items():
         message[header.replace("_", "-")] = value
-    message.set_content(f"{text}\n\nNumber {number}")
+    # A sentence whose language is certain.
+    message.set_content(f"{text}\n\nPlease help me with this, thank you. Number {number}")
     return bytes(message)
 
 

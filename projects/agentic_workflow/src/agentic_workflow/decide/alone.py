@@ -88,7 +88,7 @@ def _doubts_about_request(
 ) -> list[str]:
     """Whether the order and the amount are certain."""
     own = f"{mail.subject}\n{mail.text}"
-    numbers = set(_NUMBER.findall(own)) - {facts.tracking}
+    numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
     from_thread = triage.order_id and triage.order_id not in re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
     known = facts.order_id is not None
     # A letter that asks for the order may be sent without it, and one about an error needs none.

@@ -235,7 +235,12 @@ class Outbox:
     def _open(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Row[Any]:
         with suppress(NotFound):
             return self._row(key)
-        row: dict[str, Any] = {"key": key, "case_id": case_id, "action": key.rpartition(":")[2], "status": "ready"}
+        row: dict[str, Any] = {
+            "key": key,
+            "case_id": case_id,
+            "action": key.rpartition(":")[2],
+            "status": "ready",
+        }
         row |= {"receiver": receiver, "payload": dict(payload), "order_id": payload.get("order_id")}
         refused = f"order {row['order_id']} got another refund after this one was decided"
         for more in (

@@ -139,6 +139,7 @@ class Store:
         case, today = self.case(id), self._now().astimezone(UTC).date().isoformat()
         others = select(cases.c.id).where(cases.c.sender == case.sender, cases.c.id != id).limit(1)
         same = cases.c.content_hash == case.mail.content_hash
+        unfinished, earlier = cases.c.status.not_in(_FINAL), cases.c.number < case.number
         replies = select(func.count()).where(
             cases.c.closed_day == today,
             cases.c.closed_by == "desk",
@@ -148,8 +149,8 @@ class Store:
         thread = [c for c in self._thread(case) if c.closed_by == "desk" and "reply" in c.outcome]
         with reading(self.engine) as connection:
             return Standing(
-                open_case=connection.execute(others.where(cases.c.status.not_in(_FINAL))).scalar(),
-                same_case=connection.execute(others.where(same)).scalar(),
+                open_case=connection.execute(others.where(unfinished, ~same)).scalar(),
+                same_case=connection.execute(others.where(same, earlier)).scalar(),
                 replies_to_address=connection.execute(to_sender).scalar_one(),
                 replies_in_thread=len(thread),
                 replies=connection.execute(replies).scalar_one(),
