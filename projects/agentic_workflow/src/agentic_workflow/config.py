@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import AliasChoices, Field
 
+from seedbed.errors import ConfigError
 from seedbed.settings import ProjectSettings
 
 
@@ -57,6 +58,12 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         None,
         description="Base URL of the payment API that books refunds. Default: a local sample API.",
     )
+    sample: bool = Field(
+        False,
+        description="Fill in what is not configured (shop, mail server, payment API) with parts of"
+        " the sample shop although others are real. No money moves then. Without any configured"
+        " part, the whole sample shop runs.",
+    )
     address: str = Field(
         "help@shop.example",
         description="Address of the help desk, from which replies are sent.",
@@ -91,3 +98,16 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         " for the sake of a model's rate limit; on SQLite, several workers may exceed it by a few."
         " 0: no limit.",
     )
+
+    def sample_parts(self) -> list[str]:
+        """The receivers and databases that are of the sample shop.
+
+        Raises ConfigError if others are real, unless `sample` is set: a customer would read of a
+        refund that nobody pays.
+        """
+        names = ("shop_url", "smtp_url", "payment_url")
+        missing = [f"WORKFLOW_{name.upper()}" for name in names if getattr(self, name) is None]
+        if missing and len(missing) < len(names) and not self.sample:
+            hint = "Set it, or WORKFLOW_SAMPLE=1 to use a part of the sample shop."
+            raise ConfigError(f"Not configured: {', '.join(missing)}.", hint=hint)
+        return missing

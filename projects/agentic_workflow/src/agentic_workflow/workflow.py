@@ -268,6 +268,7 @@ class HelpDesk(DBOSConfiguredInstance):
         """Carry out one effect, through the outbox."""
         started, case = time.perf_counter(), self.store.case(case_id)
         key, receiver, payload = effect(case, action)
+        payload["automatic"] = self.store.approval(case_id) is None
         if self.store.switch("stopped"):
             outcome = Outcome("stopped", error="the kill switch is on")
         elif self.store.switch("dry_run"):

@@ -115,6 +115,7 @@ class World:
             "WORKFLOW_DATA_DIR": str(folder),
             "WORKFLOW_SMTP_URL": f"smtp://127.0.0.1:{port}",
             "WORKFLOW_PAYMENT_URL": payments,
+            "WORKFLOW_SAMPLE": "1",
         }
         if url:
             self.env["SEEDBED_DATABASE_URL"] = url
@@ -126,6 +127,7 @@ class World:
             payment_url=payments,
             database_url=url,
             authserv_id="mx.shop.example",
+            sample=True,
         )
         (folder / "policy.toml").write_text(scripted.POLICY)
         self.queue = CaseQueue(self.config)

@@ -59,6 +59,7 @@ def test_mail_is_answered_in_its_thread(world: Any) -> None:
     assert mail["In-Reply-To"] == f"<{number}>"
     assert mail["References"].split()[-2:] == ["<b@x>", f"<{number}>"]
     assert mail["Auto-Submitted"] == "auto-replied"
+    assert mail["Date"]
     assert kinds(world, case) == [
         *("receive", "screen", "classify", "look up", "decide", "draft"),
         *("reply", "close"),
@@ -145,7 +146,8 @@ def test_large_refund_waits_without_a_workflow_until_approved(world: Any) -> Non
     assert not mails_of(world, case)
     decide(world, case, "approve")
     assert world.store.case(case).closed_by == "anna"
-    assert len(mails_of(world, case)) == 1
+    (mail,) = mails_of(world, case)
+    assert "Auto-Submitted" not in mail  # a person approved it; ticket systems drop what has it
     assert kinds(world, case)[-3:] == ["refund", "reply", "close"]
 
 

@@ -450,3 +450,10 @@ def test_postgres_that_goes_away_loses_nothing(
     assert until(lambda: receive(store, 2))
     assert [case.id for case in store.cases()] == [case_id(mail(2)), first]
     store.close()
+
+
+def test_urgent_case_is_first_among_those_that_wait(store: Store) -> None:
+    calm = wait_for_approval(store, 1, hours=1)
+    fire = wait_for_approval(store, 2, hours=9)
+    store.update(fire, triage=Triage(category="complaint", priority="high"))
+    assert [case.id for case in store.waiting()] == [fire, calm]

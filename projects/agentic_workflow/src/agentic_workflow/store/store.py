@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.store import search
@@ -316,7 +317,7 @@ class Store:
             return _approval(connection, id)
 
     def waiting(self) -> list[CaseSummary]:
-        """Cases that wait for a person, the first deadline first."""
+        """Cases that wait for a person: urgent ones first, then the first deadline."""
         return self._undecided()
 
     def expired(self, now: datetime) -> list[CaseSummary]:
@@ -340,7 +341,8 @@ class Store:
     def _undecided(self, *conditions: ColumnElement[bool]) -> list[CaseSummary]:
         query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, *conditions)
         query = query.join(approvals, approvals.c.case_id == cases.c.id)
-        return self._all(CaseSummary, query.order_by(approvals.c.due_at))
+        urgent = sql_case((cases.c.priority == "high", 0), else_=1)
+        return self._all(CaseSummary, query.order_by(urgent, approvals.c.due_at))
 
     def corrections(self, limit: int = 100) -> list[Correction]:
         """Drafts that people changed, the latest first."""
