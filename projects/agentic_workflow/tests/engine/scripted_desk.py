@@ -129,7 +129,8 @@ class ScriptedWriter:
     def write(self, mail: Mail, *_: Any) -> Draft:
         tokens = 5000 if "expensive" in mail.text else 0
         body = f"Dear customer, about: {mail.text}"
-        return Draft(subject=f"Re: {mail.subject}", body=body, tokens=tokens)
+        model = "openai:gpt" if "by a model" in mail.text else ""
+        return Draft(subject=f"Re: {mail.subject}", body=body, tokens=tokens, model=model)
 
 
 def open_scripted_desk(

@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
 from agentic_workflow.decide.letter import Case, templates, write_letter
-from agentic_workflow.decide.verify import problem
+from agentic_workflow.decide.verify import problem, unfit
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt, quote
@@ -98,7 +98,9 @@ class Writer:
                 chat,
                 self._render(case, examples),
                 Reply,
-                check=lambda reply: problem(reply.body, reply.citations, case),
+                check=lambda reply: (
+                    problem(reply.body, reply.citations, case) or unfit(reply.body, case)
+                ),
                 config={"callbacks": [usage]},
             )
         except SeedbedError as error:
