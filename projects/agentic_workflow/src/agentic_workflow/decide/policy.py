@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from agentic_workflow.decide.alone import Alone
 from agentic_workflow.decide.shop import FOREIGN_ORDER
@@ -40,10 +40,13 @@ from seedbed.errors import ConfigError
 SHOP_POLICY = Path(__file__).with_name("policy.toml")
 LIMIT_EXCEEDED = "Limit exceeded: "  # the start of such a reason
 SETTLED = ("cancelled", "returned")  # the order is to be refunded as a whole
-_Quantity = Annotated[float, Field(strict=False, ge=0)]
+_Quantity = Annotated[float, Field(strict=False, ge=0, le=1e9, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=1)]
+_Hours = Annotated[float, Field(strict=False, gt=0, le=24 * 365, allow_inf_nan=False)]
 _LIST = BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value))
 _Status = Literal["paid", "shipped", "delivered", "cancelled", "returned"]
-_Number = Annotated[Decimal, Field(strict=False, ge=0)]
+_Number = Annotated[Decimal, Field(strict=False, ge=0, allow_inf_nan=False)]
+_Share = Annotated[Decimal, Field(strict=False, gt=0, le=1)]
 _COMPARISONS = {"_above": operator.gt, "_at_most": operator.le, "_below": operator.lt}
 
 
@@ -56,8 +59,8 @@ class Table(BaseModel):
 class CaseLimits(Table):
     """What one case may use before a person takes over."""
 
-    steps: int
-    tokens: int
+    steps: _Count
+    tokens: _Count
     cost_usd: _Quantity
     seconds: _Quantity
 
@@ -65,8 +68,8 @@ class CaseLimits(Table):
 class DayLimits(Table):
     """What all cases of a day (UTC) may use."""
 
-    cases: int
-    tokens: int
+    cases: _Count
+    tokens: _Count
     cost_usd: _Quantity
 
 
@@ -80,16 +83,22 @@ class Limits(Table):
 class Approval(Table):
     """When people are reminded of a case, and what happens at the deadline."""
 
-    remind_hours: _Quantity
-    deadline_hours: _Quantity
+    remind_hours: _Hours
+    deadline_hours: _Hours
     default: Literal["reject", "hold"]
+
+    @model_validator(mode="after")
+    def _reminds_before_the_deadline(self) -> Approval:
+        if self.remind_hours > self.deadline_hours:
+            raise ValueError("remind_hours is after deadline_hours")
+        return self
 
 
 class Retry(Table):
     """How often an effect is attempted; the pause doubles after each failure."""
 
-    attempts: Annotated[int, Field(ge=1)]
-    first_seconds: _Quantity
+    attempts: Annotated[int, Field(ge=1, le=100)]
+    first_seconds: Annotated[float, Field(strict=False, ge=0, le=86_400)]
 
 
 class When(Table):
@@ -105,17 +114,14 @@ class When(Table):
     spam: bool | None = None
     automatic: bool | None = None  # an auto-reply, a bounce or a mailing list
     injection: bool | None = None  # the mail tries to instruct a model
-    needs_approval: bool | None = None  # according to triage
     known_customer: bool | None = None  # the sender's address is that of a customer
     order_known: bool | None = None  # the order exists and belongs to the sender
     refund_due: bool | None = None  # cancelled, returned or paid twice, and not refunded yet
-    warnings: bool | None = None  # of the lookup, such as an order of another customer
     over_limit: bool | None = None  # a limit of the case or of the day is exceeded
     amount_above: _Number | None = None
     amount_at_most: _Number | None = None
     delivered_days_above: _Number | None = None  # since the delivery
-    delivered_days_at_most: _Number | None = None
-    confidence_below: _Number | None = None
+    confidence_below: _Share | None = None
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -125,6 +131,16 @@ class When(Table):
     def applies(self, values: Mapping[str, Any]) -> bool:
         """Whether the values of a case, such as `category` and `amount`, meet all conditions."""
         return all(_meets(name, bound, values) for name, bound in self.conditions.items())
+
+    @model_validator(mode="after")
+    def _can_apply(self) -> When:
+        for name, values in self.conditions.items():
+            if values == ():
+                raise ValueError(f"{name} is empty, so that the rule never applies")
+        above, most = self.amount_above, self.amount_at_most
+        if above is not None and most is not None and above >= most:
+            raise ValueError("amount_above is not below amount_at_most: the rule never applies")
+        return self
 
     def covers(self, other: When) -> bool:
         """Whether this applies in every case in which `other` does."""
@@ -252,7 +268,7 @@ def load_policy(path: Path) -> Policy:
     'hold'
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}, line 1: {error}.") from None
     return parse_policy(text, str(path))
