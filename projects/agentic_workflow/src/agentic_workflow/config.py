@@ -72,7 +72,7 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         "",
         description="Name of your mail server in the `Authentication-Results` headers that it adds,"
         " such as mx.shop.example. It must remove such headers of others. Senders that it did not"
-        " verify are left to people. Default: nobody is verified.",
+        " verify are left to people. Default: no sender is verified.",
     )
     form_domains: str = Field(
         "",

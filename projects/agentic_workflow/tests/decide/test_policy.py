@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from agentic_workflow.decide.policy import SHOP_POLICY, Policy, PolicyFile, load_policy
+from agentic_workflow.decide.policy import (
+    SHOP_POLICY,
+    Policy,
+    PolicyFile,
+    load_policy,
+    parse_policy,
+)
 from agentic_workflow.store.case import CATEGORIES, Decision, Facts, Mail, Screening, Triage
 from seedbed.errors import ConfigError
 
@@ -224,6 +230,11 @@ def test_mistake_is_refused_with_line_and_reason(
     expected = marker or new
     place = max(n for n, text in enumerate(lines, 1) if expected in text)
     assert line == place if marker else lines[line - 1] == "[[rule]]" and 0 < place - line < 4
+
+
+def test_deeply_nested_tables_are_a_mistake() -> None:
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        parse_policy("x = " + "{ a = " * 3000 + "1" + " }" * 3000)
 
 
 def test_file_of_windows_is_read(path: Path) -> None:

@@ -285,6 +285,8 @@ def parse_policy(text: str, name: str = "policy") -> Policy:
         policy = Policy.model_validate(data)
         number, problem = _rule_mistake(policy.rules)
         line = _line(text, ("rule", number))
+    except RecursionError:
+        problem = "tables are nested too deeply"
     except tomllib.TOMLDecodeError as error:
         problem = str(error)
         place = re.search(r"at line (\d+)", problem)
