@@ -57,6 +57,7 @@ def test_cases_complete_once_when_workers_die_at_each_boundary(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_order_is_refunded_once_by_a_payment_api_that_dies(
     open_world: Callable[..., Any], database: str
@@ -76,7 +77,7 @@ def test_order_is_refunded_once_by_a_payment_api_that_dies(
         api.kill()
         api.wait()
         api = world.payment_process()
-    statuses = world.wait(cases, seconds=180)
+    statuses = world.wait(cases, seconds=600)
     assert sorted(order for _, order, _ in world.refunds()) == [
         str(order) for order in range(70_000, 70_060)
     ]
