@@ -29,7 +29,7 @@ eval-finetune := evaluate --data helpdesk --adapter latest
 project-vision := vision_app
 run-vision := serve
 demo-vision := demo
-eval-vision := eval
+eval-vision := eval projects/vision_app/eval
 
 project-workflow := agentic_workflow
 run-workflow := serve

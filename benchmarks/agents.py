@@ -46,7 +46,7 @@ def solve(works: dict[str, Callable[..., Any]], task: str, *, runs: int = 1, **o
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         members = [teams.Scripted(name, do) for name, do in works.items()]
-        team = teams.scripted_team(folder, stack, members, budget="", memory="", **options)
+        team = teams.scripted_team(folder, stack, members, budget="", **options)
         events = []
         for _ in range(runs):
             run = team.wait(team.start(task))

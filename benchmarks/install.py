@@ -5,7 +5,6 @@ python benchmarks/install.py [rag|vision|workflow] [--json]    needs git, make, 
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
@@ -23,25 +22,27 @@ ROOT = Path(__file__).parent.parent
 DEADLINE = 300
 
 
-Request = tuple[str, dict[str, Any] | None, str]
-"""Path and body (None: GET) of a request, and the key of its result that is not empty."""
+Request = tuple[str, bytes | None, str, str]
+"""Path, body (None: GET) and content type, and the key of the result that is not empty."""
 
 
 def question() -> Request:
     """A question to rag_chatbot."""
-    return "/v1/ask", {"question": "What is hybrid search?"}, "citations"
+    body = json.dumps({"question": "What is hybrid search?"}).encode()
+    return "/v1/ask", body, "application/json", "citations"
 
 
 def invoice() -> Request:
     """An invoice for vision_app."""
     picture = ROOT / "projects/vision_app/src/vision_app/files/samples/invoice.png"
-    image = base64.b64encode(picture.read_bytes()).decode()
-    return "/v1/extract", {"image": image, "schema": "invoice"}, "evidence"
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="invoice.png"\r\n\r\n'
+    body = head + picture.read_bytes() + b"\r\n--x--\r\n"
+    return "/v1/extract", body, "multipart/form-data; boundary=x", "evidence"
 
 
 def inbox() -> Request:
     """The first draft of agentic_workflow that waits for approval."""
-    return "/v1/inbox", None, "waiting"
+    return "/v1/inbox", None, "", "waiting"
 
 
 REQUESTS = {"rag": question, "vision": invoice, "workflow": inbox}
@@ -49,9 +50,8 @@ REQUESTS = {"rag": question, "vision": invoice, "workflow": inbox}
 
 def first_answer(project: str, port: int, server: subprocess.Popen[bytes]) -> dict[str, Any]:
     """Send the project's request until there is a result."""
-    path, values, key = REQUESTS[project]()
-    body = None if values is None else json.dumps(values).encode()
-    headers = {"content-type": "application/json"}
+    path, body, content_type, key = REQUESTS[project]()
+    headers = {"content-type": content_type}
     url = f"http://127.0.0.1:{port}{path}"
     began = time.monotonic()
     while time.monotonic() - began < DEADLINE and server.poll() is None:

@@ -104,33 +104,28 @@ def solve(
 
 @app.command()
 def runs(
+    run: Annotated[str | None, typer.Argument(help="Id of a run, to see its course.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of runs, the newest first.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List past runs."""
-    from multi_agent.serve.terminal import runs_text
+    """List past runs, or show one: its plan, what happened when, its cost, its answer."""
+    from multi_agent.serve.terminal import run_text, runs_text
 
     with _open() as team:
-        records = team.store.runs(limit)
-        values = [record.model_dump(mode="json") for record in records]
-        show(values, as_json, to_text=lambda _: runs_text(records))
-
-
-@app.command(name="show")
-def show_run(run: RunId, as_json: Json = False) -> None:
-    """Show a run: its plan, what happened when, its cost, its answer."""
-    from multi_agent.serve.terminal import run_text
-
-    with _open() as team:
-        record, events = team.store.run(run), team.store.events(run)
-        values = [event.model_dump(mode="json") for event in events]
-        value = record.model_dump(mode="json") | {"events": values}
-        show(value, as_json, to_text=lambda _: run_text(record, events))
+        if run is None:
+            records = team.store.runs(limit)
+            values: Any = [record.model_dump(mode="json") for record in records]
+            show(values, as_json, to_text=lambda _: runs_text(records))
+        else:
+            record, events = team.store.run(run), team.store.events(run)
+            values = [event.model_dump(mode="json") for event in events]
+            value = record.model_dump(mode="json") | {"events": values}
+            show(value, as_json, to_text=lambda _: run_text(record, events))
 
 
 @app.command()
 def resume(run: RunId, as_json: Json = False) -> None:
-    """Continue a run that failed or whose process died, or answer its question."""
+    """Continue a run that failed or was stopped, or whose process died; or answer its question."""
     with _open() as team:
         if team.store.run(run).status != "waiting":
             team.resume(run)
@@ -187,7 +182,7 @@ def evaluate(
     database: Database = None,
     documents: Documents = None,
     compare: Annotated[
-        bool, typer.Option(help="Also a single agent, and the team without verification.")
+        bool, typer.Option(help="Also a single agent with the same tools and budget.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -72,8 +72,6 @@ class Progress:
 
     plan: Sequence[Step] = ()
     results: Mapping[str, Result] = field(default_factory=dict)
-    tries: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The specialists that worked on each step."""
 
     @property
     def done(self) -> dict[str, Result]:

@@ -47,21 +47,11 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
         description="Limits of each run, which a caller may lower but not raise. Omitted limits are"
         " unlimited.",
     )
-    step_budget: str = Field(
-        "",
-        description="Limits of each step of a specialist, within those of its run, such as"
-        " tool_calls=10,tokens=8000,seconds=30. Default: those of the run.",
-    )
     max_parallel: int = Field(
         3, ge=1, le=32, description="Number of specialists that work at the same time."
     )
     max_replans: int = Field(
         2, ge=0, le=10, description="How often a run may plan again after a step has failed."
-    )
-    memory: str = Field(
-        "thread,facts,examples",
-        description="Kinds of memory in use, separated by commas: earlier tasks of the thread,"
-        " facts, and the plans of past tasks as examples. Empty: none.",
     )
     sandbox: Literal["wasm", "off"] = Field(
         "wasm",

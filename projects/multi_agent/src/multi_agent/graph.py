@@ -1,4 +1,4 @@
-"""The graph: plan, let specialists work side by side, verify, plan again, answer.
+"""The graph: plan, let specialists work side by side, plan again where one failed, answer.
 
     graph = build_graph(checkpointer)
     graph.invoke({"task": "…"}, config, context=run, durability="sync")
@@ -13,19 +13,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
-from langgraph.types import Send, interrupt
+from langgraph.types import Command, Send, interrupt
 
 from multi_agent.answer.compose import compose_answer, final_results
 from multi_agent.answer.verify import verify_result, with_checks
 from multi_agent.brain import Brain, Progress, Refusal
 from multi_agent.runs.budget import Budget, OverBudget
+from multi_agent.runs.record_model import Stopped
 from multi_agent.specialists import Context, Specialist, Workspace
 from multi_agent.specialists.writer import checked_text
-from multi_agent.state import Limits, Result, RunState, Step, dependents, fill
+from multi_agent.state import Result, RunState, Step, fill
 from multi_agent.tools.toolbox import NeedsUser, ToolBox
 from seedbed.errors import ModelError, SeedbedError
 
@@ -42,18 +43,16 @@ DRAFT_SECONDS = 0.3
 class Run:
     """What the nodes of one run use: the context of the graph."""
 
-    id: str
     workspace: Workspace
     specialists: Mapping[str, Specialist]
     toolbox: ToolBox
     budget: Budget
     emit: Callable[..., None]
     """`emit(kind, step="", **data)` records an event."""
-    brain: Callable[[str, Budget], Brain]
-    """The brain of a role ("planner", or a specialist), paid from a budget."""
-    model: "Callable[[str, Budget], BaseChatModel | None]" = lambda role, budget: None  # noqa: ARG005
+    brain: Callable[[str], Brain]
+    """The brain of a role: "planner", or the name of a specialist."""
+    model: "Callable[[str], BaseChatModel | None]" = lambda role: None  # noqa: ARG005
     """The chat model of a role, if it has one."""
-    step_limits: Limits = field(default_factory=Limits)
     answers: Mapping[str, str] = field(default_factory=dict)
     """What the user has answered, by the key of the question."""
     earlier: Sequence[str] = ()
@@ -86,17 +85,14 @@ def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, Run, Any, 
     """The compiled graph; README's picture is generated from it."""
     graph = StateGraph(RunState, context_schema=Run)
     graph.add_node("plan", plan)
+    graph.add_node("dispatch", dispatch)
     graph.add_node("specialist", specialist)
-    graph.add_node("collect", collect)
-    graph.add_node("verify", verify)
     graph.add_node("replan", replan)
     graph.add_node("answer", answer)
     graph.add_edge(START, "plan")
-    graph.add_conditional_edges("plan", dispatch, ["specialist", "verify"])
-    graph.add_edge("specialist", "collect")
-    graph.add_conditional_edges("collect", dispatch, ["specialist", "verify"])
-    graph.add_conditional_edges("verify", needs_replan, ["replan", "answer"])
-    graph.add_conditional_edges("replan", dispatch, ["specialist", "verify"])
+    graph.add_edge("plan", "dispatch")
+    graph.add_edge("specialist", "dispatch")
+    graph.add_edge("replan", "dispatch")
     graph.add_edge("answer", END)
     return graph.compile(checkpointer=checkpointer)
 
@@ -104,20 +100,15 @@ def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, Run, Any, 
 def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
     """Typed steps with dependencies. Where a task has two meanings, the user is asked once."""
     run = runtime.context
-    if "plan" in state:  # of a fork
-        return {}
     # 1. Complete a follow-up from the tasks before it.
-    brain, team = run.brain("planner", run.budget), list(run.specialists.values())
+    brain, team = run.brain("planner"), list(run.specialists.values())
     task, steps, problem = brain.complete(state["task"], run.earlier), tuple[Step, ...](), ""
     # 2. Plan, with the user's answer if there is a question.
     try:
         try:
             steps = brain.plan(task, team, Progress())
         except Refusal as refusal:
-            if not (refusal.question and run.asks):
-                raise
-            choice = ask(run, "plan", refusal.question, refusal.options)
-            task = clarified(task, choice, refusal.options)
+            task = clarify(run, "plan", task, refusal)
             steps = brain.plan(task, team, Progress())
     except Refusal as refusal:
         problem = str(refusal)
@@ -125,17 +116,16 @@ def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
     return {"task": task, "plan": steps, "results": {}, "replans": 0, "problem": problem}
 
 
-def dispatch(state: RunState, runtime: Runtime[Run]) -> list[Send] | str:
-    """Send each step whose inputs are there to its specialist, side by side; then verify."""
-    if runtime.context.stop_reason():
-        return "verify"
-    results, tries = state.get("results", {}), state.get("tries", {})
+def dispatch(
+    state: RunState, runtime: Runtime[Run]
+) -> Command[Literal["specialist", "replan", "answer"]]:
+    """Send each step whose inputs are there to its specialist, side by side; or else go on.
 
-    def is_open(step: Step) -> bool:
-        result = results.get(step.id)
-        return result is None or bool(
-            result.problem and step.specialist not in tries.get(step.id, ())
-        )
+    All steps that were sent together have ended when it is called again.
+    """
+    run, results = runtime.context, state.get("results", {})
+    if run.stop_reason():
+        return Command(goto="answer")
 
     def is_ready(step: Step) -> bool:
         return all(id in results and not results[id].problem for id in step.after)
@@ -143,71 +133,80 @@ def dispatch(state: RunState, runtime: Runtime[Run]) -> list[Send] | str:
     sends = [
         Send("specialist", StepState(step=step, inputs={id: results[id] for id in step.after}))
         for step in state["plan"]
-        if is_open(step) and is_ready(step)
+        if step.id not in results and is_ready(step)
     ]
-    return sends or "verify"
+    if sends:
+        return Command(goto=sends)
+    return Command(goto="replan" if needs_replan(state, run.max_replans) else "answer")
+
+
+def needs_replan(state: RunState, max_replans: int) -> bool:
+    """Whether a step failed that may be tried in another way."""
+    results = [state["results"][s.id] for s in state["plan"] if s.id in state["results"]]
+    failed = any(result.problem and not result.failure for result in results)
+    vendor_fails = any(result.failure for result in results)  # another plan would fail, too
+    return failed and not vendor_fails and state["replans"] < max_replans
 
 
 def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
-    """One specialist does one step. A failure is a result too: the others go on."""
-    run, step = runtime.context, state["step"]
-    filled = step.model_copy(update={"task": fill(step.task, state["inputs"])})
-    run.emit("step_started", step.id, specialist=step.specialist, task=filled.task)
-    result = perform(run, filled, state["inputs"])
-    if result.question and run.asks:
-        key = f"{step.id}: {result.question}"
-        choice = ask(run, key, result.question, result.options, step.id)
-        filled = filled.model_copy(update={"task": clarified(filled.task, choice, result.options)})
-        result = perform(run, filled, state["inputs"])
-    run.emit("step_ended", step.id, result=result.model_dump(mode="json"))
-    return {"results": {step.id: result}, "tries": {step.id: (step.specialist,)}}
+    """One specialist does one step, and its result is checked against its evidence.
 
-
-def collect(state: RunState) -> RunState:  # noqa: ARG001
-    """Join the steps that ran side by side: `dispatch` then sees the results of all of them."""
-    return {}
+    A failure is a result too: the others go on.
+    """
+    run, step, inputs = runtime.context, state["step"], state["inputs"]
+    task, start = fill(step.task, inputs), time.monotonic()
+    run.emit("step_started", step.id, specialist=step.specialist, task=task)
+    try:
+        if reason := run.stop_reason():
+            raise Stopped(reason)
+        run.budget.take(steps=1)
+        result = perform(run, step.model_copy(update={"task": task}), inputs)
+    except SeedbedError as error:
+        stopped = isinstance(error, OverBudget | Stopped)
+        failure = "model" if isinstance(error, ModelError) else "stop" if stopped else ""
+        result = Result(step=step.id, problem=str(error), failure=failure)
+    run.emit(
+        "step_ended",
+        step.id,
+        specialist=step.specialist,
+        result=result.model_dump(mode="json"),
+        seconds=round(time.monotonic() - start, 3),
+    )
+    return {"results": {step.id: result}}
 
 
 def perform(run: Run, step: Step, inputs: Mapping[str, Result]) -> Result:
-    """A step within its budget. Asks where a tool needs permission or a call is in doubt."""
+    """The verified result of a step.
+
+    Asks where a tool needs permission, a call is in doubt, or the task has two meanings.
+    """
+    context = Context(
+        call=partial(run.toolbox.call, step.id),
+        brain=run.brain(step.specialist),
+        model=run.model(step.specialist),
+        inputs=inputs,
+    )
+    is_clarified = False
     while True:
-        budget = run.budget.child(**run.step_limits.model_dump())
-        context = Context(
-            call=partial(run.toolbox.within(budget).call, step.id),
-            brain=run.brain(step.specialist, budget),
-            model=run.model(step.specialist, budget),
-            inputs=inputs,
-        )
         try:
-            if reason := run.stop_reason():
-                return Result(step=step.id, problem=reason, failure="budget")
-            budget.take(steps=1)
-            return run.specialists[step.specialist].work(step, context)
+            result = run.specialists[step.specialist].work(step, context)
+            break
         except NeedsUser as need:
             if not run.asks:
                 return Result(step=step.id, problem=need.question)
-            choice = ask(run, need.key, need.question, need.options, step.id)
-            run.toolbox.decide(need.key, choice)
+            run.toolbox.decide(need.key, ask(run, need.key, need.question, need.options, step.id))
         except Refusal as refusal:
-            return Result(
-                step=step.id,
-                problem=str(refusal),
-                question=refusal.question,
-                options=refusal.options,
-            )
-        except SeedbedError as error:
-            return failed(run, step.id, error)
+            if is_clarified:
+                raise
+            task = clarify(run, f"{step.id}: {refusal.question}", step.task, refusal, step.id)
+            step, is_clarified = step.model_copy(update={"task": task}), True
+    if result.problem or not run.verifies:
+        return result
+    problem = verify_result(step, result, inputs, run.workspace)
+    return Result(step=step.id, problem=problem) if problem else with_checks(result)
 
 
-def failed(run: Run, step_id: str, error: SeedbedError) -> Result:
-    """An error as a result: of the vendor, of the run's budget, or of the step."""
-    if isinstance(error, ModelError):
-        return Result(step=step_id, problem=str(error), failure="model")
-    over = isinstance(error, OverBudget) and run.stop_reason()
-    return Result(step=step_id, problem=str(error), failure="budget" if over else "")
-
-
-def ask(run: Run, key: str, question: str, options: Sequence[str] = (), step: str = "") -> str:
+def ask(run: Run, key: str, question: str, options: Sequence[str], step: str) -> str:
     """The user's answer, from the record if there is one, so that a crash asks nothing twice.
 
     Else the run stops here; when it goes on, its node starts again from the top.
@@ -218,68 +217,35 @@ def ask(run: Run, key: str, question: str, options: Sequence[str] = (), step: st
     return str(interrupt(value))
 
 
-def clarified(task: str, answer: str, options: Sequence[str]) -> str:
-    """The task with what the user decided."""
-    return answer if answer in options else f"{task} ({answer})"
-
-
-def verify(state: RunState, runtime: Runtime[Run]) -> RunState:
-    """Check each result against its evidence; what does not hold becomes a problem."""
-    run = runtime.context
-    if not run.verifies:
-        return {}
-    checked: dict[str, Result | None] = {}
-    for step in state["plan"]:
-        result = state["results"].get(step.id)
-        if result is None or result.problem:
-            continue
-        inputs = {id: state["results"][id] for id in step.after}
-        problem = verify_result(step, result, inputs, run.workspace)
-        result = Result(step=step.id, problem=problem) if problem else with_checks(result)
-        checks = [evidence.checked for evidence in result.evidence]
-        run.emit("verified", step.id, problem=problem, checked=checks)
-        checked[step.id] = result
-    # What was made of a result that does not hold does not hold either, and may be tried again.
-    wrong = {id for id, result in checked.items() if result and result.problem}
-    again = {d for id in wrong for d in dependents(state["plan"], id)} - wrong
-    results: Any = checked | dict.fromkeys(again)  # None removes a result
-    return {"results": results, "tries": dict.fromkeys(again, ())}
-
-
-def needs_replan(state: RunState, runtime: Runtime[Run]) -> str:
-    """Plan again while a step failed that may be tried in another way, and there is budget."""
-    run, results = runtime.context, state["results"]
-    some = [results[step.id] for step in state["plan"] if step.id in results]
-    failed = any(result.problem and not result.failure for result in some)
-    vendor_fails = any(result.failure for result in some)  # another plan would fail, too
-    more = state["replans"] < run.max_replans and not vendor_fails and not run.stop_reason()
-    return "replan" if failed and more else "answer"
+def clarify(run: Run, key: str, task: str, refusal: Refusal, step: str = "") -> str:
+    """The task with what the user decided. Raises the refusal if it has no question for them."""
+    if not (refusal.question and run.asks):
+        raise refusal
+    answer = ask(run, key, refusal.question, refusal.options, step)
+    return answer if answer in refusal.options else f"{task} ({answer})"
 
 
 def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
     """Steps with an answer stay, with their results; the brain plans the rest in another way."""
     run = runtime.context
-    progress = Progress(state["plan"], state["results"], state.get("tries", {}))
-    team = list(run.specialists.values())
+    progress = Progress(state["plan"], state["results"])
+    failed = {id: result for id, result in state["results"].items() if result.problem}
     try:
-        steps = run.brain("planner", run.budget).plan(state["task"], team, progress)
-    except ModelError as error:  # the run answers with what it has; a resumed one plans again
+        team = list(run.specialists.values())
+        steps = run.brain("planner").plan(state["task"], team, progress)
+    except SeedbedError as error:  # the run answers with what it has
         run.emit("replan_failed", reason=str(error))
-        failed = {
-            id: result.model_copy(update={"problem": str(error), "failure": "model"})
-            for id, result in state["results"].items()
-            if result.problem
-        }
-        return {"results": failed}
-    except SeedbedError as error:
-        run.emit("replan_failed", reason=str(error))
-        return {"replans": run.max_replans}
+        if not isinstance(error, ModelError):
+            return {"replans": run.max_replans}
+        changes = {"problem": str(error), "failure": "model"}  # a resumed run plans again
+        return {"results": {id: r.model_copy(update=changes) for id, r in failed.items()}}
     if not steps:
         return {"replans": run.max_replans}
     steps = tuple(step for step in state["plan"] if step.id in progress.done) + steps
-    problems = [r.problem for r in state["results"].values() if r.problem]
+    problems = [result.problem for result in failed.values()]
     run.emit("replanned", problems=problems, steps=[s.model_dump(mode="json") for s in steps])
-    return {"plan": steps, "replans": state["replans"] + 1}
+    forgotten: Any = dict.fromkeys(failed)  # None removes a result
+    return {"plan": steps, "results": forgotten, "replans": state["replans"] + 1}
 
 
 def drafts(run: Run) -> Callable[[str], None]:
@@ -302,11 +268,9 @@ def answer(state: RunState, runtime: Runtime[Run]) -> RunState:
     end = compose_answer(state["plan"], state["results"], reason)
     finals = final_results(state["plan"], state["results"])
     # With a model, several answers become one text without other numbers.
-    if end.confident and len(finals) > 1 and run.model("writer", run.budget):
+    if end.confident and len(finals) > 1 and run.model("writer"):
         try:
-            text = checked_text(
-                run.brain("writer", run.budget), state["task"], finals, draft=drafts(run)
-            )
+            text = checked_text(run.brain("writer"), state["task"], finals, draft=drafts(run))
             end = end.model_copy(update={"text": text})
         except SeedbedError as error:  # the answers side by side are an answer, too
             run.emit("compose_failed", reason=str(error))

@@ -36,7 +36,7 @@ class Evidence(Value):
     output: str = ""
     """What the query, the calculation, the program or the tool returned."""
     checked: str = ""
-    """What verification did with it: "quote found", "query repeated". Empty: nothing."""
+    """What verification found: "repeated, with the same result". Empty: it was not checked."""
 
 
 class Step(Value):
@@ -61,11 +61,8 @@ class Result(Value):
     evidence: tuple[Evidence, ...] = ()
     problem: str = ""
     """Why there is no answer. Exactly one of `answer` and `problem` is set."""
-    question: str = ""
-    """What only the user can decide, if the problem is an ambiguity."""
-    options: tuple[str, ...] = ()
-    failure: Literal["", "model", "budget"] = ""
-    """What failed if it was not the step itself: the model's vendor, or a limit of the run."""
+    failure: Literal["", "model", "stop"] = ""
+    """What failed if it was not the step itself: its model's vendor; or the run was stopped."""
 
 
 class Answer(Value):
@@ -87,22 +84,12 @@ def merge_results(old: dict[str, Result], new: Mapping[str, Result | None]) -> d
     return {id: result for id, result in {**old, **new}.items() if result is not None}
 
 
-def merge_tries(
-    old: dict[str, tuple[str, ...]], new: dict[str, tuple[str, ...]]
-) -> dict[str, tuple[str, ...]]:
-    """The specialists that have tried each step, in their order; an empty tuple forgets them."""
-    return old | {
-        step: (*old.get(step, ()), *names) if names else () for step, names in new.items()
-    }
-
-
 class RunState(TypedDict, total=False):
     """The state of the graph. A run is one thread of LangGraph."""
 
     task: str
     plan: tuple[Step, ...]
     results: Annotated[dict[str, Result], merge_results]
-    tries: Annotated[dict[str, tuple[str, ...]], merge_tries]
     replans: int
     problem: str
     """Why there is no plan."""
@@ -123,15 +110,15 @@ class Limits(Value):
     seconds: float | None = Field(None, gt=0)
 
     @classmethod
-    def parse(cls, text: str, setting: str = "AGENTS_BUDGET") -> Limits:
-        """The limits of a setting. Raises ConfigError, which names the wrong part."""
+    def parse(cls, text: str) -> Limits:
+        """The limits of AGENTS_BUDGET. Raises ConfigError, which names the wrong part."""
         parts = [part.partition("=") for part in text.split(",") if part.strip()]
         try:
             return cls.model_validate({name.strip(): value.strip() for name, _, value in parts})
         except ValidationError as error:
             problem = error.errors()[0]
             raise ConfigError(
-                f"{setting}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
+                f"AGENTS_BUDGET: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
                 hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
             ) from None
 

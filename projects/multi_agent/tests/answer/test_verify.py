@@ -30,7 +30,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     connection.commit()
     connection.close()
     database = open_database(folder / "shop.sqlite")
-    documents: Any = SimpleNamespace(passages=read_folder(folder)[0])  # all that is looked at
+    documents: Any = SimpleNamespace(passages=read_folder(folder))  # all that is looked at
     yield Workspace(Config(), database, documents)
     database.close()
 
@@ -141,8 +141,8 @@ def test_evidence_says_what_was_checked() -> None:
     evidence = tuple(Evidence(kind=kind, source="s", text="t") for kind in kinds)
     checked = with_checks(Result(step="s1", answer="1", evidence=evidence)).evidence
     assert [one.checked for one in checked] == [
-        "quote found in the document",
-        "query repeated, with the same result",
+        "found in the document",
+        "repeated, with the same result",
         "computed again, from the numbers of the task",
         "",
         "",

@@ -14,12 +14,12 @@ from multi_agent.data.schema import ForeignKey, RawColumn
 
 def lines(database: Database) -> dict[str, str]:
     """The description by table."""
-    return {line.partition(":")[0]: line for line in database.schema.text.split("\n")}
+    return {line.partition(":")[0]: line for line in database.description.split("\n")}
 
 
 def test_schema_has_tables_columns_and_keys(shop: Database) -> None:
     schema = shop.schema
-    assert schema.tables == ["customers", "open_orders", "order lines", "orders", "refunds"]
+    assert list(schema.columns) == ["customers", "open_orders", "order lines", "orders", "refunds"]
     assert schema.columns["orders"][0] == RawColumn("id", "INTEGER", True)
     assert schema.columns["orders"][-1].name == "month"
     assert [column.key for column in schema.columns["order lines"]] == [False] * 4
@@ -42,7 +42,7 @@ def test_description_has_no_names_and_addresses(shop: Database) -> None:
         "customers (8 rows): id INTEGER key, name TEXT, email TEXT, country TEXT ('DE', 'AT'),"
         " photo BLOB"
     )
-    assert "Holm" not in shop.schema.text and "@" not in shop.schema.text
+    assert "Holm" not in shop.description and "@" not in shop.description
 
 
 def test_repeated_addresses_are_not_described(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_repeated_addresses_are_not_described(tmp_path: Path) -> None:
     path.write_text("sender,kind\n" + "ann@example.com,bill\nbo@example.com,offer\n" * 9)
     with open_database(path) as database:
         assert (
-            database.schema.text
+            database.description
             == "mails (18 rows): sender VARCHAR, kind VARCHAR ('bill', 'offer')"
         )
 
@@ -62,7 +62,7 @@ def test_names_are_spelled_as_in_a_query(shop: Database) -> None:
 
 def test_views_are_described_but_broken_ones(shop: Database) -> None:
     assert lines(shop)["open_orders (10 rows)"].endswith("double_total (0.0 to 567.0)")
-    assert "broken" not in shop.schema.text
+    assert "broken" not in shop.description
 
 
 def test_types_of_duckdb_are_described(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_types_of_duckdb_are_described(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE empty (n INTEGER)")
         connection.execute("CREATE VIEW days AS SELECT DISTINCT day FROM items")
     with open_database(path) as database:
-        assert database.schema.text.split("\n") == [
+        assert database.description.split("\n") == [
             "days (4 rows): day DATE (2025-01-01 to 2025-01-04)",
             "empty (0 rows): n INTEGER",
             "items (4 rows): id INTEGER key, kind VARCHAR -> kinds.kind,"
@@ -91,22 +91,6 @@ def test_types_of_duckdb_are_described(tmp_path: Path) -> None:
             " tags VARCHAR[], size ENUM('S', 'L'), data BLOB, \"select\" VARCHAR",
             "kinds (1 rows): kind VARCHAR key",
         ]
-
-
-def test_equal_names_in_csv_files_are_likely_references(tmp_path: Path) -> None:
-    carriers = ["AA", "UA", "DL"]
-    flights = [f"{n},{carriers[n % 3]},{n % 7},Flight {n % 5}" for n in range(30)]
-    (tmp_path / "flights.csv").write_text("\n".join(["id,carrier,hour,name", *flights]))
-    airlines = [f"{n},{carrier},Line {n}" for n, carrier in enumerate(carriers)]
-    (tmp_path / "airlines.csv").write_text("\n".join(["id,carrier,name", *airlines]))
-    with open_database(tmp_path) as database:
-        assert database.schema.text.split("\n") == [
-            "airlines (3 rows): id BIGINT (0 to 2), carrier VARCHAR, name VARCHAR",
-            "flights (30 rows): id BIGINT (0 to 29), carrier VARCHAR (matches airlines.carrier),"
-            " hour BIGINT (0 to 6), name VARCHAR ('Flight 0', 'Flight 1', 'Flight 2',"
-            " 'Flight 3', 'Flight 4')",
-        ]
-        assert database.schema.foreign_keys == []
 
 
 def test_long_table_is_described_in_time(tmp_path: Path) -> None:
@@ -120,7 +104,7 @@ def test_long_table_is_described_in_time(tmp_path: Path) -> None:
         )
         connection.commit()
     with open_database(path) as database:
-        assert database.schema.text.split("\n") == [
+        assert database.description.split("\n") == [
             "photos (1 rows): id INTEGER key, kind TEXT, photo BLOB",
             "visits (20000 rows): n (1 to 20000), kind ('a', …)",
         ]

@@ -82,17 +82,6 @@ def test_file_without_tasks_is_refused(tmp_path: Path) -> None:
         ({"answers": ["twelve"], "numeric": 12}, "12", True),
         ({"numeric": 36}, "I can't answer that. What is 36 times x: Not understood.", False),
         ({"answers": ["an"]}, "I can't answer that.", False),
-        (
-            {"answers": ["can.?t|cannot"], "must_not_match": ["\\d"]},
-            "I can't answer that. 7?: x",
-            True,
-        ),
-        (
-            {"answers": ["not contain|don.t contain"]},
-            "I can't answer that. A: They don't contain it.",
-            True,
-        ),
-        ({"answers": ["late"]}, "I can't answer that. Late?: I don't know what 'late' is.", False),
     ],
 )
 def test_answer_is_scored(values: dict[str, Any], answer: str, solved: bool) -> None:

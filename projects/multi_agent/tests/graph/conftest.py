@@ -12,7 +12,6 @@ import pytest
 
 from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
-from multi_agent.memory import Memory
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Specialist, Workspace
@@ -46,12 +45,17 @@ class QuestionBrain:
 
     def plan(self, task: str, team: list[Scripted], progress: Progress) -> tuple[Step, ...]:
         if progress.plan:
-            return tuple(
-                step.model_copy(update={"specialist": other.name})
+            others = {
+                step.id: other.name
                 for step in progress.plan
-                if step.id not in progress.done and step.id in progress.tries
+                if step.id in progress.results and step.id not in progress.done
                 for other in self._takers(step.task, team)
-                if other.name not in progress.tries[step.id]
+                if other.name != step.specialist
+            }
+            return tuple(
+                step.model_copy(update={"specialist": others.get(step.id, step.specialist)})
+                for step in progress.plan
+                if others and step.id not in progress.done
             )
         steps: list[Step] = []
         for number, question in enumerate(task.split("? "), 1):
@@ -86,19 +90,10 @@ def scripted_team(
     store = RunStore(config.database_url or folder / "runs.sqlite")
     stack.callback(store.close)
     checkpointer = stack.enter_context(open_checkpointer(config))
-    memory = Memory(store, config.memory)
     team: dict[str, Specialist] = {one.name: one for one in specialists}
     rest = {"brain": QuestionBrain()} | {k: v for k, v in options.items() if k in names}
-    built = Team(
-        config,
-        Workspace(config),
-        tools or [],
-        store,
-        checkpointer,
-        memory,
-        specialists=team,
-        **rest,
-    )
+    parts = (config, Workspace(config), tools or [], store, checkpointer, team)
+    built = Team(*parts, **rest)
     stack.callback(built.close)
     return built
 

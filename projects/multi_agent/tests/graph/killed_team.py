@@ -20,7 +20,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from multi_agent.state import Result
+from multi_agent.brain import Refusal
 from multi_agent.tools.toolbox import tool_of
 from seedbed.errors import Conflict
 
@@ -81,10 +81,9 @@ def open_killed_team(stack: ExitStack, order: dict[str, Any]) -> Any:
         name = step.specialist
         return "+".join(context.call("look", what=f"{name} {n}") for n in (1, 2))
 
-    def beta(step: Any, context: Any) -> Result | str:
+    def beta(step: Any, context: Any) -> str:
         if step.task not in OPTIONS:
-            question, options = "By day or by night?", OPTIONS
-            return Result(step=step.id, problem="tie", question=question, options=options)
+            raise Refusal("tie", "By day or by night?", OPTIONS)
         return str(context.call("look", what=step.task))
 
     def gamma(step: Any, context: Any) -> str:

@@ -157,19 +157,6 @@ def test_run_with_a_model_is_replayed_without_it(
     assert replay.same and not replay.missing and len(script.calls) == 1, replay
 
 
-def test_token_budget_of_a_step_stops_the_model_of_that_step(
-    open_scripted: Open, scripted: Any, replies: Any
-) -> None:
-    alpha = scripted("alpha", lambda _step, _context: "1,204 orders")
-    writer = model("We had 99.", "We had 1204 orders.")
-    plan = replies.plan(("alpha", "orders"), ("writer", "Write a sentence about {s1}"))
-    models = {"planner": model(plan), "writer": writer}
-    team = open_scripted([alpha, Writer()], models=models, step_budget="tokens=1", max_replans=0)
-    run = team.wait(team.start("Summarize"))
-    assert len(writer.calls) == 1 and not run.answer.confident
-    assert "budget of 1 token" in run.answer.missing[0]
-
-
 @pytest.mark.parametrize(
     ("texts", "answer"),
     [

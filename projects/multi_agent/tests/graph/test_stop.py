@@ -69,14 +69,6 @@ def test_seconds_of_the_run_end_the_model_call_in_progress(open_team: Open, faul
     vendor.wait_until(lambda: vendor.calls[1].disconnected)
 
 
-def test_seconds_of_a_step_end_its_model_call(open_team: Open) -> None:
-    team, vendor = open_team("hang", step_budget="seconds=0.5", max_replans=0)
-    run = team.wait(team.start("Fines and fees?"), timeout=10)
-    assert run.status == "done" and "240" in run.answer.text
-    assert "budget of 0.5 seconds is used up" in run.answer.missing[0]
-    vendor.wait_until(lambda: vendor.calls[1].disconnected)
-
-
 def test_run_that_is_stopped_while_it_plans_is_stopped(open_team: Open) -> None:
     team, vendor = open_team("hang", answers=())
     run_id = team.start("Fines and fees?")

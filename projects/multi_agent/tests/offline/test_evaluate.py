@@ -97,14 +97,19 @@ def test_comparison_has_the_lead_of_the_team_with_its_interval(
 ) -> None:
     scripted, settings = scripts(tmp_path, config)
     result = evaluate.run(scripted, settings, tasks, compare=True, progress=no_progress)
-    overall = {row["system"]: row for row in result["comparison"] if row["family"] == "all"}
-    assert overall["team"]["success"] == 1.0 and overall["team"]["lead_of_team"] == 0
-    single = overall["single agent"]
-    assert single["success"] == pytest.approx(1 / 3, abs=1e-3)
-    assert single["confident_wrong"] == single["lead_of_team"]
-    low, high = single["interval"]
-    assert low <= single["lead_of_team"] <= high
+    single, lead = result["single_agent"], result["lead_of_team"]
+    assert [figures["success"] for figures in result["families"].values()] == [1.0, 1.0, 1.0]
+    assert {name: figures["success"] for name, figures in single["families"].items()} == {
+        "calc": 0.0,
+        "data": 1.0,
+        "docs": 0.0,
+    }
+    assert (
+        lead["value"] == pytest.approx(2 / 3, abs=1e-3)
+        and lead["interval"][0] <= 2 / 3 <= lead["interval"][1]
+    )
     assert result["tokens"] > 0 and single["tokens"] > 0
+    assert "single agent" in to_text(result) and "Lead of the team: 0.66" in to_text(result)
 
 
 def outcome(number: int, answer: str, *, confident: bool = True, family: Any = "data") -> Outcome:
@@ -129,7 +134,5 @@ def test_wrong_answer_counts_as_confident_only_without_a_reservation() -> None:
 def test_interval_of_a_clear_lead_excludes_zero() -> None:
     team = [outcome(n, "right") for n in range(20)]
     single = [outcome(n, "wrong" if n % 2 else "right") for n in range(20)]
-    rows = comparison({"team": team, "single agent": single})
-    row = next(r for r in rows if (r["system"], r["family"]) == ("single agent", "all"))
-    assert row["lead_of_team"] == 0.5 and row["interval"][0] > 0
-    assert {r["family"] for r in rows} == {"data", "all"}
+    lead = comparison(team, single)["lead_of_team"]
+    assert lead["value"] == 0.5 and lead["interval"][0] > 0

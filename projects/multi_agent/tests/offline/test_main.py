@@ -88,9 +88,9 @@ def test_run_is_listed_and_shown(solved: dict[str, Any]) -> None:
     assert [record["id"] for record in run("runs", "--limit", 50, "--json").json].count(
         solved["id"]
     ) == 1
-    text = run("show", solved["id"]).out
+    text = run("runs", solved["id"]).out
     assert text.startswith(f"{solved['id']}  done  {TASK}") and "tool_started" in text
-    kinds = [event["kind"] for event in run("show", solved["id"], "--json").json["events"]]
+    kinds = [event["kind"] for event in run("runs", solved["id"], "--json").json["events"]]
     assert kinds[0] == "run_started" and kinds[-2:] == ["answer", "done"]
 
 
@@ -168,7 +168,7 @@ def test_demo_answers_all_tasks_right() -> None:
         ("solve 2+2 --db missing.db", "missing.db"),
         ("solve 2+2 --db broken.db", "broken.db"),
         ("solve 2+2 --docs missing", "missing"),
-        ("show r0", "Unknown run 'r0'"),
+        ("runs r0", "Unknown run 'r0'"),
         ("resume r0", "Unknown run 'r0'"),
         ("replay r0", "Unknown run 'r0'"),
         ("fork r0 s1", "Unknown run 'r0'"),

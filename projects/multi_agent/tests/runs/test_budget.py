@@ -1,4 +1,4 @@
-"""Budgets: what is spent, also by children and threads, and when a limit is reached."""
+"""Budgets: what is spent, also by threads, and when a limit is reached."""
 
 import threading
 
@@ -50,36 +50,6 @@ def test_check_ignores_limits_that_are_not_named():
         budget.check()
 
 
-def test_child_spends_from_parents_and_obeys_their_limits():
-    run = Budget(tokens=10)
-    first, second = run.child(tokens=8), run.child(tokens=8)
-    first.spend(tokens=8)
-    with pytest.raises(OverBudget, match=r"8 tokens is used up \(8\)"):
-        first.check()
-    second.check()
-    second.spend(tokens=2)
-    with pytest.raises(OverBudget, match=r"10 tokens is used up \(10\)"):
-        second.check()
-    assert (run.usage["tokens"], second.usage["tokens"]) == (10, 2)
-
-
-def test_budget_remembers_its_own_limit_that_was_reached_first():
-    run = Budget(tokens=10, steps=2)
-    step = run.child(tokens=4)
-    step.spend(tokens=4)
-    with pytest.raises(OverBudget, match="4 tokens"):
-        step.check()
-    assert (step.exceeded, run.exceeded) == ("The budget of 4 tokens is used up (4).", "")
-    step.spend(tokens=6)
-    assert run.exceeded == ""  # nothing was refused yet
-    with pytest.raises(OverBudget, match="10 tokens"):  # of the run, though the step's is reached
-        step.check()
-    run.spend(steps=2)
-    with pytest.raises(OverBudget, match="2 steps"):
-        run.take(steps=1)
-    assert run.exceeded == "The budget of 10 tokens is used up (10)."
-
-
 def test_seconds_continue_after_restore():
     clock = Clock()
     budget = Budget(seconds=120, clock=clock)
@@ -95,13 +65,11 @@ def test_seconds_continue_after_restore():
         resumed.check()
 
 
-def test_seconds_left_are_those_of_the_nearest_limit():
+def test_seconds_left_are_those_until_the_limit():
     clock = Clock()
-    run = Budget(seconds=120, clock=clock)
+    budget = Budget(seconds=120, clock=clock)
     clock.now += 50
-    assert run.child(tokens=5).seconds_left == 70
-    assert run.child(seconds=30).seconds_left == 30
-    assert run.child(seconds=300).seconds_left == 70
+    assert budget.seconds_left == 70
     assert Budget().seconds_left == float("inf")
 
 
@@ -113,7 +81,7 @@ def test_threads_cannot_take_more_than_the_limit():
         barrier.wait()
         for _ in range(10):
             try:
-                budget.child().take(tool_calls=1)
+                budget.take(tool_calls=1)
             except OverBudget:
                 refused.append(1)
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from multi_agent.runs.ledger import InDoubt, Ledger
-from multi_agent.runs.store import RunStore
+from multi_agent.runs.store import RunStore, TakenOver
 from seedbed.errors import BadInput, Busy, Unavailable
 
 
@@ -106,6 +106,22 @@ def test_call_in_doubt_is_settled_or_repeated(store, tool, calls):
     assert ledger.once("s1", "look", {}, tool, repeatable=True) == {"sum": [36, None]}
     ledger.settle(ledger.key("s1", "look", {}), "other")  # too late
     assert ledger.once("s1", "look", {}, tool, repeatable=True) == {"sum": [36, None]}
+
+
+def test_process_that_lost_its_run_leaves_the_call_to_the_one_that_has_it(store, tool, calls):
+    """It was frozen after it recorded the start, which may be that of the other by now."""
+    run = store.create("task", holder="second", seconds=60)
+    with pytest.raises(TakenOver):
+        Ledger(store, run.id).once(
+            "s1",
+            "pay",
+            {},
+            lambda: store.add_event(run.id, "tool_started", holder="first"),
+            repeatable=False,
+        )
+    with pytest.raises(InDoubt):
+        Ledger(store, run.id).once("s1", "pay", {}, tool, repeatable=False)
+    assert not calls
 
 
 @pytest.mark.parametrize("repeatable", [True, False])

@@ -11,10 +11,9 @@ from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 from multi_agent.runs.budget import Budget, OverBudget
-from multi_agent.runs.record_model import RecordedModel, RunReplies, Stopped
-from multi_agent.runs.replay import NotRecorded
+from multi_agent.runs.ledger import Ledger, NotRecorded
+from multi_agent.runs.record_model import RecordedModel, Stopped
 from multi_agent.runs.store import RunStore, ledger
-from multi_agent.runs.usage import recorded_usage
 from seedbed.errors import BadInput, Busy, ReplyCutOff
 from seedbed.models.chat.load import load_chat_model
 from seedbed.models.scripted import ScriptedChatModel
@@ -50,9 +49,7 @@ def open_model(run_store, run_id):
 
     def open_model(script=None, role="planner", **fields):
         model = ScriptedChatModel(script) if isinstance(script, list) else script
-        return RecordedModel(
-            role=role, model=model, replies=RunReplies(run_store, run_id), **fields
-        )
+        return RecordedModel(role=role, model=model, ledger=Ledger(run_store, run_id), **fields)
 
     return open_model
 
@@ -149,7 +146,7 @@ def test_price_of_the_model_is_spent(open_model, run_store, run_id):
     model = ScriptedChatModel(["four five"], model_name="openai:gpt-4o-mini")
     open_model(model, budget=budget).invoke("one two three")
     assert budget.usage["usd"] == pytest.approx((3 * 0.15 + 2 * 0.6) / 1e6)
-    assert recorded_usage(run_store, run_id)["usd"] == budget.usage["usd"]
+    assert Ledger(run_store, run_id).usage()["usd"] == budget.usage["usd"]
 
 
 @pytest.mark.parametrize("mode", ["invoke", "stream", "ainvoke", "astream"])
@@ -195,7 +192,7 @@ def test_failed_call_is_not_charged_but_a_stream_that_was_cut_off_is(open_model,
     next(stream)
     stream.close()
     assert budget.usage["tokens"] == 4 + 1  # estimated: 13 and 4 characters
-    assert recorded_usage(run_store, run_id)["tokens"] == 5
+    assert Ledger(run_store, run_id).usage()["tokens"] == 5
 
 
 @pytest.mark.parametrize("mode", ["invoke", "stream"])
@@ -215,7 +212,7 @@ def test_usage_is_what_a_vendor_counts(open_model, run_store, run_id, mode, monk
             assert "".join(m.text for m in ([reply] if mode == "invoke" else reply)) == text
     counted = (vendor.usage.input_tokens, vendor.usage.output_tokens)
     usd = (counted[0] * 0.15 + counted[1] * 0.6) / 1e6
-    for usage in (budget.usage, recorded_usage(run_store, run_id)):
+    for usage in (budget.usage, Ledger(run_store, run_id).usage()):
         assert usage["tokens"] == sum(counted)
         assert usage["usd"] == pytest.approx(usd, rel=1e-9)
 

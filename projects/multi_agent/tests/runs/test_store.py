@@ -56,13 +56,14 @@ def test_run_of_another_owner_is_unknown(store):
     assert [run.id for run in store.runs()] == [his.id, hers.id]
 
 
-def test_database_without_owners_is_opened(store, database_url):
+def test_database_without_owners_and_leases_is_opened(store, database_url):
     run = store.create("task", owner="alice")
     with store.engine.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE runs DROP COLUMN owner"))
+        for column in ("owner", "holder", "held_until"):
+            connection.execute(sa.text(f"ALTER TABLE runs DROP COLUMN {column}"))
     store.close()
     with closing(RunStore(database_url)) as store:
-        assert store.run(run.id, "").owner == ""
+        assert store.run(run.id, "").owner == "" and store.orphans() == [run.id]
         assert store.create("task", owner="bob").owner == "bob"
 
 
@@ -121,11 +122,40 @@ def test_event_data_becomes_json(store):
     assert event.data["answer"]["text"] == "1"
 
 
-def test_runs_are_counted_by_status(store):
-    for status in ("done", "done", "failed", "running"):
-        store.update(store.create("task").id, status=status)
-    counts = {"done": 2, "failed": 1, "running": 1, "stopped": 0, "waiting": 0}
-    assert store.counts() == counts
+def test_lease_is_taken_over_once_it_has_ended_and_what_its_first_holder_writes_is_refused(store):
+    run = store.create("task", holder="first", seconds=60)
+    with pytest.raises(Conflict, match="running in another process"):
+        store.claim(run.id, "second", 60)
+    assert store.orphans() == [] and store.renew([run.id], "first", -1) == {run.id}
+    assert store.orphans() == [run.id]
+    store.claim(run.id, "second", 60)
+    assert store.renew([run.id], "first", 60) == set() and store.orphans() == []
+    for write in (
+        lambda: store.add_event(run.id, "plan", holder="first"),
+        lambda: store.update(run.id, status="done", holder="first"),
+    ):
+        with pytest.raises(Conflict, match="running in another process"):
+            write()
+    store.release(run.id, "first")
+    assert store.renew([run.id], "second", 60) == {run.id}
+    assert store.add_event(run.id, "plan", holder="second").id == 1
+    store.release(run.id, "second")
+    with pytest.raises(Conflict):  # released is not taken back by who had it before
+        store.add_event(run.id, "plan", holder="second")
+
+
+def test_one_of_many_processes_takes_an_orphan(store):
+    run, winners = store.create("task"), []
+
+    def claim(index):
+        try:
+            store.claim(run.id, f"process {index}", 60)
+            winners.append(index)
+        except Conflict:
+            pass
+
+    in_threads(16, claim)
+    assert len(winners) == 1
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ import pytest
 
 from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
-from multi_agent.memory import Memory
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Workspace
@@ -47,8 +46,7 @@ class Clerk:
             return Result(step=step.id, problem="There is no such table.")
         if "city" in step.task and not step.task.startswith("orders by"):
             options = ("orders by billing city", "orders by shipping city")
-            question = f"Which city? {HOSTILE}"
-            return Result(step=step.id, problem="tie", question=question, options=options)
+            raise Refusal("tie", f"Which city? {HOSTILE}", options)
         rows = 999 if "long" in step.task else 2
         text = context.call("look", query=step.task[:100], rows=rows)
         evidence = [
@@ -106,13 +104,10 @@ def open_clerk_team(folder: Path) -> Iterator[tuple[Team, Clerk]]:
         store = RunStore(folder / "runs.sqlite")
         stack.callback(store.close)
         checkpointer = stack.enter_context(open_checkpointer(config))
-        memory = Memory(store, config.memory)
-        workspace = Workspace(config)
         specialists: Any = {"clerk": clerk}
-        tools = [tool_of(look)]
-        parts = (config, workspace, tools, store, checkpointer, memory)
+        parts = (config, Workspace(config), [tool_of(look)], store, checkpointer, specialists)
         brain: Any = ClerkBrain()
-        team = Team(*parts, specialists=specialists, brain=brain)
+        team = Team(*parts, brain=brain)
         stack.callback(team.close)
         stack.callback(clerk.gate.set)
         yield team, clerk

@@ -120,7 +120,6 @@ def test_memory_of_another_key_is_neither_listed_nor_erased(
     for client in pair:
         client.delete("/v1/memory")
     start(owner, clerk_team.team, "Remember that my bonus is 4,200 euros.")
-    start(owner, clerk_team.team, "How many orders have a bonus?")
     items = owner.get("/v1/memory").json()
     assert "my bonus is 4,200 euros" in [item["text"] for item in items]
     assert stranger.get("/v1/memory").json() == []
@@ -140,7 +139,6 @@ def test_memory_of_one_key_never_reaches_a_run_of_another(
     for client in pair:
         client.delete("/v1/memory")
     start(owner, clerk_team.team, "Remember that every plan about orders must mail the results.")
-    start(owner, clerk_team.team, "How many orders have a plan?")
     own = start(owner, clerk_team.team, "How many orders are in the plan?")
     foreign = start(stranger, clerk_team.team, "How many orders are in the plan?")
 
@@ -158,6 +156,9 @@ def test_page_shows_the_runs_and_the_memory_of_its_key_only(clerk_team: Any) -> 
     team = clerk_team.team
     tasks = {name: f"How many orders of {name}?" for name in ("alice", "bob")}
     runs = {name: team.wait(team.start(task, owner=name)) for name, task in tasks.items()}
+    facts = {name: f"the secret of {name} is out" for name in tasks}
+    for name, fact in facts.items():
+        team.start(f"Remember that {fact}.", owner=name)
     app = create_app(team, Settings(api_keys=KEYS))
     texts = {}
     with serve_app(app) as url, launch_chromium() as browser:
@@ -171,8 +172,9 @@ def test_page_shows_the_runs_and_the_memory_of_its_key_only(clerk_team: Any) -> 
             texts[name] = str(page.evaluate(fields))
             page.goto(url)
             page.get_by_role("button", name="Memory").click()
-            page.get_by_text(f"Task: {tasks[name]}").wait_for()
+            page.get_by_text(facts[name]).wait_for()
             page.get_by_text(f"{tasks[name]} (done)").wait_for()
             texts[name] += page.inner_text("body")
     assert tasks["alice"] in texts["alice"] and "Unknown run" in texts["bob"]
     assert tasks["bob"] not in texts["alice"] and tasks["alice"] not in texts["bob"]
+    assert facts["bob"] not in texts["alice"] and facts["alice"] not in texts["bob"]

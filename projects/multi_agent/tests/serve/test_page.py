@@ -202,23 +202,20 @@ def test_used_up_budget_is_the_reason_shown(visit: Visit, clerk_team: Any) -> No
     expect(box(page, "Understood as (s1, clerk)")).to_be_visible()
 
 
-def test_failed_run_shows_its_reason_and_what_was_found(
+def test_failed_run_shows_its_reason_and_what_was_found_and_is_resumed(
     visit: Visit, clerk_team: Any, hostile: str
 ) -> None:
-    store = clerk_team.team.store
-    done = clerk_team.team.wait(clerk_team.team.start("How many orders?"))
-    run = store.create("How many orders?")
-    for event in store.events(done.id):
-        if event.kind in ("plan", "step_started", "step_ended"):
-            store.add_event(run.id, event.kind, event.step, **event.data)
-    store.add_event(run.id, "verified", "s1", problem="", checked=["run again", ""])
-    store.update(run.id, status="failed", reason="The model is unavailable.")
+    task = "How many orders? How many orders of vendors?"
+    run = clerk_team.team.wait(clerk_team.team.start(task))
     page = visit(f"?run={run.id}")
-    expect(box(page, "Failed")).to_have_value("How many orders?")
-    expect(box(page, "Reason")).to_have_value("The model is unavailable.")
+    expect(box(page, "Failed")).to_have_value(task)
+    expect(box(page, "Reason")).to_have_value("openai:gpt-4o-mini: rate limit reached.")
     expect(cell(page, "42 orders")).to_be_visible()
-    expect(box(page, f"Program run by shop {hostile}: run again")).to_have_value("SELECT city")
+    expect(box(page, f"Program run by shop {hostile}: not checked")).to_have_value("SELECT city")
     expect(box(page, "Result of returns.md:12-14: not checked")).to_have_value(hostile)
+    page.get_by_role("button", name="Resume").click()
+    expect(box(page, "Answer")).to_have_value("42 orders; 42 orders")
+    expect(page.get_by_role("button", name="Resume")).to_have_count(0)
 
 
 def test_follow_up_is_in_the_thread(visit: Visit, clerk_team: Any) -> None:
@@ -243,22 +240,24 @@ def test_memory_is_erased(visit: Visit, clerk_team: Any) -> None:
     page.get_by_role("checkbox", name="our VAT is 19 %").check()
     page.get_by_role("button", name="Erase").click()
     expect(page.get_by_role("checkbox", name="our VAT is 19 %")).to_have_count(0)
-    assert [item.text for item in clerk_team.team.memory.items("")] == ["we close at noon"]
+    assert [fact.text for fact in clerk_team.team.memory.facts("")] == ["we close at noon"]
     page.get_by_role("group").filter(has_text="Remembered").get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Erase").click()
     expect(page.get_by_role("checkbox", name="we close at noon")).to_have_count(0)
-    assert clerk_team.team.memory.items("") == []
+    assert clerk_team.team.memory.facts("") == []
 
 
 def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
     page = visit()
+    solve(page, f"Remember that {hostile}")
+    expect(box(page, "Answer")).to_have_value(f"I'll remember that {hostile}.")
     solve(page, f"How many hostile orders {hostile}?")
     expect(box(page, "Done")).to_have_value(re.compile("onerror"))
     expect(box(page, "Answer")).to_have_value(f"42 orders {hostile}")
     page.get_by_text(f"Program run by shop {hostile}").wait_for()
     expect(cell(page, f"Graz {hostile} 0")).to_be_visible()
     page.get_by_role("button", name="Memory").click()
-    page.get_by_text(re.compile("Task: How many hostile orders <img")).wait_for()
+    page.get_by_role("checkbox", name=hostile).wait_for()
     solve(page, f"How many orders by city {hostile}?")
     expect(box(page, "The team asks")).to_have_value(f"Which city? {hostile}")
     page.get_by_label(re.compile("onerror.*waiting for your answer")).wait_for()

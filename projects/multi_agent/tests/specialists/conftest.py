@@ -15,7 +15,7 @@ from multi_agent.config import Config
 from multi_agent.llm.brain import ModelBrain
 from multi_agent.runs.budget import Budget
 from multi_agent.runs.ledger import Ledger
-from multi_agent.runs.record_model import RecordedModel, RunReplies
+from multi_agent.runs.record_model import RecordedModel
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Workspace
 from multi_agent.specialists.operator import Operator
@@ -61,8 +61,7 @@ class OperatorRun:
             toolbox.decide(key, answer)
         url = self.vendor.url if self.spec == ANTHROPIC else f"{self.vendor.url}/v1"
         model = load_chat_model(self.spec, settings=Settings(base_url=url, _env_file=None))
-        replies = RunReplies(self.store, self.id)
-        recorded = RecordedModel(model=model, role="operator", replies=replies)
+        recorded = RecordedModel(model=model, role="operator", ledger=ledger)
         brain = ModelBrain(recorded, Workspace(load(Config)))
         return Context(call=partial(toolbox.call, "s1"), brain=brain, model=recorded)
 

@@ -115,9 +115,3 @@ def test_model_may_refuse_or_ask(solve, replies):
 
 def test_there_is_no_analyst_without_a_database():
     assert open_specialist(SimpleNamespace(database=None)) is None
-
-
-def test_result_beyond_the_output_limit_is_a_problem(solve, replies):
-    cut = lambda _name, sql: sql and '{"columns": … [cut]'  # noqa: E731
-    result, _ = solve("List", replies.query("SELECT * FROM orders"), call=cut)
-    assert result.problem == "The result is too long."

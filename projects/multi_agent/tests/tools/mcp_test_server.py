@@ -68,12 +68,6 @@ async def freeze() -> str:
     return ""
 
 
-@server.tool(annotations=READ_ONLY)
-def die() -> str:
-    """End the server."""
-    os._exit(1)
-
-
 @server.tool()
 def die_after_effect() -> str:
     """End the server."""

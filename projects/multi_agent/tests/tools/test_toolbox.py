@@ -45,7 +45,7 @@ def test_call_returns_result_and_emits_start_and_end(open_box):
     assert box.call("s1", "double", number=4) == 8
     (started, ended) = box.events
     assert started[:2] == ("tool_started", "s1") and '"number": 4' in started[2]["arguments"]
-    assert ended[0] == "tool_ended" and ended[2]["size"] == 1 and ended[2]["seconds"] >= 0
+    assert ended[0] == "tool_ended" and ended[2]["seconds"] >= 0
 
 
 def test_finished_call_is_not_repeated(open_box):
@@ -155,7 +155,7 @@ def test_interrupted_effect_is_repeated_only_by_decision(open_box):
             raise ConnectionError("connection lost")
         return "booked"
 
-    options = {"effects": True, "retries": 3, "permissions": {"refund": "allow"}}
+    options = {"effects": True, "permissions": {"refund": "allow"}}
     with pytest.raises(ToolError, match="refund failed: connection lost"):
         open_box(refund, **options).call("s1", "refund", order="7")
     box = open_box(refund, **options)
@@ -212,24 +212,20 @@ def test_tool_that_hangs_is_given_up(open_box):
         release.set()
 
 
-def test_reading_tool_is_retried_but_not_after_bad_input(open_box):
-    errors = [OSError("reset"), OSError("reset")]
+def test_reading_tool_that_failed_may_be_called_again(open_box):
+    errors = [OSError("reset")]
 
     def fetch(page: int) -> str:
         """Fetch a page."""
-        if page < 0:
-            raise BadInput("No page -1.")
         if errors:
             raise errors.pop()
-        return "page"
+        return f"page {page}"
 
-    box = open_box(fetch, retries=2)
-    assert box.call("s1", "fetch", page=1) == "page"
-    assert [data["problem"] for kind, _, data in box.events if "problem" in data] == ["reset"] * 2
-    box.events.clear()
-    with pytest.raises(ToolError, match=r"^No page -1\.$"):
-        box.call("s1", "fetch", page=-1)
-    assert len(box.events) == 2
+    box = open_box(fetch)
+    with pytest.raises(ToolError, match="fetch failed: reset"):
+        box.call("s1", "fetch", page=1)
+    assert box.events[-1][2]["problem"] == "reset"
+    assert box.call("s1", "fetch", page=1) == "page 1"
 
 
 def test_output_of_50_mb_is_cut_with_a_note(open_box):

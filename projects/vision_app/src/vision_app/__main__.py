@@ -263,15 +263,12 @@ def train(
         Path | None,
         typer.Option(help="Folder to write. Default: VISION_DATA_DIR/classifiers/NAME."),
     ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Fine-tune all weights with torch (extra `train`).")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Teach the classifier your own classes; five images each are enough."""
     vision = open_vision()
     with cli.progress(quiet=as_json) as progress:
-        report = vision.train(folder, out, full=full, progress=progress)
+        report = vision.train(folder, out, progress)
     show(report, as_json, to_text=terminal.training)
 
 
@@ -320,31 +317,17 @@ def demo() -> None:
 
 @app.command(name="eval")
 def evaluate(
-    folder: Annotated[
-        Path, typer.Argument(help="Documents with their truth.jsonl, or make_documents.py.")
-    ],
-    split: Annotated[
-        str, typer.Option(help="Documents to make: dev and more for development, test for figures.")
-    ] = "test",
-    contact_sheet: Annotated[
-        Path | None, typer.Option(help="PNG with the failures to write.")
-    ] = None,
+    folder: Annotated[Path, typer.Argument(help="Documents, described by a truth.jsonl.")],
     as_json: Json = False,
 ) -> None:
     """Measure the extraction on documents whose fields are known."""
     from vision_app.evaluate import documents
-    from vision_app.files.pixels import encode_png
     from seedbed.runs.evaluation import log_to_mlflow
 
     vision = open_vision()
-    if (folder / "make_documents.py").exists():
-        folder = documents.make(folder / "make_documents.py", split, vision.config)
     with cli.progress(quiet=as_json, unit="document") as progress:
-        read = partial(documents.read_document, vision)
-        report, failures = documents.evaluate(folder, read, progress)
+        report = documents.evaluate(folder, partial(documents.read_document, vision), progress)
     log_to_mlflow(report)
-    if contact_sheet is not None:
-        write_bytes(contact_sheet, encode_png(documents.contact_sheet(failures)))
     typer.echo(report.to_json() if as_json else report.to_markdown())
     if not as_json:
         typer.echo(documents.outcome_table(report))

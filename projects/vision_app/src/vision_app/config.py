@@ -63,11 +63,6 @@ class Config(ProjectSettings, env_prefix="VISION_"):
         description="Number of PDF pages that are read. The rest of a longer document is left out,"
         " with a warning.",
     )
-    allow_urls: bool = Field(
-        False,
-        description="Let API callers name images by URL. Addresses in private networks are refused"
-        " even then.",
-    )
     queue: int = Field(
         32,
         ge=1,

@@ -6,14 +6,16 @@
     vision.extract(source, "invoice")["fields"]["total"]
 
 An invoice passes through `Vision.open` → `images.open_source` → `Vision.extract` → `Reader.read` →
-`extract` → `rank` → JSON. Models load at their first use. Results are plain JSON, and all boxes in
-them are pixels of the image as it was passed in.
+`rules.extract` or `by_model.extract` → JSON. Models load at their first use. Results are plain
+JSON, and all boxes in them are pixels of the image as it was passed in.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -23,6 +25,7 @@ from vision_app.files.images import Source, open_source
 from vision_app.files.pixels import encode_png
 from vision_app.ocr.page import Page, as_json
 from seedbed.cli import Progress
+from seedbed.errors import ConfigError
 from seedbed.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from vision_app.classify.classifier import Classifier, Prediction
     from vision_app.classify.detect import Detector
+    from vision_app.extract.extraction import Extractor
     from vision_app.extract.schemas import Schema
     from vision_app.ocr.engine import Reader
     from vision_app.search.index import ImageIndex
@@ -144,20 +148,24 @@ class Vision:
 
         With a vision-language model (SEEDBED_MODEL=openai:…) that model fills the schema.
         """
-        from vision_app.extract.extract import extract
 
         def run() -> Json:
             target, pages = self.schema(schema), self.read(source)
-            if self.language_model is None:
-                extraction = extract(pages, target)
-            else:
-                from vision_app.extract.vlm import extract_with_model
-
-                images = list(source.pages())
-                extraction = extract_with_model(images, pages, target, self.language_model)
+            images = list(source.pages()) if self.language_model else []
+            extraction = self._extractor(pages, images, target)
             return {"file": source.name, **extraction.as_json(source.warnings)}
 
         return self._remember(source, f"fields of {schema!r}", run)
+
+    @property
+    def _extractor(self) -> Extractor:
+        """The vision-language model if there is one, else the rules. Raises ConfigError."""
+        if self.language_model is not None:
+            from vision_app.extract import by_model
+
+            return partial(by_model.extract, model=self.language_model)
+        rules: Extractor = _from_rules("vision_app.extract.rules.extract", "extract", "Fields need")
+        return rules
 
     def schema(self, schema: SchemaSpec) -> Schema:
         """The parsed schema. Raises ConfigError or NotFound."""
@@ -166,22 +174,31 @@ class Vision:
         return parse_schema(schema) if isinstance(schema, dict) else load_schema(schema)
 
     def describe(self, source: Source) -> Json:
-        """{"file", "description"}: a caption from labels, text and layout."""
+        """{"file", "description"}: a caption of the model, or from what was read."""
+        from vision_app.answer import by_model
         from vision_app.answer.describe import describe
 
-        prediction, size = self._look(source)
-        return {"file": source.name, "description": describe(prediction, self.read(source), size)}
-
-    def ask(self, source: Source, question: str) -> Json:
-        """{"file", "question", "answer", "evidence", "confidence", "abstained"}."""
-        from vision_app.answer import ask as answers
-
         if self.language_model is not None:
-            answer = answers.ask_model(self.language_model, question, list(source.pages()))
+            text = by_model.describe(self.language_model, list(source.pages()))
         else:
             prediction, size = self._look(source)
-            pages, fields = self.read(source), self.extract(source, "invoice")
-            answer = answers.ask(question, prediction, pages, size, fields)
+            text = describe(prediction, self.read(source), size)
+        return {"file": source.name, "description": text}
+
+    def ask(self, source: Source, question: str) -> Json:
+        """{"file", "question", "answer", "evidence", "confidence", "abstained"}.
+
+        Raises ConfigError without a vision-language model if there are no rules.
+        """
+        from vision_app.answer import by_model
+
+        pages = self.read(source)
+        if self.language_model is not None:
+            answer = by_model.ask(self.language_model, question, list(source.pages()), pages)
+        else:
+            ask = _from_rules("vision_app.answer.rules.ask", "ask", "Questions need")
+            prediction, size = self._look(source)
+            answer = ask(question, prediction, pages, size, self.extract(source, "invoice"))
         values = answer.as_json()
         names = {"file": source.name, "question": question, "answer": values.pop("text")}
         return {**names, "evidence": values.pop("boxes"), **values}
@@ -241,19 +258,24 @@ class Vision:
         return [hit.as_json() for hit in hits]
 
     def train(
-        self,
-        folder: Path,
-        out: Path | None = None,
-        *,
-        full: bool = False,
-        progress: Progress | None = None,
+        self, folder: Path, out: Path | None = None, progress: Progress | None = None
     ) -> Json:
         """Train a classifier on a folder with one sub-folder per class; returns its report."""
-        from vision_app.classify.train import fine_tune, train
+        from vision_app.classify.train import train
 
         target = out or self.config.data_dir / "classifiers" / folder.resolve().name
-        method = fine_tune if full else train
-        return method(folder, target, self.config, self.settings, progress)
+        return train(folder, target, self.config, self.settings, progress)
+
+
+def _from_rules(module: str, name: str, need: str) -> Any:
+    """A function of a folder that may have been deleted. Raises ConfigError."""
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name not in (module, module.rpartition(".")[0]):
+            raise
+        hint = "Set SEEDBED_MODEL to one, such as openai:gpt-4o-mini."
+        raise ConfigError(f"{need} a vision-language model.", hint=hint) from None
 
 
 def _prepare_openvino() -> None:

@@ -127,23 +127,6 @@ def test_name_of_a_trained_head_depends_on_its_weights(
     assert len(names) == 2 and load_image_model().name not in names
 
 
-def test_backbone_of_its_own_is_loaded_from_the_folder(
-    classifier: Classifier, pagoda: Pixels, dahlia: Pixels, tmp_path: Path
-) -> None:
-    import openvino as ov
-
-    from vision_app.classify.model import efficientnet
-    from seedbed.models.weights.ensure import ensure
-
-    head = save_head(tmp_path / "tuned", classifier, [pagoda, dahlia])
-    backbone = ensure("efficientnet-lite0", convert=efficientnet.convert)
-    graph = ov.Core().read_model(backbone / "model.xml")
-    ov.save_model(graph, tmp_path / "tuned" / "graph.xml", compress_to_fp16=False)
-    Head(head.labels, "graph.xml", 1.0, head.weight, head.bias).save(tmp_path / "tuned")
-    own = load_classifier(Config(classifier=f"path:{tmp_path / 'tuned'}"), Settings())
-    assert own.classify([dahlia])[0].labels[0].label == "flower"
-
-
 def test_wrong_classifiers_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Unknown image model 'resnet'"):
         load_classifier(Config(classifier="resnet"), Settings())

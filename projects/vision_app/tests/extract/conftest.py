@@ -7,11 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vision_app.extract.extract import Extraction, extract
-from vision_app.extract.schemas import load_schema
 from vision_app.ocr.page import Line, Page, Word
-
-Extract = Callable[..., Extraction]
 
 
 def page_of(drawing: str, number: int = 1) -> Page:
@@ -37,13 +33,3 @@ def page_of(drawing: str, number: int = 1) -> Page:
 @pytest.fixture
 def page() -> Callable[..., Page]:
     return page_of
-
-
-@pytest.fixture
-def read() -> Extract:
-    """The fields of a drawing: read(text, "receipt").fields."""
-
-    def read_drawing(drawing: str, schema: str = "invoice") -> Extraction:
-        return extract([page_of(drawing)], load_schema(schema))
-
-    return read_drawing

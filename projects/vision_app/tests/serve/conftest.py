@@ -60,6 +60,7 @@ class FakeVision:
         self.index = SimpleNamespace(thumbnail=lambda _: None)
         self.hits: list[dict[str, Any]] = []
         self.failure: Exception | None = None
+        self.language_model: Any = None
         self.entered, self.released = threading.Event(), threading.Event()
         self.released.set()
         self.closed = False

@@ -1,7 +1,7 @@
 """Checks a result against its evidence, without trusting the specialist that made it.
 
     verify_result(step, result, inputs, workspace)      # "" or what is wrong
-    with_checks(result).evidence[0].checked             # "quote found in the document"
+    with_checks(result).evidence[0].checked             # "found in the document"
 
 What is checked is the evidence, not the question: a query that is repeated may still be the answer
 to another question. A program is not run again, and a tool is not called again.
@@ -25,8 +25,8 @@ _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 CHECKED = {
-    "quote": "quote found in the document",
-    "query": "query repeated, with the same result",
+    "quote": "found in the document",
+    "query": "repeated, with the same result",
     "calculation": "computed again, from the numbers of the task",
 }
 """What a check of a kind of evidence shows, where it finds nothing wrong."""

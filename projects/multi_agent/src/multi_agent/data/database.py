@@ -11,10 +11,8 @@ seconds without queries.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
-import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -23,7 +21,7 @@ from typing import Any
 
 from multi_agent.data.description import describe
 from multi_agent.data.engine import MAX_MEMORY
-from multi_agent.data.schema import Schema, read_columns
+from multi_agent.data.schema import Schema, read_schema
 from seedbed.errors import BadInput, DeadlineExceeded, SeedbedError, Unavailable
 from seedbed.safety.limited_process import LimitedProcess
 
@@ -39,27 +37,49 @@ _numbers = count()
 
 @dataclass(frozen=True)
 class Rows:
-    """The result of a query; `truncated` if it has more rows than the limit, or more than 4 MB."""
+    """The result of a query; `truncated` if it has more rows than the limit, or more than 4 MB.
+
+    Its values are JSON data: texts, numbers, None.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
-    truncated: bool = False
-    tables: frozenset[str] = frozenset()
+    tables: tuple[str, ...] = ()
     """The tables that the query reads."""
+    truncated: bool = False
 
 
 class Database:
-    """A database that can only be read; safe to share between threads."""
+    """A database that can only be read; safe to share between threads.
 
-    def __init__(self, name: str, file: Path, *, is_duckdb: bool) -> None:
-        self.name, self.is_duckdb = name, is_duckdb
+    `copy` is the temporary folder of the file, deleted at the end.
+    """
+
+    def __init__(
+        self, name: str, file: Path, copy: tempfile.TemporaryDirectory[str] | None = None
+    ) -> None:
+        with file.open("rb") as stream:
+            start = stream.read(16)
+        self.name, self.is_duckdb, self._copy = name, start[8:12] == b"DUCK", copy
+        if not self.is_duckdb and not start.startswith(b"SQLite format 3"):
+            raise BadInput(
+                f"{str(file)!r} is not a database.",
+                hint="Use a SQLite, DuckDB, CSV or Parquet file, or a folder of CSV or Parquet.",
+            )
         self._file: dict[str, Any] = {"path": str(file.absolute()), "opened": next(_numbers)}
 
     @cached_property
     def schema(self) -> Schema:
-        """Tables, columns, keys and sample values; read at the first use."""
-        columns, keys = read_columns(self)
-        return Schema(columns, keys, describe(self, columns, keys))
+        """Tables, columns and keys; read at the first use."""
+        return read_schema(self)
+
+    @cached_property
+    def description(self) -> str:
+        """The schema with sample values, one line per table, for the prompt of a model.
+
+        The values are untrusted text.
+        """
+        return describe(self)
 
     def query(self, sql: str, *, seconds: float = 10.0, max_rows: int = 1000) -> Rows:
         """Run one SELECT.
@@ -76,32 +96,19 @@ class Database:
             reply = {"error": "TimeoutError" if late else "MemoryError", "message": ""}
         if "error" in reply:
             raise _translated(reply["error"], reply["message"], self.name, seconds)
-        columns, rows, tables = reply["columns"], reply["rows"], reply["tables"]
-        return Rows(tuple(columns), tuple(map(tuple, rows)), reply["truncated"], frozenset(tables))
+        rows = tuple(map(tuple, reply["rows"]))
+        return Rows(tuple(reply["columns"]), rows, tuple(reply["tables"]), reply["truncated"])
 
     def close(self) -> None:
         """Delete temporary files; the database cannot be used any more."""
+        if self._copy:
+            self._copy.cleanup()
 
     def __enter__(self) -> Database:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _LoadedFiles(Database):
-    """CSV and Parquet files, copied into a DuckDB file in a temporary folder."""
-
-    def __init__(self, name: str, files: list[Path]) -> None:
-        folder = tempfile.mkdtemp(prefix="multi-agent-")
-        self._delete = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        target = Path(folder, "tables.duckdb")
-        sources = [str(file.absolute()) for file in files]
-        _loader.call(b"", name=name, files=sources, target=str(target))
-        super().__init__(name, target, is_duckdb=True)
-
-    def close(self) -> None:
-        self._delete()
 
 
 def open_database(path: Path) -> Database:
@@ -116,23 +123,24 @@ def open_database(path: Path) -> Database:
     if path.is_dir() and not files:
         raise BadInput(f"The folder {str(path)!r} has no CSV or Parquet files.")
     try:
-        database = _LoadedFiles(path.name, files) if files else _open_file(path)
+        database = _load_files(path.name, files) if files else Database(path.name, path)
     except OSError as error:
         raise BadInput(f"{str(path)!r} cannot be read: {error.strerror}.") from None
-    if not read_columns(database)[0]:
+    if not database.schema.columns:
         raise BadInput(f"The database {str(path)!r} has no tables.")
     return database
 
 
-def _open_file(path: Path) -> Database:
-    with path.open("rb") as file:
-        start = file.read(16)
-    if not start.startswith(b"SQLite format 3") and start[8:12] != b"DUCK":
-        raise BadInput(
-            f"{str(path)!r} is not a database.",
-            hint="Use a SQLite, DuckDB, CSV or Parquet file, or a folder of CSV or Parquet files.",
-        )
-    return Database(path.name, path, is_duckdb=start[8:12] == b"DUCK")
+def _load_files(name: str, files: list[Path]) -> Database:
+    """CSV and Parquet files, copied into a DuckDB file in a temporary folder."""
+    folder = tempfile.TemporaryDirectory(prefix="multi-agent-", ignore_cleanup_errors=True)
+    target = Path(folder.name, "tables.duckdb")
+    try:
+        _loader.call(b"", name=name, files=[str(f.absolute()) for f in files], target=str(target))
+        return Database(name, target, folder)
+    except BadInput:
+        folder.cleanup()
+        raise
 
 
 def _translated(error: str, message: str, name: str, seconds: float) -> SeedbedError:

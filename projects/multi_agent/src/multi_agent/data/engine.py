@@ -10,6 +10,7 @@ because no engine bounds all of its functions. With limits of 5 s and 256 MB, Du
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -142,6 +143,6 @@ def _plain(value: Any) -> Any:
     """A JSON value."""
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
-    if isinstance(value, Decimal):
-        return float(value)
-    return value if isinstance(value, str | int | float | None) else str(value)
+    if isinstance(value, float | Decimal):
+        return float(value) if math.isfinite(value) else None
+    return value if isinstance(value, str | int | None) else str(value)

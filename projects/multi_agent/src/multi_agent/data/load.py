@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MAX_MEMORY = 250_000_000  # bytes that DuckDB may use, as far as it counts them
 _SAMPLE = 20_000  # rows of a CSV file that its types are inferred from
 _NULLS = ["", "NA", "N/A", "n/a", "NULL", "null", "None", "NaN", "nan"]
+_DIALECT = "header = true, delim = $delim, quote = $quote, escape = $escape, skip = $skip"
 
 
 def load(_: bytes, *, files: list[str], target: str) -> tuple[None, bytes]:
@@ -27,50 +28,44 @@ def load(_: bytes, *, files: list[str], target: str) -> tuple[None, bytes]:
     limits: dict[str, Any] = {"threads": 2, "memory_limit": f"{_MAX_MEMORY}B"}
     with duckdb.connect(target, config=limits) as connection:
         for file in map(Path, files):
+            table = quoted(re.sub(r"\W+", "_", file.stem).strip("_") or "data")
             try:
-                _load_file(connection, file)
+                if file.suffix.lower() == ".parquet":
+                    connection.read_parquet(str(file)).create(table)
+                else:
+                    _load_csv(connection, table, str(file))
             except duckdb.Error as error:
                 raise BadInput(f"{file.name}: {str(error).splitlines()[0]}") from None
     return None, b""
 
 
-def _load_file(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+def _load_csv(connection: duckdb.DuckDBPyConnection, table: str, file: str) -> None:
+    """Read a file twice: NA is no value among numbers, but may be Namibia among texts."""
     import duckdb
 
-    table = re.sub(r"\W+", "_", file.stem).strip("_") or "data"
-    if file.suffix.lower() == ".parquet":
-        connection.read_parquet(str(file)).create(table)
-        return
-    try:
-        _read_csv(connection, str(file), _SAMPLE).create(table)
-    except duckdb.Error:  # a text after thousands of numbers
-        _read_csv(connection, str(file), -1).create(table)
-
-
-def _read_csv(
-    connection: duckdb.DuckDBPyConnection, file: str, sample: int
-) -> duckdb.DuckDBPyRelation:
-    """The rows of a CSV file: NA is no value among numbers, but may be Namibia among texts.
-
-    Types are those of the first `sample` rows; -1: of all rows, which are in memory then.
-    """
-    # 1. The types without NA and the like.
-    sniffed = connection.execute(
-        "SELECT HasHeader, Columns, DateFormat, TimestampFormat"
-        " FROM sniff_csv(?, nullstr = ?, sample_size = ?)",
-        [file, _NULLS, sample],
-    ).fetchall()
-    has_header, columns, date, timestamp = sniffed[0]
-    # 2. The values, and texts instead of those types where a column has NA.
-    verbatim = connection.read_csv(file, header=has_header, sample_size=sample)
-    types = dict(zip(verbatim.columns, verbatim.types, strict=True))
-    nulls = ", ".join(f"'{null}'" for null in _NULLS)
-    changes = []
-    for column in columns:
-        name, kind = quoted(column["name"]), column["type"]
-        if types.get(column["name"]) == "VARCHAR" != kind:
-            value = f"CASE WHEN {name} NOT IN ({nulls}) THEN {name} END"
-            if style := {"DATE": date, "TIMESTAMP": timestamp}.get(kind):
-                value = f"strptime({value}, '{style}')"
-            changes.append(f"CAST({value} AS {kind}) AS {name}")
-    return verbatim.project(f"* REPLACE ({', '.join(changes)})") if changes else verbatim
+    for sample in (_SAMPLE, -1):  # all rows, in memory, for a text after thousands of numbers
+        options: dict[str, Any] = {"file": file, "nulls": _NULLS, "sample": sample}
+        # 1. The format and the types, without NA and the like.
+        *dialect, columns = connection.execute(
+            "SELECT Delimiter, Quote, Escape, SkipRows, Columns FROM"
+            " sniff_csv($file, header = true, nullstr = $nulls, sample_size = $sample)",
+            options,
+        ).fetchall()[0]
+        values = ["" if value == "(empty)" else value for value in dialect]
+        options |= zip(("delim", "quote", "escape", "skip"), values, strict=True)
+        # 2. Texts from the first reading, other values from the second.
+        selected = ", ".join(
+            f"{'verbatim' if column['type'] == 'VARCHAR' else 'typed'}.{quoted(column['name'])}"
+            for column in columns
+        )
+        try:
+            connection.execute(
+                f"CREATE TABLE {table} AS SELECT {selected}"
+                f" FROM read_csv($file, {_DIALECT}, all_varchar = true) AS verbatim POSITIONAL JOIN"
+                f" read_csv($file, {_DIALECT}, nullstr = $nulls, sample_size = $sample) AS typed",
+                options,
+            )
+            return
+        except duckdb.Error:
+            if sample == -1:
+                raise

@@ -1,8 +1,8 @@
 """Tables, columns and keys, as a database declares them.
 
-columns, keys = read_columns(database)
-columns["orders"][0], keys[0]
-# RawColumn("id", "INTEGER", key=True), ForeignKey("orders", "customer_id", "customers", "id")
+schema = read_schema(database)
+schema.columns["orders"][0]     # RawColumn("id", "INTEGER", key=True)
+schema.foreign_keys[0]          # ForeignKey("orders", "customer_id", "customers", "id")
 """
 
 from __future__ import annotations
@@ -64,17 +64,11 @@ class Schema:
     columns: dict[str, list[RawColumn]]
     """By table."""
     foreign_keys: list[ForeignKey]
-    text: str
-    """One line per table, for the prompt of a model. Its values are untrusted text."""
-
-    @property
-    def tables(self) -> list[str]:
-        """The names of the tables."""
-        return list(self.columns)
+    """Those of one column."""
 
 
-def read_columns(database: Database) -> tuple[dict[str, list[RawColumn]], list[ForeignKey]]:
-    """The columns by table, and the declared foreign keys of one column."""
+def read_schema(database: Database) -> Schema:
+    """The tables of an open database."""
     return _of_duckdb(database) if database.is_duckdb else _of_sqlite(database)
 
 
@@ -87,7 +81,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _of_sqlite(database: Database) -> tuple[dict[str, list[RawColumn]], list[ForeignKey]]:
+def _of_sqlite(database: Database) -> Schema:
     columns: dict[str, list[RawColumn]] = {}
     for (table,) in database.query(_SQLITE_TABLES, max_rows=_MAX).rows:
         text = table.replace("'", "''")
@@ -98,13 +92,14 @@ def _of_sqlite(database: Database) -> tuple[dict[str, list[RawColumn]], list[For
             columns[table] = [
                 RawColumn(name, kind, is_single and pk > 0) for name, kind, pk in rows
             ]
-    return columns, [ForeignKey(*row) for row in database.query(_SQLITE_KEYS, max_rows=_MAX).rows]
+    keys = database.query(_SQLITE_KEYS, max_rows=_MAX).rows
+    return Schema(columns, [ForeignKey(*key) for key in keys])
 
 
-def _of_duckdb(database: Database) -> tuple[dict[str, list[RawColumn]], list[ForeignKey]]:
+def _of_duckdb(database: Database) -> Schema:
     keys = database.query(_DUCKDB_KEYS, max_rows=_MAX).rows
     primary = {(table, column) for table, column, target, _ in keys if not target}
     columns: dict[str, list[RawColumn]] = {}
     for table, name, kind in database.query(_DUCKDB_COLUMNS, max_rows=_MAX).rows:
         columns.setdefault(table, []).append(RawColumn(name, kind, (table, name) in primary))
-    return columns, [ForeignKey(*row) for row in keys if row[2]]
+    return Schema(columns, [ForeignKey(*key) for key in keys if key[2]])

@@ -31,10 +31,10 @@ _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 
 
 class DocumentIndex:
-    """The passages of a folder. `skipped` lists the files that could not be read, with reasons."""
+    """The passages of a folder, embedded when a search needs them."""
 
-    def __init__(self, passages: list[Passage], embeddings: Any, skipped: list[str]) -> None:
-        self.passages, self.embeddings, self.skipped = passages, embeddings, skipped
+    def __init__(self, passages: list[Passage], embeddings: Any) -> None:
+        self.passages, self.embeddings = passages, embeddings
         self._vectors: dict[int, Vectors] = {}  # of the passages that were candidates so far
         self._postings: dict[str, dict[int, float]] = defaultdict(dict)
         for number, passage in enumerate(passages):
@@ -71,12 +71,8 @@ class DocumentIndex:
 
 
 def open_documents(folder: Path, embeddings: Any) -> DocumentIndex:
-    """Read a folder; passages are embedded when a search needs them.
-
-    Raises NotFound if the folder does not exist.
-    """
-    passages, skipped = read_folder(folder)
-    return DocumentIndex(passages, embeddings, skipped)
+    """Read a folder. Raises NotFound if it does not exist."""
+    return DocumentIndex(read_folder(folder), embeddings)
 
 
 def stems(text: str) -> Iterator[str]:

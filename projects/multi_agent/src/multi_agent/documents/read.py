@@ -1,6 +1,6 @@
 """Reads a folder of Markdown, text and HTML files into passages with their lines.
 
-    passages, skipped = read_folder(Path("docs"))
+    passages = read_folder(Path("docs"))
     passages[0].place, passages[0].heading        # 'returns.md:3-4', 'returns › Returning goods'
 
 A passage is a paragraph, a list item or a table row, verbatim. Its heading is what it depends on:
@@ -9,6 +9,7 @@ the headings above it, the sentence that announces a list, the header of a table
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from seedbed.errors import NotFound
 
 SEPARATOR = " › "  # between the parts of a heading
 MAX_BYTES = 5_000_000  # of a file
+MAX_NAMED = 10  # files that are left out
 SUFFIXES = {".md", ".markdown", ".txt", ".text", ".rst", ".html", ".htm"}
+log = logging.getLogger(__name__)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CELLS = re.compile(r"\s*\|\s*|(?<=\S)(?:\s*\.{4,}\s*|\t+| {3,}|(?<![.!?]) {2})(?=\S)")
 _TEXT, _ITEM, _HEADER, _ROW = 7, 8, 98, 99  # levels of blocks; 1 to 6 are headings
@@ -49,8 +52,8 @@ class Passage:
         return f"{self.source}:{lines or self.start_line}"
 
 
-def read_folder(folder: Path) -> tuple[list[Passage], list[str]]:
-    """All passages, and the files that were skipped, each with the reason.
+def read_folder(folder: Path) -> list[Passage]:
+    """All passages; a warning names the first files that cannot be read, with the reasons.
 
     Raises NotFound if the folder does not exist.
     """
@@ -65,7 +68,9 @@ def read_folder(folder: Path) -> tuple[list[Passage], list[str]]:
         except OSError as error:
             problem = str(error.strerror or error)
         skipped += [f"{source!r}: {problem}"] if problem else []
-    return passages, skipped
+    if skipped:
+        log.warning("%d documents are left out: %s.", len(skipped), "; ".join(skipped[:MAX_NAMED]))
+    return passages
 
 
 def _problem(path: Path, source: str, folder: Path) -> str:

@@ -4,7 +4,7 @@
     result["families"]["data"]      # {"n": 30, "success": 0.9, "confident_wrong": 0.03}
 
 `success` is the share of right answers, `confident_wrong` the share of wrong ones that were given
-without a reservation. The intervals of the comparison are of paired differences.
+without a reservation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from multi_agent.evaluate.single_agent import SingleAgent
+from multi_agent.evaluate.single_agent import solve_alone
 from multi_agent.evaluate.tasks import Family, Task, read_tasks
 from multi_agent.runs.budget import Budget
 from multi_agent.state import Answer, Limits
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from multi_agent.config import Config
     from seedbed.settings import Settings
+
+Solver = Callable[[str], tuple[Answer, int]]
+"""A task to its answer and the number of tokens."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def run(
     compare: bool = False,
     progress: Progress,
 ) -> dict[str, Any]:
-    """The figures of the team; with `compare`, those of the other systems too."""
+    """The figures of the team; with `compare`, those of a single agent and the team's lead too."""
     from seedbed.models.chat.load import load_chat_model
 
     tasks = read_tasks(tasks_file)
@@ -69,21 +72,11 @@ def run(
         # Without memory, so that no task depends on those before it.
         changes = {"data_dir": Path(folder), "database_url": None, "memory": ""}
         with open_team(config.model_copy(update=changes), settings, asks=False) as team:
-            outcomes = {"team": measure(tasks, team_solver(team), progress)}
-            if single:
-                team.verifies = False
-                solver = team_solver(team)
-                outcomes["team without verification"] = measure(tasks, solver, progress)
-                outcomes["single agent"] = measure(tasks, single_solver(team, single), progress)
-    result = summary(outcomes["team"])
-    if compare:
-        result["comparison"] = comparison(outcomes)
-    log_to_mlflow(report(outcomes["team"]), "multi_agent")
-    return result
-
-
-Solver = Callable[[str], tuple[Answer, int]]
-"""A task to its answer and the number of tokens."""
+            outcomes = measure(tasks, team_solver(team), progress)
+            others = measure(tasks, single_solver(team, single), progress) if single else []
+    result = summary(outcomes)
+    log_to_mlflow(report(result), "multi_agent")
+    return result | (comparison(outcomes, others) if others else {})
 
 
 def team_solver(team: Team) -> Solver:
@@ -112,7 +105,7 @@ def single_solver(team: Team, model: BaseChatModel) -> Solver:
 
     def solve(task: str) -> tuple[Answer, int]:
         budget = Budget(**limits)
-        answer = SingleAgent(model, tools, budget, team.workspace).solve(task)
+        answer = solve_alone(task, model, tools, budget, team.workspace)
         return answer, int(budget.usage["tokens"])
 
     return solve
@@ -133,8 +126,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Success and confident wrong answers by family, tokens and seconds in all, every failure."""
     families = {}
     for family in get_args(Family):
-        some = [o for o in outcomes if o.task.family == family]
-        if some:
+        if some := [outcome for outcome in outcomes if outcome.task.family == family]:
             families[family] = {
                 "n": len(some),
                 "success": round(sum(o.solved for o in some) / len(some), 4),
@@ -153,66 +145,49 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def comparison(outcomes: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
-    """Each system by family and in all, with the team's lead and its 95 % interval."""
-    rows = []
-    for name, system in outcomes.items():
-        for family in (*get_args(Family), "all"):
-            pairs = [
-                (o, t)
-                for o, t in zip(system, outcomes["team"], strict=True)
-                if family in (o.task.family, "all")
-            ]
-            if not pairs:
-                continue
-            lead = paired_bootstrap(
-                [float(t.solved) for _, t in pairs], [float(o.solved) for o, _ in pairs], n=2000
-            )
-            rows.append(
-                {
-                    "system": name,
-                    "family": family,
-                    "n": len(pairs),
-                    "success": round(sum(o.solved for o, _ in pairs) / len(pairs), 4),
-                    "confident_wrong": round(
-                        sum(o.confident_wrong for o, _ in pairs) / len(pairs), 4
-                    ),
-                    "lead_of_team": round(lead.difference, 4),
-                    "interval": [round(lead.low, 4), round(lead.high, 4)],
-                    "tokens": sum(o.tokens for o, _ in pairs),
-                    "seconds": round(sum(o.seconds for o, _ in pairs), 2),
-                }
-            )
-    return rows
+def comparison(team: Sequence[Outcome], single: Sequence[Outcome]) -> dict[str, Any]:
+    """The figures of a single agent, and how much larger the team's share of right answers is."""
+    lead = paired_bootstrap([float(o.solved) for o in team], [float(o.solved) for o in single])
+    interval = [round(lead.low, 4), round(lead.high, 4)]
+    return {
+        "single_agent": summary(single),
+        "lead_of_team": {"value": round(lead.difference, 4), "interval": interval},
+    }
 
 
-def report(outcomes: Sequence[Outcome]) -> Report:
-    """The figures with their intervals, for MLflow and the terminal."""
-    figures = dict[str, Figure]()
-    for family in get_args(Family):
-        some = [o for o in outcomes if o.task.family == family]
-        if some:
-            figures[f"{family} success"] = Figure.share(sum(o.solved for o in some), len(some))
-            wrong = sum(o.confident_wrong for o in some)
-            figures[f"{family} confident wrong"] = Figure.share(wrong, len(some))
-    cases = [{"id": o.task.id, "solved": int(o.solved)} for o in outcomes]
-    return Report("multi_agent", figures, cases)
+def report(result: dict[str, Any]) -> Report:
+    """The shares of the team with their intervals, for MLflow."""
+    return Report(
+        "multi_agent",
+        {
+            f"{family} {name}": Figure.share(round(figures[name] * figures["n"]), figures["n"])
+            for family, figures in result["families"].items()
+            for name in ("success", "confident_wrong")
+        },
+    )
 
 
 def to_text(result: dict[str, Any]) -> str:
-    """The figures as tables for a terminal, with every failure."""
+    """The figures as a table for a terminal, with every failure of the team."""
+    systems = {"team": result}
+    if "single_agent" in result:
+        systems["single agent"] = result["single_agent"]
     rows = [
-        (name, f["n"], f["success"], f["confident_wrong"]) for name, f in result["families"].items()
+        (name, family, f["n"], f["success"], f["confident_wrong"])
+        for name, system in systems.items()
+        for family, f in system["families"].items()
     ]
-    parts = [table(("family", "n", "success", "confident wrong"), rows)]
-    parts.append(f"{result['tokens']:,} tokens, {result['seconds']} s")
-    if comparisons := result.get("comparison"):
-        names = (
-            "system family n success confident_wrong lead_of_team interval tokens seconds".split()
-        )
-        parts.append(table(names, [[str(row[name]) for name in names] for row in comparisons]))
+    costs = [(name, f"{s['tokens']:,}", s["seconds"]) for name, s in systems.items()]
     failures = [
         (f["id"], "confident" if f["confident"] else "", f["answer"][:90])
         for f in result["failures"]
     ]
-    return "\n\n".join([*parts, table(("task", "", "answer"), failures)])
+    parts = [
+        table(("", "family", "n", "success", "confident wrong"), rows),
+        table(("", "tokens", "seconds"), costs),
+        table(("task", "", "answer"), failures),
+    ]
+    if lead := result.get("lead_of_team"):
+        low, high = lead["interval"]
+        parts.append(f"Lead of the team: {lead['value']} ({low} to {high})")
+    return "\n\n".join(parts)

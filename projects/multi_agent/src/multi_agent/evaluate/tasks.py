@@ -18,7 +18,6 @@ from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
 
 Family = Literal["calc", "data", "docs", "mixed"]
-_QUOTED = re.compile(r"'[^']*'|\d")
 _NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
@@ -44,24 +43,18 @@ class Task(BaseModel):
         """Whether an answer is right."""
         if self.unanswerable or (not self.answers and self.numeric is None):
             return not confident
-        if answer.startswith(NO_ANSWER):
-            return any(_expects_refusal(pattern, answer) for pattern in self.answers)
-        if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.must_not_match):
+
+        def matches(patterns: tuple[str, ...]) -> bool:
+            return any(re.search(pattern, answer, re.IGNORECASE) for pattern in patterns)
+
+        if answer.startswith(NO_ANSWER) or matches(self.must_not_match):
             return False
-        if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.answers):
+        if matches(self.answers):
             return True
         tolerance = 0.005 if self.tolerance is None else self.tolerance
         return self.numeric is not None and any(
             abs(number - self.numeric) <= tolerance for number in numbers(answer)
         )
-
-
-def _expects_refusal(pattern: str, answer: str) -> bool:
-    """Whether a pattern finds whole words of a refusal, apart from what it quotes of the task."""
-    text = f"{NO_ANSWER} {_QUOTED.sub('', answer.rpartition(': ')[2])}"
-    match = re.search(pattern, text, re.IGNORECASE)
-    ends = (text[: match.start()][-1:], text[match.end() :][:1]) if match else ("a", "a")
-    return not any(end.isalnum() for end in ends)
 
 
 def numbers(text: str) -> list[float]:

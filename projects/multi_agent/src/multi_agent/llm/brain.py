@@ -105,11 +105,9 @@ class ModelBrain:
         workspace: Workspace,
         *,
         notes: Sequence[str] = (),
-        examples: Sequence[str] = (),
         today: date | None = None,
     ) -> None:
         self._model, self._workspace = model, workspace
-        self._examples = examples
         self.context = f"Today is {today or date.today():%A, %Y-%m-%d}."
         if notes:
             facts = quote("\n".join(f"- {note}" for note in notes), "facts")
@@ -124,7 +122,6 @@ class ModelBrain:
             PlanReply,
             lambda plan: plan_problem(plan, names, first, progress.done.keys()),
             team="\n".join(f"- {member.name}: {member.description}" for member in team),
-            examples=_bullets(self._examples),
             progress=_progress(progress),
             first=f"s{first}",
             reference=f"{{s{first}}}",
@@ -149,7 +146,7 @@ class ModelBrain:
             QueryReply,
             lambda reply: "" if reply.sql.strip() else "There is neither a query nor a refusal.",
             dialect="DuckDB" if database.is_duckdb else "SQLite",
-            schema=quote(database.schema.text, "schema"),
+            schema=quote(database.description, "schema"),
             failed=_failed(failed, "query"),
             question=question,
         )
@@ -211,7 +208,7 @@ class ModelBrain:
         if not earlier:
             return task
         prompt = load_prompt(__package__, "complete").render(
-            context=self.context, earlier=_bullets(earlier), task=task
+            context=self.context, earlier=quote("\n".join(earlier), "list"), task=task
         )
         return structured_reply(self._model, prompt, TaskReply).task.strip() or task
 
@@ -267,7 +264,3 @@ def _failed(attempt: Attempt | None, kind: str) -> str:
     if attempt is None:
         return "(none)"
     return quote(f"{attempt.text}\n\nError: {attempt.error[-MAX_ERROR:]}", f"last {kind}")
-
-
-def _bullets(texts: Sequence[str]) -> str:
-    return quote("\n".join(f"- {text}" for text in texts), "list") if texts else "(none)"

@@ -12,15 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from multi_agent.brain import Attempt, Expression, Member, Progress, Query, Quote, Refusal
+from multi_agent.data.database import Database
 from multi_agent.documents.read import Passage
 from multi_agent.offline.arithmetic import to_expression
 from multi_agent.offline.plan.bids import Bids
-from multi_agent.offline.plan.follow_up import complete
 from multi_agent.offline.plan.planner import Planner
 from multi_agent.offline.quotes.quoter import Quoter
 from multi_agent.offline.sql.question import QuestionParser
 from multi_agent.state import Result, Step
 from multi_agent.tools.workspace import Workspace
+from seedbed.errors import SeedbedError
 
 
 class OfflineBrain:
@@ -55,7 +56,9 @@ class OfflineBrain:
             raise Refusal(failed.error if failed else "There is no database.")
         parse = self._parser.parse(question)
         if parse.problem:
-            raise Refusal(parse.problem, parse.question, parse.options)
+            raise Refusal(parse.problem)
+        if self._workspace.database and _is_empty(parse.sql, self._workspace.database):
+            raise Refusal(f"No row matches: {parse.reading}.")
         return Query(parse.sql, parse.reading, parse.unit)
 
     def quote(self, question: str, passages: Sequence[Passage]) -> Quote:
@@ -79,5 +82,14 @@ class OfflineBrain:
     ) -> str:
         return "\n".join(f"- {one.reading or id}: {one.answer}" for id, one in results.items())
 
-    def complete(self, task: str, earlier: Sequence[str]) -> str:
-        return complete(earlier[-1], task) if earlier else task
+    def complete(self, task: str, earlier: Sequence[str]) -> str:  # noqa: ARG002
+        return task
+
+
+def _is_empty(sql: str, database: Database) -> bool:
+    """Whether a query returns nothing, or the sum of nothing; one that fails is not empty."""
+    try:
+        rows = database.query(sql, max_rows=1).rows
+    except SeedbedError:  # the analyst runs into it again, and reports it
+        return False
+    return not rows or all(value is None for value in rows[0])

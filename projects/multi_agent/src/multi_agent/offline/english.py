@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
-_TOKEN = re.compile(
-    r"\[[^\]]*\]|\d{4}-\d\d-\d\d|\d+(?:,\d{3})+(?:\.\d+)?|\d+\.\d+"
+_TOKEN = (
+    r"\d{4}-\d\d-\d\d|\d+(?:,\d{3})+(?:\.\d+)?|\d+\.\d+"
     r"|[^\W_]+(?:['’](?:s|t|re|ve|ll|d|m)\b)?|[€$£%,;]"
 )
 _CACHED = 100_000
@@ -38,7 +38,7 @@ _UNITS = {
     "month=2629800 year=31557600",
     "money": "euro=1 eur=1 €=1 dollar=1 usd=1 $=1 pound=1 gbp=1 £=1 franc=1 chf=1 cent=0.01 "
     "penny=0.01 pence=0.01",
-    "weight": "mg=0.000001 g=0.001 gram=0.001 kg=1 kilo=1 kilogram=1 ton=1000 tonne=1000",
+    "weight": "mg=0.000001 g=0.001 gram=0.001 kg=1 kilogram=1 tonne=1000",
     "length": "mm=0.001 cm=0.01 m=1 metre=1 meter=1 km=1000 kilometre=1000 kilometer=1000 "
     "mile=1609.344",
     "volume": "ml=0.001 l=1 litre=1 liter=1 hl=100",
@@ -46,6 +46,12 @@ _UNITS = {
     "energy": "kwh=1 mwh=1000",
     "ratio": "percent=1 pct=1 %=1",
 }
+CURRENCIES = dict(
+    pair.split("=")
+    for pair in "euro=EUR euros=EUR eur=EUR €=EUR dollar=USD dollars=USD usd=USD $=USD "
+    "pound=GBP pounds=GBP gbp=GBP £=GBP franc=CHF francs=CHF chf=CHF".split()
+)
+"""Codes of currencies by their names and signs."""
 UNITS = {
     name: (kind, float(size))
     for kind, units in _UNITS.items()
@@ -56,22 +62,20 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Token:
-    """A word, a number or a sign: in lower case, with its stem and its place in the text."""
+    """A word, a number or a sign, in lower case with its stem."""
 
     text: str
     stem: str
     capital: bool = False
-    end: int = 0
-    """The number of characters of the text up to its last one."""
 
 
 def month_number(text: str) -> int:
-    """The number of a month, 1 to 12, from its first three letters.
+    """The number of a month, 1 to 12, from its first three letters; 0 without any.
 
-    >>> month_number("sept."), month_number("may")
-    (9, 5)
+    >>> month_number("sept."), month_number("may"), month_number("")
+    (9, 5, 0)
     """
-    return [name[:3] for name in MONTHS].index(text[:3]) + 1
+    return ["", *(name[:3] for name in MONTHS)].index(text[:3])
 
 
 @lru_cache(_CACHED)
@@ -88,18 +92,26 @@ def stem(text: str) -> str:
     return str(snowballstemmer.stemmer("english").stemWord(_IRREGULAR.get(text, text)))
 
 
-def tokenize(text: str) -> list[Token]:
-    """The tokens of a text; "didn't" is "did not", and other endings with an apostrophe go."""
+def tokenize(text: str, signs: str = "") -> list[Token]:
+    """The tokens of a text, with the punctuation in `signs`.
+
+    "Didn't" is "did not", and other endings with an apostrophe go.
+    """
     tokens = []
-    for match in _TOKEN.finditer(text):
+    for match in _pattern(signs).finditer(text):
         word, apostrophe, ending = re.sub("’", "'", match[0].lower()).partition("'")
         capital = match[0][0].isupper()
         if apostrophe and ending == "t":
             word = "can" if word == "can" else word.removesuffix("n")
-        tokens.append(Token(word, stem(word), capital, match.end()))
+        tokens.append(Token(word, stem(word), capital))
         if apostrophe and ending == "t":
-            tokens.append(Token("not", "not", end=match.end()))
+            tokens.append(Token("not", "not"))
     return tokens
+
+
+@cache
+def _pattern(signs: str) -> re.Pattern[str]:
+    return re.compile(_TOKEN + (f"|[{re.escape(signs)}]" if signs else ""))
 
 
 def read_number(tokens: Sequence[Token]) -> tuple[float, int] | None:

@@ -85,15 +85,13 @@ def _postgres(address: str) -> Iterator[BaseCheckpointSaver[Any]]:
     from langgraph.checkpoint.postgres import PostgresSaver
     from psycopg import OperationalError
     from psycopg.rows import dict_row
-    from psycopg_pool import ConnectionPool, PoolTimeout
+    from psycopg_pool import ConnectionPool
 
     @contextmanager
     def errors() -> Iterator[None]:
         try:
             yield
-        except PoolTimeout:
-            raise Unavailable("The Postgres server of the checkpoints does not respond.") from None
-        except OperationalError as error:
+        except OperationalError as error:  # also of the pool, without a connection
             reason = " ".join(str(error).split())
             raise Unavailable(f"Cannot store checkpoints: {reason}.") from None
 

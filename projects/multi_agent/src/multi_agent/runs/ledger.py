@@ -1,4 +1,4 @@
-"""The record of a run's tool calls: a call that finished is never made again.
+"""The record of a run's calls of tools and models: one that finished is never made again.
 
     ledger = Ledger(store, run.id)
     ledger.once("s1", "query_database", {"sql": sql}, lambda: query(sql), repeatable=True)
@@ -9,6 +9,9 @@ Checkpoints do not guarantee this. After SIGKILL, LangGraph repeats the node tha
 
 The key of a call is run, step, name and arguments. A call with effects has no step in its key: when
 the run plans again, the same action in a new step is still the same action.
+
+`RecordedCalls` replays a run from it. Model calls are made in `record_model.py`, and their replies
+and costs are rows without a step.
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -27,6 +33,9 @@ from sqlalchemy.exc import IntegrityError
 from multi_agent.runs.database import writing
 from multi_agent.runs.store import RunStore, as_json, ledger
 from seedbed.errors import SeedbedError
+
+_CONTINUES = ("answered", "resumed", "stopped")
+"""Events before which no process has worked on the run: that time does not count."""
 
 
 class InDoubt(SeedbedError):
@@ -59,8 +68,9 @@ class Ledger:
     """
 
     def __init__(self, store: RunStore, run_id: str) -> None:
-        self._engine = store.engine
-        self.run_id = run_id
+        self._store, self._engine, self.run_id = store, store.engine, run_id
+        self._numbers: Counter[str] = Counter()
+        self._numbers_lock = threading.Lock()
 
     def key(self, step_id: str, name: str, arguments: Mapping[str, Any]) -> str:
         """The key of a call, the same after a restart; without a step, one of the whole run."""
@@ -114,6 +124,53 @@ class Ledger:
         with writing(self._engine) as connection:
             connection.execute(sa.update(ledger).where(_unfinished(key)).values(row))
 
+    # Calls of models
+
+    def number(self, digest: str, change: int = 1) -> int:
+        """How often a model call was made, this time included; -1 takes a failed one back."""
+        with self._numbers_lock:
+            self._numbers[digest] += change
+            return self._numbers[digest]
+
+    def reply(self, key: str) -> Any:
+        """The reply of a model call; None if it is not in the record."""
+        query = sa.select(ledger.c.result).where(ledger.c.key == f"{self.run_id}/{key}")
+        with self._engine.connect() as connection:
+            result = connection.execute(query).scalar()
+        return result and result["reply"]
+
+    def add_reply(
+        self, key: str, role: str, prompt: str, spent: dict[str, float], reply: Any
+    ) -> None:
+        """Store what a model call has spent, and its reply, unless another process has."""
+        row = {"run": self.run_id, "step": "", "name": role, "arguments": {"prompt": prompt}}
+        row |= {"key": f"{self.run_id}/{key}", "result": {"spent": spent, "reply": reply}}
+        times = {"started_at": time.time(), "ended_at": time.time()}
+        with suppress(IntegrityError), writing(self._engine) as connection:
+            connection.execute(sa.insert(ledger).values(**row, **times))
+
+    def usage(self) -> dict[str, float]:
+        """What the run has spent, as `Budget.usage`: a killed process loses none of it.
+
+        Up to the last event and the last reply of a model.
+        """
+        usage = {"steps": 0.0, "tool_calls": 0.0, "tokens": 0.0, "usd": 0.0, "seconds": 0.0}
+        calls = sa.select(ledger.c.result).where(ledger.c.run == self.run_id, ledger.c.step == "")
+        with self._engine.connect() as connection:
+            for result in connection.execute(calls).scalars():
+                for name, amount in result["spent"].items():
+                    usage[name] += amount
+        events = self._store.events(self.run_id, limit=1_000_000)
+        # A fork begins with ends of steps that its parent did.
+        started = {event.step for event in events if event.kind == "step_started"}
+        ended = [event.step for event in events if event.kind == "step_ended"]
+        usage["steps"] = sum(step in started for step in ended)
+        usage["tool_calls"] = sum(event.kind == "tool_started" for event in events)
+        for before, event in pairwise(events):
+            if event.kind not in _CONTINUES:
+                usage["seconds"] += (event.at - before.at).total_seconds()
+        return usage
+
     def _start(self, row: dict[str, Any], *, durable: bool) -> dict[str, Any] | None:
         """Insert the call, or return its earlier row."""
         try:
@@ -147,3 +204,46 @@ def _lock(key: str) -> Any:
     """The lock of a key in this process; it exists while it is used."""
     with _locks_change:
         return _locks.setdefault(key, threading.RLock())
+
+
+class NotRecorded(SeedbedError):
+    """A replay made a call that the run did not make."""
+
+
+class RecordedFailure(SeedbedError):
+    """A call that failed in the run, and so fails in the replay."""
+
+
+class RecordedCalls(Ledger):
+    """Answers the calls of a run from its record; no tool and no model is called."""
+
+    def __init__(self, store: RunStore, run_id: str) -> None:
+        super().__init__(store, run_id)
+        self.count = 0
+        self.missing = ""
+        """The first call that is not in the record."""
+        query = sa.select(ledger).where(ledger.c.run == run_id, ledger.c.ended_at.is_not(None))
+        with store.engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        self._results = {row["key"]: row["result"] for row in rows}
+        self.names = {row["name"] for row in rows}
+        """Tools, and roles whose model was called."""
+        self._failures = {
+            (event.step, event.data["tool"]): event.data["problem"]
+            for event in store.events(run_id, limit=100_000, kind="tool_ended")
+            if event.data.get("problem")
+        }
+
+    def once(
+        self, step_id: str, name: str, arguments: Mapping[str, Any], *_: Any, **options: Any
+    ) -> Any:
+        """The recorded result. Raises RecordedFailure or NotRecorded."""
+        key = self.key(step_id if options["repeatable"] else "", name, arguments)
+        if key in self._results:
+            self.count += 1
+            return self._results[key]
+        if problem := self._failures.get((step_id, name)):
+            raise RecordedFailure(problem)
+        call = f"{name} in step {step_id} with {dict(arguments)}"
+        self.missing = self.missing or call
+        raise NotRecorded(f"The record of run {self.run_id!r} has no call of {call}.")

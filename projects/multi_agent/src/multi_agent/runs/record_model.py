@@ -1,8 +1,8 @@
 """The chat model of a run: within its budget, ended by its stop, and recorded.
 
-    replies = RunReplies(store, run.id)
-    model = RecordedModel(role="planner", model=model, replies=replies, budget=budget)
-    model = RecordedModel(role="planner", replies=replies)        # only replays
+    ledger = Ledger(store, run.id)                                # one for all roles of the run
+    model = RecordedModel(role="planner", model=model, ledger=ledger, budget=budget)
+    model = RecordedModel(role="planner", ledger=ledger)          # only replays
 
 A call is identified by its role, messages, tools, schema and options, and by how often it was made.
 A call that is in the record is not made again, so that a resumed run does not pay for it twice.
@@ -15,23 +15,18 @@ import json
 import math
 import secrets
 import threading
-import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, cast
 
-import sqlalchemy as sa
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
-from sqlalchemy.exc import IntegrityError
 
 from multi_agent.runs.budget import Budget
-from multi_agent.runs.database import writing
-from multi_agent.runs.replay import NotRecorded
-from multi_agent.runs.store import RunStore, as_json, ledger
+from multi_agent.runs.ledger import Ledger, NotRecorded
+from multi_agent.runs.store import as_json
 from seedbed.errors import ModelError, ModelTimeout, SeedbedError
 from seedbed.models.chat_base import StreamingChatModel
 from seedbed.models.remote.chat import RemoteChatModel
@@ -40,36 +35,6 @@ from seedbed.models.remote.prices import cost
 
 class Stopped(SeedbedError):
     """The run was stopped during a call of its model."""
-
-
-class RunReplies:
-    """The model calls of a run, in the ledger beside its tool calls. Its roles share one."""
-
-    def __init__(self, store: RunStore, run_id: str) -> None:
-        self._engine, self._run = store.engine, run_id
-        self._numbers: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def number(self, digest: str, change: int = 1) -> int:
-        """How often a call was made, this time included; -1 takes a failed call back."""
-        with self._lock:
-            self._numbers[digest] += change
-            return self._numbers[digest]
-
-    def get(self, key: str) -> Any:
-        """The reply of a call; None if it is not in the record."""
-        query = sa.select(ledger.c.result).where(ledger.c.key == f"{self._run}/{key}")
-        with self._engine.connect() as connection:
-            result = connection.execute(query).scalar()
-        return result and result["reply"]
-
-    def put(self, key: str, role: str, prompt: str, spent: dict[str, float], reply: Any) -> None:
-        """Store what a call has spent, and its reply, unless another process has."""
-        row = {"run": self._run, "step": "", "name": role, "arguments": {"prompt": prompt}}
-        row |= {"key": f"{self._run}/{key}", "result": {"spent": spent, "reply": reply}}
-        times = {"started_at": time.time(), "ended_at": time.time()}
-        with suppress(IntegrityError), writing(self._engine) as connection:
-            connection.execute(sa.insert(ledger).values(**row, **times))
 
 
 class RecordedModel(StreamingChatModel):
@@ -81,7 +46,7 @@ class RecordedModel(StreamingChatModel):
 
     role: str
     model: StreamingChatModel | None = None
-    replies: RunReplies | None = None
+    ledger: Ledger | None = None
     """None: nothing is recorded."""
     budget: Budget = Field(default_factory=Budget)
     stopped: threading.Event = Field(default_factory=threading.Event)
@@ -98,9 +63,9 @@ class RecordedModel(StreamingChatModel):
         text = json.dumps(as_json([self.role, prompts, stop, options]), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
         key, prompt = "", messages[-1].text[:200]
-        if self.replies:
-            key = f"{digest}-{self.replies.number(digest)}"
-            if (reply := self.replies.get(key)) is not None:
+        if self.ledger:
+            key = f"{digest}-{self.ledger.number(digest)}"
+            if (reply := self.ledger.reply(key)) is not None:
                 chunk = AIMessageChunk(**reply | {"type": "AIMessageChunk"})
                 yield ChatGenerationChunk(message=chunk)
                 return
@@ -114,19 +79,19 @@ class RecordedModel(StreamingChatModel):
                 yield ChatGenerationChunk(message=chunk)
         except BaseException as error:
             spent = self._spent(messages, whole, error)
-            if self.replies:
-                self.replies.number(digest, -1)  # which is left to the next attempt
+            if self.ledger:
+                self.ledger.number(digest, -1)  # which is left to the next attempt
                 if any(spent.values()):
                     failure = f"{key}-failed-{secrets.token_hex(4)}"
-                    self.replies.put(failure, self.role, prompt, spent, None)
+                    self.ledger.add_reply(failure, self.role, prompt, spent, None)
             self.budget.spend(**spent)
             raise
         # 3. Record the reply and what it has cost.
         message = cast("AIMessage", message_chunk_to_message(whole))
         spent = self._spent(messages, message)
-        if self.replies:
+        if self.ledger:
             reply = message.model_dump(mode="json", exclude={"id"})
-            self.replies.put(key, self.role, prompt, spent, reply)
+            self.ledger.add_reply(key, self.role, prompt, spent, reply)
         self.budget.spend(**spent)
 
     def _call(

@@ -1,13 +1,17 @@
-"""Runs and their events in one database: a SQLite file, or Postgres for several servers.
+"""Runs, their events and their leases in one database: a SQLite file, or Postgres.
 
     store = RunStore(Path("var/runs.sqlite"))             # or "postgresql://USER@HOST/NAME"
     run = store.create("How many orders were placed in May?")
     store.add_event(run.id, "step_started", "s1", specialist="analyst")
     store.events(run.id, after=0)                         # [Event(id=1, kind="step_started", …)]
 
+A run is worked on by the process that holds its lease, which it renews. Once the lease has ended,
+another process can claim the run; what the first one writes as its `holder` is then refused, in the
+same transaction, even if it was frozen in the meantime.
+
 Every method is one transaction. It raises Busy if the database is locked and Unavailable if the
-disk is full or the server cannot be reached; nothing was written then. Calls of tools are in
-`ledger.py`, the state of the graph in `checkpoints.py`.
+disk is full or the server cannot be reached; nothing was written then. Calls of tools and models
+are in `ledger.py`, the state of the graph in `checkpoints.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import time
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -28,6 +32,7 @@ from multi_agent.state import Answer, Limits, Status, Value
 from seedbed.errors import Conflict, NotFound
 
 _ENDED = ("done", "stopped", "failed")
+_ELSEWHERE = "Run {!r} is running in another process."
 _COLUMNS = ("owner", "thread", "status", "created_at", "ended_at", "parent")
 
 
@@ -57,6 +62,8 @@ runs = sa.Table(
     sa.Column("ended_at", sa.Float),
     sa.Column("parent", sa.String),
     _column("events", sa.Integer, default=0),  # id of the last one
+    _column("holder", sa.String, server_default=""),  # the process that runs it
+    _column("held_until", sa.Float, server_default="0"),  # unless renewed
     _column("data", sa.JSON),  # the other fields of RunRecord
 )
 events = sa.Table(
@@ -81,6 +88,12 @@ ledger = sa.Table(
     sa.Column("ended_at", sa.Float),  # null: started, not done
     sa.Column("result", sa.JSON),
 )
+
+
+class TakenOver(Conflict):
+    """Another process runs the run; not a refusal of a tool, whose call may be the other's now."""
+
+    status = 503
 
 
 class RunRecord(Value):
@@ -148,12 +161,15 @@ class RunStore:
         thread: str | None = None,
         limits: Limits | None = None,
         parent: str | None = None,
+        holder: str = "",
+        seconds: float = 0.0,
     ) -> RunRecord:
-        """Store a new run with the status "running"; its thread is its own unless given."""
-        id = f"r{secrets.token_hex(6)}"
+        """Store a running run, held for some seconds; its thread is its own unless given."""
+        id, now = f"r{secrets.token_hex(6)}", time.time()
         data = {"task": task, "limits": limits or Limits()}
         row: dict[str, Any] = {"id": id, "owner": owner, "thread": thread or id, "parent": parent}
-        row |= {"created_at": time.time(), "status": "running", "data": as_json(data)}
+        row |= {"created_at": now, "status": "running", "data": as_json(data)}
+        row |= {"holder": holder, "held_until": now + seconds}
         with writing(self.engine) as connection:
             connection.execute(sa.insert(runs).values(row))
         return self.run(id)
@@ -173,21 +189,19 @@ class RunStore:
         with self.engine.connect() as connection:
             return [_record(dict(row)) for row in connection.execute(query).mappings()]
 
-    def counts(self) -> dict[str, int]:
-        """The number of runs by status."""
-        query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
-        with self.engine.connect() as connection:
-            rows = connection.execute(query)
-            return dict.fromkeys(get_args(Status), 0) | dict(rows.all())
-
-    def update(self, id: str, *, when: Collection[str] = (), **fields: Any) -> RunRecord:
+    def update(
+        self, id: str, *, when: Collection[str] = (), holder: str = "", **fields: Any
+    ) -> RunRecord:
         """Change fields of a run; `status` sets `ended_at` too. Raises NotFound.
 
-        Raises Conflict if the status is not among `when`: of two processes that resume a run with
+        Raises Conflict if another process than `holder` holds the run, or if its status is not
+        among `when`: of two processes that resume a run with
         `update(id, when=["stopped"], status="running")`, one does.
         """
         with writing(self.engine) as connection:
             row = _row(connection, id, lock=True)
+            if holder and row["holder"] != holder:
+                raise Conflict(_ELSEWHERE.format(id))
             if when and row["status"] not in when:
                 raise Conflict(f"Run {id!r} is {row['status']}, not {' or '.join(when)}.")
             if "status" in fields:
@@ -197,15 +211,22 @@ class RunStore:
             connection.execute(sa.update(runs).where(runs.c.id == id).values(columns))
         return _record({**row, **columns})
 
-    def add_event(self, run: str, kind: str, /, step: str = "", **data: Any) -> Event:
-        """Append an event. Raises NotFound for an unknown run."""
+    def add_event(
+        self, run: str, kind: str, /, step: str = "", *, holder: str = "", **data: Any
+    ) -> Event:
+        """Append an event. Raises TakenOver if another process than `holder` holds the run.
+
+        Raises NotFound for an unknown run.
+        """
         number = sa.update(runs).where(runs.c.id == run).values(events=runs.c.events + 1)
+        number = number.where(runs.c.holder == holder) if holder else number
         row = {"run": run, "at": time.time(), "kind": kind, "step": step, "data": as_json(data)}
         with writing(self.engine) as connection:
             # The lock on the run lasts until the commit: ids appear in order, also on Postgres.
             id = connection.execute(number.returning(runs.c.events)).scalar()
             if id is None:
-                raise NotFound(f"Unknown run {run!r}.")
+                _row(connection, run)
+                raise TakenOver(_ELSEWHERE.format(run))
             connection.execute(sa.insert(events).values(id=id, **row))
         return Event(id=id, **row)
 
@@ -218,6 +239,40 @@ class RunStore:
         with self.engine.connect() as connection:
             rows = connection.execute(query.order_by(events.c.id).limit(limit)).mappings()
             return [Event.model_validate(dict(row)) for row in rows]
+
+    # Leases
+
+    def claim(self, run: str, holder: str, seconds: float) -> None:
+        """Take the lease of a run, or renew it. Raises Conflict while another process has it."""
+        now = time.time()
+        free = (runs.c.holder == holder) | (runs.c.held_until < now)
+        query = sa.update(runs).where(runs.c.id == run, free)
+        with writing(self.engine) as connection:
+            values = {"holder": holder, "held_until": now + seconds}
+            if not connection.execute(query.values(values)).rowcount:
+                raise Conflict(_ELSEWHERE.format(run))
+
+    def renew(self, ids: Collection[str], holder: str, seconds: float) -> set[str]:
+        """Renew the leases of runs; returns those that the process still holds."""
+        if not ids:
+            return set()
+        query = sa.update(runs).where(runs.c.id.in_(ids), runs.c.holder == holder)
+        with writing(self.engine) as connection:
+            query = query.values(held_until=time.time() + seconds)
+            return set(connection.execute(query.returning(runs.c.id)).scalars())
+
+    def release(self, run: str, holder: str) -> None:
+        """Give the lease of a run back."""
+        query = sa.update(runs).where(runs.c.id == run, runs.c.holder == holder)
+        with writing(self.engine) as connection:
+            connection.execute(query.values(holder="", held_until=0))
+
+    def orphans(self) -> list[str]:
+        """The running runs whose process is dead, oldest first."""
+        query = sa.select(runs.c.id).where(runs.c.status == "running")
+        query = query.where(runs.c.held_until < time.time()).order_by(runs.c.created_at)
+        with self.engine.connect() as connection:
+            return list(connection.execute(query).scalars())
 
 
 def _row(

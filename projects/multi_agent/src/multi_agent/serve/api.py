@@ -22,12 +22,12 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from multi_agent import __version__
-from multi_agent.memory import Item
+from multi_agent.memory import Fact
 from multi_agent.runs.store import RunRecord
-from multi_agent.serve.owner import owner_of
+from multi_agent.serve.page import Page, owner_of
 from multi_agent.state import Limits
 from multi_agent.team.team import MAX_TASK, Team
-from seedbed.server import service
+from seedbed.server import service, ui
 from seedbed.server.service import Caller, CleanText, ErrorResponse
 from seedbed.settings import Settings
 
@@ -37,17 +37,12 @@ POLL_SECONDS = 0.2
 
 def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
     """The FastAPI application over an open team."""
-    from multi_agent.serve.metrics import team_metrics
-    from multi_agent.serve.page import Page
-    from seedbed.server import ui
-
     app = service.create_app(
         "multi_agent",
         version=__version__,
         ready=lambda: team.store.check(),
         settings=settings,
         max_body_mb=1,
-        lifespan=lambda _app: team_metrics(team),
     )
     app.state.team = team
     app.include_router(router)
@@ -82,8 +77,8 @@ def _team(request: Request) -> Team:
 Agents = Annotated[Team, Depends(_team)]
 
 
-def _owner(caller: Caller) -> str:
-    return owner_of(caller)
+def _owner(request: Request, _: Caller) -> str:
+    return owner_of(request)
 
 
 def _own_run(run: str, team: Agents, owner: Annotated[str, Depends(_owner)]) -> RunRecord:
@@ -167,7 +162,7 @@ def answer_run(run: OwnRun, body: AnswerRequest, team: Agents) -> RunRecord:
 
 @router.post("/runs/{run}/resume", status_code=202)
 def resume_run(run: OwnRun, team: Agents) -> RunRecord:
-    """Continue a run that failed or whose process died; steps that succeeded are kept."""
+    """Continue a run that failed or was stopped, or whose process died; keeps what it found."""
     team.resume(run.id)
     return team.store.run(run.id)
 
@@ -185,15 +180,15 @@ def replay_run(run: OwnRun, team: Agents) -> dict[str, Any]:
 
 
 @router.get("/memory")
-def list_memory(team: Agents, owner: Owner) -> list[Item]:
-    """The caller's facts and examples, newest first."""
-    return team.memory.items(owner)
+def list_memory(team: Agents, owner: Owner) -> list[Fact]:
+    """The facts that the caller asked to remember, newest first."""
+    return team.memory.facts(owner)
 
 
-@router.delete("/memory/{item}", status_code=204)
-def forget_item(item: str, team: Agents, owner: Owner) -> None:
-    """Erase one item of the caller's memory."""
-    team.memory.forget(owner, item)
+@router.delete("/memory/{fact}", status_code=204)
+def forget_fact(fact: str, team: Agents, owner: Owner) -> None:
+    """Erase one fact of the caller's memory."""
+    team.memory.forget(owner, fact)
 
 
 @router.delete("/memory", status_code=204)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def create_server(team: Team) -> MCPServer:
-    """A server with the tool `solve`, which only reads, and `show_run`."""
+    """A server with the tool `solve`, which only reads."""
     from mcp.server.mcpserver import MCPServer
     from mcp.server.mcpserver.exceptions import ToolError
     from mcp_types import ToolAnnotations
@@ -40,14 +40,5 @@ def create_server(team: Team) -> MCPServer:
         if record.answer is None:
             raise ToolError(f"{record.status}: {record.reason}")
         return {"run": record.id, **record.answer.model_dump(mode="json")}
-
-    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
-    def show_run(run: str) -> list[dict[str, Any]]:
-        """The events of a run: its plan, its tool calls and its results."""
-        try:
-            record = team.store.run(run, owner="")  # not those of API keys
-            return [event.model_dump(mode="json") for event in team.store.events(record.id)]
-        except SeedbedError as error:
-            raise ToolError(str(error)) from None
 
     return server

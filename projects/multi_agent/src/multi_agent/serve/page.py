@@ -10,17 +10,17 @@ that print plain text show them, never Markdown or HTML.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
 
-from multi_agent.runs.store import Event, RunRecord
-from multi_agent.serve.owner import owner_of
+from multi_agent.runs.store import RunRecord
 from multi_agent.serve.terminal import usage_text
+from multi_agent.state import Result, Step, readable
 from multi_agent.team.team import MAX_TASK, Team
-from seedbed.errors import Conflict, public_message
+from seedbed.errors import public_message
 from seedbed.server import html
 from seedbed.server.service import caller_of
 
@@ -41,7 +41,7 @@ EVIDENCE = {
 PLAN = ["id", "specialist", "task", "status", "answer"]  # columns
 STATES = {"running": "working", "waiting": "waiting for your answer"}
 ENDED = ("done", "stopped", "failed")
-SECONDS, RUNS, EVENTS = 1.0, 15, 100_000
+SECONDS, RUNS = 1.0, 15
 QUIET: Json = {"show_progress": "hidden", "api_visibility": "private"}
 SHOW_ADDRESS = "(run) => (history.replaceState(null, '', `?run=${encodeURIComponent(run)}`), run)"
 _log = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ class Page:
                         self._add_examples()
                     gr.render([self.runs, self.run], show_progress="hidden")(self.show_runs)
                     self._add_memory()
-            outputs = [self.view, self.runs, self.usage, self.stop, self.follow_up]
+            shown = [self.usage, self.stop, self.resume, self.follow_up]
+            outputs = [self.view, self.runs, *shown]
             self.blocks.load(self.open, None, self.run, **QUIET)
             self.run.change(self.look, self.run, outputs, js=SHOW_ADDRESS, **QUIET)
             gr.Timer(SECONDS).tick(self.look, self.run, outputs, **QUIET)
@@ -80,10 +81,12 @@ class Page:
         with gr.Row():
             solve = gr.Button("Run", variant="primary", scale=0)
             self.stop = gr.Button("Stop", variant="stop", scale=0, visible=False)
+            self.resume = gr.Button("Resume", scale=0, visible=False)
         inputs = [self.task, self.follow_up, self.run]
         outputs = [self.run, self.task, self.follow_up]
         gr.on([self.task.submit, solve.click], self.start, inputs, outputs, **QUIET)
         self.stop.click(self.end, self.run, **QUIET)
+        self.resume.click(self.go_on, self.run, **QUIET)
 
     def _add_examples(self) -> None:
         gr.Markdown("Examples over the sample shop")
@@ -100,7 +103,7 @@ class Page:
 
     def _record(self, run_id: str, request: gr.Request) -> RunRecord:
         """A run. Raises NotFound, also for a run of another owner."""
-        return self.store.run(run_id, owner_of(caller_of(request)))
+        return self.store.run(run_id, owner_of(request))
 
     # What a person does
 
@@ -112,8 +115,7 @@ class Page:
         """Begin a run, in the thread of the run on the page if it is a follow-up."""
         with errors_shown():
             thread = self._record(run_id, request).thread if follow_up and run_id else None
-            owner = owner_of(caller_of(request))
-            return [self.team.start(task, thread, owner=owner), "", False]
+            return [self.team.start(task, thread, owner=owner_of(request)), "", False]
 
     def end(self, run_id: str, request: gr.Request) -> None:
         """Stop the run."""
@@ -121,42 +123,49 @@ class Page:
             self.team.stop(self._record(run_id, request).id)
         gr.Info("The run stops after the calls in progress.")
 
+    def go_on(self, run_id: str, request: gr.Request) -> None:
+        """Resume a run that failed or was stopped."""
+        with errors_shown():
+            self.team.resume(self._record(run_id, request).id)
+
     def remembered(self, request: gr.Request) -> Json:
-        """The items of the memory, none of them selected."""
-        items = self.team.memory.items(owner_of(caller_of(request)))
-        choices = [(item.text, item.id) for item in items]
-        return gr.update(choices=choices, value=[])
+        """The facts of the memory, none of them selected."""
+        facts = self.team.memory.facts(owner_of(request))
+        return gr.update(choices=[(fact.text, fact.id) for fact in facts], value=[])
 
     def forget(self, ids: list[str], request: gr.Request) -> Json:
-        """Erase items of the memory."""
+        """Erase facts of the memory."""
         with errors_shown():
             for id in ids:
-                self.team.memory.forget(owner_of(caller_of(request)), id)
+                self.team.memory.forget(owner_of(request), id)
         return self.remembered(request)
 
     # What the page shows
 
     def look(self, run_id: str, request: gr.Request) -> list[Any]:
-        """What `show_run` and `show_runs` draw; whether `usage`, `stop` and `follow_up` show."""
+        """What `show_run` and `show_runs` draw; whether `usage` and what follows it show."""
         try:
-            own = self.store.runs(RUNS, owner=owner_of(caller_of(request)))
+            own = self.store.runs(RUNS, owner=owner_of(request))
             runs = [(listed(run), run.id) for run in own]
             if not run_id:
-                return [None, runs, *[gr.update(visible=False)] * 3]
+                return [None, runs, *[gr.update(visible=False)] * 4]
             run = self._record(run_id, request)
             view = run.model_dump(include={"id", "task", "full_task", "reason", "answer"})
             view |= {"status": STATES.get(run.status, run.status), "ended": run.status in ENDED}
-            view["question"] = self.team.question(run_id) if run.status == "waiting" else None
-            view["steps"] = step_views(self.store.events(run_id, limit=EVENTS), view["ended"])
+            question = self.team.question(run_id) if run.status == "waiting" else None
+            at = question["step"] if question else ""
+            view["question"] = question
+            view["steps"] = step_views(*self.team.progress(run_id), at, view["ended"])
             usage = usage_text(run.model_copy(update={"usage": self.team.usage(run_id)}))
         except Exception as error:
-            return [{"error": public_message(error, _log)}, *[gr.skip()] * 4]
+            return [{"error": public_message(error, _log)}, *[gr.skip()] * 5]
         return [
             view,
             runs,
             gr.update(value=usage, visible=True),
             gr.update(visible=not view["ended"]),
-            gr.update(visible="thread" in self.team.memory.kinds),
+            gr.update(visible=run.status in ("failed", "stopped")),
+            gr.update(visible=True),
         ]
 
     def show_run(self, view: Json | None) -> None:
@@ -184,12 +193,8 @@ class Page:
         """A permission, a call to repeat or to skip, a choice, or a request for other words."""
 
         def reply(words: str, request: gr.Request) -> None:
-            with errors_shown():
-                asked = self.team.question(self._record(run_id, request).id)
-                # A second click must not answer the next question.
-                if asked is None or asked["key"] != question["key"]:
-                    raise Conflict("This question was answered already.")
-                self.team.answer(run_id, words)
+            with errors_shown():  # the key: a second click must not answer the next question
+                self.team.answer(self._record(run_id, request).id, words, question["key"])
 
         text("The team asks", question["question"])
         with gr.Row():
@@ -233,6 +238,15 @@ def text(label: str, value: str = "") -> gr.Textbox:
     return gr.Textbox(value, label=label, visible=bool(value), interactive=False, max_lines=20)
 
 
+def owner_of(request: Any) -> str:
+    """The owner of what a request starts: the name of its API key.
+
+    "" without API keys, as for runs of the command line.
+    """
+    caller = caller_of(request)
+    return "" if caller == "local" else caller
+
+
 @contextmanager
 def errors_shown() -> Iterator[None]:
     """Show an error as a message on the page, escaped: Gradio's messages are HTML."""
@@ -250,42 +264,24 @@ def listed(run: RunRecord) -> str:
     return f"{run.task[:100]} ({status})"
 
 
-def step_views(events: Iterable[Event], ended: bool) -> list[Json]:
-    """The steps of the latest plan: their columns of PLAN, and `result`.
+def step_views(
+    plan: Sequence[Step], results: Mapping[str, Result], asking: str, ended: bool
+) -> list[Json]:
+    """The columns of PLAN for each step, and its `result`; `asking` is the id of one that waits."""
 
-    `answer` is the problem if there is no answer.
-    """
-    steps: dict[str, Json] = {}
-    for event in events:
-        data, step = event.data, steps.get(event.step, {})
-        match event.kind:
-            case "plan" | "replanned":
-                before, steps = steps, {}
-                for planned in data["steps"]:
-                    id, after = planned["id"], ", ".join(planned["after"])
-                    new = {"status": "waiting", "answer": "", "result": None}
-                    new |= {**planned, "id": f"{id} after {after}" if after else id}
-                    # A step that stays with its specialist keeps what was found.
-                    old = before.get(id, new)
-                    steps[id] = old if old["specialist"] == new["specialist"] else new
-            case "step_started":
-                step |= {"status": "working", "task": data["task"], "answer": ""}
-            case "tool_started":
-                step["status"] = f"working: {data['tool']}"
-            case "question" if step:
-                step["status"] = "asking"
-            case "step_ended":
-                result = data["result"]
-                step |= {"status": "done" if result["answer"] else "failed", "result": result}
-                step["answer"] = result["answer"] or result["problem"]
-            case "verified" if data["problem"]:
-                step |= {"status": "failed", "answer": f"Not verified: {data['problem']}"}
-            case "verified":
-                for evidence, check in zip(
-                    step["result"]["evidence"], data["checked"], strict=True
-                ):
-                    evidence["checked"] = check
-    for step in steps.values() if ended else ():
-        names = {"done": "done", "failed": "failed", "waiting": "skipped"}
-        step["status"] = names.get(step["status"], "stopped")
-    return list(steps.values())
+    def status(step: Step) -> str:
+        if result := results.get(step.id):
+            return "done" if result.answer else "failed"
+        if ended:
+            return "skipped"
+        ready = all(id in results and results[id].answer for id in step.after)
+        return "asking" if step.id == asking else "working" if ready else "waiting"
+
+    views = []
+    for step in plan:
+        after, result = ", ".join(step.after), results.get(step.id)
+        view = {"id": f"{step.id} after {after}" if after else step.id, "status": status(step)}
+        view |= {"specialist": step.specialist, "task": readable(step, results)}
+        view["answer"] = (result.answer or result.problem) if result else ""
+        views.append({**view, "result": result.model_dump() if result else None})
+    return views

@@ -40,19 +40,16 @@ class Analyst:
             except ToolError as error:
                 failed = Attempt(query.sql, str(error))
                 continue
-            if isinstance(data, dict) and not data["tables"]:
+            if not data["tables"]:
                 failed = Attempt(query.sql, "The query reads no table of the database.")
                 continue
             # 3. Put its rows into words.
             return self._result(step, query, data)
         return Result(step=step.id, problem=f"No query worked. {failed.error if failed else ''}")
 
-    def _result(self, step: Step, query: Query, data: dict[str, Any] | str) -> Result:
-        if isinstance(data, str):  # cut by the tool's output limit
-            return Result(step=step.id, problem="The result is too long.", reading=query.reading)
-        rows = data["rows"]
-        answer, number = _answer(rows, query.unit)
-        output = "\n".join(" | ".join(map(_text, row)) for row in [data["columns"], *rows])
+    def _result(self, step: Step, query: Query, data: dict[str, Any]) -> Result:
+        answer, number = _answer(data["rows"], query.unit)
+        output = "\n".join(" | ".join(map(_text, row)) for row in [data["columns"], *data["rows"]])
         evidence = Evidence(
             kind="query", source=self._database.name, text=query.sql, output=output[:2000]
         )

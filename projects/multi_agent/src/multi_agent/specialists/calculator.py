@@ -3,7 +3,7 @@
     step = Step(id="s1", specialist="calculator", task="What is 15 % of 240?")
     open_specialist(workspace).work(step, context).answer      # "36"
 
-A model never computes, and its expression may contain no number that the task does not have.
+A model never computes; `answer/verify.py` refuses numbers that the task does not have.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multi_agent.state import Evidence, Result, Step
-from multi_agent.tools.evidence import strange_numbers
 
 if TYPE_CHECKING:
     from multi_agent.specialists import Context, Workspace
@@ -30,9 +29,6 @@ class Calculator:
     def work(self, step: Step, context: Context) -> Result:
         """Compute the task; the expression with its result is the evidence."""
         expression = context.brain.compute(step.task)
-        if strange := strange_numbers(expression.text, step.task):
-            problem = f"{expression.text} has numbers that the task does not have: {strange}."
-            return Result(step=step.id, problem=problem)
         computed = context.call("calculate", expression=expression.text)
         evidence = Evidence(
             kind="calculation", source="calculate", text=expression.text, output=computed["text"]

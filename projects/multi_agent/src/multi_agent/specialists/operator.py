@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.evidence import foreign_numbers
 from seedbed.errors import InvalidReply, ReplyRefused
-from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.embeddings.load import Vectors, embed_texts
 from seedbed.models.prompts import load_prompt
 
 if TYPE_CHECKING:
@@ -44,15 +44,13 @@ class Operator:
 
     def __init__(self, tools: Sequence[Tool], embeddings: Any = None) -> None:
         self.tools, self._embeddings = tools, embeddings
-        self._vectors: dict[str, Any] = {}
 
     @property
     def description(self) -> str:
         """The tools, for planners."""
-        names = [tool.name for tool in self.tools[:MAX_NAMES]]
-        if more := len(self.tools) - len(names):
-            names.append(f"and {more} more ({len(self.tools)} in all)")
-        return f"Uses tools of MCP servers: {', '.join(names)}."
+        names = ", ".join(tool.name for tool in self.tools[:MAX_NAMES])
+        more = f" and others, {len(self.tools)} in all" if len(self.tools) > MAX_NAMES else ""
+        return f"Uses tools of MCP servers: {names}{more}."
 
     def work(self, step: Step, context: Context) -> Result:
         """Let the model call tools until it answers; see `checked_result` for what it may say."""
@@ -61,13 +59,12 @@ class Operator:
         if context.model is None:
             return Result(step=step.id, problem="Only a model can choose among these tools.")
         tools = self.choose_tools(step)
+        prompt = load_prompt("multi_agent.specialists", "operate")
         agent = Agent(
             context.model,
             tools,
             context.call,
-            system=load_prompt("multi_agent.specialists", "operate").render(
-                context=context.brain.context
-            ),
+            system=prompt.render(context=context.brain.context),
             max_turns=MAX_TURNS,
             check=partial(problem_of, step.task),
         )
@@ -78,31 +75,22 @@ class Operator:
             if not any(call.name in effects and not call.failed for call in agent.calls):
                 raise
             answer = ""
-        result = checked_result(step, answer, agent.calls, effects)
-        if result.problem and len(tools) < len(self.tools):
-            note = f"The model could choose from {len(tools)} of {len(self.tools)} tools."
-            result = result.model_copy(update={"problem": f"{result.problem} ({note})"})
-        return result
+        return checked_result(step, answer, agent.calls, effects)
 
     def choose_tools(self, step: Step) -> Sequence[Tool]:
         """All tools, or those whose descriptions are nearest to the step if there are too many."""
-        if len(self.tools) <= MAX_TOOLS:
-            return self.tools
-        by_text = {f"{tool.name}: {tool.description}": tool for tool in self.tools}
-        scores = dict.fromkeys(by_text, 0.0)
-        if self._embeddings is not None:
-            new = [text for text in by_text if text not in self._vectors]
-            query, *vectors = embed_texts(self._embeddings, [step.task, *new], queries=1)
-            self._vectors |= dict(zip(new, vectors, strict=True))
-            scores = {text: float(self._vectors[text] @ query) for text in by_text}
-        nearest = sorted(by_text, key=lambda text: -scores[text])[:MAX_TOOLS]
-        log.warning(
-            "Step %s: the model can choose from %d of %d tools, those nearest to its task.",
-            step.id,
-            len(nearest),
-            len(self.tools),
-        )
-        return [by_text[text] for text in nearest]
+        if len(self.tools) <= MAX_TOOLS or self._embeddings is None:
+            return self.tools[:MAX_TOOLS]
+        log.warning("Step %s: %d of %d tools are offered.", step.id, MAX_TOOLS, len(self.tools))
+        query = embed_texts(self._embeddings, [step.task], queries=1)[0]
+        nearest = (-(self._vectors @ query)).argsort()[:MAX_TOOLS]
+        return [self.tools[number] for number in nearest]
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        """float32 (tools, dimensions)."""
+        texts = [f"{tool.name}: {tool.description}" for tool in self.tools]
+        return embed_texts(self._embeddings, texts)
 
 
 def problem_of(task: str, answer: str, calls: Sequence[Call]) -> str:
@@ -118,12 +106,9 @@ def problem_of(task: str, answer: str, calls: Sequence[Call]) -> str:
         return f'You called no tool. Call one, or reply with "{NO_ANSWER}: " and the reason.'
     arguments = [json.dumps(call.arguments, ensure_ascii=False) for call in calls]
     results = [call.output for call in calls if not call.failed]
-    if foreign := ", ".join(foreign_numbers(answer, " ".join([task, *arguments, *results]))):
-        return (
-            f"Your answer has {foreign}, which no tool returned."
-            " Answer with what the tools returned."
-        )
-    return ""
+    foreign = ", ".join(foreign_numbers(answer, " ".join([task, *arguments, *results])))
+    tail = "which no tool returned. Answer with what the tools returned."
+    return f"Your answer has {foreign}, {tail}" if foreign else ""
 
 
 def checked_result(
@@ -136,26 +121,22 @@ def checked_result(
     """
     succeeded = [call for call in calls if not call.failed]
     acted = [call for call in succeeded if call.name in effects]
-    evidence = tuple(
-        Evidence(
-            kind="page",
-            source=call.name,
-            text=json.dumps(call.arguments, ensure_ascii=False),
-            output=call.output[:MAX_EVIDENCE],
-        )
-        for call in succeeded
-    )
-    if answer.startswith(NO_ANSWER):
-        answer, reason = "", answer.removeprefix(NO_ANSWER).strip(": ") or "No tool has the answer."
-    else:
-        reason = "No tool was called." if answer else f"No answer in {MAX_TURNS} rounds of calls."
-    if not succeeded:
-        return Result(step=step.id, problem=calls[-1].output if calls else reason)
-    if answer and not problem_of(step.task, answer, calls):
-        return Result(step=step.id, answer=answer, evidence=evidence)
-    if acted or answer:
-        return Result(step=step.id, answer=own_words(acted or succeeded), evidence=evidence)
-    return Result(step=step.id, problem=reason)
+    gives_up = not answer or answer.startswith(NO_ANSWER)
+    if not succeeded or (gives_up and not acted):
+        reason = answer.removeprefix(NO_ANSWER).strip(": ") if gives_up else "No tool was called."
+        failed = calls[-1].output if calls and not succeeded else ""
+        default = "No tool has the answer." if answer else f"No answer in {MAX_TURNS} turns."
+        return Result(step=step.id, problem=failed or reason or default)
+    if gives_up or problem_of(step.task, answer, calls):
+        answer = own_words(acted or succeeded)
+    return Result(step=step.id, answer=answer, evidence=tuple(map(evidence_of, succeeded)))
+
+
+def evidence_of(call: Call) -> Evidence:
+    """A call that succeeded, as evidence."""
+    arguments = json.dumps(call.arguments, ensure_ascii=False)
+    output = call.output[:MAX_EVIDENCE]
+    return Evidence(kind="page", source=call.name, text=arguments, output=output)
 
 
 def own_words(calls: Sequence[Call]) -> str:

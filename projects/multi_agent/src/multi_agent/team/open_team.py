@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -53,7 +54,6 @@ def open_team(
     Raises ConfigError, NotFound, Unavailable, MissingExtra or WeightsError.
     """
     from multi_agent.documents.index import open_documents
-    from multi_agent.memory import Memory
     from multi_agent.sample.shop import ensure_shop, sample_documents
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
@@ -73,33 +73,20 @@ def open_team(
         for server, problem in servers.problems.items():
             log.warning("The MCP server %s is left out: %s", server, problem)
         workspace = Workspace(config, database, documents, servers.tools)
-        sandbox = (
-            None if config.sandbox == "off" else once(lambda: open_sandbox(folder / "sandbox"))
-        )
-        tools = builtin_tools(workspace, sandbox)
+        sandbox = once(lambda: open_sandbox(folder / "sandbox"))
+        tools = builtin_tools(workspace, None if config.sandbox == "off" else sandbox)
         check_permissions(config.permissions, [*tools, *servers.tools], servers.problems)
         specialists = {one.name: one for one in open_specialists(workspace)}
-        brain = offline_brain(workspace)
+        brain = open_offline_brain(workspace)
         if models is None:
             models = load_models(config, settings, [PLANNER, *specialists], needed=brain is None)
-        memory = Memory(store, config.memory)
-        team = Team(
-            config,
-            workspace,
-            tools,
-            store,
-            checkpointer,
-            memory,
-            models,
-            specialists=specialists,
-            asks=asks,
-            brain=brain,
-        )
+        parts = (config, workspace, tools, store, checkpointer, specialists, models)
+        team = Team(*parts, brain=brain, asks=asks)
         stack.callback(team.close)
         yield team
 
 
-def offline_brain(workspace: Workspace) -> Brain | None:
+def open_offline_brain(workspace: Workspace) -> Brain | None:
     """The brain without a model; None in a copy without the folder `offline`."""
     if importlib.util.find_spec("multi_agent.offline") is None:
         return None
@@ -171,13 +158,10 @@ def check_permissions(
 
 def once(function: Callable[[], T]) -> Callable[[], T]:
     """A function that is called at most once, whichever thread asks first."""
-    lock = threading.Lock()
-    results: list[T] = []
+    lock, cached = threading.Lock(), cache(function)
 
     def call() -> T:
         with lock:
-            if not results:
-                results.append(function())
-            return results[0]
+            return cached()
 
     return call

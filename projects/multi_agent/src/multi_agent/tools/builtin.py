@@ -6,18 +6,14 @@ tools = builtin_tools(workspace, lambda: sandbox)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.tools.exact import evaluate
 from multi_agent.tools.toolbox import Tool, tool_of
 
 if TYPE_CHECKING:
-    from multi_agent.data.database import Database, Rows
-    from multi_agent.documents.index import DocumentIndex
     from multi_agent.tools.sandbox import Sandbox
     from multi_agent.tools.workspace import Workspace
 
@@ -31,13 +27,43 @@ def builtin_tools(
 
     The sandbox is opened at its first call, as it compiles for some seconds.
     """
+    documents, database = workspace.documents, workspace.database
     tools = [tool_of(calculate)]
-    if workspace.documents is not None:
-        tools.append(_search_tool(workspace.documents))
-    if workspace.database is not None:
-        tools += _database_tools(workspace.database)
+    if documents is not None:
+
+        def search_documents(question: str, k: int = 5) -> list[dict[str, Any]]:
+            """Passages of the documents that may answer a question, the best first.
+
+            Args:
+                question: The question in words.
+                k: Number of passages.
+            """
+            return [asdict(passage) for passage in documents.search(question, k)]
+
+        tools.append(tool_of(search_documents))
+    if database is not None:
+
+        def query_database(sql: str) -> dict[str, Any]:
+            """Run one SELECT statement.
+
+            Args:
+                sql: The statement, in the dialect of the database.
+            """
+            return asdict(database.query(sql, seconds=SECONDS))
+
+        limits: dict[str, Any] = {"timeout": 3 * SECONDS, "max_output": 1_000_000}
+        tools.append(tool_of(query_database, **limits))
     if open_sandbox is not None:
-        tools.append(_python_tool(open_sandbox))
+
+        def run_python(code: str) -> dict[str, Any]:
+            """Run a Python program in the sandbox, without files or network.
+
+            Args:
+                code: The program; what it prints is the result.
+            """
+            return asdict(open_sandbox().run(code, seconds=SECONDS))
+
+        tools.append(tool_of(run_python, timeout=6 * SECONDS))
     return tools
 
 
@@ -49,59 +75,3 @@ def calculate(expression: str) -> dict[str, Any]:
     """
     result = evaluate(expression)
     return {"text": result.text, "number": result.number}
-
-
-def _search_tool(documents: DocumentIndex) -> Tool:
-    def search_documents(question: str, k: int = 5) -> list[dict[str, Any]]:
-        """Passages of the documents that may answer a question, the best first.
-
-        Args:
-            question: The question in words.
-            k: Number of passages.
-        """
-        return [asdict(passage) for passage in documents.search(question, k)]
-
-    return tool_of(search_documents, retries=1, untrusted=True)
-
-
-def _database_tools(database: Database) -> list[Tool]:
-    def query_database(sql: str) -> dict[str, Any]:
-        """Run one SELECT statement.
-
-        Args:
-            sql: The statement, in the dialect of the database.
-        """
-        return _json_rows(database.query(sql, seconds=SECONDS))
-
-    limits: dict[str, Any] = {"timeout": 3 * SECONDS, "untrusted": True, "max_output": 1_000_000}
-    return [tool_of(query_database, **limits)]
-
-
-def _json_rows(rows: Rows) -> dict[str, Any]:
-    values = [[_json_value(value) for value in row] for row in rows.rows]
-    return {
-        "columns": list(rows.columns),
-        "rows": values,
-        "truncated": rows.truncated,
-        "tables": sorted(rows.tables),
-    }
-
-
-def _json_value(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float | Decimal):
-        return float(value) if math.isfinite(value) else None
-    return str(value)
-
-
-def _python_tool(open_sandbox: Callable[[], Sandbox]) -> Tool:
-    def run_python(code: str) -> dict[str, Any]:
-        """Run a Python program in the sandbox, without files or network.
-
-        Args:
-            code: The program; what it prints is the result.
-        """
-        return asdict(open_sandbox().run(code, seconds=SECONDS))
-
-    return tool_of(run_python, timeout=6 * SECONDS)

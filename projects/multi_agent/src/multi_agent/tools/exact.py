@@ -53,8 +53,21 @@ def evaluate(expression: str) -> Exact:
     >>> evaluate("average(3, 4, 8)").number
     5.0
     """
-    value = _evaluate(expression)
-    return Exact(value, value.isoformat() if isinstance(value, date) else number_text(value))
+    tree, shown = _parsed(expression), repr(expression[:100])
+    try:
+        value = _walk(tree, expression.strip())
+    except ZeroDivisionError:
+        raise BadInput(f"{shown}: division by zero.") from None
+    except (ArithmeticError, AttributeError, MemoryError, RecursionError, TypeError, ValueError):
+        raise BadInput(f"{shown} cannot be computed.") from None
+    if isinstance(value, date):
+        return Exact(value, value.isoformat())
+    if not isinstance(value, Fraction):
+        raise BadInput(f"{shown} is not a number or a date.")
+    bound = Fraction(10) ** MAX_EXPONENT
+    if value and not 1 / bound < abs(value) < bound:
+        raise BadInput(f"The result of {shown} is out of range.")
+    return Exact(value, number_text(value))
 
 
 def numbers_of(expression: str) -> set[Fraction]:
@@ -68,19 +81,18 @@ def numbers_of(expression: str) -> set[Fraction]:
     return {_number(node, expression.strip()) for node in numbers}
 
 
-def number_text(number: Fraction, decimals: int | None = None) -> str:
+def number_text(number: Fraction) -> str:
     """A number with separators, and ≈ if it is rounded.
 
-    >>> number_text(Fraction(2469, 2)), number_text(Fraction(1, 3)), number_text(Fraction(5), 2)
-    ('1,234.5', '≈ 0.3333', '5.00')
+    >>> number_text(Fraction(2469, 2)), number_text(Fraction(1, 3)), number_text(Fraction(1, 3000))
+    ('1,234.5', '≈ 0.3333', '≈ 0.00033333')
     """
-    places = 6 if decimals is None else decimals
+    places = 6
     is_exact = (number * 10**places).denominator == 1
-    if not is_exact and decimals is None:
+    if not is_exact:
         places = 4 if abs(number) >= Fraction(1, 10) else 4 - math.floor(math.log10(abs(number)))
     digits = f"{Decimal(round(number * 10**places)).scaleb(-places):,.{places}f}"
-    digits = digits if decimals is not None else digits.rstrip("0").rstrip(".")
-    return digits if is_exact else f"≈ {digits}"
+    return ("" if is_exact else "≈ ") + digits.rstrip("0").rstrip(".")
 
 
 def _parsed(expression: str) -> ast.expr:
@@ -91,22 +103,6 @@ def _parsed(expression: str) -> ast.expr:
         return ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise BadInput(f"{text[:100]!r} is not an arithmetic expression.") from None
-
-
-def _evaluate(expression: str) -> Fraction | date:
-    tree = _parsed(expression)
-    try:
-        value = _walk(tree, expression.strip())
-    except ZeroDivisionError:
-        raise BadInput(f"{expression[:100]}: division by zero.") from None
-    except (ArithmeticError, AttributeError, MemoryError, RecursionError, TypeError, ValueError):
-        raise BadInput(f"{expression[:100]!r} cannot be computed.") from None
-    if not isinstance(value, Fraction | date):
-        raise BadInput(f"{expression[:100]!r} is not a number or a date.")
-    bound = Fraction(10) ** MAX_EXPONENT
-    if isinstance(value, Fraction) and value and not 1 / bound < abs(value) < bound:
-        raise BadInput(f"The result of {expression[:100]!r} is out of range.")
-    return value
 
 
 def _walk(node: ast.expr, source: str) -> Any:
@@ -159,10 +155,6 @@ def _round(value: Fraction, digits: Fraction = Fraction(0)) -> Fraction:
     scale = Fraction(10) ** int(digits)
     nearest = math.floor(abs(value) * scale + Fraction(1, 2)) / scale
     return nearest if value >= 0 else -nearest
-
-
-def _days(start: str | date, end: str | date) -> Fraction:
-    return Fraction((_date(end) - _date(start)).days)
 
 
 def _date(value: str | date) -> date:
@@ -219,7 +211,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ceil": lambda value: Fraction(math.ceil(value)),
     "floor": lambda value: Fraction(math.floor(value)),
     "sqrt": lambda value: _power(value, Fraction(1, 2)),
-    "days": _days,
+    "days": lambda start, end: Fraction((_date(end) - _date(start)).days),
     "shift": _shift,
     "convert": _convert,
 }

@@ -5,9 +5,10 @@
         servers.problems      # {"web": "MCP server 'web' did not respond within 20 s."}
 
 Each server has one session, which stays open and is shared by all runs of the process, so a server
-can keep state: a browser, a login, a transaction. A session that has ended is opened again by the
-next call, which also reads the list of tools again. A tool has effects unless its server marks it
-as read-only.
+can keep state: a browser, a login, a transaction. Before each call the session has to list its
+tools, which proves that it is alive; one that has ended is replaced, so that no action is sent to
+a dead server, where only a person could find out whether it was carried out. A tool has effects
+unless its server marks it as read-only.
 
 `langchain-mcp-adapters` would do part of this, but does not work with mcp 2: version 0.3.2 requires
 mcp<2, and 0.3.1 imports a class that mcp 2 no longer has.
@@ -23,10 +24,11 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.tools.toolbox import Tool, ToolError
-from seedbed.errors import BadInput, ConfigError, SeedbedError, Unavailable
+from seedbed.errors import BadInput, SeedbedError, Unavailable
 from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
@@ -35,12 +37,8 @@ if TYPE_CHECKING:
 
     Request = Callable[[Client], Awaitable[Any]]
 
-MAX_TEXT = 1_000_000
-"""Characters of one result."""
 MAX_NAME = 64
 """Characters of a tool's name: OpenAI's limit, the lowest of the vendors."""
-PROBE_SECONDS = 5.0
-"""A server that gave no reply in time is dead if it does not list its tools within this time."""
 STOP_SECONDS = 10.0
 """The MCP SDK needs up to 7 s to stop a server: it closes its input, terminates, then kills it."""
 
@@ -51,34 +49,12 @@ class NotConnected(Unavailable):
     status = 424
 
 
-class NoReply(Unavailable):
-    """A request was sent, and no reply arrived in time."""
-
-
+@dataclass(frozen=True)
 class Servers:
     """The tools of all servers that respond, and the problem of each that does not."""
 
-    def __init__(self, addresses: Mapping[str, str], seconds: float) -> None:
-        self.tools: list[Tool] = []
-        """Updated in place whenever a session is opened."""
-        self._servers = [Server(*item, seconds, self._update) for item in addresses.items()]
-        problems = zip(addresses, self._each(Server.problem), strict=True)
-        self.problems = {name: problem for name, problem in problems if problem}
-
-    def close(self) -> None:
-        """End all sessions and the processes of the servers."""
-        self._each(Server.close)
-
-    def _each(self, function: Callable[[Server], Any]) -> list[Any]:
-        with ThreadPoolExecutor(len(self._servers) or 1) as threads:
-            return list(threads.map(function, self._servers))
-
-    def _update(self) -> None:
-        listed = [(server, tool) for server in self._servers for tool in server.listing]
-        names = tool_names([(server.name, tool.name) for server, tool in listed])
-        self.tools[:] = [
-            server.tool(tool, name) for (server, tool), name in zip(listed, names, strict=True)
-        ]
+    tools: list[Tool]
+    problems: dict[str, str]
 
 
 @contextmanager
@@ -87,11 +63,18 @@ def open_servers(addresses: Mapping[str, str], seconds: float = 20.0) -> Iterato
 
     An address is a command or a URL; `seconds` limits the start of a server and each call.
     """
-    servers = Servers(addresses, seconds)
-    try:
-        yield servers
-    finally:
-        servers.close()
+    servers = [Server(name, address, seconds) for name, address in addresses.items()]
+    with ThreadPoolExecutor(len(servers) or 1) as threads:
+        try:
+            problems = dict(zip(addresses, threads.map(Server.open, servers), strict=True))
+            listed = [(server, tool) for server in servers for tool in server.listing]
+            names = tool_names([(server.name, tool.name) for server, tool in listed])
+            tools = [
+                server.tool(tool, name) for (server, tool), name in zip(listed, names, strict=True)
+            ]
+            yield Servers(tools, {name: problem for name, problem in problems.items() if problem})
+        finally:
+            list(threads.map(Server.close, servers))
 
 
 def tool_names(tools: Sequence[tuple[str, str]]) -> list[str]:
@@ -114,46 +97,43 @@ def tool_names(tools: Sequence[tuple[str, str]]) -> list[str]:
 
 
 class Server:
-    """One server: opens its session when it is needed, and drops it when it is dead."""
+    """One server and its session, which any thread may use."""
 
-    def __init__(self, name: str, address: str, seconds: float, opened: Callable[[], None]) -> None:
+    def __init__(self, name: str, address: str, seconds: float) -> None:
         self.name = name
         self.listing: list[mcp_types.Tool] = []
-        self._address, self._seconds, self._opened = address, seconds, opened
+        self._address, self._seconds = address, seconds
         self._session: Session | None = None
         self._closed = False
         self._lock = threading.Lock()
 
-    def problem(self) -> str:
-        """Why no session can be opened; empty if one is open."""
+    def open(self) -> str:
+        """Open a session and list the tools. Returns the problem, or an empty text."""
         try:
-            self._open()
+            self.listing = self._send(self._live_session(), list_tools)
         except SeedbedError as error:
             return str(error)
         return ""
 
     def tool(self, tool: mcp_types.Tool, name: str) -> Tool:
         """A tool of this server, for the team."""
-        effects = not (tool.annotations and tool.annotations.read_only_hint)
 
         def function(**arguments: Any) -> str:
-            def call(client: Client) -> Awaitable[mcp_types.CallToolResult]:
-                return client.call_tool(tool.name, arguments)
-
-            result = self._request(call, repeatable=not effects)
+            session = self._live_session()
+            result = self._send(session, lambda client: client.call_tool(tool.name, arguments))
             text = "\n".join(getattr(part, "text", f"[{part.type}]") for part in result.content)
             if result.is_error:
                 raise ToolError(f"{name}: {text[:500]}")
-            return text[:MAX_TEXT]
+            return text
 
         return Tool(
             name=name,
             description=tool.description or "",
             parameters=tool.input_schema,
             function=function,
-            effects=effects,
-            timeout=2 * (self._seconds + PROBE_SECONDS + STOP_SECONDS),
-            untrusted=True,
+            effects=not (tool.annotations and tool.annotations.read_only_hint),
+            # A session that does not respond, its end, the start of another one, and the call.
+            timeout=3 * self._seconds + STOP_SECONDS,
         )
 
     def close(self) -> None:
@@ -163,51 +143,31 @@ class Server:
             if self._session is not None:
                 self._session.close()
 
-    def _request(self, request: Request, *, repeatable: bool) -> Any:
-        """The result of a request. Raises Unavailable, or BadInput if the server refuses it."""
-        # 1. An effect needs a session that is alive for certain: once it was sent to a dead one,
-        #    only a person can find out whether it was carried out.
-        session = self._open()
-        if not repeatable and not session.is_alive(self._seconds):
-            self._drop(session)
-            session = self._open()
-        # 2. Send it. A server that only refuses it, or is slow, keeps its session and state.
-        try:
-            return self._send(session, request)
-        except SeedbedError as error:
-            if session.is_alive(PROBE_SECONDS):
-                raise
-            self._drop(session)
-            if not repeatable or isinstance(error, NoReply):
-                raise
-        # 3. The session had ended; what only reads is sent once more.
-        return self._send(self._open(), request)
-
-    def _open(self) -> Session:
-        """The session, opened if there is none. Raises NotConnected or ConfigError."""
+    def _live_session(self) -> Session:
+        """A session that has just responded. Raises NotConnected if none can be opened."""
         with self._lock:
             if self._closed:
                 raise NotConnected(f"MCP server {self.name!r} is closed.")
-            if self._session is None:
-                try:
-                    self._session = Session(self._address, self._seconds)
-                except ConfigError as error:
-                    setting = f"AGENTS_MCP_SERVERS: {self.name}={self._address!r}"
-                    raise ConfigError(f"{setting}: {error}") from None
-                except Exception as error:
-                    raise NotConnected(self._reason(error)) from error
-                self.listing = self._session.listing
-                self._opened()
+            if self._session is not None:
+                with suppress(Exception):
+                    # MCP has no smaller request that all servers must answer.
+                    self._session.send(lambda client: client.list_tools(cache_mode="bypass"))
+                    return self._session
+                self._session.close()
+                self._session = None
+            try:
+                self._session = Session(self._address, self._seconds)
+            except Exception as error:
+                raise NotConnected(self._reason(error)) from error
             return self._session
 
     def _send(self, session: Session, request: Request) -> Any:
+        """The result of a request. Raises Unavailable, or BadInput if the server refuses it."""
         from mcp import MCPError
         from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
 
         try:
-            return session.send(request, self._seconds)
-        except TimeoutError as error:
-            raise NoReply(self._reason(error)) from error
+            return session.send(request)
         except Exception as error:
             if isinstance(error, MCPError) and error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
                 raise BadInput(self._reason(error)) from error
@@ -220,46 +180,31 @@ class Server:
             return f"MCP server {self.name!r} did not respond within {self._seconds:g} s."
         return f"MCP server {self.name!r}: {reason(error)}."
 
-    def _drop(self, session: Session) -> None:
-        """Close a dead session, unless another thread has done so."""
-        with self._lock:
-            if self._session is not session:
-                return
-            self._session = None
-        session.close()
-
 
 class Session:
-    """A connection to a server, in an event loop with a thread of its own; any thread may use it.
+    """A connection to a server, in an event loop with a thread of its own.
 
-    Raises TimeoutError, ConfigError, and what the MCP SDK raises.
+    Raises TimeoutError and what the MCP SDK raises.
     """
 
     def __init__(self, address: str, seconds: float) -> None:
         from anyio.from_thread import start_blocking_portal
 
+        self._seconds = seconds
         with ExitStack() as stack:
             self._portal = stack.enter_context(start_blocking_portal())
             connection = self._portal.wrap_async_context_manager(connect(address, seconds))
             self._client = stack.enter_context(connection)
-            self.listing: list[mcp_types.Tool] = self.send(list_tools, seconds)
             self._stack = stack.pop_all()
 
-    def send(self, request: Request, seconds: float) -> Any:
+    def send(self, request: Request) -> Any:
         """The result of a request."""
 
         async def within() -> Any:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._seconds):
                 return await request(self._client)
 
         return self._portal.call(within)
-
-    def is_alive(self, seconds: float) -> bool:
-        """Whether the server lists its tools; MCP has no smaller request that all must answer."""
-        with suppress(Exception):
-            self.send(lambda client: client.list_tools(cache_mode="bypass"), seconds)
-            return True
-        return False
 
     def close(self) -> None:
         """End the connection, the requests in progress and the process of a command."""
@@ -269,17 +214,14 @@ class Session:
 
 @asynccontextmanager
 async def connect(address: str, seconds: float) -> AsyncIterator[Client]:
-    """A client that is connected to a command or a URL. Raises ConfigError for no command."""
+    """A client that is connected to a command or a URL."""
     from mcp import Client, StdioServerParameters
     from mcp.client.stdio import stdio_client
 
     target: Any = address
     async with AsyncExitStack() as stack:
         if not address.startswith(("http://", "https://")):
-            try:
-                command, *arguments = shlex.split(address)
-            except ValueError as error:  # empty, or quotes that do not match
-                raise ConfigError(f"{error}.") from None
+            command, *arguments = shlex.split(address) or [""]
             parameters = StdioServerParameters(command=command, args=arguments)
             # A server's log is not ours.
             errors = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123, SIM115

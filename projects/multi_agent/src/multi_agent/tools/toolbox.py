@@ -18,19 +18,16 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from multi_agent.runs.ledger import InDoubt
-from seedbed.errors import BadInput, InvalidReply, SeedbedError
+from seedbed.errors import InvalidReply, SeedbedError
 from seedbed.safety.secrets import reason, redact_secrets
 from seedbed.structured.schemas import tool_functions, validate
 
 if TYPE_CHECKING:
     from multi_agent.runs.budget import Budget
     from multi_agent.runs.ledger import Ledger
-
-BACKOFF = 0.2  # seconds before the first retry; they double with each
 
 Permission = Literal["allow", "ask", "deny"]
 _SENSITIVE = re.compile(r"(?i)api_?key|token|secret|passw")
@@ -61,15 +58,11 @@ class Tool:
     """JSON schema of the arguments."""
     function: Callable[..., Any]
     effects: bool = False
-    """Whether the tool has side effects. A run makes such a call once, and never retries it."""
+    """Whether the tool has side effects. A run makes such a call once."""
     timeout: float = 30.0
     """Maximum seconds for a call."""
-    retries: int = 0
-    """Further attempts after an error, with backoff. Ignored for tools with effects."""
     max_output: int = 50_000
     """Maximum characters of the result. A longer text is cut, with a note; else it is an error."""
-    untrusted: bool = False
-    """Whether others wrote the result's text, as with documents and MCP servers."""
 
 
 def tool_of(function: Callable[..., Any], **options: Any) -> Tool:
@@ -109,7 +102,7 @@ class ToolBox:
         self._require_permission(tool, arguments)
         # 2. Call it, unless the ledger has its result.
         try:
-            return self._call_with_retries(tool, step_id, arguments)
+            return self._call_once(tool, step_id, arguments)
         except InDoubt as error:
             doubt = error
         # 3. A call with effects was interrupted, and nothing shows whether it had them.
@@ -145,16 +138,6 @@ class ToolBox:
         if permission == "deny":
             raise ToolError(f"{tool.name} is not permitted.", hint="See AGENTS_PERMISSIONS.")
 
-    def _call_with_retries(self, tool: Tool, step_id: str, arguments: dict[str, Any]) -> Any:
-        for retry in range(0 if tool.effects else tool.retries):
-            try:
-                return self._call_once(tool, step_id, arguments)
-            except ToolError as error:
-                if isinstance(error.__cause__, BadInput):  # fails again unchanged
-                    raise
-            time.sleep(BACKOFF * 2**retry)
-        return self._call_once(tool, step_id, arguments)
-
     def _call_once(
         self, tool: Tool, step_id: str, arguments: dict[str, Any], retry_of: float | None = None
     ) -> Any:
@@ -166,19 +149,24 @@ class ToolBox:
             self._budget.take(tool_calls=1)
             self._emit("tool_started", step_id, shown)
             start = time.monotonic()
-            end.update(tool=tool.name, untrusted=tool.untrusted)
+            end["tool"] = tool.name
             try:
-                result, end["size"] = _checked(tool, _within_timeout(tool, arguments))
-                return result
+                return _checked(tool, _within_timeout(tool, arguments))
             except Exception as error:
                 end["problem"] = reason(error)
                 raise _failure(tool, error) from error
             finally:
                 end["seconds"] = round(time.monotonic() - start, 3)
 
-        once = partial(self._ledger.once, step_id, tool.name, arguments, function)
         try:
-            result = once(repeatable=not tool.effects, retry_of=retry_of)
+            result = self._ledger.once(
+                step_id,
+                tool.name,
+                arguments,
+                function,
+                repeatable=not tool.effects,
+                retry_of=retry_of,
+            )
         finally:
             if end:  # after the ledger has the outcome, as this may fail too
                 self._emit("tool_ended", step_id, end)
@@ -217,18 +205,18 @@ def _within_timeout(tool: Tool, arguments: dict[str, Any]) -> Any:
         raise ToolError(f"{tool.name} did not respond within {tool.timeout:g} s.") from None
 
 
-def _checked(tool: Tool, result: Any) -> tuple[Any, int]:
-    """The result as JSON data within the output limit, and its size before that."""
+def _checked(tool: Tool, result: Any) -> Any:
+    """The result as JSON data within the output limit."""
     try:
         text = json.dumps(result, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ToolError(f"{tool.name} returned no JSON data: {reason(error)}.") from None
     if len(text) <= tool.max_output:
-        return json.loads(text), len(text)
+        return json.loads(text)
     note = f"the output has {len(text):,} characters, the limit is {tool.max_output:,}"
     if not isinstance(result, str):  # half a list or object would be another one
         raise ToolError(f"{tool.name}: {note}.")
-    return f"{result[: tool.max_output]} … [cut: {note}]", len(text)
+    return f"{result[: tool.max_output]} … [cut: {note}]"
 
 
 def _shown(arguments: dict[str, Any]) -> str:

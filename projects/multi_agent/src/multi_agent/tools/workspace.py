@@ -21,4 +21,4 @@ class Workspace:
     database: Database | None = None
     documents: DocumentIndex | None = None
     tools: Sequence[Tool] = ()
-    """Those of MCP servers; one that is opened again may have others than before."""
+    """Those of MCP servers."""

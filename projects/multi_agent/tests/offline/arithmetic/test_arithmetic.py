@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multi_agent.brain import Refusal
@@ -37,6 +37,7 @@ def test_task_has_its_result_or_is_refused(task, result):
         assert not strange_numbers(expression.text, task)
 
 
+@settings(deadline=None)
 @given(SYMBOLS)
 def test_symbols_have_their_usual_precedence(symbols):
     try:
@@ -51,25 +52,24 @@ def test_symbols_have_their_usual_precedence(symbols):
 def test_expression_is_written_without_needless_brackets():
     task = "A jacket costs 279 euros. What is the price after a discount of 20 percent?"
     assert to_expression(task).text == "279 * (1 - 20 / 100)"
-    assert to_expression("What is two weeks before 5 May 2025?").text == (
-        "shift('2025-05-05', weeks=-2)"
-    )
 
 
 @pytest.mark.parametrize(
     ("task", "reason"),
     [
         ("What is 15% of the revenue?", r"Not understood: .*'revenue'"),
-        ("What is the sum of 3 and 4 times 5?", "Ambiguous without brackets: sum of 3 and 4 times"),
-        ("What is 5 days after 31 February 2025?", "'31 february 2025' does not exist"),
-        ("How many days are there from 3 March to 17 March?", "'3 march' has no year"),
+        ("What is the sum of 3 and 4 times 5?", "Not understood: .*'times'"),
+        ("What is 15 % of 240 minus 20?", "Not understood: .*'minus'"),
+        ("What is 5 days after 1 February 2025?", "Not understood: .*'february'"),
+        ("How many days are there from 3 March to 17 March?", "Not understood: .*'march'"),
+        ("What is (3 + 4?", "is not a formula"),
         ("What is 5 euros plus 3 dollars?", "USD cannot be converted to EUR"),
-        ("How many days are in 3 months?", "months cannot be converted to days"),
+        ("How many days are in 3 months?", "Not understood: 'days'"),
         ("What is 5 divided by 0?", "division by zero"),
         ("How much is it?", "There is nothing to compute"),
         ("1 + " * 300_000 + "1", "The task has 1,200,001 characters"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_refusal_says_why(task, reason):
     with pytest.raises(Refusal, match=reason):
@@ -78,6 +78,6 @@ def test_refusal_says_why(task, reason):
 
 def test_only_tasks_that_are_read_look_like_arithmetic():
     assert looks_like_arithmetic("What is 15 % of 240?") == 0.95
-    assert looks_like_arithmetic("What is 15 % of 240 minus the rent?") == 0.3
+    assert looks_like_arithmetic("What is 15 % of 240 minus the rent?") == 0
     assert looks_like_arithmetic("How many orders were placed in May 2025?") == 0
     assert looks_like_arithmetic("1 + " * 300_000) == 0

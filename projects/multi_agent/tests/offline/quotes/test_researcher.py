@@ -12,7 +12,6 @@ from multi_agent.specialists import Context
 from multi_agent.specialists.researcher import Researcher
 from multi_agent.state import Step
 from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.models.embeddings.load import load_embeddings
 
 TEXT = """# Returns
 
@@ -51,12 +50,3 @@ def test_researcher_answers_with_a_quote(index: DocumentIndex) -> None:
 def test_researcher_abstains_without_an_answer(index: DocumentIndex) -> None:
     with pytest.raises(Refusal, match="don't contain"):
         Researcher(index).work(step("How long is the warranty on kayaks?"), context(index))
-
-
-def test_default_embeddings_answer_a_paraphrase(tmp_path: Path) -> None:
-    (tmp_path / "kitchen.md").write_text(
-        "The refrigerator stays between 2 and 8 °C.\n\nDogs?\n\nNo."
-    )
-    index = open_documents(tmp_path, load_embeddings())
-    result = Researcher(index).work(step("How cold must the fridge be?"), context(index))
-    assert result.answer == "2 and 8 °C"

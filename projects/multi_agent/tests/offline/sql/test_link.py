@@ -12,7 +12,7 @@ from multi_agent.offline.sql.values import ValueIndex
 def phrases(clinic):
     schema = describe(clinic)
     values = ValueIndex(clinic, schema)
-    return lambda text: link(tokenize(text), schema, values, today=date(2025, 6, 15))
+    return lambda text: link(tokenize(text), schema, values)
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,6 @@ def phrases(clinic):
         ("on 2025-02-28", date(2025, 2, 28), date(2025, 3, 1)),
         ("the second quarter of 2024", date(2024, 4, 1), date(2024, 7, 1)),
         ("Q4 2024", date(2024, 10, 1), date(2025, 1, 1)),
-        ("last month", date(2025, 5, 1), date(2025, 6, 1)),
-        ("this year", date(2025, 1, 1), date(2026, 1, 1)),
         ("before 2024", None, date(2024, 1, 1)),
         ("after 3 May 2024", date(2024, 5, 4), None),
         ("since May 2024", date(2024, 5, 1), None),
@@ -64,9 +62,8 @@ def test_negation_inside_a_value_is_not_a_negation(phrases):
     assert [value.text for value in phrase.values] == ["no-show"]
 
 
-def test_part_of_a_value_is_found_only_with_a_capital(phrases):
-    assert [value.text for value in phrases("of Vogt")[0].values] == ["Dr. Vogt"]
-    assert phrases("of vogt")[0].kind == "unknown"
+def test_part_of_a_value_is_not_the_value(phrases):
+    assert phrases("of Vogt")[0].kind == "unknown"
 
 
 def test_event_of_a_verb_is_not_the_status_of_the_same_word(tmp_path):

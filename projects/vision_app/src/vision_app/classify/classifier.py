@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision_app.classify.calibration import softmax
-from vision_app.classify.model.image_model import GraphModel, ImageModel, load_image_model
+from vision_app.classify.model.image_model import ImageModel, load_image_model
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, NotFound
@@ -32,7 +32,6 @@ from seedbed.settings import Settings
 
 Floats = npt.NDArray[np.float32]
 
-OWN_GRAPH = "graph.xml"  # the backbone, in the folder of a classifier that was fine-tuned
 TEMPERATURES = {"efficientnet-lite0": 0.95}
 """Temperatures of models that bring none. ImageNet's validation set is not available offline, so
 this one is based on no more than 150 crops and distortions of 6 photographs. Their log loss is
@@ -120,7 +119,7 @@ class Head:
     """
 
     labels: tuple[str, ...]
-    backbone: str  # spec of the image model whose features the head reads, or OWN_GRAPH
+    backbone: str  # spec of the image model whose features the head reads
     temperature: float
     weight: Floats  # (classes, d)
     bias: Floats  # (classes,)
@@ -185,10 +184,5 @@ def load_classifier(config: Config, settings: Settings) -> Classifier:
         model = load_image_model(spec, settings=settings)
         return Classifier(model, TEMPERATURES.get(spec, 1.0), least, PAGES)
     head = load_head(folder)
-    if head.backbone == OWN_GRAPH:
-        graph = folder / OWN_GRAPH
-        digest = hashlib.sha256(graph.with_suffix(".bin").read_bytes()).hexdigest()
-        backbone: ImageModel = GraphModel(graph, f"own-{digest[:10]}", head.labels)
-    else:
-        backbone = load_image_model(head.backbone, settings=settings)
+    backbone = load_image_model(head.backbone, settings=settings)
     return Classifier(_HeadModel(head, backbone), head.temperature, least)

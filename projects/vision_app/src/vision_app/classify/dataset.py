@@ -4,7 +4,7 @@
     for batch in images.batches():
         print(images.names[-len(batch) :], images.targets[-len(batch) :], batch[0].shape)
 
-Features, training and measuring are left to `train`, `fine_tune` and `evaluate.robustness`.
+Features, training and measuring are left to `train` and `evaluate.robustness`.
 """
 
 from __future__ import annotations

@@ -1,13 +1,9 @@
 """Teach the classifier your classes: features of a frozen backbone and a linear head, in seconds.
 
-    report = train(Path("birds"), Path("var/vision_app/classifiers/birds"), Config(), Settings())
-    report["accuracy"], report["interval"]             # by cross-validation
-    vision-app train birds                             # the same from a shell
-    vision-app classify crow.jpg --model path:var/vision_app/classifiers/birds
-
-`fine_tune` adapts all weights of EfficientNet-Lite0 instead, with torch (extra `train`). Worth the
-time when there are some dozens of images per class, or when they look unlike photographs; otherwise
-`train` is as good. Its result is an OpenVINO graph, which runs without torch.
+report = train(Path("birds"), Path("var/vision_app/classifiers/birds"), Config(), Settings())
+report["accuracy"], report["interval"]             # by cross-validation
+vision-app train birds                             # the same from a shell
+vision-app classify crow.jpg --model path:var/vision_app/classifiers/birds
 """
 
 from __future__ import annotations
@@ -15,7 +11,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vision_app.classify.calibration import calibration_error, fit_temperature, softmax
-from vision_app.classify.classifier import OWN_GRAPH, Head
+from vision_app.classify.classifier import Head
 from vision_app.classify.dataset import LabelledFolder
-from vision_app.classify.model import efficientnet, torch_file
-from vision_app.classify.model.image_model import ImageModel, centre_square, load_image_model
+from vision_app.classify.model.image_model import ImageModel, load_image_model
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
-from seedbed.errors import MissingExtra, SeedbedError
+from seedbed.errors import SeedbedError
 from seedbed.files import new_folder, write_text
-from seedbed.models.weights.catalog import MODELS
-from seedbed.models.weights.ensure import source_file
 from seedbed.runs.evaluation import Figure, Report, log_to_mlflow
 from seedbed.settings import Settings
 
@@ -66,50 +58,6 @@ def train(
     head = Head(images.labels, model.name, temperature, *fit(features, targets))
     # 3. Write the head and its report.
     return _write(out, head, images, targets, logits, start)
-
-
-def fine_tune(
-    folder: Path,
-    out: Path,
-    config: Config,
-    settings: Settings,  # noqa: ARG001  (called like `train`)
-    progress: Progress | None = None,
-    *,
-    epochs: int = 10,
-) -> Json:
-    """Fine-tune on the images in `folder`, one sub-folder per class, and write the result to `out`.
-
-    A fifth of the images of each class is held out to measure and calibrate, and not trained on.
-    All images are in memory, 0.2 MB each. Raises MissingExtra without torch.
-    """
-    if find_spec("torch") is None:
-        raise MissingExtra("torch", "vision-app[train]")
-    from vision_app.classify.model.torch_network import MARGIN, Network, learn, predict
-
-    start, side = time.monotonic(), efficientnet.SIDE + MARGIN
-    # 1. Decode the images, and hold out a part of each class.
-    images = LabelledFolder(folder, config)
-    squares = np.stack(
-        [centre_square(pixels, side, 1.0) for batch in images.batches() for pixels in batch]
-    )
-    targets = np.array(images.targets)
-    inside, outside = next(folds(targets))
-    # 2. Start from a linear head on ImageNet's features, since a random one would destroy them:
-    # Kumar et al., 2022, https://arxiv.org/abs/2202.10054.
-    weights = torch_file.load(source_file(MODELS["efficientnet-lite0"]))
-    features = predict(Network(weights), squares[inside])[1]
-    weights["_fc.weight"], weights["_fc.bias"] = fit(features[:, None], targets[inside])
-    # 3. Train all weights.
-    network = Network(weights)
-    learn(network, squares[inside], targets[inside], epochs, progress)
-    # 4. Calibrate on the held-out images.
-    logits, _ = predict(network, squares[outside])
-    temperature = fit_temperature(logits, targets[outside])
-    # 5. Write the network as an OpenVINO graph.
-    tuned = network.weights()
-    head = Head(images.labels, OWN_GRAPH, temperature, tuned["_fc.weight"], tuned["_fc.bias"])
-    graph = efficientnet.build(tuned)
-    return _write(out, head, images, targets[outside], logits, start, graph)
 
 
 def embed(images: LabelledFolder, model: ImageModel, progress: Progress | None) -> Floats:
@@ -174,12 +122,11 @@ def _write(
     targets: Targets,
     logits: Floats,
     start: float,
-    graph: Any = None,
 ) -> Json:
     """Write the folder of a trained classifier, and log it to MLflow if a server is configured.
 
     `targets` (n,) and `logits` (n, classes) are of images that were not trained on, `start` is from
-    time.monotonic(), and `graph` is the `openvino.Model` of a fine-tuned backbone.
+    time.monotonic().
     """
     # 1. Measure.
     probabilities = softmax(logits, head.temperature)
@@ -189,11 +136,7 @@ def _write(
     error = Figure(calibration_error(probabilities.max(1), correct), len(targets))
     confusion = np.zeros((len(head.labels),) * 2, int)
     np.add.at(confusion, (targets, predictions), 1)
-    about = {
-        "method": "linear head" if graph is None else "fine-tuning",
-        "backbone": head.backbone,
-        "temperature": head.temperature,
-    }
+    about = {"backbone": head.backbone, "temperature": head.temperature}
     report: Json = {
         "folder": str(out),
         "labels": list(head.labels),
@@ -210,10 +153,6 @@ def _write(
     # 2. Write the folder.
     with new_folder(out) as scratch:
         head.save(scratch)
-        if graph is not None:
-            import openvino as ov
-
-            ov.save_model(graph, scratch / OWN_GRAPH, compress_to_fp16=False)
         write_text(scratch / "report.json", json.dumps(report, ensure_ascii=False, indent=2))
     # 3. Log the run.
     figures = {"accuracy": accuracy, "calibration_error": error}

@@ -1,9 +1,7 @@
 """Score the extraction and the OCR on a folder of documents with known fields.
 
-    python projects/vision_app/eval/make_documents.py --split dev --out var/vision_app/dev
-    report, failures = evaluate(Path("var/vision_app/dev"), partial(read_document, vision))
+    report = evaluate(Path("my_documents"), partial(read_document, vision))
     print(report.to_markdown() + outcome_table(report))
-    contact_sheet(failures)                     # one picture of everything that went wrong
 
 `truth.jsonl` in the folder has an object per file: {"file", "schema", "kind", "language", "fields",
 "accept", "text"}, with null for a field that is not on the page. How documents are read is up to
@@ -13,8 +11,6 @@ the caller: `evaluate` takes a function, so that another extractor can be scored
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,9 +18,6 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vision_app.config import Config
-from vision_app.files.pixels import Pixels
-from vision_app.ocr.page import Box
 from seedbed.cli import Progress, markdown_table
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
@@ -34,8 +27,7 @@ if TYPE_CHECKING:
     from vision_app.vision import Vision
 
 OUTCOMES = ("right", "wrong", "missed", "invented")
-TILE, TILES = (420, 470), 60  # pixels of a failure on the contact sheet; failures shown at most
-_HINT = "Make one with: python projects/vision_app/eval/make_documents.py --out FOLDER"
+_HINT = "Describe one document per line, as in the folder eval/."
 # Legal forms at the end of a company's name; a name counts as equal with and without them.
 _LEGAL_FORMS = frozenset(
     "ab ag aps as bhd bv co corp eirl ek ev gbr gmbh inc kg kgaa lda limited llc llp ltd ltda mbh"
@@ -44,36 +36,10 @@ _LEGAL_FORMS = frozenset(
 
 
 class Reading(NamedTuple):
-    """What was read in one document: the fields, their boxes in the image, and the whole text."""
+    """What was read in one document: the fields, and the whole text."""
 
     fields: Mapping[str, Any]
-    boxes: Mapping[str, Box]
     text: str
-
-
-class Failure(NamedTuple):
-    """A field that was read wrongly; `box` is where the value was read."""
-
-    path: Path
-    field: str
-    outcome: str
-    expected: str | None
-    value: str | None
-    box: Box | None
-
-
-def make(script: Path, split: str, config: Config) -> Path:
-    """Run eval/make_documents.py into the data folder; returns the folder of the documents.
-
-    Raises BadInput if the script fails, for example for an unknown split.
-    """
-    out = config.data_dir / "eval" / split
-    command = [sys.executable, str(script), "--split", split, "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
-        raise BadInput(f"{script} failed: {reason}.", hint="Use --split dev, more or test.")
-    return out
 
 
 def read_document(vision: Vision, path: Path, schema: str) -> Reading:
@@ -81,20 +47,19 @@ def read_document(vision: Vision, path: Path, schema: str) -> Reading:
     source = vision.open(path)
     result = vision.extract(source, schema)
     pages = vision.read(source)
-    boxes = {name: entry["box"] for name, entry in result["evidence"].items() if entry}
-    return Reading(result["fields"], boxes, "\n".join(page.text for page in pages))
+    return Reading(result["fields"], "\n".join(page.text for page in pages))
 
 
 def evaluate(
     folder: Path, read: Callable[[Path, str], Reading], progress: Progress | None = None
-) -> tuple[Report, list[Failure]]:
+) -> Report:
     """Score `read` on each document of the folder; the report has a case per document.
 
     Figures: the share of right fields by kind, field and language, the share of invented values
     among absent fields, and the character error rate by kind, all with 95 % intervals. Those of
     shares treat fields as independent. Raises BadInput for a folder without a valid truth.jsonl.
 
-        report, failures = evaluate(Path("dev"), partial(read_document, vision))
+        report = evaluate(Path("dev"), partial(read_document, vision))
         report.figures["clean: fields right"].value
     """
     # 1. Read the truth.
@@ -103,7 +68,7 @@ def evaluate(
         if missing := {"file", "schema", "kind", "language", "fields"} - row.keys():
             raise BadInput(f"{place}: no {', '.join(sorted(missing))}.", hint=_HINT)
         rows.append(row)
-    cases, failures = [], []
+    cases = []
     for done, row in enumerate(rows, 1):
         # 2. Read the document and compare each field.
         path, outcomes = folder / row["file"], {}
@@ -111,9 +76,6 @@ def evaluate(
         for name, expected in row["fields"].items():
             value = reading.fields.get(name)
             outcomes[name] = judge(name, expected, value, row.get("accept", {}).get(name, ()))
-            if outcomes[name] != "right":
-                shown, box = None if value is None else str(value), reading.boxes.get(name)
-                failures.append(Failure(path, name, outcomes[name], expected, shown, box))
         case = {"id": row["file"], "kind": row["kind"], "language": row["language"]}
         case["outcomes"] = outcomes
         case["absent"] = [name for name, value in row["fields"].items() if value is None]
@@ -126,7 +88,7 @@ def evaluate(
         if progress:
             progress(done, len(rows))
     # 4. Average.
-    return Report(f"Documents in {folder.name}", _figures(cases), cases), failures
+    return Report(f"Documents in {folder.name}", _figures(cases), cases)
 
 
 def judge(field: str, expected: str | None, value: object, accept: Iterable[str] = ()) -> str:
@@ -197,34 +159,6 @@ def outcome_table(report: Report) -> str:
     names = dict.fromkeys(name for name, _ in counts)
     rows = [(name, *(counts[name, outcome] for outcome in OUTCOMES)) for name in names]
     return markdown_table(("field", *OUTCOMES), rows) + "\n"
-
-
-def contact_sheet(failures: Sequence[Failure], columns: int = 4) -> Pixels:
-    """One picture of the failures: each document with the box that was read, and the values.
-
-    Shows the first 60. Raises BadInput if a picture cannot be read.
-    """
-    import numpy as np
-    from PIL import Image, ImageDraw, ImageFont
-
-    from vision_app.files.pixels import decode
-
-    failures = failures[:TILES]
-    rows = max(1, -(-len(failures) // columns))
-    sheet = Image.new("RGB", (columns * TILE[0], rows * TILE[1]), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    for number, (path, field, outcome, expected, value, box) in enumerate(failures):
-        page = Image.fromarray(decode(path.read_bytes(), name=path.name))
-        if box:
-            ImageDraw.Draw(page).rectangle(box, outline="red", width=max(3, page.width // 200))
-        page.thumbnail((TILE[0] - 20, TILE[1] - 90))
-        x, y = number % columns * TILE[0] + 10, number // columns * TILE[1]
-        sheet.paste(page, (x, y + 80))
-        draw.rectangle((x - 1, y + 79, x + page.width, y + 80 + page.height), outline="grey")
-        draw.text((x, y + 6), f"{path.name}: {field} {outcome}"[:50], "black", font)
-        draw.text((x, y + 28), f"expected: {expected or '(not on the page)'}"[:50], "green", font)
-        draw.text((x, y + 50), f"read: {value or '(nothing)'}"[:50], "darkred", font)
-    return np.asarray(sheet, dtype=np.uint8)
 
 
 def _figures(cases: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:

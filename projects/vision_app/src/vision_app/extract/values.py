@@ -124,8 +124,10 @@ def squeeze(text: str) -> str:
 # ── dates and times ─────────────────────────────────────────────────────────────────────────
 
 
-def find_dates(text: str, *, compact: bool = False) -> list[Value]:
-    """The dates in `text`; with `compact` also those of the form 20240305.
+def find_dates(
+    text: str, *, compact: bool = False, years: range = range(1990, 2061)
+) -> list[Value]:
+    """The dates in `text` within these `years`; with `compact` also those of the form 20240305.
 
     >>> [value.readings for value in find_dates("03/04/24 14:05")]
     [{'dmy': '2024-04-03', 'mdy': '2024-03-04', 'ymd': '2003-04-24'}]
@@ -137,7 +139,7 @@ def find_dates(text: str, *, compact: bool = False) -> list[Value]:
         for match in form.finditer(text):
             readings: dict[str, object] = {}
             for order in orders:
-                if day := _to_date(**dict(zip(order, match.groups(), strict=True))):
+                if day := _to_date(years, **dict(zip(order, match.groups(), strict=True))):
                     readings[order if len(orders) > 1 else ""] = day
             start, end = match.span()
             if readings and not any(v.start < end and start < v.end for v in values):
@@ -145,7 +147,7 @@ def find_dates(text: str, *, compact: bool = False) -> list[Value]:
     return sorted(values, key=lambda value: value.start)
 
 
-def _to_date(y: str, m: str, d: str) -> str | None:
+def _to_date(years: range, y: str, m: str, d: str) -> str | None:
     year = int(y.strip("'’"))
     try:
         day = date(
@@ -153,7 +155,7 @@ def _to_date(y: str, m: str, d: str) -> str | None:
         )
     except ValueError:
         return None
-    return day.isoformat() if 1990 <= day.year <= 2060 else None
+    return day.isoformat() if day.year in years else None
 
 
 @lru_cache(256)

@@ -6,8 +6,8 @@
         for pixels in source.pages():        # uint8 (height, width, 3), one page at a time
             ...
 
-`open_source` reads headers only. Decoding images is left to `pixels`, rendering PDF pages to
-`pdf`, turning scanned pages to `ocr`, and downloads to `serve.fetch`.
+`open_source` reads headers only. Decoding images is left to `picture`, rendering PDF pages to
+`pdf`, and turning scanned pages to `ocr`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from glob import glob
 from pathlib import Path
 
 from vision_app.config import Config
-from vision_app.files import pdf, pixels
+from vision_app.files import pdf, picture
 from vision_app.files.pixels import Pixels, printable
 from seedbed.errors import BadInput, NotFound, TooLarge
 
@@ -98,11 +98,11 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
             return pdf.render(data, index, name=name, max_pixels=max_pixels)
     else:
         # One more than the maximum tells that there are more.
-        pages = pixels.find_pages(data, name=name, max_pixels=max_pixels, limit=max_pages + 1)
+        pages = picture.find_pages(data, name=name, max_pixels=max_pixels, limit=max_pages + 1)
         total = len(pages)
 
         def decode(index: int) -> Pixels:
-            return pixels.decode(data, name=name, max_pixels=max_pixels, page=pages[index])
+            return picture.decode(data, pages[index], name=name, max_pixels=max_pixels)
 
     # 3. Leave out the pages over the limit.
     if total <= max_pages:

@@ -5,14 +5,15 @@
     HumanMessage([message_part(pixels)])         # for a vision-language model
 
 Format and size are checked in the header, before any pixel takes memory. A picture is converted in
-strips: the peak is 7 bytes a pixel, 10 where EXIF turns it, 15 for WEBP. Reading files, the limit
-of their size in bytes, and PDF are left to the caller.
+strips: the peak is 7 bytes a pixel, 10 where EXIF turns it, 15 for WEBP. Limits of time and memory
+are left to `picture`.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """Formats that are decoded. Pillow reads some forty more, with decoders that few people use."""
 _MAX_NAME = 1000  # characters
 _STRIP = 1_000_000  # pixels
+_MAX_SCANS = 64  # of a JPEG; encoders write some ten, and each takes the time of a whole picture
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # of JPEG; the others occur within a scan
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 # Tags of EXIF and TIFF.
 _ORIENTATION, _SUBFILE_TYPE, _PHOTOMETRIC = 0x0112, 0x00FE, 0x0106
@@ -159,7 +162,20 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image:
     with _damage(name):
         image: Image = reader(io.BytesIO(data), "")
     _check_size(image, name, max_pixels)
+    if image.format == "JPEG" and (scans := _count_scans(data)) > _MAX_SCANS:
+        hint = "Save it again, as PNG or JPEG."
+        raise BadInput(f"{name} has {scans} scans; the maximum is {_MAX_SCANS}.", hint=hint)
     return image
+
+
+def _count_scans(data: bytes) -> int:
+    """Scans of a JPEG, up to the end of its picture: photographs may have a film behind it."""
+    scans, position = 0, 2
+    while (marker := _MARKER.search(data, position)) and marker[1] != b"\xd9":
+        scans += marker[1] == b"\xda"
+        start = marker.end()
+        position = start + int.from_bytes(data[start : start + 2], "big")
+    return scans
 
 
 def _reader(data: bytes) -> Callable[..., Any] | None:

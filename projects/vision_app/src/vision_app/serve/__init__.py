@@ -1,1 +1,1 @@
-"""HTTP API, web page, dynamic batching, images by URL."""
+"""HTTP API, web page, dynamic batching."""

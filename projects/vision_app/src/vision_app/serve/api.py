@@ -5,27 +5,24 @@
 
     curl -F file=@invoice.png -F schema=invoice http://127.0.0.1:8003/v1/extract
 
-Below are the bodies of requests, then a function for each route; the work is done in `vision.py`.
-An image arrives as a form's `file`, or in JSON as base64 or a URL: `Api.receive` makes one `Source`
-of all three. The queues are in `batching.py`.
+Every request is a form with an image or a PDF as `file`. Below are the forms, then a function for
+each route; the work is done in `vision.py`. The queues are in `batching.py`: the classifier's, and
+gates for what reads text on all cores, and for what waits for a vision-language model.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import binascii
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
-from inspect import iscoroutinefunction
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from starlette.datastructures import UploadFile
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from vision_app import __version__
 from vision_app.files.images import Source
@@ -33,24 +30,21 @@ from vision_app.files.pixels import Pixels, encode_png
 from vision_app.ocr.page import Box, as_hocr, as_text
 from vision_app.serve.batching import Batcher, Gate
 from vision_app.vision import Vision
-from seedbed.errors import BadInput, Forbidden
+from seedbed.errors import BadInput
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import until_disconnect
 from seedbed.settings import Settings
 
-FORM_MB = 1  # megabytes allowed for the form or the JSON around an image
+FORM_MB = 1  # megabytes allowed for the form around an image
 DECODERS = 2  # images decoded at a time for the classifier: a large one takes 500 MB
 READERS = 1  # OCR and saliency maps use all cores
-DOWNLOADS = 4
+MODEL_CALLS = 8  # requests that wait for a vision-language model, which must not hold the OCR
 MAX_PIXELS = 2_000_000  # of an image in the classifier's queue
 # Dark enough for white text on them, and distinct for the color-blind (Okabe and Ito, 2008).
 COLORS = ("#0072b2", "#b84a00", "#007a5a", "#a3417d", "#5b5ea6", "#7a5c00")
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAG7buVgAAAABJRU5ErkJggg=="
-)
 HOCR = "text/vnd.hocr+html"
-PNG = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
+PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
 EVIDENCE = {"text": "12.50", "box": [20, 20, 33, 30], "page": 1, "confidence": 0.98}
 ERROR = {"error": {"type": "too_large", "message": "…", "request_id": "…"}}
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -61,11 +55,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"description": "An optional part is not installed or not configured"},
     "default": {"description": "Any error", "content": {"application/json": {"example": ERROR}}},
 }
-Open = Callable[[], Source]
-Work = Callable[[Any, Open, Any], Any]
+FORM = Form(media_type="multipart/form-data")
+T = TypeVar("T")
 
 
-# Bodies of requests, as JSON or as a multipart form with the image as `file`
+# Forms
 
 
 def _utf8(schema: dict[str, Any]) -> dict[str, Any]:
@@ -82,27 +76,23 @@ Text = Annotated[CleanText, Field(min_length=1, max_length=1000)]
 Count = Annotated[int, Field(ge=1, le=100)]
 
 
-class ImageRequest(BaseModel):
-    """The image: exactly one of `image`, `url` and, in a form, `file`."""
+class ImageForm(BaseModel):
+    """An image or a PDF."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"image": PIXEL}]})
+    model_config = ConfigDict(extra="forbid")
 
-    image: str | None = Field(None, description="Image or PDF as base64 or as a data URL.")
-    url: CleanText | None = Field(
-        None, max_length=2000, description="Address of the image. Only with VISION_ALLOW_URLS=1."
-    )
-    name: CleanText = Field("", max_length=200, description="File name, for messages and results.")
+    file: UploadFile
 
 
-class ClassifyRequest(ImageRequest):
+class ClassifyForm(ImageForm):
     k: Count = Field(5, description="Number of labels.")
 
 
-class ReadRequest(ImageRequest):
+class ReadForm(ImageForm):
     format: Literal["json", "text", "hocr"] = "json"
 
 
-class ExtractRequest(ImageRequest):
+class ExtractForm(ImageForm):
     # A name only, never a path: callers must not read files of the server.
     json_schema: Literal["invoice", "receipt"] | JsonSchema = Field(
         "invoice", alias="schema", description="`invoice`, `receipt` or a JSON Schema of your own."
@@ -117,21 +107,26 @@ class ExtractRequest(ImageRequest):
         return value
 
 
-class AskRequest(ImageRequest):
+class AskForm(ImageForm):
     question: Text = Field(examples=["What is the total?"])
 
 
-class ExplainRequest(ImageRequest):
+class ExplainForm(ImageForm):
     label: Label | None = Field(None, description="Class to explain. Default: the most likely one.")
     format: Literal["png", "json"] = Field("png", description="`json` has the PNG as base64.")
 
 
-class SearchRequest(ImageRequest):
+class SearchForm(BaseModel):
+    """A text or an image."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: UploadFile | None = None
     text: Text | None = Field(None, description="Words to search for, instead of an image.")
     k: Count = Field(10, description="Number of images.")
 
 
-class AnnotateRequest(ImageRequest):
+class AnnotateForm(ImageForm):
     marks: Literal["text", "fields"] = Field(
         "text", description="Mark all words, or the evidence of the fields of `schema`."
     )
@@ -139,143 +134,11 @@ class AnnotateRequest(ImageRequest):
     page: int = Field(1, ge=1, description="Page of a PDF, from 1.")
 
 
-class DetectRequest(ImageRequest):
-    labels: list[Label] = Field(
-        min_length=1, max_length=50, description="What to look for; in a form, separated by commas."
-    )
-
-    @field_validator("labels", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [label for label in map(str.strip, value.split(",")) if label]
-        return value
+class DetectForm(ImageForm):
+    labels: Text = Field(description="What to look for, separated by commas.")
 
 
 # Routes
-
-
-class Route(NamedTuple):
-    """A route of the API: its request, its response in the OpenAPI document, and its work."""
-
-    body: type[ImageRequest]
-    content: dict[str, Any]
-    work: Work
-
-
-ROUTES: list[Route] = []
-
-
-def _route(body: type[ImageRequest], example: Any = None, **content: Any) -> Callable[[Work], Work]:
-    """Add a function as `/v1/NAME`, described by its docstring and an example of its result.
-
-    It is called with the app's `Api`, a function that opens the image, and the body: in the thread
-    of the models, unless it is a coroutine.
-    """
-
-    def add(work: Work) -> Work:
-        is_json = {"application/json": {"example": example}} if example else {}
-        ROUTES.append(Route(body, {**is_json, **content}, work))
-        return work
-
-    return add
-
-
-@_route(
-    ClassifyRequest,
-    {"file": "a.jpg", "labels": [{"label": "palace", "confidence": 0.87}], "sure": True},
-)
-async def classify(api: Api, open_image: Open, body: ClassifyRequest) -> Any:
-    """Name what is in the image, with a calibrated confidence from 0 to 1.
-
-    `sure` is false if the first label is below VISION_MIN_CONFIDENCE.
-    """
-
-    def decode() -> tuple[str, Pixels]:
-        source = open_image()
-        return source.name, reduced(source.first())
-
-    name, pixels = await api.decoding.run(decode)
-    return {"file": name, **await api.batcher.submit((pixels, body.k))}
-
-
-@_route(ReadRequest, {"file": "a.png", "pages": [], "warnings": []}, **{"text/plain": {}, HOCR: {}})
-def read(api: Api, open_image: Open, body: ReadRequest) -> Any:
-    """Read the text: words with boxes (`json`), plain text, or hOCR."""
-    source = open_image()
-    if body.format == "text":
-        return PlainTextResponse(as_text(api.vision.read(source)))
-    if body.format == "hocr":
-        return Response(as_hocr(api.vision.read(source), source.name), media_type=HOCR)
-    return api.vision.read_json(source)
-
-
-@_route(
-    ExtractRequest,
-    {
-        "file": "a.png",
-        "fields": {"total": 12.5, "date": None},
-        "evidence": {"total": EVIDENCE},
-        "warnings": [],
-    },
-)
-def extract(api: Api, open_image: Open, body: ExtractRequest) -> Any:
-    """Extract the fields of a document, each with the words and the box it came from.
-
-    A field that is not on the page is null. Boxes are left, top, right and bottom in pixels.
-    """
-    return api.vision.extract(open_image(), body.json_schema)
-
-
-@_route(ImageRequest, {"file": "a.png", "description": "An invoice of Northwind Ltd."})
-def describe(api: Api, open_image: Open, _: ImageRequest) -> Any:
-    """Describe the image in a sentence or two."""
-    return api.vision.describe(open_image())
-
-
-@_route(AskRequest, {"file": "a.png", "answer": "12.50", "evidence": [EVIDENCE]})
-def ask(api: Api, open_image: Open, body: AskRequest) -> Any:
-    """Answer a question from what was recognized, with the boxes that support it."""
-    return api.vision.ask(open_image(), body.question)
-
-
-@_route(SearchRequest, [{"file": "a.jpg", "score": 0.9, "labels": ["palace"], "excerpt": ""}])
-def search(api: Api, open_image: Open, body: SearchRequest) -> Any:
-    """Find indexed images by a text or by a similar image, best first."""
-    return api.vision.search(body.text or open_image(), body.k)
-
-
-@_route(DetectRequest, {"detections": [{"label": "cat", "confidence": 0.9, "box": [1, 2, 9, 8]}]})
-def detect(api: Api, open_image: Open, body: DetectRequest) -> Any:
-    """Find objects by name. Requires a detector, `VISION_DETECTOR`."""
-    return api.vision.detect(open_image(), body.labels)
-
-
-@_route(ExplainRequest, {"label": "palace", "confidence": 0.87, "png": PIXEL}, **PNG)
-def explain(api: Api, open_image: Open, body: ExplainRequest) -> Any:
-    """Show which pixels speak for a class, as an overlay on the image."""
-    result = api.vision.explain(open_image(), body.label)
-    if body.format == "png":
-        return Response(result["png"], media_type="image/png")
-    return {**result, "png": base64.b64encode(result["png"]).decode()}
-
-
-@_route(AnnotateRequest, **PNG)
-def annotate(api: Api, open_image: Open, body: AnnotateRequest) -> Any:
-    """A PNG of one page with boxes around its words, or around the evidence of its fields."""
-    source = open_image()
-    if body.page > source.page_count:
-        raise BadInput(f"page: {source.name} has {source.page_count} page(s).")
-    pixels = source.decode(body.page - 1)
-    if body.marks == "text":
-        page = api.vision.reader.read(pixels, body.page)
-        marks = [(page.to_input(word.box), "") for word in page.words]
-    else:
-        evidence = api.vision.extract(source, body.json_schema)["evidence"]
-        marks = [
-            (item["box"], name) for name, item in evidence.items() if item["page"] == body.page
-        ]
-    return Response(encode_png(draw(pixels, marks)), media_type="image/png")
 
 
 def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
@@ -287,26 +150,17 @@ def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
         "vision_app",
         version=__version__,
         settings=settings,
-        max_body_mb=vision.config.max_file_mb * 4 / 3 + FORM_MB,  # as base64
+        max_body_mb=vision.config.max_file_mb + FORM_MB,
         on_shutdown=vision.close,
     )
-    api = Api(vision)
-    for route in ROUTES:
-        app.post(
-            f"/v1/{route.work.__name__}",
-            name=route.work.__name__,
-            description=route.work.__doc__,
-            response_model=None,
-            responses={200: {"content": route.content}, **ERRORS},
-            openapi_extra=_request_body(route.body),
-        )(api.endpoint(route))
+    app.include_router(routes(Queues(vision)))
     styles = html.styles("vision_app.serve") + sample_css()
     ui.mount(app, build_page(vision), path="/", extra_css=styles)
     return app
 
 
-class Api:
-    """Receives images, and queues them for the models; one for all requests."""
+class Queues:
+    """Where requests wait: for the classifier, a decoder, the OCR, or a vision-language model."""
 
     def __init__(self, vision: Vision) -> None:
         limit = vision.config.queue
@@ -314,61 +168,8 @@ class Api:
         self.batcher = Batcher(self._classify, limit)
         self.decoding = Gate(DECODERS, limit, name="decode")
         self.reading = Gate(READERS, limit, name="read")
-        self.downloads = Gate(DOWNLOADS, limit, name="download")
-
-    def endpoint(self, route: Route) -> Callable[..., Any]:
-        """The function that FastAPI calls for a request."""
-
-        async def endpoint(request: Request, caller: Caller) -> Any:  # noqa: ARG001
-            async with self.receive(request, route.body) as (body, open_image):
-                if iscoroutinefunction(route.work):
-                    job = route.work(self, open_image, body)
-                else:
-                    job = self.reading.run(lambda: route.work(self, open_image, body))
-                return await until_disconnect(request, job)
-
-        return endpoint
-
-    @asynccontextmanager
-    async def receive(
-        self, request: Request, model: type[ImageRequest]
-    ) -> AsyncIterator[tuple[Any, Open]]:
-        """The body of a request, and a function that opens its image; call that in a thread.
-
-        An uploaded file is on disk until then, and deleted at the end of the block.
-        Raises BadInput for an invalid body, and Forbidden for a URL unless those are allowed.
-        """
-        is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
-        form: Any = request.form(max_files=1, max_fields=20) if is_form else nullcontext({})
-        async with form as fields:
-            values = dict(fields) if is_form else await _json(request)
-            file = values.pop("file", None) if is_form else None
-            if file is not None and not isinstance(file, UploadFile):
-                raise BadInput("file: should be a file, not a text field.")
-            body = _validate(model, values)
-            yield body, await self._opener(body, file)
-
-    async def _opener(self, body: ImageRequest, file: UploadFile | None) -> Open:
-        text = getattr(body, "text", None)
-        if sum(item is not None for item in (file, body.image, body.url, text)) != 1:
-            choices = "`file` in a form, `image` (base64) or `url`"
-            raise BadInput(f"Send exactly one of {choices}{' or `text`' * hasattr(body, 'text')}.")
-        name = body.name or (file and file.filename) or "image"
-        if body.url is not None:
-            data = await self._download(body.url)
-            return lambda: self.vision.open(data, name)
-        if file is not None:
-            return lambda: self.vision.open(file.file.read(), name)
-        return lambda: self.vision.open(_from_base64(body.image or ""), name)
-
-    async def _download(self, url: str) -> bytes:
-        if not self.vision.config.allow_urls:
-            hint = "Set VISION_ALLOW_URLS=1, or send a file."
-            raise Forbidden("URLs are not allowed.", hint=hint)
-        from vision_app.serve.fetch import fetch
-
-        limit = self.vision.config.max_file_mb * 1_000_000
-        return await self.downloads.run(lambda: fetch(url, max_bytes=limit))
+        model = vision.language_model
+        self.answering = Gate(MODEL_CALLS, limit, name="model") if model else self.reading
 
     def _classify(self, items: list[tuple[Pixels, int]]) -> list[dict[str, Any]]:
         most = max(k for _, k in items)
@@ -379,45 +180,168 @@ class Api:
             for result, (_, k) in zip(results, items, strict=True)
         ]
 
+    def open(self, file: UploadFile) -> Source:
+        """The uploaded file, which is on disk until then; call this in a thread."""
+        return self.vision.open(file.file.read(), file.filename or "image")
 
-def _request_body(model: type[ImageRequest]) -> dict[str, Any]:
-    """The OpenAPI description of a request in its two forms."""
-    schema = model.model_json_schema()
-    file = {"type": "string", "format": "binary", "description": "Image or PDF."}
-    form = {**schema, "properties": {**schema["properties"], "file": file}}
-    del form["properties"]["image"], form["examples"]
-    content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}}
-    return {"requestBody": {"required": True, "content": content}}
+    async def read(self, file: UploadFile) -> Source:
+        """The uploaded file with its text recognized, which `vision` then remembers."""
 
+        def read() -> Source:
+            source = self.open(file)
+            self.vision.read(source)
+            return source
 
-async def _json(request: Request) -> Any:
-    data = await request.body()
-    try:
-        return await asyncio.to_thread(json.loads, data)
-    except (ValueError, RecursionError):
-        hint = "Send a form with `file`, or JSON with `image`."
-        raise BadInput("The body is not valid JSON.", hint=hint) from None
+        return await self.reading.run(read)
 
-
-def _validate(model: type[ImageRequest], values: Any) -> Any:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        details = [{**item, "loc": ("body", *item["loc"][:1])} for item in error.errors()]
-        raise BadInput(service.validation_message(details)) from None
+    async def interpret(self, file: UploadFile, work: Callable[[Source], T]) -> T:
+        """Read the file, then do what a vision-language model does if there is one, or rules."""
+        source = await self.read(file)
+        return await self.answering.run(lambda: work(source))
 
 
-def _from_base64(text: str) -> bytes:
-    """The content of base64 or of a data URL. Raises BadInput.
+def routes(queues: Queues) -> APIRouter:
+    """All routes under `/v1`."""
+    router = APIRouter(prefix="/v1", responses=ERRORS)
+    _add_picture_routes(router, queues)
+    _add_document_routes(router, queues)
+    return router
 
-    >>> _from_base64("data:text/plain;base64,SGk=")
-    b'Hi'
-    """
-    content = text.partition(",")[2] if text.startswith("data:") else text
-    try:
-        return base64.b64decode("".join(content.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise BadInput("image: is not base64.", hint="Send `data:image/png;base64,…`.") from None
+
+def _example(value: Any, **content: Any) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": value}, **content}}}
+
+
+LABELS = {"file": "a.jpg", "labels": [{"label": "palace", "confidence": 0.87}], "sure": True}
+OBJECTS = {"detections": [{"label": "cat", "confidence": 0.9, "box": [1, 2, 9, 8]}]}
+EXPLANATION = {"label": "palace", "confidence": 0.87, "png": "iVBORw0KGgo…"}
+HITS = [{"file": "a.jpg", "score": 0.9, "labels": ["palace"], "excerpt": ""}]
+FIELDS = {
+    "file": "a.png",
+    "fields": {"total": 12.5, "date": None},
+    "evidence": {"total": EVIDENCE},
+    "warnings": [],
+}
+
+
+def _add_picture_routes(router: APIRouter, queues: Queues) -> None:
+    vision = queues.vision
+
+    @router.post("/classify", responses=_example(LABELS))
+    async def classify(request: Request, _: Caller, form: Annotated[ClassifyForm, FORM]) -> Any:
+        """Name what is in the image, with a calibrated confidence from 0 to 1.
+
+        `sure` is false if the first label is below VISION_MIN_CONFIDENCE, and for pages of text,
+        which ImageNet's classes do not describe.
+        """
+
+        def decode() -> tuple[str, Pixels]:
+            source = queues.open(form.file)
+            return source.name, reduced(source.first())
+
+        async def work() -> Any:
+            name, pixels = await queues.decoding.run(decode)
+            return {"file": name, **await queues.batcher.submit((pixels, form.k))}
+
+        return await until_disconnect(request, work())
+
+    @router.post("/search", responses=_example(HITS))
+    async def search(request: Request, _: Caller, form: Annotated[SearchForm, FORM]) -> Any:
+        """Find indexed images by a text or by a similar image, best first."""
+        if (form.file is None) == (form.text is None):
+            raise BadInput("Send exactly one of `file` and `text`.")
+
+        def work() -> Any:
+            return vision.search(queues.open(form.file) if form.file else form.text or "", form.k)
+
+        return await until_disconnect(request, queues.reading.run(work))
+
+    @router.post("/detect", responses=_example(OBJECTS))
+    async def detect(request: Request, _: Caller, form: Annotated[DetectForm, FORM]) -> Any:
+        """Find objects by name. Requires a detector, `VISION_DETECTOR`."""
+        labels = [label for label in map(str.strip, form.labels.split(",")) if label]
+
+        def work() -> Any:
+            return vision.detect(queues.open(form.file), labels)
+
+        return await until_disconnect(request, queues.reading.run(work))
+
+    @router.post(
+        "/explain",
+        responses=_example({"label": "palace", "confidence": 0.87, "png": "iVBORw0KGgo…"}, **PNG),
+    )
+    async def explain(request: Request, _: Caller, form: Annotated[ExplainForm, FORM]) -> Any:
+        """Show which pixels speak for a class, as an overlay on the image."""
+
+        def work() -> Any:
+            return vision.explain(queues.open(form.file), form.label)
+
+        result = await until_disconnect(request, queues.reading.run(work))
+        if form.format == "png":
+            return Response(result["png"], media_type="image/png")
+        return {**result, "png": base64.b64encode(result["png"]).decode()}
+
+
+def _add_document_routes(router: APIRouter, queues: Queues) -> None:
+    vision = queues.vision
+    texts: dict[str, Any] = {"text/plain": {}, HOCR: {}}
+
+    @router.post("/read", responses=_example({"file": "a.png", "pages": []}, **texts))
+    async def read(request: Request, _: Caller, form: Annotated[ReadForm, FORM]) -> Any:
+        """Read the text: words with boxes (`json`), plain text, or hOCR."""
+        source = await until_disconnect(request, queues.read(form.file))
+        if form.format == "text":
+            return PlainTextResponse(as_text(vision.read(source)))
+        if form.format == "hocr":
+            return Response(as_hocr(vision.read(source), source.name), media_type=HOCR)
+        return vision.read_json(source)
+
+    @router.post("/extract", responses=_example(FIELDS))
+    async def extract(request: Request, _: Caller, form: Annotated[ExtractForm, FORM]) -> Any:
+        """Extract the fields of a document, each with the words and the box it came from.
+
+        A field that is not on the page is null. Boxes are left, top, right and bottom in pixels.
+        """
+        return await until_disconnect(
+            request, queues.interpret(form.file, partial(vision.extract, schema=form.json_schema))
+        )
+
+    @router.post("/describe", responses=_example({"file": "a.png", "description": "A palace."}))
+    async def describe(request: Request, _: Caller, form: Annotated[ImageForm, FORM]) -> Any:
+        """Describe the image in a sentence or two."""
+        return await until_disconnect(request, queues.interpret(form.file, vision.describe))
+
+    @router.post("/ask", responses=_example({"answer": "12.50", "evidence": [EVIDENCE]}))
+    async def ask(request: Request, _: Caller, form: Annotated[AskForm, FORM]) -> Any:
+        """Answer a question from what was recognized, with the boxes that support it."""
+        work = partial(vision.ask, question=form.question)
+        return await until_disconnect(request, queues.interpret(form.file, work))
+
+    @router.post("/annotate", responses={200: {"content": PNG}})
+    async def annotate(request: Request, _: Caller, form: Annotated[AnnotateForm, FORM]) -> Any:
+        """A PNG of one page with boxes around its words, or around the evidence of its fields."""
+
+        def work(source: Source) -> Response:
+            if form.page > source.page_count:
+                raise BadInput(f"page: {source.name} has {source.page_count} page(s).")
+            return Response(encode_png(annotated(vision, source, form)), media_type="image/png")
+
+        return await until_disconnect(request, queues.interpret(form.file, work))
+
+
+def annotated(vision: Vision, source: Source, form: AnnotateForm) -> Pixels:
+    """The page with its words marked, or what the fields were read from."""
+    if form.marks == "text":
+        page = vision.read(source)[form.page - 1]
+        marks = [(page.to_input(word.box), "") for word in page.words]
+    else:
+        evidence = vision.extract(source, form.json_schema)["evidence"].items()
+        marks = [
+            (item["box"], name)
+            for name, item in evidence
+            if item["page"] == form.page and item["box"]
+        ]
+    return draw(source.decode(form.page - 1), marks)
 
 
 def draw(pixels: Pixels, marks: Sequence[tuple[Box, str]]) -> Pixels:

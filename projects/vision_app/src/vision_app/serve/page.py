@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from vision_app.answer.describe import is_document
+from vision_app.classify.classifier import PAGES
 from vision_app.files.images import Source
 from vision_app.files.pixels import decode
 from vision_app.files.samples import Sample, samples
@@ -170,6 +171,8 @@ class Handlers:
         # 2. Classify it, which takes a moment only.
         labels, problem = attempt(lambda: self.vision.classify(source))
         overview = page_html.overview(labels, source.warnings) + problem
+        if labels and labels["labels"][0]["label"] in PAGES:
+            overview = waiting("Looks like a document, reading …")
         choices = self._choices(labels)
         yield {"overview": overview, "label": choices, "text": wait, "fields": wait}
         # 3. Read the text, and the fields from it.

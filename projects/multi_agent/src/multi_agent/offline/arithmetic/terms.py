@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from multi_agent.brain import Refusal
-from multi_agent.offline.arithmetic.words import CURRENCIES, UNITS
+from multi_agent.offline.english import CURRENCIES, unit_of
 
-PERCENT, DATE = "%", "date"
+PERCENT = "%"
 PART = "part"
 """The unit of "a third": like a percentage, it is a share of something."""
+_KINDS = {"": "N", PERCENT: "P", PART: "F"} | dict.fromkeys(CURRENCIES.values(), "M")
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,12 @@ class Term:
 
     text: str
     unit: str = ""
-    """PERCENT, PART, DATE, a currency's code, a unit as the task spells it, or a noun."""
+    """PERCENT, PART, a currency's code, a unit as the task spells it, or a noun."""
 
     @property
     def kind(self) -> str:
         """The letter that stands for such a term in rules; see `rules.py`."""
-        if kind := {"": "N", PERCENT: "P", PART: "F", DATE: "D"}.get(self.unit):
-            return kind
-        return "M" if self.unit in CURRENCIES.values() else "Q" if self.unit in UNITS else "G"
+        return _KINDS.get(self.unit) or ("Q" if unit_of(self.unit) else "G")
 
     @property
     def factor(self) -> Term:
@@ -47,14 +46,11 @@ class Term:
     def __sub__(self, other: Term) -> Term:
         return _sum(self, "-", other)
 
-    def __neg__(self) -> Term:
-        return Term(f"(-{self.text})", self.unit)
-
     def __mul__(self, other: Term) -> Term:
         if self.kind in "PF":
             return _joined(self.factor, "*", other, other.unit)
         if other.kind in "PF":
-            return _joined(self, "*", other.factor, self.unit)
+            return other * self
         # What is counted gives way to a unit: 7 tickets at 12.50 euros.
         units = [one.unit for one in (self, other) if one.kind in "MQ"]
         units = units or [one.unit for one in (self, other) if one.unit] or [""]
@@ -63,37 +59,24 @@ class Term:
         return _joined(self, "*", other, units[0])
 
     def __truediv__(self, other: Term) -> Term:
-        if other.kind in "PF" and self.kind not in "PF":
-            return _joined(self, "/", other.factor, self.unit)
         if other.kind == "N" or (other.kind == "G" and self.kind != "G"):
             return _joined(self, "/", other, self.unit)
-        a, b = alike(self, other, strict=True)
+        a, b = alike(self, other)
         return _joined(a, "/", b, "")
 
-    def __mod__(self, other: Term) -> Term:
-        a, b = alike(self, other, strict=True)
-        return _joined(a, "%", b, a.unit)
 
-    def __pow__(self, exponent: Term) -> Term:
-        if self.unit or exponent.unit or self.text.startswith("(-"):
-            raise Refusal("Not supported: powers of negative numbers, and of units.")
-        return _joined(self, "**", exponent, "")
+def alike(*terms: Term) -> list[Term]:
+    """Terms of one unit; plain numbers take that of amounts: 12, 15 and 20 kg. Raises Refusal.
 
-
-def alike(*terms: Term, strict: bool = False) -> list[Term]:
-    """Terms in one unit, that of the first with a unit. Raises Refusal.
-
-    Plain numbers take that unit, too: 12, 15 and 20 kg. If `strict`, only next to money: "2-3 days"
-    is not a difference.
-
-    >>> [one.text for one in alike(Term("12", "km"), Term("800", "m"))]
-    ['12', "convert(800, 'm', 'km')"]
+    >>> [one.unit for one in alike(Term("12"), Term("800", "m"))]
+    ['m', 'm']
     """
-    unit = next((one.unit for one in terms if one.unit), "")
-    strict = (strict and terms[0].kind != "M") or unit in (PERCENT, PART, DATE)
-    if strict and len({one.kind == "N" for one in terms}) > 1:
-        raise Refusal(f"Only some of {', '.join(one.text for one in terms)} have a unit.")
-    return [one.to(unit) if one.kind == "N" else convert(one, unit) for one in terms]
+    units = [unit for unit in dict.fromkeys(term.unit for term in terms) if unit]
+    if len(units) > 1:
+        raise Refusal(f"{units[1]} cannot be converted to {units[0]}.")
+    if units and units[0] in (PERCENT, PART) and any(not term.unit for term in terms):
+        raise Refusal(f"Only some of {', '.join(term.text for term in terms)} have a unit.")
+    return [term.to("".join(units)) for term in terms]
 
 
 def call(function: str, *terms: Term) -> Term:
@@ -106,34 +89,12 @@ def call(function: str, *terms: Term) -> Term:
     return Term(f"{function}({', '.join(one.text for one in terms)})", terms[0].unit)
 
 
-def convert(term: Term, unit: str) -> Term:
-    """A term in another unit. Money has no fixed rate, and a month no fixed number of days."""
-    start, end = UNITS.get(term.unit, ""), UNITS.get(unit, "")
-    if term.unit == unit or (not term.unit and unit in CURRENCIES.values()):
-        return term.to(unit)
-    if not start or not end or len({u.startswith(("month", "year")) for u in (start, end)}) > 1:
-        raise Refusal(f"{term.unit or 'A plain number'} cannot be converted to {unit}.")
-    return Term(f"convert({term.text}, {start!r}, {end!r})", unit)
-
-
-def shift(day: Term, span: Term) -> Term:
-    """A date later by a span of days, weeks, months or years.
-
-    >>> shift(Term("'2025-05-05'", DATE), -Term("2", "weeks")).text
-    "shift('2025-05-05', weeks=(-2))"
-    """
-    unit = span.unit.removesuffix("s")
-    if unit not in ("day", "week", "month", "year"):
-        raise Refusal(f"A date cannot be shifted by {span.text} {span.unit}.")
-    return Term(f"shift({day.text}, {unit}s={span.text})", DATE)
-
-
 def _sum(a: Term, operator: str, b: Term) -> Term:
     if b.kind in "PF" and a.kind not in "PF":  # 80 plus 25 %
         return a * _joined(Term("1"), operator, b.factor, "")
-    if a.unit == DATE:
-        return shift(a, b if operator == "+" else -b)
-    a, b = alike(a, b, strict=True)
+    if "N" in (a.kind, b.kind) and a.kind != b.kind and a.kind != "M":  # 2-3 days
+        raise Refusal(f"Only one of {a.text} and {b.text} has a unit.")
+    a, b = alike(a, b)
     return _joined(a, operator, b, a.unit)
 
 

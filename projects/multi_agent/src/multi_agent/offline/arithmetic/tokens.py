@@ -1,4 +1,4 @@
-"""A task as words and terms: its numbers, amounts, shares and dates are found here.
+"""A task as words and terms: its numbers, amounts and shares are found here.
 
 tokens = tokenize("What is 15% of two thousand?", {"what", "is", "of", "."})
 tokens.text                        # 'what is P0 of N1 . '
@@ -9,143 +9,107 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 
 from multi_agent.brain import Refusal
-from multi_agent.offline.arithmetic.terms import DATE, PART, PERCENT, Term
-from multi_agent.offline.arithmetic.words import (
-    CURRENCIES,
-    PLURALS,
-    UNITS,
-    alternatives,
-    normalized,
-)
-from multi_agent.offline.english import MONTH, month_number
+from multi_agent.offline import english
+from multi_agent.offline.arithmetic.terms import PART, PERCENT, Term
+from multi_agent.offline.english import CURRENCIES, Token, unit_of
 
-_CURRENCY, _UNIT = alternatives(CURRENCIES), alternatives(UNITS)
-_DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
-_DATES = (
-    rf"\b{_DAY}(?: of)? (?P<m>{MONTH})(?!\w)(?:,? (?P<y>\d{{4}}))?",
-    rf"\b(?P<m>{MONTH}) (?:the )?{_DAY}(?!\w)(?:,? (?P<y>\d{{4}}))?",
-)
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\d|[.,]\d)"
-_TOKEN = re.compile(
-    rf"""
-    (?P<date>\d{{4}}-\d\d-\d\d)(?!\w)
-    | (?:(?P<top>\d+|an?)[ ])?(?P<part>half|quarters?)\b
-    | (?P<part_of>\d+|an?)[ ](?P<bottom>\d+)(?:st|nd|rd|th)s?\b
-    | (?:(?P<symbol>{_CURRENCY})[ ]?)?(?P<number>{_NUMBER})
-      (?P<scale>k\b|[ ]1000(?:000)*\b)?
-      (?:[ ]and[ ](?P<more>a|\d+)[ ](?P<rest>half|quarters?|\d+(?=rd|th))(?:rds?|ths?)?\b)?
-      (?:[ ]?(?:(?P<percent>%|percent\b(?![ ]points?))|(?P<currency>{_CURRENCY})
-              |(?P<unit>{_UNIT})))?
-    | (?P<name>{_CURRENCY}|{_UNIT})
-    | (?P<word>[^\W\d_](?:[^\W\d_]|'(?=\w))*|\d\S*|\S)
-    """,
-    re.VERBOSE,
-)
-_MARKS = {"+": "plus", "-": "minus", "*": "times", "/": "over", "^": "power", "=": "equals"}
-_MARKS |= {"(": "open", ")": "close", "%": "percent", "&": "and"}
-_MARKS |= dict.fromkeys("?!;", ".") | dict.fromkeys(":\"'", ",")
-_DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
-_PARTS = {"half": "2", "quarter": "4"}
-_NOUNS = re.compile(rf"(N\d+) ((?:_\S+ )?_(?:\S*[^\Ws]s|{'|'.join(PLURALS)})) ")
+_SIGNS = "+*/^().?:!-"
+_WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "over", "^": "power", "%": "percent"}
+_WORDS |= {"(": "open", ")": "close", ":": ",", **dict.fromkeys("?!;", ".")}
+_SPELLINGS = {
+    r"[−–—]": "-",
+    r"[×·]|(?<=\d) ?x (?=\d)|\*": " * ",
+    r"÷|\bdivided by\b": " / ",
+    r"\bmultiplied by\b": " times ",
+    r"\bto the power of\b": " ^ ",
+    r"\bone (?=[a-z]+ (?:costs|weighs)\b)": "each ",
+    r"(?<=[a-z\d%])-(?=[a-z])": " ",
+}
+_PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
+_ORDINAL = re.compile(r"(\d+)(?:rd|th)s?")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_SCALE = re.compile(r"1(?:000)+")
+_UNCLEAR = re.compile(r"\d,\d{1,2}(?!\d)")  # 12,5 may be a decimal or two numbers
+_NOUNS = re.compile(r"(N\d+) ((?:_\S+ )?_\S*[^\Ws]s|_people|_children) ")
 """A count with one or two nouns: 240 employees."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 @dataclass
 class Tokens:
-    """Words, each followed by a space; names of terms are capitals: "N0", "M1", "U2"."""
+    """Words, each followed by a space; names of terms are capitals: "N0", "M1"."""
 
     text: str = ""
     terms: dict[str, Term] = field(default_factory=dict)
 
-    def add(self, term: Term, kind: str = "") -> str:
+    def add(self, term: Term) -> str:
         """The name of a new term, with a space."""
-        name = f"{kind or term.kind}{len(self.terms)}"
+        name = f"{term.kind}{len(self.terms)}"
         self.terms[name] = term
         return f"{name} "
 
-    def take_sign(self) -> bool:
-        """Remove a minus at the end of the text if it is a sign: not between two terms."""
-        match = re.search(r"(?:^|(\S+) )minus $", self.text)
-        if not match or match[1] in {*self.terms, "close", "squared", "cubed"}:
-            return False
-        self.text = self.text.removesuffix("minus ")
-        return True
-
 
 def tokenize(task: str, vocabulary: Container[str]) -> Tokens:
-    """Words that are not in the vocabulary are marked with "_". Raises Refusal for unclear dates.
+    """Words that are not in the vocabulary are marked with "_". Raises Refusal.
 
     >>> tokenize("What is 15% of 240 employees?", {"what", "is", "of", "."}).text
     'what is P0 of G2 . '
     """
     from text_to_num import alpha2digit
 
-    tokens = Tokens()
-    text = _with_iso_dates(alpha2digit(normalized(task), "en", threshold=0))
-    for match in _TOKEN.finditer(text):
-        word = match["word"] or match["name"]
-        if word in _DAYS:
-            tokens.text += tokens.add(Term(f"'{date.today() + timedelta(_DAYS[word])}'", DATE))
-        elif match["name"] and (len(word) > 1 or not word.isalpha()):
-            tokens.text += tokens.add(Term("1", CURRENCIES.get(word, word)), "U")
-        elif word:
-            word = _MARKS.get(word, word)
-            tokens.text += f"{word} " if word in vocabulary else f"_{word} "
-        else:
-            is_negative = match["number"] and tokens.take_sign()
-            tokens.text += tokens.add(-_term(match) if is_negative else _term(match))
-
-    def counted(match: re.Match[str]) -> str:
-        number, noun = tokens.terms[match[1]].text, match[2].replace("_", "")
-        is_count = not _YEAR.fullmatch(number)  # not the sales of 2024
-        return tokens.add(Term(number, noun)) if is_count else match[0]
-
-    tokens.text = _NOUNS.sub(counted, tokens.text)
+    if unclear := _UNCLEAR.search(task):
+        raise Refusal(f"Not understood: {unclear[0]!r}.")
+    text = task.lower()
+    for old, new in _SPELLINGS.items():
+        text = re.sub(old, new, text)
+    words = english.tokenize(str(alpha2digit(text, "en", threshold=0)), _SIGNS)
+    tokens, at = Tokens(), 0
+    while at < len(words):
+        at += _read_term(words[at:], tokens) or _read_word(words[at], tokens, vocabulary)
+    # Names of things after a number, but not after a year: "the sales of 2024".
+    for match in _NOUNS.finditer(tokens.text):
+        number = tokens.terms[match[1]].text
+        if not _YEAR.fullmatch(number):
+            name = tokens.add(Term(number, match[2].replace("_", "")))
+            tokens.text = tokens.text.replace(match[0], name, 1)
     return tokens
 
 
-def _term(match: re.Match[str]) -> Term:
-    """A date, a share or an amount."""
-    if match["date"]:
-        return Term(f"'{match['date']}'", DATE)
-    if match["part"] or match["bottom"]:
-        top = (match["top"] or match["part_of"] or "a").replace("an", "a").replace("a", "1")
-        bottom = match["bottom"] or _PARTS[match["part"].removesuffix("s")]
-        return Term(f"({top} / {bottom})", PART)
-    text = match["number"].replace(",", "")
-    if scale := match["scale"]:
-        text = f"({text} * {scale.strip().replace('k', '1000')})"
-    if rest := match["rest"]:  # two and a half
-        top = match["more"].replace("a", "1")
-        text = f"({text} + {top} / {_PARTS.get(rest.removesuffix('s'), rest)})"
-    if match["symbol"] and (match["percent"] or match["currency"] or match["unit"]):
-        raise Refusal(f"Not understood: {match[0]!r}.")
-    currency = match["symbol"] or match["currency"]
-    unit = CURRENCIES[currency] if currency else match["unit"] or ""
-    return Term(text, PERCENT if match["percent"] else unit)
+def _read_word(word: Token, tokens: Tokens, vocabulary: Container[str]) -> int:
+    text = _WORDS.get(word.text, word.text)
+    tokens.text += f"{text} " if text in vocabulary else f"_{text} "
+    return 1
 
 
-def _with_iso_dates(text: str) -> str:
-    """Dates as 2025-03-31; one without a year has that of the others. Raises Refusal.
-
-    >>> _with_iso_dates("from 3 march to july 17th, 2024")
-    'from 2024-03-03 to 2024-07-17'
-    """
-    years = set(re.findall(r"\b(?:19|20)\d\d\b", text))
-
-    def iso(match: re.Match[str]) -> str:
-        year = match["y"] or (min(years) if len(years) == 1 else "")
-        if not year:
-            raise Refusal(f"{match[0]!r} has no year.")
-        try:
-            return date(int(year), month_number(match["m"]), int(match["d"])).isoformat()
-        except ValueError:
-            raise Refusal(f"The date {match[0]!r} does not exist.") from None
-
-    for pattern in _DATES:
-        text = re.sub(pattern, iso, text)
-    return text
+def _read_term(words: list[Token], tokens: Tokens) -> int:
+    """The number of words of the share or amount that the words begin with."""
+    texts = [word.text.replace(",", "") or "," for word in words[:4]] + [""] * 4
+    first, second = "a" if texts[0] == "an" else texts[0], texts[1]
+    # 1. A share: "half", "a third", "3 quarters"
+    is_top = first == "a" or first.isdigit()
+    part = second if is_top else first
+    ordinal = _ORDINAL.fullmatch(part) if is_top else None
+    if part in _PARTS or ordinal:
+        top = first if first.isdigit() else "1"
+        tokens.text += tokens.add(
+            Term(f"({top} / {ordinal[1] if ordinal else _PARTS[part]})", PART)
+        )
+        return 1 + is_top
+    # 2. An amount: its currency is before or after the number, its unit after it
+    symbol = CURRENCIES.get(first, "")
+    at = int(bool(symbol))
+    if not _NUMBER.fullmatch(number := texts[at]):
+        return 0
+    at += 1
+    if _SCALE.fullmatch(texts[at]):
+        number, at = f"({number} * {texts[at]})", at + 1
+    after = texts[at]
+    unit = CURRENCIES.get(after) or (after if unit_of(after) else "")
+    if after in ("%", "percent"):
+        unit = "" if texts[at + 1].startswith("point") else PERCENT
+    if symbol and unit:
+        raise Refusal(f"Not understood: {symbol} {number} {after}.")
+    tokens.text += tokens.add(Term(number, unit or symbol))
+    return at + bool(unit)

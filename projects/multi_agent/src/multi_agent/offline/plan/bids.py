@@ -20,8 +20,7 @@ _WRITE = re.compile(r"^(?:please\s+)?(?:write|draft|compose|summari[sz]e)\b", re
 class Bids:
     """The bids of a team; specialists that rules know nothing of bid 0.
 
-    From 0.5 a specialist has an answer, or a question to the user; below it can at best say what it
-    does not understand.
+    From 0.5 a specialist has an answer; below it can at best say what it does not understand.
     """
 
     def __init__(
@@ -38,8 +37,6 @@ class Bids:
         match name:
             case "analyst" if self._parser:
                 parse, coverage = self._parser.parse(task), self._parser.coverage(task)
-                if parse.question:
-                    return 0.5
                 return 0.3 * coverage if parse.problem else 0.5 + 0.45 * coverage
             case "researcher" if self._quoter:
                 return self._quoter.bid(task)

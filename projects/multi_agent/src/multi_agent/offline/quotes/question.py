@@ -10,14 +10,13 @@ The kinds are in `kinds.toml`. Which candidate is the answer is left to `quoter`
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from multi_agent.documents.index import stems
 from multi_agent.offline.quotes.words import DATA, content
 
-YES_NO, SENTENCE = "yes or no", "sentence"  # kinds whose answer is a whole sentence or cell
+SENTENCE = "sentence"  # the kind whose answer is a whole sentence or cell
 _WH = r"\b(?:wh(?:at|en|ere|ich|o|om|ose|y)|how)\b"
 _ASKS = re.compile(rf"{_WH}|\?$", re.IGNORECASE)
 _YES_NO = re.compile(
@@ -35,8 +34,6 @@ _NEGATION = re.compile(
     r"|except|excluding|excluded|unless|cannot|prohibited|forbidden|banned)\b|n't\b",
     re.IGNORECASE,
 )
-_CONDITION = re.compile(r"\b(?:if|only|except|unless|until|but|either|some|most)\b", re.I)
-_DUTY = re.compile(r"\b(?:must|needs?|ha(?:ve|s) to|required|obliged|should)\b", re.IGNORECASE)
 _COUNTED = re.compile(r"\bhow many (?:more |full |of the )?([\w-]+(?: [\w-]+)?)", re.IGNORECASE)
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z]\w*")
 _NEXT_WORDS = re.compile(r"(?:[ -][^\W\d_]+){1,3}")
@@ -48,33 +45,30 @@ class Question:
 
     text: str
     kind: str
-    """A name in `kinds.toml`, YES_NO or SENTENCE."""
+    """A name in `kinds.toml`, or SENTENCE."""
     terms: frozenset[str]
     """What the passage with the answer must contain."""
     unit: frozenset[str]
     """Terms of what is counted: of "days" in "how many days"."""
-    synonyms: Mapping[str, frozenset[str]]
 
     @classmethod
-    def of(cls, text: str, synonyms: Mapping[str, frozenset[str]]) -> Question | None:
-        """Read a question; None for an order, a question that is unclear, and one with "not".
+    def of(cls, text: str) -> Question | None:
+        """Read a question; None for an order, and one that is unclear, asks for yes or has "not".
 
-        >>> Question.of("How many days of leave do I get?", {}).kind
+        >>> Question.of("How many days of leave do I get?").kind
         'duration'
-        >>> Question.of("Delete all orders.", {})
+        >>> Question.of("Delete all orders.")
         """
         text = " ".join(text.split())
         asking = next(filter(_ASKS.search, reversed(re.split(r"(?<=[.?!])\s+", text))), "")
-        if not asking or _UNCLEAR.search(asking) or _NEGATION.search(text):
+        unclear = _UNCLEAR.search(asking) or _NEGATION.search(text) or _YES_NO.match(asking)
+        if not asking or unclear:
             return None
         kind = next((name for name, (asks, _) in kinds().items() if asks.search(asking)), SENTENCE)
-        kind = YES_NO if _YES_NO.match(asking) else kind
-        if kind == YES_NO and re.search(r"\bor\b", asking):
-            return None
         counted = _COUNTED.search(asking)
         unit = content(counted[1]) if counted else frozenset[str]()
         terms = content(text) - implied(kind) - (unit if kind != "count" else frozenset())
-        return cls(asking, kind, terms, unit, synonyms)
+        return cls(asking, kind, terms, unit)
 
     @property
     def names(self) -> frozenset[str]:
@@ -82,33 +76,22 @@ class Question:
         return content(" ".join(_NAME.findall(self.text))) | {t for t in self.terms if t[0] < "a"}
 
     def matched(self, terms: frozenset[str]) -> frozenset[str]:
-        """The question's terms that are among those of a text, by themselves or a synonym."""
-        return frozenset(t for t in self.terms if terms & {t, *self.synonyms.get(t, ())})
+        """The question's terms that are among those of a text."""
+        return self.terms & terms
 
     def candidates(self, text: str, header: str = "") -> list[tuple[int, int]]:
         """Start and end of all texts of the question's kind; none beside a "not".
 
-        >>> question = Question.of("How many days do I have?", {})
+        >>> question = Question.of("How many days do I have?")
         >>> question.candidates("Wait 5 minutes, within 14 days.")
         [(23, 30)]
         """
-        if self.kind == YES_NO:
-            same_duty = bool(_DUTY.search(self.text)) == bool(_DUTY.search(text))
-            is_plain = same_duty and not _CONDITION.search(text)
-            return [(0, len(text))] if is_plain else []
         if _NEGATION.search(text):
             return []
         if self.kind == SENTENCE:
             return [(0, len(text))]
         spans = [match.span() for match in kinds()[self.kind][1].finditer(text)]
         return [(a, b) for a, b in spans if self._fits(text[a:b], text[b:] or f" {header}")]
-
-    def answer(self, candidate: str) -> str:
-        """The final answer; with "Yes" or "No" where that is asked for."""
-        candidate = " ".join(candidate.split())
-        if self.kind != YES_NO:
-            return candidate
-        return f"{'No' if _NEGATION.search(candidate) else 'Yes'}: {candidate}"
 
     def _fits(self, candidate: str, after: str) -> bool:
         """Whether a candidate is not the question's own, and in the unit that it asks for."""

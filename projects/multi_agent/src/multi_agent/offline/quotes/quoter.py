@@ -19,8 +19,8 @@ from itertools import pairwise
 from multi_agent.brain import Quote
 from multi_agent.documents.index import DocumentIndex
 from multi_agent.documents.read import SEPARATOR, Passage, cells
-from multi_agent.offline.quotes.question import SENTENCE, YES_NO, Question, implied
-from multi_agent.offline.quotes.words import Synonyms, content
+from multi_agent.offline.quotes.question import SENTENCE, Question, implied
+from multi_agent.offline.quotes.words import content
 
 _SENTENCE_END = re.compile(
     r"(?<![ (][A-Z])(?<!\b(?:Dr|Mr|Ms|No|St))(?<!\b(?:Mrs|e\.g|i\.e))(?<!Prof)[.!?]+[\"')*_]*\s+"
@@ -30,7 +30,6 @@ _CLAUSE = re.compile(r"[;,():]|\b(?:and|but|or|while|whereas|otherwise)\b| - | �
 _MARKUP = re.compile(r"\*+|`|(?<!\w)_+|_+(?!\w)|\[|\]\([^)]*\)|\]")
 _IS = re.compile(r"[\s,:(–-]*(?:(?:is|are|was|as|the|our|an?|called)\b[\s,:(]*)*", re.IGNORECASE)
 _PART_OF = re.compile(r"\b(?:of|for) (?:the |our |an? )?$", re.IGNORECASE)
-_YES_CELL = re.compile(r"yes|no|not \w+|none|[-–✓✗x]", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _PASSAGES = 8  # of a search
 _SUBJECT = 3  # words; if there are more, one may be elsewhere in the document
@@ -45,7 +44,6 @@ class Quoter:
 
     def __init__(self, index: DocumentIndex) -> None:
         self._index = index
-        self._synonyms = Synonyms(index)
         self._prose: dict[str, frozenset[str]] = defaultdict(frozenset)
         for passage in index.passages:  # without rows, which a word tells apart
             text = "" if _is_row(passage) else passage.text
@@ -53,7 +51,7 @@ class Quoter:
 
     def answer(self, text: str, passages: Sequence[Passage]) -> Quote | None:
         """The short answer in the passages of a search; None if they do not contain it."""
-        question = Question.of(text, self._synonyms(text))
+        question = Question.of(text)
         if question is None or not question.terms:
             return None
         ranked = [
@@ -90,7 +88,7 @@ def _in_text(question: Question, passage: Passage) -> Iterator[tuple[_Rank, Quot
     near = {text: question.matched(content(text) | heading) for text in sentences}
     # The subject may be in another sentence, but none may have more of the question's words; a
     # sentence that is the answer has all.
-    share = 1.0 if question.kind in (YES_NO, SENTENCE) else 0.5
+    share = 1.0 if question.kind == SENTENCE else 0.5
     least = max(share * len(question.terms), *map(len, near.values()))
     for sentence in sentences:
         is_about = question.matched(content(sentence)) and len(near[sentence]) >= least
@@ -102,7 +100,7 @@ def _in_text(question: Question, passage: Passage) -> Iterator[tuple[_Rank, Quot
             left, right = _clause(sentence, start, end)
             to_here = question.matched(content(sentence[:right]))
             clause = question.matched(content(sentence[left:right]))
-            quote = _quote(question, sentence[start:end], sentence)
+            quote = _quote(sentence[start:end], sentence)
             yield (len(near[sentence]), len(to_here), len(clause)), quote
 
 
@@ -110,8 +108,8 @@ def _is_row(passage: Passage) -> bool:
     return len(cells(passage.text)) > 1
 
 
-def _quote(question: Question, candidate: str, text: str) -> Quote:
-    answer = question.answer(_MARKUP.sub("", candidate))
+def _quote(candidate: str, text: str) -> Quote:
+    answer = " ".join(_MARKUP.sub("", candidate).split())
     numbers = _NUMBER.findall(answer)
     number = float(numbers[0].replace(",", "")) if len(numbers) == 1 else None
     return Quote(answer, text, number)
@@ -153,14 +151,12 @@ def _in_row(question: Question, passage: Passage) -> Iterator[tuple[_Rank, Quote
         is_column = question.matched(column) or column & implied(question.kind) or len(fitting) == 1
         near = others | column | content(f"{path} {heads[0]} {row[number]}")
         if is_column and question.matched(others) and question.matched(near) == question.terms:
-            quote = _quote(question, answer, passage.text)
+            quote = _quote(answer, passage.text)
             yield (len(question.terms), len(inside), len(inside)), quote
 
 
 def _of_kind(question: Question, cell: str, head: str) -> str:
     """The only candidate of a cell; empty if there are none or several."""
-    if question.kind == YES_NO:
-        return cell if _YES_CELL.fullmatch(cell) else ""
     if question.kind == SENTENCE:
         return cell if question.matched(content(head)) else ""
     spans = question.candidates(cell, head)

@@ -1,7 +1,7 @@
 """Reads the periods of a question: "in May 2025", "since 3 May 2024", "between 2023 and 2024".
 
 >>> from multi_agent.offline.english import tokenize
->>> read_period(tokenize("until the second quarter of 2024"), date(2025, 6, 15))
+>>> read_period(tokenize("until the second quarter of 2024"))
 (Period(first=None, after=datetime.date(2024, 7, 1)), 6)
 """
 
@@ -27,7 +27,6 @@ _FORMS = [
         rf"{_MONTH}(?: of)?(?: {_YEAR})?",
         rf"(?:the )?(?P<q>{'|'.join(_QUARTERS)})(?: quarter)?(?: of)? {_YEAR}",
         rf"(?:the year )?{_YEAR}",
-        r"(?P<rel>today|yesterday|(?:this|(?:the )?last) (?:month|year))",
     )
 ]
 _PAIR = re.compile(r"(?:between (?=.* and )|from (?=.* (?:to|until|till) ))")
@@ -47,7 +46,7 @@ class Period:
     after: date | None
 
 
-def read_period(tokens: Sequence[Token], today: date) -> tuple[Period, int] | None:
+def read_period(tokens: Sequence[Token]) -> tuple[Period, int] | None:
     """The period that the tokens begin with, and its count of tokens."""
     text = " ".join(token.text for token in tokens[:_LONGEST])
     # 1. Two ends: the first one may leave its year to the second.
@@ -55,14 +54,14 @@ def read_period(tokens: Sequence[Token], today: date) -> tuple[Period, int] | No
         _, *words = text.split()
         joins = [at for at, word in enumerate(words) if word in ("and", "to", "until", "till")]
         for at in joins:
-            last, size = _read_date(" ".join(words[at + 1 :]), today) or (None, 0)
-            first = last and _read_date(" ".join(words[:at]), today, last)
+            last, size = _read_date(" ".join(words[at + 1 :])) or (None, 0)
+            first = last and _read_date(" ".join(words[:at]), last)
             if last and first and first[1] == at:
                 return Period(first[0].first, last.after), at + size + 2
     # 2. One end, or a period of its own
     bound = _BOUND.match(text)
     skipped = len(bound[0].split()) if bound else 0
-    found = _read_date(" ".join(text.split()[skipped:]), today)
+    found = _read_date(" ".join(text.split()[skipped:]))
     if found is None:
         return None
     period, size = found[0], found[1] + skipped
@@ -75,29 +74,20 @@ def read_period(tokens: Sequence[Token], today: date) -> tuple[Period, int] | No
     return ends.get((bound and bound.lastgroup) or "", period), size
 
 
-def _read_date(text: str, today: date, end: Period | None = None) -> tuple[Period, int] | None:
+def _read_date(text: str, end: Period | None = None) -> tuple[Period, int] | None:
     """A day, a month, a quarter or a year; `end` is the period it is the start of."""
     for form in _FORMS:
         if match := form.match(text):
             part = {name: value for name, value in match.groupdict().items() if value}
             if end and end.after:
                 part.setdefault("y", str((end.after - timedelta(days=1)).year))
-            if period := _period(part, today):
+            if period := _period(part):
                 return period, len(match[0].split())
     return None
 
 
-def _period(part: dict[str, str], today: date) -> Period | None:
-    year, month = int(part.get("y", 0)), month_number(part["m"]) if "m" in part else 0
-    if "rel" in part:
-        back = int(not part["rel"].startswith(("today", "this")))
-        if part["rel"].endswith("day"):
-            first = today - timedelta(days=back)
-            return Period(first, first + timedelta(days=1))
-        if part["rel"].endswith("year"):
-            return _months(today.year - back, 1, 12)
-        year, month = divmod(today.year * 12 + today.month - 1 - back, 12)
-        return _months(year, month + 1, 1)
+def _period(part: dict[str, str]) -> Period | None:
+    year, month = int(part.get("y", 0)), month_number(part.get("m", ""))
     if "iso" in part or "d" in part:
         try:
             first = date.fromisoformat(

@@ -3,16 +3,14 @@
     phrases = link(tokenize("orders over 50 euros in May 2025"), schema, values)
 
 A phrase keeps all its readings; `interpret` decides. A word without any is of kind "unknown",
-unless it has no content. "[orders.status]" after a phrase, as in the options of a question to the
-user, leaves only the reading with that column.
+unless it has no content.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -69,15 +67,13 @@ class Phrase:
         return bool(self.values or kinds) and kinds <= {"flag", "date"} and not self.tables
 
 
-def link(
-    tokens: Sequence[Token], schema: Schema, values: ValueIndex, today: date | None = None
-) -> list[Phrase]:
+def link(tokens: Sequence[Token], schema: Schema, values: ValueIndex) -> list[Phrase]:
     """The phrases of a question in their order, without overlaps: longer ones first."""
     candidates = [
         phrase
         for start in range(len(tokens))
         for phrase in (
-            *_plain(tokens, start, today or date.today()),
+            *_plain(tokens, start),
             *_names(tokens, start, schema, values),
             *_others(tokens, start),
         )
@@ -86,23 +82,13 @@ def link(
     for phrase in sorted(candidates, key=lambda one: one.start - one.end):
         if all(phrase.end <= other.start or phrase.start >= other.end for other in phrases):
             phrases.append(phrase)
-    pointed: list[Phrase] = []
-    for phrase in sorted(phrases, key=lambda phrase: phrase.start):
-        name = tokens[phrase.start].text
-        if name.startswith("[") and pointed:
-            last = pointed[-1]
-            some = tuple(v for v in last.values if f"[{v.column}]".lower() == name)
-            columns = () if some else phrase.columns
-            pointed[-1] = replace(last, end=phrase.end, tables=(), columns=columns, values=some)
-        else:
-            pointed.append(phrase)
-    return pointed
+    return sorted(phrases, key=lambda phrase: phrase.start)
 
 
-def _plain(tokens: Sequence[Token], start: int, today: date) -> Iterator[Phrase]:
+def _plain(tokens: Sequence[Token], start: int) -> Iterator[Phrase]:
     """A period and an operator."""
     texts = [token.text for token in tokens]
-    period, size = read_period(tokens[start:], today) or (None, 0)
+    period, size = read_period(tokens[start:]) or (None, 0)
     end = start + size
     # "Over 2000", "1990 euros": these years are numbers.
     before = {_operator(" ".join(texts[at:start]))[0] for at in range(max(0, start - 3), start)}
@@ -144,8 +130,6 @@ def _names(
     """The tables, columns and values that begin at a word, one phrase for each length."""
     found: dict[int, list[tuple[float, Table | Column]]] = {}
     for item, words in schema.names:
-        if tokens[start].text == f"[{item}]".lower():
-            found.setdefault(1, []).append((1.0, item))
         size, score = _match(tokens[start : start + _LONGEST], item, words)
         if size:
             found.setdefault(size, []).append((score, item))

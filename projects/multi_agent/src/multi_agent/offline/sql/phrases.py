@@ -8,24 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from multi_agent.offline.english import stem
 from multi_agent.offline.sql.link import Phrase
-from multi_agent.offline.sql.schema import Column, Schema, ignored
+from multi_agent.offline.sql.schema import Column, Schema
 
 COMPARES = (">", ">=", "<", "<=", "=", "between")
-AGGREGATES = ("count", "sum", "avg", "min", "max", "much")
+AGGREGATES = ("count", "sum", "avg", "min", "max")
 _COUNTING = ("most", "fewest", "least")
 _PERIODS = ("year", "month", "day")
 
 
 class NotUnderstood(Exception):
-    """Why a question has no query; where `phrase` may be any of `readings`, the user can decide."""
-
-    def __init__(
-        self, problem: str, phrase: Phrase | None = None, readings: Iterable[Column] = ()
-    ) -> None:
-        super().__init__(problem)
-        self.phrase, self.readings = phrase, tuple(dict.fromkeys(readings))
+    """Why a question has no query."""
 
 
 class Phrases:
@@ -62,25 +55,17 @@ class Phrases:
 
 @dataclass(frozen=True)
 class Comparison:
-    """ "More than 50 euros", with the name beside it that it is about."""
+    """ "More than 50 euros", with the column's name beside it that it is about."""
 
     at: Phrase
-    operator: str
     numbers: tuple[float, ...]
     unit: str
     name: Phrase | None
 
 
 def read_comparisons(left: Phrases) -> list[Comparison]:
-    """The comparisons, and the numbers of a name: "two bedrooms", "a rating of 5", "order 17"."""
+    """The operators of comparison that have their numbers."""
     found = [_comparison(left, at) for at in left.operators(*COMPARES)]
-    for number in [phrase for phrase in left if phrase.kind == "number"]:
-        after, before = left.beside(number, close=True), left.beside(number, -1)
-        near = before if before and (before.has_quantity or before.end == number.start) else None
-        name = after if after and after.has_quantity else near
-        if name and (name.has_quantity or name.tables):
-            left.use(number, name)
-            found.append(Comparison(number, "=", (number.number,), "", name))
     return [comparison for comparison in found if comparison]
 
 
@@ -93,13 +78,13 @@ def _comparison(left: Phrases, at: Phrase) -> Comparison | None:
         last, phrase = phrase, left.beside(phrase)
     if len(numbers) != (2 if at.sense == "between" else 1):
         return None
-    # 2. The name: "over 3 open ORDERS", "a PRICE over 50"
-    name, before = left.noun(left.beside(last, close=True)), left.beside(at, -1)
-    if not (name and (name.tables or name.has_quantity)):
-        name = before if before and before.has_quantity and not at.hint else None
+    # 2. The name: "over 3 BEDROOMS", "a PRICE over 50"
+    after, before = left.beside(last, close=True), left.beside(at, -1)
+    near = [p for p in (after, before) if p and p.has_quantity]
+    name = near[0] if near and not at.hint else None
     left.use(at, *numbers, unit, name)
     values = tuple(number.number for number in numbers)
-    return Comparison(at, at.sense, values, unit.unit if unit else "", name)
+    return Comparison(at, values, unit.unit if unit else "", name)
 
 
 @dataclass(frozen=True)
@@ -156,11 +141,9 @@ def read_group(left: Phrases, ranking: Ranking | None) -> Phrase | None:
     found = []
     for per in left.operators("per"):
         after, before = left.beside(per), left.beside(per, -1)
-        value = left.beside(after, close=True) if after else None
-        named = after and value and any(v.column in after.columns for v in value.values)
-        whose = after and after.tables and after.text.endswith("s")  # "placed by customers"
+        plural = after and after.tables and after.text.endswith("s")  # "placed by customers"
         close = before and before.end == per.start and not before.is_adjective
-        verb = per.text == "by" and (named or whose or not close)
+        verb = per.text == "by" and (plural or not close)
         kind = after and not after.is_adjective and not after.has_quantity and after.kind == "name"
         if after and not verb and (kind or after.unit in _PERIODS):
             found.append(after)
@@ -180,14 +163,12 @@ class Readings:
         self.left, self.schema = left, schema
 
     def column(self, phrase: Phrase, *kinds: str, near: str = "") -> Column:
-        """The column that a phrase names: of a table or a row named beside it, or the only one."""
+        """The column that a phrase names: of a table named beside it, or of `near`, or the only."""
         columns = [c for c in phrase.columns if c.kind in kinds or not kinds]
         columns = [c for c in columns if c.is_quantity or kinds != ("number",)]
         beside = [self.left.beside(phrase, step) for step in (-1, 1)]
         named = {table for other in beside if other for table in other.tables}
-        labels = {c for table in self.schema.tables.values() for c in table.label}
-        valued = {v.column.table for p in self.left for v in p.values if v.column in labels}
-        for tables in (named, {near}, valued):
+        for tables in (named, {near}):
             columns = [c for c in columns if c.table in tables] or columns
         columns = [c for c in columns if c in phrase.best] or columns
         return only(phrase, columns)
@@ -199,25 +180,18 @@ class Readings:
         fits = ([c for c in columns if word in c.words] for word in phrase.hint)
         return only(phrase, next(filter(None, fits), []))
 
-    def main_date(self, table: str, phrase: Phrase) -> Column:
-        """The date of a row: the only one, or the one named like its table.
-
-        The lines of an order have the date of the order.
-        """
-        dates = [c for c in self.schema.tables[table].columns if c.is_dated]
-        dates = [c for c in dates if "birth" not in c.words]
-        own = self.schema.tables[table].stems | set(map(stem, ignored("general")))
-        best = [c for c in dates if own.issuperset(map(stem, c.words))] or dates
-        if not best:
-            keys = [key for key in self.schema.foreign_keys if key.table == table]
-            above = [c for key in keys for c in self.schema.tables[key.target].columns]
-            best = [c for c in above if c.is_dated]
-        return only(phrase, best)
+    def date(self, table: str, phrase: Phrase) -> Column:
+        """The date that a phrase is about: named in the question, or the only one of the table."""
+        named = [p for p in self.left if p.is_dated and not p.values]
+        if len(named) == 1:
+            self.left.use(*named)
+            return self.column(named[0], "date", "year", near=table)
+        return only(phrase, [c for c in self.schema.tables[table].columns if c.is_dated])
 
 
 def only(phrase: Phrase, readings: Sequence[Column]) -> Column:
-    """The one column that a phrase can mean; the user decides among several."""
+    """The one column that a phrase can mean. Raises NotUnderstood where there are several."""
     if len(columns := list(dict.fromkeys(readings))) == 1:
         return columns[0]
     some = " or ".join(map(str, columns)) or "nothing in the database"
-    raise NotUnderstood(f"{phrase.text!r} can refer to {some}.", phrase, columns)
+    raise NotUnderstood(f"{phrase.text!r} can refer to {some}.")

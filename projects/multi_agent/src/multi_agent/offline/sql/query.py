@@ -31,7 +31,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Filter:
-    """A condition on a column: a comparison, "in" some values, "between", a "period", "set"."""
+    """A condition on a column: a comparison, "in" some values, "between", a "period"."""
 
     column: Column
     operator: str
@@ -39,7 +39,7 @@ class Filter:
     negated: bool = False
 
     def __str__(self) -> str:
-        words = "set" if self.operator == "set" else " or ".join(map(_text, self.values))
+        words = " or ".join(map(_text, self.values))
         if self.operator == "period":
             first, after = self.values
             words = f"from {first} " * bool(first) + f"until before {after}" * bool(after)
@@ -47,21 +47,6 @@ class Filter:
             words = f"between {' and '.join(map(_text, self.values))}"
         parts = [str(self.column), "not" * self.negated, _OPERATORS.get(self.operator, ""), words]
         return " ".join(filter(None, parts))
-
-
-@dataclass(frozen=True)
-class Related:
-    """How many rows of another table that refer to a row there are: "with more than 3 orders"."""
-
-    table: str
-    filters: tuple[Filter, ...] = ()
-    operator: str = ">="
-    number: float = 1
-
-    def __str__(self) -> str:
-        which = "".join(f" ({one})" for one in self.filters)
-        count = f"{_OPERATORS.get(self.operator, 'exactly')} {self.number:g}"
-        return f"with {count} of {self.table}{which}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +61,6 @@ class Query:
     period: str = ""
     """The part of a date to group by: "month"."""
     filters: tuple[Filter, ...] = ()
-    related: Related | None = None
     order: Column | None = None
     """What rows are ranked by; groups are ranked by the measure."""
     descending: bool = False
@@ -99,7 +83,7 @@ class Query:
             what = str(self.measure) if self.measure.column else f"number of {what}"
         if self.group:
             what += f" per {self.period + ' of ' * bool(self.period)}{self.group}"
-        parts = [what, *map(str, self.filters), *([str(self.related)] if self.related else [])]
+        parts = [what, *map(str, self.filters)]
         if self.limit:
             by = f" by {self.order}" if self.order else ""
             parts.append(f"{'highest' if self.descending else 'lowest'} {self.limit}{by}")

@@ -12,23 +12,21 @@ with a word that has no use in the query is not answered: `problem` names the wo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from multi_agent.data.database import Database
-from multi_agent.offline.english import Token, tokenize
+from multi_agent.offline.english import tokenize
 from multi_agent.offline.sql.interpret import interpret
 from multi_agent.offline.sql.link import link
 from multi_agent.offline.sql.phrases import NotUnderstood
+from multi_agent.offline.sql.query import Query
 from multi_agent.offline.sql.schema import describe, lexicon
-from multi_agent.offline.sql.target import NO_TABLE
 from multi_agent.offline.sql.to_sql import to_sql
 from multi_agent.offline.sql.values import ValueIndex
 from seedbed.errors import BadInput
 
 _MAX_WORDS = 60
 _YES_OR_NO = ("is", "are", "was", "were", "do", "does", "did", "has", "have", "had")
-_ROWS = re.compile(r"\b(?:rows|records|entries)\b")
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,6 @@ class Parse:
     reading: str = ""
     """What was understood, in plain words."""
     problem: str = ""
-    question: str = ""
-    """What the user can decide, if two readings are equally likely."""
-    options: tuple[str, ...] = ()
-    """The question in each of its readings."""
     unit: str = ""
     """Of the number asked for: "EUR", "minutes"."""
 
@@ -56,47 +50,44 @@ class QuestionParser:
 
     def parse(self, question: str) -> Parse:
         """The SQL for a question; `problem` is set instead where the question is not clear."""
-        question = _rewritten(question)
-        tokens = tokenize(question)
+        tokens = tokenize(_rewritten(question))
         if not tokens or len(tokens) > _MAX_WORDS:
             problem = "The question is too long." if tokens else "The question is empty."
             return Parse(problem=problem)
         if tokens[0].text in _YES_OR_NO:
             return Parse(problem="I can't answer with yes or no.")
         try:
-            query = interpret(link(tokens, self._schema, self._values), self._schema)
+            # 1. What its words may stand for
+            phrases = link(tokens, self._schema, self._values)
+            # 2. What they mean together
+            query = interpret(phrases, self._schema)
+            _check_asked({token.text for token in tokens}, query)
+            # 3. As SQL
             sql = to_sql(query, self._schema)
-        except NotUnderstood as error:
-            if str(error) == NO_TABLE and _ROWS.search(question):
-                names = (" ".join(table.words) for table in self._schema.tables.values())
-                options = tuple(f"How many {name} are there?" for name in names)
-                return Parse(problem=NO_TABLE, question="Which table?", options=options)
-            return _asking(question, tokens, error)
-        except BadInput as error:
+        except (NotUnderstood, BadInput) as error:
             return Parse(problem=str(error))
         return Parse(sql, str(query), unit=query.shown.unit if query.shown else "")
 
     def coverage(self, question: str) -> float:
         """The share of the question's words of content that the database has, 0 to 1."""
         phrases = link(tokenize(_rewritten(question)), self._schema, self._values)
-        content = [phrase for phrase in phrases if phrase.kind in ("name", "unknown")]
-        sizes = {phrase.start: phrase.end - phrase.start for phrase in content}
-        named = sum(sizes[phrase.start] for phrase in content if phrase.kind == "name")
-        return named / sum(sizes.values()) if sizes else 0.0
+        sizes = {"name": 0, "unknown": 0}
+        for phrase in phrases:
+            if phrase.kind in sizes:
+                sizes[phrase.kind] += phrase.end - phrase.start
+        return sizes["name"] / (sum(sizes.values()) or 1)
+
+
+def _check_asked(words: set[str], query: Query) -> None:
+    """Raises NotUnderstood if the answer would not be a date, or a number, as is asked for."""
+    shown = query.shown
+    if "when" in words and not (shown and shown.is_dated):
+        raise NotUnderstood("I don't know which date is meant.")
+    if "much" in words and not (shown and shown.is_quantity):
+        raise NotUnderstood("I don't know which number is meant.")
 
 
 def _rewritten(question: str) -> str:
     for pattern, plain in lexicon()["rewrites"].items():
         question = re.sub(rf"\b(?:{pattern})\b", plain, question, flags=re.IGNORECASE)
     return question
-
-
-def _asking(question: str, tokens: Sequence[Token], error: NotUnderstood) -> Parse:
-    """The problem, and the question again with a pointer to each column it can mean."""
-    if not error.phrase or len(error.readings) < 2:
-        return Parse(problem=str(error))
-    end = tokens[error.phrase.end - 1].end
-    options = tuple(f"{question[:end]} [{column}]{question[end:]}" for column in error.readings)
-    return Parse(
-        problem=str(error), question=f"What is meant by {error.phrase.text!r}?", options=options
-    )

@@ -28,7 +28,6 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
 _FLAGS = ({"y", "n"}, {"yes", "no"}, {"true", "false"}, {"t", "f"})
 _YEARS = {"year", "founded", "established", "built", "released", "published"}
-_IDS = {"id", "key", "code", "number"}
 _DAYS = {"day", "week", "month", "year"}  # a column that ends so is a day, not in days
 
 
@@ -127,8 +126,8 @@ class Schema:
             for column in table.columns:
                 if column.words[-1] == "id" and not (column.key or column.kind == "reference"):
                     continue  # the key of a table that is not there
-                empty = ignored("particles") | (_IDS if column.kind == "reference" else set())
-                words = column.words if column.key else _without(column.words, empty)
+                words = column.words
+                words = words if column.key else _without(words, ignored("particles"))
                 bare = {word for word in words if stem(word) in table.stems}
                 bare |= ignored("general") if column.is_dated else set()
                 forms = [words, _without(words, bare)]
@@ -160,12 +159,6 @@ class Schema:
             seen |= {path[-1].target for path in level}
         return tuple(level)
 
-    def links(self, *tables: str) -> list[str]:
-        """The tables from which all of `tables` are reached from many to one: the nearest ones."""
-        ways = {table: [self.paths(table, goal) for goal in tables] for table in self.tables}
-        sizes = {t: sum(len(paths[0]) for paths in w) for t, w in ways.items() if all(w)}
-        return [table for table, size in sizes.items() if size == min(sizes.values())]
-
 
 def describe(database: Database) -> Schema:
     """Read the kinds of all columns, and infer the keys that are not declared."""
@@ -181,13 +174,12 @@ def describe(database: Database) -> Schema:
 
 @cache
 def name_words(name: str) -> tuple[str, ...]:
-    """The words of a table's or a column's name, abbreviations written out.
+    """The words of a table's or a column's name.
 
-    >>> name_words("OrderQty"), name_words("tbl_cust")
-    (('order', 'quantity'), ('customer',))
+    >>> name_words("OrderDate"), name_words("tbl_customers")
+    (('order', 'date'), ('customers',))
     """
-    parts = re.findall(r"[^\W_]+", (name if name.isupper() else _CAMEL.sub("_", name)).lower())
-    words = " ".join(lexicon()["abbreviations"].get(part, part) for part in parts).split()
+    words = re.findall(r"[^\W_]+", (name if name.isupper() else _CAMEL.sub("_", name)).lower())
     return _without(tuple(words), ignored("tables")) or (name.lower(),)
 
 
@@ -238,14 +230,11 @@ def _kind(words: set[str], declared: str, cells: list[Any]) -> Kind:
 
 def _inferred(tables: list[Table]) -> list[ForeignKey]:
     """`customer_id` refers to the key of the table customers, unless it is that key."""
-    keys = []
-    for column in [c for table in tables for c in table.columns if not c.key]:
-        stems = [stem(word) for word in column.words if word not in _IDS]
-        for target in tables:
-            key, own = target.key, [stem(word) for word in target.words]
-            if key and target.name != column.table and column.kind == key.kind:
-                named = column.words[-1] in _IDS and stems in (own, own[-1:])
-                if named or column.name.lower() == key.name.lower() != "id":
-                    keys.append(ForeignKey(column.table, column.name, target.name, key.name))
-                    break
-    return keys
+    columns = [c for table in tables for c in table.columns if not c.key and c.words[-1] == "id"]
+    return [
+        ForeignKey(column.table, column.name, target.name, target.key.name)
+        for column in columns
+        for target in tables
+        if target.key and target.name != column.table and column.kind == target.key.kind
+        if list(map(stem, column.words[:-1])) == list(map(stem, target.words))
+    ]

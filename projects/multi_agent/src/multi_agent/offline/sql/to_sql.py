@@ -2,8 +2,7 @@
 
     to_sql(query, schema)       # "SELECT COUNT(*) AS value FROM orders WHERE orders.status = 'new'"
 
-Tables are only ever joined from many to one, so no row is counted twice; rows that refer to the
-ones asked for are counted in a subquery.
+Tables are only ever joined from many to one, so no row is counted twice.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from multi_agent.data.schema import ForeignKey, quoted
-from multi_agent.offline.sql.query import Filter, Measure, Query, Related
+from multi_agent.offline.sql.query import Filter, Measure, Query
 from multi_agent.offline.sql.schema import Column, Schema
 from seedbed.errors import BadInput
 
@@ -36,7 +35,6 @@ def to_sql(query: Query, schema: Schema) -> str:
     columns += [f"{value} AS value"] if value else []
     # 2. Which rows
     where = [scope.condition(one) for one in query.filters]
-    where += [scope.related(query.related)] if query.related else []
     where += [f"{key} IS NOT NULL" for key in keys[:1] or ([value] if query.order else [])]
     # 3. Groups and ranks, in which ties share a place
     if query.limit:
@@ -122,34 +120,18 @@ class _Scope:
 
     def condition(self, one: Filter) -> str:
         """A condition; a negated one is also true of an empty cell."""
-        column, values = self.column(one.column), [v for v in one.values if v is not None]
+        column, values = self.column(one.column), list(map(_literal, one.values))
         match one.operator:
-            case "set":
-                text = f"{column} IS NOT NULL"
             case "in":
-                text = f"{column} IN ({', '.join(map(_literal, values))})"
+                text = f"{column} IN ({', '.join(values)})"
             case "between":
-                text = f"{column} BETWEEN {' AND '.join(map(_literal, values))}"
+                text = f"{column} BETWEEN {' AND '.join(values)}"
             case "period":
-                ends = zip((">=", "<"), one.values, strict=True)
-                text = " AND ".join(f"{column} {op} {_literal(v)}" for op, v in ends if v)
+                ends = zip((">=", "<"), values, one.values, strict=True)
+                text = " AND ".join(f"{column} {op} {value}" for op, value, day in ends if day)
             case operator:
-                text = f"{column} {operator} {_literal(values[0])}"
+                text = f"{column} {operator} {values[0]}"
         return f"NOT COALESCE({text}, FALSE)" if one.negated else text
-
-    def related(self, related: Related) -> str:
-        """The condition on the number of related rows; below n includes rows without any."""
-        inner, key = _Scope(self.schema, related.table), self.schema.tables[self.base].key
-        if key is None:
-            raise BadInput(f"{self.base} has no key to count by.")
-        inside, operator, no = inner.column(key), related.operator, ""
-        if operator in ("<", "<="):
-            operator, no = {"<": ">=", "<=": ">"}[operator], "NOT "
-        where = [f"{inside} IS NOT NULL", *map(inner.condition, related.filters)]
-        rows = f"SELECT {inside} {inner.source} WHERE {' AND '.join(where)}"
-        if (operator, related.number) != (">=", 1):
-            rows += f" GROUP BY {inside} HAVING COUNT(*) {operator} {_literal(related.number)}"
-        return f"{self.column(key)} {no}IN ({rows})"
 
 
 def _name(name: str) -> str:

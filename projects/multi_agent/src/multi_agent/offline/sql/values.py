@@ -1,4 +1,4 @@
-"""Finds the values of text columns in a question: "cancelled", "Anna Schmidt", "Castle Locks".
+"""Finds the values of text columns in a question: "cancelled", "Anna Schmidt".
 
     index = ValueIndex(database, schema)
     index.find(tokenize("orders of Anna Schmidt"), 2)     # (2, (Value(customers.name, …),))
@@ -25,7 +25,6 @@ _MAX_VALUES = 50_000
 _MAX_LENGTH = 80  # characters; longer texts are prose, not values
 _MAX_STEMMED = 2000  # values of a column up to which they are found in another form
 _FEW = 40  # values up to which a column has kinds of rows rather than their names
-_MAX_PARTS = 6  # values that a part of their words may stand for
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,6 @@ class ValueIndex:
 
     def __init__(self, database: Database, schema: Schema) -> None:
         self._by_words: dict[tuple[str, ...], list[Value]] = defaultdict(list)
-        self._by_part: dict[str, set[Value]] = defaultdict(set)
         self._longest: dict[str, int] = defaultdict(int)
         for table in schema.tables.values():
             for column in table.columns:
@@ -68,14 +66,9 @@ class ValueIndex:
                 for words in {exact, stems}:
                     self._by_words[words].append(value)
                     self._longest[words[0]] = max(self._longest[words[0]], len(words))
-                for word in exact if len(exact) > 1 else ():
-                    self._by_part[word].add(value)
 
     def find(self, tokens: Sequence[Token], start: int) -> tuple[int, tuple[Value, ...]]:
-        """The number of tokens of the longest value at `start`, and the values it stands for.
-
-        Capitalized words may be a part of a longer value: the last name of a person.
-        """
+        """The number of tokens of the longest value at `start`, and the values it stands for."""
         texts, stems = [t.text for t in tokens], [t.stem for t in tokens]
         longest = max(self._longest.get(texts[start], 0), self._longest.get(stems[start], 0))
         for end in range(min(len(tokens), start + longest), start, -1):
@@ -86,13 +79,4 @@ class ValueIndex:
             common = end == start + 1 and texts[start] in ignored() and not tokens[start].capital
             if values and not common:  # "all" is hardly a level
                 return end - start, tuple(values)
-        end = start
-        while end < len(tokens) and (tokens[end].capital or (end > start and texts[end].isdigit())):
-            end += 1
-        for stop in range(end, start + (texts[start] in ignored()), -1):
-            parts = set.intersection(
-                *(self._by_part.get(text, set()) for text in texts[start:stop])
-            )
-            if 0 < len(parts) <= _MAX_PARTS:
-                return stop - start, tuple(sorted(parts, key=lambda v: (str(v.column), v.text)))
         return 0, ()

@@ -8,7 +8,7 @@ The sandbox is probed with escape attempts when it is opened. What a program may
 looked at: the sandbox decides what a program can do.
 """
 
+from multi_agent.tools.sandbox.probe import open_sandbox
 from multi_agent.tools.sandbox.sandbox import Output, Sandbox
-from multi_agent.tools.sandbox.wasm import open_sandbox
 
 __all__ = ["Output", "Sandbox", "open_sandbox"]

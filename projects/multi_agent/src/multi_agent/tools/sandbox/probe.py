@@ -1,4 +1,4 @@
-"""Attacks a sandbox before it is used, and refuses it if an attack succeeds.
+"""Opens the sandbox: attacks it before it is used, and refuses it if an attack succeeds.
 
 probe(sandbox)      # raises ConfigError, which names what the sandbox lets programs do
 """
@@ -7,7 +7,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from multi_agent.tools.sandbox.sandbox import Sandbox
+from multi_agent.tools.sandbox.sandbox import Sandbox, wasm_command
 from seedbed.errors import ConfigError
 
 _ATTACKS = """
@@ -27,6 +27,16 @@ for name, attack in attacks.items():
     print(name)
 print("end")
 """
+
+
+def open_sandbox(folder: Path) -> Sandbox:
+    """The sandbox, after attacks on it have failed. `folder` keeps the compiled CPython.
+
+    Raises ConfigError if an attack succeeds, and what `wasm_command` raises.
+    """
+    sandbox = Sandbox(wasm_command(folder))
+    probe(sandbox)
+    return sandbox
 
 
 def probe(sandbox: Sandbox) -> None:

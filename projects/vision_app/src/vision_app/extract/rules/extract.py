@@ -1,0 +1,193 @@
+"""Fills a schema from the words of a document, with the evidence of every field.
+
+    extraction = extract(pages, (), load_schema("invoice"))
+    extraction.fields["total"], extraction.evidence["total"].box
+
+The rules know labels in 16 languages (`labels/`), and choose among all values on the pages by
+additive scores (`scoring`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from vision_app.extract.cells import Cell, same_row, to_rows
+from vision_app.extract.extraction import Evidence, Extraction, as_number, check_sums
+from vision_app.extract.rules.document import Document, Lexicon
+from vision_app.extract.rules.scoring import AMOUNTS, SCORERS, THRESHOLD, Candidate, best
+from vision_app.extract.rules.vendor import score_customers, score_vendors
+from vision_app.extract.schemas import Field, Schema
+from vision_app.extract.values import find_amounts, find_currencies, find_dates
+from vision_app.files.pixels import Pixels
+from vision_app.ocr.page import Page, around
+
+
+@dataclass(frozen=True)
+class Item:
+    """A position; `quantity * unit_price` is `amount` if both could be read."""
+
+    description: str
+    quantity: Decimal | None
+    unit_price: Decimal | None
+    amount: Decimal
+    row: tuple[Cell, ...]
+
+
+def extract(
+    pages: Sequence[Page],
+    images: Sequence[Pixels],  # noqa: ARG001  (an `Extractor`)
+    schema: Schema,
+) -> Extraction:
+    """The fields of `schema` in a document of these pages.
+
+    >>> from vision_app.extract.schemas import load_schema
+    >>> extract([], [], load_schema("receipt")).fields["total"] is None
+    True
+    """
+    # 1. Cut the lines into cells, find the labels in them, and the evidence of the country.
+    extra = tuple((f"field:{f.name}", f.labels) for f in schema.fields if f.labels)
+    document = Document.of(pages, lexicon_of(extra))
+    # 2. Score every value on the pages for each field, and keep the best above the threshold.
+    rankings = {field.name: rank(document, field) for field in schema.fields}
+    winners = {name: best(ranking) for name, ranking in rankings.items()}
+    # 3. The currency is the one next to the total, so it comes last.
+    for field in schema.fields:
+        if field.value == "currency":
+            winners[field.name] = find_currency(document, winners.get("total"))
+    # 4. Normalize, and check the total against the positions.
+    items = find_items(document)
+    fields = {field.name: _as_json(field, winners[field.name], items) for field in schema.fields}
+    warnings = check_sums(fields, pages)
+    # 5. Show the places in the images.
+    evidence = {
+        name: _evidence(document, winner, rankings[name])
+        for name, winner in winners.items()
+        if winner is not None
+    }
+    for field in schema.fields:
+        if field.value == "items" and items:
+            evidence[field.name] = _evidence_of_items(document, items)
+    return Extraction(fields, evidence, tuple(warnings))
+
+
+@lru_cache(8)
+def lexicon_of(extra: tuple[tuple[str, tuple[str, ...]], ...]) -> Lexicon:
+    """The lexicon with the labels of a schema, built once."""
+    return Lexicon.load(dict(extra))
+
+
+def rank(document: Document, target: Field) -> list[Candidate]:
+    """The candidates for a field, the best first."""
+    scorers = {**SCORERS, "vendor": score_vendors, "customer": score_customers}
+    if target.value not in scorers or not document.cells:
+        return []
+    candidates = scorers[target.value](document, target)
+    if target.pattern is not None:
+        candidates = [c for c in candidates if target.pattern.search(str(c.value))]
+    return sorted(candidates, key=lambda candidate: -candidate.score)
+
+
+def find_currency(document: Document, total: Candidate | None) -> Candidate | None:
+    """The currency at the total, in its row, after a label, or else the most frequent one."""
+    candidates: list[Candidate] = []
+    for cell in document.cells:
+        labels = [label for label in document.labels[cell] if "currency" in label.kinds]
+        for value in find_currencies(cell.text):
+            code = document.context.currency(value.readings)
+            if code is None:
+                continue
+            candidate = Candidate(code, cell, value.start, value.end, 0.5)
+            candidate.add("label", 0.3 * any(label.end <= value.start for label in labels))
+            if total is not None and cell is total.cell:
+                gap = max(value.start - total.end, total.start - value.end)
+                candidate.add("at the total", 0.45 if gap <= 2 else 0.3)
+            elif total is not None and cell.page == total.cell.page:
+                candidate.add("row of the total", 0.35 * same_row(candidate.box, total.box))
+            candidates.append(candidate)
+    codes = [candidate.value for candidate in candidates]
+    for candidate in candidates:
+        candidate.add("frequent", 0.15 * codes.count(candidate.value) / len(codes))
+    return best(candidates)
+
+
+# ── line items ──────────────────────────────────────────────────────────────────────────────
+
+
+def find_items(document: Document) -> list[Item]:
+    """The positions: rows with a text and an amount, above the totals; empty without a table.
+
+    Descriptions over several lines are cut to the first.
+    """
+    items: list[Item] = []
+    for cells in document.on_page.values():
+        rows = to_rows(cells)
+        heads = [n for n, row in enumerate(rows) if document.columns.intersection(row)]
+        for row in rows[heads[0] + 1 if heads else 0 :]:
+            labels = [label for cell in row for label in document.labels[cell]]
+            if items and any(x.kinds & (AMOUNTS - {"paid"}) and x.start <= 2 for x in labels):
+                break
+            item = _item(row)
+            if item is not None and (heads or not labels):
+                items.append(item)
+    return items
+
+
+def _item(row: Sequence[Cell]) -> Item | None:
+    text = "  ".join(cell.text for cell in row)
+    words = re.search(r"[^\W\d_]{2,}.*?(?=\s{2}|\s+\d+(?:[.,]\d+)?(?:\s|$)|$)", text)
+    values = [value for value in find_amounts(text) if not find_dates(value.raw)]
+    if words is None or not values or not re.search(r"[.,]\d\d", values[-1].raw):
+        return None
+    if values[-1].start < words.start() or len(text) - values[-1].end > 6:
+        return None
+    *numbers, amount = (Decimal(str(value.readings[""])) for value in values)
+    products = [
+        (first, second)
+        for n, first in enumerate(numbers)
+        for second in numbers[n + 1 :]
+        if abs(first * second - amount) < Decimal("0.011")
+    ]
+    quantity, price = products[-1] if products else (None, None)
+    return Item(words[0].strip(), quantity, price, amount, tuple(row))
+
+
+# ── values and evidence ─────────────────────────────────────────────────────────────────────
+
+
+def _as_json(target: Field, winner: Candidate | None, items: Sequence[Item]) -> Any:
+    if target.value == "items":
+        return [
+            {
+                "description": item.description,
+                "quantity": as_number(item.quantity),
+                "unit_price": as_number(item.unit_price),
+                "amount": as_number(item.amount),
+            }
+            for item in items
+        ] or None
+    if winner is not None and isinstance(winner.value, Decimal):
+        return int(winner.value) if target.value == "integer" else as_number(winner.value)
+    return winner and winner.value
+
+
+def _evidence(document: Document, winner: Candidate, ranking: Sequence[Candidate]) -> Evidence:
+    words = winner.cell.words_in(winner.start, winner.end)
+    rival = max((c.score for c in ranking if c.value != winner.value), default=0.0)
+    margin = 4 * (winner.score - THRESHOLD) + 3 * min(winner.score - rival, 0.5)
+    confidence = min(word.confidence for word in words) / (1 + math.exp(-margin))
+    page = document.page_of(winner.cell)
+    text = " ".join(word.text for word in words)
+    return Evidence(text, page.to_input(winner.box), page.number, confidence)
+
+
+def _evidence_of_items(document: Document, items: Sequence[Item]) -> Evidence:
+    page = document.page_of(items[0].row[0])
+    boxes = [cell.box for item in items for cell in item.row if cell.page == page.number]
+    text = "\n".join(" ".join(cell.text for cell in item.row) for item in items)
+    return Evidence(text, page.to_input(around(boxes)), page.number, 0.5)

@@ -1,0 +1,505 @@
+"""Scores values against labels: which value on the page is the invoice date, which the total.
+
+    candidates = score_dates(document, field)
+    best(candidates)                      # the candidate with the highest score, or None
+
+Each value on the page is a candidate. Its score adds up the evidence: how well a label of the field
+is attached to it (in front of it, left in the row, above), whether a label of another kind is
+nearer, and what is typical for the field. Below THRESHOLD the field is not on the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import cached_property
+
+from vision_app.extract.cells import Cell, same_column, same_row
+from vision_app.extract.rules.document import Document, Label
+from vision_app.extract.schemas import ROLES, Field
+from vision_app.extract.values import (
+    Value,
+    find_amounts,
+    find_currencies,
+    find_dates,
+    find_numbers,
+    find_times,
+)
+from vision_app.ocr.page import Box
+
+THRESHOLD = 0.45
+OWN_NUMBERS = {"invoice_number", "receipt_number", "document_title", "plain_number"}
+DATES = {"invoice_date", "plain_date", "paid_date", "due_date", "other_date"}
+AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
+NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
+Spans = Mapping[Cell, Sequence[Value]]
+"""The values of one type in each cell."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A label that may belong to a value; `strength` is 0 to 1."""
+
+    label: Label
+    cell: Cell
+    strength: float
+    relation: str
+
+
+@dataclass
+class Candidate:
+    """A value with its place, its score, the reasons for it, and its labels, the best first."""
+
+    value: object
+    cell: Cell
+    start: int
+    end: int
+    score: float = 0.0
+    reasons: dict[str, float] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+
+    def add(self, reason: str, score: float) -> None:
+        """Add one piece of evidence."""
+        if score:
+            self.reasons[reason] = self.reasons.get(reason, 0.0) + score
+            self.score += score
+
+    @cached_property
+    def box(self) -> Box:
+        """Where the value is, in pixels of the upright page."""
+        return self.cell.box_of(self.start, self.end)
+
+    def in_row(self, other: Candidate) -> bool:
+        """Whether both are in one row of a page."""
+        return self.cell.page == other.cell.page and same_row(self.box, other.box)
+
+    def labeled(self, kind: str) -> bool:
+        """Whether the best label is of this kind."""
+        return any(kind in link.label.kinds for link in self.links[:1])
+
+
+def best(candidates: Iterable[Candidate]) -> Candidate | None:
+    """The candidate with the highest score, if it reaches the threshold."""
+    top = max(candidates, key=lambda candidate: candidate.score, default=None)
+    return top if top is not None and top.score >= THRESHOLD else None
+
+
+# ── labels of a value ───────────────────────────────────────────────────────────────────────
+
+
+def links(document: Document, value: Candidate, kinds: set[str], spans: Spans) -> list[Link]:
+    """The labels of these kinds around a value, the best first; `spans` are all its likes."""
+    result = []
+    for cell in document.on_page[value.cell.page]:
+        for label in document.labels[cell]:
+            if not label.kinds & kinds or _continues(document, cell, label, spans):
+                continue
+            if cell is value.cell:
+                relation, strength = "inside", _inside(document, label, value, spans)
+            elif same_row(cell.box_of(label.start, label.end), value.box):
+                relation, strength = "left", _left(document, cell, label, value, spans)
+            else:
+                relation, strength = "above", _above(document, cell, label, value, spans)
+            if strength is not None:
+                strength -= _foreign_word(document, cell, label)
+                result.append(Link(label, cell, strength, relation))
+    return sorted(result, key=lambda link: -link.strength)
+
+
+def _continues(document: Document, cell: Cell, label: Label, spans: Spans) -> bool:
+    """Whether an amount's label goes on with this one: "Total for 3 items", "Total and VAT"."""
+    return bool(label.kinds & AMOUNTS) and any(
+        other.kinds & AMOUNTS
+        and other.end <= label.start
+        and not any(other.end <= v.start < label.start for v in spans.get(cell, ()))
+        for other in document.labels[cell]
+    )
+
+
+def _inside(document: Document, label: Label, value: Candidate, spans: Spans) -> float | None:
+    """The strength of a label in the cell of the value."""
+    cell = value.cell
+    if label.end > value.start:
+        return None
+    others = sum(label.end <= v.start < value.start for v in spans.get(cell, ()))
+    strength = label.score - 0.06 * _words(document, cell, label.end, value.start) - 0.2 * others
+    if re.search(r"[;|]|\.\s[A-Z]", cell.text[label.end : value.start]):
+        strength -= 0.2
+    return strength
+
+
+def _left(
+    document: Document, cell: Cell, label: Label, value: Candidate, spans: Spans
+) -> float | None:
+    """The strength of a label in the row of the value, before it."""
+    place, box = cell.box_of(label.start, label.end), value.box
+    if place[2] > box[0] + 0.3 * document.height:
+        return None
+    gap = (box[0] - place[2]) / document.page_of(cell).width
+    words = _words(document, cell, label.end) + _words(document, value.cell, 0, value.start)
+    strength = 0.95 * label.score - 0.1 * gap - 0.06 * words
+    for c in document.on_page[cell.page]:
+        between = place[2] <= c.box[0] and c.box[2] <= box[0] and same_row(c.box, box)
+        if between and c not in (cell, value.cell):
+            unknown = not document.labels[c] and len(c.text) > 3
+            strength -= 0.15 * len(spans.get(c, ())) or 0.1 * unknown
+    strength -= 0.15 * sum(v.start < value.start for v in spans.get(value.cell, ()))
+    strength -= 0.15 * sum(v.start >= label.end for v in spans.get(cell, ()))
+    return strength
+
+
+def _above(
+    document: Document, cell: Cell, label: Label, value: Candidate, spans: Spans
+) -> float | None:
+    """The strength of a label above the value, or, weaker, below it."""
+    place, box = cell.box_of(label.start, label.end), value.box
+    height = min(place[3] - place[1], box[3] - box[1], 1.5 * document.height)
+    below = place[1] > box[1]
+    gap = (place[1] - box[3] if below else box[1] - place[3]) / height
+    if not same_column(place, box) or gap > (1.2 if below else 4):
+        return None
+    if any(v.start >= label.end for v in spans.get(cell, ())):
+        return None  # the label has a value of its own
+    top, bottom = min(place[3], box[3]) - 2, max(place[1], box[1]) + 2
+    between = [
+        c
+        for c in document.on_page[cell.page]
+        if c not in (cell, value.cell)
+        and same_column(c.box, box)
+        and top <= (c.box[1] + c.box[3]) / 2 <= bottom
+    ]
+    strength = (0.45 if below else 0.85) * label.score - 0.04 * max(gap, 0) - 0.25 * len(between)
+    strength -= 0.04 * (_words(document, cell, label.end) + _words(document, value.cell, 0))
+    if min(abs(place[0] - box[0]), abs(place[2] - box[2])) > 1.5 * height:
+        strength -= 0.1
+    row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, place)]
+    if cell in document.columns:
+        strength *= 0.4
+    elif label.kinds & AMOUNTS and _heads_taxes(document, row):
+        strength -= 0.3
+    beside = any(spans.get(c) and 0 <= c.box[0] - place[2] < 12 * height for c in row)
+    return strength - 0.25 * beside
+
+
+def _heads_taxes(document: Document, row: Sequence[Cell]) -> bool:
+    """Whether a row has two more labels of amounts: it heads a table of taxes."""
+    labeled = [c for c in row if any(label.kinds & AMOUNTS for label in document.labels[c])]
+    return sum(not find_amounts(c.text) for c in labeled) > 1
+
+
+def _words(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
+    """The number of words between two characters that are neither label, currency nor value."""
+    rest = _blank(cell.text, [(x.start, x.end) for x in document.labels[cell]])[start:end]
+    rest = _blank(rest, [(x.start, x.end) for x in find_currencies(rest)])
+    return min(8, len(re.findall(r"[^\W\d_]{2,}", rest)))
+
+
+def _blank(text: str, spans: Iterable[tuple[int, int]], char: str = " ") -> str:
+    for start, end in spans:
+        text = text[:start] + char * (end - start) + text[end:]
+    return text
+
+
+def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
+    """A penalty for an unknown word in front of the label: "appointment date", "started on"."""
+    before = re.search(r"([^\W\d_]+)[ \-]?$", cell.text[: label.start])
+    if before is None:
+        return 0.0
+    if label.kinds & DATES and label.end - label.start <= 3:
+        return 0.6
+    if any(before.start() < other.end <= label.start for other in document.labels[cell]):
+        return 0.0
+    return 0.5 if label.kinds & {*AMOUNTS, "plain_number"} else 0.3
+
+
+def _score_by_links(
+    document: Document,
+    spans: Spans,
+    kinds: set[str],
+    target: Field,
+    adjust: Callable[[Link, Candidate], Link] = lambda link, _: link,
+    likes: Spans | None = None,
+) -> Iterator[tuple[Candidate, Value]]:
+    """Every value as a candidate, with the score of its labels.
+
+    The nearest label wins: the best one of the field counts, unless one of another field is nearer.
+    Of equal candidates the upper one is best; of amounts the lower one, as totals are at the
+    bottom.
+    """
+    for cell, value in ((cell, value) for cell, values in spans.items() for value in values):
+        unique = "" in value.readings
+        reading = value.readings[""] if unique else document.context.date(value)
+        candidate = Candidate(reading, cell, value.start, value.end)
+        near = [adjust(x, candidate) for x in links(document, candidate, kinds, likes or spans)]
+        candidate.links = sorted(near, key=lambda link: -link.strength)
+        own = [link for link in candidate.links if link.label.kinds & target.roles.keys()]
+        rivals = [link.strength for link in near if not link.label.kinds & target.roles.keys()]
+        rival = max(rivals, default=0.0)
+        if own:
+            scores = {
+                link.strength * max(target.roles.get(kind, 0) for kind in link.label.kinds): link
+                for link in reversed(own)
+            }
+            score, link = max(scores.items())
+            candidate.add(f"{link.relation} {'/'.join(sorted(link.label.kinds))}", score)
+            margin = link.strength - rival
+            candidate.add("rival", -0.35 - 0.5 * rival if margin < 0 else -0.15 * (margin < 0.05))
+        elif rival > 0.35:
+            candidate.add("rival", -rival)
+        depth = cell.box[1] / max(document.page_of(cell).height, 1)
+        candidate.score += 0.01 * (depth if isinstance(reading, Decimal) else 1 - depth)
+        yield candidate, value
+
+
+# ── fields ──────────────────────────────────────────────────────────────────────────────────
+
+
+def score_dates(document: Document, target: Field) -> list[Candidate]:
+    """Every date on the page for a date field."""
+    # Invoices are of our time; a field of a user's schema may be a date of birth.
+    years = range(1990, 2061) if target.name in ROLES else range(1800, 2201)
+    spans = {}
+    for cell in document.cells:
+        labeled = any(label.kinds & DATES for label in document.labels[cell])
+        spans[cell] = find_dates(cell.text, compact=labeled, years=years)
+    count = sum(map(len, spans.values()))
+    kinds = DATES | set(target.roles)
+    candidates = []
+    for candidate, _ in _score_by_links(document, spans, kinds, target, _own_date(document)):
+        near = candidate.links
+        if target.name == "date" and (not near or near[0].strength < 0.35):
+            _score_bare_date(candidate, document, count)
+        candidates.append(candidate)
+    return candidates
+
+
+def _own_date(document: Document) -> Callable[[Link, Candidate], Link]:
+    """The link, as one to another date if a number before it is of another document.
+
+    As in "zu Ihrer Rechnung Nr. 12 vom 3.3." and "Devis D39 du 3 mars", unlike "Rechnung 12 vom".
+    """
+
+    def adjust(link: Link, _: Candidate) -> Link:
+        named = any(x.start < 3 and x.kinds & OWN_NUMBERS for x in document.labels[link.cell])
+        number = re.search(r"\d", link.cell.text[: link.label.start])
+        if link.relation != "inside" or "plain_date" not in link.label.kinds or named or not number:
+            return link
+        return replace(link, label=replace(link.label, kinds={"other_date"}))
+
+    return adjust
+
+
+def _score_bare_date(candidate: Candidate, document: Document, count: int) -> None:
+    """A date without a label is that of the document if it is alone, or has a time or a place."""
+    cell = candidate.cell
+    before, after = cell.text[: candidate.start], cell.text[candidate.end :]
+    row = document.row_of(cell)
+    candidate.add("no label", 0.42 + 0.1 * (count == 1))
+    timed = find_times(f"{before} {after}") or any(find_times(c.text) for c in row)
+    candidate.add("time", 0.15 * bool(timed))
+    price = re.compile(r"\d[.,]\d\d(?![\d.,]*[.,\d])")
+    prices = [c for c in row if price.search(c.text) and not find_dates(c.text)]
+    candidate.add("row of a table", -0.2 * bool(prices))
+    candidate.add("place", 0.08 * bool(re.search(r"[^\W\d_]{2},\s*(?:\w{2,4}\s)?$", before)))
+    left = any(c.box[2] <= cell.box[0] and c.text.endswith(":") for c in row)
+    if left or re.search(r"[^\W\d_]{3}\s*:\s*$", before):
+        candidate.add("unknown label", -0.3)
+    words = len(re.findall(r"[^\W\d_]{3,}", f"{before} {after}"))
+    candidate.add("alone", 0.08 * (words <= 2) - 0.05 * max(0, words - 3))
+
+
+def score_amounts(document: Document, target: Field) -> list[Candidate]:
+    """Every amount on the page for an amount field; `total` has rules of its own."""
+    spans = {cell: _amounts_of(cell) for cell in document.cells}
+    prices = {cell: [v for v in values if not v.raw.isdigit()] for cell, values in spans.items()}
+    kinds = AMOUNTS | set(target.roles) | {"other_number", "order_number", "invoice_number"}
+    has_prices = sum(bool(re.search("[.,]", v.raw[-3:])) for vs in spans.values() for v in vs) > 2
+    likes = prices if has_prices else spans
+    candidates = []
+    for candidate, value in _score_by_links(document, spans, kinds, target, likes=likes):
+        text = candidate.cell.text
+        near = find_currencies(text[max(0, value.start - 5) : value.end + 5])
+        priced = bool(near or re.match(r"/-|[,.]-", text[value.end :]))
+        candidate.add("currency", 0.04 * priced)
+        if value.raw.isdigit() and not priced:
+            candidate.add("bare integer", -0.3 if has_prices else -0.1)
+        candidates.append(candidate)
+    if target.name == "total":
+        _score_totals(candidates, document)
+    return candidates
+
+
+def _amounts_of(cell: Cell) -> list[Value]:
+    dates = find_dates(cell.text)
+    return [
+        value
+        for value in find_amounts(cell.text)
+        if not any(d.start < value.end and value.start < d.end for d in dates)
+    ]
+
+
+def _score_totals(candidates: list[Candidate], document: Document) -> None:
+    _score_sums(candidates)
+    positive = [_decimal(c) for c in candidates if c.score > 0.3]
+    for candidate in candidates:
+        value = _decimal(candidate)
+        candidate.add("zero", -1.0 * (value == 0))
+        if positive and value == max(positive):
+            candidate.add("largest", 0.06)
+        page = candidate.cell.page - document.pages[0].number
+        candidate.add("last page", 0.05 * page / len(document.pages))
+
+
+def _score_sums(candidates: list[Candidate]) -> None:
+    """An amount with an unknown label is the total if it sums up those above.
+
+    Only the last amount of each row counts. Payments and discounts are subtracted.
+    """
+    rows: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (c.cell.page, c.box[1] + c.box[3])):
+        if re.search(r"\d[.,]\d\d$", candidate.cell.text[: candidate.end]):
+            if rows and rows[-1].in_row(candidate):
+                rows[-1] = max(rows[-1], candidate, key=lambda c: c.box[2])
+            else:
+                rows.append(candidate)
+    signed = [-abs(_decimal(c)) if c.labeled("paid") else _decimal(c) for c in rows]
+    sums = {
+        n: n - k
+        for n, candidate in enumerate(rows)
+        for k in range(min(n, 15), 1, -1)
+        if sum(signed[n - k : n]) == _decimal(candidate) != 0
+    }
+    for n, start in sums.items():
+        candidate, near = rows[n], rows[n].links
+        taxed = any(c.labeled("tax") for c in rows[start:n])
+        if not near or near[0].strength < 0.35:
+            candidate.add("sum of those above", 0.3)
+            candidate.add("last sum", 0.12 * (n == max(sums)))
+        elif taxed and candidate.labeled("subtotal") and candidate.score < 0.3:
+            candidate.add("net amount after tax", 0.55 - candidate.score)
+
+
+def _decimal(candidate: Candidate) -> Decimal:
+    assert isinstance(candidate.value, Decimal)
+    return candidate.value
+
+
+def score_numbers(document: Document, target: Field) -> list[Candidate]:
+    """Every number with a label for the number of a document."""
+    spans = {cell: _numbers_of(document, cell) for cell in document.cells}
+    every_kind = {k for labels in document.labels.values() for label in labels for k in label.kinds}
+    kinds = (every_kind - NEUTRAL) | set(target.roles)
+    candidates = []
+    for candidate, value in _score_by_links(document, spans, kinds, target, _titled(document)):
+        digits = sum(map(str.isdigit, value.raw))
+        candidate.add("digits", 0.03 * (digits >= 3) - 0.1 * (len(value.raw) == 1))
+        candidates.append(candidate)
+    return candidates
+
+
+def _numbers_of(document: Document, cell: Cell) -> list[Value]:
+    """The numbers in a cell that aren't part of a label, a date, a time, an amount or a code."""
+    masks = [(label.start, label.end) for label in document.labels[cell]]
+    last = masks[-1][1] if masks else -9
+    for value in (*find_dates(cell.text), *find_times(cell.text)):
+        prefix = re.search(r"(?:^|\W)[A-Z]{1,4} $", cell.text[: value.start])  # FV 18/03/2024
+        if not prefix or value.start - 2 <= last:
+            masks.append((value.start, value.end))
+    codes = r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%"
+    amounts = r"(?<![\w/\-])[-–]?\d{1,3}(?:[., ]\d{3})*[.,]\d{2}(?![\w/\-])"
+    for form in (codes, amounts):
+        masks += [match.span() for match in re.finditer(form, cell.text)]
+    return find_numbers(_blank(cell.text, masks, "\0"))
+
+
+def _titled(document: Document) -> Callable[[Link, Candidate], Link]:
+    """Only a number right behind the title, as in "Rechnung 2024-118", belongs to it."""
+
+    def adjust(link: Link, value: Candidate) -> Link:
+        weak = link.label.kinds & {"document_title", "receipt_number", "plain_number"}
+        if not weak or "invoice_number" in link.label.kinds:
+            return link
+        text, strength = value.cell.text, link.strength
+        number, after = text[value.start : value.end], text[value.end :]
+        if weak == {"plain_number"} and re.match(
+            r",(?!\s?(?:vom|du|dated|del|van)\b)|\s[^\W\d_]{3}", after
+        ):
+            strength -= 0.5  # No. 5, High Street
+        elif link.relation == "inside":
+            near = re.fullmatch(r"[\s:#.\-–]*", text[link.label.end : value.start])
+            strength -= 0.4 * (not near and link.label.end - link.label.start <= 8)
+        elif "document_title" in link.label.kinds:
+            digits = sum(map(str.isdigit, number))
+            small = link.cell.height < 1.25 * document.height and digits >= 4
+            mark = (
+                text[: value.start].strip() == "#"
+                or (re.search(r"[A-Za-z]", number) and digits >= 3)
+                or (link.relation == "left" and small and number == text)
+            )
+            strength -= 0.05 if mark and len(text) <= len(number) + 4 else 0.5
+        return replace(link, strength=strength)
+
+    return adjust
+
+
+def score_times(document: Document, target: Field) -> list[Candidate]:
+    """Every time of day on the page; one next to a date is that of the document."""
+    spans = {cell: find_times(cell.text) for cell in document.cells}
+    candidates = []
+    for candidate, value in _score_by_links(document, spans, set(target.roles), target):
+        page = document.on_page[candidate.cell.page]
+        row = [c for c in page if same_row(c.box, candidate.cell.box)]
+        dated = any(find_dates(c.text) for c in row)
+        candidate.add("date", 0.5 * dated * (":" in value.raw))
+        candidates.append(candidate)
+    return candidates
+
+
+def score_texts(document: Document, target: Field) -> list[Candidate]:
+    """What follows a label of the field, in its cell, to the right or below, as text."""
+    candidates = []
+    form = target.pattern or re.compile(r"\w.*")
+    allowed = {value.casefold() for value in target.enum}
+    for cell in document.cells:
+        ends = [label.start for label in document.labels[cell][1:]] + [len(cell.text)]
+        for label, end in zip(document.labels[cell], ends, strict=False):
+            if label.kinds & target.roles.keys():
+                for place, start, stop, strength in _places(document, cell, label, end):
+                    match = form.search(place.text[start:stop])
+                    text = match[0].strip(" :;,-") if match else ""
+                    if match and (not allowed or match[0].strip().casefold() in allowed):
+                        first, last = start + match.start(), start + match.end()
+                        candidate = Candidate(text, place, first, last)
+                        candidate.add("label", strength * label.score)
+                        candidates.append(candidate)
+    return candidates
+
+
+def _places(
+    document: Document, cell: Cell, label: Label, end: int
+) -> Iterator[tuple[Cell, int, int, float]]:
+    """Where the text of a label may be, and how likely: behind it, else to the right or below."""
+    if re.search(r"\w", cell.text[label.end : end]):
+        yield cell, label.end, end, 1.0
+        return
+    box, width = cell.box_of(label.start, label.end), document.page_of(cell).width
+    for other in document.on_page[cell.page]:
+        if other is cell or any(x.start == 0 for x in document.labels[other]):
+            continue
+        gap = other.box[1] - box[3]
+        if same_row(other.box, box) and other.box[0] >= box[2]:
+            yield other, 0, len(other.text), 0.9 - 0.3 * (other.box[0] - box[2]) / width
+        elif same_column(other.box, box) and 0 <= gap < 2.5 * (box[3] - box[1]):
+            yield other, 0, len(other.text), 0.8 - 0.6 * gap / width
+
+
+SCORERS: dict[str, Callable[[Document, Field], list[Candidate]]] = {
+    "date": score_dates,
+    "amount": score_amounts,
+    "integer": score_amounts,
+    "number": score_numbers,
+    "text": score_texts,
+    "time": score_times,
+}

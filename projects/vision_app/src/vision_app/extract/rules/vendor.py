@@ -1,0 +1,270 @@
+"""Finds who issued the document, and to whom.
+
+    score_vendors(document, field)       # every line of text as a name, with its evidence
+    score_customers(document, field)     # the first line under "Bill to"
+
+A vendor's name is large, at the top, has a legal form, or is repeated in the footer. It is not a
+title, an address, or in the customer's block. Word lists are in `parties.toml`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rapidfuzz import fuzz
+
+from vision_app.extract.cells import Cell, same_column, same_row
+from vision_app.extract.rules.document import Document, Label
+from vision_app.extract.rules.scoring import Candidate, score_texts
+from vision_app.extract.schemas import Field
+from vision_app.extract.values import find_dates, squeeze
+
+_CONTACT = re.compile(
+    r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
+)
+_PRICE = re.compile(r"(?<![\d.,])\d[\d ]*(?:[.,]\d{3})*[.,]\d\d(?![\d.,]*\d)")
+_SEPARATOR = re.compile(r"[·•|*,]|\s[-–]\s")
+# The line above the window of an envelope: name, street and town, separated.
+_SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
+_NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
+# Forms of address: a person who is addressed is the customer. Without "Dr", as in a practice.
+_PERSON = re.compile(
+    r"(?:mr|mrs|ms|miss|herrn?|frau|familie|mme|mlle|monsieur|madame|sra?|sig(?:\.ra)?|dhr|mevr|hr|fru)"
+    r"\.?\s",
+    re.I,
+)
+
+
+def score_vendors(document: Document, _: Field) -> list[Candidate]:
+    """Every line of the first page that could be the vendor's name."""
+    first = document.on_page[document.pages[0].number]
+    customers = _customer_block(document, first)
+    candidates = []
+    for cell in first:
+        name = cell.text
+        label = _leading_label(document, cell, "vendor")
+        if label and (":" in name[label.end : label.end + 2] or label.end > 7):
+            name = name[label.end :].strip(" :")
+        sender = _SENDER.match(name)
+        name = sender[1] if sender and not re.search(r"\d", sender[1]) else name
+        start = cell.text.index(name)
+        end, name = start + len(name), clean_name(name)
+        if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
+            continue
+        candidate = Candidate(name, cell, start, end)
+        _score_text(candidate, document, name)
+        _score_place(candidate, document, first)
+        candidate.add("customer's block", -0.8 * (cell in customers))
+        candidate.add("repeated", 0.15 * _is_repeated(document, cell, name))
+        if sender and "legal form" in candidate.reasons:
+            candidate.add("with its address", 0.42 * ("middle" in candidate.reasons))
+        candidates.append(candidate)
+    _merge_lines(document, candidates)
+    return candidates
+
+
+def _leading_label(document: Document, cell: Cell, kind: str) -> Label | None:
+    """The label of this kind that a cell begins with."""
+    labels = (x for x in document.labels[cell] if kind in x.kinds and x.start == 0)
+    return next(labels, None)
+
+
+def clean_name(name: str) -> str:
+    """A name without registration numbers in brackets and punctuation at the ends.
+
+    >>> clean_name("ABC Trading Sdn Bhd (123456-A)"), clean_name("* Café Luna *")
+    ('ABC Trading Sdn Bhd', 'Café Luna')
+    """
+    before = ""
+    name = re.sub(r"\bS\.\s?r\.\s?[1I]\b", "S.r.l", name)
+    while before != name:
+        before, name = name, _NAME_ENDING.sub("", name).strip()
+    return name.replace(" ", "") if re.fullmatch(r"(?:\w ){2,}\w", name) else name
+
+
+def _score_text(candidate: Candidate, document: Document, name: str) -> None:
+    """What the words say: a legal form speaks for a name; titles and addresses against."""
+    words = [squeeze(word) for word in re.findall(r"[^\W\d_]+(?:['’.&\-][^\W\d_]+)*", name)]
+    legal = bool(_legal_form().search(name))
+    candidate.add("legal form", 0.3 * legal)
+    labels = document.labels[candidate.cell]
+    if candidate.start == 0:
+        covered = sum(label.end - label.start for label in labels if label.end <= candidate.end)
+        title = any(label.kinds & {"document_title", "invoice_number"} for label in labels)
+        share = covered / len(candidate.cell.text)
+        candidate.add("label", -0.7 if share > 0.6 else -0.35 * (title and not legal))
+    suffixes = tuple(_words("address_suffixes"))
+    address = any(
+        w in _words("address_words") or (len(w) > 6 and w.endswith(suffixes)) for w in words
+    )
+    if digits := sum(map(str.isdigit, name)):
+        shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{3,4}", name) and not address  # with its number
+        candidate.add("digits", -0.02 if shop else -0.12 - 0.03 * digits)
+        candidate.add("address", -0.3 * address)
+    elif not legal:
+        candidate.add("address", -0.12 * address)
+    candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
+    candidate.add("person", -0.3 * bool(_PERSON.match(name)))
+    candidate.add("colon", -0.35 * (":" in name))
+
+
+def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]) -> None:
+    """Where it is and how large: letterheads are large and at the top."""
+    cell, row = candidate.cell, document.row_of(candidate.cell)
+    top, bottom = min(c.box[1] for c in cells), max(c.box[3] for c in cells)
+    depth = (cell.box[1] - top) / max(bottom - top, 1)
+    above = {
+        round(c.box[1] / document.height)
+        for c in cells
+        if c.box[3] <= cell.box[1] + 2 and not document.labels[c]
+    }
+    size = document.size(cell)
+    if depth < 0.5:
+        candidate.add("top", max(0.0, 0.48 - 0.04 * len(above)))
+        candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)))
+    if size < 0.97 or (size < 1.07 and not _has_address(document, cell)):
+        candidate.add("as small as the text", -0.06)
+    candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
+    prices = [c for c in row if c.box[0] > cell.box[0] and _PRICE.search(c.text)]
+    candidate.add("row with an amount", -0.4 * bool(prices))
+    for head in cells:
+        label = _leading_label(document, head, "vendor")
+        alone = label and len(head.text) <= label.end + 2 and _next_to(head, cell)
+        if label and (candidate.start > 0 if head is cell else alone):
+            # In a row with a number or a date, "seller" is the person at the counter.
+            others = [c for c in document.row_of(head) if c is not cell and c.text[-1] != ":"]
+            kinds = {kind for c in others for x in document.labels[c] for kind in x.kinds}
+            candidate.add("vendor label", 0.1 if kinds - {"customer", "vendor"} else 0.45)
+            break
+
+
+def _has_address(document: Document, cell: Cell) -> bool:
+    """Whether one of the next two lines has the digits of an address or a telephone."""
+    return any(
+        re.search(r"\d", c.text) and not find_dates(c.text)
+        for c in document.on_page[cell.page]
+        if -0.5 <= (c.box[1] - cell.box[3]) / cell.height < 2.5 and same_column(c.box, cell.box)
+    )
+
+
+def _next_to(label: Cell, cell: Cell) -> bool:
+    """Whether a cell is right below a label, or to its right."""
+    if same_row(label.box, cell.box):
+        return 0 <= cell.box[0] - label.box[2] < 12 * label.height
+    gap = cell.box[1] - label.box[3]
+    return same_column(label.box, cell.box) and -2 <= gap < 1.2 * label.height
+
+
+def _is_repeated(document: Document, cell: Cell, name: str) -> bool:
+    """Whether another line contains the name: a footer, a bank account's holder."""
+    whole = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.I)
+    long = len(squeeze(_legal_form().sub("", name))) > 4
+    return long and any(whole.search(c.text) for c in document.cells if c is not cell)
+
+
+def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
+    """The cells under or beside a label such as "Bill to", down to a gap."""
+    block: set[Cell] = set()
+    for cell in cells:
+        label = _leading_label(document, cell, "customer")
+        if label is None:
+            continue
+        rest = cell.text[label.end :]
+        named = bool(rest.strip(" :,."))
+        short = label.end <= 4  # "To", "An": prepositions at the start of other texts
+        if named and not (":" in rest if short else re.match(r"\s*[:.]|\s\S", rest)):
+            continue
+        block.add(cell)
+        bottom, left = cell.box[3], cell.box[0]
+        for other in cells:
+            gap = (other.box[1] - bottom) / max(document.height, cell.height)
+            below = abs(other.box[0] - left) < 2 * cell.height and -0.1 <= gap < 1.3
+            right = 0 <= other.box[0] - cell.box[2] < 6 * cell.height
+            beside = right and same_row(other.box, cell.box) and not named
+            if other is cell or not (beside or below):
+                continue
+            if any(
+                x.kinds & {"vendor", "item_header"} and x.start == 0 for x in document.labels[other]
+            ):
+                break
+            block.add(other)
+            if beside:
+                left = other.box[0]
+            else:
+                bottom = max(bottom, other.box[3])
+    return block
+
+
+def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
+    """A name over two lines: repeated in one, or in the same large print, or its legal form."""
+    lines = [squeeze(_SEPARATOR.sub("#" * 9, cell.text)) for cell in document.cells]
+    for first in sorted(candidates, key=lambda c: -c.score)[:4]:
+        for second in candidates:
+            gap = (second.cell.box[1] - first.cell.box[3]) / first.cell.height
+            near = -0.4 <= gap < 0.7 and same_column(first.cell.box, second.cell.box)
+            if second is first or "label" in first.reasons or not near:
+                continue
+            name = f"{first.value} {second.value}"
+            whole = squeeze(name)
+            long = [line for line in lines if len(line) >= len(whole) - 1]
+            repeated = whole.isalpha() and any(fuzz.partial_ratio(whole, x) > 85 for x in long)
+            if _continues(document, first, second, repeated):
+                first.value = name
+                first.add("two lines", 0.05 + max(0.0, second.score - first.score))
+                first.add("repeated", 0.15 * repeated)
+                break
+
+
+def _continues(document: Document, first: Candidate, second: Candidate, repeated: bool) -> bool:
+    """Whether the second of two lines belongs to the name in the first."""
+    above, below = str(first.value), str(second.value)
+    form = _legal_form().search(below)
+    if form and len(form[0]) >= 0.7 * len(below):
+        return True
+    if re.search(r"(?:&|\bund|\band|\bet|\be|\by|-)\s*$", above):
+        return True
+    # The company's legal name below that of the shop: in other print, or with the same words.
+    long_words = [{squeeze(word) for word in x.split() if len(word) > 3} for x in (above, below)]
+    other_print = above.isupper() != _legal_form().sub("", below).isupper()
+    if form and (other_print or long_words[0] & long_words[1]):
+        return False
+    similar = 0.85 < document.size(second.cell) / document.size(first.cell) < 1.18
+    large = document.size(first.cell) > 1.25 and second.score > 0.45
+    return repeated or bool(similar and not _legal_form().search(above) and (large or form))
+
+
+def score_customers(document: Document, target: Field) -> list[Candidate]:
+    """The name under or beside a label of the customer."""
+    candidates = score_texts(document, target)
+    for candidate in candidates:
+        text = str(candidate.value)
+        candidate.add("digits", -0.3 * (sum(map(str.isdigit, text)) > 2))
+        candidate.add("short", -0.5 * (sum(map(str.isalpha, text)) < 3))
+        if document.labels[candidate.cell] and candidate.start == 0:
+            candidate.add("label", -0.3)
+    return candidates
+
+
+@lru_cache(1)
+def _data() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("parties.toml").read_text("utf-8"))
+
+
+@lru_cache(4)
+def _words(name: str) -> frozenset[str]:
+    return frozenset(squeeze(word) for word in _data()[name])
+
+
+@lru_cache(1)
+def _legal_form() -> re.Pattern[str]:
+    forms = sorted(_data()["legal_forms"], key=len, reverse=True)
+    # Short ones in the spelling of the list, since "as", "me" and "ag" are words as well.
+    long = [form for form in forms if len(re.sub(r"\\s|\W", "", form)) > 5]
+    return re.compile(
+        rf"(?<=[\s,.])(?:{'|'.join(forms)}|(?i:{'|'.join(long)}))(?=$|[\s,.)(])|^(?:PT|CV)\s|^(?i:{'|'.join(long)})$|株式会社"
+    )

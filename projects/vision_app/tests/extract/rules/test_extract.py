@@ -1,0 +1,258 @@
+"""Fields of whole documents, drawn in letters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vision_app.extract.extraction import Extraction
+from vision_app.extract.rules.extract import extract
+from vision_app.extract.schemas import load_schema, parse_schema
+from vision_app.ocr.page import Page
+
+Extract = Callable[..., Extraction]
+FIELDS = ("vendor", "invoice_number", "date", "total", "currency")
+
+GERMAN = """
+ Malerbetrieb Kuhn GmbH, Gewerbestraße 12, 79312 Emmendingen
+ Hotel Adler
+ Hauptstr. 1                                    Rechnung Nr. 2024/118
+ 79098 Freiburg                                 vom 12. März 2024
+                                                Kunden-Nr. 10023
+                                                Leistungsdatum: 28.02.2024
+ Pos.  Bezeichnung            Menge   Einzelpreis   Gesamt
+ 1     Fassade streichen      1       1.500,00 €    1.500,00 €
+ 2     Gerüst                 1       200,00 €      200,00 €
+       Zwischensumme netto                          1.700,00 €
+       zzgl. 19 % MwSt.                             323,00 €
+       Gesamtbetrag                                 2.023,00 €
+ Bitte überweisen Sie den Betrag bis zum 26.03.2024.
+"""
+INDIAN = """
+ TAX INVOICE                                     (ORIGINAL FOR RECIPIENT)
+ Balaji Computers & Peripherals          Invoice No.          Dated
+ Shop 14, Lamington Road                 BC/23-24/0917        14-Jan-24
+ Mumbai - 400007                         Delivery Note        Terms of Payment
+ GSTIN/UIN: 27ABCFB1234K1Z5                                   Immediate
+                                         Buyer's Order No.    Dated
+                                         PO-7781              10-Jan-24
+ Sl  Description of Goods    HSN/SAC   Quantity   Rate     per   Amount
+ 1   Laser Printer           8443      1 Nos      14,500.00 Nos  14,500.00
+     CGST                                                        1,305.00
+     SGST                                                        1,305.00
+     Total                             1 Nos                   ₹ 17,110.00
+"""
+MALAYSIAN = """
+   99 SPEED MART S/B (519537-X)
+ LOT P.T. 2811, JALAN ANGSA,
+  41150 KLANG, SELANGOR
+ GST ID. NO : 000181747712
+ INVOICE NO : 18316/102/T0359
+ 06:43PM 571582       15-06-17
+ 2379 SUNLIGHT POWDER 900G    RM8.49 S
+ 1 SLICE CHEESE               RM13.15 S
+ TOTAL SALES (INCLUSIVE GST)  RM 21.65
+ CASH                         RM 50.00
+ CHANGE                       RM 28.35
+ GST SUMMARY     AMOUNT(RM)   TAX(RM)
+ S = 6%          20.42        1.23
+"""
+FRENCH = """
+ SARL Menuiserie Dubois
+ 12 rue des Lilas
+ 69003 Lyon                              Lyon, le 3 mars 2024
+                                         Mme Claire Petit
+                                         8 avenue Foch
+ Facture n° FA2023-0045
+ Désignation           Qté    PU HT       Total HT
+ Porte chêne           2      1 100,00    2 200,00
+ Total HT                                 2 200,00 €
+ TVA 20 %                                   440,00 €
+ Total TTC                                2 640,00 €
+ Date d'échéance : 02/04/2024
+"""
+SWEDISH = """
+ Bygg & Snickeri i Lund AB                     FAKTURA
+ Storgatan 4                                   Fakturanr      20417
+ 222 23 Lund                                   Fakturadatum   2024-04-11
+                                               Förfallodatum  2024-05-11
+ Netto                              5 000,00
+ Moms 25%                           1 250,00
+ Att betala                         6 250,00 kr
+"""
+AMERICAN = """
+     The Blue Heron Grill
+    San Diego, CA 92101
+ Server: Molly            05/03/2024 07:58 PM
+ Check #: 2088            Table 21/1
+ Fish Tacos (2 @16.00)      32.00
+ IPA                         8.50
+ Subtotal                   40.50
+ Tax                         3.14
+ Total                      43.64
+ Tip                         8.00
+ Total                     $51.64
+ SUGGESTED GRATUITY
+ 20% = 8.10
+"""
+
+
+@pytest.mark.parametrize(
+    ("drawing", "schema", "expected"),
+    [
+        (GERMAN, "invoice", ("Malerbetrieb Kuhn GmbH", "2024/118", "2024-03-12", 2023.0, "EUR")),
+        (
+            INDIAN,
+            "invoice",
+            ("Balaji Computers & Peripherals", "BC/23-24/0917", "2024-01-14", 17110.0, "INR"),
+        ),
+        (
+            MALAYSIAN,
+            "receipt",
+            ("99 SPEED MART S/B", "18316/102/T0359", "2017-06-15", 21.65, "MYR"),
+        ),
+        (FRENCH, "invoice", ("SARL Menuiserie Dubois", "FA2023-0045", "2024-03-03", 2640.0, "EUR")),
+        (SWEDISH, "invoice", ("Bygg & Snickeri i Lund AB", "20417", "2024-04-11", 6250.0, "SEK")),
+        (AMERICAN, "receipt", ("The Blue Heron Grill", "2088", "2024-05-03", 51.64, "USD")),
+    ],
+)
+def test_document_yields_its_main_fields(
+    read: Extract, drawing: str, schema: str, expected: tuple[object, ...]
+) -> None:
+    fields = read(drawing, schema).fields
+    assert tuple(fields[name] for name in FIELDS) == expected
+
+
+@pytest.mark.parametrize(
+    ("drawing", "field"),
+    [
+        ("Lager Nord AB\n Datum: 2024-03-12\n Skruv M6    100", "total"),
+        ("Corner Deli\n TOTAL   7.50\n CASH   10.00\n CHANGE   2.50", "currency"),
+        ("PixelWorks\n Invoice # 7\n Due date: 08/15/2024\n Total  $950.00", "date"),
+        (
+            "Wagner Ltd\n Looked over:  30/11/2024\n Due:  03/01/2025\n Total  5.00",
+            "date",
+        ),
+        (
+            "Meyer\n Rechnung\n Kundennummer: 4471   Auftragsnummer: A-17\n Summe  5,00",
+            "invoice_number",
+        ),
+        ("RECEIPT\n 12 High Street\n Order #4411  Table 5\n Total  5.00", "invoice_number"),
+        ("RECEIPT\n 12 High Street\n 2024-05-01\n Total  5.00", "vendor"),
+        ("Jo's Bar\n Subtotal  5.00\n Cash  10.00\n Change  5.00", "total"),
+    ],
+)
+def test_field_that_is_not_on_the_page_is_null(read: Extract, drawing: str, field: str) -> None:
+    extraction = read(f" {drawing}")
+    assert extraction.fields[field] is None
+    assert field not in extraction.evidence
+
+
+@pytest.mark.parametrize(
+    ("rows", "total"),
+    [
+        ("Total  1,000.00\n Deposit paid  -200.00\n Balance due  800.00", 800.0),
+        ("Total  1,000.00\n Amount paid  1,000.00\n Balance due  0.00", 1000.0),
+        ("Gesamtbetrag  -59,90\n inkl. MwSt.  -9,56", -59.9),
+        ("Net     Tax    Gross\n 100.00  19.00  119.00", 119.0),
+        ("Total Sales (Excluding GST)  106.08\n Total Sales (Inclusive of GST)  112.45", 112.45),
+    ],
+)
+def test_total_is_what_is_due_or_else_the_gross_amount(
+    read: Extract, rows: str, total: float
+) -> None:
+    assert read(f" {rows}").fields["total"] == total
+
+
+def test_evidence_has_words_page_and_box_in_the_input_image(page: Callable[..., Page]) -> None:
+    upright = page(SWEDISH, 2)
+    turned = Page(
+        2,
+        upright.width,
+        upright.height,
+        upright.lines,
+        180,
+        0.0,
+        ((-1.0, 0.0, upright.width), (0.0, -1.0, upright.height)),
+    )
+    found = extract([turned], [], load_schema("invoice")).evidence["total"]
+    here = extract([upright], [], load_schema("invoice")).evidence["total"]
+    assert (found.text, found.page) == ("6 250,00", 2)
+    assert found.box is not None and here.box is not None
+    assert found.box[0] == pytest.approx(upright.width - here.box[2])
+    assert found.confidence > 0.9
+
+
+def test_total_on_the_last_page_wins(page: Callable[..., Page]) -> None:
+    pages = [page(" Total  10.00\n carried forward", 1), page(" Total  25.00", 2)]
+    assert extract(pages, [], load_schema("invoice")).fields["total"] == 25.0
+
+
+def test_line_items_are_read_and_checked_against_the_total(read: Extract) -> None:
+    extraction = read(GERMAN)
+    assert extraction.fields["line_items"] == [
+        {"description": "Fassade streichen", "quantity": 1, "unit_price": 1500, "amount": 1500},
+        {"description": "Gerüst", "quantity": 1, "unit_price": 200, "amount": 200},
+    ]
+    assert extraction.warnings == ()
+    [warning] = read(GERMAN.replace("2.023,00", "2.923,00")).warnings
+    assert "2923.00 is not subtotal 1700.00 + tax 323.00" in warning
+
+
+def test_other_fields_of_an_invoice_are_found(read: Extract) -> None:
+    fields = read(SWEDISH.replace("Netto", "Faktureras:  Anna Svensson\n Netto")).fields
+    assert fields["due_date"] == "2024-05-11"
+    assert (fields["subtotal"], fields["tax"]) == (5000.0, 1250.0)
+    assert fields["customer"] == "Anna Svensson"
+
+
+def test_blank_document_has_only_null_fields() -> None:
+    extraction = extract([Page(1, 100, 100, ())], [], load_schema("invoice"))
+    assert set(extraction.fields.values()) == {None}
+    assert extraction.as_json(["no text"])["warnings"] == ["no text"]
+
+
+CONTRACT = """
+ Tenancy agreement
+ Reference code:  TA-77
+ Start of the lease:  1 May 2024
+ Rent per month   EUR 950,00
+ Rooms  3
+ Bank account: DE12 6805 0101 0001 2345 67
+"""
+
+
+def test_user_schema_is_filled_by_names_titles_and_labels(
+    tmp_path: Path, page: Callable[..., Page]
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "reference_code": {"type": "string"},
+            "start": {"type": "string", "format": "date", "title": "Start of the lease"},
+            "rent": {"type": "number", "description": "Rent per month"},
+            "rooms": {"type": "integer"},
+            "iban": {"type": "string", "x-labels": ["Bank account"], "pattern": "[A-Z]{2}[0-9 ]+"},
+            "deposit": {"type": ["number", "null"]},
+        },
+    }
+    path = tmp_path / "lease.json"
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    assert extract([page(CONTRACT)], [], load_schema(path)).fields == {
+        "reference_code": "TA-77",
+        "start": "2024-05-01",
+        "rent": 950.0,
+        "rooms": 3,
+        "iban": "DE12 6805 0101 0001 2345 67",
+        "deposit": None,
+    }
+
+
+def test_date_of_birth_is_read_from_a_field_of_ones_own(page: Callable[..., Page]) -> None:
+    data = {"type": "string", "format": "date", "x-labels": ["date of birth"]}
+    schema = parse_schema({"properties": {"birth": data}})
+    found = extract([page(" Date of birth:  4 July 1949\n")], [], schema)
+    assert found.fields == {"birth": "1949-07-04"}

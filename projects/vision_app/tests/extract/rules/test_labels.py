@@ -1,0 +1,44 @@
+"""Labels in spite of OCR errors and lost spaces."""
+
+from __future__ import annotations
+
+import pytest
+
+from vision_app.extract.rules.document import Lexicon
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    return Lexicon.load({"field:iban": ["Bank account"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Invoicenumber:INV-1", "invoice_number"),
+        ("Rechnungs-Nr.: 2024/118", "invoice_number"),
+        ("Facture n° FA2023-0045", "invoice_number"),
+        ("Tota1", "total"),
+        ("lnvoice", "document_title"),
+        ("Rechnungsnurnmer 5", "invoice_number"),
+        ("Jahresrechnung", "document_title"),
+        ("Invoice Dabe: 3", "invoice_date"),
+        ("Total (incl. VAT)", "gross_total"),
+        ("Subtotal", "subtotal"),
+        ("Fällig am 3.4.", "due_date"),
+        ("bank account", "field:iban"),
+    ],
+)
+def test_label_is_found_in_spite_of_errors(lexicon: Lexicon, text: str, kind: str) -> None:
+    assert kind in lexicon.find(text)[0].kinds
+
+
+def test_both_languages_of_a_label_are_found(lexicon: Lexicon) -> None:
+    assert len(lexicon.find("Datum/Date: 3.4.24")) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["Widget blue", "pour le dessert", "INVOICE-0001", "Thomas & Reid"]
+)
+def test_other_words_are_not_labels(lexicon: Lexicon, text: str) -> None:
+    assert lexicon.find(text) == []
