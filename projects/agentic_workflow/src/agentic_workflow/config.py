@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import AliasChoices, Field
 
+from seedbed.errors import ConfigError
 from seedbed.settings import ProjectSettings
 
 
@@ -57,9 +58,26 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         None,
         description="Base URL of the payment API that books refunds. Default: a local sample API.",
     )
+    sample: bool = Field(
+        False,
+        description="Fill in what is not configured (shop, mail server, payment API) with parts of"
+        " the sample shop although others are real. No money moves then. Without any configured"
+        " part, the whole sample shop runs.",
+    )
     address: str = Field(
         "help@shop.example",
         description="Address of the help desk, from which replies are sent.",
+    )
+    authserv_id: str = Field(
+        "",
+        description="Name of your mail server in the `Authentication-Results` headers that it adds,"
+        " such as mx.shop.example. It must remove such headers of others. Senders that it did not"
+        " verify are left to people. Default: no sender is verified.",
+    )
+    form_domains: str = Field(
+        "",
+        description="Domains of your contact forms, separated by commas: in their mails, Reply-To"
+        " names the customer, who counts as not verified.",
     )
     approvers: str = Field(
         "",
@@ -80,3 +98,16 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         " for the sake of a model's rate limit; on SQLite, several workers may exceed it by a few."
         " 0: no limit.",
     )
+
+    def sample_parts(self) -> list[str]:
+        """The receivers and databases that are of the sample shop.
+
+        Raises ConfigError if others are real, unless `sample` is set: a customer would read of a
+        refund that nobody pays.
+        """
+        names = ("shop_url", "smtp_url", "payment_url")
+        missing = [f"WORKFLOW_{name.upper()}" for name in names if getattr(self, name) is None]
+        if missing and len(missing) < len(names) and not self.sample:
+            hint = "Set it, or WORKFLOW_SAMPLE=1 to use a part of the sample shop."
+            raise ConfigError(f"Not configured: {', '.join(missing)}.", hint=hint)
+        return missing

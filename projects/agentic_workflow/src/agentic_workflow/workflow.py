@@ -12,7 +12,6 @@ next attempt, is not a running workflow: its status is in the store, and `finish
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,10 +22,11 @@ from dbos import DBOS, DBOSConfiguredInstance, error
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 
+from agentic_workflow.decide.alone import require_proof
 from agentic_workflow.effects.outbox import Outbox, Outcome, crash_point, effect_key
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
-from agentic_workflow.store.store import CaseRecord, Store
+from agentic_workflow.store.store import CaseRecord, Store, answered_cases
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 VERSION = "1"
 """Raise it when steps are added, removed or reordered: workers finish what their version began."""
 Json = dict[str, Any]
-_ANSWERED = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
 
 
 class Queue(Protocol):
@@ -154,7 +153,7 @@ class HelpDesk(DBOSConfiguredInstance):
     def receive(self, case_id: str) -> Json:
         """Mark the case as taken; returns its mail."""
         started, mail = time.perf_counter(), self.store.case(case_id).mail
-        first = next((m[1] for i in mail.in_reply_to if (m := _ANSWERED.match(i))), "")
+        first = next(iter(answered_cases(mail)), "")
         reason = ""
         with suppress(NotFound):
             if first and self.store.case(first).mail.sender == mail.sender:
@@ -191,6 +190,8 @@ class HelpDesk(DBOSConfiguredInstance):
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
         """The customer, the order, and passages of the policy documents."""
         started, facts = time.perf_counter(), self.shop.facts(mail, triage)
+        refunds, refunded = self.outbox.refunds(facts.order_id)
+        facts = facts.model_copy(update={"refunds": refunds, "refunded": refunded})
         passages = self.passages.for_mail(mail, triage)
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
         evidence = (*facts.warnings, *(passage.source for passage in passages))
@@ -207,6 +208,8 @@ class HelpDesk(DBOSConfiguredInstance):
         started, policy = time.perf_counter(), self.policy.current()
         limit = self._exceeded(case_id)
         decision = policy.decide(mail, screening, triage, facts, over_limit=limit)
+        standing = self.store.standing(case_id)
+        decision = require_proof(decision, mail, triage, facts, policy.alone, standing)
         change = {"decision": decision, "policy_version": policy.version}
         reason = f"{decision.action} by rule {decision.rule!r}, policy {policy.version}"
         return self._record(case_id, "decide", started, decision, reason, decision.reasons, change)
@@ -217,6 +220,8 @@ class HelpDesk(DBOSConfiguredInstance):
         started, case = time.perf_counter(), self.store.case(case_id)
         mail, triage, facts, decision = case.mail, case.triage, case.facts, case.decision
         assert triage and facts and decision  # written by the steps before
+        if not mail.verified:  # who gets no fact about anybody
+            facts = Facts()
         alike = [
             correction
             for correction in self.store.corrections(limit=50)
@@ -227,7 +232,9 @@ class HelpDesk(DBOSConfiguredInstance):
         change = {"draft": draft}
         self._record(case_id, "draft", started, None, "", draft.citations, change, **fields)
         limit = self._exceeded(case_id) if draft.tokens else ""
-        return [*draft.warnings, *([f"Limit exceeded: {limit}."] if limit else [])]
+        unread = draft.model and not self.policy.current().sends_alone(decision.rule)
+        doubts = {f"Limit exceeded: {limit}.": limit, "A model wrote the reply.": unread}
+        return [*draft.warnings, *(reason for reason, applies in doubts.items() if applies)]
 
     @step
     def ask_person(self, case_id: str, reasons: Sequence[str]) -> str:
@@ -261,6 +268,7 @@ class HelpDesk(DBOSConfiguredInstance):
         """Carry out one effect, through the outbox."""
         started, case = time.perf_counter(), self.store.case(case_id)
         key, receiver, payload = effect(case, action)
+        payload["automatic"] = self.store.approval(case_id) is None
         if self.store.switch("stopped"):
             outcome = Outcome("stopped", error="the kill switch is on")
         elif self.store.switch("dry_run"):
@@ -344,10 +352,11 @@ class HelpDesk(DBOSConfiguredInstance):
 def effect(case: CaseRecord, action: str) -> tuple[str, str, Json]:
     """The key of an effect, its receiver, and what that needs to know, as JSON."""
     mail, decision, draft = case.mail, case.decision, case.draft
-    key = effect_key(mail.message_id, action, case.revision)
+    key = effect_key(case.id, action)
     if action == "refund" and decision and case.facts:
         amount = {"amount": f"{decision.amount:.2f}", "currency": decision.currency}
-        return key, "payments", {"order_id": case.facts.order_id, **amount}
+        number = {"refund_number": case.facts.refunds + 1}
+        return key, "payments", {"order_id": case.facts.order_id, **amount, **number}
     assert draft
     thread = {"in_reply_to": mail.message_id, "references": mail.in_reply_to[::-1]}
     payload = {"to": mail.sender, "subject": draft.subject, "body": draft.body}

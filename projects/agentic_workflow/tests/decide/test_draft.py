@@ -99,7 +99,7 @@ def test_second_refusal_leads_to_the_template_with_a_warning() -> None:
     "body",
     [
         "It arrives on March 4, 2026, or 04/03/2026.",
-        "Order 59921: 1,154.80 EUR, of which you paid 54.8 EUR.",
+        "Order 59921: 1,154.80 EUR, or 1154.8 EUR.",
         "See https://shop.example/orders.",
     ],
 )

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from agentic_workflow.decide.policy import SHOP_POLICY, Policy, PolicyFile, load_policy
+from agentic_workflow.decide.policy import (
+    SHOP_POLICY,
+    Policy,
+    PolicyFile,
+    load_policy,
+    parse_policy,
+)
 from agentic_workflow.store.case import CATEGORIES, Decision, Facts, Mail, Screening, Triage
 from seedbed.errors import ConfigError
 
@@ -185,6 +191,20 @@ SHOP = SHOP_POLICY.read_text()
         ("seconds = 120\n", "", "[limits.case]", "seconds: missing"),
         ("order_known = true", "order_knwon = true", "order_knwon", "unknown key"),
         ('category = "complaint"', 'category = "complain"', '"complain"', "'complaint'"),
+        ("deadline_hours = 48 ", "deadline_hours = inf", "deadline_hours = inf", "finite"),
+        ("deadline_hours = 48 ", "deadline_hours = 1e9", "deadline_hours = 1e9", "less than"),
+        ("deadline_hours = 48 ", "deadline_hours = 3 ", "[approval]", "after deadline_hours"),
+        ("steps = 40", "steps = -40", "steps = -40", "greater than or equal to 1"),
+        ("cases = 20_000", "cases = 0", "cases = 0", "greater than or equal to 1"),
+        ("confidence_below = 0.45", "confidence_below = 45", "confidence_below = 45", "equal to 1"),
+        ("confidence = 0.9 ", "confidence = 0.2 ", "confidence = 0.2", "equal to 0.5"),
+        ('category = "complaint"', "category = []", "category = []", "never applies"),
+        (
+            "order_known = true }",
+            "amount_above = 100, amount_at_most = 50 }",
+            "amount_above = 100, amount_at_most = 50",
+            "never applies",
+        ),
         ("{ automatic = true }", '{ automatic = "yes" }', 'automatic = "yes"', "valid boolean"),
         ('action = "hand_over"', 'action = "panic"', 'action = "panic"', "'hand_over'"),
         ('name = "urgent"', 'name = "spam"', None, "two rules have the name 'spam'"),
@@ -210,6 +230,16 @@ def test_mistake_is_refused_with_line_and_reason(
     expected = marker or new
     place = max(n for n, text in enumerate(lines, 1) if expected in text)
     assert line == place if marker else lines[line - 1] == "[[rule]]" and 0 < place - line < 4
+
+
+def test_deeply_nested_tables_are_a_mistake() -> None:
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        parse_policy("x = " + "{ a = " * 3000 + "1" + " }" * 3000)
+
+
+def test_file_of_windows_is_read(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + SHOP.encode())
+    assert load_policy(path).rules
 
 
 def test_last_rule_without_conditions_is_required(path: Path) -> None:

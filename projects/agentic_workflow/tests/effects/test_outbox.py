@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from agentic_workflow.effects.outbox import (
 from agentic_workflow.store.store import Store
 from seedbed.errors import Conflict, NotFound, Unavailable
 
-KEY = effect_key("m1@example.com", "reply", 1)
+KEY = effect_key("c1", "reply")
 
 
 class Scripted:
@@ -29,6 +30,7 @@ class Scripted:
         self.script, self.repeatable = list(script), repeatable
         self.before: Callable[[], Any] = lambda: None
         self.delivered, self.calls, self.released = 0, 0, 0
+        self.release_error: Exception | None = None
 
     def deliver(self, _payload: Mapping[str, Any], _key: str, claim: Claim) -> str:
         self.calls += 1
@@ -42,6 +44,8 @@ class Scripted:
 
     def release(self, _key: str) -> bool:
         self.released += 1
+        if self.release_error:
+            raise self.release_error
         return False
 
 
@@ -183,7 +187,7 @@ def test_rejections_do_not_open_the_circuit(open_outbox: Callable[..., Outbox]) 
     receiver = Scripted(*[Rejected("no")] * 9)
     outbox = open_outbox(receiver)
     for number in range(9):
-        key = effect_key(f"m{number}", "reply", 1)
+        key = effect_key(f"c{number}", "reply")
         assert outbox.perform(key, "c1", "smtp", {}).status == "failed"
 
 
@@ -198,7 +202,7 @@ def test_given_up_effect_releases_what_it_reserved(open_outbox: Callable[..., Ou
 
 def test_unknown_key_is_not_found(open_outbox: Callable[..., Outbox]) -> None:
     with pytest.raises(NotFound):
-        open_outbox(Scripted()).resolve("x:reply:1", True, "anna")
+        open_outbox(Scripted()).resolve("x:reply", True, "anna")
 
 
 def test_database_that_is_away_when_claiming_leaves_the_row_ready(
@@ -215,3 +219,47 @@ def test_database_that_is_away_when_claiming_leaves_the_row_ready(
     receiver.before = lambda: None
     assert perform(open_outbox(receiver)).status == "done"
     assert receiver.delivered == 1
+
+
+def refund(outbox: Outbox, case: str, number: int) -> Any:
+    payload = {"order_id": "70001", "amount": "20.01", "refund_number": number}
+    return outbox.perform(effect_key(case, "refund"), case, "smtp", payload)
+
+
+def test_second_refund_that_does_not_know_of_the_first_is_refused(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    receiver = Scripted(Unknown("no answer"), None, repeatable=True)
+    outbox = open_outbox(receiver)
+    assert outbox.refunds("70001") == (0, 0)
+    assert refund(outbox, "c1", 1).status == "retry"
+    assert outbox.refunds("70001") == (1, Decimal("20.01"))  # in doubt, and counts
+    refused = refund(open_outbox(receiver, "worker-2"), "c2", 1)
+    assert (refused.status, receiver.calls) == ("failed", 1)
+    assert "70001 got another refund" in refused.error
+    with pytest.raises(Conflict, match="refund of case c1"):
+        outbox.replay("c2:refund", "anna")
+    assert refund(outbox, "c1", 1).status == "done"
+    assert refund(outbox, "c3", 2).status == "done"  # decided with knowledge of the first
+
+
+def test_refund_that_failed_counts_no_longer_and_is_not_replayed_after_another(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox(Scripted(Rejected("closed"), repeatable=True))
+    assert refund(outbox, "c1", 1).status == "failed"
+    assert outbox.refunds("70001") == (1, 0)
+    assert refund(outbox, "c2", 2).status == "done"
+    with pytest.raises(Conflict, match="refund of case c2"):
+        outbox.replay("c1:refund", "anna")
+
+
+def test_given_up_effect_that_may_have_happened_is_in_doubt(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    receiver = Scripted(Unknown("no answer"), repeatable=True)
+    outbox = open_outbox(receiver)
+    perform(outbox)
+    receiver.release_error = NotDelivered("away")
+    assert outbox.give_up(KEY) == "in_doubt"
+    assert "a reservation may remain" in outbox.list("in_doubt")[0].error

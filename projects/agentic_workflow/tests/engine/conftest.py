@@ -6,11 +6,12 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ class World:
         nursery: Nursery | None = None,
         url: str | None = None,
     ) -> None:
-        self.nursery = nursery
+        self.nursery, self.stack, self.payment_port = nursery, stack, 0
         folder.mkdir(exist_ok=True)
         self.folder, self.sent_folder = folder, folder / "sent"
         self.ledger = folder / "payments.sqlite"
@@ -114,6 +115,7 @@ class World:
             "WORKFLOW_DATA_DIR": str(folder),
             "WORKFLOW_SMTP_URL": f"smtp://127.0.0.1:{port}",
             "WORKFLOW_PAYMENT_URL": payments,
+            "WORKFLOW_SAMPLE": "1",
         }
         if url:
             self.env["SEEDBED_DATABASE_URL"] = url
@@ -124,6 +126,8 @@ class World:
             smtp_url=self.env["WORKFLOW_SMTP_URL"],
             payment_url=payments,
             database_url=url,
+            authserv_id="mx.shop.example",
+            sample=True,
         )
         (folder / "policy.toml").write_text(scripted.POLICY)
         self.queue = CaseQueue(self.config)
@@ -222,6 +226,23 @@ class World:
     def fail_mails(self, mode: str) -> None:
         (self.sent_folder / "fail").write_text(mode)
 
+    def payment_process(self) -> subprocess.Popen[bytes]:
+        """Run the payment API in a process of its own, which can be killed, at `self.payments`."""
+        if not self.payment_port:
+            self.payment_port = free_port()
+            self.payments = f"http://127.0.0.1:{self.payment_port}"
+        script = (
+            "import sys, uvicorn; from pathlib import Path;"
+            "from agentic_workflow.sample.payment_api import create_app;"
+            "uvicorn.run(create_app(Path(sys.argv[1])), port=int(sys.argv[2]), log_config=None)"
+        )
+        command = [sys.executable, "-c", script, str(self.ledger), str(self.payment_port)]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        process = subprocess.Popen(command, env=env)
+        self.stack.callback(process.kill)
+        self.until(lambda: _answers(self.payment_port))
+        return process
+
     def reservations(self) -> list[str]:
         with open_ledger(self.ledger) as ledger:
             return [status for (status,) in ledger.execute("SELECT status FROM reservations")]
@@ -229,6 +250,12 @@ class World:
     def refunds(self) -> list[tuple[Any, ...]]:
         with open_ledger(self.ledger) as ledger:
             return list(ledger.execute("SELECT * FROM refunds").fetchall())
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+        return True
+    return False
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@
     python scripted_desk.py                                 # forks workers, see `fork_workers`
 
 Store, policy, outbox, queue and receivers are the real ones. The text of a mail decides what
-happens to it: "refund 30.00" asks for that sum, "explode" makes the triage fail.
+happens to it: "refund 30.00" asks for that sum, "order 7" is about that order (or else each mail
+is about its own), "explode" makes the triage fail.
 """
 
 from __future__ import annotations
@@ -101,12 +102,14 @@ class ScriptedTriager:
         amount = re.search(r"refund ([\d.]+\d)", mail.text)
         return Triage(
             category="refund" if amount else "shipping",
-            order_id="10234",
+            order_id=re.findall(r"(?:order|Number) (\d+)", mail.text)[0],
             amount=Decimal(amount[1]) if amount else None,
         )
 
 
 class ScriptedShop:
+    """A shop that never shows a refund."""
+
     def facts(self, _mail: Mail, triage: Triage) -> Facts:
         return Facts(
             customer_id="K1",
@@ -126,7 +129,8 @@ class ScriptedWriter:
     def write(self, mail: Mail, *_: Any) -> Draft:
         tokens = 5000 if "expensive" in mail.text else 0
         body = f"Dear customer, about: {mail.text}"
-        return Draft(subject=f"Re: {mail.subject}", body=body, tokens=tokens)
+        model = "openai:gpt" if "by a model" in mail.text else ""
+        return Draft(subject=f"Re: {mail.subject}", body=body, tokens=tokens, model=model)
 
 
 def open_scripted_desk(
@@ -149,13 +153,18 @@ def open_scripted_desk(
 
 def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> bytes:
     message = EmailMessage()
-    message["From"] = sender or f"customer{number}@example.com"
+    sender = sender or f"customer{number}@example.com"
+    domain = sender.rpartition("@")[2]
+    results = f"mx.shop.example; dmarc=pass header.from={domain}"
+    message["Authentication-Results"] = results
+    message["From"] = sender
     message["To"] = "help@shop.example"
     message["Subject"] = f"Order {number}"
     message["Message-ID"] = f"<mail-{number}@example.com>"
     for header, value in headers.items():
         message[header.replace("_", "-")] = value
-    message.set_content(f"{text}\n\nNumber {number}")
+    # A sentence whose language is certain.
+    message.set_content(f"{text}\n\nPlease help me with this, thank you. Number {number}")
     return bytes(message)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -53,6 +54,34 @@ def test_cases_complete_once_when_workers_die_at_each_boundary(
         doubts = check(world, cases, refunds=2 * round)
         world.stop_workers()
         print(f"{database}, {workers} workers, {point}: {len(cases)} cases, {doubts} in doubt")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_order_is_refunded_once_by_a_payment_api_that_dies(
+    open_world: Callable[..., Any], database: str
+) -> None:
+    world, random = open_world(database), Random(60)
+    api = world.payment_process()
+    # Two to four mails about each of 60 orders, from different addresses, which run at once.
+    cases = [
+        world.take(f"refund 20.00 for order {order}")
+        for order in range(70_000, 70_060)
+        for _ in range(random.randint(2, 4))
+    ]
+    for number in range(2):
+        world.worker(f"worker-{number}", WORKFLOW_PAYMENT_URL=world.payments)
+    for _ in range(10):
+        time.sleep(random.uniform(0.1, 0.6))  # the random instant
+        api.kill()
+        api.wait()
+        api = world.payment_process()
+    statuses = world.wait(cases, seconds=600)
+    assert sorted(order for _, order, _ in world.refunds()) == [
+        str(order) for order in range(70_000, 70_060)
+    ]
+    print(f"{database}: {Counter(statuses)}")
 
 
 @pytest.mark.slow

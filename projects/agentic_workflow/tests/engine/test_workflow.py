@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.message import Message
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,8 @@ from agentic_workflow.engine.queue import UPKEEP, register_queue
 from agentic_workflow.engine.upkeep import Upkeep, schedule_upkeep
 from agentic_workflow.engine.worker import launch
 from agentic_workflow.mail.parse import parse_mail
+from agentic_workflow.mail.sender import Trust
+from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import VERSION
 from seedbed.errors import Conflict
 
@@ -56,6 +59,7 @@ def test_mail_is_answered_in_its_thread(world: Any) -> None:
     assert mail["In-Reply-To"] == f"<{number}>"
     assert mail["References"].split()[-2:] == ["<b@x>", f"<{number}>"]
     assert mail["Auto-Submitted"] == "auto-replied"
+    assert mail["Date"]
     assert kinds(world, case) == [
         *("receive", "screen", "classify", "look up", "decide", "draft"),
         *("reply", "close"),
@@ -71,6 +75,82 @@ def test_refund_is_booked_before_it_is_promised(world: Any) -> None:
     assert kinds(world, case)[-3:] == ["refund", "reply", "close"]
 
 
+def test_order_is_refunded_once_although_the_shop_does_not_show_it(world: Any) -> None:
+    before = len(world.refunds())
+    first = world.take("refund 30.00 for order 70001", sender="c1@example.com")
+    assert world.wait([first]) == ["closed"]
+    second = world.take("refund 30.00, please, order 70001", sender="c1@example.com")
+    assert world.wait([second]) == ["waiting"]
+    assert "has refunded 30.00" in " ".join(world.store.approval(second).reasons)
+    assert len(world.refunds()) == before + 1
+
+
+def test_sender_who_is_not_verified_gets_no_money_and_no_fact(world: Any) -> None:
+    before = len(world.refunds())
+    mail = world.scripted.mail_bytes(world.count + 1, "refund 30.00")
+    world.count += 1
+    case = world.intake.take(mail.replace(b"mx.shop.example", b"mx.evil.example")).id
+    assert world.wait([case]) == ["waiting"]
+    record = world.store.case(case)
+    assert (record.decision.action, record.decision.amount) == ("hand_over", None)
+    decide(world, case, "approve")
+    assert len(world.refunds()) == before
+
+
+def test_robot_that_answers_every_reply_is_left_to_a_person(world: Any) -> None:
+    statuses, answer = [], ""
+    for number in range(4):
+        headers = {"In_Reply_To": answer} if answer else {}
+        sender = f"robot{number}@parcel.example"  # so that only the thread shows it
+        case = world.take(f"where is ticket {number}", sender=sender, **headers)
+        statuses += world.wait([case])
+        answer = f"<{case}.0123abc@shop.example>"
+    assert statuses == ["closed", "closed", "waiting", "waiting"]
+
+
+def test_address_gets_few_automatic_replies_a_day(world: Any) -> None:
+    cases = []
+    for number in range(4):
+        cases.append(world.take(f"where is parcel {number}", sender="robot@parcel.example"))
+        world.wait(cases)
+    assert world.statuses(cases) == ["closed"] * 3 + ["waiting"]
+    assert "3 automatic replies" in world.store.approval(cases[-1]).reasons[-1]
+
+
+def test_second_mail_while_a_case_is_open_waits(world: Any) -> None:
+    first = world.take("refund 300.00", sender="two@example.com")
+    world.wait([first])
+    second = world.take("where is it", sender="two@example.com")
+    assert world.wait([second]) == ["waiting"]
+    assert f"Case {first} of the sender is open." in world.store.approval(second).reasons
+
+
+def test_same_text_after_an_answer_goes_to_a_person(world: Any) -> None:
+    first = world.take("where is it", sender="again@example.com")
+    world.wait([first])
+    data = world.scripted.mail_bytes(world.count, "where is it", sender="again@example.com")
+    data = data.replace(b"<mail-", b"<later-")
+    later = datetime.now(UTC) + timedelta(hours=2)
+    store = Store(Path(world.store.engine.url.database), now=lambda: later)
+    mail = parse_mail(data, Trust(world.config.authserv_id))
+    record, _ = store.receive(mail)
+    assert store.duplicate_of(record.id) is None
+    assert store.standing(record.id).same_case == first
+    store.close()
+
+
+def test_reply_of_a_model_waits_unless_its_rule_sends_it(world: Any) -> None:
+    case = world.take("answered by a model")
+    assert world.wait([case]) == ["waiting"]
+    assert "A model wrote the reply." in world.store.approval(case).reasons
+    path = world.desk.policy.path
+    path.write_text(
+        path.read_text().replace('why = "Question."', 'why = "Question."\nmodel_alone = true')
+    )
+    case = world.take("answered by a model again")
+    assert world.wait([case]) == ["closed"]
+
+
 def test_large_refund_waits_without_a_workflow_until_approved(world: Any) -> None:
     case = world.take("refund 300.00")
     assert world.wait([case]) == ["waiting"]
@@ -78,7 +158,8 @@ def test_large_refund_waits_without_a_workflow_until_approved(world: Any) -> Non
     assert not mails_of(world, case)
     decide(world, case, "approve")
     assert world.store.case(case).closed_by == "anna"
-    assert len(mails_of(world, case)) == 1
+    (mail,) = mails_of(world, case)
+    assert "Auto-Submitted" not in mail  # a person approved it; ticket systems drop what has it
     assert kinds(world, case)[-3:] == ["refund", "reply", "close"]
 
 
@@ -258,7 +339,8 @@ def test_refund_without_an_answer_is_booked_once(world: Any, mode: str) -> None:
 
 def test_stored_mail_that_was_not_queued_is_found(world: Any) -> None:
     world.count += 1
-    mail = parse_mail(world.scripted.mail_bytes(world.count, "where is it"))
+    trust = Trust(world.config.authserv_id)
+    mail = parse_mail(world.scripted.mail_bytes(world.count, "where is it"), trust)
     record, _ = world.store.receive(mail)
     world.upkeep.run(datetime.now(UTC))
     assert world.statuses([record.id]) == ["received"]  # it may be about to be queued

@@ -33,7 +33,12 @@ def store_with(folder: Path, *cases: tuple[Category, Facts, str]) -> Store:
     store = Store(folder / "cases.sqlite", now=lambda: datetime(2026, 3, 2, 12, tzinfo=UTC))
     for number, (category, facts, over_limit) in enumerate(cases):
         mail = Mail(
-            message_id=f"{number}@m", content_hash=str(number), sender="a@m.example", subject="?"
+            message_id=f"{number}@m",
+            content_hash=str(number),
+            sender="a@m.example",
+            subject="?",
+            verified=True,
+            spoken="en",
         )
         record, _ = store.receive(mail)
         triage, day = Triage(category=category), record.received_at.date()

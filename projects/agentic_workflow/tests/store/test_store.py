@@ -75,12 +75,19 @@ def wait_for_approval(store: Store, number: int = 1, hours: float = 1) -> str:
 # ── cases ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_mail_with_a_known_message_id_is_the_same_case(store: Store) -> None:
+def test_same_mail_is_the_same_case(store: Store) -> None:
     first, new = store.receive(mail())
-    again, new_again = store.receive(mail(subject="Forged", text="Other text"))
+    again, new_again = store.receive(mail())
     assert (new, new_again) == (True, False)
-    assert again == first and first.id == case_id("1@example.com")
-    assert store.cases(text="forged") == []
+    assert again == first and first.id == case_id(mail())
+
+
+def test_mail_of_another_content_with_a_known_message_id_is_a_case_of_its_own(store: Store) -> None:
+    first = receive(store)
+    for change in ({"content_hash": "other"}, {"quoted": "other"}, {"attachments": ("a.pdf",)}):
+        case, new = store.receive(mail(**change))
+        assert new and case.id != first
+    assert len(store.cases()) == 4
 
 
 def test_mail_from_many_threads_is_received_once(store: Store) -> None:
@@ -115,7 +122,19 @@ def test_duplicate_of_names_the_first_case_with_the_same_content(
     duplicates = [store.duplicate_of(id) for id in (first, second, other, third)]
     assert duplicates == [None, first, None, first]
     clock.now += timedelta(days=31)
-    assert store.duplicate_of(receive(store, 5, content_hash="same")) is None
+    fourth = receive(store, 5, content_hash="same")
+    assert store.duplicate_of(fourth) == first  # still open
+
+
+def test_text_that_comes_again_after_an_answer_is_a_new_request(store: Store, clock: Clock) -> None:
+    first = receive(store, 1, content_hash="same")
+    store.update(first, status="closed")
+    clock.now += timedelta(minutes=59)
+    second = receive(store, 2, content_hash="same")
+    assert store.duplicate_of(second) == first
+    store.update(second, status="duplicate")
+    clock.now += timedelta(minutes=62)
+    assert store.duplicate_of(receive(store, 3, content_hash="same")) is None
 
 
 def test_update_keeps_what_is_not_passed(store: Store) -> None:
@@ -429,5 +448,12 @@ def test_postgres_that_goes_away_loses_nothing(
     finally:
         postgres_server.ensure_postgres_running()
     assert until(lambda: receive(store, 2))
-    assert [case.id for case in store.cases()] == [case_id("2@example.com"), first]
+    assert [case.id for case in store.cases()] == [case_id(mail(2)), first]
     store.close()
+
+
+def test_urgent_case_is_first_among_those_that_wait(store: Store) -> None:
+    calm = wait_for_approval(store, 1, hours=1)
+    fire = wait_for_approval(store, 2, hours=9)
+    store.update(fire, triage=Triage(category="complaint", priority="high"))
+    assert [case.id for case in store.waiting()] == [fire, calm]

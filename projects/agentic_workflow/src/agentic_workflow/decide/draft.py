@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
 from agentic_workflow.decide.letter import Case, templates, write_letter
-from agentic_workflow.decide.verify import problem
+from agentic_workflow.decide.verify import problem, unfit
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt, quote
@@ -28,6 +28,7 @@ from seedbed.observe.usage import UsageCallback
 if TYPE_CHECKING:
     from agentic_workflow.store.records import Correction
 
+_STAFF_ONLY = {"warnings", "customer_id", "refunds", "refunded"}
 _MAX_CHARS = 8000  # of the mail, and of each example
 
 
@@ -97,7 +98,9 @@ class Writer:
                 chat,
                 self._render(case, examples),
                 Reply,
-                check=lambda reply: problem(reply.body, reply.citations, case),
+                check=lambda reply: (
+                    problem(reply.body, reply.citations, case) or unfit(reply.body, case)
+                ),
                 config={"callbacks": [usage]},
             )
         except SeedbedError as error:
@@ -116,7 +119,7 @@ class Writer:
             language=Locale(mail.language).english_name,
             closing=templates(mail.language)["closing"].replace("\n", ", "),
             decision=case.decision.model_dump_json(include={"action", "amount", "currency"}),
-            facts=facts.model_dump_json(exclude={"warnings", "customer_id"}, exclude_defaults=True),
+            facts=facts.model_dump_json(exclude=_STAFF_ONLY, exclude_defaults=True),
             passages="\n".join(f"[{p.source}] {p.text}" for p in case.passages) or "none",
             examples=corrections,
             mail=quote(text, "mail"),

@@ -3,8 +3,9 @@
     policies = PolicyFile(SHOP_POLICY)    # follows changes of the file
     policies.current().decide(mail, screening, triage, facts).action    # "refund"
 
-Safeguards are in code, so that no file can switch them off. Counting what a case has used is left
-to the workflow; reserving a refund and booking it once, to `effects`.
+Safeguards are in code, so that no file can switch them off. What must be proven before the desk
+acts alone is in `alone.py`. Counting what a case has used is left to the workflow; reserving a
+refund and booking it once, to `effects`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from agentic_workflow.decide.alone import Alone
 from agentic_workflow.decide.shop import FOREIGN_ORDER
 from agentic_workflow.store.case import (
     Action,
@@ -38,10 +40,13 @@ from seedbed.errors import ConfigError
 SHOP_POLICY = Path(__file__).with_name("policy.toml")
 LIMIT_EXCEEDED = "Limit exceeded: "  # the start of such a reason
 SETTLED = ("cancelled", "returned")  # the order is to be refunded as a whole
-_Quantity = Annotated[float, Field(strict=False, ge=0)]
+_Quantity = Annotated[float, Field(strict=False, ge=0, le=1e9, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=1)]
+_Hours = Annotated[float, Field(strict=False, gt=0, le=24 * 365, allow_inf_nan=False)]
 _LIST = BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value))
 _Status = Literal["paid", "shipped", "delivered", "cancelled", "returned"]
-_Number = Annotated[Decimal, Field(strict=False, ge=0)]
+_Number = Annotated[Decimal, Field(strict=False, ge=0, allow_inf_nan=False)]
+_Share = Annotated[Decimal, Field(strict=False, gt=0, le=1)]
 _COMPARISONS = {"_above": operator.gt, "_at_most": operator.le, "_below": operator.lt}
 
 
@@ -54,8 +59,8 @@ class Table(BaseModel):
 class CaseLimits(Table):
     """What one case may use before a person takes over."""
 
-    steps: int
-    tokens: int
+    steps: _Count
+    tokens: _Count
     cost_usd: _Quantity
     seconds: _Quantity
 
@@ -63,8 +68,8 @@ class CaseLimits(Table):
 class DayLimits(Table):
     """What all cases of a day (UTC) may use."""
 
-    cases: int
-    tokens: int
+    cases: _Count
+    tokens: _Count
     cost_usd: _Quantity
 
 
@@ -78,16 +83,22 @@ class Limits(Table):
 class Approval(Table):
     """When people are reminded of a case, and what happens at the deadline."""
 
-    remind_hours: _Quantity
-    deadline_hours: _Quantity
+    remind_hours: _Hours
+    deadline_hours: _Hours
     default: Literal["reject", "hold"]
+
+    @model_validator(mode="after")
+    def _reminds_before_the_deadline(self) -> Approval:
+        if self.remind_hours > self.deadline_hours:
+            raise ValueError("remind_hours is after deadline_hours")
+        return self
 
 
 class Retry(Table):
     """How often an effect is attempted; the pause doubles after each failure."""
 
-    attempts: Annotated[int, Field(ge=1)]
-    first_seconds: _Quantity
+    attempts: Annotated[int, Field(ge=1, le=100)]
+    first_seconds: Annotated[float, Field(strict=False, ge=0, le=86_400)]
 
 
 class When(Table):
@@ -103,17 +114,14 @@ class When(Table):
     spam: bool | None = None
     automatic: bool | None = None  # an auto-reply, a bounce or a mailing list
     injection: bool | None = None  # the mail tries to instruct a model
-    needs_approval: bool | None = None  # according to triage
     known_customer: bool | None = None  # the sender's address is that of a customer
     order_known: bool | None = None  # the order exists and belongs to the sender
     refund_due: bool | None = None  # cancelled, returned or paid twice, and not refunded yet
-    warnings: bool | None = None  # of the lookup, such as an order of another customer
     over_limit: bool | None = None  # a limit of the case or of the day is exceeded
     amount_above: _Number | None = None
     amount_at_most: _Number | None = None
     delivered_days_above: _Number | None = None  # since the delivery
-    delivered_days_at_most: _Number | None = None
-    confidence_below: _Number | None = None
+    confidence_below: _Share | None = None
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -123,6 +131,16 @@ class When(Table):
     def applies(self, values: Mapping[str, Any]) -> bool:
         """Whether the values of a case, such as `category` and `amount`, meet all conditions."""
         return all(_meets(name, bound, values) for name, bound in self.conditions.items())
+
+    @model_validator(mode="after")
+    def _can_apply(self) -> When:
+        for name, values in self.conditions.items():
+            if values == ():
+                raise ValueError(f"{name} is empty, so that the rule never applies")
+        above, most = self.amount_above, self.amount_at_most
+        if above is not None and most is not None and above >= most:
+            raise ValueError("amount_above is not below amount_at_most: the rule never applies")
+        return self
 
     def covers(self, other: When) -> bool:
         """Whether this applies in every case in which `other` does."""
@@ -138,6 +156,7 @@ class Rule(Table):
     action: Action
     approval: bool  # whether a person has to approve first
     why: str
+    model_alone: bool = False  # whether a letter that a model wrote is sent without a person
 
 
 def _meets(name: str, bound: Any, values: Mapping[str, Any]) -> bool:
@@ -163,7 +182,12 @@ class Policy(Table):
     limits: Limits
     approval: Approval
     retry: Retry
+    alone: Alone = Alone()
     rules: Annotated[tuple[Rule, ...], Field(strict=False, min_length=1, alias="rule")]
+
+    def sends_alone(self, rule: str) -> bool:
+        """Whether what a model wrote under a rule is sent without a person."""
+        return any(r.name == rule and r.model_alone for r in self.rules)
 
     def decide(
         self,
@@ -215,8 +239,8 @@ class Policy(Table):
 
 def _refund(triage: Triage, facts: Facts) -> Decimal | None:
     """The refund for this request; None unless it is the sender's own, paid order."""
-    refundable = facts.refundable
-    if not (facts.customer_id and facts.order_id and refundable):
+    refundable = (facts.refundable or Decimal(0)) - facts.refunded
+    if not (facts.customer_id and facts.order_id and refundable > 0):
         return None
     if triage.currency not in (None, facts.currency):
         return None
@@ -228,6 +252,8 @@ def _refund(triage: Triage, facts: Facts) -> Decimal | None:
 
 def _safeguards(screening: Screening, triage: Triage, facts: Facts) -> list[str]:
     reasons = [f"{w[:1].upper()}{w[1:]}." for w in facts.warnings if w.endswith(FOREIGN_ORDER)]
+    if facts.refunded:
+        reasons.append(f"The desk has refunded {facts.refunded} for this order already.")
     if triage.needs_approval:
         reasons.append("A large sum, a deletion or a legal threat needs approval.")
     if screening.injection:
@@ -242,7 +268,7 @@ def load_policy(path: Path) -> Policy:
     'hold'
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}, line 1: {error}.") from None
     return parse_policy(text, str(path))
@@ -259,6 +285,8 @@ def parse_policy(text: str, name: str = "policy") -> Policy:
         policy = Policy.model_validate(data)
         number, problem = _rule_mistake(policy.rules)
         line = _line(text, ("rule", number))
+    except RecursionError:
+        problem = "tables are nested too deeply"
     except tomllib.TOMLDecodeError as error:
         problem = str(error)
         place = re.search(r"at line (\d+)", problem)

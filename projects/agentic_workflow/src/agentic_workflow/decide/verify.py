@@ -1,6 +1,7 @@
 """Checks on a reply written by a model: it may state and promise only what is in the case.
 
-    problem(reply.body, reply.citations, case)    # "" or the reason
+    unfit(reply.body, case)                       # "" or the reason: form, language, sums, promises
+    problem(reply.body, reply.citations, case)    # the same: numbers, dates, links, citations
 
 Numbers, dates, sums, links and addresses are compared with the case; number words are not.
 """
@@ -13,12 +14,51 @@ from datetime import date
 from decimal import Decimal
 
 from agentic_workflow.decide.letter import LOCALES, Case, templates
+from agentic_workflow.mail.parse import spoken_language
 from seedbed.safety.personal_data import find_pii
 
 _CITATION = re.compile(r"\[([^\[\]]*§\s*\d+)\]")
 _BLANK = re.compile(r"\[[^\]]*\]|\{[^}]*\}|<[^>]*>|_{3,}|X{3,}")
 _LINK = re.compile(r"https?://[^\s<>\"]+|[\w.+-]+@[\w.-]+|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b")
+_NUMBER_TEXT = r"\d+(?:[.,'’]\d+)*"
+_CURRENCY = r"(?:[€$£]|EUR|USD|GBP|CHF|[Ee]uros?)"
+_SUM = re.compile(
+    rf"{_CURRENCY}\s?({_NUMBER_TEXT})|({_NUMBER_TEXT})\s?{_CURRENCY}|(?<![\d.,])(\d+[.,]\d\d)(?![\d.,]\d)"
+)
+MAX_CHARS = 3000  # of a letter
+_MIN_PART = 60  # characters; below, the language is a guess
 _NUMBER = re.compile(r"\d+(?:[.,'’]\d+)*")
+
+
+def unfit(body: str, case: Case) -> str:
+    """Why a text is not a letter that carries out the decision and nothing else."""
+    prose, language = _CITATION.sub("", body), case.mail.language
+    # 1. A letter of some length, in the language of the mail.
+    if not re.search(r"\w", prose):
+        return "it is empty"
+    if len(body) > MAX_CHARS:
+        return f"it has {len(body):,} characters; the limit is {MAX_CHARS:,}"
+    for part in (prose, *re.split(r"\n\s*\n|(?<=[.!?])\s", prose)):
+        if len(part) >= _MIN_PART and (spoken := spoken_language(part)) != language:
+            return f"part of it is written in {spoken!r}, not in {language!r}"
+    # 2. Sums of the shop and the policy, not of the mail, which may claim anything.
+    sources = [case.facts.model_dump_json(), f"{case.decision.amount}"]
+    sources += [passage.text for passage in case.passages]
+    values = {_value(number) for number in _NUMBER.findall("\n".join(sources))}
+    for match in _SUM.finditer(prose):
+        if _value(match[1] or match[2] or match[3]) not in values:
+            return f"it states the sum {match[0]}, which is not the shop's"
+    # 3. Promises in any language, but for the sentence about the refund that was decided.
+    for passage in case.passages:
+        prose = prose.replace(passage.text, "")
+    for sentence in re.split(r"(?<=[.!?])\s+(?!\d)", prose):
+        stated = {_value(number) for number in _NUMBER.findall(sentence)}
+        if case.decision.action == "refund" and case.decision.amount in stated:
+            continue
+        for code in LOCALES:
+            if promise := re.search(templates(code)["promise"], sentence, re.IGNORECASE):
+                return f"it promises what was not decided: {promise.group()}"
+    return ""
 
 
 def problem(body: str, citations: Sequence[str], case: Case) -> str:

@@ -1,7 +1,7 @@
 """The outbox: one row for each side effect, written before the effect happens.
 
     outbox = Outbox(store.engine, {"smtp": smtp, "payments": payments}, "worker-1")
-    outbox.perform(effect_key(mail.message_id, "reply", 1), case_id, "smtp", payload)
+    outbox.perform(effect_key(case_id, "reply"), case_id, "smtp", payload)
     # Outcome(status="done", receipt="250 OK")
 
 A row is "ready" until a worker claims it, which is committed at the last moment before the effect
@@ -9,6 +9,10 @@ can happen; then it becomes "done" or "failed", or "ready" again. A worker that 
 cannot tell whether the effect happened. A receiver that recognizes repetitions by the key is called
 again; otherwise the row is "in_doubt" until a person settles it, or its sender if that is alive
 after all. When to try again is up to the workflow.
+
+Refunds have a second guard, for shops whose database shows a refund late or never: each refund of
+an order takes a number, one above those that its decision knew of. Of two decisions that know of
+the same refunds, the second is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -75,13 +80,13 @@ class _Claimed(Exception):
     """Another worker has claimed the row."""
 
 
-def effect_key(message_id: str, action: str, revision: int) -> str:
+def effect_key(case_id: str, action: str) -> str:
     """The business key: the same for every attempt, whichever workflow makes it.
 
-    >>> effect_key("m1@example.com", "reply", 1)
-    'm1@example.com:reply:1'
+    >>> effect_key("c0123456789abcde", "reply")
+    'c0123456789abcde:reply'
     """
-    return f"{message_id}:{action}:{revision}"
+    return f"{case_id}:{action}"
 
 
 def key_digest(key: str) -> str:
@@ -154,7 +159,8 @@ class Outbox:
     def give_up(self, key: str) -> str:
         """Stop trying, and release what is reserved; returns the row's status.
 
-        It is "failed", or "done" if the receiver reports that the effect did happen.
+        It is "failed", "done" if the receiver reports that the effect did happen, or "in_doubt" if
+        it may have happened and the receiver does not tell.
         """
         row = self._row(key)
         error = row.error
@@ -163,7 +169,19 @@ class Outbox:
                 return self._settle(key, "", "done", "done", receipt="booked earlier").status
         except (Rejected, NotDelivered, Unknown) as problem:
             error = f"{error}; a reservation may remain: {problem}"
+            if row.status != "ready":
+                return self._settle(key, "", "in_doubt", "in_doubt", error=error).status
         return self._settle(key, "", "failed", "failed", error=error).status
+
+    def refunds(self, order_id: str | None) -> tuple[int, Decimal]:
+        """How many refunds of an order there are, and the sum of those that have not failed."""
+        query = select(rows.c.status, rows.c.payload).where(
+            rows.c.order_id == order_id, rows.c.refund_number.is_not(None)
+        )
+        with reading(self._engine) as connection:
+            found = connection.execute(query).all()
+        amounts = (Decimal(row.payload["amount"]) for row in found if row.status != "failed")
+        return len(found), sum(amounts, Decimal(0))
 
     def stop(self) -> None:
         """Refuse further claims: this process no longer owns its cases."""
@@ -185,7 +203,16 @@ class Outbox:
         return self._decide(key, "in_doubt", {**values, "receipt": f"according to {by}"})
 
     def replay(self, key: str, by: str) -> str:
-        """Make a failed effect ready for another attempt; returns its case. Raises as `resolve`."""
+        """Make a failed effect ready for another attempt; returns its case. Raises as `resolve`.
+
+        Raises Conflict also for a refund if the order got another one meanwhile.
+        """
+        row = self._row(key)
+        later = (rows.c.refund_number > (row.refund_number or 0)) & (rows.c.status != "failed")
+        with reading(self._engine) as connection:
+            query = select(rows.c.case_id).where(rows.c.order_id == row.order_id, later)
+            if other := connection.execute(query.limit(1)).scalar():
+                raise Conflict(f"Order {row.order_id} has a refund of case {other} already.")
         values = {"status": "ready", "attempts": 0, "error": f"replayed by {by}"}
         return self._decide(key, "failed", values)
 
@@ -208,11 +235,22 @@ class Outbox:
     def _open(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Row[Any]:
         with suppress(NotFound):
             return self._row(key)
-        row = {"key": key, "case_id": case_id, "action": key.rsplit(":", 2)[1], "status": "ready"}
-        statement = insert(rows).values(receiver=receiver, payload=dict(payload), **row)
-        with suppress(IntegrityError), writing(self._engine) as connection:  # from two workers
-            connection.execute(statement)
-        return self._row(key)
+        row: dict[str, Any] = {
+            "key": key,
+            "case_id": case_id,
+            "action": key.rpartition(":")[2],
+            "status": "ready",
+        }
+        row |= {"receiver": receiver, "payload": dict(payload), "order_id": payload.get("order_id")}
+        refused = f"order {row['order_id']} got another refund after this one was decided"
+        for more in (
+            {"refund_number": payload.get("refund_number")},
+            {"status": "failed", "error": refused},  # the number is taken
+        ):
+            with suppress(IntegrityError), writing(self._engine) as connection:
+                connection.execute(insert(rows).values(row | more))
+                break
+        return self._row(key)  # of another worker, if that was faster
 
     def _claim(self, key: str, token: str, states: tuple[str, ...]) -> None:
         crash_point("before claim")

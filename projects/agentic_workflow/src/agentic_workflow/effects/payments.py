@@ -30,7 +30,7 @@ class PaymentReceiver:
         """Book one refund; the receipt is its id. Raises as every Receiver does."""
         claim()
         # 1. Reserve, so that the sum cannot be refunded twice.
-        self._call("PUT", f"/reservations/{key_digest(key)}", key, dict(payload))
+        self._call("PUT", f"/reservations/{key_digest(key)}", key, _order(payload))
         # 2. Book, or else release the reservation; if that fails too, a later attempt does both.
         try:
             refund = self._call("POST", "/refunds", key, {"reservation": key_digest(key)})
@@ -68,3 +68,7 @@ class PaymentReceiver:
             raise Rejected(text)
         answer: dict[str, Any] = response.json()
         return answer
+
+
+def _order(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: payload[name] for name in ("order_id", "amount", "currency") if name in payload}

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -102,7 +103,9 @@ def build_message(payload: Mapping[str, Any], key: str, address: str) -> EmailMe
     # With the case's id, so that an answer to this mail can be linked to the case.
     message["Message-ID"] = f"<{payload['case_id']}.{digest}@{domain}>"
     message["Idempotency-Key"] = digest
-    message["Auto-Submitted"] = "auto-replied"  # RFC 3834: other robots do not answer it
+    message["Date"] = formatdate()
+    if payload.get("automatic", True):
+        message["Auto-Submitted"] = "auto-replied"  # RFC 3834: other robots do not answer it
     thread = [*payload["references"], payload["in_reply_to"]]
     ids = [f"<{id}>" for id in dict.fromkeys(thread) if _MESSAGE_ID.fullmatch(id)]
     if ids:

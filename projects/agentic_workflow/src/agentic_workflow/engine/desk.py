@@ -41,7 +41,8 @@ def open_store(config: Config) -> Store:
 
 
 def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
-    """The outbox with its receivers."""
+    """The outbox with its receivers. Raises ConfigError for a mixture of sample and real ones."""
+    config.sample_parts()
     smtp = config.smtp_url or f"smtp://127.0.0.1:{SAMPLE_SMTP_PORT}"
     payments = config.payment_url or f"http://127.0.0.1:{SAMPLE_PAYMENTS_PORT}"
     receivers: dict[str, Receiver] = {

@@ -5,7 +5,7 @@
     intake.watch(stop)         # the mailbox, until `stop` is set
 
 A mail leaves the mailbox after it is stored and queued, so a crash can only bring it in twice, and
-the Message-ID makes that harmless.
+its content makes that harmless.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from agentic_workflow.config import Config
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.mailbox import Mailbox
 from agentic_workflow.mail.parse import parse_mail
+from agentic_workflow.mail.sender import Trust
 from agentic_workflow.store.case import Priority
 from agentic_workflow.store.store import CaseRecord, Store
 from seedbed.errors import Busy, TooLarge, Unavailable
@@ -30,7 +31,7 @@ class Intake:
     """Stores mails as cases and queues them."""
 
     def __init__(self, config: Config, store: Store, queue: CaseQueue) -> None:
-        self._store, self._queue = store, queue
+        self._store, self._queue, self._trust = store, queue, _trust(config)
         self.mailbox = Mailbox(config.mailbox or Path(config.data_dir) / "mailbox")
 
     def take(self, data: bytes) -> CaseRecord:
@@ -38,7 +39,7 @@ class Intake:
 
         Raises TooLarge above 25 MB, and Unavailable or Busy if a database does not answer.
         """
-        mail = parse_mail(data)
+        mail = parse_mail(data, self._trust)
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
             priority: Priority = "low" if mail.automatic else "normal"
@@ -67,3 +68,8 @@ class Intake:
         else:
             self.mailbox.done(path)
         return True
+
+
+def _trust(config: Config) -> Trust:
+    domains = (domain.strip().lower() for domain in config.form_domains.split(","))
+    return Trust(config.authserv_id, frozenset(filter(None, domains)))

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from agentic_workflow.decide.alone import require_proof
 from agentic_workflow.decide.draft import Writer
 from agentic_workflow.decide.passages import Passages
 from agentic_workflow.decide.policy import LIMIT_EXCEEDED, Policy
@@ -58,6 +59,7 @@ def simulate(store: Store, policy: Policy, *, limit: int = 1000) -> list[Differe
         reason = limits[0].removeprefix(LIMIT_EXCEEDED).rstrip(".") if limits else ""
         mail, day = record.mail, record.received_at.date()
         after = policy.decide(mail, screen(mail), triage, facts, over_limit=reason, today=day)
+        after = require_proof(after, mail, triage, facts, policy.alone, before.standing)
         if fields := tuple(f for f in FIELDS if getattr(before, f) != getattr(after, f)):
             case = {"case_id": record.id, "subject": record.subject}
             differences.append(Difference(**case, before=before, after=after, fields=fields))

@@ -15,16 +15,18 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default as policy
 from functools import cache
-from typing import Any, cast
+from itertools import islice
+from typing import Any, get_args
 
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.mail.reply import split_reply
+from agentic_workflow.mail.sender import NO_TRUST, Trust, find_sender
 from agentic_workflow.store.case import Language, Mail
 from seedbed.errors import TooLarge
 
 MAX_BYTES = 25 * 1024**2
-_MAX_TEXT = 200_000  # characters of the body that are read
+_MAX_TEXT = 50_000  # characters of the body that are read, 8,000 words
 _MAX_HEADER = 4_000  # characters; the parser of the standard library takes quadratic time
 _MAX_PARTS = 500
 _MAX_HOPS = 25  # servers on the way; more are a loop
@@ -32,12 +34,16 @@ _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     r"\U000e0000-\U000e007f]|(?<=\w)\u200d(?=\w)"
 )
-_LINE = rb"(?:[A-Za-z0-9+/=]{20,200}\r?\n)"
-_BASE64 = re.compile(rb"(%s{4000}+)%s++" % (_LINE, _LINE))  # more than _MAX_TEXT characters
+_BASE64 = re.compile(rb"(?m)^(?:[A-Za-z0-9+/=]{20,200}\r?\n)++")  # linear: every line is tried once
+_MAX_BASE64 = 2_000_000  # bytes of such lines that are kept, for pictures within HTML
+_MAX_LINES = 200_000
+_MAX_HEADERS = 250_000  # bytes before the first empty line
+_MAX_BYTES_OF_TEXT = 1_000_000  # of one part
+_DATA_URL = re.compile(rb"data:[\w/+.;=-]{1,100},[A-Za-z0-9+/=%\s]{200,}")
 _Headers = dict[str, str]  # by name in lower case; of equal names the first
 
 
-def parse_mail(data: bytes) -> Mail:
+def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     """The mail in `data` (RFC 5322). Raises TooLarge above 25 MB, and nothing for a broken mail.
 
     >>> parse_mail(b"From: Bob <BOB@x.org>\\nSubject: Order 10234\\n\\nWhere is it?").sender
@@ -50,31 +56,36 @@ def parse_mail(data: bytes) -> Mail:
     message = _read(data, warnings)
     headers = _read_headers(message, warnings)
     body, hidden, names = _read_parts(message, warnings)
-    name, sender = _sender(headers)
+    sender = find_sender(message, headers, trust)
+    warnings += [sender.doubt] if sender.doubt else []
     # 2. Take out what is invisible, and mask.
+    name = str(_parse({"subject": sender.name}, "subject"))  # with words encoded by RFC 2047
     texts = [str(_parse(headers, "subject")), name, *names, hidden, body]
     subject, name, *names, hidden, body = _clean(texts, warnings)
     if hidden:
         warnings.append(f"hidden text: {hidden[:1000]}")
     # 3. Separate the new text from the thread.
     text, quoted = split_reply(body)
-    digest = _digest(sender, subject, text)
+    digest = _digest(sender.address, subject, text)
+    own = text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"
     made = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
     date = getattr(_parse(headers, "date"), "datetime", None)
     parents = _ids(headers, "in-reply-to") + _ids(headers, "references")[::-1]
     return Mail(
         message_id=next(iter(_ids(headers, "message-id")), made),
         content_hash=digest,
-        sender=sender,
+        sender=sender.address,
+        verified=sender.verified,
         sender_name=name,
         subject=subject,
         text=text,
         quoted=quoted,
-        language=detect_language(text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"),
+        language=detect_language(own),
+        spoken=spoken_language(own),
         sent_at=date if date is None or date.tzinfo else date.replace(tzinfo=UTC),
         in_reply_to=tuple(dict.fromkeys(parents))[:20],
         attachments=tuple(names),
-        automatic=_is_automatic(message, {**headers, "from": sender, "subject": subject}),
+        automatic=_is_automatic(message, {**headers, "from": sender.address, "subject": subject}),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -100,10 +111,29 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(" ".join(part.split()) for part in parts).encode()).hexdigest()
 
 
+def _bound(data: bytes, warnings: list[str]) -> bytes:
+    """The mail without what takes long to parse: time and memory are to be linear in its size."""
+    # 1. Of attachments, only the name is read: cut them before the parser makes copies.
+    data = _BASE64.sub(lambda m: m[0][: m[0].find(b"\n", _MAX_BASE64) + 1] or m[0], data)
+    # 2. A thousand parts, or a million of lines, are an attack.
+    *lines, rest = data.split(b"\n", _MAX_LINES)
+    if len(lines) == _MAX_LINES:
+        data = data[: -len(rest) or None]
+        warnings.append("text cut")
+    boundaries = re.finditer(rb"\n--", data)
+    if last := next(islice(boundaries, 2 * _MAX_PARTS, None), None):
+        data = data[: last.start()]
+        warnings.append("parts cut")
+    end = re.search(rb"\r?\n\r?\n", data)
+    if (size := end.start() if end else len(data)) > _MAX_HEADERS:
+        data = data[: data.rfind(b"\n", 0, _MAX_HEADERS)] + data[size:]
+        warnings.append("headers cut")
+    return data
+
+
 def _read(data: bytes, warnings: list[str]) -> EmailMessage:
     try:
-        # Of attachments, only the name is read: cut them before the parser makes copies.
-        data = _BASE64.sub(rb"\1", data)
+        data = _bound(data, warnings)
         message: EmailMessage = message_from_bytes(data, policy=policy)
         if message.get_content_maintype() == "multipart" and not message.is_multipart():
             # The boundary of the header is nowhere in the body: take the one that is.
@@ -135,25 +165,6 @@ def _parse(headers: _Headers, name: str) -> Any:
         return headers.get(name, "")
 
 
-def _sender(headers: _Headers) -> tuple[str, str]:
-    """Name and address of who wrote the mail, and gets the reply."""
-    name, address = _person(headers, "from")
-    # A contact form sends from noreply@shop and names the customer in Reply-To.
-    if pattern("automatic", "from").match(address) and "reply-to" in headers:
-        customer = _person(headers, "reply-to")
-        return customer if customer[1] else (name, address)
-    return name, address
-
-
-def _person(headers: _Headers, header: str) -> tuple[str, str]:
-    addresses = getattr(_parse(headers, header), "addresses", ())
-    raw = headers.get(header, "")
-    name = addresses[0].display_name if addresses else raw.partition("<")[0].strip(' "')
-    match = re.search(r"[^\s<>\"@,;:()]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*", raw)
-    address = addresses[0].addr_spec if addresses and addresses[0].domain else match and match[0]
-    return name, address.lower() if address and mask(address) == address else ""
-
-
 def _ids(headers: _Headers, name: str) -> list[str]:
     raw = headers.get(name, "")
     ids = re.findall(r"<\s*([^<>\s]{1,400})\s*>", raw) or raw.split()[:1]
@@ -183,6 +194,8 @@ def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, l
             elif part.get_content_type() == "text/html":
                 shown, unseen = read_html(_read_text(part, warnings))
                 visible, hidden = f"{visible}\n{shown}", f"{hidden} {unseen}"
+            elif part.get_content_type() == "text/calendar":
+                names.append("invitation")
             elif not part.is_multipart() and part.get_content_maintype() in ("text", "multipart"):
                 plain = f"{plain}\n{_read_text(part, warnings)}"
         except Exception as error:  # one broken part does not hide the others
@@ -192,8 +205,12 @@ def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, l
 
 def _read_text(part: Any, warnings: list[str]) -> str:
     data = part.get_payload(decode=True) or b""
+    size = len(data)
     warnings += [f"malformed: {type(defect).__name__}" for defect in part.defects[:3]]
-    return _decode(data[: 5 * _MAX_TEXT], part.get_content_charset(), warnings)
+    data = _DATA_URL.sub(b"", data)  # a picture within the HTML would push the text out
+    cut = len(data) > _MAX_BYTES_OF_TEXT or size > 0.7 * _MAX_BASE64
+    warnings += ["text cut"] if cut else []
+    return _decode(data[:_MAX_BYTES_OF_TEXT], part.get_content_charset(), warnings)
 
 
 def _decode(data: bytes, charset: str | None, warnings: list[str]) -> str:
@@ -294,17 +311,27 @@ def _lines(text: str) -> str:
 # ── the language ────────────────────────────────────────────────────────────────────────────
 
 
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+
 @cache
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    identifier.set_languages(["en", "de", "fr", "es"])
-    return identifier
+    return LanguageIdentifier.from_model_file(MODEL_FILE)
+
+
+def spoken_language(text: str) -> str:
+    """The ISO 639 code of the most likely of 97 languages; empty without a word.
+
+    It finds none of the four in 10 of 1,296 sample mails, all of five words or fewer.
+    """
+    if not re.search(r"[^\W\d_]{2}", text):
+        return ""
+    return str(_identifier().classify(text[:5000])[0])
 
 
 def detect_language(text: str) -> Language:
-    """English, German, French or Spanish, whichever is most likely; English without a word."""
-    if not re.search(r"[^\W\d_]{2}", text):
-        return "en"
-    return cast(Language, _identifier().classify(text[:5000])[0])
+    """The language to reply in: that of the text if the desk writes it, otherwise English."""
+    spoken = spoken_language(text)
+    return next((language for language in LANGUAGES if language == spoken), "en")

@@ -10,12 +10,12 @@ between, the workers' upkeep queues the case.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.queue import CaseQueue, go_on
-from agentic_workflow.mail.masking import mask
 from agentic_workflow.store.case import Draft, Value
 from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
@@ -38,7 +38,8 @@ class CaseDetails(Value):
 class Inbox(Value):
     """What waits for a person."""
 
-    waiting: list[CaseSummary]  # for approval, the first deadline first
+    waiting: list[CaseSummary]  # for approval: urgent ones first, then the first deadline
+    total: dict[str, int]  # of all cases by status, also of those that are not listed
     in_doubt: list[CaseSummary]  # a mail or refund may have happened or not
     failed: list[CaseSummary]  # dead letters
     switches: dict[str, bool]
@@ -77,8 +78,8 @@ class Actions:
         if decision == "approve" and (subject is not None or body is not None):
             old = record.draft or Draft(subject=f"Re: {record.mail.subject}", body="")
             new = {"subject": subject or old.subject, "body": old.body if body is None else body}
-            draft = old.model_copy(update={name: mask(text) for name, text in new.items()})
-        record = self.store.decide_approval(case_id, decision, by, draft, mask(comment))
+            draft = old.model_copy(update=new)  # as the person wrote it, unmasked
+        record = self.store.decide_approval(case_id, decision, by, draft, comment)
         # 3. Let a worker go on.
         try:
             self.queue.finish(case_id, record.attempt, record.sender)
@@ -144,6 +145,7 @@ class Actions:
         in_doubt, failed = self.trouble()
         return Inbox(
             waiting=self.store.waiting(),
+            total=self.totals(),
             in_doubt=in_doubt,
             failed=failed,
             switches=self.switches(),
@@ -153,6 +155,13 @@ class Actions:
         """Cases with an effect in doubt, and failed ones; the latest of each."""
         in_doubt = self.store.cases(status="in_doubt", limit=200)
         return in_doubt, self.store.cases(status="failed", limit=200)
+
+    def totals(self) -> dict[str, int]:
+        """Number of cases by status."""
+        totals = Counter[str]()
+        for (status, _), count in self.store.counts().items():
+            totals[status] += count
+        return dict(totals)
 
     def switches(self) -> dict[str, bool]:
         """The switches and whether they are on."""

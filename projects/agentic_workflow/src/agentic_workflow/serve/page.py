@@ -234,17 +234,18 @@ class Page:
 
     def _banner(self, by: str, switches: dict[str, bool]) -> str:
         self.policy.current()  # reads a changed file
-        return render("banner", switches, self.policy.problem, by, self.actions.may_approve(by))
+        may_approve, sample = self.actions.may_approve(by), self.actions.config.sample
+        return render("banner", switches, self.policy.problem, by, may_approve, sample)
 
     def _inbox(self) -> str:
-        waiting, counts = self.store.waiting(), self.store.counts().items()
+        waiting, totals = self.store.waiting(), self.actions.totals()
         rows = [{**self._row(c.id, c.changed_at), "due_at": c.due_at} for c in waiting[:ROWS]]
         trouble = [
             [self._row(case.id, case.changed_at) for case in cases]
             for cases in self.actions.trouble()
         ]
-        busy = sum(n for (status, _), n in counts if status in ("received", "working", "approved"))
-        return render("inbox", rows, len(waiting), *trouble, busy)
+        busy = sum(totals.get(status, 0) for status in ("received", "working", "approved"))
+        return render("inbox", rows, totals, *trouble, busy)
 
     def _load_row(self, case_id: str, _changed_at: object) -> Json:
         approval = self.store.approval(case_id)

@@ -27,6 +27,7 @@ from agentic_workflow.sample.smtp_server import run_smtp_server
 from seedbed.errors import Unavailable
 
 SAMPLE_MAILS = Path(__file__).parents[1] / "sample" / "mails"
+SAMPLE_PARTS = 3  # with all of them, nothing is real
 RESTART_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
@@ -38,8 +39,11 @@ def sample_shop(config: Config) -> Iterator[Config]:
     Yields the configuration with their addresses. Replies that the mail server receives are files
     in the folder `sent` of the data folder.
     """
+    samples = config.sample_parts()
+    if samples:
+        _log.warning("Sample parts instead of %s: no money moves.", ", ".join(samples))
     with ExitStack() as stack:
-        folder, changes = config.data_dir, dict[str, object]()
+        folder, changes = config.data_dir, dict[str, object](sample=True)
         folder.mkdir(parents=True, exist_ok=True)
         # 1. The shop, which the payment API books refunds in.
         shop = None if config.shop_url else folder / "shop.sqlite"
@@ -52,9 +56,11 @@ def sample_shop(config: Config) -> Iterator[Config]:
             changes["smtp_url"] = f"smtp://127.0.0.1:{port}"
         if config.payment_url is None:
             changes["payment_url"] = stack.enter_context(_payment_api(folder, shop))
-        # 3. Mails for the first run.
-        if config.mailbox is None and not (folder / "mailbox").exists():
-            deliver(SAMPLE_MAILS, folder / "mailbox")
+        # 3. Mails for the first run of the whole sample shop, as its mail server delivers them.
+        if len(samples) == SAMPLE_PARTS and config.mailbox is None:
+            changes["authserv_id"] = config.authserv_id or "mx.shop.example"
+            if not (folder / "mailbox").exists():
+                deliver(SAMPLE_MAILS, folder / "mailbox")
         yield config.model_copy(update=changes)
 
 
@@ -140,5 +146,6 @@ def _variables(config: Config) -> dict[str, str]:
         "WORKFLOW_DATA_DIR": config.data_dir.absolute(),
         "WORKFLOW_SMTP_URL": config.smtp_url,
         "WORKFLOW_PAYMENT_URL": config.payment_url,
+        "WORKFLOW_SAMPLE": config.sample or None,
     }
     return {name: str(value) for name, value in values.items() if value}

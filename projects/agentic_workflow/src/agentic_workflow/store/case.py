@@ -51,11 +51,13 @@ class Mail(Value):
     message_id: str  # without <>; made from the content if the mail has none
     content_hash: str  # equal for the same sender, subject and text
     sender: str  # address in lower case; empty if there is none
+    verified: bool = False  # the configured mail server verified the sender's domain
     sender_name: str = ""
     subject: str = ""
     text: str = ""  # what the sender wrote now, without the quoted thread and the signature
     quoted: str = ""  # the quoted thread
-    language: Language = "en"
+    language: Language = "en"  # of the reply
+    spoken: str = ""  # ISO 639 code of the mail's language; empty without text
     sent_at: datetime | None = None  # with a time zone
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
     attachments: tuple[str, ...] = ()  # names; contents are not read
@@ -83,6 +85,7 @@ class Triage(Value):
     confidence: float = 1.0  # of the category, 0 to 1
     reasons: tuple[str, ...] = ()  # one line per field, with the words that decided it
     model: str = ""
+    others: tuple[Category, ...] = ()  # what single sentences ask for besides the category
 
 
 class OrderLine(Value):
@@ -108,6 +111,8 @@ class Facts(Value):
     total: Decimal | None = None
     refundable: Decimal | None = None  # paid minus refunded
     currency: str = "EUR"
+    refunds: int = 0  # of this order that the desk has in its outbox, failed ones included
+    refunded: Decimal = Decimal(0)  # their sum without failed ones, whatever the shop shows
     charges: int = 0  # number of payments for the order; 2 is a double charge
     lines: tuple[OrderLine, ...] = ()
     recent_orders: tuple[str, ...] = ()
@@ -123,6 +128,16 @@ class Passage(Value):
     score: float = 0.0
 
 
+class Standing(Value):
+    """Other cases of a sender, and what the desk sent by itself today."""
+
+    open_case: str | None = None  # of the sender
+    same_case: str | None = None  # in which the sender wrote the same
+    replies_to_address: int = 0
+    replies_in_thread: int = 0
+    replies: int = 0
+
+
 class Decision(Value):
     """What the policy says to do, and why."""
 
@@ -133,6 +148,7 @@ class Decision(Value):
     amount: Decimal | None = None  # to refund
     currency: str = "EUR"
     policy_version: str = ""
+    standing: Standing = Standing()  # at that time
 
 
 class Draft(Value):

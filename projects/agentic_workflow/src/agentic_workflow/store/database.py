@@ -15,14 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from agentic_workflow.store.schema import metadata
 from seedbed.database.sql_engine import sql_engine
 from seedbed.database.sqlite import sqlite_error
-from seedbed.errors import Busy, SeedbedError, Unavailable
+from seedbed.errors import Busy, ConfigError, SeedbedError, Unavailable
 
 SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8005_2026  # advisory lock of Postgres: any number that no other program uses
@@ -45,6 +45,10 @@ def open_database(url: str | Path) -> Engine:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _CREATION_LOCK})
         metadata.create_all(connection)
+        present = {column["name"] for column in inspect(connection).get_columns("outbox")}
+    if missing := {column.name for column in metadata.tables["outbox"].columns} - present:
+        hint = "Finish its cases with that version, then start with an empty database."
+        raise ConfigError(f"Another version made the case database: no {missing.pop()}.", hint=hint)
     return engine
 
 

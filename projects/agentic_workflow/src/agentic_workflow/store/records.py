@@ -22,7 +22,6 @@ class CaseSummary(Value):
     number: int  # order of arrival; the cursor of lists
     id: str
     status: Status
-    revision: int = 1  # part of the key of each effect
     attempt: int = 0  # of performing the effects
     sender: str
     subject: str
@@ -91,7 +90,7 @@ class Correction(Value):
 class Effect(Value):
     """A row of the outbox: a refund or a reply, and what became of it."""
 
-    key: str  # Message-ID, action and revision: the same for every attempt
+    key: str  # case and action: the same for every attempt
     case_id: str
     action: str
     receiver: str

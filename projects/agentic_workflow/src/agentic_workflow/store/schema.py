@@ -71,7 +71,6 @@ cases = sa.Table(
     sa.Column("content_hash", Text, nullable=False, index=True),
     *_text("sender", "subject", "status", "outcome", "policy_version", "closed_by"),
     *_columns(Text, "category", "priority"),
-    sa.Column("revision", sa.Integer, nullable=False, default=1),
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     *_columns(Json, "mail", "triage", "facts", "decision", "draft"),
     sa.Column("received_at", UtcTime, nullable=False, index=True),
@@ -79,6 +78,7 @@ cases = sa.Table(
     sa.Column("closed_day", Text),  # ISO date in UTC; empty for duplicates, as is the next
     sa.Column("open_seconds", sa.Float),
     sa.Index("cases_by_status", "status", "number"),
+    sa.Index("cases_by_sender", "sender", "number"),
     sa.Index("cases_by_category", "category", "number"),
     # Statistics and counts read nothing but these three. The first has few different keys, which
     # Postgres stores once each: with the columns of the second it is eight times as large.
@@ -106,7 +106,6 @@ approvals = sa.Table(
     "approvals",
     metadata,
     sa.Column("case_id", Text, primary_key=True),
-    sa.Column("revision", sa.Integer, primary_key=True),
     sa.Column("reasons", Json, nullable=False),
     *_columns(UtcTime, "requested_at", "remind_at", "due_at", nullable=False),
     sa.Column("reminded", sa.Boolean, nullable=False, default=False),
@@ -137,6 +136,10 @@ outbox = sa.Table(
     sa.Column("payload", Json, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     *_columns(UtcTime, "claimed_at", "done_at"),
+    # Of a refund: its number among those of the order, so that two cannot have the same.
+    sa.Column("order_id", Text),
+    sa.Column("refund_number", sa.Integer),
+    sa.UniqueConstraint("order_id", "refund_number"),
 )
 
 switches = sa.Table(

@@ -13,18 +13,21 @@ written then, and the caller may retry. The outbox is in `effects/outbox.py`.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.store import search
-from agentic_workflow.store.case import Draft, Mail, Status, Triage, Value
+from agentic_workflow.store.case import Draft, Mail, Standing, Status, Triage, Value
 from agentic_workflow.store.database import open_database, reading, writing
 from agentic_workflow.store.records import (
     Approval,
@@ -49,8 +52,10 @@ from seedbed.errors import Conflict, NotFound
 
 __all__ = ["CaseRecord", "CaseSummary", "Store", "case_id"]
 
-DUPLICATE_DAYS = 30  # the same text from the same sender after that is a new request
+DUPLICATE_HOURS = 1  # an answered text from the same sender after that is a new request
 LIST_LIMIT = 1000
+THREAD = 20
+_REPLY_ID = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
 SAMPLE = 5000  # cases; at 10,000 closed cases, the median is of every second one
 _FINAL = ("closed", "duplicate")
 _SUMMARY = select(*(cases.c[name] for name in CaseSummary.model_fields if name in cases.c))
@@ -58,13 +63,21 @@ _RECORD = select(*(cases.c[name] for name in CaseRecord.model_fields if name in 
 T = TypeVar("T", bound=Value)
 
 
-def case_id(message_id: str) -> str:
+def case_id(mail: Mail) -> str:
     """The id of the case of a mail: the same for every copy of it.
 
-    >>> case_id("1@shop.example")
-    'c6d56b9038d5e60c'
+    Made from the content too, since contact forms and scanners repeat Message-IDs.
+
+    >>> case_id(Mail(message_id="1@shop.example", content_hash="a", sender="bob@example.com"))
+    'cdd6ebe96cda48a4'
     """
-    return "c" + hashlib.sha256(message_id.encode(errors="replace")).hexdigest()[:15]
+    parts = (mail.message_id, mail.content_hash, mail.quoted, *mail.attachments)
+    return "c" + hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:15]
+
+
+def answered_cases(mail: Mail) -> list[str]:
+    """The cases whose replies are named in the headers of a mail, the latest first."""
+    return [match[1] for id in mail.in_reply_to if (match := _REPLY_ID.match(id))]
 
 
 class Store:
@@ -90,8 +103,8 @@ class Store:
     # ── cases ───────────────────────────────────────────────────────────────────────────────
 
     def receive(self, mail: Mail) -> tuple[CaseRecord, bool]:
-        """Store a mail as a case; False with the earlier case if its Message-ID came before."""
-        id, now, new = case_id(mail.message_id), self._now(), True
+        """Store a mail as a case; False with the earlier case if the same mail came before."""
+        id, now, new = case_id(mail), self._now(), True
         row = {name: getattr(mail, name) for name in ("content_hash", "sender", "subject")}
         row |= {"id": id, "status": "received", "received_at": now, "changed_at": now}
         statement = insert(cases).values(**row, mail=mail)
@@ -110,12 +123,51 @@ class Store:
             return _case(connection, id)
 
     def duplicate_of(self, id: str) -> str | None:
-        """The first case with the same sender, subject and text in the 30 days before."""
-        case, since = self.case(id), self._now() - timedelta(days=DUPLICATE_DAYS)
+        """The first case with the same sender, subject and text that is open, or an hour old.
+
+        Whoever writes the same again after an answer was not helped by it.
+        """
+        case, now = self.case(id), self._now()
         same = _SUMMARY.where(cases.c.content_hash == case.mail.content_hash)
-        earlier = same.where(cases.c.number < case.number, cases.c.received_at > since)
+        recent = cases.c.received_at > now - timedelta(hours=DUPLICATE_HOURS)
+        unanswered = cases.c.status.not_in(_FINAL)
+        earlier = same.where(cases.c.number < case.number, recent | unanswered)
         first = self._all(CaseSummary, earlier.order_by(cases.c.number), 1)
         return first[0].id if first else None
+
+    def standing(self, id: str) -> Standing:
+        """Other cases of the sender of a case, and the automatic replies of today (UTC)."""
+        case, today = self.case(id), self._now().astimezone(UTC).date().isoformat()
+        others = select(cases.c.id).where(cases.c.sender == case.sender, cases.c.id != id).limit(1)
+        same = cases.c.content_hash == case.mail.content_hash
+        unfinished, earlier = cases.c.status.not_in(_FINAL), cases.c.number < case.number
+        replies = select(func.count()).where(
+            cases.c.closed_day == today,
+            cases.c.closed_by == "desk",
+            cases.c.outcome.contains("reply"),
+        )
+        to_sender = replies.where(cases.c.sender == case.sender)
+        thread = [c for c in self._thread(case) if c.closed_by == "desk" and "reply" in c.outcome]
+        with reading(self.engine) as connection:
+            return Standing(
+                open_case=connection.execute(others.where(unfinished, ~same)).scalar(),
+                same_case=connection.execute(others.where(same, earlier)).scalar(),
+                replies_to_address=connection.execute(to_sender).scalar_one(),
+                replies_in_thread=len(thread),
+                replies=connection.execute(replies).scalar_one(),
+            )
+
+    def _thread(self, case: CaseRecord) -> list[CaseRecord]:
+        """The cases whose replies the mail answers, directly or not; the latest 20 at most."""
+        thread: dict[str, CaseRecord] = {}
+        ids = answered_cases(case.mail)
+        while ids and len(thread) < THREAD:
+            id = ids.pop(0)
+            with suppress(NotFound):
+                if id not in thread:
+                    thread[id] = self.case(id)
+                    ids += answered_cases(thread[id].mail)
+        return list(thread.values())
 
     def cases(
         self,
@@ -221,8 +273,7 @@ class Store:
     ) -> None:
         """Let the case wait for a person; a repeated request changes nothing."""
         times = {"requested_at": self._now(), "remind_at": remind_at or due_at, "due_at": due_at}
-        key = {"case_id": id, "revision": self.case(id).revision}
-        statement = insert(approvals).values(**key, **times, reasons=reasons)
+        statement = insert(approvals).values(case_id=id, **times, reasons=reasons)
         try:
             with writing(self.engine) as connection:
                 connection.execute(statement)
@@ -261,12 +312,12 @@ class Store:
             return _case(connection, id)
 
     def approval(self, id: str) -> Approval | None:
-        """The last request for approval of a case, decided or not."""
+        """The request for approval of a case, decided or not."""
         with reading(self.engine) as connection:
             return _approval(connection, id)
 
     def waiting(self) -> list[CaseSummary]:
-        """Cases that wait for a person, the first deadline first."""
+        """Cases that wait for a person: urgent ones first, then the first deadline."""
         return self._undecided()
 
     def expired(self, now: datetime) -> list[CaseSummary]:
@@ -290,7 +341,8 @@ class Store:
     def _undecided(self, *conditions: ColumnElement[bool]) -> list[CaseSummary]:
         query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, *conditions)
         query = query.join(approvals, approvals.c.case_id == cases.c.id)
-        return self._all(CaseSummary, query.order_by(approvals.c.due_at))
+        urgent = sql_case((cases.c.priority == "high", 0), else_=1)
+        return self._all(CaseSummary, query.order_by(urgent, approvals.c.due_at))
 
     def corrections(self, limit: int = 100) -> list[Correction]:
         """Drafts that people changed, the latest first."""
@@ -364,8 +416,8 @@ def _case(connection: Connection, id: str) -> CaseRecord:
 
 
 def _approval(connection: Connection, id: str) -> Approval | None:
-    query = select(approvals).where(approvals.c.case_id == id).order_by(approvals.c.revision.desc())
-    row = connection.execute(query.limit(1)).mappings().first()
+    query = select(approvals).where(approvals.c.case_id == id)
+    row = connection.execute(query).mappings().first()
     return Approval(**row) if row else None
 
 

@@ -11,6 +11,7 @@ configured. Looking up facts and deciding what to do is left to `decide`.
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from agentic_workflow.triage.words import has, plain
 
 _UNSURE = 0.7  # below this confidence a language model is asked: 15 % of mails, most errors
 _TRUST = 2.0  # weight of the model's category, against 1 for the classifier, in the confidence
+_SENTENCE, _MIN_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n\s*\n"), 25  # characters
+_CLEAR, _MAX_CHARS = 0.6, 2000  # of the mail; a longer one goes to a person anyway
 _BOOSTS: dict[str, dict[Category, float]] = tomllib.loads(
     Path(__file__).with_name("boosts.toml").read_text("utf-8")
 )
@@ -57,8 +60,20 @@ class Triager:
         # 3. The other fields, by rules.
         triage = read_fields(mail, category, signals)
         reasons = (f"category: {category} ({why})", *triage.reasons)
-        update = {"confidence": round(confidence, 3), "reasons": reasons, "model": model}
+        others = () if category == "spam" else self._others(mail, category)
+        update: dict[str, object] = {"others": others}
+        update |= {"confidence": round(confidence, 3), "reasons": reasons, "model": model}
         return triage.model_copy(update=update)
+
+    def _others(self, mail: Mail, category: Category) -> tuple[Category, ...]:
+        """Categories of single sentences that are not that of the mail."""
+        others = set[Category]()
+        parts = [p for p in _SENTENCE.split(mail.text[:_MAX_CHARS]) if len(p) > _MIN_SENTENCE]
+        for part in parts if len(parts) > 1 else []:
+            alone = mail.model_copy(update={"subject": "", "text": part})
+            odds = self._classifier.probabilities(alone, read_signals(alone))
+            others |= {name for name, value in odds.items() if value > _CLEAR}
+        return tuple(sorted(others - {category, "other"}))
 
     def _category(
         self, mail: Mail, screening: Screening, signals: Signals

@@ -1,0 +1,125 @@
+"""What must be proven before the desk acts without a person.
+
+    decision = policy.decide(mail, screening, triage, facts)
+    decision = require_proof(decision, mail, triage, facts, policy.alone)
+
+Patterns can only find what somebody has thought of. So this is a list of what has to be certain; a
+case that lacks one of these goes to a person, who reads what is missing. The limits are in the
+policy file. Rules and safeguards of the policy come before, and may want a person anyway.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agentic_workflow.store.case import Decision, Facts, Mail, Standing, Triage
+
+_NUMBER = re.compile(r"(?<![\d.,])\d{4,}(?![\d]|[.,]\d)")  # an order's, or one that needs a reader
+
+
+class Alone(BaseModel):
+    """The table `alone` of the policy file: limits of what is done without a person."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    confidence: Annotated[float, Field(strict=False, ge=0.5, le=1)] = 0.9
+    max_chars: Annotated[int, Field(ge=1, le=5000)] = 600
+    replies_per_address: Annotated[int, Field(ge=0, le=20)] = 3
+    replies_per_thread: Annotated[int, Field(ge=0, le=20)] = 2
+    replies: Annotated[int, Field(ge=0)] = 500
+
+
+def require_proof(
+    decision: Decision,
+    mail: Mail,
+    triage: Triage,
+    facts: Facts,
+    terms: Alone,
+    standing: Standing = Standing(),  # noqa: B008 - immutable
+) -> Decision:
+    """The decision, left to a person with the reasons unless everything is proven.
+
+    A sender who is not verified gets no refund and no reply about an order, whoever approves it.
+    """
+    if decision.action == "ignore":
+        reasons = [] if mail.automatic else _doubts_about_spam(triage, facts, terms)
+    else:
+        reasons = [
+            *_doubts_about_mail(mail, triage, terms),
+            *_doubts_about_request(decision, mail, triage, facts),
+            *_doubts_about_sender(standing, terms),
+        ]
+    change: dict[str, object] = {"standing": standing}
+    if reasons:
+        change |= {"approval": True, "reasons": (*decision.reasons, *reasons)}
+    if not mail.verified and decision.action in ("reply", "refund", "ask"):
+        change |= {"action": "hand_over", "amount": None}
+    return decision.model_copy(update=change)
+
+
+def _doubts_about_spam(triage: Triage, facts: Facts, terms: Alone) -> list[str]:
+    reasons = [f"{triage.confidence:.0%} sure that it is spam."]
+    known = ["A customer's mail is not ignored."] if facts.customer_id else []
+    return known + (reasons if triage.confidence < terms.confidence else [])
+
+
+def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
+    """Who wrote it, in which form, and whether it is understood."""
+    proven = {
+        "The mail server has not verified the sender.": mail.verified,
+        f"There are no templates for its language ({mail.spoken or 'unknown'}).": (
+            mail.spoken == mail.language
+        ),
+        "It has attachments.": not mail.attachments,
+        f"It is not in order: {', '.join(mail.warnings)[:200]}.": not mail.warnings,
+        f"It has more than {terms.max_chars} characters.": len(mail.text) <= terms.max_chars,
+        f"{triage.confidence:.0%} sure of the category.": triage.confidence >= terms.confidence,
+        f"It may ask for more than one thing: {', '.join(triage.others)}.": not triage.others,
+        "It is urgent.": triage.priority != "high",
+    }
+    return [reason for reason, holds in proven.items() if not holds]
+
+
+def _doubts_about_request(
+    decision: Decision, mail: Mail, triage: Triage, facts: Facts
+) -> list[str]:
+    """Whether the order and the amount are certain."""
+    own = f"{mail.subject}\n{mail.text}"
+    numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
+    from_thread = triage.order_id and triage.order_id not in re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
+    known = facts.order_id is not None
+    # A letter that asks for the order may be sent without it, and one about an error needs none.
+    needs_order = decision.action == "refund" or facts.order_status
+    proven = {
+        "It contains more than one number that may be an order's.": (
+            numbers <= {facts.order_id} if known else len(numbers) <= 1
+        ),
+        "The order was not found under the sender.": known or not needs_order,
+        "What it asks for depends on the quoted thread.": not (
+            mail.quoted and (from_thread or triage.amount is not None)
+        ),
+        "The lookup has a warning.": decision.action == "ask" or not facts.warnings,
+        "The mail asks for another sum than the shop's data allow.": (
+            decision.action != "refund" or triage.amount in (None, decision.amount)
+        ),
+    }
+    return [reason for reason, holds in proven.items() if not holds]
+
+
+def _doubts_about_sender(standing: Standing, terms: Alone) -> list[str]:
+    """Whether the sender has other cases, or is a machine that answers every reply."""
+    proven = {
+        f"Case {standing.open_case} of the sender is open.": not standing.open_case,
+        f"The sender wrote the same in case {standing.same_case}.": not standing.same_case,
+        f"{standing.replies_to_address} automatic replies went to the sender today.": (
+            standing.replies_to_address < terms.replies_per_address
+        ),
+        f"{standing.replies_in_thread} automatic replies are in this thread.": (
+            standing.replies_in_thread < terms.replies_per_thread
+        ),
+        f"{standing.replies} automatic replies were sent today.": standing.replies < terms.replies,
+    }
+    return [reason for reason, holds in proven.items() if not holds]

@@ -1,0 +1,95 @@
+"""Who wrote a mail, and whether a mail server that is trusted has verified it.
+
+    find_sender(message, headers, Trust("mx.shop.example"))     # name, address, verified
+
+A sender is verified by the topmost `Authentication-Results` header (RFC 8601) of the configured
+server, which must refuse or rename such headers of others. From alone proves nothing.
+"""
+
+import re
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import NamedTuple
+
+from agentic_workflow.mail.masking import mask
+
+_ADDRESS = re.compile(r"[^\s<>\"@,;:()]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*")
+# Quoted strings, and comments with comments in them. Both may contain what the sender wrote.
+_FREE_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*\))*\)')
+_RESULT = re.compile(r"\s*([\w-]+)\s*=\s*(\w+)\b(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the configuration says about incoming mail."""
+
+    authserv_id: str = ""  # the server whose Authentication-Results count; empty: nobody's
+    form_domains: frozenset[str] = frozenset()  # whose contact forms name the customer in Reply-To
+
+
+NO_TRUST = Trust()
+
+
+class Sender(NamedTuple):
+    """The person to reply to; `doubt` is why it is not clear who that is."""
+
+    name: str
+    address: str  # in lower case; empty if there is none
+    verified: bool = False
+    doubt: str = ""
+
+
+def find_sender(message: EmailMessage, headers: dict[str, str], trust: Trust) -> Sender:
+    """The sender: that of From, or of Reply-To in a mail of a configured contact form.
+
+    Of `name <address>`, what is in brackets, as mail servers read it.
+    """
+    sender = _read(headers.get("from", ""))
+    if "reply-to" in headers and _domain(sender.address) in trust.form_domains:
+        customer = _read(headers["reply-to"])
+        if customer.address:  # whom the form cannot verify
+            return customer
+    froms = [name.lower() for name in message.keys()].count("from")  # noqa: SIM118 - no mapping
+    if froms > 1:
+        return sender._replace(doubt="several From headers")
+    verified = not sender.doubt and _verifies(message, _domain(sender.address), trust)
+    return sender._replace(verified=verified)
+
+
+def _read(raw: str) -> Sender:
+    bare = _FREE_TEXT.sub(" ", raw)
+    addresses = _ADDRESS.findall(bare)
+    bracketed = re.findall(rf"<\s*({_ADDRESS.pattern})\s*>", bare)
+    address = (bracketed or addresses or [""])[0].lower()
+    name = raw.partition("<")[0] if "<" in raw else ""
+    name = re.sub(r'^[\s"]+|[\s"]+$', "", name.replace('\\"', '"'))
+    doubt = "From contains several addresses" if len(addresses) > 1 else ""
+    return Sender(name, address if mask(address) == address else "", doubt=doubt)
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+def _verifies(message: EmailMessage, domain: str, trust: Trust) -> bool:
+    for name, value in message.raw_items():
+        if name.lower() == "authentication-results" and domain and trust.authserv_id:
+            text = _FREE_TEXT.sub(" ", str(value)[:4000])
+            server, *results = text.split(";")
+            if server.split()[:1] == [trust.authserv_id]:
+                # What is left of a quote or a comment may be the sender's.
+                return not re.search(r'["()]', text) and _passes(results, domain)
+    return False
+
+
+def _passes(results: list[str], domain: str) -> bool:
+    """Whether DMARC passes for the domain, or without a result of DMARC its own signature."""
+    found: dict[str, list[tuple[str, str]]] = {"dmarc": [], "dkim": []}
+    for match in map(_RESULT.fullmatch, results):
+        if match and match[1].lower() in found:
+            properties = dict(re.findall(r"([\w.]+)\s*=\s*([^\s\"()]+)", match[3].lower()))
+            owner = properties.get("header.from") or properties.get("header.d", "")
+            found[match[1].lower()].append((match[2].lower(), owner))
+    if found["dmarc"]:
+        return found["dmarc"] == [("pass", domain)]
+    return ("pass", domain) in found["dkim"]
