@@ -65,7 +65,7 @@ class Solver:
         if (key := repr(config)) not in self._teams:
             settings = load(Settings, model=SPEC, base_url=f"{self.vendor.url}/v1")
             folder = self._folder / str(len(self._teams))
-            config = {"data_dir": folder, "memory": "", **config}
+            config = {"data_dir": folder, **config}
             self._teams[key] = self._stack.enter_context(
                 open_team(load(Config, **config), settings)
             )

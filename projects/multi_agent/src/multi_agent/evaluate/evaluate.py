@@ -69,8 +69,8 @@ def run(
     tasks = read_tasks(tasks_file)
     single = load_chat_model(settings=settings) if compare else None
     with tempfile.TemporaryDirectory(prefix="multi-agent-eval-") as folder:
-        # Without memory, so that no task depends on those before it.
-        changes = {"data_dir": Path(folder), "database_url": None, "memory": ""}
+        # With a memory of its own, which learns from no task of a file.
+        changes = {"data_dir": Path(folder), "database_url": None}
         with open_team(config.model_copy(update=changes), settings, asks=False) as team:
             outcomes = measure(tasks, team_solver(team), progress)
             others = measure(tasks, single_solver(team, single), progress) if single else []

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,12 +114,6 @@ class ToolBox:
             return self._call_once(tool, step_id, arguments, retry_of=doubt.started_at)
         self._ledger.settle(doubt.key, note := f"Not repeated by decision of the user: {name}.")
         return note
-
-    def within(self, budget: Budget) -> ToolBox:
-        """The same tools, paid from another budget."""
-        toolbox = copy(self)
-        toolbox._budget = budget
-        return toolbox
 
     def decide(self, key: str, answer: str) -> None:
         """The user's answer to a NeedsUser, before the call is made again."""
