@@ -1,7 +1,5 @@
 """The command line, as its users type it."""
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -58,25 +56,6 @@ def test_classify_of_readable_files_exits_0(
 ) -> None:
     assert run("classify", str(gray(tmp_path))) == 0
     assert "gray.png: not sure (" in capsys.readouterr().out
-
-
-@pytest.mark.own_process
-def test_extract_prints_fields_with_evidence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("extract", str(INVOICE), "--json") == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["fields"]["total"] == 669.0
-    assert result["fields"]["order_number"] is None
-    assert set(result["evidence"]["total"]) == {"text", "box", "page", "confidence"}
-    assert "order_number" not in result["evidence"]
-
-
-@pytest.mark.own_process
-def test_extract_writes_csv_with_a_row_per_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("extract", str(INVOICE), str(gray(tmp_path)), "--csv") == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [row["total"] for row in rows] == ["669.0", ""]
 
 
 def test_extract_refuses_unknown_schema_before_the_first_file(

@@ -4,7 +4,6 @@ import base64
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -13,11 +12,8 @@ import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 
-from vision_app.config import Config
 from vision_app.files.pixels import decode, encode_png
-from vision_app.ocr.page import Line, Page, Word
 from vision_app.serve.api import create_app
-from vision_app.vision import Vision
 from seedbed.errors import Unavailable
 from seedbed.settings import Settings
 
@@ -88,31 +84,6 @@ def test_extract_takes_schema_name_or_object_but_no_path(client):
     assert send(client, "extract", schema=json.dumps(schema)).json()["fields"] == {"total": 12.5}
     status, message = error(send(client, "extract", schema="/etc/passwd"))
     assert status == 400 and "'invoice' or 'receipt'" in message
-
-
-WORDS = (Word("Code", (0, 0, 20, 9), 0.9), Word("a" * 40, (25, 0, 60, 9), 0.9))
-ONE_LINE = Page(1, 60, 40, (Line(WORDS),))
-
-
-class OneLineVision(Vision):
-    """The real extraction, from the same line of 40 letters in every picture."""
-
-    reader = SimpleNamespace(read=lambda *_: ONE_LINE)
-
-
-@pytest.mark.timeout(60)
-def test_extract_matches_patterns_of_a_schema_in_linear_time():
-    app = create_app(OneLineVision(Config(), Settings()), Settings(api_keys=""))
-    with TestClient(app) as client:
-
-        def extract(pattern):
-            schema = {"properties": {"code": {"type": "string", "pattern": pattern}}}
-            return send(client, "extract", schema=json.dumps(schema))
-
-        assert extract("^(([^!])+)+!$").json()["fields"] == {"code": None}
-        assert extract("^(([^!])+)+$").json()["fields"] == {"code": "a" * 40}
-        status, message = error(extract(r"(a)\1"))
-        assert status == 400 and "'code'" in message and "contains a back-reference" in message
 
 
 def test_ask_returns_answer_with_evidence(client):
