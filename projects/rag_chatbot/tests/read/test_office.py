@@ -152,5 +152,5 @@ def test_damaged_file_is_refused_with_a_reason(name: str, data: bytes) -> None:
 def test_spreadsheet_that_unpacks_to_gigabytes_is_refused() -> None:
     data = zip_bomb()
     assert len(data) < 50_000_000
-    with pytest.raises(BadInput, match=r"memory|long|seconds|time"):
+    with pytest.raises(BadInput, match=r"takes (more|longer) than"):
         parse(Path("a.xlsx"), data)

@@ -229,5 +229,5 @@ def test_serve_ingests_documents_and_stops_on_sigterm(docs):
         )
         answer = json.load(urllib.request.urlopen(request, timeout=60))
         page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60).read().decode()
-    assert FACT in answer["answer"] and "rag_chatbot" in page
+    assert FACT in answer["answer"] and "Ask your documents" in page
     assert process.returncode == 0

@@ -109,7 +109,7 @@ def test_a_run_is_logged_to_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert experiment is not None
     [run] = client.search_runs([experiment.experiment_id])
     assert run.data.metrics["accuracy"] == report["accuracy"]
-    assert run.data.params["method"] == "linear head"
+    assert run.data.params["backbone"] == "efficientnet-lite0"
     # ... and without a server, the classifier is written all the same
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     report = train(folder, tmp_path / "other", Config(), Settings())
