@@ -158,7 +158,8 @@ def open_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Calla
 def check(world: World, thread: str, reference: str) -> None:
     """The run has the right answer, one effect, and each question once."""
     run = world.run(thread)
-    assert (run.status, run.answer.text) == ("done", reference), run
+    assert run.status == "done" and run.answer, run
+    assert run.answer.text == reference
     sent = [count for call, count in world.calls(thread).items() if call.startswith("send")]
     assert sent == [1], world.calls(thread)
     assert set(world.questions(thread).values()) == {1}, world.questions(thread)

@@ -212,7 +212,9 @@ class Team:
         self.store.update(run_id, when=RESUMABLE, status="running", reason="")
         self.emit(run_id, "resumed")
         state = self._state(run_id)
-        if state.values and not state.next:  # it had ended: what failed is open again
+        # A run that had ended has no tasks: what failed is open again. `next` lacks a task whose
+        # results are stored already, as when its process was killed between that and a checkpoint.
+        if state.values and not state.tasks:
             results = state.values["results"].items()
             self._set_state(run_id, {"results": {id: None for id, r in results if r.failure}})
         self._submit(record, None if state.values else {"task": record.task})
