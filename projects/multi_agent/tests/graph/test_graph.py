@@ -318,12 +318,12 @@ def test_run_that_is_resumed_twice_at_the_same_time_runs_once(
             outcomes.append("resumed")
         except Conflict:
             outcomes.append("refused")
-        gate.set()
 
     threads = [threading.Thread(target=resume) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    gate.set()  # both have tried while the run was going on
     assert team.wait(run.id).answer.text == "42"
     assert sorted(outcomes) == ["refused", "resumed"] and len(attempts) == 2
