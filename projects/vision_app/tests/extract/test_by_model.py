@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vision_app.extract.by_model import MAX_IMAGES, extract
+from vision_app.extract.by_model import extract
 from vision_app.extract.schemas import load_schema, parse_schema
+from vision_app.files.pixels import MAX_IMAGES
 from vision_app.ocr.page import Page
 from seedbed.models.scripted import ScriptedChatModel
 

@@ -1,20 +1,22 @@
 """Answers and captions of a vision-language model, with the words of the page that support them.
 
-answer = ask(model, "Who signed it?", images, pages)
-answer.text, answer.boxes         # no boxes for what is not written on the page
-describe(model, images)
+    answer = ask(model, "Who signed it?", images, pages)
+    answer.text, answer.boxes         # no boxes for what is not written on the page
+    describe(model, images)
+
+Answers by rules, without a model, are in `rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 from vision_app.answer.answer import UNKNOWN, Answer, Support, support
-from vision_app.extract.values import squeeze
-from vision_app.files.pixels import Pixels, message_part
+from vision_app.extract.values import clean, squeeze
+from vision_app.files.pixels import Pixels, message
 from vision_app.ocr.page import Page
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply
@@ -22,7 +24,6 @@ from seedbed.models.structured_reply import structured_reply
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-MAX_IMAGES = 8  # pages that are sent
 QUOTED, SEEN = 0.9, 0.5  # confidence of an answer whose words OCR read too, and of another
 
 
@@ -38,11 +39,11 @@ def ask(
 ) -> Answer:
     """Answer a question from the images, or abstain. Raises the model's errors."""
     prompt = load_prompt("vision_app.answer", "ask").render(question=quote(question, "question"))
-    reply = structured_reply(model, [_message(prompt, images)], Reply)
-    text = _clean(reply.answer)
+    reply = structured_reply(model, [message(prompt, images)], Reply)
+    text = clean(reply.answer or "")
     if not text:
         return Answer(UNKNOWN, abstained=True)
-    boxes = _find(_clean(reply.quote), pages)
+    boxes = _find(clean(reply.quote or ""), pages)
     confidence = min((item.confidence for item in boxes), default=1.0)
     return Answer(text, boxes, round((QUOTED if boxes else SEEN) * confidence, 3))
 
@@ -50,14 +51,7 @@ def ask(
 def describe(model: BaseChatModel, images: Sequence[Pixels]) -> str:
     """A caption of one or two sentences. Raises the model's errors."""
     prompt = load_prompt("vision_app.answer", "describe").text
-    return str(model.invoke([_message(prompt, images)]).text).strip()
-
-
-def _message(prompt: str, images: Sequence[Pixels]) -> Any:
-    from langchain_core.messages import HumanMessage
-
-    content: list[str | dict[str, Any]] = [{"type": "text", "text": prompt}]
-    return HumanMessage(content + [message_part(pixels) for pixels in images[:MAX_IMAGES]])
+    return str(model.invoke([message(prompt, images)]).text).strip()
 
 
 def _find(text: str, pages: Sequence[Page]) -> tuple[Support, ...]:
@@ -72,8 +66,3 @@ def _find(text: str, pages: Sequence[Page]) -> tuple[Support, ...]:
         if sum(len(squeeze(x.text)) for x in parts) >= 0.8 * len(sought):
             return support(page, *parts)
     return ()
-
-
-def _clean(text: str | None) -> str:
-    """Half a surrogate pair, which no JSON response may contain, becomes a question mark."""
-    return (text or "").encode("utf-8", "replace").decode().strip()

@@ -1,9 +1,11 @@
 """Teach the classifier your classes: features of a frozen backbone and a linear head, in seconds.
 
-report = train(Path("birds"), Path("var/vision_app/classifiers/birds"), Config(), Settings())
-report["accuracy"], report["interval"]             # by cross-validation
-vision-app train birds                             # the same from a shell
-vision-app classify crow.jpg --model path:var/vision_app/classifiers/birds
+    report = train(Path("birds"), Path("var/vision_app/classifiers/birds"), Config(), Settings())
+    report["accuracy"], report["interval"]             # by cross-validation
+    vision-app train birds                             # the same from a shell
+    vision-app classify crow.jpg --model path:var/vision_app/classifiers/birds
+
+The classifier then runs without scikit-learn, on the features of the backbone.
 """
 
 from __future__ import annotations

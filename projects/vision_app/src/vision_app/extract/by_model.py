@@ -23,8 +23,8 @@ from vision_app.extract.extraction import (
     locate,
 )
 from vision_app.extract.schemas import Field, Schema
-from vision_app.extract.values import Context, find_currencies
-from vision_app.files.pixels import Pixels, message_part
+from vision_app.extract.values import Context, clean, find_currencies
+from vision_app.files.pixels import MAX_IMAGES, Pixels, message
 from vision_app.ocr.page import Page
 from seedbed.models.prompts import load_prompt
 from seedbed.models.structured_reply import structured_reply
@@ -32,7 +32,6 @@ from seedbed.models.structured_reply import structured_reply
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-MAX_IMAGES = 8  # pages that are sent
 MAX_AMOUNT = Decimal(10) ** 12
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
 _ITEM = {"description": "string", "quantity": "number", "unit_price": "number", "amount": "number"}
@@ -45,13 +44,9 @@ def extract(
 
     Raises the model's errors, and InvalidReply if its reply does not follow the schema.
     """
-    from langchain_core.messages import HumanMessage
-
     # 1. Ask the model, under the JSON schema.
     prompt = load_prompt("vision_app.extract", "extract")
-    content: list[str | dict[str, Any]] = [{"type": "text", "text": prompt.text}]
-    content += [message_part(pixels) for pixels in images[:MAX_IMAGES]]
-    reply = structured_reply(model, [HumanMessage(content)], model_schema(schema))
+    reply = structured_reply(model, [message(prompt.text, images)], model_schema(schema))
     # 2. Normalize every value.
     context = Context.of("\n".join(page.text for page in pages), {})
     warnings: list[str] = []
@@ -135,13 +130,13 @@ def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) ->
     if field.value == "items":
         value: Any = _items(raw)
     elif field.value == "texts" and isinstance(raw, list):
-        value = [_clean(text) for text in raw if isinstance(text, str)] or None
+        value = [clean(text) for text in raw if isinstance(text, str)] or None
     elif field.value == "flag":
         value = raw if isinstance(raw, bool) else None
     elif raw is None or isinstance(raw, list | dict | bool):
         value = None
     else:
-        value = _value(field, _clean(str(raw)), context)
+        value = _value(field, clean(str(raw)), context)
     if value is None and raw not in (None, "", []):
         article = "an" if field.value in ("amount", "integer") else "a"
         kind = "a list of positions" if field.value == "items" else f"{article} {field.value}"
@@ -169,11 +164,6 @@ def _value(field: Field, text: str, context: Context) -> Any:
     return text if text and valid and (not field.enum or text in field.enum) else None
 
 
-def _clean(text: str) -> str:
-    """Half a surrogate pair, which no JSON response may contain, becomes a question mark."""
-    return text.encode("utf-8", "replace").decode().strip()
-
-
 def _amount(text: str) -> Decimal | None:
     """A number of JSON, or an amount as it is printed; None if it is not finite."""
     try:
@@ -195,5 +185,5 @@ def _items(raw: Any) -> list[dict[str, Any]] | None:
             for name in ("quantity", "unit_price", "amount")
         }
         if numbers["amount"] is not None:
-            items.append({"description": _clean(entry["description"]), **numbers})
+            items.append({"description": clean(entry["description"]), **numbers})
     return items or None

@@ -1,7 +1,9 @@
 """The text of a page as cells: words next to each other, as in a table or a block.
 
-cells = to_cells(page)
-cells[0].text, cells[0].box_of(0, 5)
+    cells = to_cells(page)
+    cells[0].text, cells[0].box_of(0, 5)
+
+Both extractors find values in cells: a line may run through several columns of a table.
 """
 
 from __future__ import annotations

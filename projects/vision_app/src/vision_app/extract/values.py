@@ -121,6 +121,15 @@ def squeeze(text: str) -> str:
     return "".join(c for c in text if c.isalnum() or c == "#")
 
 
+def clean(text: str) -> str:
+    """What a model wrote, stripped; half a surrogate pair, which JSON must not contain, is a "?".
+
+    >>> clean(" A\\ud800 ")
+    'A?'
+    """
+    return text.encode("utf-8", "replace").decode().strip()
+
+
 # ── dates and times ─────────────────────────────────────────────────────────────────────────
 
 

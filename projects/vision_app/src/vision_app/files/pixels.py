@@ -2,7 +2,7 @@
 
     pixels = decode(Path("photo.jpg").read_bytes(), name="photo.jpg")   # uint8 (height, width, 3)
     png = encode_png(pixels)
-    HumanMessage([message_part(pixels)])         # for a vision-language model
+    message("What is it?", [pixels])             # for a vision-language model
 
 Format and size are checked in the header, before any pixel takes memory. A picture is converted in
 strips: the peak is 7 bytes a pixel, 10 where EXIF turns it, 15 for WEBP. Limits of time and memory
@@ -15,7 +15,7 @@ import base64
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
 if TYPE_CHECKING:
+    from langchain_core.messages import HumanMessage
     from PIL.Image import Image
 
 Pixels = npt.NDArray[np.uint8]
@@ -33,6 +34,7 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 50_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """Formats that are decoded. Pillow reads some forty more, with decoders that few people use."""
+MAX_IMAGES = 8  # in one message
 _MAX_NAME = 1000  # characters
 _STRIP = 1_000_000  # pixels
 _MAX_SCANS = 64  # of a JPEG; encoders write some ten, and each takes the time of a whole picture
@@ -137,6 +139,18 @@ def message_part(pixels: Pixels, side: int = 1568) -> dict[str, Any]:
     image.save(file, "JPEG", quality=90)
     data = base64.b64encode(file.getvalue()).decode()
     return {"type": "image", "base64": data, "mime_type": "image/jpeg"}
+
+
+def message(prompt: str, images: Sequence[Pixels]) -> HumanMessage:
+    """A prompt with the first MAX_IMAGES images, for a vision-language model.
+
+    >>> len(message("What is it?", [np.zeros((40, 60, 3), np.uint8)] * 9).content)
+    9
+    """
+    from langchain_core.messages import HumanMessage
+
+    content: list[str | dict[str, Any]] = [{"type": "text", "text": prompt}]
+    return HumanMessage(content + [message_part(pixels) for pixels in images[:MAX_IMAGES]])
 
 
 def printable(name: str) -> str:
