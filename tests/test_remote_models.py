@@ -91,20 +91,23 @@ def test_reply_of_the_model_is_the_answer(installed: Installed, tmp_path: Path) 
 
 def answer_of_rag_chatbot(installed: Installed, folder: Path) -> Vendor:
     (folder / "docs").mkdir()
-    (folder / "docs/port.md").write_text("# Port\n\nThe harbour of Vellin opens at six o'clock.\n")
-    reply = "Vellin's harbour opens at six o'clock."
+    fact = "The harbour of Vellin opens at six o'clock."
+    (folder / "docs/port.md").write_text(f"# Port\n\n{fact}\n")
+    sentence = "Vellin's harbour opens at six o'clock."
+    reply = json.dumps({"sentence": sentence, "passage": 1, "quote": fact})
     with vendor([reply]) as (server, variables):
         installed.run(folder, "ingest", "docs", **variables)
         asked = ("ask", "When does the harbour of Vellin open?", "--json")
         answer = json.loads(installed.run(folder, *asked, **variables).stdout)
-    assert answer["answer"] == f"{reply} [1]"
+    assert answer["answer"] == f"{sentence} [1]"
     assert answer["model"] == SPEC
     return server
 
 
 def answer_of_vision_app(installed: Installed, folder: Path) -> Vendor:
     shutil.copy(ROOT / "docs/images/vision-page.png", folder / "page.png")
-    with vendor(["A page with a receipt."]) as (server, variables):
+    reply = json.dumps({"answer": "A page with a receipt.", "quote": None})
+    with vendor([reply]) as (server, variables):
         done = installed.run(folder, "ask", "page.png", "What is shown?", "--json", **variables)
     assert json.loads(done.stdout)["answer"] == "A page with a receipt."
     return server
@@ -123,12 +126,15 @@ def answer_of_multi_agent(installed: Installed, folder: Path) -> Vendor:
 
 
 def answer_of_agentic_workflow(installed: Installed, folder: Path) -> Vendor:
-    mail = "From: Kit <kit@mail.example>\nMessage-ID: <1@mail.example>\nSubject: Returns\n\n"
+    passed = "mx.shop.example; dkim=pass header.d=mail.example; spf=pass; dmarc=pass"
+    mail = f"Authentication-Results: {passed}\nFrom: Kit <kit@mail.example>\n"
+    mail += "Message-ID: <1@mail.example>\nSubject: Returns\n\n"
     question = "Hello, how long do I have to send something back if I change my mind?\n"
     (folder / "mail.eml").write_text(mail + question)
     reply = json.dumps({"body": "Hello,\n\na colleague will answer soon.\n", "citations": []})
     with vendor([reply]) as (server, variables):
         variables["WORKFLOW_DATA_DIR"] = str(folder / "data")
+        variables["WORKFLOW_AUTHSERV_ID"] = "mx.shop.example"
         submitted = installed.run(folder, "submit", "mail.eml", "--json", **variables)
         case = json.loads(submitted.stdout)[0]["case"]
         port = free_port()

@@ -106,7 +106,8 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         refund that nobody pays.
         """
         names = ("shop_url", "smtp_url", "payment_url")
-        missing = [f"WORKFLOW_{name.upper()}" for name in names if getattr(self, name) is None]
+        prefix = self.model_config["env_prefix"]
+        missing = [f"{prefix}{name.upper()}" for name in names if getattr(self, name) is None]
         if missing and len(missing) < len(names) and not self.sample:
             hint = "Set it, or WORKFLOW_SAMPLE=1 to use a part of the sample shop."
             raise ConfigError(f"Not configured: {', '.join(missing)}.", hint=hint)
