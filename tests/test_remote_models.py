@@ -95,7 +95,9 @@ def answer_of_rag_chatbot(installed: Installed, folder: Path) -> Vendor:
     (folder / "docs/port.md").write_text(f"# Port\n\n{fact}\n")
     sentence = "Vellin's harbour opens at six o'clock."
     reply = json.dumps({"sentence": sentence, "passage": 1, "quote": fact})
-    with vendor([reply]) as (server, variables):
+    # The sentence is not the quote word for word, so the model is asked whether it agrees with it.
+    verdict = json.dumps({"judgements": [{"number": 1, "verdict": "supported"}]})
+    with vendor([reply, verdict]) as (server, variables):
         installed.run(folder, "ingest", "docs", **variables)
         asked = ("ask", "When does the harbour of Vellin open?", "--json")
         answer = json.loads(installed.run(folder, *asked, **variables).stdout)
@@ -126,7 +128,7 @@ def answer_of_multi_agent(installed: Installed, folder: Path) -> Vendor:
 
 
 def answer_of_agentic_workflow(installed: Installed, folder: Path) -> Vendor:
-    passed = "mx.shop.example; dkim=pass header.d=mail.example; spf=pass; dmarc=pass"
+    passed = "mx.shop.example; dmarc=pass header.from=mail.example"
     mail = f"Authentication-Results: {passed}\nFrom: Kit <kit@mail.example>\n"
     mail += "Message-ID: <1@mail.example>\nSubject: Returns\n\n"
     question = "Hello, how long do I have to send something back if I change my mind?\n"
