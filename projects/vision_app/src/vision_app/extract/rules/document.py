@@ -82,7 +82,8 @@ class Lexicon:
                 continue
             names = {*_PLACEHOLDER.findall(label)} - {"no"}
             for name in words[min(names)] if language == "all" else [language]:
-                keys = _forms(label, name, words)
+                # Those of a user's schema, who may be anybody, are no templates.
+                keys = _forms(label, name, words) if name else {squeeze(label)}
                 for key in keys:
                     self._labels[key].setdefault(kind, set()).update({name} - {""})
                 (split if re.search(r"\w[\s.\-]+[\w{]", label) else whole).update(keys)
