@@ -57,8 +57,12 @@ PROJECTS = {
 }
 # Copies that have chat models behind an API only.
 REMOTE = "rag_chatbot, MODEL=remote"
-# … and without the folder that stands in for a model.
-STAND_INS = {"rag_chatbot, BRAIN=llm": "quote", "multi_agent, BRAIN=llm": "offline"}
+# … and without the folders, of this name, that stand in for a model.
+STAND_INS = {
+    "rag_chatbot, BRAIN=llm": "quote",
+    "multi_agent, BRAIN=llm": "offline",
+    "vision_app, BRAIN=llm": "rules",
+}
 REMOTES = (REMOTE, *STAND_INS)
 LOAD_LOCAL = "seedbed/models/chat/load_local.py"
 
@@ -269,6 +273,7 @@ def test_lifted_demo_succeeds(installed: Path, variant: str, project: str) -> No
 DEMO = {
     "rag_chatbot": ("bm25-strength", "retry-after", "context-window", "u-weather"),
     "multi_agent": ("data-02", "docs-02", "calc-02", "mixed-02", "mixed-04", "docs-20"),
+    "vision_app": ("demo",),
 }
 
 

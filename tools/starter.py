@@ -7,10 +7,11 @@
 The copy is a git repository with one commit. It mentions the project by its new name only and
 depends on nothing here: the modules of `seedbed` that it imports come along, with their tests. With
 `--model=remote` it has no chat model of its own, and none of the code that runs one; with
-`--brain=llm` it also lacks the folder that stands in for a model, `offline` or `quote`. The module
-requires only the standard library, so it runs before anything is installed. What changes in a text
-on the way is in `starter_texts.py`, which modules are needed in `starter_imports.py`; the files
-written for the copy alone are in `starter_files.py`.
+`--brain=llm` it also lacks the folders that stand in for a model, which the project's
+`pyproject.toml` lists as `stand-ins`, and their tests. The module requires only the standard
+library, so it runs before anything is installed. What changes in a text on the way is in
+`starter_texts.py`, which modules are needed in `starter_imports.py`; the files written for the copy
+alone are in `starter_files.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _LEFT_BEHIND = {"__pycache__", "var", ".venv", "dist", "build", ".hypothesis", ".env"}
 _OPTIONS = {"model": "remote", "brain": "llm"}
-_STAND_INS = {"offline", "quote"}  # folders with what works without a model, and with its tests
 # Pages about this repository as a whole.
 _ABOUT_REPOSITORY = {"docs/how-to/your-project.md", "docs/concepts/learning-path.md"}
 _COPIED = (
@@ -134,7 +134,7 @@ def _files_to_copy(
     generated = {p for p in own if any(q in _LEFT_BEHIND or "egg-info" in q for q in p.parts)}
     names = {path.as_posix() for path in own - generated} | {*_COPIED}
     if not offline:
-        rules = {name for name in names if _STAND_INS & {*name.split("/")[2:-1]}}
+        rules = {name for name in names if name.startswith(_stand_ins(source, root))}
         if not rules:
             raise BadInput(
                 f"{project.package} has no folder that stands in for a model.",
@@ -150,6 +150,15 @@ def _files_to_copy(
             hint="Leave out MODEL=remote.",
         )
     return names | modules | tests_of(root, modules) | {*_handbook(root, project)}
+
+
+def _stand_ins(source: Path, root: Path) -> tuple[str, ...]:
+    """The folders with what works without a model, and with its tests, which have equal paths."""
+    with (source / "pyproject.toml").open("rb") as file:
+        folders = tomllib.load(file).get("tool", {}).get("starter", {}).get("stand-ins", ())
+    places = (source / "src" / source.name, source / "tests")
+    paths = [place / folder for place in places for folder in folders]
+    return tuple(f"{path.relative_to(root).as_posix()}/" for path in paths)
 
 
 def _handbook(root: Path, project: Names) -> Iterator[str]:
@@ -190,7 +199,9 @@ def _write_root_files(root: Path, target: Path, texts: Texts) -> None:
 
     pyproject = target / "pyproject.toml"
     tail = pyproject_tail((root / "pyproject.toml").read_text("utf-8"))
-    pyproject.write_text(pyproject.read_text("utf-8").rstrip() + "\n\n" + tail, "utf-8")
+    declaration = r"^\[tool\.starter\]\n(?:.+\n)*\n*"
+    own = re.sub(declaration, "", pyproject.read_text("utf-8"), flags=re.MULTILINE)
+    pyproject.write_text(own.rstrip() + "\n\n" + tail, "utf-8")
 
     verbs = ("run", "demo", "eval")
     arguments = {verb: texts.renamed(_arguments(root, verb, old)) for verb in verbs}

@@ -273,6 +273,26 @@ def test_project_without_rules_cannot_leave_them_out(root: Path, tmp_path: Path)
         starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, offline=False)
 
 
+def test_lift_without_a_stand_in_lacks_its_folders(root: Path, tmp_path: Path) -> None:
+    project = root / "projects/rag_chatbot"
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(
+            '\n[tool.starter]\nstand-ins = ["answer/rules"]  # left out\n\n[tool.own]\nx = 1\n'
+        )
+    for folder in ("src/rag_chatbot/answer", "src/rag_chatbot/rules", "tests/answer"):
+        for name in ("kept.py", "rules/words.py"):
+            path = project / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, offline=False)
+    names = {path.relative_to(target).as_posix() for path in target.rglob("*.py")}
+    assert {"src/my_bot/answer/kept.py", "tests/answer/kept.py"} <= names
+    assert "src/my_bot/rules/rules/words.py" in names
+    assert not [name for name in names if "answer/rules" in name]
+    text = (target / "pyproject.toml").read_text()
+    assert "stand-ins" not in text and "tool.starter" not in text and "[tool.own]" in text
+
+
 def test_lift_writes_own_tool_settings(root: Path, tmp_path: Path) -> None:
     import tomllib
 

@@ -11,7 +11,7 @@ from vision_app.config import Config
 from vision_app.demo import check
 from vision_app.files.pixels import encode_png
 from vision_app.files.samples import samples
-from vision_app.vision import open_vision
+from vision_app.vision import Vision
 from seedbed.settings import Settings, load
 
 INVOICE = next(sample.path for sample in samples() if sample.name == "invoice")
@@ -69,7 +69,7 @@ def test_extract_refuses_unknown_schema_before_the_first_file(
 
 def test_read_refuses_unknown_format(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("read", str(INVOICE), "--format", "docx") == 2
-    assert capsys.readouterr().err == ("error: Unknown format 'docx'. Use text, json or hocr.\n")
+    assert capsys.readouterr().err == ("error: Unknown format 'docx'. Use text or json.\n")
 
 
 def test_folder_without_images_is_one_line(
@@ -111,5 +111,5 @@ def test_detect_without_detector_names_the_setting(capsys: pytest.CaptureFixture
 @pytest.mark.slow
 @pytest.mark.own_process
 def test_demo_results_are_right() -> None:
-    vision = open_vision(load(Config), load(Settings))
+    vision = Vision(load(Config), load(Settings))
     assert [problem for _, problem in check(vision) if problem] == []

@@ -50,9 +50,9 @@ def open_vision(classifier: str | None = None, **overrides: Any) -> Vision:
 
     settings = load(Settings)
     start("vision_app", settings.log_level)
-    from vision_app.vision import open_vision
+    from vision_app.vision import Vision
 
-    return open_vision(load(Config, classifier=classifier, **overrides), settings)
+    return Vision(load(Config, classifier=classifier, **overrides), settings)
 
 
 def _each(
@@ -118,27 +118,26 @@ def classify(
 @app.command()
 def read(
     files: Files,
-    text_format: Annotated[str, typer.Option("--format", help="text, json or hocr.")] = "text",
+    text_format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
     as_json: Json = False,
 ) -> None:
     """Print the text of each file (OCR), in reading order.
 
     Exits with status 2 if a file could not be read.
     """
-    from vision_app.ocr.page import as_hocr, as_text
+    from vision_app.ocr.page import as_text
 
     vision = open_vision()
     text_format = "json" if as_json else text_format
-    if text_format not in ("text", "json", "hocr"):
-        raise BadInput(f"Unknown format {text_format!r}.", hint="Use text, json or hocr.")
+    if text_format not in ("text", "json"):
+        raise BadInput(f"Unknown format {text_format!r}.", hint="Use text or json.")
 
     def task(source: Source) -> dict[str, Any]:
         if text_format == "json":
             return vision.read_json(source)
         for warning in source.warnings:
             typer.echo(f"warning: {source.name}: {warning}", err=True)
-        write = as_hocr if text_format == "hocr" else as_text
-        return {"text": write(vision.read(source))}
+        return {"text": as_text(vision.read(source))}
 
     _each(vision, files, task, "{text}".format_map, text_format == "json")
 
@@ -275,7 +274,6 @@ def train(
 @app.command()
 def robustness(
     folder: Classes,
-    out: Annotated[Path | None, typer.Option(help="PNG with the curves to write.")] = None,
     model: Classifier = None,
     as_json: Json = False,
 ) -> None:
@@ -285,8 +283,6 @@ def robustness(
     vision = open_vision(model)
     with cli.progress(quiet=as_json, unit="image") as progress:
         result = report.measure(folder, vision.classifier, vision.config, progress)
-    if out is not None:
-        write_bytes(out, report.plot(result))
     show(result, as_json, to_text=report.to_text)
 
 

@@ -1,6 +1,6 @@
 """The app as one object, shared by the command line, the HTTP API and the page.
 
-    vision = open_vision(Config(), Settings())
+    vision = Vision(Config(), Settings())
     source = vision.open(Path("invoice.png"))
     vision.classify(source)["labels"][0]
     vision.extract(source, "invoice")["fields"]["total"]
@@ -299,12 +299,3 @@ def _prepare_openvino() -> None:
     import openvino
 
     openvino.Type.u8.to_dtype()
-
-
-def open_vision(config: Config, settings: Settings) -> Vision:
-    """The app with the configured models, which load at their first use.
-
-    >>> open_vision(Config(), Settings()).config.max_pages
-    20
-    """
-    return Vision(config, settings)

@@ -1,4 +1,4 @@
-"""The robustness report: distortions, figures, slices, table and plot."""
+"""The robustness report: distortions, figures, slices and table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,10 @@ from vision_app.evaluate.robustness import (
     compare_slices,
     distort,
     measure,
-    plot,
     read_slices,
     to_text,
 )
-from vision_app.files.pixels import decode, encode_png
+from vision_app.files.pixels import encode_png
 from seedbed.errors import BadInput
 
 
@@ -132,21 +131,3 @@ def test_a_table_with_other_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "slices.csv").write_text("path,group\na.png,day\n")
     with pytest.raises(BadInput, match=r"not a table of slices.*file,slice"):
         read_slices(tmp_path / "slices.csv")
-
-
-def test_the_plot_draws_a_line_per_distortion() -> None:
-    rows = [
-        {
-            "distortion": name,
-            "severity": severity,
-            "accuracy": 0.9 - severity * index / 20,
-            "calibration_error": severity * index / 20,
-        }
-        for index, (name, severity) in enumerate(CONDITIONS)
-    ]
-    pixels = decode(plot({"conditions": rows}))
-    assert pixels.shape == (420, 1000, 3)
-    colours = [(37, 99, 235), (220, 38, 38), (5, 150, 105), (217, 119, 6), (124, 58, 237)]
-    for panel in (pixels[:, :450], pixels[:, 450:870]):
-        for colour in colours:
-            assert (np.abs(panel.astype(int) - colour).max(2) < 20).sum() > 400

@@ -47,6 +47,8 @@ def test_box_of_embedded_word_is_where_the_word_is_drawn() -> None:
     assert pixels[top - 5 : bottom + 5, left - 5 : right].min() == 255
 
 
+ROW = " ".join("a" * 100)
+DENSE = "BT /F 1 Tf 2 TL 60 800 Td " + f"({ROW}) Tj T* " * 31 + "ET"
 IMAGE = "q 595 0 0 842 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID \x7f EI Q\n"
 
 
@@ -57,8 +59,9 @@ IMAGE = "q 595 0 0 842 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID \x7f EI Q\n"
         (IMAGE + TEXT, ""),
         ("3 Tr " + TEXT, ""),
         (TEXT, "/Rotate 90"),
+        (DENSE, ""),
     ],
-    ids=["no text", "a scan", "hidden text", "turned"],
+    ids=["no text", "a scan", "hidden text", "turned", "too many words"],
 )
 def test_page_in_doubt_is_left_to_ocr(content: str, page: str) -> None:
     source = open_source(pdf(content, page), name="scan.pdf", config=Config())

@@ -65,15 +65,12 @@ def test_classify_returns_labels_and_file(client):
     ]
 
 
-def test_read_writes_json_text_and_hocr(client):
+def test_read_writes_json_and_text(client):
     pages = send(client, "read").json()
     assert "Northwind" in json.dumps(pages)
     text = send(client, "read", format="text")
     assert text.headers["content-type"].startswith("text/plain")
     assert text.text.strip() == "Northwind Ltd\nTotal 12.50 <b>EUR</b>"
-    hocr = send(client, "read", format="hocr")
-    assert hocr.headers["content-type"].startswith("text/vnd.hocr+html")
-    assert "ocrx_word" in hocr.text and "<b>" not in hocr.text
 
 
 def test_extract_takes_schema_name_or_object_but_no_path(client):

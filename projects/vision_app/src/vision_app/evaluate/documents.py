@@ -1,11 +1,11 @@
-"""Score the extraction and the OCR on a folder of documents with known fields.
+"""Score the extraction on a folder of documents with known fields.
 
     report = evaluate(Path("my_documents"), partial(read_document, vision))
     print(report.to_markdown() + outcome_table(report))
 
 `truth.jsonl` in the folder has an object per file: {"file", "schema", "kind", "language", "fields",
-"accept", "text"}, with null for a field that is not on the page. How documents are read is up to
-the caller: `evaluate` takes a function, so that another extractor can be scored on the same terms.
+"accept"}, with null for a field that is not on the page. How documents are read is up to the
+caller: `evaluate` takes a function, so that another extractor can be scored on the same terms.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from seedbed.cli import Progress, markdown_table
 from seedbed.errors import BadInput
@@ -35,29 +35,22 @@ _LEGAL_FORMS = frozenset(
 )
 
 
-class Reading(NamedTuple):
-    """What was read in one document: the fields, and the whole text."""
-
-    fields: Mapping[str, Any]
-    text: str
-
-
-def read_document(vision: Vision, path: Path, schema: str) -> Reading:
-    """Read one document with the app: OCR once, then the fields of the schema."""
-    source = vision.open(path)
-    result = vision.extract(source, schema)
-    pages = vision.read(source)
-    return Reading(result["fields"], "\n".join(page.text for page in pages))
+def read_document(vision: Vision, path: Path, schema: str) -> Mapping[str, Any]:
+    """The fields of one document as the app reads them."""
+    fields: Mapping[str, Any] = vision.extract(vision.open(path), schema)["fields"]
+    return fields
 
 
 def evaluate(
-    folder: Path, read: Callable[[Path, str], Reading], progress: Progress | None = None
+    folder: Path,
+    read: Callable[[Path, str], Mapping[str, Any]],
+    progress: Progress | None = None,
 ) -> Report:
     """Score `read` on each document of the folder; the report has a case per document.
 
-    Figures: the share of right fields by kind, field and language, the share of invented values
-    among absent fields, and the character error rate by kind, all with 95 % intervals. Those of
-    shares treat fields as independent. Raises BadInput for a folder without a valid truth.jsonl.
+    Figures: the share of right fields by kind, field and language, and the share of invented values
+    among absent fields, all with 95 % intervals, which treat fields as independent. Raises BadInput
+    for a folder without a valid truth.jsonl.
 
         report = evaluate(Path("dev"), partial(read_document, vision))
         report.figures["clean: fields right"].value
@@ -72,22 +65,18 @@ def evaluate(
     for done, row in enumerate(rows, 1):
         # 2. Read the document and compare each field.
         path, outcomes = folder / row["file"], {}
-        reading = read(path, row["schema"])
+        values = read(path, row["schema"])
         for name, expected in row["fields"].items():
-            value = reading.fields.get(name)
-            outcomes[name] = judge(name, expected, value, row.get("accept", {}).get(name, ()))
+            accept = row.get("accept", {}).get(name, ())
+            outcomes[name] = judge(name, expected, values.get(name), accept)
         case = {"id": row["file"], "kind": row["kind"], "language": row["language"]}
         case["outcomes"] = outcomes
         case["absent"] = [name for name, value in row["fields"].items() if value is None]
         case["correct"] = list(outcomes.values()).count("right") / max(1, len(outcomes))
-        # 3. Compare the text.
-        if text := row.get("text"):
-            errors = character_errors(text.split("\n"), reading.text)
-            case["character error"] = errors / max(1, len(_letters(text)))
         cases.append(case)
         if progress:
             progress(done, len(rows))
-    # 4. Average.
+    # 3. Average.
     return Report(f"Documents in {folder.name}", _figures(cases), cases)
 
 
@@ -110,49 +99,6 @@ def judge(field: str, expected: str | None, value: object, accept: Iterable[str]
     return "right" if normalize(value) in map(normalize, (expected, *accept)) else "wrong"
 
 
-def character_errors(runs: Sequence[str], text: str) -> int:
-    """The number of character edits between texts of a page, in any order, and what was read.
-
-    Each run takes the place in `text` that is most like it, the longest ones first, so that a
-    reading order other than expected costs nothing. What is left over counts as inserted. Spaces
-    are ignored.
-
-    >>> character_errors(["Total", "65.43"], "65.48 Total")
-    1
-    """
-    from rapidfuzz.distance import Levenshtein
-    from rapidfuzz.fuzz import partial_ratio_alignment
-
-    rest, errors, fuzzy = _letters(text), 0, []
-    queue = sorted(map(_letters, runs), key=len, reverse=True)
-    # Long runs: exactly equal places first, then similar ones. Short ones last: "1" is everywhere.
-    for run in [run for run in queue if len(run) > 3]:
-        start = rest.find(run)
-        if start < 0:
-            fuzzy.append(run)
-        else:
-            rest = f"{rest[:start]}\0{rest[start + len(run) :]}"
-    for run in fuzzy + [run for run in queue if 0 < len(run) <= 3]:
-        place = partial_ratio_alignment(run, rest) if len(run) <= len(rest) else None
-        start, end = (place.dest_start, place.dest_end) if place else (0, len(rest))
-        # The place is as long as the run. Widen it up to its neighbours, and return what matches
-        # nothing at its ends.
-        free = rest.rfind("\0", 0, start) + 1, rest.find("\0", end)
-        start, end = max(free[0], start - 3), min(free[1] % (len(rest) + 1), end + 3)
-        edits = Levenshtein.opcodes(run, rest[start:end])
-        if edits and edits[0].tag == "insert":
-            start += edits[0].dest_end
-        if edits and edits[-1].tag == "insert":
-            end -= edits[-1].dest_end - edits[-1].dest_start
-        distance = Levenshtein.distance(run, rest[start:end])
-        if distance >= len(run):
-            errors += len(run)  # not there
-            continue
-        errors += distance
-        rest = f"{rest[:start]}\0{rest[end:]}"
-    return errors + len(rest.replace("\0", ""))
-
-
 def outcome_table(report: Report) -> str:
     """A Markdown table of the outcomes of each field in a report of `evaluate`."""
     counts = Counter(pair for case in report.cases for pair in case["outcomes"].items())
@@ -162,15 +108,13 @@ def outcome_table(report: Report) -> str:
 
 
 def _figures(cases: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
-    """Shares of right fields in all and by kind, field and language; errors of the text."""
+    """Shares of right fields in all and by kind, field and language."""
     figures: dict[str, Figure] = {}
     for name, group in [("all", cases), *_groups(cases, "kind")]:
         outcomes = [outcome for case in group for outcome in case["outcomes"].values()]
         absent = sum(len(case["absent"]) for case in group)
         figures[f"{name}: fields right"] = Figure.share(outcomes.count("right"), len(outcomes))
         figures[f"{name}: invented"] = Figure.share(outcomes.count("invented"), absent)
-        errors = [case["character error"] for case in group if "character error" in case]
-        figures[f"{name}: character error"] = Figure.mean(errors)
     whole = [case["correct"] == 1 for case in cases]
     figures["documents all right"] = Figure.share(sum(whole), len(whole))
     for name in dict.fromkeys(name for case in cases for name in case["outcomes"]):

@@ -2,8 +2,7 @@
 
     report = measure(Path("birds"), vision.classifier, Config())
     print(to_text(report))
-    write_bytes(Path("curves.png"), plot(report))
-    vision-app robustness birds --out curves.png       # the same from a shell
+    vision-app robustness birds --json      # the same from a shell
 
 The folder has one sub-folder per class, named like a label of the classifier. A file `slices.csv`
 in it, with the columns file and slice, assigns images to groups that are compared as well. Images
@@ -27,12 +26,11 @@ from vision_app.classify.calibration import calibration_error
 from vision_app.classify.classifier import Classifier
 from vision_app.classify.dataset import LabelledFolder
 from vision_app.config import Config
-from vision_app.files.pixels import Pixels, encode_png
+from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
 from seedbed.runs.evaluation import Figure, newcombe_interval
 
-COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 Answer = tuple[float, bool]  # confidence, and whether the label is right
 DISTORTIONS: Mapping[str, Sequence[float]] = {
     "blur": (1, 2, 4),  # standard deviation in pixels
@@ -173,27 +171,3 @@ def to_text(report: Mapping[str, Any]) -> str:
 def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
     interval = " to ".join(f"{value * 100:.0f}" for value in row["interval"]) + " %"
     return row["n"], f"{row['accuracy'] * 100:.1f} %", interval, round(row["calibration_error"], 3)
-
-
-def plot(report: Mapping[str, Any]) -> bytes:
-    """A PNG with accuracy and calibration error over the severity, a line per distortion."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    image = Image.new("RGB", (1000, 420), "white")
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=14)
-    rows = {(row["distortion"], row["severity"]): row for row in report["conditions"]}
-    worst = max(0.1, *(row["calibration_error"] for row in rows.values()))
-    for left, measure, top in ((60, "accuracy", 1.0), (500, "calibration_error", worst)):
-        draw.text((left, 15), f"{measure.replace('_', ' ')} by severity", "black", font)
-        for step in range(5):
-            y = 370 - 75 * step
-            draw.line((left, y, left + 360, y), "#e5e7eb")
-            draw.text((left - 8, y), f"{top * step / 4:.3g}", "black", font, anchor="rm")
-        for severity in range(4):
-            draw.text((left + 120 * severity, 380), str(severity), "black", font, anchor="ma")
-        for number, (name, colour) in enumerate(zip(DISTORTIONS, COLOURS, strict=True)):
-            values = [rows["none", 0][measure], *(rows[name, s][measure] for s in (1, 2, 3))]
-            points = [(left + 120 * s, 370 - 300 * value / top) for s, value in enumerate(values)]
-            draw.line(points, colour, 3, joint="curve")
-            draw.text((890, 70 + 25 * number), name, colour, font)
-    return encode_png(np.asarray(image))

@@ -43,8 +43,17 @@ class Cell:
         """The words that overlap the characters from `start` to `end`."""
         return [word for word, first, last in self._parts(start, end)]
 
+    @cached_property
+    def _boxes(self) -> dict[tuple[int, int], Box]:
+        return {}  # the rules ask for each some hundred times
+
     def box_of(self, start: int, end: int) -> Box:
         """The box of the characters from `start` to `end`, cut within words in proportion."""
+        if (start, end) not in self._boxes:
+            self._boxes[start, end] = self._box_of(start, end)
+        return self._boxes[start, end]
+
+    def _box_of(self, start: int, end: int) -> Box:
         boxes = []
         for word, first, last in self._parts(start, end):
             left, top, right, bottom = word.box

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MAX_BYTES = 5_000_000
-MAX_AMOUNT = Decimal(10) ** 12
 TEXTS = {
     "vendor": ("SellerTradeParty/Name",),
     "customer": ("BuyerTradeParty/Name",),
@@ -98,10 +97,9 @@ def _date(text: str | None) -> str | None:
 
 def _amount(text: str | None) -> float | None:
     try:
-        amount = Decimal(text or "NaN")
+        return as_number(Decimal(text or "NaN"))
     except InvalidOperation:
         return None
-    return as_number(amount) if amount.is_finite() and abs(amount) < MAX_AMOUNT else None
 
 
 def _item(line: Element) -> dict[str, Any]:

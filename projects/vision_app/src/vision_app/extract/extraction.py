@@ -27,7 +27,7 @@ from vision_app.extract.values import (
 from vision_app.files.pixels import Pixels
 from vision_app.ocr.page import Box, Page
 
-CENT = Decimal("0.01")
+CENT, MAX_AMOUNT = Decimal("0.01"), Decimal(10) ** 12
 FINDERS: dict[str, Callable[[str], list[Value]]] = {
     "date": partial(find_dates, compact=True, years=range(1800, 2201)),
     "time": find_times,
@@ -82,12 +82,14 @@ class Extractor(Protocol):
 
 
 def as_number(amount: Decimal | None) -> float | None:
-    """An amount as a JSON number with two decimals.
+    """An amount as a JSON number with two decimals; None for NaN, and from a trillion on.
 
     >>> as_number(Decimal("12.5"))
     12.5
     """
-    return None if amount is None else float(amount.quantize(CENT))
+    if amount is None or not amount.is_finite() or abs(amount) >= MAX_AMOUNT:
+        return None
+    return float(amount.quantize(CENT))
 
 
 def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:

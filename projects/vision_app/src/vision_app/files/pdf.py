@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 DPI = 170
 """Resolution of a page. The long side of A4 is then 1,988 px; RapidOCR shrinks above 2,000."""
-MIN_CHARACTERS, MAX_CHARACTERS = 30, 60_000  # of a page whose embedded text is used
+MIN_CHARACTERS, MAX_CHARACTERS = 30, 20_000  # of a page whose embedded text is used
+MAX_WORDS = 3_000  # of such a page; what reads them takes time in the square of their number
 MAX_GARBAGE = 0.01  # of its characters, that are not printable: a font without Unicode
 MAX_PICTURES = 0.02  # of its area: a logo may have the name of the company
 EMBEDDED = -2  # for an index: the embedded XML
@@ -137,7 +138,7 @@ def _words(page: pypdfium2.PdfPage, scale: float) -> list[list[Any]]:
         else:
             words.append([character, *box])
         open_word = True
-    return words if garbage <= MAX_GARBAGE * count else []
+    return words if garbage <= MAX_GARBAGE * count and len(words) <= MAX_WORDS else []
 
 
 def _is_next(word: list[float], box: list[float]) -> bool:

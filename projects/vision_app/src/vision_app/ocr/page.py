@@ -1,4 +1,4 @@
-"""The result of OCR: words with boxes, in lines, on pages; and pages as text, JSON and hOCR.
+"""The result of OCR: words with boxes, in lines, on pages; and pages as text and JSON.
 
     page = Reader().read(pixels)      # ocr/engine.py
     page.text                         # lines in reading order, separated by "\\n"
@@ -6,9 +6,7 @@
     page.to_input(box)                # the same place in the image as it was passed in
 
 Boxes are pixels of the page as it was read: turned upright and deskewed, from the top left corner.
-hOCR is XHTML with the place of every word, which `hocr-tools` and `ocrmypdf` turn into searchable
-PDFs: http://kba.github.io/hocr-spec/1.2/. Its boxes are those of the page; those of `as_json` are
-pixels of the image as it was passed in.
+Those of `as_json` are pixels of the image as it was passed in.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from typing import Any
 
 Box = tuple[float, float, float, float]
@@ -131,46 +128,3 @@ def as_json(page: Page) -> dict[str, Any]:
             for line in page.lines
         ],
     }
-
-
-def as_hocr(pages: Sequence[Page], title: str = "") -> str:
-    """One XHTML document with an `ocr_page` for each page, down to the words (`ocrx_word`)."""
-    parts = []
-    for page in pages:
-        size = f"bbox 0 0 {page.width} {page.height}; ppageno {page.number - 1}"
-        parts.append(f'<div class="ocr_page" id="page_{page.number}" title="{size}">')
-        for n, line in enumerate(page.lines, 1):
-            name = f"{page.number}_{n}"
-            words = " ".join(
-                f'<span class="ocrx_word" id="word_{name}_{i}" title="{_bbox(word.box)};'
-                f' x_wconf {round(100 * word.confidence)}">{_escape(word.text)}</span>'
-                for i, word in enumerate(line.words, 1)
-            )
-            box = _bbox(line.box)
-            parts.append(f'<span class="ocr_line" id="line_{name}" title="{box}">{words}</span>')
-        parts.append("</div>")
-    body = "\n".join(parts)
-    return f"""<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" \
-"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
-<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">
-<head>
-<title>{_escape(title)}</title>
-<meta http-equiv="Content-Type" content="text/html; charset=utf-8" />
-<meta name="ocr-system" content="vision_app, RapidOCR, PP-OCRv6" />
-<meta name="ocr-capabilities" content="ocr_page ocr_line ocrx_word ocrp_wconf" />
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-
-
-def _bbox(box: Box) -> str:
-    return "bbox " + " ".join(str(max(0, round(value))) for value in box)
-
-
-def _escape(text: str) -> str:
-    """`text` for XML, which forbids most control characters."""
-    return escape("".join(char for char in text if char.isprintable()))

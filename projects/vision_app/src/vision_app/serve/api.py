@@ -1,6 +1,6 @@
 """The HTTP API: classify, read, extract, describe, ask, explain, annotate, detect and search.
 
-    app = create_app(open_vision(config, settings), settings)
+    app = create_app(Vision(config, settings), settings)
     service.serve(app, port=8003)               # what `vision-app serve` runs
 
     curl -F file=@invoice.png -F schema=invoice http://127.0.0.1:8003/v1/extract
@@ -27,7 +27,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from vision_app import __version__
 from vision_app.files.images import Source
 from vision_app.files.pixels import Pixels, encode_png
-from vision_app.ocr.page import Box, as_hocr, as_text
+from vision_app.ocr.page import Box, as_text
 from vision_app.serve.batching import Batcher, Gate
 from vision_app.vision import Vision
 from seedbed.errors import BadInput
@@ -43,7 +43,6 @@ MODEL_CALLS = 8  # requests that wait for a vision-language model, which must no
 MAX_PIXELS = 2_000_000  # of an image in the classifier's queue
 # Dark enough for white text on them, and distinct for the color-blind (Okabe and Ito, 2008).
 COLORS = ("#0072b2", "#b84a00", "#007a5a", "#a3417d", "#5b5ea6", "#7a5c00")
-HOCR = "text/vnd.hocr+html"
 PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
 EVIDENCE = {"text": "12.50", "box": [20, 20, 33, 30], "page": 1, "confidence": 0.98}
 ERROR = {"error": {"type": "too_large", "message": "…", "request_id": "…"}}
@@ -89,7 +88,7 @@ class ClassifyForm(ImageForm):
 
 
 class ReadForm(ImageForm):
-    format: Literal["json", "text", "hocr"] = "json"
+    format: Literal["json", "text"] = "json"
 
 
 class ExtractForm(ImageForm):
@@ -284,16 +283,13 @@ def _add_picture_routes(router: APIRouter, queues: Queues) -> None:
 
 def _add_document_routes(router: APIRouter, queues: Queues) -> None:
     vision = queues.vision
-    texts: dict[str, Any] = {"text/plain": {}, HOCR: {}}
 
-    @router.post("/read", responses=_example({"file": "a.png", "pages": []}, **texts))
+    @router.post("/read", responses=_example({"file": "a.png", "pages": []}, **{"text/plain": {}}))
     async def read(request: Request, _: Caller, form: Annotated[ReadForm, FORM]) -> Any:
-        """Read the text: words with boxes (`json`), plain text, or hOCR."""
+        """Read the text: words with boxes (`json`), or plain text."""
         source = await until_disconnect(request, queues.read(form.file))
         if form.format == "text":
             return PlainTextResponse(as_text(vision.read(source)))
-        if form.format == "hocr":
-            return Response(as_hocr(vision.read(source), source.name), media_type=HOCR)
         return vision.read_json(source)
 
     @router.post("/extract", responses=_example(FIELDS))

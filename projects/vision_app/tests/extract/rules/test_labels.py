@@ -42,3 +42,10 @@ def test_both_languages_of_a_label_are_found(lexicon: Lexicon) -> None:
 )
 def test_other_words_are_not_labels(lexicon: Lexicon, text: str) -> None:
     assert lexicon.find(text) == []
+
+
+@pytest.mark.timeout(60)
+def test_label_of_a_user_is_taken_literally() -> None:
+    lexicon = Lexicon.load({"field:code": ["Code {no}", "{no}" * 12, "{unknown}"]})
+    assert "field:code" in lexicon.find("Code no: 5")[0].kinds
+    assert not any("field:code" in label.kinds for label in lexicon.find("Code reference: 5"))

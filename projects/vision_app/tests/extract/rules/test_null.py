@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from vision_app.extract.extraction import Extraction
+from vision_app.extract.rules.extract import extract
+from vision_app.extract.schemas import load_schema
+from vision_app.ocr.page import Page
 
 from .sums_by_language import documents
 
@@ -84,6 +87,16 @@ def test_sum_of_several_rates_shows_all_their_places(read: Extract) -> None:
     assert evidence["tax"].text == "3,52 0,04"
     box = evidence["tax"].box
     assert box is not None and box[3] - box[1] > 30
+
+
+@pytest.mark.timeout(60)
+def test_page_with_too_many_words_is_left_out(page: Callable[..., Page]) -> None:
+    rows = "\n".join(["Total 1.00 VAT 7.00 Net 3.00 Date 03.04.2025"] * 300)
+    first, dense = page("Invoice 4711\nTotal  5.00 EUR"), page(rows, 2)
+    extraction = extract([first, dense], [], load_schema("invoice"))
+    assert extraction.fields["total"] == 5.0
+    assert extraction.warnings[0].startswith("page 2 has too many words")
+    assert extract([dense], [], load_schema("invoice")).fields["total"] is None
 
 
 CREDIT = """

@@ -30,7 +30,9 @@ from vision_app.extract.values import Context, squeeze
 from vision_app.ocr.page import Page
 
 SHARE = 0.12  # of the labels, from which a language is one of the document's
-MAX_WORDS = 7  # of a label
+MAX_LABEL_WORDS = 7
+MAX_WORDS = 10_000  # of a document; a dense page has 1,000
+MAX_PAIRS = 400_000  # of the labels and words of its pages (an invoice: 6,000), 4 s of scoring
 FUZZY_LENGTH, FUZZY_SCORE = 7, 88  # letters from which a label may have one slip in eight
 NUMBER_WORDS = (
     "no nr n num number nummer nbr # id numero numer nro numarul numar szama numarasi nomor nombor"
@@ -82,7 +84,8 @@ class Lexicon:
                 continue
             names = {*_PLACEHOLDER.findall(label)} - {"no"}
             for name in words[min(names)] if language == "all" else [language]:
-                keys = _forms(label, name, words)
+                # Those of a user's schema, who may be anybody, are no templates.
+                keys = _forms(label, name, words) if name else {squeeze(label)}
                 for key in keys:
                     self._labels[key].setdefault(kind, set()).update({name} - {""})
                 (split if re.search(r"\w[\s.\-]+[\w{]", label) else whole).update(keys)
@@ -144,7 +147,7 @@ class Lexicon:
         start = end = words[position][0]
         if start > 0 and text[start - 1].isalnum() and not text[start].isupper():
             return
-        for size, (begin, stop) in enumerate(words[position : position + MAX_WORDS], 1):
+        for size, (begin, stop) in enumerate(words[position : position + MAX_LABEL_WORDS], 1):
             if not _JOINTS.fullmatch(text[end:begin]):
                 return
             end = stop
@@ -225,21 +228,37 @@ def type_titles() -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """`cells` of all pages in reading order; `columns` head the columns of a table."""
+    """`cells` of all pages in reading order; `columns` head the columns of a table.
+
+    Pages after the first one with too many words are left out, which `warnings` says.
+    """
 
     pages: Sequence[Page]
     cells: Sequence[Cell]
     labels: dict[Cell, list[Label]]
     context: Context
     columns: frozenset[Cell]
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pages: Sequence[Page], lexicon: Lexicon) -> Document:
         """The document that these pages make up."""
-        # 1. Cells and their labels in all languages.
-        by_page = [to_cells(page) for page in pages]
-        cells = [cell for group in by_page for cell in group]
-        labels = {cell: lexicon.find(cell.text) for cell in cells}
+        # 1. Cells and their labels in all languages, as far as they take seconds, not hours.
+        by_page: list[list[Cell]] = []
+        labels: dict[Cell, list[Label]] = {}
+        words = pairs = 0
+        for page in pages:
+            words += len(page.words)
+            group = to_cells(page) if words <= MAX_WORDS else []
+            found = {cell: lexicon.find(cell.text) for cell in group}
+            pairs += len(page.words) * sum(map(len, found.values()))
+            if words > MAX_WORDS or pairs > MAX_PAIRS:
+                break
+            by_page.append(group)
+            labels |= found
+        dense = f"page {len(by_page) + 1} has too many words: no field is from it or a later one"
+        warnings = (dense,) if len(by_page) < len(pages) else ()
+        cells = [*labels]
         counts: dict[str, float] = defaultdict(float)
         for label in (label for group in labels.values() for label in group):
             languages = set().union(*label.languages.values())
@@ -253,7 +272,7 @@ class Document:
         rows = [row for group in by_page for row in to_rows(group)]
         columns = frozenset(cell for row in rows if _is_head(row, labels) for cell in row)
         context = Context.of("\n".join(cell.text for cell in cells), counts)
-        return cls(pages, cells, labels, context, columns)
+        return cls(pages[: len(by_page)], cells, labels, context, columns, warnings)
 
     @cached_property
     def height(self) -> float:

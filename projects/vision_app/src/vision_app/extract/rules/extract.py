@@ -69,11 +69,11 @@ def extract(
     #    which has that title, has some.
     names = {field.name for field in schema.fields}
     if not document.cells:
-        return Extraction(dict.fromkeys(rankings), {})
+        return Extraction(dict.fromkeys(rankings), {}, document.warnings)
     kind, title = find_type(document, rankings, schema.name) if TYPE in names else (None, None)
     if kind == "other" and title is None:
         reason = "neither an invoice nor a receipt, so no field was filled"
-        return Extraction({**dict.fromkeys(rankings), TYPE: kind}, {}, (reason,))
+        return Extraction({**dict.fromkeys(rankings), TYPE: kind}, {}, (*document.warnings, reason))
     if kind == "credit_note":
         rankings |= {name: _of_credit_note(ranking) for name, ranking in rankings.items()}
     # 4. Subtotal and tax have to agree with the total; the currency is the one next to it.
@@ -86,7 +86,8 @@ def extract(
     # 5. Normalize, and check the total against the positions.
     items = find_items(document)
     fields = {field.name: _as_json(field, winners[field.name], items) for field in schema.fields}
-    warnings = (*balance.warnings, *check_sums(fields, pages, exact=balance.exact))
+    sums = check_sums(fields, document.pages, exact=balance.exact)
+    warnings = (*document.warnings, *balance.warnings, *sums)
     # 6. Show the places in the images.
     evidence = {
         name: _evidence(document, name, winner, rankings[name], exact=balance.exact)

@@ -135,10 +135,7 @@ def _inside(document: Document, label: Label, value: Candidate, spans: Spans) ->
     if label.end > value.start:
         return None
     others = sum(label.end <= v.start < value.start for v in spans.get(cell, ()))
-    strength = label.score - 0.06 * _words(document, cell, label.end, value.start) - 0.2 * others
-    if re.search(r"[;|]|\.\s[A-Z]", cell.text[label.end : value.start]):
-        strength -= 0.2
-    return strength
+    return label.score - 0.06 * _words(document, cell, label.end, value.start) - 0.2 * others
 
 
 def _left(
@@ -150,15 +147,12 @@ def _left(
         return None
     gap = (box[0] - place[2]) / document.page_of(cell).width
     words = _words(document, cell, label.end) + _words(document, value.cell, 0, value.start)
-    strength = 0.95 * label.score - 0.1 * gap - 0.06 * words
-    for c in document.on_page[cell.page]:
-        between = place[2] <= c.box[0] and c.box[2] <= box[0] and same_row(c.box, box)
-        if between and c not in (cell, value.cell):
-            unknown = not document.labels[c] and len(c.text) > 3
-            strength -= 0.15 * len(spans.get(c, ())) or 0.1 * unknown
-    strength -= 0.15 * sum(v.start < value.start for v in spans.get(value.cell, ()))
-    strength -= 0.15 * sum(v.start >= label.end for v in spans.get(cell, ()))
-    return strength
+    between = (
+        len(spans.get(c, ()))
+        for c in document.on_page[cell.page]
+        if place[2] <= c.box[0] and c.box[2] <= box[0] and same_row(c.box, box)
+    )
+    return 0.95 * label.score - 0.1 * gap - 0.06 * words - 0.15 * sum(between)
 
 
 def _above(
@@ -182,7 +176,6 @@ def _above(
         and top <= (c.box[1] + c.box[3]) / 2 <= bottom
     ]
     strength = (0.45 if below else 0.85) * label.score - 0.04 * max(gap, 0) - 0.25 * len(between)
-    strength -= 0.04 * (_words(document, cell, label.end) + _words(document, value.cell, 0))
     if min(abs(place[0] - box[0]), abs(place[2] - box[2])) > 1.5 * height:
         strength -= 0.1
     row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, place)]
@@ -257,8 +250,6 @@ def _score_by_links(
             candidate.add(f"{link.relation} {'/'.join(sorted(link.label.kinds))}", score)
             margin = link.strength - rival
             candidate.add("rival", -0.35 - 0.5 * rival if margin < 0 else -0.15 * (margin < 0.05))
-        elif rival > 0.35:
-            candidate.add("rival", -rival)
         depth = cell.box[1] / max(document.page_of(cell).height, 1)
         candidate.score += 0.01 * (depth if isinstance(reading, Decimal) else 1 - depth)
         yield candidate, value
@@ -313,7 +304,6 @@ def _score_bare_date(candidate: Candidate, document: Document, count: int) -> No
     price = re.compile(r"\d[.,]\d\d(?![\d.,]*[.,\d])")
     prices = [c for c in row if price.search(c.text) and not find_dates(c.text)]
     candidate.add("row of a table", -0.2 * bool(prices))
-    candidate.add("place", 0.08 * bool(re.search(r"[^\W\d_]{2},\s*(?:\w{2,4}\s)?$", before)))
     left = any(c.box[2] <= cell.box[0] and c.text.endswith(":") for c in row)
     if left or re.search(r"[^\W\d_]{3}\s*:\s*$", before):
         candidate.add("unknown label", -0.3)
@@ -338,7 +328,7 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
             candidate.add("bare integer", -0.3 if has_prices else -0.1)
         candidates.append(candidate)
     if target.name == "total":
-        _score_totals(candidates, document)
+        _score_totals(candidates)
     return candidates
 
 
@@ -352,7 +342,7 @@ def amounts_of(cell: Cell) -> list[Value]:
     ]
 
 
-def _score_totals(candidates: list[Candidate], document: Document) -> None:
+def _score_totals(candidates: list[Candidate]) -> None:
     _score_sums(candidates)
     positive = [decimal(c) for c in candidates if c.score > 0.3]
     for candidate in candidates:
@@ -360,8 +350,6 @@ def _score_totals(candidates: list[Candidate], document: Document) -> None:
         candidate.add("zero", -1.0 * (value == 0))
         if positive and value == max(positive):
             candidate.add("largest", 0.06)
-        page = candidate.cell.page - document.pages[0].number
-        candidate.add("last page", 0.05 * page / len(document.pages))
 
 
 def _score_sums(candidates: list[Candidate]) -> None:
