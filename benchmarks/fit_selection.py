@@ -19,8 +19,8 @@ Tried for better refusals on 447 of these examples in English, by cross-validati
   the ROC curve is 0.93 and 0.92 against 0.92; at 92 % of the answers kept, 80 % are refused, as
   before.
 - The cosine of each token of the question to its nearest token in the chunk, as in ColBERT: with
-  the mean and the minimum the area is 0.94, and 83 % are refused. On 132 questions about mixed files by another author two
-  more of 25 are refused and four right answers of 82 are lost.
+  the mean and the minimum the area is 0.94, and 83 % are refused. On 132 questions about mixed
+  files by another author two more of 25 are refused, and four right answers of 82 are lost.
 - A higher threshold (RAG_STRICTNESS=0.6) on these 132: one more is refused, three of 80 are lost.
 """
 
