@@ -11,6 +11,18 @@ German, Spanish and Chinese (`benchmarks/xquad`); for a multilingual model also 
 Chinese questions about the English paragraphs. Figures on these questions are therefore not
 held-out figures. Each answerable question is used twice: as it is, and with every expected source
 removed from what was retrieved, so that the passages left over nearly answer it.
+
+Tried for better refusals on 447 of these examples in English, by cross-validation, and left out:
+
+- Nine features more (words of the question found by meaning, rare ones weighing more, missing
+  names, the distance to the next units), in a logistic model and in a random forest: the area under
+  the ROC curve is 0.93 and 0.92 against 0.92; at 92 % of the answers kept, 80 % are refused, as
+  before.
+- The cosine of each token of the question to its nearest token in the chunk, as in ColBERT: with
+  the mean and the minimum the area is 0.94, and 83 % are refused. On 132 questions about mixed
+  files by another author two more of 25 are refused, and four right answers of 82 are lost;
+  with the threshold that keeps as many answers here as before, none more, and two are lost.
+- A higher threshold (RAG_STRICTNESS=0.6) on these 132: one more is refused, three of 80 are lost.
 """
 
 from __future__ import annotations

@@ -24,5 +24,12 @@ def test_repair_leaves_known_and_distant_words_alone() -> None:
         assert repair(question, PASSAGES, Vocabulary()) == question
 
 
+def test_repair_leaves_signs_without_spaces_alone() -> None:
+    assert (
+        repair("办公室的密码是什么？", ["办公室的密码是四八二一。"], Vocabulary())
+        == "办公室的密码是什么？"
+    )
+
+
 def test_repair_needs_a_vocabulary() -> None:
     assert repair("Which prnter?", PASSAGES, object()) == "Which prnter?"

@@ -59,6 +59,72 @@ def test_spreadsheet_of_one_sheet_is_read_like_csv() -> None:
     assert parse(Path("sales.xlsx"), workbook(Sales=SALES)) == as_csv
 
 
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+NUMBERING = (
+    f"<w:numbering {W}><w:abstractNum w:abstractNumId='0'><w:lvl w:ilvl='0'>"
+    "<w:numFmt w:val='bullet'/></w:lvl></w:abstractNum>"
+    "<w:num w:numId='1'><w:abstractNumId w:val='0'/></w:num></w:numbering>"
+)
+STYLES = (  # of a word processor in German
+    f"<w:styles {W}><w:style w:type='paragraph' w:styleId='berschrift1'>"
+    "<w:name w:val='heading 1'/></w:style></w:styles>"
+)
+
+
+def docx(body: str) -> bytes:
+    out = io.BytesIO()
+    document = f"<w:document {W}><w:body>{body}</w:body></w:document>"
+    parts = {"document": document, "numbering": NUMBERING, "styles": STYLES}
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(f"word/{name}.xml", text)
+    return out.getvalue()
+
+
+def paragraph(text: str, properties: str = "") -> str:
+    return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def test_docx_finds_headings_lists_and_tables() -> None:
+    item = "<w:numPr><w:ilvl w:val='0'/><w:numId w:val='1'/></w:numPr>"
+    cells = [[f"<w:tc>{paragraph(text)}</w:tc>" for text in row] for row in ("kv", "ab")]
+    body = (
+        paragraph("Report", "<w:pStyle w:val='Title'/>")
+        + paragraph("Scope", "<w:pStyle w:val='berschrift1'/>")
+        + paragraph("All of it.")
+        + paragraph("one", item)
+        + paragraph("two", item)
+        + f"<w:tbl>{''.join(f'<w:tr>{first}{second}</w:tr>' for first, second in cells)}</w:tbl>"
+    )
+    document = parse(Path("a.docx"), docx(body))
+    assert (document.type, document.title) == ("docx", "Report")
+    assert shape(document) == [
+        ("heading", None, "Report"),
+        ("heading", None, "Scope"),
+        ("paragraph", None, "All of it."),
+        ("list", None, "- one\n- two"),
+        ("table", None, "| k | v |\n|---|---|\n| a | b |"),
+    ]
+
+
+def test_docx_is_read_with_tracked_changes_accepted() -> None:
+    body = (
+        "<w:p><w:r><w:t>Open at </w:t></w:r><w:del><w:r><w:delText>six</w:delText></w:r></w:del>"
+        "<w:ins><w:r><w:t>seven</w:t></w:r></w:ins></w:p>"
+    )
+    assert parse(Path("a.docx"), docx(body)).text == "Open at seven\n"
+
+
+def test_docx_with_entities_is_rejected() -> None:
+    out = io.BytesIO()
+    levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
+    with zipfile.ZipFile(out, "w") as archive:
+        body = f'<!DOCTYPE x [<!ENTITY e0 "ha">{levels}]><w:document {W}>&e11;</w:document>'
+        archive.writestr("word/document.xml", body)
+    with pytest.raises(BadInput):
+        parse(Path("a.docx"), out.getvalue())
+
+
 def test_presentation_has_a_page_for_each_slide() -> None:
     deck = Presentation()
     slide = deck.slides.add_slide(deck.slide_layouts[1])
@@ -123,19 +189,22 @@ def test_email_with_unknown_encoding_is_read() -> None:
     assert "Berth A is yours." in parse(Path("a.eml"), data).text
 
 
-def zip_bomb() -> bytes:
-    out = io.BytesIO(workbook(Sales=SALES))
-    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
-        row = '<row><c t="inlineStr"><is><t>x</t></is></c></row>' * 20_000
-        with archive.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
-            sheet.write(b"<worksheet><sheetData>")
-            for _ in range(4000):  # 4 GB
-                sheet.write(row.encode())
-            sheet.write(b"</sheetData></worksheet>")
+def with_huge_part(
+    data: bytes, megabytes: int, part: str, before: str, row: str, after: str
+) -> bytes:
+    """The archive with a file that unpacks to this size, and compresses well."""
+    out = io.BytesIO(data)
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        rows = row.encode() * (1_000_000 // len(row))
+        with archive.open(part, "w", force_zip64=True) as file:
+            file.write(before.encode())
+            for _ in range(megabytes):
+                file.write(rows)
+            file.write(after.encode())
     return out.getvalue()
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a.xls", "a.ods", "a.pptx", "a.eml"])
+@pytest.mark.parametrize("name", ["a.docx", "a.xlsx", "a.xls", "a.ods", "a.pptx", "a.eml"])
 @pytest.mark.parametrize(
     "data",
     [b"PK\x03\x04 no archive", b"\xd0\xcf\x11\xe0" + b"\0" * 600, b"\n\n no header", b"<x/>"],
@@ -148,9 +217,39 @@ def test_damaged_file_is_refused_with_a_reason(name: str, data: bytes) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Duplicate name")  # the bomb replaces a sheet
-def test_spreadsheet_that_unpacks_to_gigabytes_is_refused() -> None:
-    data = zip_bomb()
-    assert len(data) < 50_000_000
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # the huge part replaces another
+@pytest.mark.parametrize(
+    ("name", "data", "parts"),
+    [
+        (
+            "a.xlsx",
+            workbook(Sales=SALES),
+            (
+                4000,
+                "xl/worksheets/sheet1.xml",
+                "<worksheet><sheetData>",
+                '<row><c t="inlineStr"><is><t>x</t></is></c></row>',
+                "</sheetData></worksheet>",
+            ),
+        ),
+        (
+            "a.docx",
+            docx(paragraph("x")),
+            (
+                1200,
+                "word/document.xml",
+                f"<w:document {W}><w:body>",
+                paragraph("x"),
+                "</w:body></w:document>",
+            ),
+        ),
+    ],
+    ids=["xlsx", "docx"],
+)
+def test_file_that_unpacks_to_gigabytes_is_refused(
+    name: str, data: bytes, parts: tuple[int, str, str, str, str]
+) -> None:
+    bomb = with_huge_part(data, *parts)
+    assert len(bomb) < 50_000_000
     with pytest.raises(BadInput, match=r"takes (more|longer) than"):
-        parse(Path("a.xlsx"), data)
+        parse(Path(name), bomb)

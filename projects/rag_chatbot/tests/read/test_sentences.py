@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from rag_chatbot.read.language import sentence_spans, stream_sentences
+from rag_chatbot.read.language import sentence_spans
 
 
 def sentences(text: str) -> list[str]:
@@ -41,23 +39,3 @@ def test_sentences_end_at_list_items_and_empty_lines() -> None:
 def test_sentences_of_a_part_have_offsets_of_the_text() -> None:
     text = "One. Two. Three."
     assert list(sentence_spans(text, 5, 9)) == [(5, 9)]
-
-
-def test_stream_sentences_yields_each_when_next_begins() -> None:
-    events = []
-
-    def pieces():  # type: ignore[no-untyped-def]
-        for piece in ("One e", ".g. two. ", "Three", ".\nFour"):
-            events.append(None)
-            yield piece
-
-    for sentence in stream_sentences(pieces()):
-        events.append(sentence)
-    assert events == [None, None, None, "One e.g. two.", None, "Three.", "Four"]
-
-
-@settings(deadline=None, derandomize=True)
-@given(st.text(st.sampled_from("ab.?! e1)\n"), max_size=60), st.integers(1, 7))
-def test_stream_sentences_does_not_depend_on_pieces(text: str, size: int) -> None:
-    pieces = [text[at : at + size] for at in range(0, len(text), size)]
-    assert list(stream_sentences(pieces)) == list(stream_sentences([text]))

@@ -13,6 +13,8 @@ from seedbed.settings import Settings
 FACT = "The harbour of Vellin opens at six in the morning."
 TEXTS = {"port.md": f"# Harbour\n\n## Hours\n\n{FACT}\n", "tea.md": "# Tea\n\nSteep tea briefly.\n"}
 WHEN = "When does the harbour of Vellin open?"
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 
 
 @pytest.fixture
@@ -100,8 +102,9 @@ def test_openai_client_raises_for_unknown_collection(client):
         ([user("?")], {}, "contains no words"),
         ([], {}, "messages"),
         ([user(WHEN), {"role": "assistant", "content": "Yes."}], {}, "role 'user'"),
-        ([user([{"type": "image_url", "image_url": {"url": "x"}}])], {}, "messages.0.content"),
-        ([user(WHEN)], {"tools": [{"type": "function", "function": {"name": "f"}}]}, "'tools'"),
+        ([user([{"type": "image_url", "image_url": {"url": "x"}}])], {}, "'image_url' cannot"),
+        ([user([{"type": "file", "file": {"file_data": "x"}}])], {}, "POST /v1/documents"),
+        ([user(WHEN)], {"tools": TOOLS, "tool_choice": "required"}, "'tool_choice'"),
         ([user(WHEN)], {"response_format": {"type": "json_object"}}, "'response_format'"),
         ([user(WHEN)], {"n": 2}, "n: "),
     ],
@@ -109,6 +112,34 @@ def test_openai_client_raises_for_unknown_collection(client):
 def test_openai_client_raises_for_what_is_not_supported(client, messages, more, message):
     with pytest.raises(openai.BadRequestError, match=message):
         client.chat.completions.create(model="default", messages=messages, **more)
+
+
+def test_openai_client_may_offer_tools_and_have_sent_an_image_before(client):
+    messages = [
+        user([{"type": "text", "text": "What is this?"}, IMAGE]),
+        {"role": "assistant", "content": "An error of the server."},
+        user(WHEN),
+    ]
+    answer = client.chat.completions.create(model="default", messages=messages, tools=TOOLS)
+    assert answer.choices[0].message.content.startswith(FACT)
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_requests_of_open_webui_are_answered(address):
+    """Its own fields, a prompt for the system, and the prompt by which it names a chat."""
+    url = f"{address}/v1/chat/completions"
+    messages = [{"role": "system", "content": "Today is Monday."}, user(WHEN)]
+    own = {"stream_options": {"include_usage": True}, "metadata": {"chat_id": "1"}, "tools": []}
+    with httpx.stream(
+        "POST", url, json={"model": "default", "messages": messages, "stream": True, **own}
+    ) as response:
+        lines = [line for line in response.iter_lines() if line]
+    assert response.status_code == 200 and lines[-1] == "data: [DONE]"
+    assert any(FACT in line for line in lines)
+    task = f"### Task:\nGenerate a concise title.\n<chat_history>\nUSER: {WHEN}\n</chat_history>"
+    title = {"model": "default", "messages": [user(task)], "stream": False}
+    reply = httpx.post(url, json={**title, "max_completion_tokens": 1000})
+    assert reply.status_code == 200 and reply.json()["choices"][0]["message"]["content"]
 
 
 def test_openai_client_sees_its_own_collections_only(open_chatbot, serve):

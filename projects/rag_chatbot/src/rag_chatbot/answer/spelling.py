@@ -15,11 +15,11 @@ from typing import Any
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from rag_chatbot.read.language import stem
+from rag_chatbot.read.language import CJK, stem
 
 SHORTEST = 5  # letters: among shorter words too many are an edit apart
 LONG = 9  # letters from which on two edits are allowed
-_WORD = re.compile(rf"[^\W\d_]{{{SHORTEST},}}")
+_WORD = re.compile(rf"[^\W\d_{CJK}]{{{SHORTEST},}}")  # CJK has no spaces between words
 
 
 def repair(question: str, passages: Iterable[str], embeddings: Any) -> str:

@@ -79,8 +79,8 @@ def parse(path: Path, data: bytes) -> Document:
 
 def _parser(kind: str) -> Callable[[bytes, Path], Document]:
     """The parser of a format. Imported here, so that reading Markdown does not load PDFium."""
-    module = kind if kind in ("pdf", "docx", "html") else "text"
-    if kind in READ_AS:
+    module = kind if kind in ("pdf", "html") else "text"
+    if kind == "docx" or kind in READ_AS:
         module = "office"
     if kind in ("csv", "json", "jsonl", "notebook"):
         module = "data"

@@ -7,7 +7,6 @@ Decides by names and file types only; the content of a file is read in `ingest.p
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -61,57 +60,38 @@ def find_files(
 
 def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[FileEntry]:
     """Yield the files of a folder and its subfolders. One that cannot be read stops no other."""
-    visited: set[tuple[int, int]] = set()  # device and inode of what was read
-    stack, links = [root], list[Path]()
-    while stack or links:
-        # Links come last, and only if their target has not been read under its own name.
-        late = not stack
-        path = links.pop(0) if late else stack.pop()
+    stack = [root]
+    while stack:
+        path = stack.pop()
         relative = path.relative_to(root).as_posix()
         try:
-            reason = "" if path == root else _reason_to_skip(path, root)
-            if reason:
-                yield FileEntry(path, root, relative, reason)
-                continue
-            if path.is_symlink() and path != root and not late:
-                links.append(path)
-                continue
-            info = path.stat()
-            is_folder, identity = stat.S_ISDIR(info.st_mode), (info.st_dev, info.st_ino)
-            below = sorted(path.iterdir()) if is_folder and identity not in visited else []
+            reason = "" if path == root else _reason_to_skip(path)
+            is_folder = not reason and stat.S_ISDIR(path.stat().st_mode)
+            below = sorted(path.iterdir(), reverse=True) if is_folder else []
         except OSError as error:
             yield _unreadable(path, root, relative, error)
             continue
-        if late and identity in visited:
-            yield FileEntry(path, root, relative, "A symbolic link to what is read anyway.")
+        if reason:
+            yield FileEntry(path, root, relative, reason)
         elif is_folder:
-            visited.add(identity)
             stack += [
                 child
-                for child in reversed(below)
+                for child in below
                 if not _matches(child.relative_to(root).as_posix(), exclude)
             ]
         elif not include or _matches(relative, include):
-            entry = _file(path, root)
-            if not entry.reason:
-                visited.add(identity)
-            yield entry
+            yield _file(path, root)
 
 
-def _reason_to_skip(path: Path, root: Path) -> str:
-    """Why an entry of a folder is skipped by its name or place, or an empty string."""
+def _reason_to_skip(path: Path) -> str:
+    """Why an entry of a folder is skipped by its name or kind, or an empty string."""
     if path.name.startswith("."):
         return "Hidden: the name begins with a dot."
+    if path.is_symlink():
+        return "A symbolic link. Ingest what it points to by its own path."
     if path.name in GENERATED and path.is_dir():
         return "A folder of generated or installed files."
-    if path.is_symlink() and not _inside(path, root):
-        return "A symbolic link to a place outside the folder."
     return ""
-
-
-def _inside(path: Path, folder: Path) -> bool:
-    """Whether a path is below a folder once all links are resolved."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _file(path: Path, root: Path) -> FileEntry:
@@ -125,8 +105,6 @@ def _file(path: Path, root: Path) -> FileEntry:
 
 
 def _unreadable(path: Path, root: Path, relative: str, error: OSError) -> FileEntry:
-    if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return FileEntry(path, root, relative, "A broken symbolic link.")
     return FileEntry(path, root, relative, f"Cannot be read: {error.strerror}.", failed=True)
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache, lru_cache
 
 # Sentences
@@ -79,22 +79,6 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[Span]:
     left, right = start + len(part) - len(part.lstrip()), start + len(part.rstrip())
     if left < right:
         yield left, right
-
-
-def stream_sentences(pieces: Iterable[str]) -> Iterator[str]:
-    """Join pieces of text, as a model streams them, and yield each sentence once it is complete.
-
-    A sentence is complete when the next one begins; a newline always ends one.
-    """
-    rest = ""
-    for piece in pieces:
-        *lines, rest = (rest + piece).split("\n")
-        for line in lines:
-            yield from (line[start:end] for start, end in sentence_spans(line))
-        *complete, (unfinished, _) = list(sentence_spans(rest)) or [(0, 0)]
-        yield from (rest[start:end] for start, end in complete)
-        rest = rest[unfinished:]
-    yield from (rest[start:end] for start, end in sentence_spans(rest))
 
 
 # Words
@@ -227,13 +211,6 @@ def subject_terms(question: str, language: str = "en") -> list[str]:
     """
     without = _MEASURE.sub(" ", question)
     return terms(without, language) or terms(question, language)
-
-
-def overlap(weights: Mapping[str, float], terms: Iterable[str]) -> float:
-    """The share of the total of `weights` (term → weight) whose term is in `terms`, 0 to 1."""
-    present = set(terms)
-    total = sum(weights.values())
-    return sum(w for term, w in weights.items() if term in present) / total if total else 0.0
 
 
 # Plain text

@@ -1,10 +1,11 @@
-"""Parse spreadsheets, presentations and e-mails.
+"""Parse Word documents, spreadsheets, presentations and e-mails.
 
     parse_spreadsheet(Path("sales.xlsx").read_bytes(), Path("sales.xlsx"))
 
-They are read by python-calamine, python-pptx and Python's own `email`, in a process of its own with
-limits of time and memory, as these files come from strangers and unpack to much more than they are.
-Macros are not run, formulas are shown as the values that were saved, links are not followed.
+They are read by mammoth, python-calamine, python-pptx and Python's own `email`, in a process of its
+own with limits of time and memory, as these files come from strangers and unpack to much more than
+they are. Macros are not run, formulas are shown as the values that were saved, links are not
+followed.
 MarkItDown reads all of these too, but installs 225 MB and takes ten times as long to import.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import astuple
 from datetime import date, datetime, time, timedelta
@@ -20,6 +22,8 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
+from zipfile import BadZipFile
 
 from rag_chatbot.read.decode import clean
 from rag_chatbot.read.document import Block, Document, DocumentBuilder, markdown_table
@@ -28,7 +32,15 @@ from seedbed.errors import BadInput
 from seedbed.safety.limited_process import LimitedProcess
 
 ENCRYPTED = "The file is encrypted. Save it without a password."
+OLE = b"\xd0\xcf\x11\xe0"  # first bytes of encrypted files, and of those from before 2007
+_FIRST_ROW = re.compile(r"<table><tr>.*?</tr>", re.DOTALL)
+_CELL_TAG = re.compile(r"(</?)td")
 _process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text, CSV or HTML.")
+
+
+def parse_docx(data: bytes, path: Path) -> Document:
+    """Headings by style, lists, tables, footnotes; tracked changes count as accepted."""
+    return _parse(data, path, "docx")
 
 
 def parse_spreadsheet(data: bytes, path: Path) -> Document:
@@ -53,9 +65,32 @@ def _parse(data: bytes, path: Path, kind: str) -> Document:
 
 def parse_in_child(data: bytes, kind: str) -> tuple[tuple[str, list[Any]], bytes]:
     """The parts of the document: title and blocks, and its text in UTF-8."""
-    read = {"spreadsheet": _spreadsheet, "pptx": _presentation, "email": _email}[kind]
-    document = read(data)
+    readers = {
+        "docx": _word,
+        "spreadsheet": _spreadsheet,
+        "pptx": _presentation,
+        "email": _email,
+    }
+    document = readers[kind](data)
     return (document.title, [astuple(block) for block in document.blocks]), document.text.encode()
+
+
+def _word(data: bytes) -> Document:
+    import mammoth
+
+    if data.startswith(OLE):
+        raise BadInput("The file is encrypted or an old .doc. Save it as .docx without a password.")
+    try:
+        page = mammoth.convert_to_html(
+            io.BytesIO(data),
+            style_map="p.Title => h1:fresh\np[style-name='Title'] => h1:fresh",
+            convert_image=mammoth.images.img_element(lambda _: {}),
+        )
+    except (BadZipFile, EOFError, OSError, ValueError, KeyError, ExpatError) as error:
+        raise BadInput(f"Not a DOCX file, or a damaged one ({clean(str(error))}).") from None
+    # Few documents mark the header of a table: the first row is taken for it.
+    html = _FIRST_ROW.sub(lambda match: _CELL_TAG.sub(r"\1th", match[0]), page.value)
+    return parse_html(html.encode(), Path())
 
 
 def _spreadsheet(data: bytes) -> Document:
@@ -107,8 +142,6 @@ def _cell(value: object) -> str:
 
 
 def _presentation(data: bytes) -> Document:
-    from zipfile import BadZipFile
-
     from pptx import Presentation
     from pptx.exc import PythonPptxError
 
@@ -131,7 +164,7 @@ def _presentation(data: bytes) -> Document:
             if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
                 builder.add("paragraph", clean(slide.notes_slide.notes_text_frame.text), 0, number)
     except (PythonPptxError, BadZipFile, KeyError, ValueError, OSError) as error:
-        if data.startswith(b"\xd0\xcf\x11\xe0"):
+        if data.startswith(OLE):
             message = "The file is encrypted or an old .ppt. Save it as .pptx without a password."
             raise BadInput(message) from None
         raise BadInput(f"Not a presentation, or a damaged one ({clean(str(error))}).") from None

@@ -34,27 +34,44 @@ from seedbed.server.streaming import EventStream, in_thread
 
 log = logging.getLogger(__name__)
 SOURCES = "\n\nSources:\n"  # heading of the list below an answer
-# Fields of a request that ask for what a search over documents does not do.
-_REFUSED = ("tools", "functions", "response_format", "audio", "logprobs")
+# Values of fields that ask for nothing but an answer. Tools may be offered, since a model need not
+# call one: some clients, such as Open WebUI, always offer theirs.
+_ACCEPTED: dict[str, tuple[Any, ...]] = {
+    "tool_choice": (None, "auto", "none"),
+    "function_call": (None, "auto", "none"),
+    "response_format": (None, {"type": "text"}),
+    "audio": (None,),
+    "logprobs": (None, False),
+}
 _USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 Json = dict[str, Any]
 
 
-class TextPart(BaseModel):
-    type: Literal["text"]
-    text: CleanText
+class Part(BaseModel):
+    type: CleanText
+    text: CleanText = ""  # of a part of this type
 
 
 class Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: CleanText | list[TextPart] | None = None
+    content: CleanText | list[Part] | None = None
 
     @property
     def text(self) -> str:
         """The content as one text."""
         if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content)
+            return "\n".join(part.text for part in self.content if part.type == "text")
         return self.content or ""
+
+    def question(self) -> str:
+        """The text of the last message. Raises BadInput for images and files, not in older ones."""
+        for part in self.content if isinstance(self.content, list) else ():
+            if part.type != "text":
+                raise BadInput(
+                    f"Message parts of type {part.type!r} cannot be read here.",
+                    hint="Add documents to the collection: POST /v1/documents.",
+                )
+        return self.text
 
 
 class StreamOptions(BaseModel):
@@ -91,13 +108,14 @@ class ChatRequest(BaseModel):
 
     def question(self) -> Question:
         """The last message as a question about the ones before it. Raises BadInput."""
-        for name in _REFUSED:
-            if (self.model_extra or {}).get(name) not in (None, False, [], {"type": "text"}):
+        for name, accepted in _ACCEPTED.items():
+            if (self.model_extra or {}).get(name) not in accepted:
                 raise BadInput(f"{name!r} is not supported: answers come from documents.")
         turns = [m for m in self.messages if m.role in ("user", "assistant")]
         if not turns or turns[-1].role != "user":
             raise BadInput("The last message must be a question, with the role 'user'.")
-        return Question(turns[-1].text, self.model, history=_exchanges(turns[:-1]), keep=False)
+        earlier = _exchanges(turns[:-1])
+        return Question(turns[-1].question(), self.model, history=earlier, keep=False)
 
 
 def routes(chatbot: Chatbot) -> APIRouter:

@@ -145,7 +145,7 @@ def _add_documents(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
     with gr.Row(elem_id="search-row"):
         widgets.search = gr.Textbox(
             value="",
-            placeholder="Search names and titles",
+            placeholder="Search names",
             show_label=False,
             container=False,
             scale=8,

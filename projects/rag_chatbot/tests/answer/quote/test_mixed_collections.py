@@ -94,6 +94,22 @@ def test_row_that_lacks_a_named_value_is_not_quoted(answerer: Answerer) -> None:
     assert answer.answer.count("month:") == 1
 
 
+def test_section_headed_by_the_version_in_question_is_quoted(
+    tmp_path: Path, embeddings: Any
+) -> None:
+    text = (
+        "# Changelog\n\n## 1.1.0 (2024-02-01)\n\nAdds login.\n\n## 1.0.0 (2023-09-05)\n\nAll new.\n"
+    )
+    (tmp_path / "log.md").write_text(text)
+    config = load(Config, data_dir=tmp_path / "data")
+    store = Store(config, embeddings)
+    ingest(store, [tmp_path / "log.md"])
+    ask = Answerer(Retriever(store, embeddings, config), None, config).ask
+    assert ask("When was version 1.1.0 released?").answer == "1.1.0 (2024-02-01)\n\nAdds login. [1]"
+    assert ask("When was version 1.2.0 released?").abstained
+    store.close()
+
+
 def test_versions_of_a_document_are_both_quoted_newest_first(answerer: Answerer) -> None:
     answer = answerer.ask("What is the daily allowance?")
     sources = dict.fromkeys(citation.source for citation in answer.citations)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag_chatbot.answer.quote.units import LONG_WORDS, displayed, split
+from rag_chatbot.answer.quote.units import LONG_WORDS, Unit, displayed, split
 
 
 def quotes(text: str) -> list[tuple[str, str]]:
@@ -64,6 +64,13 @@ def test_displayed_row_names_its_columns() -> None:
 
 def test_displayed_csv_row_names_its_columns() -> None:
     assert shown('product,price\n"lamp, red",49\n', "csv") == ["product: lamp, red; price: 49"]
+
+
+def test_displayed_glossary_has_each_term_before_its_definition() -> None:
+    glossary = ":bug:\n\n   An error.\n\n:yak shaving:\n\n   Work before the work.\n"
+    assert displayed(glossary, Unit(0, len(glossary), "item"), "text") == (
+        "bug: An error.\n\nyak shaving: Work before the work."
+    )
 
 
 def test_displayed_text_is_as_the_document_has_it() -> None:

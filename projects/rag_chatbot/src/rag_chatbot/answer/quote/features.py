@@ -49,6 +49,7 @@ WEIGHTS = {
 # the order of units alone, as not all that is asked of a term is in its definition.
 DEFINES = 2.0
 IDENTIFIER = 3.0  # penalty for a chunk without a version, part number or option of the question
+HEADED = 2.0  # bonus where the heading right above has them: "1.1.0 (2024-02-01)"
 FOCUS = 0.4  # share of the last question alone in the features of a condensed one
 
 
@@ -142,7 +143,10 @@ def score(
     # 4. Weigh and sort them.
     *weights, bias = WEIGHTS[model_of(embeddings)]
     logits = rows @ np.array(weights, np.float32) + bias
-    logits -= IDENTIFIER * np.array([whole.lacks_identifier(_text(c.hit)) for c in units])
+    if whole.identifiers:
+        logits -= IDENTIFIER * ~np.array([whole.has_identifiers(_text(c.hit)) for c in units])
+        headings = (c.hit.chunk.heading.rsplit(SEPARATOR, 1)[-1] for c in units)
+        logits += HEADED * np.array([whole.has_identifiers(heading) for heading in headings])
     scores = logits + DEFINES * np.array([_defines(c.unit.term, whole) for c in units])
     scored = [
         replace(

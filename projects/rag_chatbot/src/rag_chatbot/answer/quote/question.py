@@ -36,14 +36,18 @@ class Question:
         """Whether a name of the question is missing in `text`, whose terms are `present`."""
         return not all(_contains(text, name, present, self.language) for name in self.names)
 
-    def lacks_identifier(self, text: str) -> bool:
-        """Whether one of the names, other than words and plain numbers, is missing in `text`."""
-        identifiers = [
+    @property
+    def identifiers(self) -> list[str]:
+        """The names other than words and plain numbers: versions, part numbers, options."""
+        return [
             name
             for name in self.names
             if _CODE_NAME.search(name) and not _PLAIN_NUMBER.fullmatch(name)
         ]
-        return not all(_contains(text, name, frozenset(), self.language) for name in identifiers)
+
+    def has_identifiers(self, text: str) -> bool:
+        """Whether `text` has all identifiers of the question."""
+        return all(_contains(text, name, frozenset(), self.language) for name in self.identifiers)
 
 
 def read_question(text: str) -> Question:

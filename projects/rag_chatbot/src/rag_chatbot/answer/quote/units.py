@@ -145,7 +145,7 @@ def _unwrapped(text: str) -> str:
     """Lines that were broken for width joined again; items, rows and paragraphs keep theirs."""
     text = re.sub(r"^(?:-{4,}|\.{4,})\n", "", text, flags=re.MULTILINE)  # a listing of AsciiDoc
     text = re.sub(r"(?<=\S)(?:::|;;)[ \t]*\n\s*", ": ", text)  # … and a term
-    text = re.sub(r"^:(\w[^:\n]*:)\n\s*", r"\1 ", text)  # … of a glossary
+    text = re.sub(r"^:(\w[^:\n]*:)\n\s*", r"\1 ", text, flags=re.MULTILINE)  # … of a glossary
     text = re.sub(r"(?<=\S)[ \t]*\n[ \t]*(?!\s|[-*+•|]|\(?\w{1,3}[.)]\s)", " ", text)
     return re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
 
