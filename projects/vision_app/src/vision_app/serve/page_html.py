@@ -156,7 +156,8 @@ def fields(extraction: Result) -> Panel:
             boxes.append(Box("fields", mark, evidence["page"], tuple(evidence["box"]), title))
         rows.append((field_name(name), shown, percent(evidence["confidence"]) if evidence else ""))
     page = "".join(f"<div class='warning'>{multiline(w)}</div>" for w in extraction["warnings"])
-    if all(content is None for content in extraction["fields"].values()):
+    values = (content for name, content in extraction["fields"].items() if name != "document_type")
+    if all(content is None for content in values):
         page += hint("None of the fields was found in this picture.")
     else:
         page += table(("Field", "Value", "Confidence"), rows, "fields")
