@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
-from seedbed.testing.vendor.script import Item
+from vision_app.config import Config
+from vision_app.vision import Vision
+from seedbed.settings import Settings, load
+from seedbed.testing.vendor.script import Item, Reply
+from seedbed.testing.vendor.server import launch_vendor
 
 from .documents import Document, read_documents
 
@@ -72,6 +76,19 @@ def test_schema_with_its_hints_and_the_pages_reach_the_model(
         hints += [*data.get("x-labels", []), *filter(None, data.get("enum", []))]
         hints += [data[key] for key in ("format", "pattern") if key in data]
         assert all(hint in sent for hint in hints), sent
+
+
+def test_claude_fills_every_field_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain_anthropic")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
+    document = DOCUMENTS["paper"]
+    with launch_vendor([Reply(tool_calls=[("Invoice", document.reply)])]) as vendor:
+        settings = load(Settings, model="anthropic:claude-haiku-4-5", base_url=vendor.url)
+        vision = Vision(Config(), settings)
+        result = vision.extract(vision.open(document.pdf(), "a.pdf"))
+        assert not vendor.problems
+    assert result["fields"] == document.reply and result["warnings"] == []
+    check_boxes(document, result["evidence"])
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ class LabelledFolder:
     def batches(self, progress: Progress | None = None, minimum: int = 2) -> Iterator[list[Pixels]]:
         """Yield up to 16 images at a time; to be called once.
 
-        Raises BadInput at the end for a class with fewer than `minimum` readable images.
+        Raises BadInput at the end for a class with fewer than `minimum` usable images.
         """
         batch: list[Pixels] = []
         originals: dict[bytes, str] = {}
