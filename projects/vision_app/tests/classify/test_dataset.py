@@ -8,7 +8,7 @@ import pytest
 from vision_app.classify.dataset import LabelledFolder
 from vision_app.config import Config
 from vision_app.files.pixels import encode_png
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, NotFound
 
 
 def write(folder: Path, name: str, value: int) -> None:
@@ -45,10 +45,10 @@ def test_the_same_image_is_read_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["photo.png"], "has 0 sub-folders; two are needed"),
-        (["cat/a.png"], "has 1 sub-folders"),
+        (["photo.png"], "has no sub-folders; two are needed"),
+        (["cat/a.png"], "has one sub-folder;"),
         (["cat/a.png", "dog/notes.txt"], "contains no images"),
-        (["cat/a.png", "dog/a.png"], "'cat' has 1 readable images; the minimum is 2"),
+        (["cat/a.png", "dog/a.png"], "'cat' has 1 of the 2 usable images it needs"),
     ],
 )
 def test_folders_without_two_classes_are_refused(
@@ -58,5 +58,14 @@ def test_folders_without_two_classes_are_refused(
         write(tmp_path, name, number)
     with pytest.raises(BadInput, match=message):
         list(LabelledFolder(tmp_path, Config()).batches())
-    with pytest.raises(BadInput, match="has 0 sub-folders"):
+    with pytest.raises(NotFound, match="none does not exist"):
         LabelledFolder(tmp_path / "none", Config())
+
+
+def test_class_of_copies_names_their_originals(tmp_path: Path) -> None:
+    for name in ("cat/a.png", "cat/b.png", "dog/a.png", "dog/b.png"):
+        write(tmp_path, name, ord(name[4]))
+    with pytest.raises(
+        BadInput, match=r"'dog' has 0 .* dog/a.png was skipped: Same image as cat/a"
+    ):
+        list(LabelledFolder(tmp_path, Config()).batches())

@@ -97,6 +97,9 @@ class FakeVision:
         [prediction] = self.classifier.classify([source.first()], k)
         return {"file": source.name, **prediction.as_json()}
 
+    def schema(self, schema: Any) -> Any:
+        return schema
+
     def extract(self, source: Source, schema: Any = "invoice") -> dict[str, Any]:
         text = self.read(source)[0].text
         evidence = {

@@ -176,7 +176,7 @@ def wait_for_queue(client, name, length):
         pass
 
 
-def test_disconnect_frees_the_place_in_the_queue(make_vision, serve):
+def test_disconnect_frees_the_place_in_the_queue(make_vision, serve, caplog):
     vision = make_vision(queue=1)
     address = serve(create_app(vision, Settings(api_keys="")))
     vision.released.clear()
@@ -190,6 +190,9 @@ def test_disconnect_frees_the_place_in_the_queue(make_vision, serve):
         wait_for_queue(client, "read", 1)
         vision.released.set()
         assert first.result().status_code == third.result().status_code == 200
+    records = [record for record in caplog.records if record.name == "seedbed.service"]
+    assert not [record for record in records if record.levelname == "ERROR"]
+    assert "POST /v1/read 499" in caplog.text
 
 
 def test_upload_of_200_mb_is_refused_without_memory_growth(make_vision, serve):

@@ -177,6 +177,14 @@ def test_line_items_are_a_table_below_the_fields():
     assert "1 row, see below" in page and "<td>Tea</td><td>2</td><td>4.50</td>" in page
 
 
+def test_value_that_ocr_did_not_read_has_no_box():
+    evidence = {"text": "17", "box": None, "page": 1, "confidence": 0.5}
+    extraction = {"fields": {"total": 17.0, "paid": True}, "evidence": {"total": evidence}}
+    panel = page_html.fields({**extraction, "warnings": ["total: OCR did not read 17.0"]})
+    assert panel.boxes == [] and "17.00</td><td>50 %" in panel.html
+    assert "<td>yes</td>" in panel.html and "OCR did not read" in panel.html
+
+
 def test_samples_are_small_and_open(make_vision):
     vision = make_vision()
     assert [sample.name for sample in samples()] == ["invoice", "receipt", "flower", "palace"]

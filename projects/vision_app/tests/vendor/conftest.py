@@ -1,4 +1,4 @@
-"""The app with a vision-language model behind a strict vendor server; its OCR reads one page."""
+"""The app with a vision-language model behind a strict vendor server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -17,9 +18,10 @@ from vision_app.serve.api import create_app
 from vision_app.vision import Vision
 from seedbed.settings import Settings, load
 from seedbed.testing.launch import serve_app
-from seedbed.testing.vendor.script import Item
+from seedbed.testing.vendor.script import Item, Replies, Script
 from seedbed.testing.vendor.server import launch_vendor
 
+MODEL = "openai:gpt-4o-mini"
 WORDS = [("Bygg", 0), ("AB", 50), ("6250.00", 200), ("SEK", 300)]
 PICTURE = encode_png(np.full((40, 400, 3), 255, np.uint8))
 
@@ -27,24 +29,64 @@ PICTURE = encode_png(np.full((40, 400, 3), 255, np.uint8))
 class OnePage(Vision):
     """The real app, but for OCR, which sees the same line in every picture."""
 
+    reads = 0
+
     @property
     def reader(self) -> Any:
+        return SimpleNamespace(read=self._read_page)
+
+    def _read_page(self, *_: Any) -> Page:
+        self.reads += 1
         words = tuple(Word(text, (x, 0, x + 40, 16), 0.99) for text, x in WORDS)
-        return SimpleNamespace(read=lambda *_: Page(1, 400, 40, (Line(words),)))
+        return Page(1, 400, 40, (Line(words),))
+
+
+class Sender:
+    """Posts documents to the real app; the replies of its vendor change with each."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._script = Script([])
+        self.vendor = stack.enter_context(launch_vendor(lambda body: self._script.take(body)))
+        settings = load(Settings, model=MODEL, base_url=f"{self.vendor.url}/v1")
+        app = create_app(Vision(Config(), settings), Settings(api_keys=""))
+        self._url = stack.enter_context(serve_app(app))
+
+    def __call__(self, document: Any, replies: Sequence[Item], content: bytes = b"") -> Any:
+        """The fields of a document as JSON: of its PDF, or of a picture."""
+        self._script, self.vendor.calls = Script(replies), []
+        response = httpx.post(
+            f"{self._url}/v1/extract",
+            files={"file": (document.name, content or document.pdf())},
+            data={"schema": document.form},
+            timeout=120,
+        )
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@pytest.fixture(scope="session")
+def send() -> Iterator[Sender]:
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "test-key")
+        yield Sender(stack)
 
 
 @pytest.fixture
-def launch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Sequence[Item]], Any]]:
-    """Serve the app with these replies: launch(replies).url, .vendor, .vision, .picture."""
+def launch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Serve the app with these replies: launch(replies).url, .vendor, .vision, .picture.
+
+    The model is asked once: that it is asked again after some faults is up to `seedbed`.
+    """
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     with ExitStack() as stack:
 
-        def launch_app(replies: Sequence[Item]) -> Any:
+        def launch_app(replies: Replies, timeout: float = 30) -> Any:
             vendor = stack.enter_context(launch_vendor(replies))
-            settings = load(
-                Settings, model="openai:gpt-4o-mini", base_url=f"{vendor.url}/v1", model_timeout=5
-            )
+            url = f"{vendor.url}/v1"
+            settings = load(Settings, model=MODEL, base_url=url, model_timeout=timeout)
             vision = OnePage(Config(), settings)
+            model: Any = vision.language_model
+            model.attempts = 1
             url = stack.enter_context(serve_app(create_app(vision, Settings(api_keys=""))))
             return SimpleNamespace(url=url, vendor=vendor, vision=vision, picture=PICTURE)
 

@@ -2,6 +2,7 @@
 
     plan = structured_reply(model, prompt, Plan)                     # a pydantic class
     plan = structured_reply(model, prompt, Plan, check=problem_of)   # and a rule of your own
+    data = structured_reply(model, prompt, schema, accept=wider)     # "9,50 €" for 9.5
 
 A model that follows the schema can still be wrong about values: `check` names the problem, and the
 model gets one more turn that quotes it. Errors of the call itself are left to the model.
@@ -16,10 +17,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from seedbed.errors import InvalidReply
-from seedbed.structured.schemas import Schema
+from seedbed.structured.schemas import Schema, parse_reply
 
 T = TypeVar("T")
 _MAX_PROBLEM = 1000  # characters of a problem that are sent back
+_MAX_REPLY = 20_000  # and of the reply that has it
 
 
 @overload
@@ -38,6 +40,7 @@ def structured_reply(
     schema: Schema,
     *,
     check: Callable[[Any], str | None] | None = None,
+    accept: Schema | None = None,
     **options: Any,
 ) -> Any: ...
 def structured_reply(
@@ -46,11 +49,13 @@ def structured_reply(
     schema: Schema | type[Any],
     *,
     check: Callable[[Any], str | None] | None = None,
+    accept: Schema | None = None,
     **options: Any,
 ) -> Any:
     """The reply as an instance of a pydantic class, or as plain data for another schema.
 
-    `check` returns the problem of a valid reply, or None; `options` are passed to each call
+    `check` returns the problem of a valid reply, or None; `accept` is a wider schema than the one
+    that the model is sent, for a caller that can repair values. `options` are passed to each call
     (`config`, `timeout` …). Raises InvalidReply if the second reply is invalid, too, and whatever
     the model raises.
 
@@ -65,20 +70,29 @@ def structured_reply(
     for attempt in (1, 2):
         # 1. Ask.
         reply: Any = structured.invoke(messages, **options)
-        problem = reply["parsing_error"]
+        parsed, problem = reply["parsed"], reply["parsing_error"]
+        if problem and accept is not None:
+            parsed, problem = _parse(reply["raw"].text, accept)
         # 2. Check what the schema cannot express.
         if problem is None and check is not None:
-            problem = check(reply["parsed"])
+            problem = check(parsed)
         if not problem:
-            return reply["parsed"]
+            return parsed
         # 3. Quote the problem in another turn. The reply goes back as text, as a tool call without
         #    its result is refused.
         if attempt == 1:
             messages += [
-                AIMessage(str(reply["raw"].text).strip() or "(empty)"),
+                AIMessage(str(reply["raw"].text).strip()[:_MAX_REPLY] or "(empty)"),
                 HumanMessage(
                     f"This answer cannot be used: {str(problem)[:_MAX_PROBLEM]}\n"
                     "Answer again, with the mistake corrected."
                 ),
             ]
     raise problem if isinstance(problem, InvalidReply) else InvalidReply(str(problem))
+
+
+def _parse(text: str, schema: Schema) -> tuple[Any, InvalidReply | None]:
+    try:
+        return parse_reply(text, schema), None
+    except InvalidReply as error:
+        return None, error

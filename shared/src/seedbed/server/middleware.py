@@ -23,6 +23,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
@@ -40,6 +41,7 @@ OPEN_PATHS = ("/healthz", "/readyz")
 _ENDLESS = "/heartbeat/"  # Gradio's stream, open as long as the page: a drain must not wait for it
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+CLIENT_LEFT = 499  # status in log and metrics
 _BODY_SECONDS = 10.0  # that any body may take to arrive
 _MIN_BODY_RATE = 16_000  # bytes per second, on average, above that
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -161,15 +163,19 @@ class Context:
             with span(scope["method"]) as current:
                 await self.app(scope, receive, send_with_id)
                 current.update_name(f"{scope['method']} {_route(scope)}")
+        except ClientDisconnect:
+            # 4. No bug, and there is no client to answer; nginx has the same status for it.
+            status = status or CLIENT_LEFT
+            scope["seedbed.error"] = "client_disconnect"
         except Exception as error:
-            # 4. Log a bug in full, and answer without details unless a response has started.
+            # 5. Log a bug in full, and answer without details unless a response has started.
             log.exception("%s %s failed", scope["method"], _raw_path(scope))
             scope["seedbed.error"] = error_kind(error)
             if not status:
                 body = envelope("internal_error", errors.UNEXPECTED)
                 await _send_json(send_with_id, 500, body, {})
         finally:
-            # 5. Record the outcome, also of a request whose client has disconnected.
+            # 6. Record the outcome, also of a request whose client has disconnected.
             self.drain.running -= counts
             http_metrics().running.dec()
             self._record(scope, status, time.perf_counter() - start)

@@ -478,3 +478,29 @@ def test_structured_reply_that_did_not_come_about_is_a_named_error(
         with pytest.raises(expected) as caught:
             structured_reply(load(vendor, spec, attempts=1), "Read.", Order)
         assert caught.value.usage["input_tokens"] == vendor.usage.input_tokens
+
+
+NUMBER = {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}
+NUMBER_OR_TEXT = {"type": "object", "required": ["total"]}
+
+
+def test_reply_that_a_wider_schema_accepts_is_not_asked_for_again() -> None:
+    with launch_vendor(['{"total": "9,50 €"}']) as vendor:
+        reply = structured_reply(load(vendor, OPENAI), "Total?", NUMBER, accept=NUMBER_OR_TEXT)
+    assert reply == {"total": "9,50 €"}
+    sent = vendor.calls[0].body["response_format"]["json_schema"]["schema"]
+    assert sent["properties"]["total"]["type"] == "number"
+
+
+def test_reply_outside_the_wider_schema_is_refused_after_two_questions() -> None:
+    with (
+        launch_vendor(["{}", '{"sum": 1}']) as vendor,
+        pytest.raises(errors.InvalidReply, match="'total' is a required property"),
+    ):
+        structured_reply(load(vendor, OPENAI), "Total?", NUMBER, accept=NUMBER_OR_TEXT)
+
+
+def test_long_reply_is_not_sent_back_as_a_whole() -> None:
+    with launch_vendor(["x" * 1_000_000, '{"total": 9.5}']) as vendor:
+        assert structured_reply(load(vendor, OPENAI), "Total?", NUMBER) == {"total": 9.5}
+    assert len(str(vendor.calls[1].body)) < 30_000

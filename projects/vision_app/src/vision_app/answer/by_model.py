@@ -51,7 +51,7 @@ def ask(
 def describe(model: BaseChatModel, images: Sequence[Pixels]) -> str:
     """A caption of one or two sentences. Raises the model's errors."""
     prompt = load_prompt("vision_app.answer", "describe").text
-    return str(model.invoke([message(prompt, images)]).text).strip()
+    return clean(str(model.invoke([message(prompt, images)]).text))
 
 
 def _find(text: str, pages: Sequence[Page]) -> tuple[Support, ...]:

@@ -17,7 +17,7 @@ from vision_app.config import Config
 from vision_app.files.images import find_files, open_source
 from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
-from seedbed.errors import BadInput, SeedbedError
+from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _BATCH = 16
 
@@ -30,10 +30,13 @@ class LabelledFolder:
     """
 
     def __init__(self, folder: Path, config: Config) -> None:
+        if not folder.is_dir():
+            raise NotFound(f"Folder {folder} does not exist.")
         classes = [path for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
         if len(classes) < 2:
             hint = "Put the images of each class into a sub-folder with the name of the class."
-            raise BadInput(f"{folder} has {len(classes)} sub-folders; two are needed.", hint=hint)
+            count = "one sub-folder" if classes else "no sub-folders"
+            raise BadInput(f"{folder} has {count}; two are needed.", hint=hint)
         self._config, self.folder = config, folder
         self.labels = tuple(path.name for path in classes)
         self.files = [
@@ -46,7 +49,7 @@ class LabelledFolder:
     def batches(self, progress: Progress | None = None, minimum: int = 2) -> Iterator[list[Pixels]]:
         """Yield up to 16 images at a time; to be called once.
 
-        Raises BadInput at the end for a class with fewer than `minimum` readable images.
+        Raises BadInput at the end for a class with fewer than `minimum` usable images.
         """
         batch: list[Pixels] = []
         originals: dict[bytes, str] = {}
@@ -72,5 +75,7 @@ class LabelledFolder:
             yield batch
         for target, label in enumerate(self.labels):
             if (count := self.targets.count(target)) < minimum:
-                message = f"Class {label!r} has {count} readable images; the minimum is {minimum}."
-                raise BadInput(message, hint="Add more, ideally five or more per class.")
+                message = f"Class {label!r} has {count} of the {minimum} usable images it needs."
+                reason = next((x for x in self.skipped if x["file"].startswith(f"{label}/")), None)
+                first = f" {reason['file']} was skipped: {reason['error']}" if reason else ""
+                raise BadInput(message + first, hint="Add more, ideally five or more per class.")

@@ -3,12 +3,13 @@
     model = load_chat_model("openai:gpt-4o-mini")
     extraction = extract(pages, images, load_schema("invoice"), model=model)
 
-The model sees the images. Its values are normalized; one that OCR did not read anywhere gets a
-warning and no box: it may be invented.
+The model sees the images. Its values are normalized: amounts and dates may be written as they are
+printed. One that OCR did not read anywhere gets a warning and no box: it may be invented.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -18,12 +19,11 @@ from vision_app.extract.extraction import (
     FINDERS,
     Evidence,
     Extraction,
-    as_number,
     check_sums,
     locate,
 )
 from vision_app.extract.schemas import Field, Schema
-from vision_app.extract.values import Context, clean, find_currencies
+from vision_app.extract.values import Context, clean, find_currencies, squeeze
 from vision_app.files.pixels import MAX_IMAGES, Pixels, message
 from vision_app.ocr.page import Page
 from seedbed.models.prompts import load_prompt
@@ -32,9 +32,10 @@ from seedbed.models.structured_reply import structured_reply
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-MAX_AMOUNT = Decimal(10) ** 12
+MAX_AMOUNT, MAX_ITEMS = Decimal(10) ** 12, 1000
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
 _ITEM = {"description": "string", "quantity": "number", "unit_price": "number", "amount": "number"}
+_NO_CONTENT = ("items", "texts", "flag", "document_type")  # fields that no words are shown for
 
 
 def extract(
@@ -46,7 +47,9 @@ def extract(
     """
     # 1. Ask the model, under the JSON schema.
     prompt = load_prompt("vision_app.extract", "extract")
-    reply = structured_reply(model, [message(prompt.text, images)], model_schema(schema))
+    question = [message(prompt.text, images)]
+    accept = accepted_schema(schema)
+    reply = structured_reply(model, question, model_schema(schema), accept=accept)
     # 2. Normalize every value.
     context = Context.of("\n".join(page.text for page in pages), {})
     warnings: list[str] = []
@@ -58,7 +61,7 @@ def extract(
     evidence = {}
     for field in schema.fields:
         value = fields[field.name]
-        if value is None or field.value in ("items", "texts", "flag", "document_type"):
+        if value is None or field.value in _NO_CONTENT:
             continue
         sought = Decimal(str(value)) if field.value in ("amount", "integer") else value
         found = locate(field, sought, pages)
@@ -66,7 +69,7 @@ def extract(
         place = (found.text, found.box, found.page) if found else (str(value), None, 1)
         evidence[field.name] = Evidence(*place, confidence)
         if found is None:
-            warnings.append(f"{field.name}: OCR did not read {value} on the page")
+            warnings.append(f"{field.name}: OCR did not read {str(value)[:80]} on the page")
     # 4. Check the sums.
     warnings += check_sums(fields, pages)
     if len(images) > MAX_IMAGES:
@@ -101,6 +104,21 @@ def model_schema(schema: Schema) -> dict[str, Any]:
     }
 
 
+def accepted_schema(schema: Schema) -> dict[str, Any]:
+    """What a reply must be to be of use: an object with some of the fields, lists where asked for.
+
+    Missing fields count as null, others are ignored, and `_normalize` reads numbers in texts.
+    """
+    scalar = {"type": ["string", "number", "boolean", "null"]}
+    lists = {
+        "items": {"type": ["array", "null"], "items": {"type": ["object", "null"]}},
+        "texts": {"type": ["array", "null"], "items": scalar},
+    }
+    properties = {field.name: lists.get(field.value, scalar) for field in schema.fields}
+    named = [{"required": [name]} for name in properties]
+    return {"type": "object", "properties": properties, "anyOf": named}
+
+
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
@@ -127,29 +145,31 @@ def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) ->
     >>> _normalize(total, "NaN", Context.of("", {}), found := []), found
     (None, ["total: the model's 'NaN' is not an amount"])
     """
+    if raw is None or raw == "" or raw == []:
+        return None
     if field.value == "items":
-        value: Any = _items(raw)
-    elif field.value == "texts" and isinstance(raw, list):
-        value = [clean(text) for text in raw if isinstance(text, str)] or None
-    elif field.value == "flag":
-        value = raw if isinstance(raw, bool) else None
-    elif raw is None or isinstance(raw, list | dict | bool):
-        value = None
-    else:
-        value = _value(field, clean(str(raw)), context)
-    if value is None and raw not in (None, "", []):
-        article = "an" if field.value in ("amount", "integer") else "a"
-        kind = "a list of positions" if field.value == "items" else f"{article} {field.value}"
-        warnings.append(f"{field.name}: the model's {str(raw)[:80]!r} is not {kind}")
+        return _items(field, raw, warnings)
+    if field.value == "texts":
+        return [clean(str(text)) for text in raw if text is not None] or None
+    value = _value(field, raw, context)
+    if value is None:
+        kinds = {"amount": "an amount", "integer": "an integer", "flag": "true or false"}
+        problem = f"not one of: {', '.join(field.enum)}" if field.enum else ""
+        problem = problem or f"not {kinds.get(field.value, f'a {field.value}')}"
+        warnings.append(f"{field.name}: the model's {str(raw)[:80]!r} is {problem}")
     return value
 
 
-def _value(field: Field, text: str, context: Context) -> Any:
+def _value(field: Field, raw: Any, context: Context) -> Any:
+    text = clean(str(raw))
+    if field.value == "flag":
+        words = {"true": True, "yes": True, "false": False, "no": False}
+        return words.get(text.casefold())
     if field.value == "amount":
-        return as_number(_amount(text))
+        return _amount(raw)
     if field.value == "integer":
-        amount = _amount(text)
-        return None if amount is None else int(amount)
+        amount = _amount(raw)
+        return int(amount) if amount is not None and amount.is_integer() else None
     if field.value == "date":
         try:
             return date.fromisoformat(text).isoformat()  # as it was asked for
@@ -160,30 +180,43 @@ def _value(field: Field, text: str, context: Context) -> Any:
         return context.currency(values[0].readings) if values else None
     if field.value in FINDERS:
         return next((found.readings[""] for found in FINDERS[field.value](text)), None)
-    valid = not field.pattern or field.pattern.search(text)
-    return text if text and valid and (not field.enum or text in field.enum) else None
+    if field.enum:
+        return next((value for value in field.enum if squeeze(value) == squeeze(text)), None)
+    return text if text and (not field.pattern or field.pattern.search(text)) else None
 
 
-def _amount(text: str) -> Decimal | None:
-    """A number of JSON, or an amount as it is printed; None if it is not finite."""
-    try:
-        amount = Decimal(text)
-    except ArithmeticError:
+def _amount(raw: Any) -> float | None:
+    """A number of JSON, or one in a text as it is printed; None if it is not finite.
+
+    >>> [_amount(raw) for raw in (1.5, "1.234,50 €", "CHF 1'200.00", "1.234", "2 of 3", "1e3")]
+    [1.5, 1234.5, 1200.0, 1234.0, None, 1000.0]
+    """
+    text = clean(str(raw))
+    if isinstance(raw, bool):
+        return None
+    if isinstance(raw, str) and not re.fullmatch(r"-?\d+(\.\d+)?e[-+]?\d+", text, re.I):
+        text = re.sub(r"([.,]\d)(?!\d)", r"\g<1>0", text)  # 5.4 is not an amount of money
         found = FINDERS["amount"](text)
-        amount = Decimal(str(found[0].readings[""])) if found else Decimal("NaN")
-    return amount if amount.is_finite() and abs(amount) < MAX_AMOUNT else None
+        amount = Decimal(str(found[0].readings[""])) if len(found) == 1 else Decimal("NaN")
+    else:
+        amount = Decimal(text)
+    return float(amount) if amount.is_finite() and abs(amount) < MAX_AMOUNT else None
 
 
-def _items(raw: Any) -> list[dict[str, Any]] | None:
-    """The positions that have a description and an amount."""
+def _items(field: Field, raw: Sequence[Any], warnings: list[str]) -> list[dict[str, Any]] | None:
+    """The positions that have a description and an amount; a warning counts the others."""
     items = []
-    for entry in raw if isinstance(raw, list) else ():
-        if not isinstance(entry, dict) or not isinstance(entry.get("description"), str):
-            continue
-        numbers = {
-            name: as_number(_amount(str(entry[name]))) if entry.get(name) is not None else None
-            for name in ("quantity", "unit_price", "amount")
-        }
-        if numbers["amount"] is not None:
-            items.append({"description": clean(entry["description"]), **numbers})
+    for entry in raw[:MAX_ITEMS]:
+        numbers = {name: _number(entry, name) for name in _ITEM if name != "description"}
+        description = clean(str((entry or {}).get("description") or ""))
+        if description and numbers["amount"] is not None:
+            items.append({"description": description, **numbers})
+    if left_out := len(raw) - len(items):
+        reason = "without a description or an amount"
+        warnings.append(f"{field.name}: {left_out} of {len(raw)} positions left out, {reason}")
     return items or None
+
+
+def _number(entry: Mapping[str, Any] | None, name: str) -> float | None:
+    raw = (entry or {}).get(name)
+    return _amount(raw) if isinstance(raw, str | int | float) else None

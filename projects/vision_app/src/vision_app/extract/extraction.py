@@ -8,6 +8,7 @@ There are two: `by_model`, a vision-language model, and `rules`, a folder that c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -25,7 +26,7 @@ from vision_app.extract.values import (
     squeeze,
 )
 from vision_app.files.pixels import Pixels
-from vision_app.ocr.page import Box, Page
+from vision_app.ocr.page import Box, Page, Word, around
 
 CENT, MAX_AMOUNT = Decimal("0.01"), Decimal(10) ** 12
 FINDERS: dict[str, Callable[[str], list[Value]]] = {
@@ -95,32 +96,92 @@ def as_number(amount: Decimal | None) -> float | None:
 def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
     """Where OCR read a value, with its confidence; None if it did not.
 
-    An amount that is printed several times counts where it is last, as totals are below positions.
+    An amount that is printed several times counts where it is last, as totals are below positions,
+    and so does a currency; a text where it is first, and rather as whole words than within others.
     """
     places = [
-        (page, cell, start, end)
+        (page, [cell.words_in(start, end)], cell.box_of(start, end), _is_whole(cell, start, end))
         for page in pages
         for cell in to_cells(page)
         for start, end in _places(field, value, cell)
     ]
+    if not places and field.value not in FINDERS:
+        places = [
+            (page, run, around(word.box for part in run for word in part), True)
+            for page in pages
+            if (run := _run(squeeze(value), to_cells(page)))
+        ]
     if not places:
         return None
-    page, cell, start, end = places[-1 if field.value == "amount" else 0]
-    words = cell.words_in(start, end)
+    first = next((place for place in places if place[-1]), places[0])
+    page, parts, box, _ = places[-1] if field.value in ("amount", "currency") else first
+    words = [word for part in parts for word in part]
     confidence = min(word.confidence for word in words)
-    box = page.to_input(cell.box_of(start, end))
-    return Evidence(" ".join(word.text for word in words), box, page.number, confidence)
+    text = " ".join(word.text for word in words)
+    return Evidence(text, page.to_input(box), page.number, confidence)
 
 
 def _places(field: Field, value: Any, cell: Cell) -> Iterator[tuple[int, int]]:
-    """Where a cell contains the value, as spans of characters."""
+    """Where a cell contains the value, as spans of characters; amounts whatever their sign."""
     if finder := FINDERS.get(field.value):
-        for match in finder(cell.text):
-            if value in match.readings.values():
-                yield match.start, match.end
+        values = {value, -value} if isinstance(value, Decimal) else {value}
+        spans = [
+            (match.start, match.end)
+            for match in finder(cell.text)
+            if not values.isdisjoint(match.readings.values())
+        ]
+        if not spans and isinstance(value, Decimal):  # 5.4 and 1204,125 are no amounts of money
+            spans = [match.span() for match in _form(value).finditer(cell.text)]
+        yield from spans
     elif squeeze(value) and squeeze(value) in squeeze(cell.text):
         start = cell.text.casefold().find(value.casefold())
         yield (start, start + len(value)) if start >= 0 else (0, len(cell.text))
+
+
+def _form(number: Decimal) -> re.Pattern[str]:
+    """How a number may be printed, with separators of thousands or without.
+
+    >>> [bool(_form(Decimal("1204.125")).search(text)) for text in ("1204,125 kg", "11204,125")]
+    [True, False]
+    """
+    whole, _, decimals = f"{abs(number):f}".partition(".")
+    digits = re.sub(r"(?<=\d)(?=(\d{3})+$)", "[.,'’ ]?", whole)
+    end = f"[.,]{decimals}0*" if decimals.strip("0") else "(?:[.,]0+)?"
+    return re.compile(rf"(?<![\d.,]){digits}{end}(?![.,]?\d)")
+
+
+def _is_whole(cell: Cell, start: int, end: int) -> bool:
+    neighbors = cell.text[max(0, start - 1) : start] + cell.text[end : end + 1]
+    return not any(map(str.isalnum, neighbors))
+
+
+def _run(sought: str, cells: Sequence[Cell]) -> list[list[Word]]:
+    """The words of the cells that a squeezed text runs through, such as the lines of an address."""
+    for start, first in enumerate(cells):
+        for word in range(len(first.words)):
+            run, rest = list[list[Word]](), sought
+            for words in (first.words[word:], *(cell.words for cell in cells[start + 1 :])):
+                part, left = _take(words, rest)
+                if part and (not left or len(part) == len(words)):
+                    run.append(part)
+                    rest = left
+                elif not run:
+                    break
+                if not rest:
+                    return run
+    return []
+
+
+def _take(words: Sequence[Word], rest: str) -> tuple[list[Word], str]:
+    """The first words that a squeezed text begins with, and the rest of the text."""
+    part = []
+    for word in words:
+        text = squeeze(word.text)
+        if not rest or not rest.startswith(text):
+            break
+        part.append(word)
+        rest = rest.removeprefix(text)
+    return part, rest
 
 
 def check_sums(

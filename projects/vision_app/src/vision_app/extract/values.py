@@ -26,6 +26,7 @@ from typing import Any
 
 from rapidfuzz import fuzz, process
 
+MAX_TEXT = 5_000  # characters of a value that a model wrote
 ORDERS = ("dmy", "mdy", "ymd")
 # Locales whose month names are read; CLDR has them in the nominative, genitive and abbreviated.
 _LOCALES = (
@@ -124,10 +125,12 @@ def squeeze(text: str) -> str:
 def clean(text: str) -> str:
     """What a model wrote, stripped; half a surrogate pair, which JSON must not contain, is a "?".
 
+    Of a text that never ends, the first MAX_TEXT characters remain.
+
     >>> clean(" A\\ud800 ")
     'A?'
     """
-    return text.encode("utf-8", "replace").decode().strip()
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode().strip()
 
 
 # ── dates and times ─────────────────────────────────────────────────────────────────────────

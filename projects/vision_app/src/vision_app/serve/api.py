@@ -298,9 +298,9 @@ def _add_document_routes(router: APIRouter, queues: Queues) -> None:
 
         A field that is not on the page is null. Boxes are left, top, right and bottom in pixels.
         """
-        return await until_disconnect(
-            request, queues.interpret(form.file, partial(vision.extract, schema=form.json_schema))
-        )
+        vision.schema(form.json_schema)  # a wrong one fails before the file is read
+        work = partial(vision.extract, schema=form.json_schema)
+        return await until_disconnect(request, queues.interpret(form.file, work))
 
     @router.post("/describe", responses=_example({"file": "a.png", "description": "A palace."}))
     async def describe(request: Request, _: Caller, form: Annotated[ImageForm, FORM]) -> Any:

@@ -150,13 +150,14 @@ def fields(extraction: Result) -> Panel:
             lists += f"<h3>{field_name(name)}</h3>{_items(content)}"
         if content is None:
             shown = "<span class='muted'>not on the page</span>"
-        elif evidence:
+        elif evidence and evidence["box"]:  # OCR read it, too
             shown = _button(mark, shown)
             title = f"{name}: {evidence['text']}"
             boxes.append(Box("fields", mark, evidence["page"], tuple(evidence["box"]), title))
         rows.append((field_name(name), shown, percent(evidence["confidence"]) if evidence else ""))
     page = "".join(f"<div class='warning'>{multiline(w)}</div>" for w in extraction["warnings"])
-    if all(content is None for content in extraction["fields"].values()):
+    values = (content for name, content in extraction["fields"].items() if name != "document_type")
+    if all(content is None for content in values):
         page += hint("None of the fields was found in this picture.")
     else:
         page += table(("Field", "Value", "Confidence"), rows, "fields")
@@ -187,6 +188,8 @@ def value(content: Any, name: str = "") -> str:
     >>> value(12.5), value(2.0, "quantity"), value("a")
     ('12.50', '2', 'a')
     """
+    if isinstance(content, bool):
+        return "yes" if content else "no"
     if isinstance(content, float) and round(content, 2) == content:
         return f"{content:g}" if "quantity" in name else f"{content:,.2f}"
     if isinstance(content, dict | list):
