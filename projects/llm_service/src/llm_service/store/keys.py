@@ -25,7 +25,7 @@ from starlette.datastructures import Headers
 from llm_service.config import Config
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database, storable, upsert
-from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized
+from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized, Unavailable
 from seedbed.server.keys import Keys, presented_key
 from seedbed.settings import Settings
 
@@ -35,6 +35,7 @@ DEFAULT_SCOPES = frozenset({"chat", "embeddings"})
 _MOST = 10**12  # of requests, tokens or dollars: more is a mistake, and too much for the database
 _REREAD_SECONDS = 2.0
 _LOOK_SECONDS = 0.005
+_PATIENCE = 0.2  # seconds that a request waits for changed keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class KeyStore:
         self._looked = 0.0
         self._retry_at = self._reread_at = 0.0
         self._seen: tuple[int, int] | None = None
+        self._reading_since = 0.0
+        self._failed = False  # the last reading
         self._by_digest: dict[str, Key] = {}
         self._by_id: dict[str, Key] = {}
         self._load()
@@ -176,13 +179,16 @@ class KeyStore:
         raise NotFound(f"No key with the id {id!r}.")
 
     def caller(self, headers: Headers) -> str:
-        """The id of the key in the headers; Unauthorized without a valid one.
+        """The id of the key in the headers; Unauthorized without a valid one, Unavailable for an
+        unknown one while the database does not respond.
 
         "local" while there are no keys, as `seedbed.server.keys.Keys` returns.
         """
         if not self:
             return LOCAL.id
         key = self.find(presented_key(headers))
+        if key is None and self._is_behind:
+            raise Unavailable("The database with the API keys is not responding.")
         if key is None:
             raise _refused("Missing or invalid API key.", "Send `Authorization: Bearer KEY`.")
         return key.id
@@ -192,34 +198,41 @@ class KeyStore:
         return bool(self._by_id)
 
     def _refresh(self) -> None:
+        """Read the keys again if they may have changed.
+
+        In a thread: the event loop must not wait for a server that hangs. Until it answers, the
+        keys of the last reading stay in use.
+        """
         now = time.monotonic()
         if now < self._looked + _LOOK_SECONDS:  # one request asks three times
             return
         self._looked = now
-        if _stamp(self._stamp_path) != self._seen:
-            if now < self._retry_at:
-                return
-            try:
-                self._load()
-            except SeedbedError as error:  # the known keys serve on
-                self._retry_at = time.monotonic() + _REREAD_SECONDS
-                log.warning("Cannot read changed keys: %s", error)
-        elif (
-            not self.database.is_sqlite
-            and time.monotonic() > self._reread_at
-            and self._rereading.acquire(blocking=False)
-        ):
-            self._reread_at = time.monotonic() + _REREAD_SECONDS
-            # In a thread: the event loop must not wait for a server that hangs.
-            threading.Thread(target=self._reread, name="keys", daemon=True).start()
+        changed = _stamp(self._stamp_path) != self._seen
+        # Processes on this machine mark a change in the stamp file, others only in Postgres.
+        due = changed or (not self.database.is_sqlite and now > self._reread_at)
+        if due and now > self._retry_at and self._rereading.acquire(blocking=False):
+            self._reread_at, self._reading_since = now + _REREAD_SECONDS, now
+            thread = threading.Thread(target=self._reread, name="keys", daemon=True)
+            thread.start()
+            if changed:  # so that this request already sees the change
+                thread.join(_PATIENCE)
 
     def _reread(self) -> None:
         try:
             self._load()
+            self._failed = False
         except SeedbedError as error:
+            self._failed = True
+            self._retry_at = time.monotonic() + _REREAD_SECONDS
             log.warning("Cannot reload the keys: %s", error)
         finally:
             self._rereading.release()
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the database may contain keys that could not be read yet."""
+        overdue = time.monotonic() >= self._reading_since + _PATIENCE
+        return self._failed or (overdue and self._rereading.locked())
 
     def _load(self) -> None:
         seen = _stamp(self._stamp_path)  # before reading: a change meanwhile is read again
