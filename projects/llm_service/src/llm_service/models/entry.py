@@ -96,7 +96,8 @@ class ModelEntry(Strict):
     """Seconds to the first event of an answer (to the end of one that is not streamed), and between
     two reads from an upstream. Default: 60, or 600 for a local model, whose queue can be long."""
     context_window: int = Field(0, ge=0)
-    """Maximum tokens of prompt and answer together; 0 if unknown. Only informative."""
+    """Maximum tokens of prompt and answer together; 0 if unknown. Usage that an upstream reports
+    above it is replaced by an estimate."""
     replicas: int = Field(1, ge=1, le=64)
     """Local models: number of processes. Each needs the memory of the whole model."""
     preload: bool = False
