@@ -231,6 +231,23 @@ async def test_an_attempt_that_hangs_is_given_up(make: Any) -> None:
     assert router.states()[0]["failures"] == 2
 
 
+async def test_fallback_has_time_left_where_a_target_hangs(make: Any) -> None:
+    """The timeout of `hung` is beyond the deadline, as a local model's is by default."""
+    hung, retried, good = Fake("a", delay=600), Fake("b", delay=600), Fake("c")
+    router = make(hung, retried, good, timeout=600, clock=time.monotonic)
+    way = route("a", "b", fallback=("c",), retries=1)
+    assert await ask(router, way, left=0.4) == "c"
+    assert hung.asked + retried.asked == 2
+    assert router.states()[0]["failures"] == 0  # such a short time shows nothing
+
+
+async def test_last_target_has_all_the_time_left(make: Any) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await ask(make(Fake("a", delay=600), clock=time.monotonic), route("a"), left=0.2)
+    slow = Fake("b", delay=0.2)
+    assert await ask(make(slow, clock=time.monotonic), route("b", retries=0), left=0.35) == "b"
+
+
 async def test_deadline_ends_all_tries_and_the_stream(make: Any) -> None:
     began = time.monotonic()
     router = make(Fake("a", delay=60), clock=time.monotonic)

@@ -94,7 +94,9 @@ class ModelEntry(Strict):
     """USD per million output tokens. Default: the catalogue's price."""
     timeout: float = Field(60.0, gt=0)
     """Seconds to the first event of an answer (to the end of one that is not streamed), and between
-    two reads from an upstream. Default: 60, or 600 for a local model, whose queue can be long."""
+    two reads from an upstream. Default: 60, or 600 for a local model, whose queue can be long. Less
+    where it would leave a route's other targets no time: at most half of what is left until
+    SERVICE_TIMEOUT."""
     context_window: int = Field(0, ge=0)
     """Maximum tokens of prompt and answer together; 0 if unknown. Usage that an upstream reports
     above it is replaced by an estimate."""

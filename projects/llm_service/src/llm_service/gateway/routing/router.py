@@ -264,9 +264,13 @@ class Router:
 
     async def _attempt(self, search: _Search, slot: Slot) -> Attempt:
         """One target's first event; what comes of it is told to its breaker."""
-        timeout = min(slot.timeout, self._left(search.deadline))
-        if timeout <= 0:
+        left = self._left(search.deadline)
+        if left <= 0:
             raise self._late(slot.name)
+        timeout = slot.timeout
+        if timeout >= left:
+            # Half of it is for the targets that have not been tried.
+            timeout = left / 2 if self._others(search, slot) else left
         permit = slot.breaker.begin()
         if permit is None:
             raise Unavailable(f"{slot.name}: circuit open after repeated failures.")
@@ -279,6 +283,13 @@ class Router:
             search.tried[slot.name] = error
             search.facts.failed.append((slot.model, error.type))
             raise
+
+    def _others(self, search: _Search, slot: Slot) -> bool:
+        """Whether another target may still be asked: a replica, a target or a fallback."""
+        tried = {*search.tried, slot.name}
+        models = [*(target.model for target in search.route.targets), *search.route.fallback]
+        slots = (other for model in models for other in self._slots.get(model, ()))
+        return any(other.name not in tried and other.breaker.admits for other in slots)
 
     # What to say when nobody answers
 
