@@ -133,6 +133,8 @@ async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):
     over = await served.chat("3", key=secret)
     assert over.status_code == 429
     assert int(over.headers["retry-after"]) >= 1
+    assert over.headers["x-ratelimit-limit-requests"] == "2"
+    assert over.headers["x-ratelimit-remaining-requests"] == "0"
     headers = {"authorization": f"Bearer {secret}"}
     assert (await served.client.get("/admin/keys", headers=headers)).status_code == 403
     served.keys.revoke("alice")
