@@ -136,7 +136,11 @@ async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):
     assert over.headers["x-ratelimit-limit-requests"] == "2"
     assert over.headers["x-ratelimit-remaining-requests"] == "0"
     headers = {"authorization": f"Bearer {secret}"}
-    assert (await served.client.get("/admin/keys", headers=headers)).status_code == 403
+    for path in ("/admin/keys", "/metrics"):
+        assert (await served.client.get(path, headers=headers)).status_code == 403
+    _, operator = served.keys.create("prometheus", scopes=["admin"])
+    metrics = await served.client.get("/metrics", headers={"x-api-key": operator})
+    assert metrics.status_code == 200
     served.keys.revoke("alice")
     assert (await served.chat(key=secret)).status_code == 401
 
