@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 
 from llm_service.store import usage
 from llm_service.testing.fakes import TABLE, FakeBackend, serving
-from seedbed.errors import BadInput, Unavailable
+from seedbed.errors import BadInput, Busy, Unavailable
 
 ROUTED = (
     TABLE
@@ -92,6 +92,22 @@ async def test_a_fallback_answers_for_a_model_that_fails(tmp_path):
         assert 'llm_upstream_attempts_total{outcome="unavailable",upstream="echo"} 1.0' in counted
         assert 'llm_upstream_attempts_total{outcome="ok",upstream="spare"} 1.0' in counted
         assert 'llm_fallbacks_total{model="echo",to="spare"} 1.0' in counted
+
+
+async def test_mistakes_of_clients_are_no_failures_of_the_model(served):
+    served.echo.error = BadInput("stop: not supported")
+    await served.chat("1")
+    served.echo.error = Busy("The queue is full.")
+    await served.chat("2")
+    recent = served.gateway.metrics.recent.summary()
+    assert recent["requests"] == 2 and recent["errors"] == 0
+    assert recent["failures"] == {}
+    served.echo.error = Unavailable("down")
+    await served.chat("3")
+    recent = served.gateway.metrics.recent.summary()
+    assert recent["errors"] == 1
+    assert recent["failures"]["echo"] >= 1
+    assert recent["rejected"] == 2
 
 
 async def test_what_no_model_can_do_is_named(served):
