@@ -157,6 +157,12 @@ async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):
     _, operator = served.keys.create("prometheus", scopes=["admin"])
     metrics = await served.client.get("/metrics", headers={"x-api-key": operator})
     assert metrics.status_code == 200
+    rotated = await served.client.post(
+        "/admin/keys/prometheus/rotate", json={"grace_hours": 0}, headers={"x-api-key": operator}
+    )
+    for secret_, status in ((operator, 401), (rotated.json()["key"], 200)):
+        answer = await served.client.get("/metrics", headers={"x-api-key": secret_})
+        assert answer.status_code == status
     served.keys.revoke("alice")
     assert (await served.chat(key=secret)).status_code == 401
 

@@ -29,7 +29,7 @@ app = cli.create_app(
     "Serve language models over an OpenAI-compatible API, with API keys, budgets, caching, "
     "fallbacks and metrics."
 )
-keys = cli.create_app("Create, list and revoke API keys.")
+keys = cli.create_app("Create, list, rotate and revoke API keys.")
 feedback = cli.create_app("Export the ratings that users gave to answers.")
 app.add_typer(keys, name="keys")
 app.add_typer(feedback, name="feedback")
@@ -194,6 +194,27 @@ def list_keys(as_json: Json = False) -> None:
 
     found = open_keys().list()
     show([key_json(key) for key in found] if as_json else found, as_json, to_text=keys_table)
+
+
+@keys.command("rotate")
+def rotate_key(
+    id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")],
+    grace_hours: Annotated[
+        float, typer.Option(help="Hours in which the old secret is still accepted.")
+    ] = 24.0,
+    as_json: Json = False,
+) -> None:
+    """Replace a key's secret. Its limits, budget and usage stay as they are."""
+    key, secret = open_keys().rotate(id_or_name, grace_hours)
+    if as_json:
+        show({"id": key.id, "key": secret, "name": key.name})
+    else:
+        typer.echo(secret)
+        typer.echo(
+            f"Rotated key {key.name!r} ({key.id}). Save it now: it cannot be shown again. "
+            f"The old secret works for {grace_hours:g} more hours.",
+            err=True,
+        )
 
 
 @keys.command("revoke")
