@@ -121,6 +121,19 @@ async def test_what_no_model_can_do_is_named(served):
     assert field.json()["error"]["param"] == "temprature"
 
 
+async def test_passthrough_allows_further_parameters_of_an_upstream(tmp_path):
+    table = ROUTED.replace("[models.echo]", '[models.echo]\npassthrough = ["thinking", "top_a"]')
+    async with serving(tmp_path, table) as served:
+        thinking = {"type": "enabled", "budget_tokens": 100}
+        assert (await served.chat(thinking=thinking, top_a=1)).status_code == 200
+        assert served.echo.asked[-1].body["thinking"] == thinking
+        for name in ("num_ctx", "Top-A"):
+            refused = (await served.chat(**{name: 1})).json()["error"]
+            assert (refused["param"], refused["code"]) == (name, "unknown_parameter")
+        fallback = await served.chat(model="main", thinking=thinking)
+        assert fallback.status_code == 400, "the fallback would not take it"
+
+
 async def test_a_client_that_leaves_frees_its_place(served):
     served.echo.pause = 0.05
     served.echo.text = " ".join(["word"] * 100)

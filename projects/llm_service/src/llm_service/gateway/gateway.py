@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from llm_service.config import Config
@@ -27,6 +27,7 @@ from llm_service.models.pool import Pool
 from llm_service.models.remote.upstream import open_session
 from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
+from llm_service.protocol.body import unknown
 from llm_service.request import Ask, Embedded, Event, Facts
 from llm_service.store.accounting import Accounting
 from llm_service.store.database import Database
@@ -175,6 +176,8 @@ class Gateway:
         default = table.default if kind == "chat" else table.default_embedding or table.default
         name = call.ask.model or default
         route = table.resolve(name, "chat" if kind == "chat" else "embedding")
+        if call.ask.unknown:
+            _require_passthrough(table, route, call.ask.unknown)
         ask = call.ask = call.asked = replace(call.ask, model=name)
         if call.key.budget_usd is not None or call.key.team_budget_usd is not None:
             _require_prices(table, route)
@@ -268,6 +271,15 @@ async def _quietly(loading: Awaitable[object]) -> None:
         await loading
     except SeedbedError as error:
         log.error("%s", error)
+
+
+def _require_passthrough(table: Table, route: Route, names: Sequence[str]) -> None:
+    """Raise BadParameter for a field that not all models which may answer pass on."""
+    models = (*(target.model for target in route.targets), *route.fallback)
+    targets = [target.model for model in models for target in table.resolve(model).targets]
+    for name in names:
+        if not all(name in table.models[target].passthrough for target in targets):
+            raise unknown(name)
 
 
 def _require_prices(table: Table, route: Route) -> None:

@@ -104,6 +104,9 @@ class ModelEntry(Strict):
     """Local models: number of processes. Each needs the memory of the whole model."""
     preload: bool = False
     """Local models: load at startup, as the default model always does, not at the first request."""
+    passthrough: tuple[str, ...] = ()
+    """Upstreams: request parameters beyond OpenAI's that clients may send, e.g. ["thinking"].
+    Guardrails do not look into them. Others are rejected as unknown."""
     defaults: Parameters = {}
     """Request parameters used where a request does not set them, e.g. temperature."""
 
@@ -131,7 +134,7 @@ class ModelEntry(Strict):
     @model_validator(mode="after")
     def _belongs_together(self) -> ModelEntry:
         if self.backend == "local":
-            for name in ("base_url", "model", "api_key_env"):
+            for name in ("base_url", "model", "api_key_env", "passthrough"):
                 if name in self.model_fields_set:
                     raise ValueError(f'{name}: only allowed with backend = "openai" or "anthropic"')
             self._check_folder()

@@ -161,7 +161,8 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         good["content"] = {"text/plain": {"schema": {"type": "string"}}}
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]
-        body["examples"] = {name: {"value": value} for name, value in EXAMPLES[path].items()}
+        examples = EXAMPLES.get(path, {})
+        body["examples"] = {name: {"value": value} for name, value in examples.items()}
 
 
 def _refusals(path: str, operation: dict[str, Any]) -> list[str]:

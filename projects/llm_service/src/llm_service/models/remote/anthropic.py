@@ -51,7 +51,7 @@ class AnthropicBackend(Upstream):
                 f"{self.name}: Anthropic does not support text completions.",
                 hint="Use /v1/chat/completions.",
             )
-        body = request_of(self._asked(ask), self.entry.model, self.name)
+        body = request_of(self._asked(ask), self.entry.model, self.name, self.entry.passthrough)
         if ask.stream:
             body["stream"] = True
         return await self._send("/messages", json.dumps(body).encode())
