@@ -44,7 +44,6 @@ tiny = "small"
 targets = [{ model = "big", weight = 3 }, "claude"]
 fallback = ["tiny"]
 retries = 1
-hedge_seconds = 0.5
 
 [guardrails]
 pii_in = "redact"
@@ -83,7 +82,7 @@ def test_a_whole_file(load: Callable[[str], Table], tmp_path: Path) -> None:
     route = table.resolve("gpt-4o-mini")
     assert route is table.resolve("best")
     assert [(t.model, t.weight) for t in route.targets] == [("big", 3), ("claude", 1)]
-    assert (route.fallback, route.retries, route.hedge_seconds) == (("small",), 1, 0.5)
+    assert (route.fallback, route.retries) == (("small",), 1)
     assert table.models["big"].base_url == "http://127.0.0.1:9101/v1"
     assert table.models["big"].api_key == "secret"
     assert table.guardrails.pii_kinds == ("email", "card")

@@ -122,7 +122,6 @@ class Facts:
     backend: str = ""  # its backend: local, openai, anthropic
     attempts: int = 0  # targets and retries tried
     failed: list[tuple[str, str]] = field(default_factory=list)  # of them: model, type of error
-    hedged: bool = False  # a second target was asked beside a slow one
     waited: float = 0.0  # seconds spent waiting for the backend's first event
     cache: str = ""  # "", "miss", "hit", "shared" (joined one in flight), "semantic"
     decisions: list[str] = field(

@@ -225,8 +225,6 @@ class Call:
                 metrics.retry(model)
             elif model:
                 metrics.fallback(before, model)
-        if facts.hedged:
-            metrics.hedge(facts.model_used or record.model)
 
 
 def _reason(error: SeedbedError) -> str:

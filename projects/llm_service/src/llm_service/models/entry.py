@@ -207,9 +207,6 @@ class Route(Strict):
     """Models tried in this order after all retries have failed."""
     retries: int = Field(2, ge=0, le=10)
     """Further attempts among the targets after the first one failed."""
-    hedge_seconds: float = Field(0.0, ge=0)
-    """Send a second attempt to another target when the first is silent for this long, in seconds.
-    0 disables it. Cuts tail latency at the price of extra requests."""
 
 
 class Guardrails(Strict):

@@ -122,11 +122,6 @@ class Metrics:
         self._fallbacks = counter(
             "llm_fallbacks_total", "Requests passed on to a fallback.", "model", "to"
         )
-        self._hedges = counter(
-            "llm_hedges_total",
-            "Hedged requests: a second attempt while the first is slow.",
-            "upstream",
-        )
         self._feedback = counter(
             "llm_feedback_total", "Ratings of answers: up, down or score.", "rating"
         )
@@ -221,9 +216,6 @@ class Metrics:
     def fallback(self, model: str, to: str) -> None:
         """A request for `model` goes on to `to`, because what it was sent to failed."""
         self._fallbacks(self._known(model), self._known(to)).inc()
-
-    def hedge(self, upstream: str) -> None:
-        self._hedges(self._known(upstream)).inc()
 
     def feedback(self, rating: str) -> None:
         """An answer was rated: "up", "down", or "score"."""
