@@ -56,8 +56,7 @@ model = "best"
 variants = [{ name = "a" }, { name = "b", weight = 2, model = "small", prompt = "b.md" }]
 
 [cache]
-semantic = true
-threshold = 0.9
+shared = true
 """
 
 
@@ -88,7 +87,7 @@ def test_a_whole_file(load: Callable[[str], Table], tmp_path: Path) -> None:
     assert table.guardrails.pii_kinds == ("email", "card")
     assert table.guardrails.blocked_terms_file == tmp_path / "terms.txt"
     assert table.experiments["tone"].variants[1].prompt == tmp_path / "b.md"
-    assert (table.cache.semantic, table.cache.threshold, table.cache.shared) == (True, 0.9, False)
+    assert table.cache.shared
     assert "secret" not in repr(table)
 
 
@@ -282,7 +281,7 @@ MISTAKES = {
         A + "[experiments.e]\nmodel='a'\nvariants=[{name='x'}, {name='x'}]",
         "[experiments.e] variants: duplicate name 'x'",
     ),
-    "a threshold above 1": (A + "[cache]\nthreshold=2", "[cache] threshold=2"),
+    "a field that is not known": (A + "[cache]\nsemantic=true", "[cache] semantic: unknown field"),
 }
 
 

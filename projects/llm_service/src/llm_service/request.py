@@ -123,7 +123,7 @@ class Facts:
     attempts: int = 0  # targets and retries tried
     failed: list[tuple[str, str]] = field(default_factory=list)  # of them: model, type of error
     waited: float = 0.0  # seconds spent waiting for the backend's first event
-    cache: str = ""  # "", "miss", "hit", "shared" (joined one in flight), "semantic"
+    cache: str = ""  # "", "miss", "hit", "shared" (joined one in flight)
     decisions: list[str] = field(
         default_factory=list
     )  # e.g. "pii_in:redacted", "injection:blocked"

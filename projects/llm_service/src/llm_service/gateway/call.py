@@ -121,7 +121,7 @@ class Call:
     @property
     def cost_usd(self) -> float:
         """What it cost so far; a cached answer costs nothing."""
-        if self.facts.cache in ("hit", "shared", "semantic"):
+        if self.facts.cache in ("hit", "shared"):
             return 0.0
         used = self._used()
         return self._gateway.table.cost(

@@ -15,7 +15,6 @@ from dataclasses import replace
 
 from llm_service.config import Config
 from llm_service.gateway.cache.answer_cache import AnswerCache
-from llm_service.gateway.cache.semantic import SemanticCache
 from llm_service.gateway.call import Call, estimate_tokens
 from llm_service.gateway.experiments import Experiments
 from llm_service.gateway.guard.screen import Screen
@@ -28,7 +27,7 @@ from llm_service.models.remote.upstream import open_session
 from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
 from llm_service.protocol.body import unknown
-from llm_service.request import Ask, Embedded, Event, Facts
+from llm_service.request import Ask, Embedded, Event
 from llm_service.store.accounting import Accounting
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
@@ -107,20 +106,9 @@ class Gateway:
         self.screen = Screen(table.guardrails)
         self.experiments = Experiments(table.experiments)
         self.metrics.known_models(table.names())
-        semantic = None
-        if table.cache.semantic and table.default_embedding is not None:
-            semantic = SemanticCache(self._vectors, table.cache.threshold)
         self.cache = AnswerCache(
-            self.config.cache_mb, self.config.cache_seconds, table.cache.shared, semantic=semantic
+            self.config.cache_mb, self.config.cache_seconds, table.cache.shared
         )
-
-    async def _vectors(self, texts: list[str]) -> list[list[float]]:
-        name = self.table.default_embedding
-        assert name is not None
-        ask = Ask("embedding", name, {"input": texts})
-        deadline = time.monotonic() + 5.0
-        embedded = await self.router.embed(self.table.resolve(name), ask, Facts(), deadline)
-        return [list(vector) for vector in embedded.vectors]
 
     # ── one request ─────────────────────────────────────────────────────────────────────────
 

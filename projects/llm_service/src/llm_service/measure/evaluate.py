@@ -225,25 +225,6 @@ async def refusals(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
     return {name: of(kind) for name, kind in names.items()}, cases
 
 
-async def semantic(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
-    """Of pairs of questions that want other answers, those that the semantic cache would confuse;
-    of those that want the same one, those that it would serve. No request is sent."""
-    from llm_service.gateway.cache.semantic import false_hits
-    from seedbed.models.embeddings.load import load_embeddings
-
-    embeddings = load_embeddings("minilm")
-
-    async def embed(texts: Sequence[str]) -> Any:
-        return await asyncio.to_thread(embeddings.embed_documents, list(texts))
-
-    found = (await false_hits(rows, embed))["thresholds"][0]
-    figures = {f"semantic_{name}": Figure(**found[name]) for name in ("false_hit_rate", "hit_rate")}
-    cases: list[Case] = [{"id": f"semantic/{name}", "false_hit": 1} for name in found["false_hits"]]
-    if asker.progress:
-        asker.progress(asker.done, asker.total, "semantic cache")
-    return figures, cases
-
-
 def conversation(row: Case) -> list[dict[str, Any]]:
     """The messages of an agent's case, up to the user's."""
     system = [{"role": "system", "content": row["system"]}] if "system" in row else []
@@ -380,7 +361,6 @@ PARTS: dict[str, tuple[Part, str]] = {
     "small_talk": (small_talk, "small_talk.jsonl"),
     "seeded": (seeded, "seeded.jsonl"),
     "refusals": (refusals, "refusals.jsonl"),
-    "semantic": (semantic, "semantic_pairs.jsonl"),
 }
 
 
@@ -413,7 +393,7 @@ async def evaluate(
     try:
         asker = Asker(client, model or await first_model(client), progress, split)
         sets = {part: read(PARTS[part][1]) for part in parts}
-        sent = {"seeded": 3, "semantic": 0, "forced_tools": 2}  # requests per case
+        sent = {"seeded": 3, "forced_tools": 2}  # requests per case
         asker.total = sum(
             sent.get(part, 1) * sum(row.get("split", split) == split for row in rows)
             for part, rows in sets.items()

@@ -280,7 +280,3 @@ class CacheRules(Strict):
 
     shared: bool = False
     """Share cached answers between API keys. By default each key only gets its own."""
-    semantic: bool = False
-    """Also answer from the cache if a question is similar but not equal. Can be wrong."""
-    threshold: float = Field(0.95, gt=0, le=1)
-    """Cosine similarity above which the semantic cache treats two questions as equal."""

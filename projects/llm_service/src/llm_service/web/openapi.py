@@ -63,7 +63,7 @@ HEADERS = {
     "x-model-used": "Name of the model that answered.",
     "x-cost-usd": "Cost of the answer in USD. Absent for streams.",
     "x-overhead-ms": "Time spent in the service itself, in milliseconds.",
-    "x-cache": "Cache result: miss, hit, shared (joined an identical running request) or semantic.",
+    "x-cache": "Cache result: miss, hit or shared (joined an identical running request).",
     "x-guardrails": "Guardrail decisions, if any.",
     "x-ratelimit-remaining-requests": "Requests left for this key in this minute.",
     "x-ratelimit-remaining-tokens": "Tokens left for this key in this minute.",
