@@ -152,15 +152,6 @@ def test_experiments(run):
     assert "experiment" in run("experiments")[1]
 
 
-def test_bench_against_a_stub(run):
-    with run_stubs(Stub(tokens=8)) as (url,):
-        asked = f"bench --url {url} --concurrency 1,2 --requests 4 --output-tokens 8".split()
-        status, out, err = run(*asked, "--json")
-        assert status == 0, err
-        assert json.loads(out)
-        assert run(*asked)[0] == 0
-
-
 WRONG = [
     ("keys create --name x --scope boss", "boss"),
     ("keys create --name x --rpm 0", "Invalid rpm 0"),
@@ -174,9 +165,6 @@ WRONG = [
     ("serve --model nope", "'nope'"),
     ("serve --port 99999", "99999"),
     ("serve --host 0.0.0.0", "requires API keys"),
-    ("bench --url http://127.0.0.1:1/v1", "127.0.0.1:1"),
-    ("bench --url http://127.0.0.1:1/v1 --concurrency a", "'a'"),
-    ("bench --url http://127.0.0.1:1/v1 --concurrency 0", "concurrency"),
     ("eval --url http://127.0.0.1:1/v1", "127.0.0.1:1"),
 ]
 
@@ -213,7 +201,7 @@ def test_a_wrong_setting_is_named(run, monkeypatch, name, value):
 
 VERBS = (
     ",serve,ray,keys,keys create,keys list,keys revoke,usage,experiments,feedback export,"
-    "bench,eval,demo"
+    "keys rotate,eval,demo"
 ).split(",")
 
 
