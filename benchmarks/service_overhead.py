@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import service_peers as peers
-
-from llm_service.measure import bench
+from load import bench
 
 RATES = (50, 100, 200)
 PEER_RATES = (50, 100)

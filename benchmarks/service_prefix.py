@@ -15,8 +15,7 @@ import tempfile
 from typing import Any
 
 import service_peers as peers
-
-from llm_service.measure.load import open_traffic, prompt
+from load.traffic import open_traffic, prompt
 
 PREFIX_TOKENS = 1000
 PAIRS = 15

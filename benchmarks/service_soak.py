@@ -18,8 +18,7 @@ import time
 from typing import Any
 
 import service_peers as peers
-
-from llm_service.measure import bench
+from load import bench
 
 OVERLOAD = 1.5
 WARM_UP = 60.0

@@ -14,8 +14,7 @@ import time
 from typing import Any
 
 import service_peers as peers
-
-from llm_service.measure import bench
+from load import bench
 
 REPEATS = 5
 

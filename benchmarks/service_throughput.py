@@ -18,9 +18,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import service_peers as peers
-
-from llm_service.measure import bench
-from llm_service.measure.load import prompt
+from load import bench
+from load.traffic import prompt
 
 LEVELS = (1, 8, 16, 32)
 PEER_LEVELS = (1, 16)

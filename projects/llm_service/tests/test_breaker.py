@@ -40,6 +40,27 @@ def test_five_failures_in_a_row_open_it(breaker: Breaker) -> None:
     assert breaker.retry_after == 1.0
 
 
+def test_failures_of_one_moment_count_once(breaker: Breaker, clock: Clock) -> None:
+    for wave in range(5):
+        together = [breaker.begin() for _ in range(8)]
+        assert all(together), f"open after {wave} crashes"
+        for permit in together:
+            assert permit is not None
+            breaker.failed(permit)
+            clock.now += 0.05
+    assert breaker.state == "open"
+
+
+def test_failures_of_attempts_that_ran_together_but_end_apart_are_counted(
+    breaker: Breaker, clock: Clock
+) -> None:
+    for permit in [breaker.begin() for _ in range(5)]:
+        assert permit is not None
+        breaker.failed(permit)
+        clock.now += 0.5
+    assert breaker.state == "open"
+
+
 def test_more_than_half_of_the_last_twenty_open_it(breaker: Breaker) -> None:
     ask(breaker, *[True, False] * 10)
     assert breaker.state == "closed"
@@ -88,8 +109,9 @@ def test_an_answer_that_has_begun_ends_the_probe(breaker: Breaker, clock: Clock)
     assert probe is not None
     permit = breaker.answered(probe)
     assert breaker.state == "closed"
-    for _ in range(5):
-        breaker.failed(permit)
+    ask(breaker, *[False] * 4)
+    clock.now += 0.5
+    breaker.failed(permit)
     assert breaker.state == "open"
 
 

@@ -61,7 +61,6 @@ def known():
     metrics.attempt("m")
     metrics.retry("m")
     metrics.fallback("m", "m")
-    metrics.hedge("m")
     metrics.feedback("up")
     metrics.watch("load", lambda: {"m": Load()})
     for name, value in {

@@ -271,6 +271,7 @@ async def test_a_clock_that_goes_back_gives_no_budget_or_minute_anew(tmp_path: P
     with run_stubs(Stub(tokens=10)) as (url,):
         with run_service(tmp_path, TABLE.format(url=url), **env) as running:
             poor = running.make_key("poor", "--budget-usd", "0.015")
+            operator = running.make_key("operator", "--scope", "admin")
             three = running.make_key("three", "--rpm", "3", "--expires", "2050-01-01")
             set_back(0)
             assert ask(running, poor, max_tokens=10).status_code == 200
@@ -282,7 +283,7 @@ async def test_a_clock_that_goes_back_gives_no_budget_or_minute_anew(tmp_path: P
                 assert again.count(200) <= 3
                 assert ask(running, three).status_code == 429
                 assert ask(running, poor, max_tokens=1).status_code == 200  # it has 0.005 left
-            await until(lambda: "llm_accounting_pending 0.0" in metrics_of(running, three))
+            await until(lambda: "llm_accounting_pending 0.0" in metrics_of(running, operator))
         with run_service(tmp_path, TABLE.format(url=url), **env) as running:
             assert ask(running, poor, max_tokens=10).status_code == 429
 

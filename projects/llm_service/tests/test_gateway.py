@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 
 from llm_service.store import usage
 from llm_service.testing.fakes import TABLE, FakeBackend, serving
-from seedbed.errors import BadInput, Unavailable
+from seedbed.errors import BadInput, Busy, Unavailable
 
 ROUTED = (
     TABLE
@@ -94,6 +94,22 @@ async def test_a_fallback_answers_for_a_model_that_fails(tmp_path):
         assert 'llm_fallbacks_total{model="echo",to="spare"} 1.0' in counted
 
 
+async def test_mistakes_of_clients_are_no_failures_of_the_model(served):
+    served.echo.error = BadInput("stop: not supported")
+    await served.chat("1")
+    served.echo.error = Busy("The queue is full.")
+    await served.chat("2")
+    recent = served.gateway.metrics.recent.summary()
+    assert recent["requests"] == 2 and recent["errors"] == 0
+    assert recent["failures"] == {}
+    served.echo.error = Unavailable("down")
+    await served.chat("3")
+    recent = served.gateway.metrics.recent.summary()
+    assert recent["errors"] == 1
+    assert recent["failures"]["echo"] >= 1
+    assert recent["rejected"] == 2
+
+
 async def test_what_no_model_can_do_is_named(served):
     unknown = await served.chat(model="nope")
     assert unknown.status_code == 404
@@ -103,6 +119,19 @@ async def test_what_no_model_can_do_is_named(served):
     field = await served.chat(temprature=1)
     assert field.status_code == 400
     assert field.json()["error"]["param"] == "temprature"
+
+
+async def test_passthrough_allows_further_parameters_of_an_upstream(tmp_path):
+    table = ROUTED.replace("[models.echo]", '[models.echo]\npassthrough = ["thinking", "top_a"]')
+    async with serving(tmp_path, table) as served:
+        thinking = {"type": "enabled", "budget_tokens": 100}
+        assert (await served.chat(thinking=thinking, top_a=1)).status_code == 200
+        assert served.echo.asked[-1].body["thinking"] == thinking
+        for name in ("num_ctx", "Top-A"):
+            refused = (await served.chat(**{name: 1})).json()["error"]
+            assert (refused["param"], refused["code"]) == (name, "unknown_parameter")
+        fallback = await served.chat(model="main", thinking=thinking)
+        assert fallback.status_code == 400, "the fallback would not take it"
 
 
 async def test_a_client_that_leaves_frees_its_place(served):
@@ -133,8 +162,20 @@ async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):
     over = await served.chat("3", key=secret)
     assert over.status_code == 429
     assert int(over.headers["retry-after"]) >= 1
+    assert over.headers["x-ratelimit-limit-requests"] == "2"
+    assert over.headers["x-ratelimit-remaining-requests"] == "0"
     headers = {"authorization": f"Bearer {secret}"}
-    assert (await served.client.get("/admin/keys", headers=headers)).status_code == 403
+    for path in ("/admin/keys", "/metrics"):
+        assert (await served.client.get(path, headers=headers)).status_code == 403
+    _, operator = served.keys.create("prometheus", scopes=["admin"])
+    metrics = await served.client.get("/metrics", headers={"x-api-key": operator})
+    assert metrics.status_code == 200
+    rotated = await served.client.post(
+        "/admin/keys/prometheus/rotate", json={"grace_hours": 0}, headers={"x-api-key": operator}
+    )
+    for secret_, status in ((operator, 401), (rotated.json()["key"], 200)):
+        answer = await served.client.get("/metrics", headers={"x-api-key": secret_})
+        assert answer.status_code == status
     served.keys.revoke("alice")
     assert (await served.chat(key=secret)).status_code == 401
 

@@ -122,6 +122,38 @@ def test_a_name_is_taken_until_its_key_is_revoked(store: KeyStore) -> None:
     assert store.revoke(again.id).id == again.id
 
 
+def test_rotated_key_keeps_its_id_and_limits_and_both_secrets_work(
+    store: KeyStore, database: Database
+) -> None:
+    key, old = store.create("anna", rpm=6, budget_usd=0.5)
+    rotated, new = store.rotate("anna")
+    assert rotated == key and new != old
+    for reader in (store, KeyStore(database, Keys())):
+        assert reader.find(old) == reader.find(new) == key
+    assert [k.id for k in store.list()] == [key.id]
+    store.rotate(key.id)
+    assert store.find(old) is None, "only the last secret has a grace period"
+    assert store.find(new) == key
+    store.revoke("anna")
+    with pytest.raises(Unauthorized, match="revoked"):
+        store.find(new)
+    with pytest.raises(NotFound):
+        store.rotate("anna")
+
+
+def test_old_secret_of_a_rotated_key_expires(store: KeyStore) -> None:
+    _, old = store.create("anna")
+    key, new = store.rotate("anna", grace_hours=0)
+    with pytest.raises(Unauthorized, match="'anna' was replaced"):
+        store.find(old)
+    assert store.find(new) == key
+    for hours in (-1, float("nan"), 10**6):
+        with pytest.raises(BadInput, match="grace"):
+            store.rotate("anna", hours)
+    with pytest.raises(BadInput, match="SEEDBED_API_KEYS"):
+        KeyStore(store.database, Keys.parse("ops=secret")).rotate("ops")
+
+
 def test_two_processes_do_not_take_one_name(tmp_path: Path) -> None:
     stores = [KeyStore(open_database(Config(data_dir=tmp_path)), Keys()) for _ in range(4)]
     outcomes: list[str] = []

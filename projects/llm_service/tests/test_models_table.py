@@ -44,7 +44,6 @@ tiny = "small"
 targets = [{ model = "big", weight = 3 }, "claude"]
 fallback = ["tiny"]
 retries = 1
-hedge_seconds = 0.5
 
 [guardrails]
 pii_in = "redact"
@@ -57,8 +56,7 @@ model = "best"
 variants = [{ name = "a" }, { name = "b", weight = 2, model = "small", prompt = "b.md" }]
 
 [cache]
-semantic = true
-threshold = 0.9
+shared = true
 """
 
 
@@ -83,13 +81,13 @@ def test_a_whole_file(load: Callable[[str], Table], tmp_path: Path) -> None:
     route = table.resolve("gpt-4o-mini")
     assert route is table.resolve("best")
     assert [(t.model, t.weight) for t in route.targets] == [("big", 3), ("claude", 1)]
-    assert (route.fallback, route.retries, route.hedge_seconds) == (("small",), 1, 0.5)
+    assert (route.fallback, route.retries) == (("small",), 1)
     assert table.models["big"].base_url == "http://127.0.0.1:9101/v1"
     assert table.models["big"].api_key == "secret"
     assert table.guardrails.pii_kinds == ("email", "card")
     assert table.guardrails.blocked_terms_file == tmp_path / "terms.txt"
     assert table.experiments["tone"].variants[1].prompt == tmp_path / "b.md"
-    assert (table.cache.semantic, table.cache.threshold, table.cache.shared) == (True, 0.9, False)
+    assert table.cache.shared
     assert "secret" not in repr(table)
 
 
@@ -283,7 +281,7 @@ MISTAKES = {
         A + "[experiments.e]\nmodel='a'\nvariants=[{name='x'}, {name='x'}]",
         "[experiments.e] variants: duplicate name 'x'",
     ),
-    "a threshold above 1": (A + "[cache]\nthreshold=2", "[cache] threshold=2"),
+    "a field that is not known": (A + "[cache]\nsemantic=true", "[cache] semantic: unknown field"),
 }
 
 

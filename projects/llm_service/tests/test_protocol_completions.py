@@ -64,7 +64,7 @@ def test_prompts_come_in_four_forms(prompt, found):
         ({"logprobs": 6}, "logprobs"),
         ({"logprobs": True}, "logprobs"),
         ({"best_of": 1, "n": 2}, "best_of"),
-        ({"messages": []}, "messages"),
+        ({"Messages": []}, "Messages"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(fields, param):

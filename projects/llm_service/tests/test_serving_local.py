@@ -15,6 +15,7 @@ import pytest
 from llm_service.config import Config
 from llm_service.models.entry import ModelEntry
 from llm_service.models.local.backend import LocalBackend
+from llm_service.models.local.worker import choice_seeds
 from llm_service.models.pool import Pool
 from llm_service.models.table import Table
 from llm_service.request import Ask, Delta, Finish, Usage
@@ -271,3 +272,10 @@ def test_errors_keep_their_kind_over_the_wire():
     assert again.retry_after == 3 and again.details == {"code": "x"}
     unknown = wire.to_error({**wire.from_error(error), "type": "os"})
     assert type(unknown) is SeedbedError
+
+
+def test_seeds_of_choices_are_independent_and_repeat() -> None:
+    seeds = [seed for given in range(11, 21) for seed in choice_seeds(given, 16)]
+    assert len(set(seeds)) == 160
+    assert choice_seeds(11, 3) == choice_seeds(11, 3)
+    assert choice_seeds(-(2**63), 1) == [0] and choice_seeds(None, 2) == [None, None]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import inspect, text
+from starlette.datastructures import Headers
 
 from llm_service.config import Config
 from llm_service.gateway.limits.admission import Admission, OverBudget
@@ -276,6 +278,29 @@ def test_postgres_is_migrated_by_several_at_once(server: Any, tmp_path: Path) ->
     database = open_database(config(tmp_path, url))
     _assert_no_difference(database)
     database.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_changed_keys_do_not_wait_for_a_database_that_hangs(
+    server: Any, postgres: Database
+) -> None:
+    import psycopg
+
+    store = KeyStore(postgres, Keys())
+    _, known = store.create("anna")
+    _, unread = KeyStore(postgres, Keys()).create("ben")
+    with psycopg.connect(server.get_uri()) as lock:
+        lock.execute("LOCK TABLE keys IN ACCESS EXCLUSIVE MODE")  # a reader waits for its end
+        (postgres.data_dir / "keys.changed").write_text("changed again")
+        started = time.monotonic()
+        assert store.caller(Headers({"x-api-key": known})), "known keys stay in use"
+        with pytest.raises(Unavailable, match="not responding"):  # it may be a valid one
+            store.caller(Headers({"x-api-key": unread}))
+        assert time.monotonic() - started < 10
+    store._rereading.acquire(timeout=30)  # the reading in the thread has ended
+    store._rereading.release()
+    assert store.caller(Headers({"x-api-key": unread}))
 
 
 @pytest.mark.slow

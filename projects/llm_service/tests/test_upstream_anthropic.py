@@ -83,6 +83,15 @@ async def test_a_text_answer(upstream: Upstream, stream: bool) -> None:
     assert (text(events), events[-2]) == ("The stub", Finish("length"))
 
 
+async def test_passthrough_parameters_go_out(upstream: Upstream) -> None:
+    entry = upstream.backend.entry.model_copy(update={"passthrough": ("container",)})
+    upstream.backend.entry = entry
+    await upstream.ask({**HELLO, "container": "c"})
+    assert upstream.stub.seen[-1]["container"] == "c"
+    with pytest.raises(BadInput, match="top_a"):
+        await upstream.ask({**HELLO, "top_a": 1})
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_tool_call(upstream: Upstream, stream: bool) -> None:
     choice = {"type": "function", "function": {"name": "weather"}}

@@ -90,6 +90,7 @@ class SeedbedError(Exception):
         self.message = message
         self.hint = hint
         self.details: dict[str, str] = {}  # further HTTP fields: `param`, `code`
+        self.headers: dict[str, str] = {}  # further HTTP headers
 
     @property
     def type(self) -> str:

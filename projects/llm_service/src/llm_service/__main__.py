@@ -3,7 +3,7 @@
 llm-service serve                           the API and its page on http://127.0.0.1:8004
 llm-service keys create --name alice        an API key, shown once
 llm-service usage --by key                  requests, tokens and money
-llm-service bench --url http://127.0.0.1:8004/v1 --concurrency 1,8,16,32
+llm-service eval                            how often its answers are right
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ app = cli.create_app(
     "Serve language models over an OpenAI-compatible API, with API keys, budgets, caching, "
     "fallbacks and metrics."
 )
-keys = cli.create_app("Create, list and revoke API keys.")
+keys = cli.create_app("Create, list, rotate and revoke API keys.")
 feedback = cli.create_app("Export the ratings that users gave to answers.")
 app.add_typer(keys, name="keys")
 app.add_typer(feedback, name="feedback")
@@ -196,6 +196,27 @@ def list_keys(as_json: Json = False) -> None:
     show([key_json(key) for key in found] if as_json else found, as_json, to_text=keys_table)
 
 
+@keys.command("rotate")
+def rotate_key(
+    id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")],
+    grace_hours: Annotated[
+        float, typer.Option(help="Hours in which the old secret is still accepted.")
+    ] = 24.0,
+    as_json: Json = False,
+) -> None:
+    """Replace a key's secret. Its limits, budget and usage stay as they are."""
+    key, secret = open_keys().rotate(id_or_name, grace_hours)
+    if as_json:
+        show({"id": key.id, "key": secret, "name": key.name})
+    else:
+        typer.echo(secret)
+        typer.echo(
+            f"Rotated key {key.name!r} ({key.id}). Save it now: it cannot be shown again. "
+            f"The old secret works for {grace_hours:g} more hours.",
+            err=True,
+        )
+
+
 @keys.command("revoke")
 def revoke_key(
     id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")], as_json: Json = False
@@ -252,65 +273,6 @@ def export_feedback(
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     output.write_text("".join(lines), encoding="utf-8")
     typer.echo(f"Wrote {len(lines)} conversations to {output}.", err=True)
-
-
-@app.command()
-def bench(
-    url: Annotated[
-        str, typer.Option(help="Base URL of an OpenAI-compatible server, including /v1.")
-    ],
-    concurrency: Annotated[
-        str, typer.Option(help="Numbers of concurrent clients to measure, one level after another.")
-    ] = "1,8,16,32",
-    requests: Annotated[
-        int | None,
-        typer.Option(help="Requests per level. Default: 4 per client, at least 8."),
-    ] = None,
-    prompt_tokens: Annotated[int, typer.Option(help="Approximate prompt length in tokens.")] = 50,
-    output_tokens: Annotated[int, typer.Option(help="Tokens to generate per request.")] = 64,
-    prefix_tokens: Annotated[
-        int, typer.Option(help="Length in tokens of a prefix shared by all prompts.")
-    ] = 0,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            help="Send this many requests per second without waiting for answers, instead of the "
-            "--concurrency levels."
-        ),
-    ] = None,
-    seconds: Annotated[float, typer.Option(help="Duration in seconds, with --rate.")] = 10.0,
-    stream: Annotated[bool, typer.Option(help="Request streams, or complete answers.")] = True,
-    model: Annotated[
-        str | None, typer.Option(help="Model to request. Default: the first one the server lists.")
-    ] = None,
-    key: Key = None,
-    as_json: Json = False,
-) -> None:
-    """Benchmark an OpenAI-compatible server: throughput and latency as clients see them."""
-    from llm_service.measure import bench
-    from seedbed.errors import BadInput
-
-    try:
-        levels = [int(level) for level in concurrency.split(",")]
-    except ValueError:
-        wrong = f"Invalid value for --concurrency: {concurrency!r}."
-        raise BadInput(
-            wrong, hint="Use a comma-separated list of numbers, e.g. 1,8,16,32."
-        ) from None
-    result = bench.run(
-        url,
-        concurrency=levels,
-        requests=requests,
-        prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens,
-        prefix_tokens=prefix_tokens,
-        rate=rate,
-        seconds=seconds,
-        stream=stream,
-        model=model,
-        key=key,
-    )
-    show(result, as_json, to_text=bench.table)
 
 
 @app.command(name="eval")

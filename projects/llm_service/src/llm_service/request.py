@@ -33,6 +33,8 @@ class Ask:
     stream: bool = False
     user: str = ""
     request_id: str = ""
+    unknown: tuple[str, ...] = ()
+    """Fields of `body` outside the protocol; only models whose `passthrough` has them take them."""
 
 
 @dataclass(slots=True)
@@ -120,9 +122,8 @@ class Facts:
     backend: str = ""  # its backend: local, openai, anthropic
     attempts: int = 0  # targets and retries tried
     failed: list[tuple[str, str]] = field(default_factory=list)  # of them: model, type of error
-    hedged: bool = False  # a second target was asked beside a slow one
     waited: float = 0.0  # seconds spent waiting for the backend's first event
-    cache: str = ""  # "", "miss", "hit", "shared" (joined one in flight), "semantic"
+    cache: str = ""  # "", "miss", "hit", "shared" (joined one in flight)
     decisions: list[str] = field(
         default_factory=list
     )  # e.g. "pii_in:redacted", "injection:blocked"

@@ -102,7 +102,7 @@ def error_headers(error: errors.SeedbedError, scope: Scope | None = None) -> dic
     >>> error_headers(errors.Busy("The queue is full.", retry_after=2.2))
     {'retry-after': '3'}
     """
-    headers = {}
+    headers = dict(error.headers)
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     elif error.status == 429:  # OpenAI's clients retry a 429 unless this header forbids it

@@ -125,6 +125,7 @@ def create_app(
     keys: KeySource | None = None,
     max_body_mb: float = 50,
     max_requests: int = 256,
+    may_read_metrics: Callable[[str], bool] = lambda caller: True,  # noqa: ARG005
     cors_origins: Sequence[str] = (),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
@@ -137,6 +138,7 @@ def create_app(
     - `keys` replaces the keys of SEEDBED_API_KEYS, e.g. by keys in a database.
     - `max_body_mb` is the maximum size of a request body in MiB; larger ones are answered with 413.
     - `max_requests` is the maximum of concurrent requests; those above it are answered with 429.
+    - `may_read_metrics(caller)` is whether /metrics answers this caller, or with a 403.
     - `cors_origins` are the web sites whose pages may send requests, `*` for all. Browsers send no
       cookies and no stored credentials along: such a page passes its key in a header.
     - `lifespan` is an async context manager around all requests, for what starts and stops with the
@@ -187,11 +189,16 @@ def create_app(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=headers
         )
     _add_errors(app)
-    _add_health(app, ready, drain)
+    _add_health(app, ready, drain, may_read_metrics)
     return app
 
 
-def _add_health(app: FastAPI, ready: Callable[[], None], drain: Drain) -> None:
+def _add_health(
+    app: FastAPI,
+    ready: Callable[[], None],
+    drain: Drain,
+    may_read_metrics: Callable[[str], bool],
+) -> None:
     probes = CapacityLimiter(2)  # threads of their own: the others may all wait for something
 
     # `async`, as a plain function would wait for one of the threads that run the other routes.
@@ -216,8 +223,10 @@ def _add_health(app: FastAPI, ready: Callable[[], None], drain: Drain) -> None:
         return {"status": "ready"}
 
     @app.get("/metrics", tags=["health"])
-    def metrics() -> Response:
+    def metrics(caller: Caller) -> Response:
         """Metrics of this process in Prometheus' text format."""
+        if not may_read_metrics(caller):
+            raise errors.Forbidden("This key cannot read the metrics.")
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -121,7 +121,7 @@ class Call:
     @property
     def cost_usd(self) -> float:
         """What it cost so far; a cached answer costs nothing."""
-        if self.facts.cache in ("hit", "shared", "semantic"):
+        if self.facts.cache in ("hit", "shared"):
             return 0.0
         used = self._used()
         return self._gateway.table.cost(
@@ -202,28 +202,29 @@ class Call:
 
     def _tell(self, record: Record, error: BaseException | None) -> None:
         metrics, facts = self._gateway.metrics, self.facts
-        metrics.request(record, str(error) if isinstance(error, SeedbedError) else "")
+        ours = error if isinstance(error, SeedbedError) else None
+        rejected = ours is not None and ours.status < 500
+        metrics.request(record, str(ours or ""), rejected=rejected)
         if self._first is not None:
             metrics.overhead(max(0.0, self._overhead))
         for decision in facts.decisions:
             metrics.decision(":".join(decision.split(":")[:2]))
-        self._tell_attempts(record)
+        self._tell_attempts(record, rejected=rejected)
         if isinstance(error, Busy | OverBudget):
             metrics.refused(_reason(error))
 
-    def _tell_attempts(self, record: Record) -> None:
+    def _tell_attempts(self, record: Record, *, rejected: bool) -> None:
         metrics, facts = self._gateway.metrics, self.facts
         for model, kind in facts.failed:
             metrics.attempt(model, kind)
         if facts.attempts > len(facts.failed):
-            metrics.attempt(facts.model_used or record.model, record.outcome)
+            model = facts.model_used or record.model
+            metrics.attempt(model, record.outcome, rejected=rejected)
         for (before, _), (model, _) in pairwise([*facts.failed, (facts.model_used, "")]):
             if before == model:
                 metrics.retry(model)
             elif model:
                 metrics.fallback(before, model)
-        if facts.hedged:
-            metrics.hedge(facts.model_used or record.model)
 
 
 def _reason(error: SeedbedError) -> str:

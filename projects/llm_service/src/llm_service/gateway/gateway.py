@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from llm_service.config import Config
 from llm_service.gateway.cache.answer_cache import AnswerCache
-from llm_service.gateway.cache.semantic import SemanticCache
 from llm_service.gateway.call import Call, estimate_tokens
 from llm_service.gateway.experiments import Experiments
 from llm_service.gateway.guard.screen import Screen
@@ -27,7 +26,8 @@ from llm_service.models.pool import Pool
 from llm_service.models.remote.upstream import open_session
 from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
-from llm_service.request import Ask, Embedded, Event, Facts
+from llm_service.protocol.body import unknown
+from llm_service.request import Ask, Embedded, Event
 from llm_service.store.accounting import Accounting
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
@@ -106,20 +106,9 @@ class Gateway:
         self.screen = Screen(table.guardrails)
         self.experiments = Experiments(table.experiments)
         self.metrics.known_models(table.names())
-        semantic = None
-        if table.cache.semantic and table.default_embedding is not None:
-            semantic = SemanticCache(self._vectors, table.cache.threshold)
         self.cache = AnswerCache(
-            self.config.cache_mb, self.config.cache_seconds, table.cache.shared, semantic=semantic
+            self.config.cache_mb, self.config.cache_seconds, table.cache.shared
         )
-
-    async def _vectors(self, texts: list[str]) -> list[list[float]]:
-        name = self.table.default_embedding
-        assert name is not None
-        ask = Ask("embedding", name, {"input": texts})
-        deadline = time.monotonic() + 5.0
-        embedded = await self.router.embed(self.table.resolve(name), ask, Facts(), deadline)
-        return [list(vector) for vector in embedded.vectors]
 
     # ── one request ─────────────────────────────────────────────────────────────────────────
 
@@ -175,6 +164,8 @@ class Gateway:
         default = table.default if kind == "chat" else table.default_embedding or table.default
         name = call.ask.model or default
         route = table.resolve(name, "chat" if kind == "chat" else "embedding")
+        if call.ask.unknown:
+            _require_passthrough(table, route, call.ask.unknown)
         ask = call.ask = call.asked = replace(call.ask, model=name)
         if call.key.budget_usd is not None or call.key.team_budget_usd is not None:
             _require_prices(table, route)
@@ -268,6 +259,15 @@ async def _quietly(loading: Awaitable[object]) -> None:
         await loading
     except SeedbedError as error:
         log.error("%s", error)
+
+
+def _require_passthrough(table: Table, route: Route, names: Sequence[str]) -> None:
+    """Raise BadParameter for a field that not all models which may answer pass on."""
+    models = (*(target.model for target in route.targets), *route.fallback)
+    targets = [target.model for model in models for target in table.resolve(model).targets]
+    for name in names:
+        if not all(name in table.models[target].passthrough for target in targets):
+            raise unknown(name)
 
 
 def _require_prices(table: Table, route: Route) -> None:

@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llm_service.measure.http_client import Client
-from llm_service.measure.http_parser import Response
-from llm_service.measure.load import first_model, raise_for, said
+import httpx
+
 from llm_service.measure.scoring import (
     arguments_match,
     is_prose,
@@ -30,7 +29,15 @@ from llm_service.measure.scoring import (
     states_result,
 )
 from seedbed import cli
-from seedbed.errors import BadInput, Busy, SeedbedError
+from seedbed.errors import (
+    BadInput,
+    Busy,
+    Forbidden,
+    NotFound,
+    SeedbedError,
+    Unauthorized,
+    Unavailable,
+)
 from seedbed.files import read_json_lines
 from seedbed.runs.evaluation import Figure, Report, log_to_mlflow
 from seedbed.testing.launch import free_port, run_server
@@ -56,7 +63,7 @@ Progress = Callable[[int, int, str], None]
 class Asker:
     """Sends a chat request and waits where the service is full."""
 
-    client: Client
+    client: httpx.AsyncClient
     model: str
     progress: Progress | None = None
     split: str = "test"  # of the agents' cases
@@ -65,23 +72,76 @@ class Asker:
     failed: int = 0
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TOGETHER))
 
-    async def ask(self, name: str, **body: Any) -> Response:
-        request = json.dumps({"model": self.model, **body}).encode()
+    async def ask(self, name: str, **body: Any) -> httpx.Response:
+        request = {"model": self.model, **body}
         async with self.slots:
             for _ in range(20):
-                response = await self.client.post("/chat/completions", request)
-                if response.status != 429:
+                response = await _send(self.client, "POST", "chat/completions", json=request)
+                if response.status_code != 429:
                     break
                 await asyncio.sleep(_seconds(response.headers.get("retry-after", "")))
             else:
-                raise Busy(f"{self.client.url} kept answering 429 (busy).", hint="Try again later.")
-        if response.status in (401, 403, 404):  # none of the others would be answered either
-            raise_for(response, self.client.url)
-        self.failed += response.status >= 500
+                raise Busy(
+                    f"{self.client.base_url} kept answering 429 (busy).", hint="Try again later."
+                )
+        if response.status_code in (401, 403, 404):  # none of the others would be answered either
+            _raise_for(response)
+        self.failed += response.status_code >= 500
         self.done += 1
         if self.progress:
             self.progress(self.done, self.total, name)
         return response
+
+
+def _client(url: str, key: str | None) -> httpx.AsyncClient:
+    """A client of the API at `url`, with or without `/v1`, that gets no answer from a cache."""
+    try:
+        address = httpx.URL(url if "://" in url else f"http://{url}")
+    except httpx.InvalidURL as error:
+        raise BadInput(f"Invalid URL {url!r}: {error}.") from None
+    if address.scheme not in ("http", "https") or not address.host:
+        raise BadInput(f"Invalid URL {url!r}.", hint="Example: http://127.0.0.1:8004/v1")
+    headers = {"cache-control": "no-store"} | ({"authorization": f"Bearer {key}"} if key else {})
+    root = address.copy_with(path=address.path.rstrip("/") or "/v1")
+    return httpx.AsyncClient(base_url=root, headers=headers, timeout=600, trust_env=False)
+
+
+async def _send(client: httpx.AsyncClient, method: str, path: str, **given: Any) -> httpx.Response:
+    try:
+        return await client.request(method, path, **given)
+    except httpx.TransportError as error:
+        raise Unavailable(
+            f"Cannot connect to {client.base_url}: {error or type(error).__name__}.",
+            hint="Check that the server is running.",
+        ) from None
+
+
+async def _first_model(client: httpx.AsyncClient) -> str:
+    response = await _send(client, "GET", "models")
+    _raise_for(response)
+    try:
+        return str(response.json()["data"][0]["id"])
+    except (ValueError, LookupError, TypeError):
+        raise BadInput(
+            f"{client.base_url} lists no models.",
+            hint="Use the base URL of an OpenAI-compatible server, including /v1.",
+        ) from None
+
+
+def _raise_for(response: httpx.Response) -> None:
+    """Raise for a server that would answer none of the other requests either."""
+    kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound}
+    if response.status_code != 200:
+        kind = kinds.get(response.status_code, Unavailable)
+        raise kind(f"{response.url} returned {response.status_code}: {said(response)}")
+
+
+def said(response: httpx.Response) -> str:
+    try:
+        text = str(response.json()["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        text = response.text
+    return " ".join(text.split())[:300]
 
 
 def _seconds(text: str) -> float:
@@ -95,8 +155,8 @@ def user(text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
-def message(response: Response) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(response.body)["choices"][0]["message"]
+def message(response: httpx.Response) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(response.content)["choices"][0]["message"]
     return found
 
 
@@ -114,8 +174,8 @@ async def schemas(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure]
                 "json_schema": {"name": "answer", "strict": True, "schema": row["schema"]},
             },
         )
-        case = {"id": f"schemas/{row['id']}", "taken": int(response.status != 400)}
-        if response.status != 200:
+        case = {"id": f"schemas/{row['id']}", "taken": int(response.status_code != 400)}
+        if response.status_code != 200:
             return {**case, "valid": 0, "wrong": said(response)}
         text = message(response).get("content") or ""
         wrong = schema_error(text, row["schema"])
@@ -144,7 +204,7 @@ async def tools(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], 
             tools=[defined[name] for name in row["tools"]],
             tool_choice=row["tool_choice"],
         )
-        if response.status != 200:
+        if response.status_code != 200:
             nothing = dict.fromkeys(judge_calls(row, [], defined), 0)
             return {"id": f"tools/{row['id']}", **nothing, "wrong": said(response)}
         calls = [call["function"] for call in message(response).get("tool_calls") or ()]
@@ -170,7 +230,7 @@ async def seeded(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure],
             seed=row["seed"],
             temperature=row["temperature"],
         )
-        if response.status != 200:
+        if response.status_code != 200:
             return None
         return str(message(response).get("content"))
 
@@ -200,7 +260,7 @@ async def refusals(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
     async def one(row: Case) -> Case:
         response = await asker.ask(row["id"], messages=user(row["text"]), max_tokens=4)
         decisions = response.headers.get("x-guardrails", "")
-        refused = response.status == 400 and b"content_policy" in response.body
+        refused = response.status_code == 400 and b"content_policy" in response.content
         caught = refused or "pii_in" in decisions
         return {
             "id": f"refusals/{row['id']}",
@@ -223,25 +283,6 @@ async def refusals(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
         "false_alarms": "harmless",
     }
     return {name: of(kind) for name, kind in names.items()}, cases
-
-
-async def semantic(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
-    """Of pairs of questions that want other answers, those that the semantic cache would confuse;
-    of those that want the same one, those that it would serve. No request is sent."""
-    from llm_service.gateway.cache.semantic import false_hits
-    from seedbed.models.embeddings.load import load_embeddings
-
-    embeddings = load_embeddings("minilm")
-
-    async def embed(texts: Sequence[str]) -> Any:
-        return await asyncio.to_thread(embeddings.embed_documents, list(texts))
-
-    found = (await false_hits(rows, embed))["thresholds"][0]
-    figures = {f"semantic_{name}": Figure(**found[name]) for name in ("false_hit_rate", "hit_rate")}
-    cases: list[Case] = [{"id": f"semantic/{name}", "false_hit": 1} for name in found["false_hits"]]
-    if asker.progress:
-        asker.progress(asker.done, asker.total, "semantic cache")
-    return figures, cases
 
 
 def conversation(row: Case) -> list[dict[str, Any]]:
@@ -280,7 +321,7 @@ async def tool_results(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Fi
             tools=[{"type": "function", "function": function}],
         )
         case: Case = {"id": f"tool_results/{row['id']}", "result_text": 0, "result_right": 0}
-        if response.status != 200:
+        if response.status_code != 200:
             return {**case, "wrong": said(response)}
         text = message(response).get("content") or ""
         case["result_text"] = int(is_prose(text) and finish(response) == "stop")
@@ -314,9 +355,9 @@ async def forced_tools(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Fi
                 max_tokens=200,
             ),
         )
-        calls = message(forced).get("tool_calls") if forced.status == 200 else None
+        calls = message(forced).get("tool_calls") if forced.status_code == 200 else None
         arguments = calls[0]["function"]["arguments"] if calls else ""
-        text = (message(formatted).get("content") or "") if formatted.status == 200 else ""
+        text = (message(formatted).get("content") or "") if formatted.status_code == 200 else ""
         return {
             "id": f"forced_tools/{row['id']}",
             "forced_right": int(arguments_match(arguments, row["expect"])),
@@ -338,7 +379,7 @@ async def json_objects(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Fi
             response_format={"type": "json_object"},
             max_tokens=200,
         )
-        text = (message(response).get("content") or "") if response.status == 200 else ""
+        text = (message(response).get("content") or "") if response.status_code == 200 else ""
         right = object_matches(text, row["expect"])
         return {"id": f"json_objects/{row['id']}", "object_right": int(right), "answer": text}
 
@@ -352,9 +393,9 @@ async def small_talk(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figu
     async def one(row: Case) -> Case:
         response = await asker.ask(row["id"], messages=conversation(row))
         case: Case = {"id": f"small_talk/{row['id']}", "small_talk_ends": 0}
-        if response.status != 200:
+        if response.status_code != 200:
             return {**case, "wrong": said(response)}
-        tokens = json.loads(response.body)["usage"]["completion_tokens"]
+        tokens = json.loads(response.content)["usage"]["completion_tokens"]
         ends = finish(response) == "stop"
         return {**case, "small_talk_ends": int(ends), "tokens": tokens}
 
@@ -362,8 +403,8 @@ async def small_talk(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figu
     return shares(("small_talk_ends",), cases), cases
 
 
-def finish(response: Response) -> str:
-    return str(json.loads(response.body)["choices"][0].get("finish_reason"))
+def finish(response: httpx.Response) -> str:
+    return str(json.loads(response.content)["choices"][0].get("finish_reason"))
 
 
 def shares(names: Sequence[str], cases: Sequence[Case]) -> dict[str, Figure]:
@@ -380,7 +421,6 @@ PARTS: dict[str, tuple[Part, str]] = {
     "small_talk": (small_talk, "small_talk.jsonl"),
     "seeded": (seeded, "seeded.jsonl"),
     "refusals": (refusals, "refusals.jsonl"),
-    "semantic": (semantic, "semantic_pairs.jsonl"),
 }
 
 
@@ -407,13 +447,12 @@ async def evaluate(
         raise BadInput(
             f"Unknown part {sorted(unknown)[0]!r}.", hint=f"Available parts: {', '.join(PARTS)}."
         )
-    client = Client(url, key, timeout=600)
     figures: dict[str, Figure] = {}
     cases: list[Case] = []
-    try:
-        asker = Asker(client, model or await first_model(client), progress, split)
+    async with _client(url, key) as client:
+        asker = Asker(client, model or await _first_model(client), progress, split)
         sets = {part: read(PARTS[part][1]) for part in parts}
-        sent = {"seeded": 3, "semantic": 0, "forced_tools": 2}  # requests per case
+        sent = {"seeded": 3, "forced_tools": 2}  # requests per case
         asker.total = sum(
             sent.get(part, 1) * sum(row.get("split", split) == split for row in rows)
             for part, rows in sets.items()
@@ -426,8 +465,6 @@ async def evaluate(
             figures |= found
             cases += rows
         figures["failed"] = Figure.share(asker.failed, asker.done)
-    finally:
-        client.close()
     return Report("llm-service eval", figures, cases, about)
 
 

@@ -94,13 +94,19 @@ class ModelEntry(Strict):
     """USD per million output tokens. Default: the catalogue's price."""
     timeout: float = Field(60.0, gt=0)
     """Seconds to the first event of an answer (to the end of one that is not streamed), and between
-    two reads from an upstream. Default: 60, or 600 for a local model, whose queue can be long."""
+    two reads from an upstream. Default: 60, or 600 for a local model, whose queue can be long. Less
+    where it would leave a route's other targets no time: at most half of what is left until
+    SERVICE_TIMEOUT."""
     context_window: int = Field(0, ge=0)
-    """Maximum tokens of prompt and answer together; 0 if unknown. Only informative."""
+    """Maximum tokens of prompt and answer together; 0 if unknown. Usage that an upstream reports
+    above it is replaced by an estimate."""
     replicas: int = Field(1, ge=1, le=64)
     """Local models: number of processes. Each needs the memory of the whole model."""
     preload: bool = False
     """Local models: load at startup, as the default model always does, not at the first request."""
+    passthrough: tuple[str, ...] = ()
+    """Upstreams: request parameters beyond OpenAI's that clients may send, e.g. ["thinking"].
+    Guardrails do not look into them. Others are rejected as unknown."""
     defaults: Parameters = {}
     """Request parameters used where a request does not set them, e.g. temperature."""
 
@@ -128,7 +134,7 @@ class ModelEntry(Strict):
     @model_validator(mode="after")
     def _belongs_together(self) -> ModelEntry:
         if self.backend == "local":
-            for name in ("base_url", "model", "api_key_env"):
+            for name in ("base_url", "model", "api_key_env", "passthrough"):
                 if name in self.model_fields_set:
                     raise ValueError(f'{name}: only allowed with backend = "openai" or "anthropic"')
             self._check_folder()
@@ -201,9 +207,6 @@ class Route(Strict):
     """Models tried in this order after all retries have failed."""
     retries: int = Field(2, ge=0, le=10)
     """Further attempts among the targets after the first one failed."""
-    hedge_seconds: float = Field(0.0, ge=0)
-    """Send a second attempt to another target when the first is silent for this long, in seconds.
-    0 disables it. Cuts tail latency at the price of extra requests."""
 
 
 class Guardrails(Strict):
@@ -277,7 +280,3 @@ class CacheRules(Strict):
 
     shared: bool = False
     """Share cached answers between API keys. By default each key only gets its own."""
-    semantic: bool = False
-    """Also answer from the cache if a question is similar but not equal. Can be wrong."""
-    threshold: float = Field(0.95, gt=0, le=1)
-    """Cosine similarity above which the semantic cache treats two questions as equal."""

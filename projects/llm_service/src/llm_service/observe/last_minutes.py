@@ -32,6 +32,7 @@ def _middle(bucket: int) -> float:
 class _Slot:
     requests: int = 0
     errors: int = 0
+    rejected: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     cost_usd: float = 0.0
@@ -118,12 +119,19 @@ class Recent:
         if failed:
             slot.failures[upstream] += 1
 
-    def error(self, request_id: str, model: str, type_: str, message: str) -> None:
-        """Keep an error for the page, its message redacted and cut."""
+    def error(
+        self, request_id: str, model: str, type_: str, message: str, *, rejected: bool = False
+    ) -> None:
+        """Keep an error for the page, its message redacted and cut.
+
+        `rejected`: the request was wrong, or over a limit; the service and its models are well.
+        """
         from seedbed.safety.personal_data import redact
         from seedbed.safety.secrets import redact_secrets
 
-        self._current().errors += 1
+        slot = self._current()
+        slot.errors += not rejected
+        slot.rejected += rejected
         message = redact(redact_secrets(message[: 4 * _MOST_MESSAGE]))
         if len(message) > _MOST_MESSAGE:
             message = message[: _MOST_MESSAGE - 1] + "…"
@@ -150,6 +158,7 @@ class Recent:
             "up_seconds": round(self.clock() - self.started, 1),
             "requests": sum(s.requests for s in slots),
             "errors": sum(s.errors for s in slots),
+            "rejected": sum(s.rejected for s in slots),
             "tokens_in": sum(s.tokens_in for s in slots),
             "tokens_out": sum(s.tokens_out for s in slots),
             "cost_usd": sum(s.cost_usd for s in slots),

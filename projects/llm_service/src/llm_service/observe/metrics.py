@@ -122,11 +122,6 @@ class Metrics:
         self._fallbacks = counter(
             "llm_fallbacks_total", "Requests passed on to a fallback.", "model", "to"
         )
-        self._hedges = counter(
-            "llm_hedges_total",
-            "Hedged requests: a second attempt while the first is slow.",
-            "upstream",
-        )
         self._feedback = counter(
             "llm_feedback_total", "Ratings of answers: up, down or score.", "rating"
         )
@@ -154,8 +149,9 @@ class Metrics:
         """What a watched callable says now; None if there is none or it failed."""
         return self._live.read(name)
 
-    def request(self, record: Record, message: str = "") -> None:
+    def request(self, record: Record, message: str = "", *, rejected: bool = False) -> None:
         """A request ended, well or not; `message` is an error's text, shown on the page.
+        `rejected`: the error is due to the request or a limit.
 
         Its time to the first token is told by `first_token`, its decisions by `decision`.
         """
@@ -180,7 +176,7 @@ class Metrics:
         )
         if not ok and record.outcome != "cancelled":
             asked = record.model if record.model in self._models else record.model[:100]
-            self.recent.error(record.request_id, asked, record.outcome, message)
+            self.recent.error(record.request_id, asked, record.outcome, message, rejected=rejected)
 
     def first_token(self, model: str, seconds: float) -> None:
         """The first token came `seconds` after the request did."""
@@ -205,11 +201,14 @@ class Metrics:
         self._refused(reason).inc()
         self.recent.refused(reason)
 
-    def attempt(self, upstream: str, outcome: str = "ok") -> None:
-        """A target was tried; `outcome` is "ok", "cancelled" or an error's type."""
+    def attempt(self, upstream: str, outcome: str = "ok", *, rejected: bool = False) -> None:
+        """A target was tried; `outcome` is "ok", "cancelled" or an error's type.
+
+        A request that was rejected as wrong, or because the queue was full, is not a failure.
+        """
         known = self._known(upstream)
         self._attempts(known, outcome).inc()
-        self.recent.attempt(known, outcome not in ("ok", "cancelled"))
+        self.recent.attempt(known, not rejected and outcome not in ("ok", "cancelled", "busy"))
 
     def retry(self, upstream: str) -> None:
         self._retries(self._known(upstream)).inc()
@@ -217,9 +216,6 @@ class Metrics:
     def fallback(self, model: str, to: str) -> None:
         """A request for `model` goes on to `to`, because what it was sent to failed."""
         self._fallbacks(self._known(model), self._known(to)).inc()
-
-    def hedge(self, upstream: str) -> None:
-        self._hedges(self._known(upstream)).inc()
 
     def feedback(self, rating: str) -> None:
         """An answer was rated: "up", "down", or "score"."""

@@ -199,7 +199,7 @@ def _seeded(ask: Ask) -> Ask:
 
 def _apart(call: Callable[[], T]) -> T:
     """Serve finds a waiting call by the id of the HTTP request around it, so two calls for one
-    request (hedged, say) would be taken for one another: hide the request from it.
+    request would be taken for one another: hide the request from it.
     """
     return contextvars.Context().run(call)
 

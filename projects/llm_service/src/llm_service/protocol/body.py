@@ -153,6 +153,8 @@ class Body(Part):
     """
 
     kind: ClassVar[Kind]
+    passes_unknown: ClassVar[bool] = False
+    """Whether the gateway decides by the model what happens to unknown fields."""
     model: str | None = Field(
         None, max_length=256, description="Default: the server's default model."
     )
@@ -168,12 +170,15 @@ class Body(Part):
             hint = "Send it with `content-type: application/json`."  # else it comes as bytes
             why = "should be a JSON object"
             raise invalid("body", why, hint if isinstance(data, bytes) else "")
+        fields = {}
         for name, value in data.items():
-            if name not in cls.model_fields:
+            if name in cls.model_fields:
+                fields[name] = value
+            elif not (cls.passes_unknown and _FIELD.fullmatch(name)):
                 raise unknown(str(name))
             check_json(value, name)
         try:
-            body = handler(data)
+            body = handler(fields)
         except ValidationError as error:
             raise bad_parameter(error.errors(include_url=False)) from None
         body._given = {name: value for name, value in data.items() if value is not None}
@@ -201,6 +206,7 @@ class Body(Part):
             stream=self.streams,
             user=self.user or user,
             request_id=request_id,
+            unknown=tuple(n for n in self._given if n not in type(self).model_fields),
         )
 
 
@@ -224,6 +230,7 @@ def check_stops(stop: str | list[str] | None) -> None:
 class Sampled(Body):
     """The fields that chat and text completions have in common."""
 
+    passes_unknown: ClassVar[bool] = True
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1, le=10_000_000)

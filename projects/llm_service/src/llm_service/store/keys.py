@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,18 @@ from starlette.datastructures import Headers
 from llm_service.config import Config
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database, storable, upsert
-from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized
+from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized, Unavailable
 from seedbed.server.keys import Keys, presented_key
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
 SCOPES = frozenset({"chat", "embeddings", "admin"})
 DEFAULT_SCOPES = frozenset({"chat", "embeddings"})
+_MOST_GRACE_HOURS = 24 * 365
 _MOST = 10**12  # of requests, tokens or dollars: more is a mistake, and too much for the database
 _REREAD_SECONDS = 2.0
 _LOOK_SECONDS = 0.005
+_PATIENCE = 0.2  # seconds that a request waits for changed keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,11 @@ class KeyStore:
         self._looked = 0.0
         self._retry_at = self._reread_at = 0.0
         self._seen: tuple[int, int] | None = None
+        self._reading_since = 0.0
+        self._failed = False  # the last reading
         self._by_digest: dict[str, Key] = {}
         self._by_id: dict[str, Key] = {}
+        self._replaced: dict[str, datetime] = {}  # digests of old secrets, valid until then
         self._load()
 
     def create(self, name: str, **limits: Any) -> tuple[Key, str]:
@@ -98,7 +103,7 @@ class KeyStore:
             raise BadInput(
                 f"Key name {name!r} is already used in SEEDBED_API_KEYS.", hint="Use another name."
             )
-        secret = f"sk-sb-{secrets.token_urlsafe(32)}"
+        secret = _new_secret()
         row = {
             field: getattr(key, field)
             for field in ("id", "name", "rpm", "tpm", "concurrency", "budget_usd", "team")
@@ -119,6 +124,25 @@ class KeyStore:
         self._changed()
         return self.get(key.id), secret
 
+    def rotate(self, id_or_name: str, grace_hours: float = 24.0) -> tuple[Key, str]:
+        """The key and a new secret for it; the old one is accepted for `grace_hours` more.
+
+        Limits, budget and usage stay with the key. Raises NotFound as `revoke` does.
+        """
+        if not 0 <= grace_hours <= _MOST_GRACE_HOURS:
+            raise BadInput(
+                f"Invalid grace period of {grace_hours:g} hours.",
+                hint=f"Use 0 to {_MOST_GRACE_HOURS}.",
+            )
+        secret = _new_secret()
+        until = datetime.now(UTC) + timedelta(hours=grace_hours)
+        return self._update(
+            id_or_name,
+            digest=_digest(secret),
+            previous_digest=tables.keys.c.digest,
+            previous_until=until,
+        ), secret
+
     def list(self) -> list[Key]:
         """All keys, also revoked ones, oldest first; the static ones before."""
         self._refresh()
@@ -126,10 +150,14 @@ class KeyStore:
 
     def revoke(self, id_or_name: str) -> Key:
         """From now on it is refused. NotFound if there is none such, or it is revoked already."""
+        return self._update(id_or_name, revoked=datetime.now(UTC))
+
+    def _update(self, id_or_name: str, **values: Any) -> Key:
+        """Change an active key of the database."""
         if any(id_or_name == key.name for key in self._static.values()):
             raise BadInput(
-                f"Key {id_or_name!r} is defined in SEEDBED_API_KEYS and cannot be revoked here.",
-                hint="Remove it there and restart the server.",
+                f"Key {id_or_name!r} is defined in SEEDBED_API_KEYS and cannot be changed here.",
+                hint="Change it there and restart the server.",
             )
         column = tables.keys.c
         with self.database.writing() as connection:
@@ -137,7 +165,7 @@ class KeyStore:
                 update(tables.keys)
                 .where(column.revoked.is_(None))
                 .where(or_(column.id == storable(id_or_name, "The key"), column.name == id_or_name))
-                .values(revoked=datetime.now(UTC))
+                .values(**values)
                 .returning(column.id)
             ).scalar()
         if found is None:
@@ -154,9 +182,17 @@ class KeyStore:
         It is looked up by its hash, so that the time it takes tells nothing about other secrets.
         """
         self._refresh()
-        key = self._by_digest.get(_digest(secret))
+        digest = _digest(secret)
+        key = self._by_digest.get(digest)
         if key is None:
             return None
+        until = self._replaced.get(digest)
+        if until is not None and until <= datetime.now(UTC):
+            raise _refused(
+                f"This secret of key {key.name!r} was replaced and expired at "
+                f"{until:%Y-%m-%d %H:%M} UTC.",
+                "Use the new one.",
+            )
         if key.revoked is not None:
             raise _refused(f"Key {key.name!r} was revoked.", "Request a new one.")
         if key.expires is not None and key.expires <= datetime.now(UTC):
@@ -176,13 +212,16 @@ class KeyStore:
         raise NotFound(f"No key with the id {id!r}.")
 
     def caller(self, headers: Headers) -> str:
-        """The id of the key in the headers; Unauthorized without a valid one.
+        """The id of the key in the headers; Unauthorized without a valid one, Unavailable for an
+        unknown one while the database does not respond.
 
         "local" while there are no keys, as `seedbed.server.keys.Keys` returns.
         """
         if not self:
             return LOCAL.id
         key = self.find(presented_key(headers))
+        if key is None and self._is_behind:
+            raise Unavailable("The database with the API keys is not responding.")
         if key is None:
             raise _refused("Missing or invalid API key.", "Send `Authorization: Bearer KEY`.")
         return key.id
@@ -192,34 +231,41 @@ class KeyStore:
         return bool(self._by_id)
 
     def _refresh(self) -> None:
+        """Read the keys again if they may have changed.
+
+        In a thread: the event loop must not wait for a server that hangs. Until it answers, the
+        keys of the last reading stay in use.
+        """
         now = time.monotonic()
         if now < self._looked + _LOOK_SECONDS:  # one request asks three times
             return
         self._looked = now
-        if _stamp(self._stamp_path) != self._seen:
-            if now < self._retry_at:
-                return
-            try:
-                self._load()
-            except SeedbedError as error:  # the known keys serve on
-                self._retry_at = time.monotonic() + _REREAD_SECONDS
-                log.warning("Cannot read changed keys: %s", error)
-        elif (
-            not self.database.is_sqlite
-            and time.monotonic() > self._reread_at
-            and self._rereading.acquire(blocking=False)
-        ):
-            self._reread_at = time.monotonic() + _REREAD_SECONDS
-            # In a thread: the event loop must not wait for a server that hangs.
-            threading.Thread(target=self._reread, name="keys", daemon=True).start()
+        changed = _stamp(self._stamp_path) != self._seen
+        # Processes on this machine mark a change in the stamp file, others only in Postgres.
+        due = changed or (not self.database.is_sqlite and now > self._reread_at)
+        if due and now > self._retry_at and self._rereading.acquire(blocking=False):
+            self._reread_at, self._reading_since = now + _REREAD_SECONDS, now
+            thread = threading.Thread(target=self._reread, name="keys", daemon=True)
+            thread.start()
+            if changed:  # so that this request already sees the change
+                thread.join(_PATIENCE)
 
     def _reread(self) -> None:
         try:
             self._load()
+            self._failed = False
         except SeedbedError as error:
+            self._failed = True
+            self._retry_at = time.monotonic() + _REREAD_SECONDS
             log.warning("Cannot reload the keys: %s", error)
         finally:
             self._rereading.release()
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the database may contain keys that could not be read yet."""
+        overdue = time.monotonic() >= self._reading_since + _PATIENCE
+        return self._failed or (overdue and self._rereading.locked())
 
     def _load(self) -> None:
         seen = _stamp(self._stamp_path)  # before reading: a change meanwhile is read again
@@ -229,14 +275,18 @@ class KeyStore:
         )
         with self.database.reading() as connection:
             rows = [dict(row) for row in connection.execute(query).mappings()]
-        by_digest = dict(self._static)
+        by_digest, replaced = dict(self._static), dict[str, datetime]()
         for row in rows:
             row["scopes"] = frozenset(row["scopes"].split(","))
             row["models"] = tuple(json.loads(row["models"]))
-            digest = row.pop("digest")
-            by_digest[digest] = Key(**row)
+            digest, previous = row.pop("digest"), row.pop("previous_digest")
+            until = row.pop("previous_until")
+            by_digest[digest] = key = Key(**row)
+            if previous is not None:
+                by_digest[previous], replaced[previous] = key, until
         # In this order: a key that `find` knows in another thread, `get` knows as well.
         self._by_id = {key.id: key for key in by_digest.values()}
+        self._replaced = replaced
         self._by_digest = by_digest
         self._reread_at = time.monotonic() + _REREAD_SECONDS
         self._seen = seen
@@ -261,6 +311,10 @@ def _refused(message: str, hint: str) -> Unauthorized:
     error = Unauthorized(message, hint=hint)
     error.details["code"] = "invalid_api_key"
     return error
+
+
+def _new_secret() -> str:
+    return f"sk-sb-{secrets.token_urlsafe(32)}"
 
 
 def _digest(secret: str) -> str:

@@ -68,6 +68,8 @@ keys = Table(
     Column("created", UtcDateTime, nullable=False),
     Column("revoked", UtcDateTime),
     Column("expires", UtcDateTime),
+    Column("previous_digest", String),  # of the secret before the last rotation
+    Column("previous_until", UtcDateTime),  # it is accepted until then
 )
 # A name may be given again once its key is revoked; two processes can't both take it.
 Index(

@@ -41,6 +41,15 @@ class NewKey(BaseModel):
     expires: datetime | None = None
 
 
+class Rotation(BaseModel):
+    """How a key's secret is replaced."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_hours: Annotated[float, Field(ge=0, le=8760, allow_inf_nan=False)] = 24.0
+    """Hours in which the old secret is still accepted."""
+
+
 def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) -> APIRouter:
     def operator(caller: Caller) -> None:
         if not keys.get(caller).may("admin"):
@@ -111,6 +120,12 @@ def _add_keys(router: APIRouter, keys: KeyStore) -> None:
         """Create a key. The secret is only shown in this response."""
         limits = body.model_dump(exclude={"name"}, exclude_none=True)
         key, secret = await asyncio.to_thread(lambda: keys.create(body.name, **limits))
+        return {"id": key.id, "key": secret, **key_json(key)}
+
+    @router.post("/keys/{id_or_name}/rotate")
+    async def rotate_key(id_or_name: CleanText, body: Rotation) -> dict[str, Any]:
+        """Replace a key's secret. The new one is only shown in this response."""
+        key, secret = await asyncio.to_thread(keys.rotate, id_or_name, body.grace_hours)
         return {"id": key.id, "key": secret, **key_json(key)}
 
     @router.delete("/keys/{id_or_name}")

@@ -57,6 +57,8 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         keys=keys,
         max_body_mb=gateway.config.max_body_mb,
         max_requests=gateway.config.max_requests,
+        # They name the keys and teams that have a budget.
+        may_read_metrics=lambda caller: keys.get(caller).may("admin"),
         lifespan=life,
     )
     app.state.keys = keys

@@ -63,7 +63,7 @@ HEADERS = {
     "x-model-used": "Name of the model that answered.",
     "x-cost-usd": "Cost of the answer in USD. Absent for streams.",
     "x-overhead-ms": "Time spent in the service itself, in milliseconds.",
-    "x-cache": "Cache result: miss, hit, shared (joined an identical running request) or semantic.",
+    "x-cache": "Cache result: miss, hit or shared (joined an identical running request).",
     "x-guardrails": "Guardrail decisions, if any.",
     "x-ratelimit-remaining-requests": "Requests left for this key in this minute.",
     "x-ratelimit-remaining-tokens": "Tokens left for this key in this minute.",
@@ -161,7 +161,8 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         good["content"] = {"text/plain": {"schema": {"type": "string"}}}
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]
-        body["examples"] = {name: {"value": value} for name, value in EXAMPLES[path].items()}
+        examples = EXAMPLES.get(path, {})
+        body["examples"] = {name: {"value": value} for name, value in examples.items()}
 
 
 def _refusals(path: str, operation: dict[str, Any]) -> list[str]:

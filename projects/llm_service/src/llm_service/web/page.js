@@ -210,7 +210,7 @@ function render(now) {
   $("month").textContent = now.spend ? `${dollars(now.spend.month_usd)} this month` : "currently unavailable";
   renderCache(recent.cache, now.cache_size);
   $("errors-share").textContent = percent(recent.errors, recent.requests);
-  $("errors-note").textContent = `${count(recent.errors)} of ${count(recent.requests)} requests`;
+  $("errors-note").textContent = `${count(recent.errors)} of ${count(recent.requests)} requests · ${count(recent.rejected)} more rejected`;
   renderTables(now);
   const pending = now.accounting?.pending ? ` · ${count(now.accounting.pending)} usage records to be written` : "";
   $("foot").textContent = `Figures cover the last ${Math.round(recent.window_seconds / 60)} minutes unless noted otherwise · ${count(recent.tokens_in)} tokens in, ${count(recent.tokens_out)} out · up for ${ago(recent.up_seconds)}${pending}${now.version ? ` · version ${now.version}` : ""}`;

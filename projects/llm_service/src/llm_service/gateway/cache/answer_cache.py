@@ -20,7 +20,6 @@ from types import TracebackType
 from cachetools import TTLCache
 
 from llm_service.gateway.cache.recording import complete, merge, size_of
-from llm_service.gateway.cache.semantic import Probe, SemanticCache
 from llm_service.request import Ask, Event, Facts
 from seedbed.errors import Unavailable
 
@@ -30,18 +29,13 @@ Run = Callable[[], AsyncIterator[Event]]
 _NOT_ASKED = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key"})
 
 
-def request_hash(ask: Ask, scope: str, *, without_last: bool = False) -> str:
-    """Hex digest of what was asked: kind, model and body, whoever asked it and however delivered.
-
-    `without_last` leaves the last message out, for the semantic cache.
-    """
+def request_hash(ask: Ask, scope: str) -> str:
+    """Hex digest of what was asked: kind, model and body, but not by whom or whether streamed."""
     body = {name: value for name, value in ask.body.items() if name not in _NOT_ASKED}
     if body.get("n") == 1:
         del body["n"]
     if body.get("temperature") == 0:
         body["temperature"] = 0  # 0 and 0.0 are written differently
-    if without_last:
-        body["messages"] = body["messages"][:-1]
     text = json.dumps((scope, ask.kind, ask.model, body), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -61,7 +55,6 @@ class _Flight:
     """A run under way: its events so far, and the readers that wait for the next."""
 
     facts: Facts  # of the request that started it; the router writes there
-    label: str = "miss"
     events: list[Event] = field(default_factory=list)
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
     readers: int = 0
@@ -75,7 +68,7 @@ class _Flight:
         if facts is not self.facts:
             facts.model_used, facts.backend = self.facts.model_used, self.facts.backend
         if facts.cache != "shared":
-            facts.cache = self.label
+            facts.cache = "miss"
 
     def wake(self) -> None:
         waiters, self.waiters = self.waiters, []
@@ -87,8 +80,7 @@ class _Flight:
 class AnswerCache:
     """At most `mb` megabytes of answers, each for `seconds`, the least recently used go first.
 
-    Without `shared`, a scope (a key's id) sees only its own answers. `mb` 0 switches it off. With
-    `semantic`, a question that means the same as an earlier one may get its answer.
+    Without `shared`, a scope (a key's id) sees only its own answers. `mb` 0 switches it off.
     """
 
     def __init__(
@@ -97,10 +89,8 @@ class AnswerCache:
         seconds: float,
         shared: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        semantic: SemanticCache | None = None,
     ) -> None:
         self.shared = shared
-        self.semantic = semantic
         self._on = mb > 0
         self._kept: TTLCache[str, Answer] = TTLCache(
             mb * 2**20, seconds, timer=clock, getsizeof=lambda answer: answer.size
@@ -141,7 +131,7 @@ class AnswerCache:
     ) -> AsyncIterator[Event]:
         """The events of a kept answer, of one in flight, or of `run()`; close it to go away.
 
-        `facts.cache` is set before the first event: hit, shared, miss or semantic; it stays empty
+        `facts.cache` is set before the first event: hit, shared or miss; it stays empty
         where nothing is cached. `lookup=False` runs anew, `store=False` keeps nothing and lets
         nobody join. Errors of a run reach all its readers; it is cancelled when the last one goes.
         """
@@ -163,7 +153,7 @@ class AnswerCache:
                 return
         flight = self._flights.get(key) if lookup else None
         if flight is None:
-            flight = self._start(ask, scope, key, run, facts, store, lookup)
+            flight = self._start(key, run, facts, store, lookup)
         else:
             facts.cache = "shared"
         events, position, loop = flight.events, 0, asyncio.get_running_loop()
@@ -190,17 +180,12 @@ class AnswerCache:
             # With the trace of the run only: each reader would add its own to the shared error.
             raise flight.error.with_traceback(flight.trace)
 
-    def _start(
-        self, ask: Ask, scope: str, key: str, run: Run, facts: Facts, store: bool, lookup: bool
-    ) -> _Flight:
+    def _start(self, key: str, run: Run, facts: Facts, store: bool, lookup: bool) -> _Flight:
         flight = _Flight(facts)
         if store and lookup:
             self._flights[key] = flight
-        similar = (ask, scope) if lookup and store and self.semantic is not None else None
         # A task of its own: the first reader may go away before the others.
-        flight.task = asyncio.create_task(
-            self._pump(flight, key, run, store, similar), name="answer"
-        )
+        flight.task = asyncio.create_task(self._pump(flight, key, run, store), name="answer")
         self._tasks.add(flight.task)
         flight.task.add_done_callback(self._tasks.discard)
         return flight
@@ -216,15 +201,11 @@ class AnswerCache:
         if self._flights.get(key) is flight:
             del self._flights[key]
 
-    async def _pump(
-        self, flight: _Flight, key: str, run: Run, store: bool, similar: tuple[Ask, str] | None
-    ) -> None:
+    async def _pump(self, flight: _Flight, key: str, run: Run, store: bool) -> None:
         try:
-            probe = await self._similar(flight, *similar) if similar else None
-            if flight.label == "miss":
-                await _copy(run(), flight)
-                if store and complete(flight.events):
-                    self._keep(key, flight, probe)
+            await _copy(run(), flight)
+            if store and complete(flight.events):
+                self._keep(key, flight)
         except asyncio.CancelledError:
             flight.error = Unavailable(
                 "The answer was interrupted.", hint="Send the request again."
@@ -239,33 +220,13 @@ class AnswerCache:
             self._forget(flight, key)
             flight.wake()
 
-    async def _similar(self, flight: _Flight, ask: Ask, scope: str) -> Probe | None:
-        """Fill the flight from a kept answer to the same question in other words, if any."""
-        assert self.semantic is not None
-        if not self.semantic.applies(ask):
-            return None
-        try:
-            probe = await self.semantic.probe(ask, request_hash(ask, scope, without_last=True))
-        except Exception as error:  # whatever an embedding model raises: the cache is optional
-            log.warning("Semantic cache skipped: %s", error)
-            return None
-        found = self.semantic.find(probe, self._kept.__contains__)
-        kept = self._kept.get(found) if found else None
-        if kept is not None:
-            flight.label = "semantic"
-            flight.facts.model_used, flight.facts.backend = kept.model_used, kept.backend
-            flight.events.extend(kept.events)
-        return probe
-
-    def _keep(self, key: str, flight: _Flight, probe: Probe | None) -> None:
+    def _keep(self, key: str, flight: _Flight) -> None:
         answer = Answer(merge(flight.events), flight.facts.model_used, flight.facts.backend)
         answer.size = len(key) + 500 + size_of(answer.events)
         try:
             self._kept[key] = answer
         except ValueError:  # larger than the whole cache
             return
-        if probe is not None and self.semantic is not None:
-            self.semantic.add(probe, key)
 
     def clear(self) -> None:
         """Forget every kept answer; runs under way go on."""

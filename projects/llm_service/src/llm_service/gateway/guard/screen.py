@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_service.gateway.guard.holdback import Terms
+from llm_service.gateway.guard.look_alikes import readable
 from llm_service.gateway.guard.redaction import (
     LONG,
     TEXTS,
@@ -86,7 +87,11 @@ class Screen:
 
         def change(text: str) -> str:
             nonlocal counted
-            found = find_all(text, self.rules.pii_kinds)
+            plain, place_of = readable(text)
+            found = [
+                replace(f, start=place_of(f.start), end=place_of(f.end - 1) + 1)
+                for f in find_all(plain, self.rules.pii_kinds)
+            ]
             if found and self.rules.pii_in == "block":
                 facts.decisions.append("pii_in:blocked")
                 kinds = ", ".join(sorted({finding.kind for finding in found}))
@@ -131,12 +136,16 @@ class Screen:
 
     def _check_instructions(self, text: str, facts: Facts) -> None:
         rules = self.rules
-        if self.terms is not None and self.terms.pattern.search(text):
+        plain, _ = readable(text)
+        # Also as it was sent: a term may be Cyrillic, and invisible characters are a finding.
+        texts = [plain] if plain == text else [plain, text]
+        if self.terms is not None and any(map(self.terms.pattern.search, texts)):
             facts.decisions.append("terms:blocked")
             raise Blocked("The request contains a blocked term.", hint="Rephrase it.")
         if rules.injection == "off":
             return
-        found = next(filter(None, map(screen_injection, windows(text))), None)
+        every = (window for each in texts for window in windows(each))
+        found = next(filter(None, map(screen_injection, every)), None)
         if found is None:
             return
         if rules.injection == "block":

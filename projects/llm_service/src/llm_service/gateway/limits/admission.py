@@ -81,16 +81,19 @@ class Admission:
         limited = [(what, limit, cost) for what, limit, cost in counts if limit is not None]
         answers = await self.rates.take(key.id, *limited)
         for (what, limit, cost), (window, taken) in zip(limited, answers, strict=False):
+            left = limit - window.used - (cost if taken else 0)
+            headers[f"x-ratelimit-limit-{what}"] = str(limit)
+            headers[f"x-ratelimit-remaining-{what}"] = str(max(0, left))
             if not taken:
                 needs = f"; this request needs {cost:,}" if what == "tokens" else ""
-                raise _limited(
+                error = _limited(
                     f"Rate limit reached for key {key.name!r}: {window.used:,} of {limit:,} {what} "
                     f"this minute{needs}.",
                     what,
                     max(0.01, window.free_in(limit, cost)),
                 )
-            headers[f"x-ratelimit-limit-{what}"] = str(limit)
-            headers[f"x-ratelimit-remaining-{what}"] = str(max(0, limit - window.used - cost))
+                error.headers |= headers
+                raise error
 
     def _charge(self, key: Key, tokens: int) -> None:
         if key.tpm is not None and tokens > 0:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from llm_service.gateway.routing.breaker import Breaker
+from llm_service.gateway.routing.breaker import Breaker, Permit
 from llm_service.request import Ask, Backend, Embedded, Event
 from seedbed.errors import DeadlineExceeded, Unavailable
 
@@ -54,7 +54,7 @@ class Attempt:
     """
 
     slot: Slot
-    permit: int
+    permit: Permit
     stream: AsyncGenerator[Event, None] | None
     first: Any
 
@@ -68,7 +68,7 @@ class Attempt:
             slot.breaker.succeeded(self.permit)
 
 
-async def begin(slot: Slot, permit: int, ask: Ask, timeout: float) -> Attempt:
+async def begin(slot: Slot, permit: Permit, ask: Ask, timeout: float) -> Attempt:
     """Ask a target, whose breaker gave the permit, and wait for its first event.
 
     Raises what the backend raised, and DeadlineExceeded after `timeout` seconds.

@@ -1,4 +1,4 @@
-"""Which target answers a request: choose, try again, fall back, hedge, all before one deadline.
+"""Which target answers a request: choose, try again, fall back, all before one deadline.
 
 A request may be tried again only until its first event has been passed on: what a client has begun
 to read is not begun anew. The router knows targets by their names and how they answered; what they
@@ -12,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from llm_service.gateway.routing.attempt import Attempt, Slot, Watch, begin
@@ -168,7 +168,7 @@ class Router:
                 if slot is None or not await self._pause(search, slot):
                     continue
                 try:
-                    attempt = await self._try(search, slot, among)
+                    attempt = await self._attempt(search, slot)
                     search.facts.model_used = attempt.slot.model
                     search.facts.backend = attempt.slot.kind
                     return attempt
@@ -217,56 +217,17 @@ class Router:
         await self._sleep(pause)
         return slot.breaker.admits
 
-    async def _try(self, search: _Search, slot: Slot, among: Sequence[str]) -> Attempt:
-        if search.route.hedge_seconds > 0:
-            return await self._hedged(search, slot, among)
-        return await self._attempt(search, slot)
-
-    async def _hedged(self, search: _Search, slot: Slot, among: Sequence[str]) -> Attempt:
-        """Ask a second target when the first is slow, and take the one that answers first."""
-        tasks = {asyncio.ensure_future(self._attempt(search, slot))}
-        left = tasks.copy()
-        try:
-            done, _ = await asyncio.wait(left, timeout=search.route.hedge_seconds)
-            if not done and (second := self._second(search, slot, among)):
-                search.facts.hedged = True
-                tasks.add(asyncio.ensure_future(self._attempt(search, second)))
-                left = tasks.copy()
-            while True:
-                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-                errors = {task: task.exception() for task in done}
-                if won := next((task for task, error in errors.items() if error is None), None):
-                    tasks.discard(won)
-                    return won.result()
-                for error in errors.values():
-                    if error is not None and not (left and isinstance(error, _MENDABLE)):
-                        raise error
-        finally:
-            await self._cancel(tasks)
-
-    def _second(self, search: _Search, slot: Slot, among: Sequence[str]) -> Slot | None:
-        asked = replace(
-            search, tried=search.tried | {slot.name: Busy("Already in use for this request.")}
-        )
-        every = [among, *([model] for model in search.route.fallback)]
-        return next(filter(None, (self._choose(asked, models) for models in every)), None)
-
-    async def _cancel(self, tasks: set[asyncio.Task[Attempt]]) -> None:
-        for task in tasks:
-            task.cancel()
-        for found in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(found, Attempt):  # it answered at the same moment
-                found.settle(failed=False)
-                if found.stream is not None:
-                    await found.stream.aclose()
-
     # One try
 
     async def _attempt(self, search: _Search, slot: Slot) -> Attempt:
         """One target's first event; what comes of it is told to its breaker."""
-        timeout = min(slot.timeout, self._left(search.deadline))
-        if timeout <= 0:
+        left = self._left(search.deadline)
+        if left <= 0:
             raise self._late(slot.name)
+        timeout = slot.timeout
+        if timeout >= left:
+            # Half of it is for the targets that have not been tried.
+            timeout = left / 2 if self._others(search, slot) else left
         permit = slot.breaker.begin()
         if permit is None:
             raise Unavailable(f"{slot.name}: circuit open after repeated failures.")
@@ -279,6 +240,13 @@ class Router:
             search.tried[slot.name] = error
             search.facts.failed.append((slot.model, error.type))
             raise
+
+    def _others(self, search: _Search, slot: Slot) -> bool:
+        """Whether another target may still be asked: a replica, a target or a fallback."""
+        tried = {*search.tried, slot.name}
+        models = [*(target.model for target in search.route.targets), *search.route.fallback]
+        slots = (other for model in models for other in self._slots.get(model, ()))
+        return any(other.name not in tried and other.breaker.admits for other in slots)
 
     # What to say when nobody answers
 

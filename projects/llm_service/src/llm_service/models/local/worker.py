@@ -10,6 +10,7 @@ unloading a model gives all of its memory back. It knows no HTTP, no keys and no
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import signal
 import socket
@@ -248,9 +249,22 @@ def _as_list(stop: str | list[str] | None) -> list[str] | None:
 
 def _choices(answer: Any, body: dict[str, Any]) -> list[Any]:
     """The `n` answers to one prompt. With a seed they differ from each other, and repeat."""
-    seed = body.get("seed")
-    seeds = [None if seed is None else (seed + i) % 2**31 for i in range(body.get("n", 1))]
+    seeds = choice_seeds(body.get("seed"), body.get("n", 1))
     return [answer.with_seed(seed) for seed in seeds]
+
+
+def choice_seeds(seed: int | None, n: int) -> list[int | None]:
+    """Seeds for `n` choices, which those of another `seed` have nothing in common with.
+
+    Not `seed + i`: the second choice of seed 11 would be the first one of seed 12.
+
+    >>> choice_seeds(11, 2), choice_seeds(12, 1)
+    ([11, 1615280058], [12])
+    """
+    if seed is None:
+        return [None] * n
+    digests = (hashlib.sha256(f"{seed} {i}".encode()).digest() for i in range(1, n))
+    return [seed % 2**31, *(int.from_bytes(digest[:4]) % 2**31 for digest in digests)]
 
 
 def serve(connection: socket.socket) -> None:

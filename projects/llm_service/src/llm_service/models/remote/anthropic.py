@@ -51,7 +51,7 @@ class AnthropicBackend(Upstream):
                 f"{self.name}: Anthropic does not support text completions.",
                 hint="Use /v1/chat/completions.",
             )
-        body = request_of(self._asked(ask), self.entry.model, self.name)
+        body = request_of(self._asked(ask), self.entry.model, self.name, self.entry.passthrough)
         if ask.stream:
             body["stream"] = True
         return await self._send("/messages", json.dumps(body).encode())
@@ -186,16 +186,19 @@ class MessageReader:
     def _note(self, usage: Any) -> None:
         """Later events give the totals so far; what they leave out stands as it was."""
         if isinstance(usage, dict):
-            self._usage |= {k: v for k, v in usage.items() if isinstance(v, int)}
+            self._usage |= {k: v for k, v in usage.items() if isinstance(v, int) and v >= 0}
 
     def _counted(self) -> Usage:
         # Anthropic counts what was read from and written to its cache apart from the rest.
         cached = self._usage.get("cache_read_input_tokens", 0)
         read = self._usage.get("input_tokens", 0) + cached
         read += self._usage.get("cache_creation_input_tokens", 0)
-        written = self._usage.get("output_tokens", 0)
+        reported = Usage(read, self._usage.get("output_tokens", 0), cached)
+        usage = self._backend.plausible(reported, self._ask)
         return Usage(
-            read or estimate(prompt_chars(self._ask.body)), written or estimate(self._chars), cached
+            usage.prompt_tokens or estimate(prompt_chars(self._ask.body)),
+            usage.completion_tokens or estimate(self._chars),
+            usage.cached_tokens,
         )
 
     def _reported(self, event: dict[str, Any]) -> Exception:

@@ -32,9 +32,11 @@ _READ_HERE = {
 }
 
 
-def request_of(body: Mapping[str, Any], model: str, name: str) -> dict[str, Any]:
+def request_of(
+    body: Mapping[str, Any], model: str, name: str, passthrough: Sequence[str] = ()
+) -> dict[str, Any]:
     """The body of /v1/messages for a body of OpenAI's. Raises BadInput naming what can't be."""
-    _refuse(body, name)
+    _refuse({k: v for k, v in body.items() if k not in passthrough}, name)
     system, messages = _messages(body.get("messages") or (), name)
     request: dict[str, Any] = {
         "model": model,
@@ -45,7 +47,7 @@ def request_of(body: Mapping[str, Any], model: str, name: str) -> dict[str, Any]
         request["system"] = system
     if stop := body.get("stop"):
         request["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
-    for field in _AS_THEY_ARE:
+    for field in (*_AS_THEY_ARE, *passthrough):
         if field in body:
             request[field] = body[field]
     if "temperature" in request:

@@ -68,7 +68,10 @@ class OpenAIBackend(Upstream):
             raise self._malformed(json.dumps(answer)[:200])
         usage = answer.get("usage") or {}
         counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-        return Embedded(vectors, _count(counted) or estimate(prompt_chars(given)))
+        # A text has at most one token a byte, and its beginning and end.
+        most = prompt_chars(given, bytes_of_others=True) + 4 * wanted
+        count = _count(counted) if _count(counted) <= most else 0
+        return Embedded(vectors, count or estimate(prompt_chars(given)))
 
     def _dump(self, body: Mapping[str, Any], more: Mapping[str, Any]) -> bytes:
         merged = {**self.entry.defaults, **body, "model": self.entry.model, **more}
@@ -106,7 +109,7 @@ class StreamReader:
             )
         events: list[Event] = []
         chars = 0
-        usage = _usage(answer.get("usage"))
+        usage = self._backend.plausible(_usage(answer.get("usage")), self._ask)
         try:
             for place, choice in enumerate(choices):
                 index = int(choice.get("index") or place)
@@ -142,7 +145,8 @@ class StreamReader:
                 f"{self._backend.name}: the upstream closed the stream before the end of "
                 "the answer."
             )
-        usage = _completed(self._usage, self._ask, self._chars, self._deltas)
+        reported = self._backend.plausible(self._usage, self._ask)
+        usage = _completed(reported, self._ask, self._chars, self._deltas)
         return [*(Finish("stop", index) for index in sorted(left)), usage]
 
     def _events(self, chunk: dict[str, Any]) -> list[Event]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from llm_service.models.entry import ModelEntry
 from llm_service.models.local.wire import TOO_LONG
 from llm_service.models.remote.sse import EventParser
-from llm_service.request import Ask, Event, Load
+from llm_service.request import Ask, Event, Load, Usage
 from seedbed.errors import (
     BadInput,
     ContextWindowError,
@@ -27,6 +27,8 @@ from seedbed.errors import (
     SeedbedError,
     Unavailable,
 )
+from seedbed.safety.finding import replace_findings
+from seedbed.safety.personal_data import find_pii
 from seedbed.safety.secrets import redact_secrets
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ _CONNECT = 5.0
 _CHECK = 5.0
 _END_OF_BODY = 0.1
 _MOST_ERROR = 16 * 2**10
+_MOST_TOKENS = 4_000_000  # above every model's context window
 # A key that is refused now is refused in a minute too: other targets are asked meanwhile.
 _WRONG_KEY_PAUSE = 60.0
 
@@ -226,14 +229,37 @@ class Upstream:
         return found
 
     def _malformed(self, data: bytes | str) -> Unavailable:
+        """The error for an answer that is not in the protocol; only the log has an extract of it,
+        as it may contain anything: a stack trace, a login page, another user's text.
+        """
         text = data[:200].decode("utf-8", "replace") if isinstance(data, bytes) else data[:200]
-        return Unavailable(f"{self.name}: the upstream sent malformed data: {self._clean(text)!r}.")
+        extract = self._clean(text)
+        log.warning("%s: malformed data from %s: %r", self.name, self.entry.base_url, extract)
+        return Unavailable(f"{self.name}: the upstream sent malformed data.")
 
     def _clean(self, text: str) -> str:
-        """Text of an upstream, without secrets, for an error that a client reads."""
+        """Text of an upstream, without secrets and personal data, for errors and the log."""
         if key := self.entry.api_key:
             text = text.replace(key, "[SECRET]")
-        return redact_secrets(" ".join(text[:2000].split()))[:500]
+        text = " ".join(text[:2000].split())
+        return redact_secrets(replace_findings(text, find_pii(text)))[:500]
+
+    def plausible(self, usage: Usage, ask: Ask) -> Usage:
+        """The usage without counts that cannot be true, which would use up a key's budget."""
+        window = self.entry.context_window or _MOST_TOKENS
+        answer = ask.body.get("max_completion_tokens") or ask.body.get("max_tokens") or window
+        limits = window, answer * int(ask.body.get("n") or 1), window
+        counts = usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
+        if all(count <= limit for count, limit in zip(counts, limits, strict=True)):
+            return usage
+        log.warning(
+            "%s: %s reported %s tokens (prompt, answer, cached), more than the limits of %s; "
+            "estimated instead.",
+            *(self.name, self.entry.base_url, counts, limits),
+        )
+        return Usage(
+            *(count if count <= limit else 0 for count, limit in zip(counts, limits, strict=True))
+        )
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> SeedbedError:
         try:
@@ -249,7 +275,10 @@ class Upstream:
         return self.refusal(response.status, said, code, retry_after(response.headers))
 
     def refusal(self, status: int, said: str, code: str, wait: float | None = None) -> SeedbedError:
-        """Our error for an upstream's status; `said` is "" where it sent no error of its own."""
+        """Our error for an upstream's status; `said` is "" where it sent no error of its own.
+
+        The client is shown what it can correct in its request; the rest is for the log.
+        """
         said = self._clean(said)
         if code == TOO_LONG:
             too_long = ContextWindowError(f"{self.name}: {said}")
@@ -262,7 +291,7 @@ class Upstream:
             refused = Unavailable(f"{self.name}: the upstream rejected this service's API key.")
             refused.retry_after = _WRONG_KEY_PAUSE
             return refused
-        text = f"{self.name}: the upstream returned {status}{': ' + said if said else ''}."
+        text = f"{self.name}: the upstream returned {status}."
         error = (DeadlineExceeded if status in (408, 504) else Unavailable)(text)
         error.retry_after = wait
         return error

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
 
-from llm_service.measure.http_parser import CutOff, Response, ResponseParser
 from llm_service.models.remote.sse import EventParser
 from seedbed.errors import BadInput, DeadlineExceeded, Unavailable
+
+from .http_parser import CutOff, Response, ResponseParser
 
 LARGEST_PLAIN_BODY = 64 * 1024 * 1024
 

@@ -13,8 +13,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_service.measure.http_client import Client
-from llm_service.measure.http_parser import CutOff, Response
 from seedbed.errors import (
     BadInput,
     DeadlineExceeded,
@@ -23,6 +21,9 @@ from seedbed.errors import (
     Unauthorized,
     Unavailable,
 )
+
+from .http_client import Client
+from .http_parser import CutOff, Response
 
 # What not every server knows: left out when it refuses a request that has them, and named.
 OPTIONAL = ("ignore_eos", "min_tokens", "stream_options", "temperature")

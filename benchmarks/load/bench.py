@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal
 
-from llm_service.measure.load import Sample, closed_loop, open_loop, open_traffic
 from seedbed import cli
 from seedbed.errors import BadInput
 from seedbed.runs.evaluation import quantile
+
+from .traffic import Sample, closed_loop, open_loop, open_traffic
 
 __all__ = ["measure", "quantiles", "run", "summary", "table"]
 

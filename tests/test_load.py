@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from llm_service.measure.bench import measure, quantiles, run, summary, table
-from llm_service.measure.http_client import Client
-from llm_service.measure.http_parser import CutOff, ResponseParser
-from llm_service.measure.load import Sample
+from benchmarks.load.bench import measure, quantiles, run, summary, table
+from benchmarks.load.http_client import Client
+from benchmarks.load.http_parser import CutOff, ResponseParser
+from benchmarks.load.traffic import Sample
 from llm_service.models.remote.sse import EventParser
 from seedbed.errors import (
     BadInput,
