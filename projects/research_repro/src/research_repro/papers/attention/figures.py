@@ -11,7 +11,7 @@ from seedbed.runs.figures import new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-ROWS = "base no-positions learned heads-1 heads-8 heads-16 small-d_k no-smoothing few few-dropout"
+ROWS = "base no-positions learned heads-1 heads-16 small-d_k no-smoothing few few-dropout"
 
 
 def attention(results: Results) -> Drawing | None:

@@ -1,14 +1,18 @@
-"""The cells: `speed` measures time; `digits` trains a network and samples from it in all ways."""
+"""The cells: `speed` measures time; `digits` trains a network and samples with every sampler."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from research_repro.paper import Cell, Result
+from research_repro.paper import Cell, Result, Scale
 from research_repro.papers.ddim import method
 from research_repro.papers.ddim.digits import Digits
 from research_repro.papers.ddim.method import Step, noise_schedule, reverse_step, sub_sequence
@@ -17,22 +21,31 @@ from research_repro.runs.workspace import Workspace
 
 TIMES = 1_000
 ETAS = (0.0, 0.2, 0.5, 1.0)
+_SMOKE = {"width": 16, "batch": 64, "rate": 4e-3, "steps": 2_000, "samples": 300, "short": [10, 20]}
+_LONGER = {"width": 24, "rate": 3e-3, "steps": 6_000, "samples": 1_000, "short": [10, 20, 50]}
+SETTINGS: dict[Scale, dict[str, Any]] = {"smoke": _SMOKE, "laptop": {**_SMOKE, **_LONGER}}
 
 
-def run_cell(cell: Cell, workspace: Workspace, step: Step = reverse_step) -> Result:
-    """The result of a cell. `step` replaces equation 12, so that a test can break it."""
+def cells(scale: Scale, seeds: Sequence[int]) -> list[Cell]:
+    """Time comes first: it takes seconds, alone on the machine, and needs no trained network."""
+    speed = [Cell("speed", seed, SETTINGS[scale], cores=0) for seed in seeds]
+    return speed + [Cell("digits", seed, SETTINGS[scale]) for seed in seeds]
+
+
+def run_cell(cell: Cell, workspace: Workspace) -> Result:
+    """The result of a cell."""
     with torch.random.fork_rng():
         torch.manual_seed(cell.seed)
         network = Denoiser(cell.settings["width"])
         latents = torch.randn(cell.settings["samples"], 1, 8, 8)
-    study = Study(network, latents, step)
+    study = Study(network, latents)
     if cell.name == "speed":
         return study.seconds()
-    digits = Digits()
+    digits, errors = Digits(), equation_errors()
     method.train(network, digits.training, study.alphas, cell, workspace)
     return {
-        "step_error": step_error(step),
-        "accuracy": digits.accuracy,
+        "step_error": float(torch.tensor([*errors.values()]).max()),  # NaN is the largest
+        "errors": errors,
         "distance": study.distances(digits, cell.settings["short"]),
         "consistency": study.consistency(),
         "jump": study.interpolation(),
@@ -41,23 +54,66 @@ def run_cell(cell: Cell, workspace: Workspace, step: Step = reverse_step) -> Res
     }
 
 
-def step_error(step: Step = reverse_step) -> float:
-    """Largest difference, over all times and in float64, of a step with eta = 1 from DDPM.
+def equation_errors() -> dict[str, float]:
+    """Largest differences of the method from closed forms, in float64, without a trained network.
 
-    DDPM's equations 6 and 7 give mean and deviation of q(x_{t-1} | x_t, x_0). A step with eta = 0
-    is compared with itself under other noise.
+    Of a step from DDPM and DDIM at all times: DDPM's equations 6 and 7 give mean and deviation of
+    q(x_{t-1} | x_t, x_0); and, for images from N(0, 0.25), of whole samplings: the best estimate
+    of the noise is then a multiple of x.
     """
-    alphas = noise_schedule(TIMES, torch.float64)[:, None]
-    alpha, after = alphas[1:], alphas[:-1]
+    a = [1.0]  # DDPM, section 4: the product of 1 - beta
+    for t in range(TIMES):
+        a.append(a[-1] * (1 - 1e-4 - (0.02 - 1e-4) * t / (TIMES - 1)))
+    alphas = torch.tensor(a, dtype=torch.float64)
+    alpha, after = alphas[1:, None], alphas[:-1, None]
     beta = 1 - alpha / after
     image, x, noise = torch.randn(3, TIMES, 64, dtype=torch.float64)
     mean = (after.sqrt() * beta * image + (1 - beta).sqrt() * (1 - after) * x) / (1 - alpha)
     deviation = (beta * (1 - after) / (1 - alpha)).sqrt()
+    step = (x, (x - alpha.sqrt() * image) / (1 - alpha).sqrt(), alpha, after)
 
-    epsilon = (x - alpha.sqrt() * image) / (1 - alpha).sqrt()
-    ddpm = step(x, epsilon, alpha, after, 1.0, noise) - (mean + deviation * noise)
-    ddim = step(x, epsilon, alpha, after, 0.0, noise) - step(x, epsilon, alpha, after, 0.0, -noise)
-    return float(torch.maximum(ddpm.abs(), ddim.abs()).max())
+    c = ((1 - alphas).sqrt() / (0.25 * alphas + 1 - alphas)).tolist()
+    network, ours, one = _Multiple(c), noise_schedule(TIMES, torch.float64), torch.ones(1, 1, 1, 1)
+    one, times, ten = one.double(), torch.arange(TIMES + 1), range(0, TIMES + 1, 100)
+    signal, spread = (method.diffuse(i * one, ours, times, (1 - i) * one)[:, 0] for i in (1, 0))
+    # Equation 13 from the noise to the image; Euler's method for equation 14 from it to the noise.
+    s = [math.sqrt((1 - value) / value) for value in a]
+    sampled, encoded = (
+        math.prod(1 + (s[n] - s[t]) * c[max(t, 1)] * math.sqrt(a[t]) for t, n in pairwise(path))
+        for path in (ten[::-1], ten)
+    )
+    images = [method.sample(network, one, ours, list(ten), eta) for eta in (0.0, 1.0)]
+    ends, tau = torch.eye(2).view(2, 1, 1, 1, 2), sub_sequence(TIMES, 20)
+    # A network that estimates 0, where the noise is 3 and the image 2
+    loss = method.loss(_Multiple([0.0] * len(a)), 2 * one, ours, times[500:501], 3 * one)
+    errors = {
+        "ddpm": reverse_step(*step, 1.0, noise) - mean - deviation * noise,
+        "ddim": reverse_step(*step, 0.0, noise) - reverse_step(*step, 0.0, -noise),
+        "larger noise": method.larger_noise_step(*step, 0.0, noise) - mean - beta.sqrt() * noise,
+        "forward": signal.flatten() - alphas.sqrt(),
+        "forward noise": spread.flatten() - (1 - alphas).sqrt(),
+        "loss": loss - 9,
+        "times": torch.tensor([tau[0], tau[10] - TIMES // 4, tau[20] - TIMES]),
+        "sample": images[0] - sampled / math.sqrt(a[-1]),
+        "no noise": (images[0] == images[1]).float(),
+        "encode": method.encode(network, one, ours, list(ten)) - encoded * math.sqrt(a[-1]),
+        # A third of the way between perpendicular latents is 30 degrees.
+        "arc": (method.slerp(ends[0], ends[1], 1 / 3).flatten()[0] - math.cos(math.pi / 6)).round(
+            decimals=6
+        ),
+    }
+    return {name: float(error.abs().max()) for name, error in errors.items()}
+
+
+class _Multiple(nn.Module):
+    """The estimate c[t] x."""
+
+    def __init__(self, c: list[float]) -> None:
+        super().__init__()
+        self.c = torch.tensor(c, dtype=torch.float64)
+
+    def forward(self, x: Tensor, times: Tensor) -> Tensor:
+        return x * self.c[times].view(-1, 1, 1, 1)
 
 
 @dataclass
@@ -66,14 +122,13 @@ class Study:
 
     network: nn.Module
     latents: Tensor
-    step: Step = reverse_step
     alphas: Tensor = field(default_factory=lambda: noise_schedule(TIMES))
     images: dict[str, dict[str, list[list[int]]]] = field(default_factory=dict)
 
-    def sample(self, x: Tensor, steps: int, eta: float = 0.0, step: Step | None = None) -> Tensor:
+    def sample(self, x: Tensor, steps: int, eta: float = 0.0, step: Step = reverse_step) -> Tensor:
         """Images from the latents x in this number of steps."""
         tau = sub_sequence(TIMES, steps)
-        return method.sample(self.network, x, self.alphas, tau, eta, step or self.step)
+        return method.sample(self.network, x, self.alphas, tau, eta, step)
 
     def seconds(self) -> dict[str, float]:
         """Figure 4: the time of a batch of 64 by steps. The network need not be trained."""

@@ -7,14 +7,14 @@ import pytest
 
 from research_repro.paper import SCALES, Cell, Results, judge
 from research_repro.papers.lora import PAPER
-from research_repro.papers.lora.experiments import cells, run_cell
+from research_repro.papers.lora.cells import cells, run_cell
 from research_repro.papers.lora.latency import measure_latency
 from research_repro.papers.lora.tiny_gpt import TinyGPT
 from research_repro.runs.workspace import Workspace
 
 _BASE = {"kind": "strong", "width": 32, "layers": 1, "steps": 8, "learning_rate": 1e-2}
 _BASE |= {"batch": 4, "records": 40}
-_CELL = {"part": "fine_tune", "base": _BASE, "method": "lora", "learning_rate": 1e-2, "steps": 3}
+_CELL = {"base": _BASE, "method": "lora", "learning_rate": 1e-2, "steps": 3}
 _CELL |= {"options": {"targets": ["query", "value"], "rank": 2, "alpha": 8.0}}
 _CELL |= {"batch": 4, "records": 20, "test_records": 3}
 
@@ -26,6 +26,12 @@ def test_cells_have_unique_ids_and_json_settings(scale: str) -> None:
     assert ids and len(ids) == len(set(ids))
     for cell in PAPER.cells(scale, [0]):  # type: ignore[arg-type]
         assert json.loads(json.dumps(cell.settings)) == cell.settings
+
+
+def test_laptop_cells_start_with_the_headline_for_all_seeds() -> None:
+    names = [cell.id for cell in cells("laptop", [0, 1])]
+    assert names[:4] == [f"smollm2-{n}-seed{s}" for s in (0, 1) for n in ("full", "lora")]
+    assert not any("smollm2" in cell.name for cell in cells("smoke", [0]))
 
 
 def test_latency_cells_run_alone_and_seed_0_comes_first() -> None:
@@ -45,7 +51,7 @@ def test_exact_claims_hold_at_smoke_scale(tmp_path: Path) -> None:
 
 
 def test_memory_of_lora_is_a_part_of_fine_tuning(tmp_path: Path) -> None:
-    cell = Cell("memory", 0, {**_CELL, "part": "measure_memory"})
+    cell = Cell("memory", 0, _CELL)
     result = run_cell(cell, Workspace(tmp_path, tmp_path / "cache"))
 
     full, lora = result["full"], result["lora"]
@@ -66,7 +72,7 @@ def test_fine_tuning_repeats_and_shares_its_base(tmp_path: Path) -> None:
 
 def test_subspaces_are_compared_for_each_matrix(tmp_path: Path) -> None:
     base = {**_BASE, "width": 64}
-    cell = Cell("subspaces", 0, {**_CELL, "base": base, "part": "compare_subspaces"})
+    cell = Cell("subspaces", 0, {**_CELL, "base": base})
     (query, value) = run_cell(cell, Workspace(tmp_path, tmp_path / "cache"))["layers"]
 
     assert query["layer"].endswith("query") and value["layer"].endswith("value")

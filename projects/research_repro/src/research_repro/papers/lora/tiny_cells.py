@@ -1,10 +1,10 @@
-"""The experiments with the tiny GPT: its pre-trained bases, and what is measured on them.
+"""The cells of the tiny GPT: its pre-trained bases, and what is measured on them.
 
     result = fine_tune(cell, workspace)      # {"bleu": 88.9, "slots": 99.1, …}
 
-Three bases know more or less before LoRA adapts them: `strong` has seen records in 36 syntaxes (not
-E2E's, which is what all are fine-tuned to) with their texts, `middle` the texts alone, and `weak`
-only their words, in random order.
+Two bases know more or less before LoRA adapts them: `strong` was trained on records in 36 syntaxes
+(not E2E's, which is what both are fine-tuned to) with their texts, `weak` on the words of the texts
+alone, in random order.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def _batches(
 ) -> Callable[[int], dict[str, Tensor]]:
     """Batches of a record and one of its texts: E2E's syntax ("target"), or a base's corpus.
 
-    With `grow` steps, records with few slots come first, and all after 60 % of them: names are
-    then copied after some minutes, without it hardly at all.
+    With `grow` steps, records with few slots come first, and all after 60 % of them. Curriculum:
+    without it the model hardly learns to copy names.
     """
     records = sorted(records, key=lambda record: len(record.slots)) if grow else records
 
@@ -127,7 +127,7 @@ def _fine_tune(
 
 def fine_tune(cell: Cell, workspace: Workspace) -> Result:
     """Train with one method; score the texts of the test records that the merged model writes."""
-    seeded = {"seed": cell.seed} if cell.settings["method"] in ("lora", "adapter", "prefix") else {}
+    seeded = {"seed": cell.seed} if cell.settings["method"] == "lora" else {}
     model, vocabulary, result = _fine_tune(cell, workspace, **seeded)
     merge(model)
     records = generate(0, cell.settings["test_records"], "test")
