@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 
 from research_repro.config import Config
-from research_repro.paper import SCALES, Paper
+from research_repro.paper import SCALES, Paper, Scale
 from research_repro.papers import load_papers
 from research_repro.report.html import index_html, report_html
 from research_repro.results import Outcome, load_outcome, published, results_path
