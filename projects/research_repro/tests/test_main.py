@@ -60,6 +60,13 @@ def test_run_prints_claims_as_json(outcome: Any) -> None:
 
 
 @pytest.mark.usefixtures("outcome")
+def test_publish_refuses_cells_outside_of_a_commit() -> None:
+    output = run("publish", "mine")
+    assert output.status == 2
+    assert "was computed by no commit. Commit, then run with --fresh." in output.err
+
+
+@pytest.mark.usefixtures("outcome")
 def test_claim_that_was_changed_after_its_run_exits_with_1(folder: Path) -> None:
     claims = folder / "papers/mine/claims.py"
     text = claims.read_text()
@@ -117,13 +124,6 @@ def test_bad_input_is_one_line_with_status_2(arguments: list[str], message: str)
     assert message in output.err
     assert output.err.startswith("error: ")
     assert len(output.err.strip().splitlines()) == 1
-
-
-@pytest.mark.usefixtures("outcome")
-def test_publish_refuses_cells_outside_of_a_commit() -> None:
-    output = run("publish", "mine")
-    assert output.status == 2
-    assert "was computed by no commit. Commit, then run with --fresh." in output.err
 
 
 @pytest.mark.slow

@@ -136,11 +136,11 @@ def problems(outcome: Outcome, paper: Paper) -> list[str]:
     """
     reference = published(paper, outcome.scale)
     failures = reference.with_status("not reproduced") if reference else []
-    known = {verdict.id: verdict.not_reproduced for verdict in failures}
+    reasons = {verdict.id: verdict.not_reproduced for verdict in failures}
     lines = list(_changed_claims(outcome, paper))
     for verdict in outcome.with_status("fails", "not measured", "not reproduced"):
         if verdict.status == "not reproduced":
-            if known.get(verdict.id) == verdict.not_reproduced:
+            if reasons.get(verdict.id) == verdict.not_reproduced:
                 continue
             lines.append(f"Claim {verdict.id}: not reproduced, which is not published yet.")
         else:

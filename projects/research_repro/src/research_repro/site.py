@@ -37,7 +37,8 @@ def write_site(config: Config) -> None:
     for paper, scales in rows:
         for scale in scales:
             file, outcome, _own = scales[scale]
-            links = {"All papers": "index.html", **{name: row[0] for name, row in scales.items()}}
+            links: dict[str, str] = {"All papers": "index.html"}
+            links.update((name, row[0]) for name, row in scales.items())
             html = report_html(paper, outcome, published(paper, scale), links)
             write_text(config.data_dir / "site" / file, html)
 

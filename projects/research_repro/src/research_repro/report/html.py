@@ -35,7 +35,6 @@ def report_html(
     """
     other = published if published != outcome else None
     tolerances = {claim.id: claim.tolerance for claim in paper.claims}
-    shown = [verdict for verdict in outcome.verdicts if verdict.id in tolerances]
     return _render(
         "report.jinja",
         title=f"{paper.title} · {outcome.scale}",
@@ -44,7 +43,7 @@ def report_html(
         outcome=outcome,
         published=other,
         compared=compare(outcome, other) if other else {},
-        plots={verdict.id: dot_plot(verdict, tolerances[verdict.id]) for verdict in shown},
+        plots={v.id: dot_plot(v, tolerances[v.id]) for v in outcome.verdicts if v.id in tolerances},
         figures=[_draw(figure, outcome.results) for figure in paper.figures],
         deviations=[item for item in paper.deviations if outcome.scale in item.scales],
         command=_command(paper, outcome),

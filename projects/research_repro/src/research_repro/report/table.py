@@ -40,18 +40,14 @@ def claims_table(outcome: Outcome) -> str:
 
 def published_markdown() -> str:
     """The published runs at laptop scale in Markdown, for the README."""
-    head = ("paper", "claims tested", "hold", "not reproduced", "computing time")
-    rows, failures = [head, ("---",) * len(head)], []
+    lines = []
     for paper in load_papers(Path("nowhere"))[0]:
         if outcome := published(paper, "laptop"):
-            tested = sum(verdict.tested for verdict in outcome.verdicts)
-            failed = outcome.with_status("not reproduced")
-            counts = (str(n) for n in (tested, len(outcome.with_status("holds")), len(failed)))
-            rows.append((paper.name, *counts, numbers.duration(outcome.seconds)))
-            failures += [
-                f"- **{paper.name}, {v.source}**: {v.statement} Measured: {numbers.measured(v)},"
+            time = numbers.duration(outcome.seconds)
+            lines.append(f"- **{paper.name}**: {numbers.headline(outcome)} {time} of computing.")
+            lines += [
+                f"    - {v.source}: {v.statement} Measured: {numbers.measured(v)},"
                 f" required: {v.tolerance}. Since {v.not_reproduced}"
-                for v in failed
+                for v in outcome.with_status("not reproduced")
             ]
-    table = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*table, "", "Not reproduced:", "", *failures])
+    return "\n".join(lines)

@@ -129,7 +129,7 @@ def _line(axis: Any, scores: dict[str, list[float]], label: str) -> None:
 
 FIGURES = (
     Figure("methods", "Figure 2", "Few parameters give the score of fine-tuning.", methods),
-    Figure("bases", "Section 1", "LoRA needs a base that knows the task's parts.", bases),
+    Figure("bases", "Section 1", "LoRA needs a base that was trained on the task's parts.", bases),
     Figure("ranks", "Table 6", "The score hardly depends on the rank.", ranks),
     Figure("latency", "Figure 5", "Adapters slow down short inputs.", latency),
     Figure("subspace-ranks", "Figure 3", "r = 8 and r = 64 share directions.", subspace_ranks),
