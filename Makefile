@@ -44,7 +44,7 @@ eval-agents := eval --tasks projects/multi_agent/eval/tasks.jsonl
 project-research := research_repro
 run-research := serve
 demo-research := demo
-eval-research := run lora ddim attention
+eval-research := run
 
 # The projects whose folder exists; delete a folder and its verbs are gone.
 NAMES := $(foreach name,$(sort $(patsubst project-%,%,$(filter project-%,$(.VARIABLES)))),$(if \
@@ -127,9 +127,9 @@ exercise-%: ## Copies a project's code with a gap for you to fill: N=1; SOLUTION
 check-%: $$(call ready,$$*) ## Checks your solution of an exercise: N=1
 	@PYTHONPATH=shared/src $(BIN)/python -m tools.exercises check $(call folder,$*) $(N)
 
-new-%: ## Copies a project out of the repository as your own: TO=../my-bot, MODEL=remote for models behind an API only, BRAIN=llm without what stands in for one
+new-%: ## Copies a project out of the repository as your own: TO=../my-bot, MODEL=remote for models behind an API only, BRAIN=llm without what stands in for one, PAPERS=ddim for one paper of research
 	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(MODEL),--model="$(MODEL)") $(if $(BRAIN),--brain="$(BRAIN)")
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(MODEL),--model="$(MODEL)") $(if $(BRAIN),--brain="$(BRAIN)") $(if $(PAPERS),--papers="$(PAPERS)")
 
 bench: $(VENV)/dev.ready ## Measures speed and memory, each beside a peer: benchmarks/results.md
 	$(BIN)/python benchmarks/run.py $(ARGS)

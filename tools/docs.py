@@ -9,6 +9,7 @@ generated part is between `<!-- KIND: argument -->` and `<!-- end -->`:
     help: my-bot ask                        the output of `my-bot ask --help`
     result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
     result: rag-answers.recall as percent   the same for people: percent, ratio or whole
+    text: my_bot.report:summary             the Markdown that a function returns
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
 
-_MARK = re.compile(r"<!-- (settings|help|result): (.+?) -->(.*?)<!-- end -->", re.DOTALL)
+_MARK = re.compile(r"<!-- (settings|help|result|text): (.+?) -->(.*?)<!-- end -->", re.DOTALL)
 _PAGES = ("*.md", "docs/**/*.md", "shared/*.md", "vendor/*/*.md", "projects/*/*.md")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
@@ -61,11 +62,17 @@ def render(text: str, root: Path) -> str:
         if kind == "result":
             content = result(root / "benchmarks" / "results.json", argument)
         else:
-            block = settings_table(argument) if kind == "settings" else help_text(argument)
-            content = f"\n{block}\n"
+            generators = {"settings": settings_table, "help": help_text, "text": function_text}
+            content = f"\n{generators[kind](argument)}\n"
         return f"<!-- {kind}: {argument} -->{content}<!-- end -->"
 
     return _MARK.sub(part, text)
+
+
+def function_text(spec: str) -> str:
+    """The Markdown that the function `module:name` returns."""
+    module, _, name = spec.partition(":")
+    return str(getattr(importlib.import_module(module), name)())
 
 
 def settings_table(spec: str) -> str:

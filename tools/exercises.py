@@ -81,7 +81,14 @@ def load_all(root: Path) -> list[Exercise]:
         _read(file.parent, root)
         for base in sorted(root.glob("projects/*/")) or [root]
         for file in sorted(base.glob("exercises/*/exercise.toml"))
+        if _has_file(file)
     ]
+
+
+def _has_file(settings: Path) -> bool:
+    """Whether the file of the gap exists: a starter may delete the folder that contains it."""
+    name = tomllib.loads(settings.read_text("utf-8"))["file"]
+    return any(settings.parents[2].glob(f"src/*/{name}"))
 
 
 def _read(folder: Path, root: Path) -> Exercise:

@@ -3,6 +3,7 @@
     python -m tools.starter rag_chatbot ../my-bot        `make new-rag TO=../my-bot` calls it
     python -m tools.starter rag_chatbot ../my-bot --model=remote      the same with MODEL=remote
     python -m tools.starter multi_agent ../my-team --brain=llm        the same with BRAIN=llm
+    python -m tools.starter research_repro ../my-lab --papers=ddim    the same with PAPERS=ddim
 
 The copy is a git repository with one commit. It mentions the project by its new name only and
 depends on nothing here: the modules of `seedbed` that it imports come along, with their tests. With
@@ -44,14 +45,20 @@ _COPIED = (
 
 
 def lift(
-    project: str, target: Path, *, root: Path, remote: bool = False, offline: bool = True
+    project: str,
+    target: Path,
+    *,
+    root: Path,
+    remote: bool = False,
+    offline: bool = True,
+    papers: Sequence[str] = (),
 ) -> Path:
     """Copy `project` of the repository at `root` to the new folder `target`; returns it, resolved.
 
     The folder's name becomes the name of the package, the command and the settings. With `remote`
     the copy uses chat models behind an API only; without `offline` it lacks the rules that stand in
-    for a model as well. If copying fails, `target` is not created. Raises BadInput or NotFound,
-    whose hint is the next step.
+    for a model as well. `papers` are the only ones that it gets of the folder `papers`. If copying
+    fails, `target` is not created. Raises BadInput or NotFound, whose hint is the next step.
     """
     root, target, remote = root.resolve(), target.expanduser().resolve(), remote or not offline
     source = root / "projects" / project
@@ -62,7 +69,8 @@ def lift(
     old = _names_of(source, root)
     files = root.glob("projects/*/pyproject.toml")
     others = tuple(_names_of(p.parent, root) for p in sorted(files) if p.parent != source)
-    copied = frozenset(_files_to_copy(root, source, old, remote=remote, offline=offline))
+    files_to_copy = _files_to_copy(root, source, old, remote=remote, offline=offline)
+    copied = frozenset(files_to_copy - _other_papers(source, root, papers))
     texts = Texts(old, new, others, copied, remote)
 
     # 1. Fill a folder beside the target, so that a failure leaves nothing half done.
@@ -159,6 +167,24 @@ def _stand_ins(source: Path, root: Path) -> tuple[str, ...]:
     places = (source / "src" / source.name, source / "tests")
     paths = [place / folder for place in places for folder in folders]
     return tuple(f"{path.relative_to(root).as_posix()}/" for path in paths)
+
+
+def _other_papers(source: Path, root: Path, papers: Sequence[str]) -> set[str]:
+    """The files of all papers but these, with their tests and exercises; none without `papers`.
+
+    Raises BadInput for a paper that the project does not have.
+    """
+    folder = source / "src" / source.name / "papers"
+    available = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    if unknown := [name for name in papers if name not in available]:
+        hint = f"Available: {', '.join(available) or 'none'}."
+        raise BadInput(f"{source.name} has no paper {unknown[0]!r}.", hint=hint)
+    others = [name for name in available if name not in papers] if papers else []
+    folders = [base / name for name in others for base in (folder, source / "tests" / "papers")]
+    for settings in source.glob("exercises/*/exercise.toml"):
+        if any(f'"papers/{name}/' in settings.read_text("utf-8") for name in others):
+            folders.append(settings.parent)
+    return {p.relative_to(root).as_posix() for f in folders for p in f.rglob("*")}
 
 
 def _handbook(root: Path, project: Names) -> Iterator[str]:
@@ -261,7 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for word in words
         if word.startswith(f"--{name}=")
     }
-    words = [word for word in words if not word.startswith(("--model=", "--brain="))]
+    papers = [word.removeprefix("--papers=") for word in words if word.startswith("--papers=")]
+    words = [word for word in words if not word.startswith(("--model=", "--brain=", "--papers="))]
     for name, value in options.items():
         if value != _OPTIONS[name]:
             use = f"Use {name.upper()}={_OPTIONS[name]}, or leave it out."
@@ -272,8 +299,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Choose a new folder with TO=, e.g. make new-{name} TO=../my-bot", file=sys.stderr)
         return 2
     choices = {"remote": "model" in options, "offline": "brain" not in options}
+    chosen = re.split(r"[, ]+", papers[0]) if papers else []
     try:
-        target = lift(words[0], Path(words[1]), root=Path.cwd(), **choices)
+        target = lift(words[0], Path(words[1]), root=Path.cwd(), papers=chosen, **choices)
     except SeedbedError as error:
         print(error, file=sys.stderr)
         return 2

@@ -22,7 +22,11 @@ from pathlib import Path
 from seedbed import errors
 
 FOLDERS = ("shared/src", "projects/*/src", "tools")
-IN_FULL = ("shared/src/seedbed/", "projects/rag_chatbot/src/rag_chatbot/")
+IN_FULL = (
+    "shared/src/seedbed/",
+    "projects/rag_chatbot/src/rag_chatbot/",
+    "projects/research_repro/src/research_repro/",
+)
 
 # Pattern → what to write instead. Texts are matched with single spaces, ignoring case.
 PHRASES = {
@@ -30,8 +34,8 @@ PHRASES = {
     r"(?<!there )(?:is|are|was|were) no (?!longer|more|less|fewer|\w+er than)[a-z]\w*": "is not a",
     r"there (?:are|is):": "Available: a, b.",
     # Containing, and being somewhere. A lock is held, a proxy holds back, and a formula holds.
-    r"(?:holds|held|(?:can|may|must|to) hold)(?! (?:back|for|if|it|near|true|when|(?:\S+ ){0,3}"
-    r"locks?)\b)": "contains",
+    r"(?:holds|held|(?:can|may|must|to) hold)(?= \w)(?! (?:back|for|if|it|near|or|out|"
+    r"true|when|(?:\S+ ){0,3}locks?)\b)": "contains",
     r"stands? (?:in(?! for)|at|on|there|beside|before|above|below|between|under|next)": "is in",
     r"bears": "has",
     r"(?:take|takes|took|taken|taking) (?:\w+ ){0,4}along": "includes",

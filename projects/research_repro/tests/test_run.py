@@ -12,9 +12,9 @@ from filelock import FileLock
 from research_repro.config import Config
 from research_repro.paper import Cell, Paper
 from research_repro.results import read_outcome
-from research_repro.run import run_paper
+from research_repro.run import merge_cells, run_paper
 from research_repro.runs.sweep import Event
-from seedbed.errors import BadInput, Unavailable
+from seedbed.errors import BadInput, NotFound
 
 
 @pytest.fixture
@@ -44,12 +44,6 @@ def test_cells_need_unique_file_names(toy: Paper, config: Config, names: list[st
         run_paper(paper, "smoke", config)
 
 
-def test_a_missing_data_folder_is_bad_input(toy: Paper, config: Config) -> None:
-    config = config.model_copy(update={"data": "nowhere"})
-    with pytest.raises(BadInput, match="nowhere does not exist"):
-        run_paper(toy, "smoke", config)
-
-
 def test_a_run_in_progress_is_bad_input(toy: Paper, config: Config) -> None:
     folder = config.data_dir / "runs" / "toy-smoke"
     folder.mkdir(parents=True)
@@ -62,9 +56,9 @@ def test_a_run_in_progress_is_bad_input(toy: Paper, config: Config) -> None:
 
 def test_without_time_no_cell_runs_and_nothing_is_measured(toy: Paper, config: Config) -> None:
     outcome = run_paper(toy, "smoke", config.model_copy(update={"minutes": 1e-9}), [0])
-    assert outcome.about["not_run"] == ["fit-seed0", "again-seed0"]
+    assert outcome.not_run == ["fit-seed0", "again-seed0"]
     assert [verdict.holds for verdict in outcome.verdicts] == [None, None]
-    assert read_outcome(config.data_dir / "results" / "toy-smoke.json", toy) == outcome
+    assert read_outcome(config.data_dir / "results" / "toy-smoke.json", "toy", "smoke") == outcome
 
 
 @pytest.mark.slow
@@ -75,11 +69,11 @@ class TestRun:
         assert [verdict.holds for verdict in first.verdicts] == [True, True]
         assert first.seeds == [0, 1]
         assert list(first.cells) == ["fit-seed0", "again-seed0", "fit-seed1", "again-seed1"]
-        assert read_outcome(config.data_dir / "results" / "toy-smoke.json", toy) == first
+        assert read_outcome(config.data_dir / "results" / "toy-smoke.json", "toy", "smoke") == first
 
-        # The second run uses all results but one of other settings and one of another version.
+        # The second run uses all results but one of other settings and one of other code.
         folder = config.data_dir / "runs" / "toy-smoke" / "cells"
-        for name, change in (("fit-seed0", {"settings": {}}), ("again-seed0", {"version": 0})):
+        for name, change in (("fit-seed0", {"settings": {}}), ("again-seed0", {"code": "other"})):
             record = json.loads((folder / f"{name}.json").read_text())
             (folder / f"{name}.json").write_text(json.dumps(record | change))
         (folder / "fit-seed1.json").write_text('{"name": "fi')
@@ -105,10 +99,28 @@ class TestRun:
 
         outcome = run_paper(replace(toy, cells=cells), "smoke", config)
         assert [verdict.holds for verdict in outcome.verdicts] == [True, None]
-        assert outcome.about["failed"]["again-seed0"].startswith("RuntimeError: diverged")
+        assert outcome.failed["again-seed0"].startswith("RuntimeError: diverged")
 
-    def test_an_unreachable_cluster_is_an_error(self, toy: Paper, config: Config) -> None:
-        pytest.importorskip("ray")
-        config = config.model_copy(update={"ray_address": "no address"})
-        with pytest.raises(Unavailable, match="No Ray cluster at"):
-            run_paper(toy, "smoke", config)
+    def test_cells_name_the_process_that_computed_them(self, toy: Paper, config: Config) -> None:
+        first = run_paper(toy, "smoke", config, [0])
+        origin = first.cells["fit-seed0"]["origin"]
+        assert origin["claims"] == {claim.id: claim.digest() for claim in toy.claims}
+        assert origin["code"] == toy.code_digest()
+        assert {"commit", "started", "environment"} <= origin.keys()
+        assert origin["environment"]["versions"].keys() == {"torch", "numpy"}
+        # Judged again by other claims, the cells keep the digests of those that they were run for.
+        other = replace(toy, claims=(replace(toy.claims[0], statement="It is 3."),))
+        second = run_paper(other, "smoke", config, [0])
+        assert second.cells == first.cells
+
+    def test_seeds_of_two_machines_are_merged(self, toy: Paper, config: Config) -> None:
+        there = config.model_copy(update={"data_dir": config.data_dir / "there"})
+        run_paper(toy, "smoke", config, [0])
+        theirs = run_paper(toy, "smoke", there, [1])
+        assert merge_cells(toy, "smoke", config, there.data_dir) == ["again-seed1", "fit-seed1"]
+        events: list[Event] = []
+        outcome = run_paper(toy, "smoke", config, [0, 1], on_event=events.append)
+        assert {event.kind for event in events} == {"stored"}
+        assert outcome.cells["fit-seed1"] == theirs.cells["fit-seed1"]
+        with pytest.raises(NotFound, match="does not exist"):
+            merge_cells(toy, "laptop", config, there.data_dir)

@@ -40,6 +40,18 @@ def test_git_commit(tmp_path: Path) -> None:
     assert (git_commit(tmp_path) or "").endswith("-dirty")
 
 
+def test_git_commit_counts_untracked_files_of_the_folder(tmp_path: Path) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    paper, other = tmp_path / "paper", tmp_path / "other"
+    for folder in (paper, other):
+        folder.mkdir()
+    (paper / "method.py").write_text("x = 1")
+    assert (git_commit(paper) or "").endswith("-dirty")
+    assert len(git_commit(other) or "") == 40
+
+
 def test_is_alive_until_the_process_is_killed() -> None:
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", IDENTITY], stdin=pipe, stdout=pipe) as process:

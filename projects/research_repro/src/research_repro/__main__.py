@@ -1,10 +1,10 @@
 """The command line.
 
-    research-repro run lora --scale smoke    # run the cells, judge the claims
-    research-repro report lora               # one HTML file with the figures inside
-    research-repro verify lora               # recompute the table from the stored results
-    research-repro new my_paper              # a skeleton of your own reproduction
-    research-repro serve                     # reproduce LoRA and serve the report
+    research-repro run ddim --scale smoke    # run the cells, judge the claims
+    research-repro report ddim               # one HTML file with the figures inside
+    research-repro verify ddim               # recompute the table from the stored results
+    research-repro new my_paper              # a complete small reproduction to replace by yours
+    research-repro serve                     # all reports, while the first paper is run
 
 Commands parse options and print results; the work is done in `run.py`. Heavy imports are inside the
 commands, so that `--help` is quick.
@@ -21,21 +21,22 @@ import typer
 from research_repro.paper import SCALES, Scale
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, SeedbedError
 
 if TYPE_CHECKING:
     from research_repro.config import Config
     from research_repro.paper import Paper
-    from research_repro.results import Comparison, Outcome
+    from research_repro.results import Outcome
     from research_repro.runs.sweep import Event
 
 app = cli.create_app("Reproduces papers: claims that pass or fail, with figures and a report.")
 Name = Annotated[str, typer.Argument(metavar="PAPER", help="Name of a paper; `list` shows them.")]
 Names = Annotated[
-    list[str], typer.Argument(metavar="PAPER", help="Names of papers; `list` shows them.")
+    list[str] | None,
+    typer.Argument(metavar="[PAPER]...", help="Names of papers; without one, all that are here."),
 ]
 AtScale = Annotated[
-    str, typer.Option("--scale", help="smoke (minutes), laptop (about an hour) or paper (GPUs).")
+    str, typer.Option("--scale", help="smoke (a minute or two) or laptop (up to an hour).")
 ]
 
 
@@ -55,13 +56,18 @@ def _scale(name: str) -> Scale:
     raise BadInput(f"Unknown scale {name!r}.", hint=f"Available scales: {', '.join(SCALES)}.")
 
 
+def _papers(names: list[str] | None, config: Config) -> list[Paper]:
+    from research_repro.papers import find_paper, load_papers
+
+    if names:
+        return [find_paper(name, config.papers_dir) for name in names]
+    return load_papers(config.papers_dir)[0]
+
+
 @app.command(name="list")
 def list_papers(as_json: Json = False) -> None:
     """List the papers."""
-    from research_repro.papers import find_paper, paper_names
-
-    folder = _config().papers_dir
-    papers = [find_paper(name, folder) for name in paper_names(folder)]
+    papers = _papers(None, _config())
     rows = [{"name": p.name, "title": p.title, "claims": len(p.claims)} for p in papers]
     table = cli.table(["name", "title", "claims"], [tuple(row.values()) for row in rows])
     show(rows, as_json, to_text=lambda _: table)
@@ -69,42 +75,69 @@ def list_papers(as_json: Json = False) -> None:
 
 @app.command()
 def run(
-    papers: Names,
+    papers: Names = None,
     scale: AtScale = "smoke",
     seeds: Annotated[
-        str | None, typer.Option(help="Seeds, separated by commas. Default: the paper's.")
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Data of the LoRA paper: a folder with E2E, or hf:ORG/REPO@REVISION."),
+        str | None, typer.Option(help="Seeds, such as 0,1,2 or 3-5. Default: the paper's.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time limit in minutes.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run finished cells again.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard earlier results.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run papers and judge their claims; an interrupted run continues.
 
-    Exits with status 1 if a claim that should hold at this scale does not.
+    Exits with status 1 if a claim that can be tested at this scale fails, unless that failure is
+    published and unchanged; and if a claim was changed after it was measured or published.
     """
-    from research_repro.papers import find_paper
+    config = _config(minutes=minutes)
+    tables = [
+        _run(paper, _scale(scale), config, _numbers(seeds), fresh=fresh, quiet=as_json)
+        for paper in _papers(papers, config)
+    ]
+    if as_json:
+        show(tables[0] if len(tables) == 1 else tables)
+    raise typer.Exit(1 if any(table["problems"] for table in tables) else 0)
+
+
+def _run(
+    paper: Paper,
+    scale: Scale,
+    config: Config,
+    seeds: list[int] | None = None,
+    *,
+    fresh: bool = False,
+    quiet: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+) -> dict[str, Any]:
+    """Run a paper with a progress bar and print its table, unless `quiet`; returns it as JSON."""
     from research_repro.report.table import claims_table
+    from research_repro.results import problems
     from research_repro.run import run_paper
 
-    config = _config(data=data, minutes=minutes)
-    outcomes = []
-    for paper in [find_paper(name, config.papers_dir) for name in papers]:
-        with cli.progress(unit="%") as progress:
-            numbers = _numbers(seeds)
-            outcome = run_paper(
-                paper, _scale(scale), config, numbers, fresh=fresh, on_event=_reporter(progress)
+    with cli.progress(unit="%") as progress:
+
+        def report_event(event: Event) -> None:
+            if event.kind == "failed":
+                progress.print(f"{event.cell} failed: {event.reason}")
+            text = (
+                f"{event.cell}, step {event.step} of {event.total}" if event.total else event.cell
             )
-        outcomes.append(outcome)
-        if not as_json:
-            show(outcome, False, to_text=claims_table)
-    if as_json:
-        tables = [_table(outcome) for outcome in outcomes]
-        show(tables[0] if len(tables) == 1 else tables)
-    raise typer.Exit(0 if all(map(_passes, outcomes)) else 1)
+            progress(int(100 * event.share), 100, text)
+            if on_event:
+                on_event(event)
+
+        outcome = run_paper(paper, scale, config, seeds, fresh=fresh, on_event=report_event)
+    lines = problems(outcome, paper)
+    if not quiet:
+        typer.echo("\n".join([claims_table(outcome), *lines]))
+    return _table(outcome) | {"problems": lines}
+
+
+def _table(outcome: Outcome) -> dict[str, Any]:
+    keys = ("id", "statement", "expected", "measured", "interval", "tolerance", "holds", "status")
+    claims = [{key: getattr(verdict, key) for key in keys} for verdict in outcome.verdicts]
+    seconds = round(outcome.seconds, 1)
+    return {"paper": outcome.paper, "scale": outcome.scale, "claims": claims, "seconds": seconds}
 
 
 @app.command()
@@ -117,15 +150,15 @@ def report(
     """Write a report as one HTML file; without a run of your own, of the published one."""
     from research_repro.papers import find_paper
     from research_repro.report.html import report_html
-    from research_repro.results import published, results_path
+    from research_repro.results import load_outcome, published, results_path
     from seedbed.files import write_text
 
-    config = _config()
+    config, at = _config(), _scale(scale)
     reproduction = find_paper(paper, config.papers_dir)
-    outcome = _outcome(config, reproduction, _scale(scale))
-    path = output or results_path(config.data_dir, paper, _scale(scale)).with_suffix(".html")
+    outcome = load_outcome(config.data_dir, reproduction, at)
+    path = output or results_path(config.data_dir, paper, at).with_suffix(".html")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, report_html(reproduction, outcome, published(paper, _scale(scale))))
+    write_text(path, report_html(reproduction, outcome, published(reproduction, at)))
     show({"report": str(path)}, as_json, to_text=lambda result: str(result["report"]))
 
 
@@ -133,26 +166,60 @@ def report(
 def verify(paper: Name, scale: AtScale = "smoke", as_json: Json = False) -> None:
     """Recompute the table from the stored results, and compare it with the published run.
 
-    Exits with status 1 if the stored table differs from the recomputed one.
+    Exits with status 1 if anything in the stored table differs: numbers, statements, tolerances.
     """
     from research_repro import results
     from research_repro.papers import find_paper
 
-    config = _config()
+    config, at = _config(), _scale(scale)
     reproduction = find_paper(paper, config.papers_dir)
-    outcome = _outcome(config, reproduction, _scale(scale))
-    folder = results.run_path(config.data_dir, paper, _scale(scale))
-    differences = results.verify(outcome, reproduction, folder)
-    reference = results.published(paper, _scale(scale))
-    compared = results.compare(outcome, reference) if reference else []
-    value = {"differences": differences, "published": [vars(c) for c in compared]}
-    show(value, as_json, to_text=lambda _: _verified(differences, compared))
+    outcome = results.load_outcome(config.data_dir, reproduction, at)
+    differences = results.verify(outcome, reproduction)
+    reference = results.published(reproduction, at)
+    compared = results.compare(outcome, reference) if reference else {}
+    lines = differences or ["The table was recomputed from the stored results: no differences."]
+    words = {True: "as published", False: "unlike the published run", None: "not compared"}
+    lines = [*lines, *(f"{id_}: {words[agrees]}" for id_, (_, agrees) in compared.items())]
+    published = [{"id": id_, "there": row[0], "agrees": row[1]} for id_, row in compared.items()]
+    value = {"differences": differences, "published": published}
+    show(value, as_json, to_text=lambda _: "\n".join(lines))
     raise typer.Exit(1 if differences else 0)
 
 
 @app.command()
+def publish(papers: Names = None, scale: AtScale = "smoke") -> None:
+    """Put the results of the last runs into the papers' folders, for comparison with later runs.
+
+    Refused for a failure without a reason, and for cells computed by uncommitted code.
+    """
+    from research_repro.results import publish as write
+    from research_repro.results import read_outcome, results_path
+
+    config, at = _config(), _scale(scale)
+    for paper in _papers(papers, config):
+        path = results_path(config.data_dir, paper.name, at)
+        typer.echo(f"Published {write(read_outcome(path, paper.name, at), paper)}")
+
+
+@app.command()
+def merge(
+    paper: Name,
+    folder: Annotated[Path, typer.Argument(help="Data folder of the other machine.")],
+    scale: AtScale = "smoke",
+) -> None:
+    """Add the finished cells of another machine, which ran other seeds."""
+    from research_repro.papers import find_paper
+    from research_repro.run import merge_cells
+
+    config = _config()
+    cells = merge_cells(find_paper(paper, config.papers_dir), _scale(scale), config, folder)
+    command = cli.command_line("research-repro", "run", paper, "--scale", scale, "--seeds", "0-5")
+    typer.echo(f"Added {len(cells)} cells. Judge all seeds, e.g.: {command}")
+
+
+@app.command()
 def new(name: str, as_json: Json = False) -> None:
-    """Write the skeleton of your own reproduction, which runs at once with a toy claim."""
+    """Write a complete small reproduction, which runs at once, to replace by your own."""
     from research_repro.template.copy import copy_template
 
     folder = copy_template(name, _config().papers_dir)
@@ -165,79 +232,62 @@ def new(name: str, as_json: Json = False) -> None:
 
 
 @app.command()
-def serve(
-    paper: Annotated[str, typer.Option(help="Paper that is run; `list` shows them.")] = "lora",
-    scale: AtScale = "laptop",
-    port: Port = 8006,
-    host: Host = "127.0.0.1",
-) -> None:
-    """Reproduce a paper in the background, and serve the reports of all papers."""
-    from research_repro.serve.app import create_app
+def serve(port: Port = 8006, host: Host = "127.0.0.1") -> None:
+    """Serve the reports of all papers, and run the first one at smoke scale if it was not yet."""
+    from research_repro import results, site
     from seedbed.server import service
-    from seedbed.settings import Settings, load
 
-    served = create_app(_config(), load(Settings), start=(paper, _scale(scale)))
+    config = _config()
+    paper = _papers(None, config)[0]
+    site.write_site(config)
+
+    def show_progress(event: Event) -> None:
+        if event.kind in ("finished", "stored"):
+            site.write_index(config, f"{paper.name} at smoke scale: {event.share:.0%} done")
+
+    def work() -> None:
+        if not results.results_path(config.data_dir, paper.name, "smoke").exists():
+            try:
+                _run(paper, "smoke", config, on_event=show_progress)
+            except SeedbedError as error:
+                typer.echo(str(error), err=True)
+            site.write_site(config)
+
     typer.echo(f"Open http://{host}:{port}", err=True)
-    service.serve(served, port=port, host=host)
+    service.serve(site.create_app(config, work), port=port, host=host)
 
 
 @app.command()
 def demo() -> None:
-    """Reproduce LoRA at the smallest scale, with one seed, and check the claims.
+    """Run the first paper from scratch at smoke scale with one seed, and check the claims.
 
-    Exits with status 1 if a claim that should hold does not.
+    Stored results are not used, and none are left. Exits with status 1 if a claim fails.
     """
-    from research_repro.demo import run as run_demo
+    import tempfile
 
-    raise typer.Exit(1 if run_demo(_config()) else 0)
-
-
-def _outcome(config: Config, paper: Paper, scale: Scale) -> Outcome:
-    """The last run at this scale, or else the published one. Raises NotFound or BadInput."""
-    from research_repro.results import published, read_outcome, results_path
-
-    path = results_path(config.data_dir, paper.name, scale)
-    reference = None if path.exists() else published(paper.name, scale)
-    return reference or read_outcome(path, paper)
-
-
-def _reporter(progress: cli.Progress) -> Callable[[Event], None]:
-    """Shows the events of a run; failed cells remain on the screen."""
-
-    def report_event(event: Event) -> None:
-        if event.kind == "failed":
-            progress.print(f"{event.cell} failed: {event.reason}")
-        text = f"{event.cell}, step {event.step} of {event.total}" if event.total else event.cell
-        progress(int(100 * event.share), 100, text)
-
-    return report_event
-
-
-def _table(outcome: Outcome) -> dict[str, Any]:
-    keys = ("id", "statement", "expected", "measured", "interval", "tolerance", "holds")
-    claims = [{key: getattr(verdict, key) for key in keys} for verdict in outcome.verdicts]
-    seconds = round(outcome.seconds, 1)
-    return {"paper": outcome.paper, "scale": outcome.scale, "claims": claims, "seconds": seconds}
-
-
-def _passes(outcome: Outcome) -> bool:
-    """A claim that could not be measured does not pass: its cells failed or were not run."""
-    return all(verdict.holds or not verdict.expected_to_hold for verdict in outcome.verdicts)
-
-
-def _verified(differences: list[str], compared: list[Comparison]) -> str:
-    lines = differences or ["The table was recomputed from the stored results: no differences."]
-    words = {True: "as published", False: "unlike the published run", None: "not compared"}
-    return "\n".join([*lines, *(f"{one.id}: {words[one.agrees]}" for one in compared)])
+    config = _config()
+    with tempfile.TemporaryDirectory() as folder:
+        once = config.model_copy(update={"data_dir": Path(folder)})
+        table = _run(_papers(None, config)[0], "smoke", once, [0])
+    raise typer.Exit(1 if table["problems"] else 0)
 
 
 def _numbers(seeds: str | None) -> list[int] | None:
+    """Seeds from text.
+
+    >>> _numbers("0,3-5"), _numbers(None)
+    ([0, 3, 4, 5], None)
+    """
     if seeds is None:
         return None
-    parts = [part.strip() for part in seeds.split(",") if part.strip()]
-    if not all(part.isdecimal() for part in parts):
-        raise BadInput(f"--seeds {seeds!r} is not a list of numbers.", hint="E.g. --seeds 0,1,2")
-    return [int(part) for part in parts]
+    numbers: list[int] = []
+    for part in filter(None, (part.strip() for part in seeds.split(","))):
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal()):
+            hint = "E.g. --seeds 0,1,2 or --seeds 0-2"
+            raise BadInput(f"--seeds {seeds!r} is not a list of numbers.", hint=hint)
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """The settings of research_repro, read from the environment (`RESEARCH_*`) and from `.env`.
 
     load(Config, minutes=30)                                  # with `seedbed.settings.load`
-    RESEARCH_MINUTES=30 research-repro run lora --scale laptop   # the same from a shell
+    RESEARCH_MINUTES=30 research-repro run ddim --scale laptop   # the same from a shell
 
 The descriptions below are also the table in the README and the comments in `.env.example`.
 """
@@ -14,20 +14,15 @@ from seedbed.settings import ProjectSettings
 
 
 class Config(ProjectSettings, env_prefix="RESEARCH_"):
-    """Storage, data and limits. A wrong value raises ConfigError with the variable's name."""
+    """Storage and limits. A wrong value raises ConfigError with the variable's name."""
 
     data_dir: Path = Field(
         Path("var/research_repro"),
-        description="Folder of runs, results, pre-trained models and MLflow's database.",
+        description="Folder of runs, results, reports, pre-trained models and MLflow's database.",
     )
     papers_dir: Path = Field(
         Path("papers"),
         description="Folder of your own papers, which `research-repro new` writes to.",
-    )
-    data: str | None = Field(
-        None,
-        description="Folder of the E2E data set, or hf:ORG/REPO@REVISION, for the LoRA paper."
-        " Default: generated restaurant descriptions.",
     )
     minutes: float | None = Field(
         None,
@@ -37,9 +32,4 @@ class Config(ProjectSettings, env_prefix="RESEARCH_"):
     )
     processes: int | None = Field(
         None, ge=1, description="Number of cells that run at once. Default: the number of cores."
-    )
-    ray_address: str | None = Field(
-        None,
-        description="Address of a Ray cluster that runs the cells: HOST:6379, or auto on a node of"
-        " the cluster (extra `ray`). Default: processes on this machine.",
     )

@@ -13,14 +13,18 @@
 
 A cell is one unit of work, such as one method trained with one seed; its result is a JSON object.
 A claim turns the results into one value per seed. It holds if the mean lies within the tolerance,
-which is written down before anything is run.
+which is fixed before anything is run: every cell's record has a digest of the claims as they were
+when it was computed, so a claim that was changed afterwards is found (`results.problems`).
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
     from research_repro.runs.workspace import Workspace
 
-Scale = Literal["smoke", "laptop", "paper"]
+Scale = Literal["smoke", "laptop"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 Result = Mapping[str, Any]
 """The outcome of a cell: a JSON object, e.g. {"bleu": 54.1, "trained_parameters": 7680}."""
@@ -47,7 +51,7 @@ class Cell:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What it depends on besides its seed: JSON values. A stored result with others is not used."""
     cores: int = 1
-    """Cores that it uses; 0 means all, so that no other cell disturbs a measurement of time."""
+    """CPU cores to reserve; 0 reserves all, for timing."""
 
     @property
     def id(self) -> str:
@@ -91,19 +95,19 @@ class Tolerance:
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
-        """The tolerance as text.
+        """The tolerance as text, to twelve digits.
 
         >>> str(at_most(2, "BLEU")), str(within(-0.5, 0.5)), str(at_least(20, "×"))
         ('≤ 2 BLEU', '-0.5 to 0.5', '≥ 20 ×')
         """
         if math.isinf(self.low):
-            text = f"≤ {self.high:g}"
+            text = f"≤ {self.high:.12g}"
         elif math.isinf(self.high):
-            text = f"≥ {self.low:g}"
+            text = f"≥ {self.low:.12g}"
         elif self.low == self.high:
-            text = f"exactly {self.low:g}"
+            text = f"exactly {self.low:.12g}"
         else:
-            text = f"{self.low:g} to {self.high:g}"
+            text = f"{self.low:.12g} to {self.high:.12g}"
         return f"{text} {self.unit}".rstrip()
 
 
@@ -135,10 +139,20 @@ class Claim:
     measure: Callable[[Results], Sequence[float]]
     """One value per seed; an empty sequence if the cells that it needs did not finish."""
     tolerance: Tolerance
-    expected_at: tuple[Scale, ...] = SCALES
-    """Scales at which it is expected to hold; elsewhere a failure is reported, not an error."""
+    tested_at: tuple[Scale, ...] = SCALES
+    """Scales large enough to test it; at others it is measured, but not judged."""
+    not_reproduced: str = ""
+    """For a claim that was tested and fails: date and reason, "2026-11-27: the task is easier"."""
     note: str = ""
-    """What to know when reading the result, e.g. why it is not visible at this scale."""
+    """What to know when reading the result, e.g. why it cannot be tested at a small scale."""
+
+    def digest(self) -> str:
+        """A digest of all that must be fixed before the claim is measured."""
+        terms = [self.source, self.statement, self.expected, str(self.tolerance), *self.tested_at]
+        return hashlib.sha256(json.dumps(terms).encode()).hexdigest()[:12]
+
+
+Status = Literal["holds", "not reproduced", "fails", "not measured", "not tested"]
 
 
 @dataclass(frozen=True)
@@ -158,9 +172,20 @@ class Verdict:
     tolerance: str
     unit: str
     holds: bool | None
-    """None if it could not be measured."""
-    expected_to_hold: bool
+    """None if it could not be measured, or cannot be tested at this scale."""
+    tested: bool
+    """Whether the scale is one of those at which the claim can be tested."""
+    not_reproduced: str = ""
     note: str = ""
+
+    @property
+    def status(self) -> Status:
+        """The verdict in a word; "fails" is a failure without a reason."""
+        if not self.tested:
+            return "not tested"
+        if self.holds is None:
+            return "not measured"
+        return "holds" if self.holds else "not reproduced" if self.not_reproduced else "fails"
 
 
 @dataclass(frozen=True)
@@ -170,7 +195,7 @@ class Deviation:
     paper: str
     here: str
     reason: str
-    scales: tuple[Scale, ...] = ("smoke", "laptop")
+    scales: tuple[Scale, ...] = SCALES
 
 
 @dataclass(frozen=True)
@@ -190,6 +215,8 @@ class Figure:
 class Paper:
     """A reproduction: everything that the runner and the report need to know."""
 
+    folder: Path
+    """Its package: method, cells, claims, figures, and published results."""
     name: str
     title: str
     authors: str
@@ -205,8 +232,22 @@ class Paper:
     """Default seeds."""
     deviations: tuple[Deviation, ...] = ()
     figures: tuple[Figure, ...] = ()
-    version: int = 1
-    """Raise it when a cell's result changes its meaning: stored results are then not used."""
+    libraries: tuple[str, ...] = ("torch", "numpy")
+    """Distributions whose versions are recorded with each cell."""
+
+    def code_digest(self) -> str:
+        """A digest of the code that computes cells; results of other code are not used.
+
+        Claims and figures read results, and `__init__.py` describes: they may change freely. The
+        name of the whole package is left out, since a copied project has another one.
+        """
+        texts = {
+            path.name: path.read_text("utf-8").replace(__name__.partition(".")[0], "")
+            for path in sorted(self.folder.iterdir())
+            if path.suffix in (".py", ".toml")
+            and path.name not in ("__init__.py", "claims.py", "figures.py")
+        }
+        return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]
 
 
 def judge(claim: Claim, results: Results, scale: Scale) -> Verdict:
@@ -214,12 +255,13 @@ def judge(claim: Claim, results: Results, scale: Scale) -> Verdict:
 
     >>> claim = Claim("c", "Table 1", "It is small.", "0", lambda r: [1.0, 2.0, 3.0], at_most(2))
     >>> verdict = judge(claim, Results({}), "smoke")
-    >>> verdict.measured, verdict.holds
-    (2.0, True)
+    >>> verdict.measured, verdict.holds, verdict.status
+    (2.0, True, 'holds')
     """
     values = tuple(float(value) for value in claim.measure(results))
     mean = math.fsum(values) / len(values) if values else None
     finite = mean is not None and math.isfinite(mean)
+    tested = scale in claim.tested_at
     return Verdict(
         id=claim.id,
         source=claim.source,
@@ -231,8 +273,9 @@ def judge(claim: Claim, results: Results, scale: Scale) -> Verdict:
         tolerance=str(claim.tolerance),
         unit=claim.tolerance.unit,
         # A diverged training is a claim that failed, not one that was not measured.
-        holds=None if mean is None else bool(finite and mean in claim.tolerance),
-        expected_to_hold=scale in claim.expected_at,
+        holds=None if mean is None or not tested else finite and mean in claim.tolerance,
+        tested=tested,
+        not_reproduced=claim.not_reproduced,
         note=claim.note,
     )
 
@@ -244,12 +287,12 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     >>> round(low, 2), round(high, 2)
     (-0.48, 4.48)
     """
-    n = len(values)
-    if n < 2:
+    if len(values) < 2:
         return None
-    from scipy.stats import t
+    if len(set(values)) == 1:  # scipy returns NaN
+        return values[0], values[0]
+    from scipy import stats
 
-    mean = math.fsum(values) / n
-    error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
-    half = float(t.ppf(0.975, n - 1)) * error
-    return mean - half, mean + half
+    mean, error = math.fsum(values) / len(values), stats.sem(values)
+    low, high = stats.t.interval(0.95, len(values) - 1, mean, error)
+    return float(low), float(high)

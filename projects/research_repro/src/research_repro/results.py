@@ -1,54 +1,52 @@
-"""The outcome of a run as a JSON file: written, read, verified, compared with a published one.
+"""The outcome of a run as a JSON file: written, read, verified, published, compared.
 
-    write_outcome(path, outcome)
-    outcome = read_outcome(path, paper)
-    verify(outcome, paper, run_folder)               # [] if the table can be recomputed
-    compare(outcome, published("lora", "laptop"))    # which claims hold here and there
+    write_outcome(results_path(data_dir, "ddim", "laptop"), outcome)
+    outcome = load_outcome(data_dir, paper, "laptop")       # of the last run, or as published
+    problems(outcome, paper)                                # why the run does not pass
+    verify(outcome, paper)                                  # [] if the table can be recomputed
+    publish(outcome, paper)                                 # papers/ddim/published/laptop.json
 
 The file contains every cell's result, so claims can be measured again without running anything.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from research_repro.paper import Paper, Results, Scale, Verdict, judge
+from research_repro.paper import SCALES, Paper, Results, Scale, Verdict, judge
 from seedbed.errors import BadInput, NotFound
-from seedbed.files import disk_errors, read_json, write_json
+from seedbed.files import disk_errors, read_json, write_text
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when a reader of earlier files would misunderstand a new one."""
-_CELL = {"name", "seed", "settings", "result", "seconds"}
-# The fields of a verdict that are measured or decide it; the others are text of the paper.
-_MEASURED = ("measured", "interval", "values", "tolerance", "holds", "expected_to_hold")
-_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_CELL = {"name", "seed", "settings", "result", "seconds", "origin"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The results of one run of a paper in one version."""
+    """The results of one run of a paper."""
 
     paper: str
-    version: int
     scale: Scale
     seeds: list[int]
-    seconds: float
-    """Duration of the run, with that of the runs it continues."""
     cells: dict[str, dict[str, Any]]
-    """The finished cells by id: their name, seed, settings, result, seconds."""
+    """The finished cells by id: name, seed, settings, result, seconds, and their origin: commit,
+    started, environment, and digests of the code and the claims. An empty one is not recorded."""
     verdicts: list[Verdict]
     """The claims as measured, in the paper's order."""
-    about: dict[str, Any]
-    """Commit, versions, python, platform, cpu, cores, memory, data, started, ended …"""
+    judged: dict[str, Any]
+    """Commit and time of the process that compared the results with the claims."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Reasons by cell id."""
+    not_run: list[str] = field(default_factory=list)
 
     @property
     def results(self) -> Results:
@@ -56,39 +54,22 @@ class Outcome:
         return Results({(c["name"], c["seed"]): c["result"] for c in self.cells.values()})
 
     @property
-    def data_sha256(self) -> str:
-        """Digest of the data of all cells, from the `data_sha256` of their results; "" if none."""
-        digests = {str(cell["result"].get("data_sha256", "")) for cell in self.cells.values()}
-        text = "\n".join(sorted(digests - {""}))
-        return hashlib.sha256(text.encode()).hexdigest() if "\n" in text else text
+    def seconds(self) -> float:
+        """Computing time: the sum of the cells' durations."""
+        return math.fsum(cell["seconds"] for cell in self.cells.values())
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """A claim of this run (here) and another one (there)."""
-
-    id: str
-    here: float | None
-    there: float | None
-    """Means over the seeds; None if it was not measured."""
-    agrees: bool | None
-    """Whether it holds in both or in neither; None if one of them did not measure it."""
-    shift: float | None = None
-    """here - there, in half widths of the joint 95 % interval: beyond ±1 it is unlikely to be
-    chance. None if a run has no interval, or if all seeds gave the same value."""
-
-
-def outcome_json(outcome: Outcome) -> dict[str, Any]:
-    """The outcome as a JSON object; numbers that JSON lacks become strings such as "NaN"."""
-    data = {"format": FORMAT, **asdict(outcome), "data_sha256": outcome.data_sha256}
-    return dict(_map(data, _encode))
+    def with_status(self, *statuses: str) -> list[Verdict]:
+        """The verdicts with one of these statuses."""
+        return [verdict for verdict in self.verdicts if verdict.status in statuses]
 
 
 def write_outcome(path: Path, outcome: Outcome) -> None:
     """Replace a results file in one step. Raises DiskError."""
     with disk_errors("The results", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, outcome_json(outcome))
+        text = json.dumps({"format": FORMAT, **asdict(outcome)}, ensure_ascii=False, indent=1)
+        text = re.sub(r"\s*\n\s*(?=[-\d\]])", " ", text)  # lists of numbers in one line
+        write_text(path, text + "\n")
 
 
 def results_path(data_dir: Path, paper_name: str, scale: Scale) -> Path:
@@ -105,109 +86,132 @@ def run_path(data_dir: Path, paper_name: str, scale: Scale) -> Path:
     return data_dir / "runs" / f"{paper_name}-{scale}"
 
 
-def read_outcome(path: Path, paper: Paper | None = None) -> Outcome:
-    """Read a results file.
+def load_outcome(data_dir: Path, paper: Paper, scale: Scale) -> Outcome:
+    """The last run here, or else the published one.
 
-    Raises NotFound if there is none, and BadInput if it is damaged, in another format, or of
-    another paper or version than `paper`.
+    Raises NotFound if there is neither, and BadInput for a file that cannot be read.
     """
-    name, _, scale = path.stem.rpartition("-")
-    command = f"research-repro run {name} --scale {scale}"
+    path = results_path(data_dir, paper.name, scale)
+    outcome = None if path.exists() else published(paper, scale)
+    return outcome or read_outcome(path, paper.name, scale)
+
+
+def published(paper: Paper, scale: Scale) -> Outcome | None:
+    """The outcome in the paper's folder, or None."""
+    path = paper.folder / "published" / f"{scale}.json"
+    return read_outcome(path, paper.name, scale) if path.exists() else None
+
+
+def read_outcome(path: Path, paper_name: str, scale: Scale) -> Outcome:
+    """Read a results file. Raises NotFound, or BadInput if it is damaged or of another paper."""
+    command = f"research-repro run {paper_name} --scale {scale}"
     hint = f"Delete the file and run: {command}"
     try:
-        outcome = _parse(read_json(path, hint=hint))
+        data = read_json(path, hint=hint)
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError(f"it is not in format {FORMAT}")
+        outcome: Outcome = TypeAdapter(Outcome).validate_python(data)
+        for cell_id, cell in outcome.cells.items():
+            if not cell.keys() >= _CELL or not isinstance(cell["result"], dict):
+                raise ValueError(f"the cell {cell_id} is incomplete")
     except FileNotFoundError:
         raise NotFound(f"{path} does not exist.", hint=f"Run: {command}") from None
-    except ValueError as error:
-        raise BadInput(f"{path} cannot be read: {error}.", hint=hint) from None
-    if paper and (outcome.paper, outcome.version) != (paper.name, paper.version):
-        raise BadInput(
-            f"{path} contains results of {outcome.paper} version {outcome.version}; "
-            f"expected {paper.name} version {paper.version}.",
-            hint=hint,
-        )
-    return outcome
-
-
-def published(paper_name: str, scale: Scale) -> Outcome | None:
-    """The published outcome that the package contains, or None."""
-    path = Path(__file__).parent / "published" / f"{paper_name}-{scale}.json"
-    return read_outcome(path) if path.exists() else None
-
-
-def _parse(data: Any) -> Outcome:
-    """Raises ValueError with one line."""
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ValueError(f"it is not in format {FORMAT} of this version")
-    try:
-        outcome = TypeAdapter(Outcome).validate_python(_map(data, _decode))
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    for cell_id, cell in outcome.cells.items():
-        if not cell.keys() >= _CELL or not isinstance(cell["result"], dict):
-            raise ValueError(f"the cell {cell_id} is incomplete")
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise BadInput(f"{path} cannot be read: {problem}.", hint=hint) from None
+    except ValueError as error:
+        raise BadInput(f"{path} cannot be read: {error}.", hint=hint) from None
+    if (outcome.paper, outcome.scale) != (paper_name, scale):
+        text = f"{path} contains results of {outcome.paper} at {outcome.scale} scale."
+        raise BadInput(text, hint=hint)
     return outcome
 
 
-def _encode(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, float) and not math.isfinite(value) else value
+def problems(outcome: Outcome, paper: Paper) -> list[str]:
+    """Why a run does not pass, one line each.
 
-
-def _decode(value: Any) -> Any:
-    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
-
-
-def _map(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Change every leaf of a JSON value."""
-    if isinstance(value, Mapping):
-        return {key: _map(item, change) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_map(item, change) for item in value]
-    return change(value)
-
-
-def verify(outcome: Outcome, paper: Paper, run_folder: Path | None = None) -> list[str]:
-    """What cannot be recomputed from the stored cells, one line each; empty if all is right.
-
-    The claims are measured again. The cells are compared with those that the paper defines, and
-    with their files in `run_folder` if it exists.
+    A claim that was tested must hold, unless its failure is published with the same reason. No
+    claim may differ from what it was when its cells were computed, or from what was published.
     """
-    if outcome.version != paper.version:
-        return [f"The results are of version {outcome.version}, the paper is {paper.version}."]
-    return [*_changed_claims(outcome, paper), *_changed_cells(outcome, paper, run_folder)]
+    reference = published(paper, outcome.scale)
+    failures = reference.with_status("not reproduced") if reference else []
+    reasons = {verdict.id: verdict.not_reproduced for verdict in failures}
+    lines = list(_changed_claims(outcome, paper))
+    for verdict in outcome.with_status("fails", "not measured", "not reproduced"):
+        if verdict.status == "not reproduced":
+            if reasons.get(verdict.id) == verdict.not_reproduced:
+                continue
+            lines.append(f"Claim {verdict.id}: not reproduced, which is not published yet.")
+        else:
+            lines.append(f"Claim {verdict.id}: {verdict.status}.")
+    return lines
 
 
 def _changed_claims(outcome: Outcome, paper: Paper) -> Iterator[str]:
+    """A line for each claim that was changed after its results were known."""
+    claims = {claim.id: claim for claim in paper.claims}
+    for cell_id, cell in outcome.cells.items():
+        digests = cell["origin"].get("claims")
+        if digests is None:  # not recorded
+            continue
+        changed = [id_ for id_, claim in claims.items() if digests.get(id_) != claim.digest()]
+        if lost := sorted(digests.keys() - claims.keys()):
+            yield f"Claims removed after {cell_id} was computed: {', '.join(lost)}."
+        if changed:
+            yield f"Claims changed after {cell_id} was computed: {', '.join(changed)}."
+        if changed or lost:
+            break  # the others are of the same run
+    for reference in filter(None, (published(paper, scale) for scale in SCALES)):
+        for old in reference.verdicts:
+            if old.id not in claims:
+                yield f"Claim {old.id}: published at {reference.scale} scale, but removed."
+                continue
+            new = judge(claims[old.id], Results({}), reference.scale)
+            for name in ("source", "statement", "expected", "tolerance", "tested"):
+                if (before := getattr(old, name)) != (now := getattr(new, name)):
+                    yield f"Claim {old.id}: {name} is {now}, published as {before}."
+
+
+def verify(outcome: Outcome, paper: Paper) -> list[str]:
+    """What differs from the paper and the stored cells, one line each; empty if all is right.
+
+    Every claim is measured again and compared with the table: statement, source, expectation,
+    tolerance, reason and note as well as the numbers. The cells must be those that the paper
+    defines for these seeds, computed by the code and judged by the claims that are here now.
+    """
+    return [
+        *_changed_verdicts(outcome, paper),
+        *_changed_cells(outcome, paper),
+        *_changed_claims(outcome, paper),
+    ]
+
+
+def _changed_verdicts(outcome: Outcome, paper: Paper) -> Iterator[str]:
     stored = {verdict.id: verdict for verdict in outcome.verdicts}
-    for claim_id in stored.keys() ^ {claim.id for claim in paper.claims}:
+    for claim_id in sorted(stored.keys() ^ {claim.id for claim in paper.claims}):
         yield f"Claim {claim_id}: only in the {'table' if claim_id in stored else 'paper'}."
     for claim in (claim for claim in paper.claims if claim.id in stored):
         try:
-            again = judge(claim, outcome.results, outcome.scale)
+            again = asdict(judge(claim, outcome.results, outcome.scale))
         except Exception as error:  # the paper's own code, with results that it may not expect
             yield f"Claim {claim.id}: cannot be recomputed: {error!r}."
             continue
-        for name in _MEASURED:
-            old, new = getattr(stored[claim.id], name), getattr(again, name)
-            if not _equal(old, new):
-                yield f"Claim {claim.id}: {name} is {old}, recomputed {new}."
+        for name, old in asdict(stored[claim.id]).items():
+            if not _equal(old, again[name]):
+                yield f"Claim {claim.id}: {name} is {old}, recomputed {again[name]}."
 
 
-def _changed_cells(outcome: Outcome, paper: Paper, run_folder: Path | None) -> Iterator[str]:
-    folder = run_folder / "cells" if run_folder else None
+def _changed_cells(outcome: Outcome, paper: Paper) -> Iterator[str]:
     defined = {cell.id: cell.settings for cell in paper.cells(outcome.scale, outcome.seeds)}
     for cell_id, cell in outcome.cells.items():
         if not _equal(cell["settings"], defined.get(cell_id)):
             yield f"Cell {cell_id}: the paper does not define it with these settings."
-        if folder and folder.is_dir():
-            record = None
-            with suppress(OSError, BadInput):
-                record = read_json(folder / f"{cell_id}.json")
-            if not isinstance(record, dict):
-                yield f"Cell {cell_id}: its file in {folder} is missing or damaged."
-            elif not all(_equal(cell[name], record.get(name)) for name in ("settings", "result")):
-                yield f"Cell {cell_id}: differs from its file in {folder}."
+        if cell["origin"].get("code", code := paper.code_digest()) != code:
+            yield f"Cell {cell_id}: computed by other code than the paper's."
+    for cell_id in defined.keys() - outcome.cells.keys() - outcome.failed.keys():
+        if cell_id not in outcome.not_run:
+            yield f"Cell {cell_id}: missing, although seeds {outcome.seeds} include it."
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -217,21 +221,45 @@ def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(_equal, a, b))
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (a != a and b != b)
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
     return bool(a == b)
 
 
-def compare(outcome: Outcome, other: Outcome) -> list[Comparison]:
-    """The claims of two runs of a paper at the same scale, in the order of `outcome`."""
+def publish(outcome: Outcome, paper: Paper) -> Path:
+    """Write an outcome into the paper's folder, with which later runs are compared.
+
+    Raises BadInput if cells are missing, a failure has no reason, a claim was changed after the
+    cells were computed, or a cell does not name a commit that contains its code.
+    """
+    if problem := next(_unpublishable(outcome, paper), None):
+        raise BadInput(f"{paper.name} cannot be published: {problem}")
+    path = paper.folder / "published" / f"{outcome.scale}.json"
+    write_outcome(path, outcome)
+    return path
+
+
+def _unpublishable(outcome: Outcome, paper: Paper) -> Iterator[str]:
+    if missing := [*outcome.failed, *outcome.not_run]:
+        yield f"the cells {', '.join(missing)} did not finish."
+    for verdict in outcome.with_status("fails", "not measured"):
+        yield f"claim {verdict.id}: {verdict.status}. Write date and reason as not_reproduced."
+    yield from (*_changed_verdicts(outcome, paper), *_changed_cells(outcome, paper))
+    for cell_id, cell in outcome.cells.items():
+        commit = cell["origin"].get("commit") or "no commit"
+        if not commit.isalnum():
+            yield f"cell {cell_id} was computed by {commit}. Commit, then run with --fresh."
+
+
+def compare(outcome: Outcome, other: Outcome) -> dict[str, tuple[float | None, bool | None]]:
+    """For each claim the other run's mean, and whether both verdicts are the same.
+
+    The second is None if one of them did not measure it.
+    """
     there = {verdict.id: verdict for verdict in other.verdicts}
-    return [_compare_claim(verdict, there.get(verdict.id)) for verdict in outcome.verdicts]
-
-
-def _compare_claim(here: Verdict, there: Verdict | None) -> Comparison:
-    if there is None or here.holds is None or there.holds is None:
-        return Comparison(here.id, here.measured, there.measured if there else None, None)
-    intervals, shift = [v.interval for v in (here, there) if v.interval], None
-    half = math.hypot(*(high - low for low, high in intervals)) / 2 if len(intervals) == 2 else 0
-    if half and here.measured is not None and there.measured is not None:
-        shift = (here.measured - there.measured) / half
-    return Comparison(here.id, here.measured, there.measured, here.holds == there.holds, shift)
+    rows: dict[str, tuple[float | None, bool | None]] = {}
+    for here in outcome.verdicts:
+        verdict = there.get(here.id)
+        both = verdict is not None and None not in (here.holds, verdict.holds)
+        agrees = here.holds == verdict.holds if verdict and both else None
+        rows[here.id] = (verdict.measured if verdict else None, agrees)
+    return rows

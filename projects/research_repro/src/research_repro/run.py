@@ -9,29 +9,26 @@ An interrupted run continues: finished cells are stored, others resume from thei
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from research_repro.config import Config
 from research_repro.paper import Cell, Paper, Results, Scale, judge
 from research_repro.papers import find_paper
-from research_repro.results import Outcome, published, results_path, run_path, write_outcome
-from research_repro.runs.processes import available_cores, run_cells
-from research_repro.runs.ray_cells import run_cells_on_ray
+from research_repro.results import Outcome, results_path, run_path, write_outcome
+from research_repro.runs.processes import run_cells
 from research_repro.runs.sweep import Listener, Sweep
-from research_repro.runs.workspace import Workspace, data_hash
+from research_repro.runs.workspace import Workspace
 from research_repro.tracking import log_outcome
-from seedbed.errors import BadInput
-from seedbed.runs.environment import describe_environment, git_commit
-
-LIBRARIES = ("torch", "transformers", "numpy", "scipy", "scikit-learn", "sacrebleu")
+from seedbed.errors import BadInput, NotFound
+from seedbed.runs.environment import git_commit
 
 
 def run_paper(
@@ -46,28 +43,34 @@ def run_paper(
     """Run the cells that have no stored result, judge the claims, and store the outcome.
 
     Without `seeds`, those of the paper. `fresh` discards stored results. `on_event` is called in
-    this thread. A failed cell is in `outcome.about["failed"]`, and a claim that needs it is not
-    measured. Raises BadInput for wrong seeds, wrong data, and a run that is already in progress.
+    this thread. A failed cell is in `outcome.failed`, and a claim that needs it is not measured.
+    Raises BadInput for wrong seeds, and for a run that is already in progress.
     """
     # 1. Check the input before anything is started.
-    started = datetime.now(UTC)
     seeds = _check_seeds(paper.seeds[scale] if seeds is None else seeds)
     cells = _check_cells(paper.cells(scale, seeds))
-    workspace, durations = _workspace(paper, scale, config), _durations(paper, scale)
-    sweep = Sweep(cells, workspace, on_event, durations=durations)
+    data_dir = config.data_dir.absolute()
+    folder = run_path(data_dir, paper.name, scale)
+    workspace = Workspace(folder, data_dir / "cache", scale, code=paper.code_digest())
+    sweep = Sweep(cells, workspace, on_event)
 
     # 2. Run the cells without a stored result; each new one is stored at once.
-    with _locked(sweep.workspace.folder):
+    load = partial(find_paper, paper.name, config.papers_dir.absolute())
+    deadline = time.time() + 60 * config.minutes if config.minutes else None
+    with _locked(folder):
         sweep.load_stored(discard=fresh)
-        _run_cells(paper, sweep, config)
+        run_cells(load, sweep, processes=config.processes, deadline=deadline)
 
     # 3. Judge the claims by the results.
-    seconds = sweep.seconds()
     rows = {cell.id: sweep.records[cell.id] for cell in cells if cell.id in sweep.records}
     results = Results({(row["name"], row["seed"]): row["result"] for row in rows.values()})
     verdicts = [judge(claim, results, scale) for claim in paper.claims]
-    about = _about(sweep, config, started)
-    outcome = Outcome(paper.name, paper.version, scale, seeds, seconds, rows, verdicts, about)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    judged = {"commit": git_commit(paper.folder), "time": now}
+    not_run = [cell.id for cell in sweep.pending() if cell.id not in sweep.failures]
+    outcome = Outcome(
+        paper.name, scale, seeds, rows, verdicts, judged, dict(sweep.failures), not_run
+    )
 
     # 4. Store the outcome, and log it to MLflow.
     write_outcome(results_path(config.data_dir, paper.name, scale), outcome)
@@ -75,13 +78,21 @@ def run_paper(
     return outcome
 
 
-def _run_cells(paper: Paper, sweep: Sweep, config: Config) -> None:
-    load = partial(find_paper, paper.name, config.papers_dir.absolute())
-    deadline = time.time() + 60 * config.minutes if config.minutes else None
-    if config.ray_address:
-        run_cells_on_ray(load, sweep, address=config.ray_address, deadline=deadline)
-    else:
-        run_cells(load, sweep, processes=config.processes, deadline=deadline)
+def merge_cells(paper: Paper, scale: Scale, config: Config, data_dir: Path) -> list[str]:
+    """Copy the finished cells of a run on another machine; returns their ids.
+
+    `data_dir` is that machine's data folder. The next run uses them if code and settings are the
+    same. Raises NotFound if it has no such run.
+    """
+    source = run_path(data_dir, paper.name, scale) / "cells"
+    target = run_path(config.data_dir, paper.name, scale) / "cells"
+    if not source.is_dir():
+        raise NotFound(f"{source} does not exist.", hint="Name the other machine's data folder.")
+    target.mkdir(parents=True, exist_ok=True)
+    new = [path for path in sorted(source.glob("*.json")) if not (target / path.name).exists()]
+    for path in new:
+        shutil.copyfile(path, target / path.name)
+    return [path.stem for path in new]
 
 
 def _check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -103,22 +114,6 @@ def _check_cells(cells: list[Cell]) -> list[Cell]:
     return cells
 
 
-def _durations(paper: Paper, scale: Scale) -> dict[str, float]:
-    """Seconds of the cells of the published run, by id and by name."""
-    outcome = published(paper.name, scale)
-    cells = outcome.cells if outcome else {}
-    return {key: cell["seconds"] for id, cell in cells.items() for key in (cell["name"], id)}
-
-
-def _workspace(paper: Paper, scale: Scale, config: Config) -> Workspace:
-    data_dir, data = config.data_dir.absolute(), config.data
-    if data and not data.startswith("hf:"):
-        data = str(Path(data).expanduser().absolute())
-    folder = run_path(data_dir, paper.name, scale)
-    cache, digest = data_dir / "cache", data_hash(data)
-    return Workspace(folder, cache, scale, data, version=paper.version, data_hash=digest)
-
-
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,17 +123,3 @@ def _locked(folder: Path) -> Iterator[None]:
     except Timeout:
         message = f"The run {folder.name} is already in progress in another process."
         raise BadInput(message, hint="Wait until it ends, or stop it.") from None
-
-
-def _about(sweep: Sweep, config: Config, started: datetime) -> dict[str, Any]:
-    """Where and how it was run, and what is missing."""
-    return {
-        "commit": git_commit(Path(__file__).parent),
-        **describe_environment(LIBRARIES),
-        "processes": config.processes or available_cores(),
-        "data": sweep.workspace.data_hash or "generated",
-        "started": started.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "failed": dict(sweep.failures),
-        "not_run": [cell.id for cell in sweep.pending() if cell.id not in sweep.failures],
-    }

@@ -8,6 +8,7 @@ import sys
 from copy import deepcopy
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,11 @@ from research_repro.results import Outcome
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 LOSSES = {0: 0.5, 1: 0.7, 2: 0.9}
+ORIGIN = {
+    "commit": "a" * 40,
+    "started": "2026-11-27T14:05:10+00:00",
+    "environment": {"versions": {"torch": "2.13"}, "cpu": "Abacus", "cores": 2},
+}
 
 
 def draw_losses(results):
@@ -48,6 +54,7 @@ def claim(name, tolerance, measure=lambda results: [r["loss"] for r in results.o
 
 
 PAPER = Paper(
+    folder=Path(__file__).parent,
     name="line",
     title="Fitting a Line",
     authors="A. Legendre",
@@ -56,22 +63,23 @@ PAPER = Paper(
     summary="A line is fitted.",
     claims=(
         claim("low", at_most(1, "nats")),
-        claim("high", at_least(2, "×")),
-        claim("later", within(-2, -1), expected_at=("paper",), note="Too small to be visible."),
+        claim("high", at_least(2, "×"), not_reproduced="2026-11-27: too small."),
+        claim("worse", at_least(3, "×")),
+        claim("later", within(-2, -1), tested_at=("laptop",), note="Too small to be visible."),
         claim("absent", at_most(1), measure=lambda _: []),
     ),
     cells=lambda _, seeds: [Cell("fit", seed) for seed in seeds],
     run_cell=lambda *_: {},
-    seeds={"smoke": (0, 1, 2), "paper": (0,)},
+    seeds={"smoke": (0, 1, 2), "laptop": (0,)},
     deviations=(
         Deviation("Comets", "Noise", "No comets here."),
-        Deviation("A", "B", "C", ("paper",)),
+        Deviation("A", "B", "C", ("laptop",)),
     ),
     figures=(Figure("loss", "Figure 2", "The loss by seed.", draw_losses),),
 )
 
 
-def make_outcome(paper=PAPER, losses=LOSSES, **about):
+def make_outcome(paper=PAPER, losses=LOSSES, **more):
     cells = {
         f"fit-seed{seed}": {
             "name": "fit",
@@ -79,13 +87,14 @@ def make_outcome(paper=PAPER, losses=LOSSES, **about):
             "settings": {},
             "result": {"loss": loss},
             "seconds": 61.0,
+            "origin": ORIGIN if seed else {},
         }
         for seed, loss in losses.items()
     }
     results = Results({("fit", seed): {"loss": loss} for seed, loss in losses.items()})
     verdicts = [judge(claim, results, "smoke") for claim in paper.claims]
-    about = {"cpu": "Abacus", "cores": 2, "ended": "2026-11-27T14:05:10+00:00", **about}
-    return Outcome(paper.name, 1, "smoke", list(losses), 183.0, cells, verdicts, about)
+    judged = {"commit": "b" * 40, "time": "2026-11-28T09:00:00+00:00"}
+    return Outcome(paper.name, "smoke", list(losses), cells, verdicts, judged, **more)
 
 
 def text_of(html):
@@ -104,23 +113,42 @@ def row_of(html, name):
     return text_of(row)
 
 
-def test_summary_counts_each_kind_of_verdict():
+def test_summary_counts_each_status_of_the_tested_claims():
     text = text_of(report_html(PAPER, make_outcome()))
-    assert "1 of 4 claims hold at smoke scale." in text
-    assert "1 does not hold, although expected to." in text
-    assert "1 does not hold, and was not expected to at this scale. 1 was not measured." in text
-    assert "Abacus, 2 cores" in text and "27 November 2026, 14:05" in text and "3 min 3 s" in text
+    expected = "1 of 4 claims tested at smoke scale hold; 1 not reproduced, 1 fails, 1 not measured"
+    assert f"{expected}, 1 not tested." in text
+    assert "3 min 3 s in 3 cells" in text
+
+
+def test_failures_come_first_with_date_and_reason():
+    html = report_html(PAPER, make_outcome())
+    section = text_of(html.partition("<h2>Claims</h2>")[0])
+    assert "Not reproduced" in section
+    assert "Statement high." in section and "2026-11-27: too small." in section
+    assert "Statement worse." in section and "No reason is given yet." in section
+    assert "Statement low." not in section
+    fine = replace(PAPER, claims=PAPER.claims[:1])
+    assert "<h2>Not reproduced</h2>" not in report_html(fine, make_outcome(fine))
 
 
 def test_claim_has_verdict_measurement_and_tolerance():
-    html = report_html(PAPER, make_outcome())
+    html = report_html(PAPER, make_outcome()).partition("<h2>Claims</h2>")[2]
     low = row_of(html, "low")
     for part in ("✓ holds", "0.70 nats", "95 %: 0.20 to 1.20", "≤ 1 nats", "0.5 in the paper"):
         assert part in low
-    assert "✗ does not hold" in row_of(html, "high") and "≥ 2×" in row_of(html, "high")
+    assert "✗ not reproduced" in row_of(html, "high") and "≥ 2 ×" in row_of(html, "high")
+    assert "✗ fails" in row_of(html, "worse")
     later = row_of(html, "later")
-    assert "not expected at this scale" in later and "Too small to be visible." in later
+    assert "– not tested at this scale" in later and "Too small to be visible." in later
     assert "○ not measured" in row_of(html, "absent")
+
+
+def test_provenance_lists_commits_of_cells_apart_from_that_of_the_verdicts():
+    text = text_of(report_html(PAPER, make_outcome()).partition("<h2>Provenance</h2>")[2])
+    assert f"Judged at {'b' * 40}, 28 November 2026, 09:00" in text
+    assert "Environment versions torch 2.13; cpu Abacus; cores 2" in text
+    assert f"fit-seed1 {'a' * 40} 27 November 2026, 14:05 1 min 1 s" in text
+    assert "fit-seed0 commit not recorded not recorded 1 min 1 s" in text
 
 
 def test_dot_plot_has_a_dot_per_seed_and_describes_itself():
@@ -156,15 +184,13 @@ def test_deviations_are_those_of_the_scale():
 def test_published_run_is_compared_claim_by_claim():
     published = make_outcome(losses={0: 2.5, 1: 2.6, 2: 2.7})
     html = report_html(PAPER, make_outcome(), published)
-    assert "2.60 nats verdict differs" in row_of(html, "low")
-    assert "1 of 4 verdicts are the same" in text_of(html)
-    assert "The values of low, high, later differ by more than chance explains." in text_of(html)
+    assert "2.60 verdict differs" in row_of(html.partition("<h2>Claims</h2>")[2], "low")
     assert "Published run" not in report_html(PAPER, published, deepcopy(published))
 
 
 def test_failed_and_missing_cells_are_named():
-    about = {"failed": {"fit-seed3": "loss is not finite"}, "not_run": ["fit-seed4"]}
-    text = text_of(report_html(PAPER, make_outcome(**about)))
+    more = {"failed": {"fit-seed3": "loss is not finite"}, "not_run": ["fit-seed4"]}
+    text = text_of(report_html(PAPER, make_outcome(**more)))
     assert "Failed: fit-seed3. loss is not finite" in text and "Not run: fit-seed4." in text
 
 
@@ -175,22 +201,15 @@ def test_commands_name_seeds_that_differ_from_the_default():
     assert "research-repro run line --scale smoke --seeds 0,7" in other
 
 
-def test_report_without_results_lists_the_claims():
-    verdicts = [judge(claim, Results({}), "smoke") for claim in PAPER.claims]
-    text = text_of(report_html(PAPER, Outcome("line", 1, "smoke", [], 0.0, {}, verdicts, {})))
-    assert "Not run yet" in text and text.count("○ not measured") == 4
-    assert "Provenance" not in text and "Figures" not in text
-
-
 def test_diverged_training_does_not_hold():
-    losses = {0: float("nan"), 1: 0.7}
-    assert "not finite" in row_of(report_html(PAPER, make_outcome(losses=losses)), "low")
+    html = report_html(PAPER, make_outcome(losses={0: float("nan"), 1: 0.7}))
+    assert "not finite" in row_of(html.partition("<h2>Claims</h2>")[2], "low")
 
 
 def test_texts_are_escaped():
     claims = (replace(PAPER.claims[0], statement=f"Statement low. {HOSTILE}"),)
     paper = replace(PAPER, title=HOSTILE, claims=claims, summary=HOSTILE)
-    html = report_html(paper, make_outcome(paper, cpu=HOSTILE, failed={HOSTILE: HOSTILE}))
+    html = report_html(paper, make_outcome(paper, failed={HOSTILE: HOSTILE}))
     assert HOSTILE not in html and "&lt;img" in html
 
 

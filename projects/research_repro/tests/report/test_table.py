@@ -14,11 +14,11 @@ LONG = (
 def make_outcome(values, **more):
     claim = Claim("c", "Tables 2 to 4", LONG, "x", lambda _: values, at_least(-2, "BLEU"), **more)
     verdicts = [judge(claim, Results({}), "smoke")]
-    return Outcome("line", 1, "smoke", [0, 1], 75.0, {}, verdicts, {})
+    return Outcome("line", "smoke", [0, 1], {}, verdicts, {})
 
 
 def test_table_fits_a_terminal_and_keeps_every_word():
-    table = claims_table(make_outcome([-1e9, 12345.678]))
+    table = claims_table(make_outcome([-1e9, 12345.678], tested_at=("laptop",)))
     assert max(map(len, table.splitlines())) <= 100
     header, *lines = table.splitlines()
     column = slice(header.index("claim"), header.index("measured"))
@@ -28,12 +28,19 @@ def test_table_fits_a_terminal_and_keeps_every_word():
 def test_table_has_verdict_interval_and_summary():
     table = claims_table(make_outcome([1.0, 2.0]))
     first, second = table.splitlines()[1:3]
-    assert "1.50 BLEU" in first and "≥ −2 BLEU" in first and first.endswith("✓ holds")
-    assert "−4.85 to 7.85" in second
-    assert "1 of 1 claims hold at smoke scale." in table
-    assert table.endswith("Seeds 0, 1; 1 min 15 s.")
+    assert "1.50 BLEU" in first and "≥ -2 BLEU" in first and first.endswith("✓ holds")
+    assert "-4.85 to 7.85" in second
+    assert "1 of 1 claims tested at smoke scale hold." in table
+    assert table.endswith("Seeds 0, 1; 0 s of computing.")
 
 
-def test_table_marks_claims_that_were_not_expected_to_hold():
-    table = claims_table(make_outcome([-9.0], expected_at=("paper",)))
-    assert "✗ does not hold" in table and "(not expected" in table
+def test_table_begins_with_what_was_not_reproduced():
+    reason = "2026-11-27: the task is too easy."
+    first, _, rest = claims_table(make_outcome([-9.0], not_reproduced=reason)).partition("\n\n")
+    assert first.startswith("Not reproduced\n") and reason in first
+    assert "Measured: -9 BLEU (one value); required: ≥ -2 BLEU." in " ".join(first.split())
+    assert "✗ not reproduced" in rest
+
+
+def test_table_marks_claims_that_cannot_be_tested():
+    assert "– not tested" in claims_table(make_outcome([-9.0], tested_at=("laptop",)))

@@ -100,9 +100,9 @@ class TestRun:
         )
 
     def test_bad_input_of_a_cell_ends_the_run(self, papers_dir: Path, workspace: Workspace) -> None:
-        cells = [Cell("fit", seed, STEPS) for seed in range(3)]
-        with pytest.raises(BadInput, match=r"contains no line\.csv\. See the README"):
-            run(papers_dir, replace(workspace, data=str(papers_dir)), cells, processes=1)
+        cells = [Cell("fit", seed, {**STEPS, "missing": "line.csv"}) for seed in range(3)]
+        with pytest.raises(BadInput, match=r"line\.csv is missing\. See the README"):
+            run(papers_dir, workspace, cells, processes=1)
         assert not list(workspace.folder.glob("cells/*"))
 
     def test_no_cell_starts_after_the_deadline(

@@ -1,8 +1,9 @@
-"""The progress of a run, estimated from how long its cells took elsewhere."""
+"""The progress of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,38 +11,33 @@ from research_repro.paper import Cell
 from research_repro.runs.sweep import Event, Sweep
 from research_repro.runs.workspace import Workspace
 
-LONG, SHORT, OTHER = Cell("long", 0), Cell("short", 0), Cell("long", 7)
+CELLS = [Cell(name, 0) for name in ("a", "b", "c", "d")]
+ORIGIN: dict[str, Any] = {"commit": None}
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "run", tmp_path / "cache")
+    return Workspace(tmp_path / "run", tmp_path / "cache", code="1")
 
 
-def test_share_counts_cells_by_their_durations(workspace: Workspace) -> None:
+def test_share_counts_cells_and_the_steps_of_running_ones(workspace: Workspace) -> None:
     events: list[Event] = []
-    durations = {"long-seed0": 6.0, "long": 3.0, "short": 1.0}
-    sweep = Sweep([SHORT, LONG, OTHER], workspace, events.append, durations=durations)
-    sweep.start(SHORT)
-    assert (events[-1].share, events[-1].seconds_left) == (0, None)
-    sweep.finish(SHORT, {}, seconds=0.0)
-    assert events[-1].share == pytest.approx(0.1)
-    sweep.step(LONG, 1, 2)
-    assert events[-1].share == pytest.approx(0.4)
-    sweep.fail(LONG, "No memory.")
-    assert events[-1].share == pytest.approx(0.7)
-    assert 0 < (events[-1].seconds_left or 0) <= sweep.seconds() * 3 / 7
-    sweep.finish(OTHER, {}, seconds=0.0)
-    assert (events[-1].share, events[-1].seconds_left) == (1, 0)
+    sweep = Sweep(CELLS, workspace, events.append)
+    sweep.start(CELLS[0])
+    sweep.start(CELLS[1])
+    sweep.step(CELLS[1], 1, 2)
+    assert events[-1].share == 0.125
+    sweep.finish(CELLS[0], {}, 1.0, ORIGIN)
+    assert events[-1].share == 0.375
+    sweep.fail(CELLS[1], "No memory.")
+    assert (events[-1].share, events[-1].reason) == (0.5, "No memory.")
+    assert [cell.name for cell in sweep.pending()] == ["b", "c", "d"]
 
 
-def test_cells_of_unknown_durations_count_the_same(workspace: Workspace) -> None:
-    events: list[Event] = []
-    Sweep([SHORT, LONG], workspace, durations={}).finish(SHORT, {}, seconds=0.0)
-    sweep = Sweep([SHORT, LONG], workspace, events.append)
+@pytest.mark.parametrize("code", ["1", "2"])
+def test_stored_result_is_used_for_the_same_code_only(workspace: Workspace, code: str) -> None:
+    Sweep(CELLS, workspace).finish(CELLS[0], {"x": 1}, 1.0, ORIGIN)
+    workspace.code = code
+    sweep = Sweep(CELLS, workspace)
     sweep.load_stored()
-    assert events[-1].share == 0.5
-    assert events[-1].seconds_left is None  # nothing was run yet from which to estimate it
-    sweep.step(LONG, 1, 2)
-    assert events[-1].share == 0.75
-    assert 0 < (events[-1].seconds_left or 0) <= sweep.seconds()
+    assert [record["result"] for record in sweep.records.values()] == [{"x": 1}] * (code == "1")

@@ -1,4 +1,4 @@
-"""Checkpoints and artifacts of a cell, and the digest of the data."""
+"""Checkpoints and artifacts of a cell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from research_repro.paper import Cell
-from research_repro.runs.workspace import Workspace, data_hash
+from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput
 
 CELL = Cell("fit", 0, {"rate": 0.1})
@@ -44,8 +44,8 @@ def test_steps_continue_after_the_last_checkpoint(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": 2}, {"data_hash": "sha256:1"}, {"scale": "laptop"}],
-    ids=["version", "data", "scale"],
+    [{"code": "other"}, {"scale": "laptop"}],
+    ids=["code", "scale"],
 )
 def test_a_checkpoint_of_another_run_is_ignored(
     workspace: Workspace, change: dict[str, object]
@@ -109,14 +109,3 @@ def test_making_an_artifact_does_not_change_the_random_state(workspace: Workspac
         workspace.artifact("base", {}, lambda _: print(torch.rand(5)))
         numbers.append(torch.rand(1).item())
     assert numbers[0] == numbers[1]
-
-
-def test_the_data_hash_depends_on_names_and_contents(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("1")
-    first = data_hash(str(tmp_path))
-    (tmp_path / "a.csv").write_text("2")
-    second = data_hash(str(tmp_path))
-    (tmp_path / "a.csv").rename(tmp_path / "b.csv")
-    assert len({first, second, data_hash(str(tmp_path))}) == 3
-    with pytest.raises(BadInput, match="does not exist"):
-        data_hash(str(tmp_path / "none"))

@@ -62,13 +62,21 @@ def total_memory() -> int:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit checked out around `folder`, with `-dirty` if files differ; None outside git."""
-    describe = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    """The commit checked out around `folder`; None outside git.
+
+    It ends in `-dirty` if tracked files differ, or if the folder contains files that are not
+    tracked: the commit then lacks some of the code.
+    """
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(folder), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        return done.stdout.strip()
+
     with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            ["git", "-C", str(folder), *describe], capture_output=True, text=True, timeout=10
-        )
-        return done.stdout.strip() or None
+        commit = git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        untracked = commit and git("ls-files", "--others", "--exclude-standard", ".")
+        return (commit.removesuffix("-dirty") + "-dirty" if untracked else commit) or None
     return None
 
 

@@ -8,7 +8,7 @@ from html import escape
 from markupsafe import Markup
 
 from research_repro.paper import Tolerance, Verdict
-from research_repro.report import words
+from research_repro.report import numbers
 
 _WIDTH, _HEIGHT, _MARGIN = 176, 30, 6
 
@@ -40,8 +40,8 @@ def dot_plot(verdict: Verdict, tolerance: Tolerance) -> Markup:
         marks.append(f"<path class='interval' d='M{low} {middle}H{high}'/>")
     marks.append(f"<path class='mean' d='M{x(verdict.measured)} {middle - 8}v16'/>")
     marks += [f"<circle cx='{x(value)}' cy='{middle}' r='3.4'/>" for value in verdict.values]
-    seeds = ", ".join(map(words.number, verdict.values))
-    label = escape(f"Seeds: {seeds}. Tolerance: {words.tolerance(verdict)}.")
+    seeds = ", ".join(map(numbers.number, verdict.values))
+    label = escape(f"Seeds: {seeds}. Tolerance: {verdict.tolerance}.")
     start_tag = (
         f"<svg class='dots' viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img' aria-label='{label}'>"
     )

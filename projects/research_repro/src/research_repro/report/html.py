@@ -7,80 +7,93 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from research_repro.paper import Figure, Paper, Results
-from research_repro.report import words
+from research_repro.paper import Figure, Paper, Results, Scale
+from research_repro.report import numbers
 from research_repro.report.dots import dot_plot
 from research_repro.results import Outcome, compare
 from seedbed.errors import public_message
 
 
 def report_html(
-    paper: Paper, outcome: Outcome, published: Outcome | None = None, *, live: str = ""
+    paper: Paper,
+    outcome: Outcome,
+    published: Outcome | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> str:
     """The report of a run, beside the published run if there is another one.
 
-    `live` is HTML for the top of the page, such as the progress of a run.
+    `links` are shown above it: texts and URLs.
     """
-    other = published if published != outcome and outcome.cells else None
-    compared = compare(outcome, other) if other else []
+    other = published if published != outcome else None
     tolerances = {claim.id: claim.tolerance for claim in paper.claims}
-    return (
-        templates("report")
-        .get_template("report.jinja")
-        .render(
-            title=f"{paper.title} · {outcome.scale}",
-            styles=_styles(),
-            live=Markup(live),
-            paper=paper,
-            outcome=outcome,
-            published=other,
-            compared={item.id: item for item in compared},
-            apart=[item.id for item in compared if item.shift and abs(item.shift) > 1],
-            plots={
-                v.id: dot_plot(v, tolerances[v.id]) for v in outcome.verdicts if v.id in tolerances
-            },
-            figures=[_draw(figure, outcome.results) for figure in paper.figures if outcome.cells],
-            deviations=[item for item in paper.deviations if outcome.scale in item.scales],
-            command=_command(paper, outcome),
-        )
+    return _render(
+        "report.jinja",
+        title=f"{paper.title} · {outcome.scale}",
+        links=links or {},
+        paper=paper,
+        outcome=outcome,
+        published=other,
+        compared=compare(outcome, other) if other else {},
+        plots={v.id: dot_plot(v, tolerances[v.id]) for v in outcome.verdicts if v.id in tolerances},
+        figures=[_draw(figure, outcome.results) for figure in paper.figures],
+        deviations=[item for item in paper.deviations if outcome.scale in item.scales],
+        command=_command(paper, outcome),
+        environments=_environments(outcome),
     )
 
 
-def document(title: str, body: str) -> str:
-    """A whole page with the styles of the report. `body` is HTML, `title` is text."""
-    page = templates("report").get_template("page.jinja")
-    return page.render(title=title, body=Markup(body), styles=_styles())
+def index_html(
+    rows: Sequence[tuple[Paper, Mapping[Scale, tuple[str, Outcome, bool]]]],
+    problems: Sequence[str] = (),
+    running: str = "",
+) -> str:
+    """The list of the papers: for each scale the report's file, its outcome, and if it is own.
+
+    While something is `running`, the page reloads itself.
+    """
+    title = "Reproduced papers"
+    return _render("index.jinja", title=title, rows=rows, problems=problems, running=running)
+
+
+def _render(template: str, **values: Any) -> str:
+    return str(_templates().get_template(template).render(styles=_styles(), **values))
 
 
 @cache
-def templates(folder: str) -> Environment:
-    """The templates in a folder of the package, with functions that put results into words."""
-    loader = PackageLoader("research_repro", folder)
+def _templates() -> Environment:
+    loader = PackageLoader("research_repro", "report")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {"words": words, "date": date, "machine": machine}
+    environment.globals |= {"numbers": numbers, "date": date}
     return environment
 
 
-def machine(outcome: Outcome) -> str:
-    """The processor and the number of cores of a run, as far as they are recorded."""
-    cpu, cores = outcome.about.get("cpu"), outcome.about.get("cores")
-    return ", ".join(filter(None, [cpu, cores and f"{cores} core{'s' * (cores != 1)}"]))
+def date(time: str | None) -> str:
+    """An ISO time as day and time, or "not recorded"."""
+    if not time:
+        return "not recorded"
+    moment = datetime.fromisoformat(time)
+    return f"{moment.day} {moment:%B %Y, %H:%M}"
 
 
-def date(outcome: Outcome) -> str:
-    """The day and time at which a run ended, as far as it is recorded."""
-    try:
-        ended = datetime.fromisoformat(outcome.about.get("ended", ""))
-    except ValueError:
-        return ""
-    return f"{ended.day} {ended:%B %Y, %H:%M}"
+def _environments(outcome: Outcome) -> list[str]:
+    """The different environments of the cells, one line each."""
+    lines = dict.fromkeys(
+        "; ".join(
+            f"{key} {', '.join(map(' '.join, value.items())) if key == 'versions' else value}"
+            for key, value in cell["origin"].get("environment", {}).items()
+        )
+        for cell in outcome.cells.values()
+    )
+    return [line or "not recorded" for line in lines]
 
 
 def _styles() -> Markup:

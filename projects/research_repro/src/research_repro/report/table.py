@@ -1,42 +1,53 @@
-"""The claims of a run as a text table of at most 100 columns."""
+"""The claims of a run as text of at most 100 columns, what was not reproduced first."""
 
 from __future__ import annotations
 
-import textwrap
-from itertools import zip_longest
+import io
+from pathlib import Path
 
-from research_repro.paper import Verdict
-from research_repro.report import words
-from research_repro.results import Outcome
-from seedbed.cli import table
+from rich.console import Console
+from rich.table import Table
 
-_COLUMNS = {"place": 12, "claim": 34, "measured (95 %)": 17, "tolerance": 13, "verdict": 16}
+from research_repro.papers import load_papers
+from research_repro.report import numbers
+from research_repro.results import Outcome, published
 
 
 def claims_table(outcome: Outcome) -> str:
-    """The claims with what was measured, and a summary below them."""
-    rows = [line for verdict in outcome.verdicts for line in _lines(verdict)]
-    summary = words.headline(outcome.verdicts, outcome.scale)
-    summary = textwrap.fill(f"{summary} {words.exceptions(outcome.verdicts)}", 100)
-    seeds = ", ".join(map(str, outcome.seeds))
-    facts = f"Seeds {seeds or '–'}; {words.duration(outcome.seconds)}."
-    return f"{table(tuple(_COLUMNS), rows)}\n\n{summary}\n{facts}"
+    """What was not reproduced and why, the claims with what was measured, and a summary."""
+    console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
+    failures = outcome.with_status("not reproduced", "fails")
+    if failures:
+        console.print("Not reproduced")
+        for v in failures:
+            values = f"{numbers.measured(v)} ({numbers.interval(v) or 'one value'})"
+            console.print(
+                f"  {v.source}: {v.statement} Measured: {values}; required: {v.tolerance}."
+            )
+            console.print(f"    {v.not_reproduced or 'No reason is given yet.'}")
+        console.print()
+    table = Table("place", "claim", "measured (95 %)", "tolerance", "verdict", box=None)
+    for v in outcome.verdicts:
+        values = f"{numbers.measured(v)}\n{numbers.interval(v)}".rstrip()
+        table.add_row(v.source, v.statement, values, v.tolerance, numbers.LABELS[v.status])
+    console.print(table)
+    seeds = ", ".join(map(str, outcome.seeds)) or "–"
+    console.print(f"\n{numbers.headline(outcome)}")
+    console.print(f"Seeds {seeds}; {numbers.duration(outcome.seconds)} of computing.")
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def _lines(verdict: Verdict) -> list[tuple[str, ...]]:
-    """A verdict as table rows: the first with its values, the others with what did not fit."""
-    label = words.LABELS[verdict.holds]
-    if not verdict.expected_to_hold:
-        label += " (not expected here)"
-    cells = (
-        verdict.source,
-        verdict.statement,
-        f"{words.measured(verdict)}\n{words.interval(verdict)}",
-        words.tolerance(verdict),
-        label,
-    )
-    wrapped = [
-        [line for part in cell.splitlines() for line in textwrap.wrap(part, width)]
-        for cell, width in zip(cells, _COLUMNS.values(), strict=True)
-    ]
-    return [*zip_longest(*wrapped, fillvalue="")]
+def published_markdown() -> str:
+    """The published runs at laptop scale in Markdown, for the README."""
+    lines = []
+    for paper in load_papers(Path("nowhere"))[0]:
+        if outcome := published(paper, "laptop"):
+            time = numbers.duration(outcome.seconds)
+            lines.append(f"- **{paper.name}**: {numbers.headline(outcome)} {time} of computing.")
+            lines += [
+                f"    - {v.source}: {v.statement} Measured: {numbers.measured(v)},"
+                f" required: {v.tolerance}. Since {v.not_reproduced}"
+                for v in outcome.with_status("not reproduced")
+            ]
+    return "\n".join(lines)

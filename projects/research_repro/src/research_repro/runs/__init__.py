@@ -1,1 +1,1 @@
-"""How cells are run: their working folder, checkpoints, processes, and Ray."""
+"""How cells are run: processes, checkpoints, stored results and progress."""

@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -27,6 +28,7 @@ from research_repro.paper import Cell, Paper
 from research_repro.runs.sweep import Message, Sweep
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, SeedbedError, Unavailable
+from seedbed.runs.environment import describe_environment, git_commit
 from seedbed.runs.quiet import quiet
 from seedbed.safety.secrets import reason
 
@@ -42,7 +44,7 @@ def run_cells(
 
     A cell of n cores counts as n cells and gets n threads; a cell of 0 cores runs alone. After
     `deadline` (of time.time) no cell is started. A SeedbedError of a cell, such as BadInput
-    for a missing data folder, is raised here at once.
+    for a missing file, is raised here at once.
     """
     slots = processes or available_cores()
     queue = sweep.pending()
@@ -149,10 +151,12 @@ def run_cell(
 
     torch.set_num_threads(cell.cores or available_cores())
     torch.manual_seed(cell.seed)
-    started = time.monotonic()
     try:
-        result = load().run_cell(cell, replace(workspace, progress=progress))
-        return "finish", (json.loads(json.dumps(result)), time.monotonic() - started)
+        paper = load()
+        origin = {"started": datetime.now(UTC).isoformat(timespec="seconds"), **_origin(paper)}
+        started = time.monotonic()
+        result = paper.run_cell(cell, replace(workspace, progress=progress))
+        return "finish", (json.loads(json.dumps(result)), time.monotonic() - started, origin)
     except SeedbedError as error:
         # Rebuilt, as not every error can be pickled.
         kind = BadInput if isinstance(error, BadInput) else Unavailable
@@ -162,3 +166,18 @@ def run_cell(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(traceback.format_exc(), "utf-8")
         return "fail", (f"{type(error).__name__}: {reason(error)} (traceback in {path})",)
+
+
+_origins: dict[str, dict[str, Any]] = {}
+
+
+def _origin(paper: Paper) -> dict[str, Any]:
+    """Which code of which claims this process runs, and where: as it was at its first cell."""
+    if paper.name not in _origins:
+        _origins[paper.name] = {
+            "commit": git_commit(paper.folder),
+            "code": paper.code_digest(),
+            "claims": {claim.id: claim.digest() for claim in paper.claims},
+            "environment": describe_environment(paper.libraries),
+        }
+    return _origins[paper.name]

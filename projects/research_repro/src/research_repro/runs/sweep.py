@@ -2,7 +2,7 @@
 
     sweep = Sweep(cells, workspace, on_event=print)
     sweep.load_stored()              # results of an interrupted run
-    run_cells(load, sweep)           # `runs.processes`, or `runs.ray_cells` on a cluster
+    run_cells(load, sweep)           # `runs.processes`
     sweep.records["lora-seed0"]["result"]
 
 Each result is written at once, to `cells/ID.json` in the run's folder. Only the process that
@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
 from research_repro.paper import Cell
@@ -26,9 +24,9 @@ from research_repro.runs.workspace import Workspace
 from seedbed.files import disk_errors, write_text
 
 Record = dict[str, Any]
-"""`Workspace.identity`, "result", "seconds", and "elapsed": those of the run when it finished."""
+"""`Workspace.identity` with "result", "seconds" and "origin" of the process that computed it."""
 Message = tuple[Literal["step", "finish", "fail", "stop"], tuple[Any, ...]]
-"""From the process of a cell: (step, total), (result, seconds), (reason,) or (error,)."""
+"""From the process of a cell: (step, total), (result, seconds, origin), (reason,) or (error,)."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,7 @@ class Event:
     """"stored": it has a result of an earlier run."""
     cell: str
     share: float
-    """Part of the run that is done, 0 to 1."""
-    seconds_left: float | None = None
-    """Estimated from the pace so far; None before there is one."""
+    """Part of the cells that is done, 0 to 1."""
     step: int = 0
     total: int = 0
     """Steps of the cell, `step` of them done."""
@@ -53,19 +49,10 @@ Listener = Callable[[Event], None]
 
 
 class Sweep:
-    """The cells of a run and what became of them.
-
-    `durations` (in any unit, by cell id, or by name for other seeds) are those of another run, from
-    which the time left is estimated. A cell without one counts as their mean.
-    """
+    """The cells of a run and what became of them."""
 
     def __init__(
-        self,
-        cells: Sequence[Cell],
-        workspace: Workspace,
-        on_event: Listener | None = None,
-        *,
-        durations: Mapping[str, float] | None = None,
+        self, cells: Sequence[Cell], workspace: Workspace, on_event: Listener | None = None
     ) -> None:
         self.cells = list(cells)
         self.workspace = workspace
@@ -74,27 +61,14 @@ class Sweep:
         self.failures: dict[str, str] = {}
         """By cell id; the reasons, one line each."""
         self._on_event = on_event or (lambda _: None)
-        self._shares: dict[str, float] = {}  # of running cells: the part that is done
-        known = durations or {}
-        usual = fmean(known.values()) if known else 1.0
-        self._work = {
-            cell.id: max(cell.cores, 1) * known.get(cell.id, known.get(cell.name, usual))
-            for cell in self.cells
-        }
-        self._stored = 0.0  # work whose results are of an earlier run
-        self._earlier_s = 0.0
-        self._started = time.monotonic()
-
-    def seconds(self) -> float:
-        """The time that this run has taken so far, with that of the runs it continues."""
-        return self._earlier_s + time.monotonic() - self._started
+        self._running: dict[str, float] = {}  # the part of each that is done
 
     def pending(self) -> list[Cell]:
         """The cells without a result, in their order."""
         return [cell for cell in self.cells if cell.id not in self.records]
 
     def load_stored(self, *, discard: bool = False) -> None:
-        """Use the stored results of the same settings, version, data and scale, or delete all."""
+        """Load results of earlier runs with the same settings and code; `discard` deletes all."""
         if discard:
             for name in ("cells", "checkpoints"):
                 shutil.rmtree(self.workspace.folder / name, ignore_errors=True)
@@ -104,13 +78,11 @@ class Sweep:
                 record = dict(json.loads(self._path(cell).read_text("utf-8")))
             if record.items() >= self.workspace.identity(cell).items():
                 self.records[cell.id] = record
-                self._stored += self._work[cell.id]
-                self._earlier_s = max(self._earlier_s, record["elapsed"])
                 self._emit("stored", cell)
 
     def start(self, cell: Cell) -> None:
         """A process has started with a cell."""
-        self._shares[cell.id] = 0.0
+        self._running[cell.id] = 0.0
         self._emit("started", cell)
 
     def receive(self, cell: Cell, message: Message) -> None:
@@ -122,13 +94,13 @@ class Sweep:
 
     def step(self, cell: Cell, step: int, total: int) -> None:
         """A cell has done `step` of `total` steps."""
-        self._shares[cell.id] = step / max(total, 1)
+        self._running[cell.id] = step / max(total, 1)
         self._emit("step", cell, step=step, total=total)
 
-    def finish(self, cell: Cell, result: Any, seconds: float) -> None:
+    def finish(self, cell: Cell, result: Any, seconds: float, origin: Record) -> None:
         """Write a result and remove the cell's checkpoints. Raises DiskError."""
-        times = {"seconds": seconds, "elapsed": self.seconds()}
-        record = {**self.workspace.identity(cell), **times, "result": result}
+        rest = {"seconds": seconds, "origin": origin, "result": result}
+        record = {**self.workspace.identity(cell), **rest}
         path = self._path(cell)
         with disk_errors(f"The result of {cell.id}", path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,10 +120,6 @@ class Sweep:
 
     def _emit(self, kind: Any, cell: Cell, **details: Any) -> None:
         if kind in ("finished", "failed"):
-            self._shares.pop(cell.id, None)
-        ended, total = self.records.keys() | self.failures.keys(), sum(self._work.values())
-        rest = {id: work for id, work in self._work.items() if id not in ended}
-        left = sum(work * (1 - self._shares.get(id, 0.0)) for id, work in rest.items())
-        done, elapsed = total - left - self._stored, time.monotonic() - self._started
-        seconds_left = elapsed * left / done if done > 0 else None
-        self._on_event(Event(kind, cell.id, 1 - left / total, seconds_left, **details))
+            self._running.pop(cell.id, None)
+        done = len(self.records.keys() | self.failures.keys()) + sum(self._running.values())
+        self._on_event(Event(kind, cell.id, done / len(self.cells), **details))

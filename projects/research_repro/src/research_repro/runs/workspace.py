@@ -1,4 +1,4 @@
-"""What a cell may use: cached artifacts, checkpoints, the data folder, and a progress line.
+"""What a cell may use: cached artifacts, checkpoints, and a progress line.
 
 def run_cell(cell: Cell, workspace: Workspace) -> Result:
     base = workspace.artifact("tiny-base", {"width": 128}, pretrain)     # a folder, made once
@@ -28,22 +28,18 @@ def _silent(cell_id: str, step: int, total: int) -> None:
 
 @dataclass
 class Workspace:
-    """The surroundings of a cell."""
+    """Files and callbacks available to a cell."""
 
     folder: Path
     """The run's folder."""
     cache: Path
     """Folder of artifacts that runs share, such as pre-trained models."""
     scale: Scale = "smoke"
-    data: str | None = None
-    """RESEARCH_DATA: a folder, or hf:ORG/REPO@REVISION."""
     progress: Callable[[str, int, int], None] = _silent
     """Called with the cell's id, the steps done, and their number."""
     clock: Callable[[], float] = time.monotonic
-    version: int = 1
-    """The paper's version."""
-    data_hash: str = ""
-    """`data_hash(data)`; results and checkpoints of other data are not used."""
+    code: str = ""
+    """`Paper.code_digest`; results and checkpoints of other code are not used."""
     checkpoint_every_s: float = 20.0
     """Seconds between two checkpoints, more if writing one takes over a twentieth of that."""
     _loops: Counter[str] = field(init=False, default_factory=Counter)
@@ -51,8 +47,7 @@ class Workspace:
     def identity(self, cell: Cell) -> dict[str, Any]:
         """All that the result of a cell depends on, as JSON values."""
         of_cell = {"name": cell.name, "seed": cell.seed, "settings": dict(cell.settings)}
-        of_run = {"scale": self.scale, "version": self.version, "data": self.data_hash}
-        return dict(json.loads(json.dumps(of_cell | of_run)))
+        return dict(json.loads(json.dumps(of_cell | {"scale": self.scale, "code": self.code})))
 
     def artifact(
         self, name: str, settings: Mapping[str, Any], make: Callable[[Path], None]
@@ -96,26 +91,6 @@ class Workspace:
                 writing = self.clock() - now
                 due = now + writing + max(self.checkpoint_every_s, 20 * writing)
         self.progress(cell.id, total, total)
-
-
-def data_hash(data: str | None) -> str:
-    """A digest of the data that RESEARCH_DATA names; "" for generated data.
-
-    A revision of the hub is its own digest, as it is pinned. Raises BadInput for a missing folder.
-
-    >>> data_hash("hf:org/e2e@1a2b"), data_hash(None)
-    ('hf:org/e2e@1a2b', '')
-    """
-    if not data or data.startswith("hf:"):
-        return data or ""
-    folder = Path(data).expanduser()
-    if not folder.is_dir():
-        raise BadInput(f"The data folder {data} does not exist.", hint="Set RESEARCH_DATA.")
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
-    return f"sha256:{digest.hexdigest()[:16]}"
 
 
 def _save(path: Path, identity: Mapping[str, Any], step: int, state: Mapping[str, Any]) -> None:

@@ -21,4 +21,16 @@ CLAIMS = (
         tolerance=within(7, 13, "×"),
         note="Momentum first overshoots, which costs it some steps.",
     ),
+    Claim(
+        id="rate",
+        source="Heavy-ball method",
+        statement="The distance falls at the rate (√κ−1)/(√κ+1) from the first step.",
+        expected="log ε / log((√κ−1)/(√κ+1)) steps: 69 for ε = 1e-6 and κ = 100",
+        measure=lambda results: [
+            row["steps"] / row["predicted"] for row in results.of("heavy-ball")
+        ],
+        tolerance=within(0.9, 1.1, "×"),
+        not_reproduced="2026-11-29: the rate is asymptotic. At the best settings the iteration has"
+        " double roots, which add a factor that grows with the number of steps.",
+    ),
 )

@@ -28,12 +28,15 @@ def copy_template(name: str, papers_dir: Path) -> Path:
     if name in paper_names(papers_dir) or target.exists():
         raise BadInput(f"A paper {name!r} exists.", hint="Choose another name.")
     with disk_errors("The paper", target), new_folder(target) as folder:
-        for source in sorted(Path(__file__).parent.glob("*.py")):
+        (folder / "published").mkdir()
+        here = Path(__file__).parent
+        for source in sorted([*here.glob("*.py"), *here.glob("published/*.json")]):
             if source != Path(__file__):
                 text = source.read_text("utf-8").replace(
                     "research_repro.template", f"research_repro.papers.{name}"
                 )
                 text = text.replace('name="template"', f'name="{name}"')
+                text = text.replace('"paper": "template"', f'"paper": "{name}"')
                 text = text.replace("run template", f"run {name}")
-                (folder / source.name).write_text(text, encoding="utf-8")
+                (folder / source.relative_to(here)).write_text(text, encoding="utf-8")
     return target

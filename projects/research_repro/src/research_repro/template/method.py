@@ -32,16 +32,31 @@ def best_settings(condition: float, *, momentum: bool) -> tuple[float, float]:
     return 4 / (1 + root) ** 2, ((root - 1) / (root + 1)) ** 2
 
 
-def minimise(
-    curvature: Sequence[float], step_size: float, momentum: float, *, until: float, most: int
-) -> list[float]:
-    """The distance to the minimum before each step, until it is `until` times that at the start.
+def predicted_steps(condition: float, *, momentum: bool, tolerance: float) -> float:
+    """The steps after which the distance falls by `tolerance` at the asymptotic rate.
 
-    Starts at x = (1, …, 1) and takes at most `most` steps.
+    >>> round(predicted_steps(100.0, momentum=True, tolerance=1e-6), 1)
+    68.8
+    """
+    root = math.sqrt(condition) if momentum else condition
+    return math.log(tolerance) / math.log((root - 1) / (root + 1))
+
+
+def minimise(
+    curvature: Sequence[float],
+    step_size: float,
+    momentum: float,
+    *,
+    tolerance: float,
+    max_steps: int,
+) -> list[float]:
+    """The distance to the minimum before each step, from x = (1, …, 1).
+
+    Stops once the distance has fallen by the factor `tolerance`, at the latest after `max_steps`.
     """
     before = x = [1.0] * len(curvature)
     distances = [math.hypot(*x)]
-    while distances[-1] > until * distances[0] and len(distances) <= most:
+    while distances[-1] > tolerance * distances[0] and len(distances) <= max_steps:
         after = [
             xi - step_size * ci * xi + momentum * (xi - bi)
             for xi, bi, ci in zip(x, before, curvature, strict=True)

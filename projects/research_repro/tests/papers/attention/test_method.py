@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from research_repro.papers.attention import data, method
-from research_repro.papers.attention.experiments import copy_attention, copy_layer
+from research_repro.papers.attention.cells import copy_attention, copy_layer
 from research_repro.papers.attention.method import Shape, Transformer
 
 TINY = Shape(layers=1, d_model=16, d_ff=32, heads=2, d_k=8, d_v=8)

@@ -1,4 +1,4 @@
-"""Small random models of the three kinds that LoRA is added to."""
+"""Small random models of both kinds that LoRA is added to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from research_repro.papers.lora.tiny_gpt import TinyGPT
 from research_repro.runs.workspace import Workspace
@@ -24,11 +24,6 @@ def make_model(kind: str) -> Any:
         sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
         heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
         return LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, **sizes, **heads)).eval()
-    if kind == "gpt2":
-        names = ("embd_pdrop", "attn_pdrop", "resid_pdrop", "bos_token_id", "eos_token_id")
-        sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
-        config = GPT2Config(vocab_size=WORDS, **sizes, **dict.fromkeys(names, 0))
-        return GPT2LMHeadModel(config).eval()
     return TinyGPT(WORDS, width=32, layers=2, heads=4).eval()
 
 

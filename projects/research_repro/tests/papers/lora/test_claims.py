@@ -1,29 +1,23 @@
-"""Each claim is green on results like the paper's and red on others; so are wrong LoRA layers."""
+"""Each claim is green on results like the paper's and red on others."""
 
 from copy import deepcopy
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
 
 from research_repro.paper import Results, judge
 from research_repro.papers.lora import PAPER
-from research_repro.papers.lora.equations import check_equations
-from research_repro.papers.lora.experiments import cells
-from research_repro.papers.lora.method import LoRALinear
-from research_repro.papers.lora.tiny_experiments import ALL_LINEAR
-from research_repro.papers.lora.tiny_gpt import TinyGPT
+from research_repro.papers.lora.cells import cells
 from seedbed.runs.figures import to_svg
 
-_NAMES = {cell.name for scale in ("laptop", "paper") for cell in cells(scale, [0])}
+_NAMES = {cell.name for cell in cells("laptop", [0])}
 
 
 def _good() -> dict[str, dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {
         name: {"bleu": 60.0, "slots": 95.0, "trained_parameters": 8192, "parameters": 800_000}
         for name in _NAMES
-        if name.startswith(("tiny", "smollm2", "gpt2"))
+        if name.startswith(("tiny", "smollm2"))
     }
     results["tiny-lora-weak"] = {**results["tiny-lora"], "bleu": 20.0}
     results["method"] = {"b-zero": 0, "only-ab": 0, "count": 0, "equation": 3e-7, "merge": 5e-7}
@@ -56,7 +50,6 @@ _BAD: dict[str, tuple[str, str, float]] = {
     "smollm2": ("smollm2-lora", "bleu", 56.9),
     "smollm2-qv": ("smollm2-lora-qv", "bleu", 54.9),
     "smollm2-slots": ("smollm2-lora", "slots", 91.0),
-    "gpt2": ("gpt2-lora", "bleu", 59.0),
     "tiny": ("tiny-lora", "bleu", 57.9),
     "share": ("tiny-lora", "trained_parameters", 80_000),
     "bases": ("tiny-lora-weak", "bleu", 55.0),
@@ -104,49 +97,6 @@ def test_claim_holds_on_good_results_and_fails_on_bad_ones(claim: Any) -> None:
 
 def test_claims_without_results_are_not_measured() -> None:
     assert all(judge(claim, Results({}), "smoke").holds is None for claim in PAPER.claims)
-
-
-class _WrongScale(LoRALinear):
-    def delta(self) -> Tensor:
-        return 2 * super().delta()
-
-    def forward(self, x: Tensor) -> Tensor:
-        base = nn.functional.linear(x, self.weight, self.bias)
-        return base if self.merged else 2 * super().forward(x) - base
-
-
-class _Swapped(LoRALinear):
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        with torch.no_grad():
-            self.B.normal_()
-            self.A.zero_()
-
-
-class _FrozenB(LoRALinear):
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.B.requires_grad_(False)
-
-
-@pytest.mark.parametrize(
-    ("layer", "red"),
-    [
-        (LoRALinear, set()),
-        (_WrongScale, {"equation"}),
-        (_Swapped, {"b-zero"}),
-        (_FrozenB, {"count"}),
-    ],
-)
-def test_wrong_lora_turns_its_claims_red(layer: type[LoRALinear], red: set[str]) -> None:
-    torch.manual_seed(0)
-    model = TinyGPT(50, width=32, layers=1, heads=2)
-    numbers = check_equations(model, torch.randint(4, 50, (2, 8)), ALL_LINEAR, layer=layer)
-    results = Results({("method", 0): numbers})
-
-    verdicts = [judge(claim, results, "smoke") for claim in PAPER.claims]
-
-    assert {verdict.id for verdict in verdicts if verdict.holds is False} == red
 
 
 @pytest.mark.parametrize("figure", PAPER.figures, ids=lambda figure: figure.id)

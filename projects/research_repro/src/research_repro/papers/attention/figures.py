@@ -1,4 +1,4 @@
-"""The figures: attention, Table 3 as bars, learning curves, and the sinusoids."""
+"""The figures: attention, Table 3 as bars, and learning curves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seedbed.runs.figures import new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-ROWS = "base no-positions learned heads-1 heads-8 heads-16 small-d_k no-smoothing few few-dropout"
+ROWS = "base no-positions learned heads-1 heads-16 small-d_k no-smoothing few few-dropout"
 
 
 def attention(results: Results) -> Drawing | None:
@@ -47,23 +47,9 @@ def table_3(results: Results) -> Drawing | None:
     return figure
 
 
-def positions(_results: Results) -> Drawing:
-    """The sinusoids, and the dot products between them."""
-    from research_repro.papers.attention.method import sinusoids
-
-    table = sinusoids(100, 64).numpy()
-    figure, (left, right) = new_figure(11, 4, columns=2)
-    left.imshow(table, cmap="RdBu", aspect="auto")
-    left.set(xlabel="dimension", ylabel="position", title="PE(pos)")
-    right.imshow(table @ table.T, cmap="viridis")
-    right.set(xlabel="position", ylabel="position", title="PE(a) · PE(b) depends on a − b alone")
-    return figure
-
-
 FIGURES = (
     Figure(
         "attention", "Figures 3 to 5", "Each English word attends to its German one.", attention
     ),
     Figure("table-3", "Table 3", "Perplexity of the variations, and learning curves.", table_3),
-    Figure("positions", "Section 3.5", "Sinusoidal positions and their similarities.", positions),
 )

@@ -4,10 +4,10 @@ Read it beside the paper: section 3 from the attention up to the model, then sec
 
     model = Transformer(vocabulary=62, shape=Shape(heads=4, d_k=16, d_v=16))
     losses = train(model, batch, cell, workspace)
-    translate(model, source, longest=30)
+    translate(model, source, max_tokens=30)
 
 In shapes, b is the batch, n a number of queries, m of keys, s of source and t of target tokens. A
-mask is True where a query may look. `attend` replaces equation 1, so that a test can break it.
+mask is True where a query may look.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from research_repro.paper import Cell
 from research_repro.runs.workspace import Workspace
 
 PAD, BOS, EOS = 0, 1, 2  # ids of padding, the beginning and the end of a sentence
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Shape:
     dropout: float = 0.0
     positions: str = "sinusoidal"
     """sinusoidal, learned, or none."""
-    longest: int = 64
-    """The most tokens that a sentence may have."""
+    max_tokens: int = 64
+    """Maximum sentence length."""
 
 
 def scaled_dot_product_attention(
@@ -67,9 +66,9 @@ class MultiHeadAttention(nn.Module):
 
     weights: Tensor
 
-    def __init__(self, shape: Shape, attend: Attend = scaled_dot_product_attention) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.heads, self.attend = shape.heads, attend
+        self.heads = shape.heads
         self.query = nn.Linear(shape.d_model, shape.heads * shape.d_k, bias=False)  # W^Q
         self.key = nn.Linear(shape.d_model, shape.heads * shape.d_k, bias=False)  # W^K
         self.value = nn.Linear(shape.d_model, shape.heads * shape.d_v, bias=False)  # W^V
@@ -81,7 +80,7 @@ class MultiHeadAttention(nn.Module):
             projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (b, heads, …, d_k or d_v)
             for projected in (self.query(queries), self.key(memory), self.value(memory))
         )
-        heads, weights = self.attend(q, k, v, mask)
+        heads, weights = scaled_dot_product_attention(q, k, v, mask)
         self.weights = weights.detach()
         output: Tensor = self.output(heads.transpose(1, 2).flatten(2))
         return output
@@ -113,9 +112,9 @@ class Sublayer(nn.Module):
 class EncoderLayer(nn.Module):
     """Section 3.1: self-attention, then the feed-forward network."""
 
-    def __init__(self, shape: Shape, attend: Attend = scaled_dot_product_attention) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.attention = Sublayer(shape, MultiHeadAttention(shape, attend))
+        self.attention = Sublayer(shape, MultiHeadAttention(shape))
         self.feed_forward = Sublayer(shape, FeedForward(shape))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -127,10 +126,10 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Section 3.1: masked self-attention, attention to the encoder's output, feed-forward."""
 
-    def __init__(self, shape: Shape, attend: Attend = scaled_dot_product_attention) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.attention = Sublayer(shape, MultiHeadAttention(shape, attend))
-        self.cross_attention = Sublayer(shape, MultiHeadAttention(shape, attend))
+        self.attention = Sublayer(shape, MultiHeadAttention(shape))
+        self.cross_attention = Sublayer(shape, MultiHeadAttention(shape))
         self.feed_forward = Sublayer(shape, FeedForward(shape))
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor, memory_mask: Tensor) -> Tensor:
@@ -165,19 +164,17 @@ class Transformer(nn.Module):
 
     positions: Tensor
 
-    def __init__(
-        self, vocabulary: int, shape: Shape, attend: Attend = scaled_dot_product_attention
-    ) -> None:
+    def __init__(self, vocabulary: int, shape: Shape) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList(EncoderLayer(shape, attend) for _ in range(shape.layers))
-        self.decoder = nn.ModuleList(DecoderLayer(shape, attend) for _ in range(shape.layers))
+        self.encoder = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.layers))
+        self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.layers))
         self.embedding = nn.Embedding(vocabulary, shape.d_model)
         self.dropout = nn.Dropout(shape.dropout)
         for weight in self.parameters():
             if weight.dim() > 1:
                 nn.init.xavier_uniform_(weight)  # the paper does not mention its initialization
         nn.init.normal_(self.embedding.weight, std=shape.d_model**-0.5)
-        table = sinusoids(shape.longest, shape.d_model).float()
+        table = sinusoids(shape.max_tokens, shape.d_model).float()
         if shape.positions == "learned":
             self.positions = nn.Parameter(torch.randn_like(table))  # as large as the embeddings
         else:
@@ -255,11 +252,11 @@ def train(
 
 
 @torch.no_grad()
-def translate(model: Transformer, source: Tensor, longest: int) -> Tensor:
-    """Greedy decoding: source (b, s) → target tokens (b, up to `longest`), without BOS."""
+def translate(model: Transformer, source: Tensor, max_tokens: int) -> Tensor:
+    """Greedy decoding: source (b, s) → target tokens (b, up to `max_tokens`), without BOS."""
     memory = model.encode(source)
     target = torch.full((len(source), 1), BOS)
-    while target.shape[1] <= longest and not (target == EOS).any(1).all():
+    while target.shape[1] <= max_tokens and not (target == EOS).any(1).all():
         token = model.decode(target, memory, source)[:, -1:].argmax(-1)
         target = torch.cat([target, token], 1)
     return target[:, 1:]

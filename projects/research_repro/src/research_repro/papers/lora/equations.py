@@ -33,9 +33,10 @@ def check_equations(
 ) -> dict[str, float]:
     """Compare LoRA layers on a copy of `model` with the paper; all numbers are 0 up to rounding.
 
-    `b-zero`: largest |B| or change of a logit at the start. `only-ab`: share of the trainable
-    parameters that are not A or B. `count`: their number minus the formula's. Then, with a random
-    B, relative differences: `equation`, of each layer from eq. 3 in float64; `merge`, of logits.
+    `b-zero`: largest |B| or change of a logit at the start; 1 if A is not random. `only-ab`: share
+    of the trainable parameters that are not A or B. `count`: their number minus the formula's.
+    Then, with a random B, relative differences: `equation`, of each layer and its gradient from
+    eq. 3 in float64; `merge`, of logits.
     """
     model = copy.deepcopy(model).eval()
     before = _logits(model, input_ids)
@@ -43,6 +44,7 @@ def check_equations(
     layers = lora_layers(model)
     start = [(_logits(model, input_ids) - before).abs().max()]
     start += [lora.B.abs().max() for lora in layers.values()]
+    start += [(lora.A.std() == 0).float() for lora in layers.values()]
     others = [
         p for n, p in model.named_parameters() if p.requires_grad and n[-2:] not in (".A", ".B")
     ]
@@ -56,7 +58,7 @@ def check_equations(
     merged = _logits(model, input_ids)
     unmerge(model)
     return {
-        "b-zero": float(max(start)),
+        "b-zero": float(torch.stack(start).max()),
         "only-ab": sum(p.numel() for p in others) / max(1, trainable),
         "count": float(trainable - formula),
         "equation": equation,
@@ -68,15 +70,18 @@ def _equation_error(
     layer: LoRALinear, rank: int, alpha: float, generator: torch.Generator
 ) -> float:
     x = torch.randn(8, layer.in_features, generator=generator)
-    W0, A, B, x64 = (tensor.double().cpu() for tensor in (layer.weight, layer.A, layer.B, x))
-    h = x64 @ W0.T + alpha / rank * (x64 @ A.T) @ B.T
-    if layer.bias is not None:
-        h += layer.bias.double().cpu()
-    return _error(layer(x.to(layer.weight)), h)
+    W0, A, B, x64 = (tensor.double() for tensor in (layer.weight, layer.A, layer.B, x))
+    W = W0 + alpha / rank * B @ A
+    expected = x64 @ W.T + (0 if layer.bias is None else layer.bias.double())
+    with torch.enable_grad():  # layers below learn through x
+        h = layer(x.requires_grad_())
+        (gradient,) = torch.autograd.grad(h.sum(), x)
+    errors = [_error(h, expected), _error(gradient, W.sum(0).expand(8, -1))]
+    return float(torch.tensor(errors).max())  # NaN is the largest
 
 
 def _error(actual: Tensor, expected: Tensor) -> float:
-    return float((actual.cpu() - expected.cpu()).abs().max() / expected.abs().max())
+    return float((actual - expected).abs().max() / expected.abs().max())
 
 
 def _logits(model: nn.Module, input_ids: Tensor) -> Tensor:

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 _METHODS = {"full": "fine-tuning", "lora": "LoRA, r = 4"}
-_RANKS = {1: "tiny-r1", 2: "tiny-r2", 4: "tiny-lora", 8: "tiny-r8", 64: "tiny-r64"}
+_RANKS = {1: "tiny-r1", 4: "tiny-lora", 64: "tiny-r64"}
 
 
 def methods(results: Results) -> Drawing | None:
     """BLEU over the number of trained parameters, one point for each seed (like Figure 2)."""
-    models = {"smollm2": "SmolLM2", "gpt2": "GPT-2 medium", "tiny": "tiny GPT"}
-    cells = ("full", "lora", "lora-qv", "bitfit", "adapter", "prefix")
+    models = {"smollm2": "SmolLM2", "tiny": "tiny GPT"}
+    cells = ("full", "lora", "lora-qv")
     groups = {title: [f"{model}-{cell}" for cell in cells] for model, title in models.items()}
     present = {title: names for title, names in groups.items() if any(map(results.of, names))}
     if not present:
@@ -38,8 +38,8 @@ def methods(results: Results) -> Drawing | None:
 
 
 def bases(results: Results) -> Drawing | None:
-    """BLEU of LoRA and fine-tuning from three bases."""
-    names = {"weak": "-weak", "middle": "-middle", "strong": ""}
+    """BLEU of LoRA and fine-tuning from both bases."""
+    names = {"weak": "-weak", "strong": ""}
     if not results.of("tiny-lora-weak"):
         return None
     figure, axis = new_figure(6, 4)
@@ -129,7 +129,7 @@ def _line(axis: Any, scores: dict[str, list[float]], label: str) -> None:
 
 FIGURES = (
     Figure("methods", "Figure 2", "Few parameters give the score of fine-tuning.", methods),
-    Figure("bases", "Section 1", "LoRA needs a base that knows the task's parts.", bases),
+    Figure("bases", "Section 1", "LoRA needs a base that was trained on the task's parts.", bases),
     Figure("ranks", "Table 6", "The score hardly depends on the rank.", ranks),
     Figure("latency", "Figure 5", "Adapters slow down short inputs.", latency),
     Figure("subspace-ranks", "Figure 3", "r = 8 and r = 64 share directions.", subspace_ranks),

@@ -3,8 +3,8 @@
     rows = measure_latency(TinyGPT(200, 128, 4, 4), batches=(1, 16), lengths=(1, 64), rounds=30)
     rows[0]     # {"batch": 1, "tokens": 1, "base_ms": 0.6, "merged": 1.0, "adapter": 1.4, …}
 
-With one thread, the processor time that is measured is the latency on an idle machine: other work
-then disturbs it little, where it made the time on the clock up to 97 % longer.
+CPU time of one thread: equals latency on an idle machine. Under load, wall-clock time was up to
+97 % longer.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     torch.save(lora_state(model), "lora.pt")                      # the small checkpoint
     merge(model)                                                  # as fast as the base model
 
-Works on models made of nn.Linear and on GPT-2. Section and equation numbers are the paper's. The
-methods it is compared with are in `baselines`, the check against the equations in `equations`.
+Works on models made of nn.Linear. Section and equation numbers are the paper's. The methods it is
+compared with are in `baselines`, the check against the equations in `equations`.
 """
 
 from __future__ import annotations
@@ -68,13 +68,12 @@ def add_lora(
 ) -> int:
     """Freeze a model and adapt its linear layers; returns the number of trainable parameters.
 
-    A target is the end of a layer's name: "q_proj", "blocks.3.mlp.up", or for GPT-2 "c_attn.q".
+    A target is the end of a layer's name: "q_proj", or "blocks.3.mlp.up".
     Raises BadInput for one that no layer matches.
 
     >>> add_lora(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8)), ["2"], 1, 1.0)
     16
     """
-    _use_linear_layers(model)
     linears = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
     hint = f"Available: {', '.join(sorted({name.rpartition('.')[2] for name in linears}))}."
     for target in targets:
@@ -86,32 +85,6 @@ def add_lora(
         if f".{name}".endswith(tuple(f".{target}" for target in targets)):
             model.set_submodule(name, layer(linear, rank, alpha, dropout, generator))
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def _use_linear_layers(model: nn.Module) -> None:
-    """Replace GPT-2's Conv1D layers, which hold W transposed, by nn.Linear that share the weights.
-
-    c_attn holds W_q, W_k and W_v in one matrix; the paper adapts them separately (section 4.2).
-    """
-    convs = {n: m for n, m in model.named_modules() if type(m).__name__ == "Conv1D"}
-    for name, conv in convs.items():
-        weight, bias = conv.weight.detach().T, conv.bias.detach()
-        if name.endswith("c_attn"):
-            parts = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)
-            model.set_submodule(name, _Concatenated({part: _linear(w, b) for part, w, b in parts}))
-        else:
-            model.set_submodule(name, _linear(weight, bias))
-
-
-class _Concatenated(nn.ModuleDict):
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([linear(x) for linear in self.values()], dim=-1)
-
-
-def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
-    linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
-    return linear
 
 
 def lora_layers(model: nn.Module) -> dict[str, LoRALinear]:
@@ -146,18 +119,6 @@ def lora_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: model.get_parameter(name).detach().clone() for name in names}
 
 
-@torch.no_grad()
-def load_lora_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copy A and B into the same LoRA layers, unmerged; BadInput if layers or ranks differ."""
-    shapes = {name: tensor.shape for name, tensor in lora_state(model).items()}
-    if shapes != {name: tensor.shape for name, tensor in state.items()}:
-        hint = "Use the model, targets and rank of its training."
-        raise BadInput("The LoRA checkpoint has other layers or another rank.", hint=hint)
-    unmerge(model)
-    for name, tensor in state.items():
-        model.get_parameter(name).copy_(tensor)
-
-
 def parameter_count(shapes: Iterable[Sequence[int]], rank: int) -> int:
     """Section 5.1: |Θ| = 2 × L_LoRA × d_model × r; d_in + d_out for 2 × d_model if not square.
 
@@ -175,9 +136,7 @@ def train(
     *,
     steps: int,
     learning_rate: float,
-    weight_decay: float = 0.01,
     warmup: int = 0,
-    label_smoothing: float = 0.0,
     bf16: bool = False,
 ) -> list[float]:
     """Train the parameters that require gradients; returns the loss of each step.
@@ -190,14 +149,14 @@ def train(
     # Checkpoints hold the trained parameters only, and the losses before a kill.
     trained = nn.ParameterList(p for p in model.parameters() if p.requires_grad)
     trained.register_buffer("losses", losses := trained[0].new_zeros(steps))
-    optimizer = AdamW(trained, lr=learning_rate, weight_decay=weight_decay, fused=True)
+    optimizer = AdamW(trained, lr=learning_rate, fused=True)
     fall = max(1, steps - warmup)
     schedule = LambdaLR(optimizer, lambda i: min((i + 1) / (warmup + 1), (steps - i) / fall))
     model.train()
     for step in workspace.steps(cell, steps, model=trained, optimizer=optimizer, schedule=schedule):
         batch = {name: tensor.to(losses.device) for name, tensor in batches(step).items()}
         with torch.autocast(losses.device.type, torch.bfloat16, enabled=bf16):
-            loss = target_loss(model, batch, label_smoothing)
+            loss = target_loss(model, batch)
         loss.backward()
         optimizer.step()
         schedule.step()
@@ -207,7 +166,7 @@ def train(
     return list(losses.tolist())
 
 
-def target_loss(model: Any, batch: Mapping[str, Tensor], smoothing: float = 0.0) -> Tensor:
+def target_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """Eq. 2: mean negative log-likelihood of the target tokens; no other logits are computed."""
     labels = batch["labels"][:, 1:]
     target = labels != -100
@@ -217,4 +176,4 @@ def target_loss(model: Any, batch: Mapping[str, Tensor], smoothing: float = 0.0)
         logits = model.get_output_embeddings()(hidden[target])
     else:
         logits = model(*inputs)[target]
-    return F.cross_entropy(logits.float(), labels[target], label_smoothing=smoothing)
+    return F.cross_entropy(logits.float(), labels[target])

@@ -1,51 +1,159 @@
-"""The headline at laptop scale: SmolLM2-135M on data-to-text, LoRA against full fine-tuning.
+"""Fine-tunes SmolLM2-135M on data-to-text with one method, and scores its texts.
 
-    cells("laptop", [0, 1, 2])[0].id        # 'smollm2-full-seed0'
-    run(cells("laptop", [0])[1], workspace)["bleu"]
+    fine_tune(Cell("smollm2-lora", 0, settings), workspace)      # settings: `cells`
+    # {"bleu": 54.1, "slots": 96.0, "trained_parameters": 1220000, "seconds_per_step": 0.96, …}
 
-80 steps of 8 examples are 3 to 6 minutes a cell, with two cores that multiply bfloat16 (AVX-512 or
-AMX); others take twice as long, for which RESEARCH_MINUTES sets a limit. The learning rates are
-those of a first trial, not of a search; the paper tunes LoRA's (appendix D).
+80 steps of 8 examples are 3 to 6 minutes with two cores that multiply bfloat16. Twice as long
+without AVX-512 or AMX; limit with RESEARCH_MINUTES. The loss is on the reference's tokens only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
-from research_repro.paper import Cell, Scale
-from research_repro.papers.lora.data_to_text import Recipe, run
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-__all__ = ["LINEAR", "cells", "run"]
+from research_repro.paper import Cell, Result
+from research_repro.papers.lora.baselines import prepare
+from research_repro.papers.lora.method import merge, train
+from research_repro.papers.lora.metrics import scores
+from research_repro.papers.lora.records import generate
+from research_repro.runs.workspace import Workspace
+from seedbed.errors import WeightsError
+from seedbed.models.weights.hf_folder import hf_folder, resolve_dtype
+from seedbed.runs.quiet import quiet_loading
+from seedbed.safety.secrets import reason
 
-LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-# Method, options, learning rate; the most important first. Parameters: adapters of width 16 have
-# 1.18 M, all-linear LoRA 1.22 M, q,v LoRA 0.23 M and BitFit, with biases added, 0.16 M.
-METHODS: dict[str, tuple[str, dict[str, Any], float]] = {
-    "full": ("full", {}, 1e-4),
-    "lora": ("lora", {"targets": LINEAR, "rank": 4, "alpha": 8}, 2e-3),
-    "lora-qv": ("lora", {"targets": ["q_proj", "v_proj"], "rank": 4, "alpha": 8}, 2e-3),
-    "bitfit": ("bitfit", {}, 5e-3),
-    "adapter": ("adapter", {"width": 16}, 2e-3),
-}
-STEPS = 80
-TEST_RECORDS = 300
-
-
-def cells(scale: Scale, seeds: Sequence[int]) -> list[Cell]:
-    """Full fine-tuning and LoRA for all seeds; BitFit and adapters once: no claim rests on them."""
-    if scale != "laptop":
-        return []
-    pairs = [(name, seed) for seed in seeds for name in ("full", "lora")]
-    pairs += [("lora-qv", seed) for seed in seeds]
-    pairs += [(name, seed) for seed in seeds[:1] for name in ("bitfit", "adapter")]
-    return [_cell(name, seed) for name, seed in pairs]
+_IGNORED = -100  # label of a token without loss, for `train`
+_TEST_BATCH = 64
 
 
-def _cell(name: str, seed: int) -> Cell:
-    method, options, rate = METHODS[name]
-    recipe = Recipe(
-        "smollm2", method, options, rate, STEPS, group=16, warmup=10, test_records=TEST_RECORDS
+def fine_tune(cell: Cell, workspace: Workspace, model_spec: str = "smollm2") -> Result:
+    """Train, generate and score. Raises WeightsError for a model that cannot be loaded."""
+    settings = cell.settings
+    bf16 = resolve_dtype("auto") == "bfloat16"  # if the processor is faster with it
+    # 1. Load the model, and prepare it for the method.
+    training, test = generate(0, 1000, "train"), generate(0, 630, "test")
+    model, tokenizer = _load(model_spec)
+    parameters = model.num_parameters()
+    seed = {"seed": cell.seed} if settings["method"] == "lora" else {}
+    trained = prepare(model, settings["method"], {**settings["options"], **seed})
+    # 2. Train on all pairs of a meaning representation and one of its references.
+    pairs = [(record.mr, text) for record in training for text in record.references]
+    starts: list[float] = []
+    losses = train(
+        model,
+        _batches(pairs, tokenizer, cell.seed, settings["batch"], settings["group"], starts),
+        workspace,
+        cell,
+        steps=settings["steps"],
+        learning_rate=settings["learning_rate"],
+        warmup=settings["warmup"],
+        bf16=bf16,
     )
-    return Cell(f"smollm2-{name}", seed, asdict(recipe), cores=2)
+    # 3. Generate with merged weights: LoRA is then as fast as the base model.
+    merge(model)
+    if bf16:
+        model.to(torch.bfloat16)  # all weights rounded, for every method: takes half the time
+    started = time.monotonic()
+    records = Random(0).sample(test, settings["test_records"])
+    texts = write_texts(model, tokenizer, [record.mr for record in records])
+    steps = [after - before for before, after in itertools.pairwise(starts)]
+    # 4. Score.
+    return {
+        **scores(texts, records),
+        "loss": statistics.fmean(losses[-20:]),
+        "trained_parameters": trained,
+        "parameters": parameters,
+        "seconds_per_step": statistics.median(steps) if steps else None,
+        "generation_seconds": time.monotonic() - started,
+        "texts": [[record.mr, text] for record, text in zip(records[:5], texts, strict=False)],
+    }
+
+
+def _load(spec: str) -> tuple[Any, Any]:
+    """A model with float32 weights, and its tokenizer."""
+    folder = hf_folder(spec)
+    quiet_loading()
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise WeightsError(f"Cannot load {spec!r}: {reason(error)}") from error
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return model, tokenizer
+
+
+def _batches(
+    pairs: Sequence[tuple[str, str]],
+    tokenizer: Any,
+    seed: int,
+    size: int,
+    group: int,
+    starts: list[float],
+) -> Callable[[int], Mapping[str, Tensor]]:
+    """The batch of a step, from a shuffle by seed and epoch; notes its start time in `starts`.
+
+    The examples of `group` batches are sorted by length before they are batched: less padding.
+    """
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def batch(step: int) -> dict[str, Tensor]:
+        starts.append(time.monotonic())
+        epoch, index = divmod(step, len(pairs) // size)
+        generator = torch.Generator().manual_seed(10_000 * seed + epoch)
+        order = torch.randperm(len(pairs), generator=generator).tolist()
+        start = index // group * group * size
+        rows = sorted(order[start : start + group * size], key=lambda i: len("".join(pairs[i])))
+        places = list(range(0, len(rows) - size + 1, size))
+        Random(f"{seed} {epoch} {start}").shuffle(places)
+        place = places[index % group]
+        ids, labels = [], []
+        for mr, text in (pairs[i] for i in rows[place : place + size]):
+            prompt, target = encode(f"{mr}\n"), [*encode(text), tokenizer.eos_token_id]
+            ids.append(torch.tensor(prompt + target))
+            labels.append(torch.tensor([_IGNORED] * len(prompt) + target))
+        return {
+            "input_ids": pad_sequence(ids, True, tokenizer.pad_token_id),
+            "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], True),
+            "labels": pad_sequence(labels, True, _IGNORED),
+        }
+
+    return batch
+
+
+@torch.inference_mode()
+def write_texts(model: Any, tokenizer: Any, mrs: Sequence[str]) -> list[str]:
+    """A greedy text for each meaning representation; those of similar length share a batch."""
+    tokenizer.padding_side = "left"
+    order = sorted(range(len(mrs)), key=lambda i: len(mrs[i]))
+    texts = [""] * len(mrs)
+    for start in range(0, len(order), _TEST_BATCH):
+        rows = order[start : start + _TEST_BATCH]
+        prompts = [f"{mrs[i]}\n" for i in rows]
+        inputs = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
+        output = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            do_sample=False,
+            max_new_tokens=96,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+        generated = output[:, inputs["input_ids"].shape[1] :]
+        decoded = tokenizer.batch_decode(generated, skip_special_tokens=True)
+        for i, text in zip(rows, decoded, strict=True):
+            texts[i] = " ".join(text.split())
+    return texts

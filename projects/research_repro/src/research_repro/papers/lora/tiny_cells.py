@@ -1,0 +1,200 @@
+"""The cells of the tiny GPT: its pre-trained bases, and what is measured on them.
+
+    result = fine_tune(cell, workspace)      # {"bleu": 88.9, "slots": 99.1, …}
+
+Two bases know more or less before LoRA adapts them: `strong` was trained on records in 36 syntaxes
+(not E2E's, which is what both are fine-tuned to) with their texts, `weak` on the words of the texts
+alone, in random order.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from research_repro.paper import Cell, Result
+from research_repro.papers.lora.baselines import prepare
+from research_repro.papers.lora.equations import check_equations
+from research_repro.papers.lora.latency import measure_latency
+from research_repro.papers.lora.method import delta_weight, lora_state, merge, target_loss, train
+from research_repro.papers.lora.metrics import scores
+from research_repro.papers.lora.records import Record, generate
+from research_repro.papers.lora.subspaces import amplification, similarity
+from research_repro.papers.lora.tiny_gpt import END, PAD, START, TinyGPT, Vocabulary, complete
+from research_repro.runs.workspace import Workspace
+
+ALL_LINEAR = ("query", "key", "value", "output", "up", "down")
+_ITEMS = (
+    *("{slot}: {value}", "{slot} = {value}", "{slot} ({value})", "({slot} {value})"),
+    *("<{slot}> {value}", "{value} / {slot}", "{slot} - {value}", "{value} as {slot}"),
+    "{{{slot} {value}}}",
+)
+_SYNTAXES = [(item, joint) for item in _ITEMS for joint in ("; ", " | ", ". ", " ")]
+_IGNORED = -100  # label of a token without loss, for `train`
+_Base = tuple[TinyGPT, Vocabulary]
+
+
+def _in_any_syntax(record: Record, random: Random) -> str:
+    item, joint = random.choice(_SYNTAXES)
+    slots = random.sample(list(record.slots.items()), len(record.slots))
+    return joint.join(item.format(slot=slot, value=value) for slot, value in slots)
+
+
+def _batches(
+    vocabulary: Vocabulary, records: Sequence[Record], kind: str, size: int, seed: int, grow: int
+) -> Callable[[int], dict[str, Tensor]]:
+    """Batches of a record and one of its texts: E2E's syntax ("target"), or a base's corpus.
+
+    With `grow` steps, records with few slots come first, and all after 60 % of them. Curriculum:
+    without it the model hardly learns to copy names.
+    """
+    records = sorted(records, key=lambda record: len(record.slots)) if grow else records
+
+    def batch(step: int) -> dict[str, Tensor]:
+        random = Random(f"{kind}-{seed}-{step}")
+        ids, labels = [], []
+        share = min(1, 0.1 + 1.5 * step / grow) if grow else 1
+        for record in random.sample(records[: max(size, int(share * len(records)))], size):
+            prompts = {"target": record.mr, "strong": _in_any_syntax(record, random)}
+            before = [*vocabulary.encode(prompts.get(kind, "")), START]
+            words = vocabulary.encode(random.choice(record.references))
+            if kind == "weak":
+                random.shuffle(words)
+            ids.append(torch.tensor([*before, *words, END]))
+            labels.append(torch.tensor([_IGNORED] * len(before) + [*words, END]))
+        inputs, targets = pad_sequence(ids, True, PAD), pad_sequence(labels, True, _IGNORED)
+        return {"input_ids": inputs, "attention_mask": inputs != PAD, "labels": targets}
+
+    return batch
+
+
+def load_base(settings: Mapping[str, Any], workspace: Workspace) -> _Base:
+    """A pre-trained base and its vocabulary; pre-training takes minutes, then it is cached."""
+
+    def pre_train(folder: Path) -> None:
+        records = generate(1000, settings["records"], "train")
+        texts = [text for record in records for text in (record.mr, *record.references)]
+        texts += [_in_any_syntax(records[0], Random(i)) for i in range(200)]
+        vocabulary = Vocabulary.of(texts)
+        torch.manual_seed(0)
+        model = _model(settings, vocabulary)
+        cell = Cell(f"base-{settings['kind']}", 0, settings)
+        _train((model, vocabulary), records, workspace, cell)
+        torch.save(model.state_dict(), folder / "model.pt")
+        (folder / "words.json").write_text(json.dumps(vocabulary.words), "utf-8")
+
+    folder = workspace.artifact("tiny-gpt", settings, pre_train)
+    vocabulary = Vocabulary(json.loads((folder / "words.json").read_text("utf-8")))
+    model = _model(settings, vocabulary)
+    model.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
+    return model, vocabulary
+
+
+def _model(settings: Mapping[str, Any], vocabulary: Vocabulary) -> TinyGPT:
+    return TinyGPT(len(vocabulary.words), settings["width"], settings["layers"], heads=4)
+
+
+def _train(base: _Base, records: Sequence[Record], workspace: Workspace, cell: Cell) -> list[float]:
+    """Train by the settings of the cell; those of a base have a kind."""
+    settings, steps = cell.settings, cell.settings["steps"]
+    kind, grow = (settings["kind"], steps) if "kind" in settings else ("target", 0)
+    batches = _batches(base[1], records, kind, settings["batch"], cell.seed, grow)
+    schedule = {"steps": steps, "learning_rate": settings["learning_rate"], "warmup": steps // 20}
+    return train(base[0], batches, workspace, cell, **schedule)
+
+
+def _fine_tune(
+    cell: Cell, workspace: Workspace, **changes: Any
+) -> tuple[TinyGPT, Vocabulary, dict[str, Any]]:
+    """A base trained on E2E's syntax by the cell's method, with changes of its options."""
+    settings = cell.settings
+    model, vocabulary = load_base(settings["base"], workspace)
+    parameters = sum(p.numel() for p in model.parameters())
+    trained = prepare(model, settings["method"], {**settings["options"], **changes})
+    records = generate(2000, settings["records"], "train")
+    losses = _train((model, vocabulary), records, workspace, cell)
+    result = {"trained_parameters": trained, "parameters": parameters, "losses": losses[::5]}
+    return model, vocabulary, result
+
+
+def fine_tune(cell: Cell, workspace: Workspace) -> Result:
+    """Train with one method; score the texts of the test records that the merged model writes."""
+    seeded = {"seed": cell.seed} if cell.settings["method"] == "lora" else {}
+    model, vocabulary, result = _fine_tune(cell, workspace, **seeded)
+    merge(model)
+    records = generate(0, cell.settings["test_records"], "test")
+    texts = complete(model, vocabulary, [record.mr for record in records])
+    samples = [[record.mr, text] for record, text in zip(records[:3], texts, strict=False)]
+    return {**result, **scores(texts, records), "texts": samples}
+
+
+def compare_subspaces(cell: Cell, workspace: Workspace) -> Result:
+    """Section 7, for W_q and W_v of each layer: r = 8 against r = 64, two seeds, ΔW against W."""
+    base, _ = load_base(cell.settings["base"], workspace)
+    weights = {name: parameter.detach() for name, parameter in base.named_parameters()}
+    states, deltas = [], []
+    # A seed for each, as equal initial values of A would overlap before any training.
+    for index, rank in enumerate((8, 64, 64)):
+        run = Cell(f"{cell.name}-r{rank}", 100 * cell.seed + index, cell.settings)
+        model, *_ = _fine_tune(run, workspace, rank=rank, seed=run.seed)
+        states.append(lora_state(model))
+        deltas.append(delta_weight(model))
+    layers = []
+    for name in deltas[0]:
+        W = weights[f"{name}.weight"]
+        A8, A64, other = (state[f"{name}.A"] for state in states)
+        noise = torch.randn(2, *A64.shape, generator=torch.Generator().manual_seed(cell.seed))
+        seeds, random = similarity(A64, other), similarity(*noise)
+        layer = {"layer": name, "chance": 8 / W.shape[1], "seeds_8": float(seeds[7, 7])}
+        layer |= {"seeds": seeds[3::4, 3::4].tolist(), "random": random[3::4, 3::4].tolist()}
+        layer["ranks"] = similarity(A8, A64).tolist()
+        layer["table7"] = [amplification(W, deltas[i][name], rank) for i, rank in ((0, 8), (1, 64))]
+        layers.append(layer)
+    return {"layers": layers}
+
+
+def check_method(cell: Cell, workspace: Workspace) -> Result:
+    """LoRA's equations on all linear layers of the tiny GPT (see `equations`)."""
+    del workspace
+    torch.manual_seed(cell.seed)
+    model = TinyGPT(200, width=64, layers=2, heads=4)
+    return check_equations(model, torch.randint(4, 200, (4, 16)), ALL_LINEAR)
+
+
+def measure_memory(cell: Cell, workspace: Workspace) -> Result:
+    """Section 4.2: bytes of weights, gradients and optimizer state, and of a checkpoint."""
+    result: dict[str, Any] = {}
+    records = generate(cell.seed, 16, "train")
+    for method, options in (("full", {}), ("lora", cell.settings["options"])):
+        model, vocabulary = load_base(cell.settings["base"], workspace)
+        prepare(model, method, options)
+        optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
+        target_loss(model, _batches(vocabulary, records, "target", 8, 0, 0)(0)).backward()
+        optimizer.step()
+        tensors: dict[str, list[Tensor]] = {
+            "weights": list(model.parameters()),
+            "gradients": [p.grad for p in model.parameters() if p.grad is not None],
+            "optimizer": [t for state in optimizer.state.values() for t in state.values()],
+        }
+        checkpoint = io.BytesIO()
+        torch.save(lora_state(model) or model.state_dict(), checkpoint)
+        sizes = {name: sum(t.nbytes for t in group) for name, group in tensors.items()}
+        result[method] = {**sizes, "state": sum(sizes.values()), "checkpoint": checkpoint.tell()}
+    return result
+
+
+def time_forward(cell: Cell, workspace: Workspace) -> Result:
+    """Table 1 and Figure 5 with random weights of the tiny GPT, on one thread (see `latency`)."""
+    del workspace
+    torch.manual_seed(cell.seed)
+    torch.set_num_threads(1)  # more wait for each other if anything else runs
+    model = TinyGPT(200, width=128, layers=4, heads=4)
+    return {"rows": measure_latency(model, **cell.settings["grid"])}

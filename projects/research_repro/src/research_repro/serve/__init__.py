@@ -1,1 +1,0 @@
-"""The server: reports of all papers, and runs in the background."""
