@@ -136,7 +136,7 @@ def _run(
 def _table(outcome: Outcome) -> dict[str, Any]:
     keys = ("id", "statement", "expected", "measured", "interval", "tolerance", "holds", "status")
     claims = [{key: getattr(verdict, key) for key in keys} for verdict in outcome.verdicts]
-    seconds = round(outcome.seconds, 1)
+    seconds = round(outcome.seconds, 3)
     return {"paper": outcome.paper, "scale": outcome.scale, "claims": claims, "seconds": seconds}
 
 
