@@ -36,7 +36,7 @@ EXPECTED = {
     "05-billing-double-en": ("closed", "refund"),
     "07-legal-en": ("waiting", "hand_over"),
     "10-account-deletion-fr": ("waiting", "reply"),
-    "12-refund-cancelled-es": ("waiting", "reply"),
+    "12-refund-cancelled-es": ("closed", "reply"),
     "14-auto-reply-de": ("closed", "ignore"),
     "15-injection-en": ("waiting", "hand_over"),
     "16-spam-en": ("closed", "ignore"),
