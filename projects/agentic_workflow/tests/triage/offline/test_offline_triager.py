@@ -51,5 +51,6 @@ def test_short_answer_to_an_offer_of_money_is_a_refund(triager: OfflineTriager) 
     assert triage.confidence == 0.5
 
 
+@pytest.mark.slow  # it learns the examples
 def test_classifier_sorts_mails_without_a_model() -> None:
     assert isinstance(open_triager(None, lambda: HashEmbeddings(32)), OfflineTriager)
