@@ -303,6 +303,7 @@ def evaluate(
     from agentic_workflow.evaluate import mails
     from seedbed.runs.evaluation import log_to_mlflow
 
+    mails.read_gold(gold, inbox)  # a mistake is reported before models are loaded
     with cli.progress(quiet=as_json, unit="mail") as progress:
         results = mails.run(mails.open_parts(config, settings), inbox, gold, progress)
     report = mails.report(results)

@@ -64,6 +64,11 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         " the sample shop although others are real. No money moves then. Without any configured"
         " part, the whole sample shop runs.",
     )
+    triage_embeddings: str = Field(
+        "multilingual-e5",
+        description="Embedding model of the classifier that sorts mails without a language model."
+        " `minilm` is smaller, and compares meaning in English only.",
+    )
     address: str = Field(
         "help@shop.example",
         description="Address of the help desk, from which replies are sent.",

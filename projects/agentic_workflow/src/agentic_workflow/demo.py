@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 
 from agentic_workflow.config import Config
-from agentic_workflow.engine.desk import open_outbox, open_store
+from agentic_workflow.engine.desk import check_model, open_outbox, open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.sample.smtp_server import received
@@ -25,8 +25,9 @@ from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.processes import SAMPLE_MAILS, sample_shop, workers
 from agentic_workflow.store.records import CaseRecord
 from agentic_workflow.store.store import Store
+from seedbed.settings import Settings, load
 
-TIMEOUT = 120.0  # seconds for all mails, the start of the worker included
+TIMEOUT = 300.0  # seconds for all mails; the first start converts weights and learns the examples
 # What must become of the sample mails: status, and the action that the policy decided.
 EXPECTED = {
     "01-refund-small-de": ("waiting", "reply"),
@@ -35,7 +36,7 @@ EXPECTED = {
     "05-billing-double-en": ("closed", "refund"),
     "07-legal-en": ("waiting", "hand_over"),
     "10-account-deletion-fr": ("waiting", "reply"),
-    "12-refund-cancelled-es": ("waiting", "reply"),
+    "12-refund-cancelled-es": ("closed", "reply"),
     "14-auto-reply-de": ("closed", "ignore"),
     "15-injection-en": ("waiting", "hand_over"),
     "16-spam-en": ("closed", "ignore"),
@@ -58,6 +59,7 @@ def run(config: Config) -> int:
 
 def check(config: Config) -> Iterator[tuple[str, str]]:
     """Yield each result as a line of text, and what is wrong with it or an empty string."""
+    with_model = check_model(load(Settings))
     with sample_shop(config) as config:
         store, queue = open_store(config), CaseQueue(config)
         intake = Intake(config, store, queue)
@@ -66,6 +68,8 @@ def check(config: Config) -> Iterator[tuple[str, str]]:
             cases = {f.stem: intake.take(f.read_bytes()).id for f in sorted(SAMPLE_MAILS.glob("*"))}
             records = {name: _settled(store, case) for name, case in cases.items()}
             for name, (status, action) in EXPECTED.items():
+                if with_model and action != "ignore":
+                    status = "waiting"  # a person reads what a model wrote
                 yield _line(name, records[name]), _problem(records[name], status, action)
             # 2. Approve a case; the customer gets the reply.
             actions = Actions(config, store, queue, open_outbox(config, store, "demo"))

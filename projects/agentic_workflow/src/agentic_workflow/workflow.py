@@ -27,6 +27,7 @@ from agentic_workflow.effects.outbox import Outbox, Outcome, crash_point, effect
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
 from agentic_workflow.store.store import CaseRecord, Store, answered_cases
+from agentic_workflow.triage.triager import unread
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import PolicyFile
     from agentic_workflow.decide.shop import Shop
-    from agentic_workflow.triage.triage import Triager
+    from agentic_workflow.triage.triager import Triager
 
 VERSION = "1"
 """Raise it when steps are added, removed or reordered: workers finish what their version began."""
@@ -181,10 +182,15 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
         """Category, priority, order and amount, and whether a person has to approve."""
-        started, triage = time.perf_counter(), self.triager.triage(mail, screening)
-        reason = f"{triage.category}, priority {triage.priority}"
-        record, model = self._record, triage.model
-        return record(case_id, "classify", started, triage, reason, triage.reasons, model=model)
+        started, limit = time.perf_counter(), self._exceeded(case_id)
+        if limit and self.triager.paid:
+            triage = unread(f"Limit exceeded: {limit}")
+        else:
+            triage = self.triager.triage(mail, screening)
+        reason = triage.approval_reason or f"{triage.category}, priority {triage.priority}"
+        fields = triage.model_dump(include={"model", "tokens", "cost_usd"})
+        record, evidence = self._record, triage.reasons
+        return record(case_id, "classify", started, triage, reason, evidence, **fields)
 
     @step
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:

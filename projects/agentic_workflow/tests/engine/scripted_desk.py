@@ -91,6 +91,7 @@ why = "Question."
 
 class ScriptedTriager:
     fixed = False
+    paid = True
 
     def triage(self, mail: Mail, _screening: Any) -> Triage:
         if "explode" in mail.text and not self.fixed:
@@ -101,6 +102,7 @@ class ScriptedTriager:
             time.sleep(float(pause[1]))
         amount = re.search(r"refund ([\d.]+\d)", mail.text)
         return Triage(
+            tokens=5000 if "hard to read" in mail.text else 0,
             category="refund" if amount else "shipping",
             order_id=re.findall(r"(?:order|Number) (\d+)", mail.text)[0],
             amount=Decimal(amount[1]) if amount else None,

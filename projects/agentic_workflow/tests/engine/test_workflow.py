@@ -260,6 +260,21 @@ def test_case_over_its_limit_goes_to_a_person(world: Any) -> None:
     decide(world, case, "approve")
 
 
+def test_tokens_of_triage_count_and_a_limit_ends_it(world: Any) -> None:
+    case = world.take("hard to read")
+    assert world.wait([case]) == ["waiting"]
+    assert "5000 tokens of 1000 per case" in world.store.approval(case).reasons[-1]
+    policy = world.desk.policy.path
+    before = policy.read_text()
+    policy.write_text(before.replace("tokens = 100000", "tokens = 4000"))
+    unread = world.take("refund 20.00")
+    assert world.wait([unread]) == ["waiting"]
+    policy.write_text(before)
+    triage = world.store.case(unread).triage
+    assert (triage.category, triage.amount) == ("other", None)
+    assert triage.approval_reason.endswith("tokens of 4000 per day")
+
+
 def test_deadline_reminds_and_then_decides(world: Any) -> None:
     case, now = world.take("refund 300.00"), datetime.now(UTC)
     world.wait([case])

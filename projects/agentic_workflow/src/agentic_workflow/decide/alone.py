@@ -11,6 +11,7 @@ policy file. Rules and safeguards of the policy come before, and may want a pers
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +28,7 @@ class Alone(BaseModel):
 
     confidence: Annotated[float, Field(strict=False, ge=0.5, le=1)] = 0.9
     max_chars: Annotated[int, Field(ge=1, le=5000)] = 600
+    max_amount: Annotated[Decimal, Field(strict=False, ge=0, allow_inf_nan=False)] = Decimal(100)
     replies_per_address: Annotated[int, Field(ge=0, le=20)] = 3
     replies_per_thread: Annotated[int, Field(ge=0, le=20)] = 2
     replies: Annotated[int, Field(ge=0)] = 500
@@ -49,7 +51,7 @@ def require_proof(
     else:
         reasons = [
             *_doubts_about_mail(mail, triage, terms),
-            *_doubts_about_request(decision, mail, triage, facts),
+            *_doubts_about_request(decision, mail, triage, facts, terms),
             *_doubts_about_sender(standing, terms),
         ]
     change: dict[str, object] = {"standing": standing}
@@ -71,7 +73,7 @@ def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
     proven = {
         "The mail server has not verified the sender.": mail.verified,
         f"There are no templates for its language ({mail.spoken or 'unknown'}).": (
-            mail.spoken == mail.language
+            mail.spoken == mail.language and triage.language in ("", mail.language)
         ),
         "It has attachments.": not mail.attachments,
         f"It is not in order: {', '.join(mail.warnings)[:200]}.": not mail.warnings,
@@ -84,13 +86,15 @@ def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
 
 
 def _doubts_about_request(
-    decision: Decision, mail: Mail, triage: Triage, facts: Facts
+    decision: Decision, mail: Mail, triage: Triage, facts: Facts, terms: Alone
 ) -> list[str]:
     """Whether the order and the amount are certain."""
     own = f"{mail.subject}\n{mail.text}"
     numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
     from_thread = triage.order_id and triage.order_id not in re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
     known = facts.order_id is not None
+    # A refund is all that is left of the order, or what was paid twice.
+    whole, surplus = (facts.refundable or 0) - facts.refunded, triage.category == "billing"
     # A letter that asks for the order may be sent without it, and one about an error needs none.
     needs_order = decision.action == "refund" or facts.order_status
     proven = {
@@ -102,8 +106,15 @@ def _doubts_about_request(
             mail.quoted and (from_thread or triage.amount is not None)
         ),
         "The lookup has a warning.": decision.action == "ask" or not facts.warnings,
-        "The mail asks for another sum than the shop's data allow.": (
-            decision.action != "refund" or triage.amount in (None, decision.amount)
+        f"It asks for {triage.amount}; the limit is {terms.max_amount}.": (
+            triage.amount is None or triage.amount <= terms.max_amount
+        ),
+        f"It asks for {triage.currency}, not for {facts.currency}.": (
+            triage.currency in (None, facts.currency)
+        ),
+        "The mail asks for another sum than the shop's data give.": (
+            decision.action != "refund"
+            or (triage.amount in (None, decision.amount) and (surplus or decision.amount == whole))
         ),
     }
     return [reason for reason, holds in proven.items() if not holds]

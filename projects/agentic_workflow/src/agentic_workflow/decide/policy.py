@@ -255,7 +255,7 @@ def _safeguards(screening: Screening, triage: Triage, facts: Facts) -> list[str]
     if facts.refunded:
         reasons.append(f"The desk has refunded {facts.refunded} for this order already.")
     if triage.needs_approval:
-        reasons.append("A large sum, a deletion or a legal threat needs approval.")
+        reasons.append(f"{triage.approval_reason or 'Triage wants a person'}.")
     if screening.injection:
         reasons.append(f"The mail tries to instruct a model: {screening.injection}.")
     return reasons

@@ -26,6 +26,7 @@ from agentic_workflow.store.case import Language, Mail
 from seedbed.errors import TooLarge
 
 MAX_BYTES = 25 * 1024**2
+SPAM = "marked as spam by the mail server"
 _MAX_TEXT = 50_000  # characters of the body that are read, 8,000 words
 _MAX_HEADER = 4_000  # characters; the parser of the standard library takes quadratic time
 _MAX_PARTS = 500
@@ -58,6 +59,7 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     body, hidden, names = _read_parts(message, warnings)
     sender = find_sender(message, headers, trust)
     warnings += [sender.doubt] if sender.doubt else []
+    warnings += [SPAM] if headers.get("x-spam-flag", "").strip().lower() == "yes" else []
     # 2. Take out what is invisible, and mask.
     name = str(_parse({"subject": sender.name}, "subject"))  # with words encoded by RFC 2047
     texts = [str(_parse(headers, "subject")), name, *names, hidden, body]

@@ -82,10 +82,14 @@ class Triage(Value):
     amount: Decimal | None = None  # asked for or disputed now
     currency: str | None = None  # ISO 4217; None if the mail names none
     needs_approval: bool = False
+    approval_reason: str = ""
     confidence: float = 1.0  # of the category, 0 to 1
     reasons: tuple[str, ...] = ()  # one line per field, with the words that decided it
-    model: str = ""
     others: tuple[Category, ...] = ()  # what single sentences ask for besides the category
+    language: str = ""  # ISO 639 code, if a model named it
+    model: str = ""  # empty: read without one
+    tokens: int = 0
+    cost_usd: float = 0.0
 
 
 class OrderLine(Value):

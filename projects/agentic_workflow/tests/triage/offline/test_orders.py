@@ -1,6 +1,6 @@
 import pytest
 
-from agentic_workflow.triage.orders import find_order
+from agentic_workflow.triage.offline.orders import find_order
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""The words by which the rules recognise a request: tables in `words.toml` and `grammar.toml`.
+"""The words by which the rules recognize a request, one file a language: `words/en.toml` and so on.
 
     has("legal", plain("Sonst schalte ich meinen Anwalt ein."))    # True
 
-A table has one row per language. All rows are searched at once, because people mix languages and
-that of a short mail is easily mistaken. What a match means is left to `orders`, `amounts` and
-`fields`.
+All languages are searched at once, because people mix them and that of a short mail is easily
+mistaken; `words/any.toml` has what they share. What a match means is left to `orders`, `amounts`
+and `fields`. The lists are frozen: whatever they miss has to lack another proof of `decide/alone`.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ _END = re.compile(
 
 
 @cache
-def tables(file: str) -> dict[str, dict[str, list[str]]]:
-    """The tables of words.toml or grammar.toml: name, language, regular expressions."""
-    text = resources.files("agentic_workflow.triage").joinpath(file).read_text("utf-8")
-    return tomllib.loads(text)
+def rows(name: str) -> tuple[str, ...]:
+    """The regular expressions of a list, in all languages."""
+    files = sorted((resources.files(__package__) / "words").iterdir(), key=lambda file: file.name)
+    tables = [tomllib.loads(file.read_text("utf-8")) for file in files if file.name[-5:] == ".toml"]
+    return tuple(word for table in tables for word in table.get(name, ()))
 
 
 @cache
 def words(name: str) -> str:
-    """The words of a table as one group, to build other expressions from."""
-    rows = (tables("words.toml").get(name) or tables("grammar.toml")[name]).values()
-    return "(?:" + "|".join(word for row in rows for word in row) + ")"
+    """The words of a list as one group, to build other expressions from; none for no list."""
+    return f"(?:{'|'.join(rows(name)) or '(?!)'})"
 
 
 @cache
 def matcher(name: str) -> re.Pattern[str]:
-    """Matches whole words of a table in `plain` text."""
+    """Matches whole words of a list in `plain` text."""
     return re.compile(rf"(?<!\w){words(name)}(?!\w)")
 
 
 def has(name: str, text: str) -> bool:
-    """Whether plain text contains a word of the table."""
+    """Whether plain text contains a word of the list."""
     return matcher(name).search(text) is not None
 
 

@@ -13,8 +13,8 @@ from rapidfuzz import fuzz, process, utils
 
 from agentic_workflow.store.case import CATEGORIES, PRIORITIES
 
-EXAMPLES = Path(str(files("agentic_workflow") / "triage" / "examples.jsonl"))
-EVAL = Path(__file__).parents[2] / "eval"
+EXAMPLES = Path(str(files("agentic_workflow") / "triage/offline/examples.jsonl"))
+EVAL = Path(__file__).parents[3] / "eval"
 DUPLICATES = {"en/39-cancel-duplicate.eml"}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from agentic_workflow.triage.words import clauses, has, plain, tables, words
+from agentic_workflow.triage.offline.words import clauses, has, plain, rows, words
 
 _ID = re.compile(words("order number"))
 _LINK = rf"(?:[\s:#.,()\[\]*|\"'=-]|n°|\b{words('link')}\b|n[or](?=\d)){{0,14}}"
@@ -21,7 +21,7 @@ _LISTED = re.compile(r"\d{3,}\s?(?:,|/|&|and|und|et|y|e|or|oder|ou|o|sowie|,? no
 _DENIED = re.compile(r"\b(?:not|nicht|pas|no|n'est pas)\s(?:\w+\s){0,3}?#?$")
 _DENIED_AFTER = re.compile(r",? (?:nicht|not|pas|no)\b(?! \w+n)")
 _ADDRESS_OR_DATE = re.compile(words("address or date"))
-_NOISE = [re.compile(pattern) for pattern in tables("grammar.toml")["postcode or phone"]["any"]]
+_NOISE = [re.compile(pattern) for pattern in rows("postcode or phone")]
 
 
 def find_order(text: str, subject: str = "", quoted: str = "") -> str | None:
@@ -55,8 +55,7 @@ def _candidates(text: str) -> list[tuple[float, str, bool]]:
             if not certainty:
                 continue
             listed = True
-            score = certainty + 1.0 * has("problem", clause) - 1.5 * has("settled", clause)
-            score += 2.0 * has("correction", before[-40:])
+            score = certainty - 1.5 * has("settled", clause)
             denied = _DENIED.search(before[-30:]) or _DENIED_AFTER.match(after[:5])
             hits.append((score - 4.0 * bool(denied), _digits(match), certainty > 2))
     return hits
