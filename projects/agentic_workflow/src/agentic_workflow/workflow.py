@@ -1,7 +1,7 @@
 """The help desk: one durable workflow that takes a mail from its arrival to the reply.
 
     desk = HelpDesk(store=store, policy=policy, triager=triager, …)    # `engine.desk.open_desk`
-    queue.submit(case_id, customer, priority)                          # a worker runs `handle_mail`
+    queue.submit(case_id, customer, number)                            # a worker runs `handle_mail`
 
 Each step below is recorded when it ends, and a recovered workflow goes on after the last one that
 was: a step may run twice, so what it writes is the same each time. Effects outside are behind the

@@ -69,7 +69,7 @@ class Upkeep:
             state = states.get(f"{case.id}-{case.attempt}")
             state = state or (None if decided else states.get(case.id))
             if state is None and not decided:
-                self._queue.submit(case.id, case.sender, number=case.number)
+                self._queue.submit(case.id, case.sender, case.number)
             elif state is None:
                 if not stopped:
                     self._queue.finish(case.id, case.attempt, case.sender)
