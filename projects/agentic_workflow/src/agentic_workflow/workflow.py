@@ -181,7 +181,9 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
         """Category, priority, order and amount, and whether a person has to approve."""
-        started, triage = time.perf_counter(), self.triager.triage(mail, screening)
+        started, triage = time.perf_counter(), self.store.case(case_id).triage
+        if triage is None or not triage.changed_by:  # what a person says is not classified again
+            triage = self.triager.triage(mail, screening)
         reason = f"{triage.category}, priority {triage.priority}"
         record, model = self._record, triage.model
         return record(case_id, "classify", started, triage, reason, triage.reasons, model=model)

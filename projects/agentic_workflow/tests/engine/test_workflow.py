@@ -6,6 +6,7 @@ import email
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,50 @@ def test_unexpected_error_fails_the_case_which_can_be_replayed(world: Any) -> No
     assert world.wait([case], ("closed",)) == ["closed"]
     with pytest.raises(Conflict, match="only failed"):
         world.actions.replay(case, "anna")
+
+
+def test_replayed_case_that_waits_goes_on_after_its_approval(world: Any) -> None:
+    world.desk.triager.fixed = False
+    case = world.take("explode refund 300.00")
+    assert world.wait([case]) == ["failed"]
+    world.desk.triager.fixed = True
+    world.actions.replay(case, "anna")
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    decide(world, case, "approve")
+    assert world.wait([case], ("closed",), 20) == ["closed"]
+
+
+def test_case_is_decided_again_by_what_a_person_says_it_asks_for(world: Any) -> None:
+    case, before = world.take("refund 300.00"), len(world.refunds())
+    assert world.wait([case]) == ["waiting"]
+    world.actions.change(case, "anna", category="shipping")
+    world.until(lambda: world.store.case(case).decision.action == "reply")
+    assert world.wait([case], ("waiting",)) == ["waiting"]  # although the rule acts alone
+    assert world.store.approval(case).reasons[-1] == "anna changed what it asks for."
+    world.actions.change(case, "ben", category="refund", amount=Decimal(40))
+    world.until(lambda: world.store.case(case).decision.amount == 40)
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    decide(world, case, "approve")
+    assert world.store.case(case).status == "closed"
+    assert [row[2] for row in world.refunds()[before:]] == [4000]
+    changes = [(e.actor, e.reason) for e in world.store.events(case) if e.kind == "change"]
+    assert changes == [
+        ("anna", "category refund → shipping"),
+        ("ben", "category shipping → refund, amount 300.00 → 40"),
+    ]
+
+
+def test_changed_case_that_no_process_queued_is_decided_by_the_upkeep(world: Any) -> None:
+    case = world.take("refund 300.00")
+    assert world.wait([case]) == ["waiting"]
+    triage = world.store.case(case).triage.model_copy(update={"amount": 30, "changed_by": "anna"})
+    world.store.change_triage(case, triage, "amount")  # and the process dies
+    with pytest.raises(Conflict, match="does not wait"):
+        world.store.decide_approval(case, "approve", "ben")
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    assert world.store.case(case).decision.amount == 30
+    decide(world, case, "reject")
 
 
 def test_kill_switch_stops_effects_until_released(world: Any) -> None:

@@ -141,7 +141,7 @@ def test_approval_with_changes_is_kept_and_queued(client: TestClient, actions: A
     assert [event["actor"] for event in details["timeline"]][-1] == "anna"
     correction = actions.store.corrections(1)[0]
     assert (correction.before.body, correction.corrected_by) == ("It is on its way.", "anna")
-    assert f"{case_id}-0" in actions.queue.states([f"{case_id}-0"])
+    assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
 
 
 def test_two_people_who_approve_at_once_get_one_success(

@@ -52,6 +52,8 @@ def require_proof(
             *_doubts_about_request(decision, mail, triage, facts),
             *_doubts_about_sender(standing, terms),
         ]
+    if triage.changed_by:
+        reasons.append(f"{triage.changed_by} changed what it asks for.")
     change: dict[str, object] = {"standing": standing}
     if reasons:
         change |= {"approval": True, "reasons": (*decision.reasons, *reasons)}

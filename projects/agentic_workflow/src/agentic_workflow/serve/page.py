@@ -1,4 +1,4 @@
-"""The web page: inbox, case, search, statistics and operation of the desk.
+"""The web page: inbox, case, search and operation of the desk.
 
     ui.mount(app, Page(actions, policy).blocks)    # with `seedbed.server.ui`
 
@@ -12,21 +12,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache, partial
 from importlib import resources
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
-from agentic_workflow.decide.policy import PolicyFile, parse_policy
-from agentic_workflow.evaluate.simulate import simulate
+from agentic_workflow.decide.policy import PolicyFile
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.page_html import diff, render, steps
 from agentic_workflow.store.case import CATEGORIES, STATUSES, Draft
 from agentic_workflow.store.records import Verdict
-from seedbed.errors import ConfigError, public_message
+from seedbed.errors import public_message
 from seedbed.server import html
 from seedbed.server.service import caller_of
 
@@ -58,8 +55,6 @@ class Page:
                     self._add_case()
                 with gr.Tab("Search", id="search") as self.search_tab:
                     self._add_search()
-                with gr.Tab("Statistics", id="statistics") as self.statistics_tab:
-                    self._add_statistics()
                 with gr.Tab("Operate", id="operate") as self.operate_tab:
                     self._add_operate()
             self._connect()
@@ -106,22 +101,8 @@ class Page:
         with gr.Row():
             self.newer, self.older = (gr.Button(name, size="sm") for name in ("Newer", "Older"))
 
-    def _add_statistics(self) -> None:
-        days = [(f"{n} days", n) for n in (7, 30, 90)]
-        self.days = gr.Radio(days, value=30, show_label=False, container=False)
-        self._add_html("figures")
-        axes: Json = {"y": "cases", "y_lim": [0, None], "x_title": " ", "y_title": "cases closed"}
-        plot = partial(gr.BarPlot, height=260, **axes)
-        self.by_day = plot(x="day", label="Closed per day (UTC)")
-        self.by_category = plot(x="category", label="Closed per category", sort="-y")
-
     def _add_operate(self) -> None:
         self._add_html("switches", "rules")
-        gr.HTML("<h3>Try a changed policy on past cases</h3>")
-        box = partial(gr.Textbox, max_length=100_000, max_lines=24)
-        self.changed = box(label="Policy (TOML)", lines=14, elem_id="changed")
-        self.try_policy = gr.Button("Show what would differ", variant="primary")
-        self._add_html("differences")
 
     def _connect(self) -> None:
         """Connect each event to its method: `event(method, inputs, outputs)`."""
@@ -143,19 +124,14 @@ class Page:
         changes = [self.subject.change, self.body.change]
         gr.on(changes, self.compare, draft, self.parts["diff"], **latest)
 
-        # Search, statistics, operation.
+        # Search, operation.
         filters: list[Any] = [self.cursors, self.text, self.status, self.category]
         hits = [self.parts["hits"], self.newer, self.older, self.cursors]
         changes = [self.search_tab.select, *(box.change for box in filters[1:])]
         gr.on(changes, partial(self.find, 0), filters, hits, **latest)
         self.newer.click(partial(self.find, -1), filters, hits, **QUIET)
         self.older.click(partial(self.find, 1), filters, hits, **QUIET)
-        figures = [self.parts["figures"], self.by_day, self.by_category]
-        changes = [self.statistics_tab.select, self.days.input]
-        gr.on(changes, self.count, self.days, figures, **QUIET)
-        rules = [self.parts["rules"], self.changed]
-        self.operate_tab.select(self.operate, self.changed, rules, **QUIET)
-        self.try_policy.click(self.simulate, self.changed, self.parts["differences"])
+        self.operate_tab.select(self.operate, None, self.parts["rules"], **QUIET)
 
     # ── inbox and case ──────────────────────────────────────────────────────────────────────
 
@@ -280,7 +256,7 @@ class Page:
             self.approve: f"Approve and refund {refund}" if refund else "Approve and send",
         }
 
-    # ── search, statistics, operation ───────────────────────────────────────────────────────
+    # ── search, operation ───────────────────────────────────────────────────────────────────
 
     def find(self, turn: int, cursors: list[Any], text: str, status: Any, category: str) -> Values:
         """The first page of cases, or for a `turn` of 1 or -1 the one after or before.
@@ -298,31 +274,9 @@ class Page:
             self.cursors: [*pages, following],
         }
 
-    def count(self, days: int) -> Values:
-        """Figures of the last `days`."""
-        figures, today = self.store.statistics(days), datetime.now(UTC).date()
-        dates = [(today - timedelta(days=n)).isoformat() for n in reversed(range(days))]
-        by_day = [(date[5:], figures.by_day.get(date, 0)) for date in dates]
-        by_category = [(name or "none", n) for name, n in figures.by_category.items()]
-        return {
-            self.parts["figures"]: render("figures", figures),
-            self.by_day: pd.DataFrame(by_day, columns=["day", "cases"]),
-            self.by_category: pd.DataFrame(by_category, columns=["category", "cases"]),
-        }
-
-    def operate(self, changed: str) -> tuple[str, str]:
-        """The policy in force, and its text for an empty box, to be changed there."""
-        path = self.policy.path
-        rules = render("policy", self.policy.current(), path)
-        return rules, changed or _attempt(lambda: path.read_text("utf-8"))
-
-    def simulate(self, changed: str) -> str:
-        """What the changed policy would decide differently about past cases."""
-        try:
-            policy = parse_policy(changed)
-        except ConfigError as error:
-            return html.error(str(error).removeprefix("policy, "))
-        return _attempt(lambda: render("differences", simulate(self.store, policy), policy.version))
+    def operate(self) -> str:
+        """The policy in force."""
+        return render("policy", self.policy.current(), self.policy.path)
 
 
 def _diff(before: Draft, after: Draft) -> str:

@@ -86,6 +86,7 @@ class Triage(Value):
     reasons: tuple[str, ...] = ()  # one line per field, with the words that decided it
     model: str = ""
     others: tuple[Category, ...] = ()  # what single sentences ask for besides the category
+    changed_by: str = ""  # a person who changed the category, the order or the amount
 
 
 class OrderLine(Value):
