@@ -17,7 +17,7 @@ from typing import Any
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.queue import CaseQueue, go_on
-from agentic_workflow.store.case import Category, Draft, Value
+from agentic_workflow.store.case import CATEGORIES, Draft, Value
 from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
@@ -34,6 +34,7 @@ class CaseDetails(Value):
     timeline: list[Event]  # the oldest first
     approval: Approval | None
     effects: list[Effect]
+    thread: list[CaseSummary]  # cases of the same sender and thread, the oldest first
 
 
 class Inbox(Value):
@@ -92,7 +93,7 @@ class Actions:
         self,
         case_id: str,
         by: str,
-        category: Category | None = None,
+        category: str | None = None,
         order_id: str | None = None,
         amount: Decimal | None = None,
     ) -> CaseRecord:
@@ -102,6 +103,9 @@ class Actions:
         Raises Forbidden, NotFound, BadInput or Conflict.
         """
         self._check(by)
+        if category not in (None, *CATEGORIES):
+            hint = f"Available: {', '.join(CATEGORIES)}."
+            raise BadInput(f"Unknown category {category!r}.", hint=hint)
         old = self.store.case(case_id).triage
         if old is None:
             raise Conflict(f"Case {case_id} is not classified yet.")
@@ -169,6 +173,7 @@ class Actions:
             timeline=self.store.events(case_id),
             approval=self.store.approval(case_id),
             effects=[Effect(**row._mapping) for row in self.outbox.list(case_id=case_id)],
+            thread=[CaseSummary(**dict(case)) for case in self.store.thread(case_id)],
         ).model_dump(mode="json")
 
     def effects(self, status: str) -> list[Json]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache, partial
 from importlib import resources
 from typing import Any
@@ -83,6 +84,12 @@ class Page:
                     with gr.Row():
                         self.approve = gr.Button("Approve", variant="primary", scale=3)
                         self.reject = gr.Button("Reject", elem_id="reject", min_width=100)
+                    with gr.Accordion("Change what it asks for", open=False):
+                        with gr.Row():
+                            short = partial(gr.Textbox, max_length=64, min_width=100)
+                            self.about = gr.Dropdown(list(CATEGORIES), label="Category")
+                            self.order, self.amount = short(label="Order"), short(label="Amount")
+                        self.change = gr.Button("Decide again")
                     with gr.Accordion("Ask the sender instead", open=False):
                         self.question = box(label="Question, sent in place of the reply", lines=4)
                         self.ask = gr.Button("Send the question")
@@ -106,9 +113,10 @@ class Page:
 
     def _connect(self) -> None:
         """Connect each event to its method: `event(method, inputs, outputs)`."""
-        boxes = [self.subject, self.body, self.comment, self.question, self.approve]
+        boxes: list[Any] = [self.subject, self.body, self.comment, self.question, self.approve]
+        request: list[Any] = [self.about, self.order, self.amount]
         place = [self.case_id, self.shown]
-        view = [*self.parts.values(), *boxes, *place, self.form, self.buttons, self.tabs]
+        view = [*self.parts.values(), *boxes, *request, *place, self.form, self.buttons, self.tabs]
         script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
         self.blocks.load(self.open, self.action, view, js=script, **QUIET)
         self.action.change(self.act, [self.action, *place], view, trigger_mode="multiple", **QUIET)
@@ -120,6 +128,7 @@ class Page:
         for verdict, button in buttons.items():
             text = self.question if verdict == "ask" else self.comment
             button.click(self.decide, [gr.State(verdict), *draft, text], view, **QUIET)
+        self.change.click(self.decide_again, [self.case_id, *request], view, **QUIET)
         latest = {"trigger_mode": "always_last", **QUIET}
         changes = [self.subject.change, self.body.change]
         gr.on(changes, self.compare, draft, self.parts["diff"], **latest)
@@ -201,6 +210,22 @@ class Page:
             return {self.parts["problem"]: html.error(public_message(error, _log))}
         return self.open(case_id, request)
 
+    def decide_again(
+        self, case_id: str, category: str, order: str, amount: str, request: gr.Request
+    ) -> Values:
+        """Change what the case asks for; the desk decides it again."""
+        try:
+            value = Decimal(amount.strip().replace(",", ".") or 0)
+            if not 0 <= value < 1_000_000:
+                raise InvalidOperation
+            self.actions.change(case_id, caller_of(request), category, order, value)
+        except InvalidOperation:
+            text = f"{amount!r} is not an amount. Write it like 49.90."
+            return {self.parts["problem"]: html.error(text)}
+        except Exception as error:
+            return {self.parts["problem"]: html.error(public_message(error, _log))}
+        return self.open(case_id, request)
+
     def compare(self, case_id: str, subject: str, body: str | None) -> str:
         """The difference between the draft and the boxes, of which one is filled first."""
         if body is None:
@@ -239,13 +264,19 @@ class Page:
         stages = steps(case, approval, events)
         return {
             "top": render("case_top", case, approval, effects, stages, following),
-            "left": render("case_left", case),
+            "left": render("case_left", case, self._thread(details["thread"], case["id"])),
             "right": render("case_right", case, approval, changes),
             "log": render("case_log", events, effects),
         }
 
+    def _thread(self, cases: list[Json], case_id: str) -> list[Json]:
+        """The other cases of a thread, with mail and reply."""
+        others = [case["id"] for case in cases if case["id"] != case_id]
+        return [self.store.case(id).model_dump(mode="json") for id in others[-10:]]
+
     def _boxes(self, case: Json) -> Values:
         draft, decision = case["draft"] or {}, case["decision"] or {}
+        triage = case["triage"] or {}
         refund = decision.get("amount") and f"{decision['amount']} {decision['currency']}"
         return {
             self.form: gr.Column(visible=True),
@@ -253,6 +284,9 @@ class Page:
             self.body: draft.get("body", ""),
             self.comment: "",
             self.question: "",
+            self.about: triage.get("category"),
+            self.order: triage.get("order_id") or "",
+            self.amount: triage.get("amount") or "",
             self.approve: f"Approve and refund {refund}" if refund else "Approve and send",
         }
 

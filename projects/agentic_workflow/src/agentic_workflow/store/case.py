@@ -45,6 +45,14 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Attachment(Value):
+    """What is known about an attached file, which is never opened."""
+
+    name: str
+    type: str  # as the sender's program declares it, such as "application/pdf"
+    size: int | None = None  # in bytes; None above 1.5 MB, where it is not counted
+
+
 class Mail(Value):
     """A parsed mail. All text in it is masked: it contains no card, account or passport number."""
 
@@ -61,6 +69,7 @@ class Mail(Value):
     sent_at: datetime | None = None  # with a time zone
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
     attachments: tuple[str, ...] = ()  # names; contents are not read
+    files: tuple[Attachment, ...] = ()  # the attachments with type and size
     automatic: bool = False  # an auto-reply, bounce or mailing list (RFC 3834), never answered
     warnings: tuple[str, ...] = ()  # what was wrong with the mail
 

@@ -157,6 +157,23 @@ class Store:
                 replies=connection.execute(replies).scalar_one(),
             )
 
+    def thread(self, id: str) -> list[CaseRecord]:
+        """The cases of a sender that belong to one thread, the oldest first; the latest 50 count.
+
+        A mail belongs to that of which it names the Message-ID, or the reply.
+        """
+        sender = self.case(id).sender
+        query = _RECORD.where(cases.c.sender == sender).order_by(cases.c.number.desc())
+        linked, others = {id}, self._all(CaseRecord, query, 50)
+        ids = {c.mail.message_id: c.id for c in others}
+        links = {c.id: {*answered_cases(c.mail), *map(ids.get, c.mail.in_reply_to)} for c in others}
+        grown = True
+        while grown:
+            more = {n for n, parents in links.items() if n in linked or parents & linked}
+            more |= {c.id for c in others if any(c.id in links.get(n, ()) for n in linked)}
+            grown, linked = not more <= linked, linked | more
+        return [case for case in reversed(others) if case.id in linked and sender]
+
     def _thread(self, case: CaseRecord) -> list[CaseRecord]:
         """The cases whose replies the mail answers, directly or not; the latest 20 at most."""
         thread: dict[str, CaseRecord] = {}
