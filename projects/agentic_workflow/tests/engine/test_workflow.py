@@ -248,7 +248,7 @@ def test_case_is_decided_again_by_what_a_person_says_it_asks_for(world: Any) -> 
     world.actions.change(case, "anna", category="shipping")
     world.until(lambda: world.store.case(case).decision.action == "reply")
     assert world.wait([case], ("waiting",)) == ["waiting"]  # although the rule acts alone
-    assert world.store.approval(case).reasons[-1] == "anna changed what it asks for."
+    assert world.store.approval(case).reasons[-1] == "anna changed the request."
     world.actions.change(case, "ben", category="refund", amount=Decimal(40))
     world.until(lambda: world.store.case(case).decision.amount == 40)
     assert world.wait([case], ("waiting",)) == ["waiting"]

@@ -149,7 +149,7 @@ def test_search_finds_words_and_turns_pages(visit: Visit, actions: Actions) -> N
 def test_case_is_changed_and_decided_again(visit: Visit, actions: Actions) -> None:
     case_id = new_case(actions, "Odd lamp")
     page = visit(query="/?case=" + case_id)
-    page.click("button:has-text('Change what it asks for')")
+    page.click("button:has-text('Change the request')")
     page.fill("label:has-text('Amount') input, label:has-text('Amount') textarea", "a lot")
     page.click("button:has-text('Decide again')")
     page.wait_for_selector("#problem :text(\"'a lot' is not an amount\")")

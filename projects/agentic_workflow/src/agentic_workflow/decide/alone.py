@@ -3,7 +3,7 @@
     decision = policy.decide(mail, screening, triage, facts)
     decision = require_proof(decision, mail, triage, facts, policy.alone)
 
-Patterns can only find what somebody has thought of. So this is a list of what has to be certain; a
+Patterns find only what their author has thought of. So this is a list of what has to be certain; a
 case that lacks one of these goes to a person, who reads what is missing. The limits are in the
 policy file. Rules and safeguards of the policy come before, and may want a person anyway.
 """
@@ -42,7 +42,7 @@ def require_proof(
 ) -> Decision:
     """The decision, left to a person with the reasons unless everything is proven.
 
-    A sender who is not verified gets no refund and no reply about an order, whoever approves it.
+    Without verification a sender gets no refund and no reply about an order, even with approval.
     """
     if decision.action == "ignore":
         reasons = [] if mail.automatic else _doubts_about_spam(triage, facts, terms)
@@ -53,7 +53,7 @@ def require_proof(
             *_doubts_about_sender(standing, terms),
         ]
     if triage.changed_by:
-        reasons.append(f"{triage.changed_by} changed what it asks for.")
+        reasons.append(f"{triage.changed_by} changed the request.")
     change: dict[str, object] = {"standing": standing}
     if reasons:
         change |= {"approval": True, "reasons": (*decision.reasons, *reasons)}
@@ -64,8 +64,8 @@ def require_proof(
 
 def _doubts_about_spam(triage: Triage, facts: Facts, terms: Alone) -> list[str]:
     reasons = [f"{triage.confidence:.0%} sure that it is spam."]
-    known = ["A customer's mail is not ignored."] if facts.customer_id else []
-    return known + (reasons if triage.confidence < terms.confidence else [])
+    customer = ["A customer's mail is not ignored."] if facts.customer_id else []
+    return customer + (reasons if triage.confidence < terms.confidence else [])
 
 
 def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
@@ -92,15 +92,15 @@ def _doubts_about_request(
     own = f"{mail.subject}\n{mail.text}"
     numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
     from_thread = triage.order_id and triage.order_id not in re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
-    known = facts.order_id is not None
+    has_order = facts.order_id is not None
     # A letter that asks for the order may be sent without it, and one about an error needs none.
     needs_order = decision.action == "refund" or facts.order_status
     proven = {
         "It contains more than one number that may be an order's.": (
-            numbers <= {facts.order_id} if known else len(numbers) <= 1
+            numbers <= {facts.order_id} if has_order else len(numbers) <= 1
         ),
-        "The order was not found under the sender.": known or not needs_order,
-        "What it asks for depends on the quoted thread.": not (
+        "The order was not found under the sender.": has_order or not needs_order,
+        "The request depends on the quoted thread.": not (
             mail.quoted and (from_thread or triage.amount is not None)
         ),
         "The lookup has a warning.": decision.action == "ask" or not facts.warnings,

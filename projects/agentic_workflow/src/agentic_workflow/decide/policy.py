@@ -218,7 +218,7 @@ class Policy(Table):
         values["amount"] = max(filter(None, (triage.amount, refund)), default=None)
         values["delivered_days"] = ((today or date.today()) - delivered).days if delivered else None
         rule = next(rule for rule in self.rules if rule.when.applies(values))
-        # 2. What cannot be done, whatever the rule says.
+        # 2. What cannot be done, whatever the rule is.
         action, reasons = rule.action, [rule.why]
         if mail.automatic:
             action = "ignore"  # or two machines would write to each other for ever
@@ -226,7 +226,7 @@ class Policy(Table):
             action, reasons = "hand_over", [*reasons, "The mail has no sender to reply to."]
         elif action == "refund" and refund is None:
             action, reasons = "hand_over", [*reasons, "No paid amount of the sender's can go back."]
-        # 3. What needs a person, whatever the rule says.
+        # 3. What needs a person, whatever the rule is.
         guards = [] if spam and action == "ignore" else _safeguards(screening, triage, facts)
         guards += [f"{LIMIT_EXCEEDED}{over_limit}."] if over_limit else []
         if action == "refund" and refund and (triage.amount or 0) > refund:

@@ -74,14 +74,14 @@ def _name_of_others(prose: str, case: Case) -> str:
     """
     mail, facts = case.mail, case.facts
     calendar = Locale(mail.language)
-    known = [mail.subject, mail.text, facts.model_dump_json(), *(p.text for p in case.passages)]
-    known += [
+    texts = [mail.subject, mail.text, facts.model_dump_json(), *(p.text for p in case.passages)]
+    texts += [
         *calendar.days["format"]["wide"].values(),
         *calendar.months["format"]["wide"].values(),
     ]
-    known += _texts(templates(mail.language))
+    texts += _texts(templates(mail.language))
     customer = _words(f"{facts.customer_name} {mail.sender_name}")
-    words, matches = _words("\n".join(known)) | customer, list(_WORD.finditer(prose))
+    words, matches = _words("\n".join(texts)) | customer, list(_WORD.finditer(prose))
     for number, match in enumerate(matches[1:], 1):
         before, following = matches[number - 1], matches[number + 1 : number + 2]
         between, pair = prose[before.end() : match.start()], (before[0], match[0])
@@ -121,8 +121,8 @@ def _texts(table: dict[str, Any]) -> list[str]:
 def problem(body: str, citations: Sequence[str], case: Case) -> str:
     """Why the reply must not be sent; "" if nothing is wrong."""
     mail, decision = case.mail, case.decision
-    known = [mail.subject, mail.text, *(p.text for p in case.passages)]
-    known += [case.facts.model_dump_json(), f"{decision.amount} {decision.currency}"]
+    texts = [mail.subject, mail.text, *(p.text for p in case.passages)]
+    texts += [case.facts.model_dump_json(), f"{decision.amount} {decision.currency}"]
     # 1. Citations, placeholders and private data.
     prose = _CITATION.sub("", body)
     cited = {*citations, *_CITATION.findall(body)} - {p.source for p in case.passages}
@@ -132,7 +132,7 @@ def problem(body: str, citations: Sequence[str], case: Case) -> str:
         return f"it contains {blank.group() if blank else 'private data'}"
     # 2. Links, dates and numbers. The case's own dates are removed, so that those which are left
     # over are made from numbers that the case must contain otherwise.
-    source = "\n".join(known).lower()
+    source = "\n".join(texts).lower()
     for link in _LINK.findall(prose):
         if link.rstrip(".,;:").lower() not in source:
             return f"it contains {link}, which is not in the case"

@@ -69,11 +69,11 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     text, quoted = split_reply(body)
     digest = _digest(sender.address, subject, text)
     own = text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"
-    made = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
+    own_id = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
     date = getattr(_parse(headers, "date"), "datetime", None)
     parents = _ids(headers, "in-reply-to") + _ids(headers, "references")[::-1]
     return Mail(
-        message_id=next(iter(_ids(headers, "message-id")), made),
+        message_id=next(iter(_ids(headers, "message-id")), own_id),
         content_hash=digest,
         sender=sender.address,
         verified=sender.verified,
@@ -163,7 +163,7 @@ def _read_headers(message: EmailMessage, warnings: list[str]) -> _Headers:
 def _parse(headers: _Headers, name: str) -> Any:
     try:
         return policy.header_factory(name, headers.get(name, ""))
-    except Exception:  # a bug of the library's parser is no reason to lose a mail
+    except Exception:  # a mail is not lost to a bug of the library's parser
         return headers.get(name, "")
 
 
@@ -194,8 +194,8 @@ def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, l
             if name or part.get_content_disposition() == "attachment":
                 files.append(_describe(part, name or "attachment"))
             elif part.get_content_type() == "text/html":
-                shown, unseen = read_html(_read_text(part, warnings))
-                visible, hidden = f"{visible}\n{shown}", f"{hidden} {unseen}"
+                text, unseen = read_html(_read_text(part, warnings))
+                visible, hidden = f"{visible}\n{text}", f"{hidden} {unseen}"
             elif part.get_content_type() == "text/calendar":
                 files.append(_describe(part, "invitation"))
             elif not part.is_multipart() and part.get_content_maintype() in ("text", "multipart"):

@@ -45,7 +45,7 @@ class Page:
         self._row = lru_cache(500)(self._load_row)
         with gr.Blocks(title="Help desk", analytics_enabled=False) as self.blocks:
             # What a browser shows: the case, hashes of the parts, cursors of the search.
-            self.case_id, self.shown, self.cursors = gr.State(""), gr.State({}), gr.State([])
+            self.case_id, self.sent, self.cursors = gr.State(""), gr.State({}), gr.State([])
             self.action = gr.Textbox(visible="hidden", elem_id="action")  # filled by page.js
             gr.Markdown("# Help desk")
             self._add_html("banner", "note")
@@ -84,7 +84,7 @@ class Page:
                     with gr.Row():
                         self.approve = gr.Button("Approve", variant="primary", scale=3)
                         self.reject = gr.Button("Reject", elem_id="reject", min_width=100)
-                    with gr.Accordion("Change what it asks for", open=False):
+                    with gr.Accordion("Change the request", open=False):
                         with gr.Row():
                             short = partial(gr.Textbox, max_length=64, min_width=100)
                             self.about = gr.Dropdown(list(CATEGORIES), label="Category")
@@ -115,7 +115,7 @@ class Page:
         """Connect each event to its method: `event(method, inputs, outputs)`."""
         boxes: list[Any] = [self.subject, self.body, self.comment, self.question, self.approve]
         request: list[Any] = [self.about, self.order, self.amount]
-        place = [self.case_id, self.shown]
+        place = [self.case_id, self.sent]
         view = [*self.parts.values(), *boxes, *request, *place, self.form, self.buttons, self.tabs]
         script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
         self.blocks.load(self.open, self.action, view, js=script, **QUIET)
@@ -150,8 +150,8 @@ class Page:
         tab = {self.tabs: gr.Tabs(selected="case")} if case_id else {}
         return {**self.refresh(case_id, {}, request), **fresh, **tab, self.case_id: case_id}
 
-    def refresh(self, case_id: str, shown: Json, request: gr.Request) -> Values:
-        """The parts that have changed since `shown`, which is empty for a case just opened."""
+    def refresh(self, case_id: str, sent: Json, request: gr.Request) -> Values:
+        """The parts that have changed since `sent`, which is empty for a case just opened."""
         by, values = caller_of(request), Values()
         switches = cache(self.actions.switches)
         texts = {
@@ -166,19 +166,19 @@ class Page:
                 details = self.actions.details(case_id)
                 waiting = details["case"]["status"] == "waiting"
                 texts |= self._case(details)
-                if waiting and not shown.get("waiting"):
+                if waiting and not sent.get("waiting"):
                     values |= self._boxes(details["case"])
         except Exception as error:
             texts["top"] = html.error(public_message(error, _log))
-        if not (shown or waiting):  # later on, typed text remains
+        if not (sent or waiting):  # later on, typed text remains
             values[self.form] = gr.Column(visible=False)
-        if waiting != shown.get("waiting"):
+        if waiting != sent.get("waiting"):
             values[self.buttons] = gr.Column(visible=waiting)
         now = {name: hash(text) for name, text in texts.items()}
-        changes = {self.parts[n]: text for n, text in texts.items() if now[n] != shown.get(n)}
-        return {**values, **changes, self.shown: {**now, "waiting": waiting}}
+        changes = {self.parts[n]: text for n, text in texts.items() if now[n] != sent.get(n)}
+        return {**values, **changes, self.sent: {**now, "waiting": waiting}}
 
-    def act(self, action: str, case_id: str, shown: Json, request: gr.Request) -> Values:
+    def act(self, action: str, case_id: str, sent: Json, request: gr.Request) -> Values:
         """A link or button in the HTML: `data-do` is what to do, and `data-key` with what."""
         item, by = json.loads(action), caller_of(request)
         key, note = item["key"], self.parts["note"]
@@ -192,7 +192,7 @@ class Page:
             "switch": lambda: self.actions.set_switch(key, item["value"] == "on", by),
         }
         problem = _attempt(lambda: actions[item["do"]]() and "")
-        return {**self.refresh(case_id, shown, request), note: problem or ""}
+        return {**self.refresh(case_id, sent, request), note: problem or ""}
 
     def decide(
         self,

@@ -149,7 +149,7 @@ class Standing(Value):
 
 
 class Decision(Value):
-    """What the policy says to do, and why."""
+    """What to do by the policy, and why."""
 
     action: Action
     approval: bool  # whether a person has to approve first

@@ -125,7 +125,7 @@ class Store:
     def duplicate_of(self, id: str) -> str | None:
         """The first case with the same sender, subject and text that is open, or an hour old.
 
-        Whoever writes the same again after an answer was not helped by it.
+        A sender who repeats a mail after the answer was not helped by it.
         """
         case, now = self.case(id), self._now()
         same = _SUMMARY.where(cases.c.content_hash == case.mail.content_hash)
@@ -299,7 +299,7 @@ class Store:
                 elif _case(connection, id).status == "waiting":
                     return
                 elif not connection.execute(again.values(values)).rowcount:
-                    return  # decided meanwhile
+                    return  # decided in the meantime
                 self._change(connection, id, "waiting")
                 self._add_event(connection, id, "ask a person", evidence=reasons)
         except IntegrityError:
@@ -334,7 +334,7 @@ class Store:
             return _case(connection, id)
 
     def change_triage(self, id: str, triage: Triage, reason: str) -> CaseRecord:
-        """Let a case that waits be decided again, by what a person says that it asks for.
+        """Let a case that waits be decided again, by the triage of a person.
 
         Raises Conflict, as `decide_approval` does.
         """
