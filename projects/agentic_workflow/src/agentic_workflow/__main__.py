@@ -79,8 +79,12 @@ def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
     with sample_shop(config) as config:
         served = create_app(config, settings)
         with workers(config, config.workers):
-            typer.echo(f"Open http://{host}:{port}", err=True)
-            service.serve(served, port=port, host=host)
+            service.serve(
+                served,
+                port=port,
+                host=host,
+                bound_to=lambda port: typer.echo(f"Open http://{host}:{port}", err=True),
+            )
 
 
 @app.command()
