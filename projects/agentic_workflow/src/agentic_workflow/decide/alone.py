@@ -92,15 +92,15 @@ def _doubts_about_request(
     own = f"{mail.subject}\n{mail.text}"
     numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
     from_thread = triage.order_id and triage.order_id not in re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
-    has_order = facts.order_id is not None
+    known = facts.order_id is not None
     # A letter that asks for the order may be sent without it, and one about an error needs none.
     needs_order = decision.action == "refund" or facts.order_status
     proven = {
         "It contains more than one number that may be an order's.": (
-            numbers <= {facts.order_id} if has_order else len(numbers) <= 1
+            numbers <= {facts.order_id} if known else len(numbers) <= 1
         ),
-        "The order was not found under the sender.": has_order or not needs_order,
-        "The request depends on the quoted thread.": not (
+        "The order was not found under the sender.": known or not needs_order,
+        "What it asks for depends on the quoted thread.": not (
             mail.quoted and (from_thread or triage.amount is not None)
         ),
         "The lookup has a warning.": decision.action == "ask" or not facts.warnings,
