@@ -103,7 +103,7 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         """The receivers and databases that are of the sample shop.
 
         Raises ConfigError if others are real, unless `sample` is set: a customer would read of a
-        refund that is not paid.
+        refund that nobody pays.
         """
         names = ("shop_url", "smtp_url", "payment_url")
         prefix = self.model_config["env_prefix"]
