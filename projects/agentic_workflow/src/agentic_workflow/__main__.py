@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,8 +79,12 @@ def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
     with sample_shop(config) as config:
         served = create_app(config, settings)
         with workers(config, config.workers):
-            typer.echo(f"Open http://{host}:{port}", err=True)
-            service.serve(served, port=port, host=host)
+            service.serve(
+                served,
+                port=port,
+                host=host,
+                bound_to=lambda port: typer.echo(f"Open http://{host}:{port}", err=True),
+            )
 
 
 @app.command()
@@ -172,6 +177,20 @@ def ask(
 ) -> None:
     """Send the customer a question and close the case; the answer opens a new one."""
     _decide(case_id, "ask", None, question)
+
+
+@app.command()
+def change(
+    case_id: CaseId,
+    category: Annotated[str | None, typer.Option(help="What the mail is about.")] = None,
+    order: Annotated[str | None, typer.Option(help="Number of the order; empty: none.")] = None,
+    amount: Annotated[float | None, typer.Option(min=0, help="Amount; 0: none.")] = None,
+) -> None:
+    """Change what a case asks for. It is decided again and waits for approval again."""
+    config, _ = _settings()
+    value = None if amount is None else Decimal(str(amount))
+    record = _parts(config)[2].change(case_id, getpass.getuser(), category, order, value)
+    typer.echo(f"{record.id}: {record.status}")
 
 
 def _decide(case_id: str, decision: Any, body: Path | None, comment: str) -> None:

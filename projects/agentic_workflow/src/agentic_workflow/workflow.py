@@ -1,7 +1,7 @@
 """The help desk: one durable workflow that takes a mail from its arrival to the reply.
 
     desk = HelpDesk(store=store, policy=policy, triager=triager, …)    # `engine.desk.open_desk`
-    queue.submit(case_id, customer, priority)                          # a worker runs `handle_mail`
+    queue.submit(case_id, customer, number)                            # a worker runs `handle_mail`
 
 Each step below is recorded when it ends, and a recovered workflow goes on after the last one that
 was: a step may run twice, so what it writes is the same each time. Effects outside are behind the
@@ -182,11 +182,13 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
         """Category, priority, order and amount, and whether a person has to approve."""
-        started, limit = time.perf_counter(), self._exceeded(case_id)
-        if limit and self.triager.paid:
-            triage = unread(f"Limit exceeded: {limit}")
-        else:
-            triage = self.triager.triage(mail, screening)
+        started, triage = time.perf_counter(), self.store.case(case_id).triage
+        if triage is None or not triage.changed_by:  # what a person says is not classified again
+            limit = self._exceeded(case_id) if self.triager.paid else ""
+            if limit:
+                triage = unread(f"Limit exceeded: {limit}")
+            else:
+                triage = self.triager.triage(mail, screening)
         reason = triage.approval_reason or f"{triage.category}, priority {triage.priority}"
         fields = triage.model_dump(include={"model", "tokens", "cost_usd"})
         record, evidence = self._record, triage.reasons

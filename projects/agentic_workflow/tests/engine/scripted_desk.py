@@ -71,13 +71,13 @@ approval = true
 why = "Limit."
 [[rule]]
 name = "large"
-when = { category = "refund", amount_above = 100 }
+when = { category = "billing", amount_above = 100 }
 action = "refund"
 approval = true
 why = "Large."
 [[rule]]
 name = "refund"
-when = { category = "refund" }
+when = { category = "billing" }
 action = "refund"
 approval = false
 why = "Small."
@@ -103,7 +103,8 @@ class ScriptedTriager:
         amount = re.search(r"refund ([\d.]+\d)", mail.text)
         return Triage(
             tokens=5000 if "hard to read" in mail.text else 0,
-            category="refund" if amount else "shipping",
+            # Without a person, a refund goes back in part only if too much was paid.
+            category="billing" if amount else "shipping",
             order_id=re.findall(r"(?:order|Number) (\d+)", mail.text)[0],
             amount=Decimal(amount[1]) if amount else None,
         )

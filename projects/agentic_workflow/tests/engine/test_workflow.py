@@ -6,6 +6,7 @@ import email
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,50 @@ def test_unexpected_error_fails_the_case_which_can_be_replayed(world: Any) -> No
         world.actions.replay(case, "anna")
 
 
+def test_replayed_case_that_waits_goes_on_after_its_approval(world: Any) -> None:
+    world.desk.triager.fixed = False
+    case = world.take("explode refund 300.00")
+    assert world.wait([case]) == ["failed"]
+    world.desk.triager.fixed = True
+    world.actions.replay(case, "anna")
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    decide(world, case, "approve")
+    assert world.wait([case], ("closed",), 20) == ["closed"]
+
+
+def test_case_is_decided_again_by_what_a_person_says_it_asks_for(world: Any) -> None:
+    case, before = world.take("refund 300.00"), len(world.refunds())
+    assert world.wait([case]) == ["waiting"]
+    world.actions.change(case, "anna", category="shipping")
+    world.until(lambda: world.store.case(case).decision.action == "reply")
+    assert world.wait([case], ("waiting",)) == ["waiting"]  # although the rule acts alone
+    assert world.store.approval(case).reasons[-1] == "anna changed the request."
+    world.actions.change(case, "ben", category="billing", amount=Decimal(40))
+    world.until(lambda: world.store.case(case).decision.amount == 40)
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    decide(world, case, "approve")
+    assert world.store.case(case).status == "closed"
+    assert [row[2] for row in world.refunds()[before:]] == [4000]
+    changes = [(e.actor, e.reason) for e in world.store.events(case) if e.kind == "change"]
+    assert changes == [
+        ("anna", "category billing → shipping"),
+        ("ben", "category shipping → billing, amount 300.00 → 40"),
+    ]
+
+
+def test_changed_case_that_no_process_queued_is_decided_by_the_upkeep(world: Any) -> None:
+    case = world.take("refund 300.00")
+    assert world.wait([case]) == ["waiting"]
+    triage = world.store.case(case).triage.model_copy(update={"amount": 30, "changed_by": "anna"})
+    world.store.change_triage(case, triage, "amount")  # and the process dies
+    with pytest.raises(Conflict, match="does not wait"):
+        world.store.decide_approval(case, "approve", "ben")
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    assert world.store.case(case).decision.amount == 30
+    decide(world, case, "reject")
+
+
 def test_kill_switch_stops_effects_until_released(world: Any) -> None:
     world.store.set_switch("stopped", True, "anna")
     case = world.take("where is it")
@@ -264,6 +309,9 @@ def test_tokens_of_triage_count_and_a_limit_ends_it(world: Any) -> None:
     case = world.take("hard to read")
     assert world.wait([case]) == ["waiting"]
     assert "5000 tokens of 1000 per case" in world.store.approval(case).reasons[-1]
+    world.actions.change(case, "anna", category="account")  # which is not read, nor paid, again
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    assert [e.tokens for e in world.store.events(case) if e.kind == "classify"] == [5000, 0]
     policy = world.desk.policy.path
     before = policy.read_text()
     policy.write_text(before.replace("tokens = 100000", "tokens = 4000"))

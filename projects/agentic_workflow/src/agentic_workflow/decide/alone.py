@@ -3,7 +3,7 @@
     decision = policy.decide(mail, screening, triage, facts)
     decision = require_proof(decision, mail, triage, facts, policy.alone)
 
-Patterns can only find what somebody has thought of. So this is a list of what has to be certain; a
+Patterns find only what their author has thought of. So this is a list of what has to be certain; a
 case that lacks one of these goes to a person, who reads what is missing. The limits are in the
 policy file. Rules and safeguards of the policy come before, and may want a person anyway.
 """
@@ -44,7 +44,7 @@ def require_proof(
 ) -> Decision:
     """The decision, left to a person with the reasons unless everything is proven.
 
-    A sender who is not verified gets no refund and no reply about an order, whoever approves it.
+    Without verification a sender gets no refund and no reply about an order, even with approval.
     """
     if decision.action == "ignore":
         reasons = [] if mail.automatic else _doubts_about_spam(triage, facts, terms)
@@ -54,6 +54,8 @@ def require_proof(
             *_doubts_about_request(decision, mail, triage, facts, terms),
             *_doubts_about_sender(standing, terms),
         ]
+    if triage.changed_by:
+        reasons.append(f"{triage.changed_by} changed the request.")
     change: dict[str, object] = {"standing": standing}
     if reasons:
         change |= {"approval": True, "reasons": (*decision.reasons, *reasons)}
@@ -64,8 +66,8 @@ def require_proof(
 
 def _doubts_about_spam(triage: Triage, facts: Facts, terms: Alone) -> list[str]:
     reasons = [f"{triage.confidence:.0%} sure that it is spam."]
-    known = ["A customer's mail is not ignored."] if facts.customer_id else []
-    return known + (reasons if triage.confidence < terms.confidence else [])
+    customer = ["A customer's mail is not ignored."] if facts.customer_id else []
+    return customer + (reasons if triage.confidence < terms.confidence else [])
 
 
 def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:

@@ -19,7 +19,6 @@ from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.mailbox import Mailbox
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.sender import Trust
-from agentic_workflow.store.case import Priority
 from agentic_workflow.store.store import CaseRecord, Store
 from seedbed.errors import Busy, TooLarge, Unavailable
 
@@ -42,8 +41,8 @@ class Intake:
         mail = parse_mail(data, self._trust)
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
-            priority: Priority = "low" if mail.automatic else "normal"
-            self._queue.submit(record.id, mail.sender, priority, record.number)
+            number, automatic = record.number, mail.automatic
+            self._queue.submit(record.id, mail.sender, number, automatic=automatic)
         return record
 
     def watch(self, stop: threading.Event) -> None:

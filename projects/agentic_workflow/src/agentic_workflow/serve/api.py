@@ -15,6 +15,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
@@ -108,6 +109,16 @@ class DecisionRequest(BaseModel):
     comment: Text = Field("", description="With `ask`: the question to the sender.")
 
 
+class ChangeRequest(BaseModel):
+    category: Category | None = None
+    order_id: Annotated[CleanText, Field(max_length=64)] | None = Field(
+        None, description="Empty: the mail names no order."
+    )
+    amount: Annotated[Decimal, Field(ge=0, lt=1_000_000, decimal_places=2)] | None = Field(
+        None, description="0: the mail names no amount."
+    )
+
+
 class PolicyInfo(BaseModel):
     version: str
     problem: str = Field(description="Why the changed file is not in force; empty if it is.")
@@ -186,6 +197,12 @@ def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> Any:
 def decide(case_id: CleanText, body: DecisionRequest, desk: Desk, caller: Caller) -> Any:
     """Decide a case that waits. The second of two people gets 409 with the first one's name."""
     return desk.decide(case_id, body.decision, caller, body.subject, body.body, body.comment)
+
+
+@router.post("/cases/{case_id}/change", response_model=CaseState)
+def change(case_id: CleanText, body: ChangeRequest, desk: Desk, caller: Caller) -> Any:
+    """Change what a case that waits asks for; it is decided again, and waits again."""
+    return desk.change(case_id, caller, body.category, body.order_id, body.amount)
 
 
 @router.post("/cases/{case_id}/replay", response_model=CaseState)

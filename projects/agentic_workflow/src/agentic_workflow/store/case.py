@@ -45,6 +45,14 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Attachment(Value):
+    """What is known about an attached file, which is never opened."""
+
+    name: str
+    type: str  # as the sender's program declares it, such as "application/pdf"
+    size: int | None = None  # in bytes; None above 1.5 MB, where it is not counted
+
+
 class Mail(Value):
     """A parsed mail. All text in it is masked: it contains no card, account or passport number."""
 
@@ -61,6 +69,7 @@ class Mail(Value):
     sent_at: datetime | None = None  # with a time zone
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
     attachments: tuple[str, ...] = ()  # names; contents are not read
+    files: tuple[Attachment, ...] = ()  # the attachments with type and size
     automatic: bool = False  # an auto-reply, bounce or mailing list (RFC 3834), never answered
     warnings: tuple[str, ...] = ()  # what was wrong with the mail
 
@@ -90,6 +99,7 @@ class Triage(Value):
     model: str = ""  # empty: read without one
     tokens: int = 0
     cost_usd: float = 0.0
+    changed_by: str = ""  # a person who changed the category, the order or the amount
 
 
 class OrderLine(Value):
@@ -143,7 +153,7 @@ class Standing(Value):
 
 
 class Decision(Value):
-    """What the policy says to do, and why."""
+    """What to do by the policy, and why."""
 
     action: Action
     approval: bool  # whether a person has to approve first
