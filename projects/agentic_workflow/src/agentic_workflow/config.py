@@ -34,6 +34,17 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         description="Maildir whose folder `new` is watched for .eml files. Default: `mailbox` in"
         " the data folder.",
     )
+    imap_url: str | None = Field(
+        None,
+        description="Folder of an IMAP server that is read instead of the Maildir,"
+        " imaps://USER:PASSWORD@HOST[:PORT][/FOLDER], with %40 for an @ in USER or PASSWORD;"
+        " with imap://, the connection is encrypted by STARTTLS. Default folder: INBOX.",
+    )
+    imap_taken: str = Field(
+        "Taken",
+        description="Folder of the same IMAP account to which mails are moved that have become"
+        " cases. It is created if it does not exist.",
+    )
     shop_url: str | None = Field(
         None,
         description="Database of the shop, sqlite:///FILE or postgresql://USER@HOST/NAME; it is"
