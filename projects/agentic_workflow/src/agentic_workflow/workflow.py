@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.decide.alone import require_proof
+from agentic_workflow.decide.shop import look_up
 from agentic_workflow.effects.outbox import Outbox, Outcome, crash_point, effect_key
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
@@ -34,11 +35,17 @@ if TYPE_CHECKING:
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import PolicyFile
     from agentic_workflow.decide.shop import Shop
-    from agentic_workflow.triage.triage import Triager
 
 VERSION = "1"
 """Raise it when steps are added, removed or reordered: workers finish what their version began."""
 Json = dict[str, Any]
+
+
+class Triager(Protocol):
+    """Anything that finds out what a mail asks for."""
+
+    def triage(self, mail: Mail, screening: Screening) -> Triage:
+        """Read the mail."""
 
 
 class Queue(Protocol):
@@ -189,7 +196,7 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
         """The customer, the order, and passages of the policy documents."""
-        started, facts = time.perf_counter(), self.shop.facts(mail, triage)
+        started, facts = time.perf_counter(), look_up(self.shop, mail.sender, triage.order_id)
         refunds, refunded = self.outbox.refunds(facts.order_id)
         facts = facts.model_copy(update={"refunds": refunds, "refunded": refunded})
         passages = self.passages.for_mail(mail, triage)

@@ -89,13 +89,16 @@ def _doubts_about_request(
     """Whether the order and the amount are certain."""
     own = f"{mail.subject}\n{mail.text}"
     numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
-    from_thread = triage.order_id and triage.order_id not in re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
+    own = re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
+    if triage.order_ids is not None:  # the shop's order numbers have a form of their own
+        numbers, own = set(triage.order_ids), "\n".join(triage.order_ids)
+    from_thread = triage.order_id and triage.order_id.upper() not in own.upper()
     known = facts.order_id is not None
     # A letter that asks for the order may be sent without it, and one about an error needs none.
     needs_order = decision.action == "refund" or facts.order_status
     proven = {
         "It contains more than one number that may be an order's.": (
-            numbers <= {facts.order_id} if known else len(numbers) <= 1
+            numbers <= {str(facts.order_id).upper()} if known else len(numbers) <= 1
         ),
         "The order was not found under the sender.": known or not needs_order,
         "What it asks for depends on the quoted thread.": not (

@@ -18,17 +18,15 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from agentic_workflow.config import Config
 from agentic_workflow.decide.alone import require_proof
-from agentic_workflow.engine.desk import JudgingParts, judging_parts
+from agentic_workflow.decide.shop import look_up
+from agentic_workflow.engine.desk import JudgingParts
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.sample.shop import ensure_shop
 from agentic_workflow.store.case import CATEGORIES, PRIORITIES, Decision, Draft, Screening, Triage
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.runs.evaluation import Figure, Report
-from seedbed.settings import Settings
 
 FIELDS = ("category", "priority", "needs_approval", "order_id", "amount")
 
@@ -116,7 +114,7 @@ def work_through(desk: JudgingParts, data: bytes, gold: Gold) -> Result:
     mail = parse_mail(data).model_copy(update={"verified": True})
     screening = screen(mail)
     triage = desk.triager.triage(mail, screening)
-    facts = desk.shop.facts(mail, triage)
+    facts = look_up(desk.shop, mail.sender, triage.order_id)
     policy = desk.policy.current()
     decision = policy.decide(mail, screening, triage, facts)
     decision = require_proof(decision, mail, triage, facts, policy.alone)
@@ -219,13 +217,6 @@ def _f1(results: Sequence[Result], field: str) -> float:
     values = [getattr(r.triage, field) for r in results]
     labels = sorted(set(gold))
     return round(float(f1_score(gold, values, labels=labels, average="macro", zero_division=0)), 4)
-
-
-def open_parts(config: Config, settings: Settings) -> JudgingParts:
-    """The parts of the desk that decide, over the sample shop if no other is configured."""
-    if config.shop_url is None:
-        ensure_shop(config.data_dir / "shop.sqlite")
-    return judging_parts(config, settings)
 
 
 def to_text(results: Sequence[Result], report: Report) -> str:
