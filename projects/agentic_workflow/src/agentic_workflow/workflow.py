@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.decide.alone import require_proof
+from agentic_workflow.decide.shop import look_up
 from agentic_workflow.effects.outbox import Outbox, Outcome, crash_point, effect_key
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
@@ -197,7 +198,7 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
         """The customer, the order, and passages of the policy documents."""
-        started, facts = time.perf_counter(), self.shop.facts(mail, triage)
+        started, facts = time.perf_counter(), look_up(self.shop, mail.sender, triage.order_id)
         refunds, refunded = self.outbox.refunds(facts.order_id)
         facts = facts.model_copy(update={"refunds": refunds, "refunded": refunded})
         passages = self.passages.for_mail(mail, triage)

@@ -93,7 +93,10 @@ def _doubts_about_request(
     """Whether the order and the amount are certain."""
     own = f"{mail.subject}\n{mail.text}"
     numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
-    from_thread = triage.order_id and triage.order_id not in re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
+    own = re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
+    if triage.order_ids is not None:  # the shop's order numbers have a form of their own
+        numbers, own = set(triage.order_ids), "\n".join(triage.order_ids)
+    from_thread = triage.order_id and triage.order_id.upper() not in own.upper()
     known = facts.order_id is not None
     # A refund is all that is left of the order, or what was paid twice.
     whole, surplus = (facts.refundable or 0) - facts.refunded, triage.category == "billing"
@@ -101,7 +104,7 @@ def _doubts_about_request(
     needs_order = decision.action == "refund" or facts.order_status
     proven = {
         "It contains more than one number that may be an order's.": (
-            numbers <= {facts.order_id} if known else len(numbers) <= 1
+            numbers <= {str(facts.order_id).upper()} if known else len(numbers) <= 1
         ),
         "The order was not found under the sender.": known or not needs_order,
         "What it asks for depends on the quoted thread.": not (

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, get_args
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox, Receiver
-from agentic_workflow.effects.payments import PaymentReceiver
+from agentic_workflow.effects.payments import PaymentReceiver, open_payments
 from agentic_workflow.effects.smtp import SmtpReceiver
+from agentic_workflow.engine.order_pattern import OrderPattern
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.case import Language
 from agentic_workflow.store.store import Store
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from agentic_workflow.decide.shop import Shop
     from agentic_workflow.triage.triager import Triager
 
-POLICIES = Path(__file__).parents[1] / "sample" / "policies"
-SAMPLE_SMTP_PORT, SAMPLE_PAYMENTS_PORT = 8025, 8026
-"""Where `serve` starts the sample servers, if none are configured and these ports are free."""
-
 
 def open_store(config: Config) -> Store:
     """The case database."""
@@ -40,13 +37,11 @@ def open_store(config: Config) -> Store:
 
 
 def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
-    """The outbox with its receivers. Raises ConfigError for a mixture of sample and real ones."""
-    config.sample_parts()
-    smtp = config.smtp_url or f"smtp://127.0.0.1:{SAMPLE_SMTP_PORT}"
-    payments = config.payment_url or f"http://127.0.0.1:{SAMPLE_PAYMENTS_PORT}"
+    """The outbox with its receivers. Raises ConfigError if one is not configured."""
+    config.require_parts()
     receivers: dict[str, Receiver] = {
-        "smtp": SmtpReceiver(smtp, config.address),
-        "payments": PaymentReceiver(payments),
+        "smtp": SmtpReceiver(str(config.smtp_url), config.address),
+        "payments": PaymentReceiver(open_payments(str(config.payments))),
     }
     return Outbox(store.engine, receivers, executor_id)
 
@@ -87,7 +82,7 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from agentic_workflow.decide.draft import Writer
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
-    from agentic_workflow.decide.shop import Shop
+    from agentic_workflow.decide.shop import open_shop
     from agentic_workflow.triage.triager import open_triager
     from seedbed.models.chat.load import load_chat_model, split_specs
     from seedbed.models.embeddings.load import load_embeddings
@@ -99,12 +94,15 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
         for spec in split_specs(settings.model):
             require_price(spec, settings)  # for the limits in USD
     model = load_chat_model(settings.model, settings=settings) if capable else None
+    triager = open_triager(
+        model, lambda: load_embeddings(config.triage_embeddings, settings=settings)
+    )
+    if config.order_pattern:
+        triager = OrderPattern(triager, config.order_pattern)
     return JudgingParts(
         policy=PolicyFile(config.policy or SHOP_POLICY),
-        triager=open_triager(
-            model, lambda: load_embeddings(config.triage_embeddings, settings=settings)
-        ),
-        shop=Shop(config.shop_url or config.data_dir / "shop.sqlite"),
-        passages=Passages(config.policies or POLICIES, embeddings),
+        triager=triager,
+        shop=open_shop(config.shop or config.data_dir / "shop.sqlite"),
+        passages=Passages(config.policies or config.data_dir / "policies", embeddings),
         writer=Writer(model, settings.model if capable else ""),
     )

@@ -26,7 +26,8 @@ from starlette.datastructures import UploadFile
 from agentic_workflow import __version__
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile, parse_policy
-from agentic_workflow.engine.desk import open_outbox, open_store
+from agentic_workflow.effects.outbox import Outbox
+from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.evaluate.simulate import Difference, simulate
@@ -52,7 +53,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     from seedbed.server import html, ui
 
     store, queue = open_store(config), CaseQueue(config)
-    actions = Actions(config, store, queue, open_outbox(config, store, "web"))
+    actions = Actions(config, store, queue, Outbox(store.engine, {}, "web"))
     intake, policy = Intake(config, store, queue), PolicyFile(config.policy or SHOP_POLICY)
 
     def ready() -> None:

@@ -27,9 +27,10 @@ from typing import Any
 
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import PolicyFile
+from agentic_workflow.decide.shop import Customer, Order
 from agentic_workflow.engine.desk import open_outbox, open_store
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.store.case import Draft, Facts, Mail, Passage, Triage
+from agentic_workflow.store.case import Draft, Mail, Passage, Triage
 from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings, load
 
@@ -113,14 +114,12 @@ class ScriptedTriager:
 class ScriptedShop:
     """A shop that never shows a refund."""
 
-    def facts(self, _mail: Mail, triage: Triage) -> Facts:
-        return Facts(
-            customer_id="K1",
-            order_id=triage.order_id,
-            order_status="returned",
-            total=Decimal(500),
-            refundable=Decimal(500),
-        )
+    def customer(self, _email: str) -> Customer:
+        return Customer(id="K1")
+
+    def order(self, order_id: str) -> Order:
+        sums = {"total": Decimal(500), "refundable": Decimal(500)}
+        return Order(id=order_id, customer_id="K1", status="returned", charges=0, **sums)
 
 
 class ScriptedPassages:

@@ -17,12 +17,14 @@ from pathlib import Path
 import typer
 
 from agentic_workflow.config import Config
-from agentic_workflow.engine.desk import check_model, open_outbox, open_store
+from agentic_workflow.effects.outbox import Outbox
+from agentic_workflow.engine.desk import check_model, open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.sample.smtp_server import received
+from agentic_workflow.sample.start import MAILS, sample_shop
 from agentic_workflow.serve.actions import Actions
-from agentic_workflow.serve.processes import SAMPLE_MAILS, sample_shop, workers
+from agentic_workflow.serve.processes import workers
 from agentic_workflow.store.records import CaseRecord
 from agentic_workflow.store.store import Store
 from seedbed.settings import Settings, load
@@ -65,14 +67,14 @@ def check(config: Config) -> Iterator[tuple[str, str]]:
         intake = Intake(config, store, queue)
         with workers(config, count=1):
             # 1. Take the mails in, and wait until each is closed or waits for a person.
-            cases = {f.stem: intake.take(f.read_bytes()).id for f in sorted(SAMPLE_MAILS.glob("*"))}
+            cases = {f.stem: intake.take(f.read_bytes()).id for f in sorted(MAILS.glob("*"))}
             records = {name: _settled(store, case) for name, case in cases.items()}
             for name, (status, action) in EXPECTED.items():
                 if with_model and action != "ignore":
                     status = "waiting"  # a person reads what a model wrote
                 yield _line(name, records[name]), _problem(records[name], status, action)
             # 2. Approve a case; the customer gets the reply.
-            actions = Actions(config, store, queue, open_outbox(config, store, "demo"))
+            actions = Actions(config, store, queue, Outbox(store.engine, {}, "demo"))
             actions.decide(cases[APPROVED], "approve", by="demo")
             record = _settled(store, cases[APPROVED], waiting=False)
             yield f"{APPROVED} approved: {record.outcome}", _problem(record, "closed", "reply")

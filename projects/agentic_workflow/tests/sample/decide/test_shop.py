@@ -10,25 +10,24 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from agentic_workflow.decide.shop import Shop
+from agentic_workflow.decide.shop import ShopDatabase, look_up
 from agentic_workflow.sample.shop import create_shop
-from agentic_workflow.store.case import Facts, Mail, Triage
+from agentic_workflow.store.case import Facts
 from seedbed.errors import Unavailable
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> ShopDatabase:
     path = tmp_path_factory.mktemp("shop") / "a shop?.sqlite"
     create_shop(path, today=date(2026, 3, 2))
-    return Shop(path)
+    return ShopDatabase(path)
 
 
-def facts(shop: Shop, sender: str, order_id: str | None) -> Facts:
-    mail = Mail(message_id="m", content_hash="h", sender=sender)
-    return shop.facts(mail, Triage(category="other", order_id=order_id))
+def facts(shop: ShopDatabase, sender: str, order_id: str | None) -> Facts:
+    return look_up(shop, sender, order_id)
 
 
-def test_facts_contain_order_payments_and_shipment(shop: Shop) -> None:
+def test_facts_contain_order_payments_and_shipment(shop: ShopDatabase) -> None:
     known = facts(shop, "Priya.Shah@mail.example", "59641")
     assert (known.customer_name, known.order_status) == ("Priya Shah", "delivered")
     assert (known.total, known.refundable, known.charges) == (
@@ -48,17 +47,17 @@ def test_refunds_reduce_what_is_refundable(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         refund = ("R1", "59641", "refund", 5000, "card", "2026-03-01")
         connection.execute("INSERT INTO payments VALUES (?, ?, ?, ?, ?, ?)", refund)
-    known = facts(Shop(path), "priya.shah@mail.example", "59641")
+    known = facts(ShopDatabase(path), "priya.shah@mail.example", "59641")
     assert (known.refundable, known.charges) == (Decimal("59.60"), 2)
 
 
-def test_order_without_shipment_has_no_tracking(shop: Shop) -> None:
+def test_order_without_shipment_has_no_tracking(shop: ShopDatabase) -> None:
     known = facts(shop, "marta.gil@mail.example", "59843")
     assert (known.order_status, known.tracking, known.delivered_on) == ("cancelled", "", "")
 
 
 @pytest.mark.parametrize("sender", ["tom.baker@mail.example", "nobody@mail.example", ""])
-def test_order_of_another_customer_is_not_revealed(shop: Shop, sender: str) -> None:
+def test_order_of_another_customer_is_not_revealed(shop: ShopDatabase, sender: str) -> None:
     known = facts(shop, sender, "59641")
     assert known.warnings == ("order 59641 belongs to another customer",)
     hidden = known.model_dump(exclude={"customer_id", "customer_name", "recent_orders", "warnings"})
@@ -66,29 +65,29 @@ def test_order_of_another_customer_is_not_revealed(shop: Shop, sender: str) -> N
     assert "59641" not in known.recent_orders
 
 
-def test_unknown_order_is_a_warning(shop: Shop) -> None:
+def test_unknown_order_is_a_warning(shop: ShopDatabase) -> None:
     assert facts(shop, "tom.baker@mail.example", "1").warnings == ("order 1 does not exist",)
 
 
 @pytest.mark.parametrize("sender", ["' OR 1=1 --", "%@mail.example", "tom.baker@mail.example'"])
-def test_sender_is_a_value_and_not_sql(shop: Shop, sender: str) -> None:
+def test_sender_is_a_value_and_not_sql(shop: ShopDatabase, sender: str) -> None:
     assert facts(shop, sender, "x' OR '1'='1").customer_id is None
 
 
-def test_database_is_opened_for_reading_only(shop: Shop) -> None:
+def test_database_is_opened_for_reading_only(shop: ShopDatabase) -> None:
     with shop._engine.connect() as connection, pytest.raises(OperationalError, match="readonly"):
         connection.execute(text("DELETE FROM orders"))
 
 
 def test_database_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
     create_shop(tmp_path / "shop.sqlite", today=date(2026, 3, 2))
-    shop = Shop(f"sqlite:///{tmp_path / 'shop.sqlite'}")
+    shop = ShopDatabase(f"sqlite:///{tmp_path / 'shop.sqlite'}")
     assert facts(shop, "tom.baker@mail.example", "59921").ordered_on == "2026-02-28"
     create_shop(tmp_path / "shop.sqlite", today=date(2026, 3, 5))
     assert facts(shop, "tom.baker@mail.example", "59921").ordered_on == "2026-03-03"
 
 
 def test_missing_database_is_unavailable_and_not_created(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="WORKFLOW_SHOP_URL"):
-        facts(Shop(tmp_path / "none.sqlite"), "a@b.example", None)
+    with pytest.raises(Unavailable, match="WORKFLOW_SHOP"):
+        facts(ShopDatabase(tmp_path / "none.sqlite"), "a@b.example", None)
     assert not (tmp_path / "none.sqlite").exists()

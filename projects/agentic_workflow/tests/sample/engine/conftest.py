@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from agentic_workflow.config import Config
-from agentic_workflow.engine.desk import open_outbox, open_store
+from agentic_workflow.effects.outbox import Outbox
+from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.parse import parse_mail
@@ -114,8 +115,8 @@ class World:
         self.env = {
             "WORKFLOW_DATA_DIR": str(folder),
             "WORKFLOW_SMTP_URL": f"smtp://127.0.0.1:{port}",
-            "WORKFLOW_PAYMENT_URL": payments,
-            "WORKFLOW_SAMPLE": "1",
+            "WORKFLOW_PAYMENTS": payments,
+            "WORKFLOW_SHOP": "sqlite:///",  # the shop is scripted
         }
         if url:
             self.env["SEEDBED_DATABASE_URL"] = url
@@ -124,10 +125,10 @@ class World:
             Config,
             data_dir=folder,
             smtp_url=self.env["WORKFLOW_SMTP_URL"],
-            payment_url=payments,
+            payments=payments,
             database_url=url,
             authserv_id="mx.shop.example",
-            sample=True,
+            shop="sqlite:///",
         )
         (folder / "policy.toml").write_text(scripted.POLICY)
         self.queue = CaseQueue(self.config)
@@ -135,7 +136,7 @@ class World:
         self.store = open_store(self.config)
         stack.callback(self.store.close)
         self.intake = Intake(self.config, self.store, self.queue)
-        outbox = open_outbox(self.config, self.store, "test")
+        outbox = Outbox(self.store.engine, {}, "test")
         self.actions = Actions(self.config, self.store, self.queue, outbox)
         self.workers: list[Worker] = []
         stack.callback(self.stop_workers)

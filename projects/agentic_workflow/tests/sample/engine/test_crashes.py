@@ -71,7 +71,7 @@ def test_order_is_refunded_once_by_a_payment_api_that_dies(
         for _ in range(random.randint(2, 4))
     ]
     for number in range(2):
-        world.worker(f"worker-{number}", WORKFLOW_PAYMENT_URL=world.payments)
+        world.worker(f"worker-{number}", WORKFLOW_PAYMENTS=world.payments)
     for _ in range(10):
         time.sleep(random.uniform(0.1, 0.6))  # the random instant
         api.kill()
