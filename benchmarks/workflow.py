@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).parents[1] / "projects/agentic_workflow/tests/engine"
+TESTS = Path(__file__).parents[1] / "projects/agentic_workflow/tests/sample/engine"
 STEPS = 8
 WAITS = "refund 300.00"  # the text of a mail whose case waits for approval
 CASES, QUEUED, KILLS = 300, 300, 20

@@ -62,6 +62,7 @@ STAND_INS = {
     "rag_chatbot, BRAIN=llm": "quote",
     "multi_agent, BRAIN=llm": "offline",
     "vision_app, BRAIN=llm": "rules",
+    "agentic_workflow, BRAIN=llm": "offline",
 }
 REMOTES = (REMOTE, *STAND_INS)
 LOAD_LOCAL = "seedbed/models/chat/load_local.py"
@@ -272,6 +273,7 @@ def test_lifted_demo_succeeds(installed: Path, variant: str, project: str) -> No
 # The replies of a model that solves the demo.
 DEMO = {
     "rag_chatbot": ("bm25-strength", "retry-after", "context-window", "u-weather"),
+    "agentic_workflow": ("demo",),
     "multi_agent": ("data-02", "docs-02", "calc-02", "mixed-02", "mixed-04", "docs-20"),
     "vision_app": ("demo",),
 }

@@ -133,8 +133,16 @@ def answer_of_agentic_workflow(installed: Installed, folder: Path) -> Vendor:
     mail += "Message-ID: <1@mail.example>\nSubject: Returns\n\n"
     question = "Hello, how long do I have to send something back if I change my mind?\n"
     (folder / "mail.eml").write_text(mail + question)
-    reply = json.dumps({"body": "Hello,\n\na colleague will answer soon.\n", "citations": []})
-    with vendor([reply]) as (server, variables):
+    empty = dict.fromkeys(("priority_quote", "order_quote", "amount_quote", "currency"), "")
+    empty |= dict.fromkeys(("person_reason", "person_quote"), "")
+    reading = {
+        **empty,
+        **{"category": "other", "category_quote": "how long do I have", "confidence": 0.9},
+        **{"others": [], "priority": "low", "order_number": None, "amount": None},
+        **{"needs_person": False, "language": "en"},
+    }
+    reply = {"body": "Hello,\n\na colleague will answer soon.\n", "citations": []}
+    with vendor([json.dumps(reading), json.dumps(reply)]) as (server, variables):
         variables["WORKFLOW_DATA_DIR"] = str(folder / "data")
         variables["WORKFLOW_AUTHSERV_ID"] = "mx.shop.example"
         submitted = installed.run(folder, "submit", "mail.eml", "--json", **variables)

@@ -38,6 +38,7 @@ PRIVATE = [
     ("Steuernummer: 123/456/78901", "Steuernummer: [TAX]"),
     ("n° de sécurité sociale 1 85 05 78 006 084 36", "n° de sécurité sociale [TAX]"),
     ("NIF B12345678", "NIF [TAX]"),
+    ("NIR : 1 85 05 78 006 084 36", "NIR : [TAX]"),
     ("my PIN is 4711, password: hunter2!", "my PIN is [PASSWORD], password: [PASSWORD]"),
     ("Das Kennwort lautet Sommer2024, PIN 0815", "Das Kennwort lautet [PASSWORD], PIN [PASSWORD]"),
     ("passport XDA-123456 of 12.03.2024", "passport [PASSPORT] of 12.03.2024"),

@@ -16,11 +16,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentic_workflow import sample
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 from seedbed.errors import BadInput
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 app = cli.create_app("A help desk: works through a mailbox, and asks before it matters.")
 policy_app = cli.create_app("The policy file: check it.")
 app.add_typer(policy_app, name="policy")
+surroundings: Callable[[Config], AbstractContextManager[Config]] = nullcontext
+"""What `serve` and `eval` run in: it may complete the configuration."""
 CaseId = Annotated[str, typer.Argument(help="Id of the case, as `inbox` prints it.")]
 Comment = Annotated[str, typer.Option(help="Reason, for the record.")]
 PolicyPath = Annotated[
@@ -53,33 +59,36 @@ def _settings() -> tuple[Config, Settings]:
 
 
 def _parts(config: Config) -> tuple[Store, CaseQueue, Actions]:
-    from agentic_workflow.engine.desk import open_outbox, open_store
+    from agentic_workflow.effects.outbox import Outbox
+    from agentic_workflow.engine.desk import open_store
     from agentic_workflow.engine.queue import CaseQueue
     from agentic_workflow.serve.actions import Actions
 
     config.data_dir.mkdir(parents=True, exist_ok=True)
     store, queue = open_store(config), CaseQueue(config)
-    return store, queue, Actions(config, store, queue, open_outbox(config, store, "cli"))
+    return store, queue, Actions(config, store, queue, Outbox(store.engine, {}, "cli"))
 
 
 @app.command()
 def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
-    """Serve the page and the API, watch the mailbox, and run workers.
-
-    Starts a sample shop, with a mail server and a payment API, where none are configured.
-    """
+    """Serve the page and the API, watch the mailbox, and run workers."""
     config, settings = _settings()
     from agentic_workflow.engine.desk import check_model
     from agentic_workflow.serve.api import create_app
-    from agentic_workflow.serve.processes import sample_shop, workers
+    from agentic_workflow.serve.processes import workers
     from seedbed.server import service
 
     check_model(settings)  # the workers would end with the same error, and the server remain
-    with sample_shop(config) as config:
+    with surroundings(config) as config:
+        config.require_parts()
         served = create_app(config, settings)
         with workers(config, config.workers):
-            typer.echo(f"Open http://{host}:{port}", err=True)
-            service.serve(served, port=port, host=host)
+            service.serve(
+                served,
+                port=port,
+                host=host,
+                bound_to=lambda port: typer.echo(f"Open http://{host}:{port}", err=True),
+            )
 
 
 @app.command()
@@ -172,6 +181,20 @@ def ask(
 ) -> None:
     """Send the customer a question and close the case; the answer opens a new one."""
     _decide(case_id, "ask", None, question)
+
+
+@app.command()
+def change(
+    case_id: CaseId,
+    category: Annotated[str | None, typer.Option(help="What the mail is about.")] = None,
+    order: Annotated[str | None, typer.Option(help="Number of the order; empty: none.")] = None,
+    amount: Annotated[float | None, typer.Option(min=0, help="Amount; 0: none.")] = None,
+) -> None:
+    """Change what a case asks for. It is decided again and waits for approval again."""
+    config, _ = _settings()
+    value = None if amount is None else Decimal(str(amount))
+    record = _parts(config)[2].change(case_id, getpass.getuser(), category, order, value)
+    typer.echo(f"{record.id}: {record.status}")
 
 
 def _decide(case_id: str, decision: Any, body: Path | None, comment: str) -> None:
@@ -280,18 +303,6 @@ def check(policy: PolicyPath = None, as_json: Json = False) -> None:
     show(result, as_json, to_text="{0[file]}: valid, {0[rules]} rules, {0[version]}".format)
 
 
-@app.command()
-def demo() -> None:
-    """Take the sample mails to their replies, approve one, and check the results.
-
-    Exits with status 1 if a result is wrong.
-    """
-    config, _ = _settings()
-    from agentic_workflow.demo import run
-
-    raise typer.Exit(1 if run(config) else 0)
-
-
 @app.command(name="eval")
 def evaluate(
     inbox: Annotated[Path, typer.Option(help="Folder of mails (.eml).")],
@@ -300,14 +311,19 @@ def evaluate(
 ) -> None:
     """Measure triage, policy and drafts on mails whose answers are known. Nothing is sent."""
     config, settings = _settings()
+    from agentic_workflow.engine.desk import judging_parts
     from agentic_workflow.evaluate import mails
     from seedbed.runs.evaluation import log_to_mlflow
 
-    with cli.progress(quiet=as_json, unit="mail") as progress:
-        results = mails.run(mails.open_parts(config, settings), inbox, gold, progress)
+    mails.read_gold(gold, inbox)  # a mistake is reported before models are loaded
+    with surroundings(config) as config, cli.progress(quiet=as_json, unit="mail") as progress:
+        results = mails.run(judging_parts(config, settings), inbox, gold, progress)
     report = mails.report(results)
     log_to_mlflow(report)
     show(mails.summary(results), True) if as_json else typer.echo(mails.to_text(results, report))
+
+
+surroundings = sample.install(app, _settings)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,7 +8,10 @@ while the desk runs. The descriptions below are also the table in the README and
 `.env.example`.
 """
 
+import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -34,15 +37,32 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         description="Maildir whose folder `new` is watched for .eml files. Default: `mailbox` in"
         " the data folder.",
     )
-    shop_url: str | None = Field(
+    imap_url: str | None = Field(
         None,
-        description="Database of the shop, sqlite:///FILE or postgresql://USER@HOST/NAME; it is"
-        " only read. Default: the sample shop in the data folder.",
+        description="Folder of an IMAP server that is read instead of the Maildir,"
+        " imaps://USER:PASSWORD@HOST[:PORT][/FOLDER], with %40 for an @ in USER or PASSWORD;"
+        " with imap://, the connection is encrypted by STARTTLS. Default folder: INBOX.",
+    )
+    imap_taken: str = Field(
+        "Taken",
+        description="Folder of the same IMAP account to which mails are moved that have become"
+        " cases. It is created if it does not exist.",
+    )
+    shop: str | None = Field(
+        None,
+        description="Where customers and orders are looked up: the shop's database,"
+        " sqlite:///FILE or postgresql://USER@HOST/NAME, which is only read, or your own class,"
+        " MODULE:CLASS. Default: the sample shop in the data folder.",
+    )
+    order_pattern: str = Field(
+        "",
+        description="Regular expression (RE2) of your order numbers, such as `SO-[0-9]{5}`; upper"
+        " and lower case are equal. Default: numbers, told from others by the words next to them.",
     )
     policies: Path | None = Field(
         None,
         description="Folder of the policy documents that replies cite, one Markdown file per topic"
-        " and language. Default: those of the sample shop.",
+        " and language. Default: `policies` in the data folder.",
     )
     policy: Path | None = Field(
         None,
@@ -54,15 +74,21 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         description="Mail server for replies, smtp://[USER:PASSWORD@]HOST[:PORT], or smtps://."
         " Default: a local server that keeps the mails in the data folder.",
     )
-    payment_url: str | None = Field(
+    payments: str | None = Field(
         None,
-        description="Base URL of the payment API that books refunds. Default: a local sample API.",
+        description="Payment provider for refunds: base URL of a payment API, or your own class,"
+        " MODULE:CLASS. Default: a local sample API.",
     )
     sample: bool = Field(
         False,
-        description="Fill in what is not configured (shop, mail server, payment API) with parts of"
+        description="Fill in what is not configured (shop, mail server, payments) with parts of"
         " the sample shop although others are real. No money moves then. Without any configured"
         " part, the whole sample shop runs.",
+    )
+    triage_embeddings: str = Field(
+        "multilingual-e5",
+        description="Embedding model of the classifier that sorts mails without a language model."
+        " `minilm` is smaller, and compares meaning in English only.",
     )
     address: str = Field(
         "help@shop.example",
@@ -99,16 +125,39 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         " 0: no limit.",
     )
 
-    def sample_parts(self) -> list[str]:
-        """The receivers and databases that are of the sample shop.
+    PARTS: ClassVar[dict[str, str]] = {
+        "shop": "WORKFLOW_SHOP",
+        "smtp_url": "WORKFLOW_SMTP_URL",
+        "payments": "WORKFLOW_PAYMENTS",
+    }
+    """Variables of the parts that a worker needs and that have no default, by field."""
 
-        Raises ConfigError if others are real, unless `sample` is set: a customer would read of a
-        refund that nobody pays.
-        """
-        names = ("shop_url", "smtp_url", "payment_url")
-        prefix = self.model_config["env_prefix"]
-        missing = [f"{prefix}{name.upper()}" for name in names if getattr(self, name) is None]
-        if missing and len(missing) < len(names) and not self.sample:
-            hint = "Set it, or WORKFLOW_SAMPLE=1 to use a part of the sample shop."
-            raise ConfigError(f"Not configured: {', '.join(missing)}.", hint=hint)
-        return missing
+    def missing_parts(self) -> list[str]:
+        """The variables of the parts that are not configured."""
+        return [name for field, name in self.PARTS.items() if getattr(self, field) is None]
+
+    def require_parts(self) -> None:
+        """Raise ConfigError unless all parts are configured."""
+        if missing := self.missing_parts():
+            raise ConfigError(f"Not configured: {', '.join(missing)}.", hint="See .env.example.")
+
+
+def import_part(spec: str, setting: str) -> Any:
+    """Call what "module:name" names, without arguments; the module may be in the current folder.
+
+    >>> import_part("collections:OrderedDict", "WORKFLOW_SHOP")
+    OrderedDict()
+    >>> import_part("collections:Shop", "WORKFLOW_SHOP")
+    Traceback (most recent call last):
+    seedbed.errors.ConfigError: WORKFLOW_SHOP: 'collections' has no 'Shop'.
+    """
+    module, _, name = spec.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return getattr(import_module(module), name)()
+    except ModuleNotFoundError as error:
+        hint = "Start in its folder, or install it."
+        raise ConfigError(f"{setting}: {error}.", hint=hint) from None
+    except AttributeError:
+        raise ConfigError(f"{setting}: {module!r} has no {name!r}.") from None

@@ -1,7 +1,7 @@
 """The help desk: one durable workflow that takes a mail from its arrival to the reply.
 
     desk = HelpDesk(store=store, policy=policy, triager=triager, …)    # `engine.desk.open_desk`
-    queue.submit(case_id, customer, priority)                          # a worker runs `handle_mail`
+    queue.submit(case_id, customer, number)                            # a worker runs `handle_mail`
 
 Each step below is recorded when it ends, and a recovered workflow goes on after the last one that
 was: a step may run twice, so what it writes is the same each time. Effects outside are behind the
@@ -23,10 +23,12 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.decide.alone import require_proof
+from agentic_workflow.decide.shop import look_up
 from agentic_workflow.effects.outbox import Outbox, Outcome, crash_point, effect_key
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
 from agentic_workflow.store.store import CaseRecord, Store, answered_cases
+from agentic_workflow.triage.triager import unread
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import PolicyFile
     from agentic_workflow.decide.shop import Shop
-    from agentic_workflow.triage.triage import Triager
+    from agentic_workflow.triage.triager import Triager
 
 VERSION = "1"
 """Raise it when steps are added, removed or reordered: workers finish what their version began."""
@@ -181,15 +183,22 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
         """Category, priority, order and amount, and whether a person has to approve."""
-        started, triage = time.perf_counter(), self.triager.triage(mail, screening)
-        reason = f"{triage.category}, priority {triage.priority}"
-        record, model = self._record, triage.model
-        return record(case_id, "classify", started, triage, reason, triage.reasons, model=model)
+        started, triage = time.perf_counter(), self.store.case(case_id).triage
+        if triage is None or not triage.changed_by:  # what a person says is not classified again
+            limit = self._exceeded(case_id) if self.triager.paid else ""
+            if limit:
+                triage = unread(f"Limit exceeded: {limit}")
+            else:
+                triage = self.triager.triage(mail, screening)
+        reason = triage.approval_reason or f"{triage.category}, priority {triage.priority}"
+        fields = triage.model_dump(include={"model", "tokens", "cost_usd"})
+        record, evidence = self._record, triage.reasons
+        return record(case_id, "classify", started, triage, reason, evidence, **fields)
 
     @step
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
         """The customer, the order, and passages of the policy documents."""
-        started, facts = time.perf_counter(), self.shop.facts(mail, triage)
+        started, facts = time.perf_counter(), look_up(self.shop, mail.sender, triage.order_id)
         refunds, refunded = self.outbox.refunds(facts.order_id)
         facts = facts.model_copy(update={"refunds": refunds, "refunded": refunded})
         passages = self.passages.for_mail(mail, triage)

@@ -1,6 +1,7 @@
 """Bad replies of a model: none leaves without a person, and most are refused before that."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ NOT_RECOGNIZED = [
     "The manager apologizes and promises to pay.",
     "Next time, everything is free.",
     "Our driver stole it.",
-    "Mr Baker, your neighbour, has the parcel.",
+    "He who lives next door has the parcel.",
     "Yes.",
     "lorem ipsum dolor sit amet",
     "I am a language model and cannot help with that.",
@@ -105,14 +106,75 @@ BAD_REFUNDS = [
 ]
 
 
-def refusal(body: str, decision: Decision = REPLY) -> str:
-    case = Case(MAIL, Triage(category="shipping", order_id="59762"), FACTS, decision, RULES)
+# The case's own data: Emily Carter, order 59762, PostLink.
+ABOUT_OTHERS = [
+    "Mr Baker, your neighbour, has the parcel.",
+    "Your neighbour Tom Baker has the parcel.",
+    "Tom Baker signed for the parcel.",
+    "The parcel was left with Baker.",
+    "Hello Tom Baker,\n\nthe parcel is on its way.",
+    "Hello Emily Carter, the parcel is in Mill Lane.",
+    "The courier left it at 12 Mill Lane.",
+    "Ask tom.baker@mail.example, who ordered the same rug.",
+    "The recipient can be reached on 0171 5550123.",
+    "Another customer's order, 59921, is in the same van.",
+    "Ihr Paket liegt bei Sabine Krause.",
+    "Frau Krause hat das Paket angenommen.",
+    "Votre colis est chez Jean Dupont.",
+    "Su paquete está en casa de María López.",
+]
+
+
+def refusal(body: str, decision: Decision = REPLY, mail: Mail = MAIL) -> str:
+    case = Case(mail, Triage(category="shipping", order_id="59762"), FACTS, decision, RULES)
     return problem(body, (), case) or unfit(body, case)
 
 
 @pytest.mark.parametrize("body", REFUSED)
 def test_bad_reply_is_refused_before_anyone_reads_it(body: str) -> None:
     assert refusal(body)
+
+
+@pytest.mark.parametrize("body", ABOUT_OTHERS)
+def test_reply_with_a_name_or_an_address_of_others_is_refused(body: str) -> None:
+    mail = MAIL.model_copy(update={"language": _language(body)})
+    assert "not in the case" in refusal(body, mail=mail)
+
+
+def _language(body: str) -> Any:
+    starts = {"Ihr": "de", "Frau": "de", "Votre": "fr", "Su": "es"}
+    return starts.get(body.split()[0], "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "body"),
+    [
+        (
+            "en",
+            "Dear Ms Carter,\n\nThank you for your patience. Your parcel is with PostLink. Please"
+            " check our tracking page on Monday, and I'll be glad to help.\n\nKind regards\nYour"
+            " service team",
+        ),
+        (
+            "de",
+            "Guten Tag Frau Carter,\n\nvielen Dank für Ihre Geduld. Unser Lager hat Ihre Sendung an"
+            " PostLink übergeben. Bitte prüfen Sie den Briefkasten und Ihre Nachbarn. Die Lieferung"
+            " kann am Montag erfolgen.\n\nMit freundlichen Grüßen\nIhr Serviceteam",
+        ),
+        (
+            "fr",
+            "Bonjour Madame Carter,\n\nMerci de votre patience. Votre colis est chez PostLink. Nous"
+            " vous tiendrons au courant dès que possible.\n\nCordialement\nVotre service client",
+        ),
+        (
+            "es",
+            "Hola, Emily Carter:\n\nGracias por su paciencia. Su paquete está con PostLink. Le"
+            " avisaremos en cuanto haya novedades.\n\nUn saludo\nSu equipo de atención",
+        ),
+    ],
+)
+def test_letter_with_the_names_of_the_case_passes(language: Any, body: str) -> None:
+    assert refusal(body, mail=MAIL.model_copy(update={"language": language})) == ""
 
 
 @pytest.mark.parametrize("body", BAD_REFUNDS)

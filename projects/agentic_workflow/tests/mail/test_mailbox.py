@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agentic_workflow.mail.mailbox import Mailbox
+from agentic_workflow.mail.mailbox import Maildir
 from agentic_workflow.mail.parse import MAX_BYTES
 from seedbed.errors import DiskError, TooLarge
 
@@ -19,7 +19,7 @@ def deliver(mailbox, data, name="1.eml"):
 
 
 def test_mail_moves_from_new_to_cur(tmp_path):
-    mailbox = Mailbox(tmp_path / "mailbox")
+    mailbox = Maildir(tmp_path / "mailbox")
     path = deliver(mailbox, b"Subject: x\n\nHello")
     assert mailbox.new() == [path] and mailbox.read(path) == b"Subject: x\n\nHello"
     moved = mailbox.done(path)
@@ -28,21 +28,21 @@ def test_mail_moves_from_new_to_cur(tmp_path):
 
 
 def test_refused_mail_is_beside_its_reason(tmp_path):
-    mailbox = Mailbox(tmp_path)
+    mailbox = Maildir(tmp_path)
     path = mailbox.refuse(deliver(mailbox, b"x", "1.eml"), "too large")
     assert path == tmp_path / "refused" / "1.eml"
     assert path.with_name("1.eml.txt").read_text() == "too large\n"
 
 
 def test_mails_of_one_name_do_not_replace_each_other(tmp_path):
-    mailbox = Mailbox(tmp_path)
+    mailbox = Maildir(tmp_path)
     for data in (b"a", b"b"):
         mailbox.done(deliver(mailbox, data, "1.eml"))
     assert sorted(p.read_bytes() for p in (tmp_path / "cur").iterdir()) == [b"a", b"b"]
 
 
 def test_new_mails_are_listed_oldest_first_without_unfinished_ones(tmp_path):
-    mailbox = Mailbox(tmp_path)
+    mailbox = Maildir(tmp_path)
     for age, name in ((1, "b.eml"), (2, "c.eml"), (3, "a.eml")):
         os.utime(deliver(mailbox, b"x", name), (1000 - age, 1000 - age))
     (tmp_path / "tmp" / "slow.eml").write_bytes(b"Subj")
@@ -53,7 +53,7 @@ def test_new_mails_are_listed_oldest_first_without_unfinished_ones(tmp_path):
 
 @pytest.mark.slow
 def test_ten_thousand_mails_are_listed_at_once(tmp_path):
-    mailbox = Mailbox(tmp_path)
+    mailbox = Maildir(tmp_path)
     for number in range(10_000):
         (tmp_path / "new" / f"{number}.eml").touch()
     started = time.thread_time()
@@ -65,7 +65,7 @@ def test_ten_thousand_mails_are_listed_at_once(tmp_path):
 
 
 def test_wait_returns_when_a_slow_mail_is_complete(tmp_path):
-    mailbox, stop = Mailbox(tmp_path), threading.Event()
+    mailbox, stop = Maildir(tmp_path), threading.Event()
     assert mailbox.new() == []
     half_written = threading.Event()
 
@@ -87,7 +87,7 @@ def test_wait_returns_when_a_slow_mail_is_complete(tmp_path):
 
 
 def test_wait_returns_for_a_mail_that_arrived_after_the_listing(tmp_path):
-    mailbox, stop = Mailbox(tmp_path), threading.Event()
+    mailbox, stop = Maildir(tmp_path), threading.Event()
     mailbox.new()
     deliver(mailbox, b"x")
     started = time.monotonic()
@@ -96,7 +96,7 @@ def test_wait_returns_for_a_mail_that_arrived_after_the_listing(tmp_path):
 
 
 def test_wait_ends_at_its_time_and_when_stopped(tmp_path):
-    mailbox, stop = Mailbox(tmp_path), threading.Event()
+    mailbox, stop = Maildir(tmp_path), threading.Event()
     mailbox.new()
     mailbox.wait(stop, 0.2)
     stop.set()
@@ -106,7 +106,7 @@ def test_wait_ends_at_its_time_and_when_stopped(tmp_path):
 
 
 def test_full_disk_refuses_without_a_reason(tmp_path):
-    mailbox = Mailbox(tmp_path)
+    mailbox = Maildir(tmp_path)
     path = deliver(mailbox, b"x")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
@@ -120,7 +120,7 @@ def test_full_disk_refuses_without_a_reason(tmp_path):
 
 
 def test_mail_above_the_limit_is_not_read(tmp_path):
-    mailbox = Mailbox(tmp_path)
+    mailbox = Maildir(tmp_path)
     path = tmp_path / "new" / "1.eml"
     with path.open("wb") as file:
         file.truncate(30 * 1024**2)

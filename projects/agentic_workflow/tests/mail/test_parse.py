@@ -4,6 +4,7 @@ import base64
 import time
 import tracemalloc
 from datetime import UTC, datetime
+from email.message import EmailMessage
 
 import pytest
 from hypothesis import given, settings
@@ -285,3 +286,16 @@ def test_large_mail_takes_bounded_time(kind):
     mail = parse_mail(b"From: a@b.de\n" + HOSTILE[kind])
     assert time.process_time() - start < 10  # 2 to 5 s; 29 s and more before
     assert mail.warnings
+
+
+def test_attachments_are_listed_with_type_and_size() -> None:
+    pdf, big = b"%PDF-1.7 " + b"x" * 991, b"x" * 3_000_000
+    message = EmailMessage()
+    message["From"] = "a@b.de"
+    message.set_content("See the bill.")
+    message.add_attachment(pdf, maintype="application", subtype="pdf", filename="bill.pdf")
+    message.add_attachment(big, maintype="image", subtype="png", filename="photo.png")
+    mail = parse_mail(message.as_bytes())
+    assert mail.attachments == ("bill.pdf", "photo.png")
+    files = [(file.name, file.type, file.size) for file in mail.files]
+    assert files == [("bill.pdf", "application/pdf", 1000), ("photo.png", "image/png", None)]

@@ -1,4 +1,4 @@
-"""Spam and prompt injection in four languages, and mails that only sound like them."""
+"""Prompt injection in four languages, mails that only sound like it, and spam that is marked."""
 
 import pytest
 
@@ -112,14 +112,6 @@ HARMLESS = [
     "Note: the system was down all day.",
     "Note to the warehouse: please pack it well.",
 ]
-SPAM = [
-    "Dear winner, you won the lottery! Click here: http://bit.ly/x",
-    "Hi webmaster, we offer SEO and backlinks to reach the first page of Google. Opt out?",
-    "Earn passive income with Bitcoin! Act now: https://gain.xyz/a Unsubscribe",
-    "Herzlichen Glückwunsch!!! Sie haben im Gewinnspiel gewonnen, jetzt klicken",
-    "Cher ami, un héritage de 5 million euros vous attend, cliquez ici",
-    "Estimado amigo, la lotería le espera, haga clic",
-]
 
 
 def mail_of(text, subject="x"):
@@ -137,22 +129,9 @@ def test_mail_of_a_customer_is_neither_injection_nor_spam(text):
     assert (screening.injection, screening.spam) == ("", False)
 
 
-@pytest.mark.parametrize("text", SPAM)
-def test_spam_is_noticed(text):
-    assert screen(mail_of(text)).spam
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "CONGRATULATIONS on your 100% free delivery, I never got my order #10234!!!",
-        "Unsubscribe me from your newsletter please",
-        "I saw your casino game cards; do you ship to Spain? Click here does nothing on your page.",
-        "My order no 10234, the crypto payment with profit plan, was charged twice!!!",
-    ],
-)
-def test_single_words_of_spam_are_not_enough(text):
-    assert not screen(mail_of(text)).spam
+@pytest.mark.parametrize(("flag", "spam"), [("YES", True), ("no", False)])
+def test_spam_is_what_the_mail_server_marked(flag, spam):
+    assert screen(parse_mail(f"X-Spam-Flag: {flag}\n\nDear winner!".encode())).spam is spam
 
 
 @pytest.mark.parametrize(

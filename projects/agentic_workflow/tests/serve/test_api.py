@@ -141,7 +141,7 @@ def test_approval_with_changes_is_kept_and_queued(client: TestClient, actions: A
     assert [event["actor"] for event in details["timeline"]][-1] == "anna"
     correction = actions.store.corrections(1)[0]
     assert (correction.before.body, correction.corrected_by) == ("It is on its way.", "anna")
-    assert f"{case_id}-0" in actions.queue.states([f"{case_id}-0"])
+    assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
 
 
 def test_two_people_who_approve_at_once_get_one_success(
@@ -209,6 +209,26 @@ def test_effect_in_doubt_is_listed_and_resolved_once(client: TestClient, actions
     assert effects_of(client, case_id) == []
     assert effects_of(client, case_id, status="done") == [key]
     assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
+
+
+def test_change_of_a_case_is_recorded_and_queued(client: TestClient, actions: Actions) -> None:
+    case_id = waiting_case(client, actions, 30)
+    url = f"/v1/cases/{case_id}/change"
+    assert client.post(url, json={"category": "weather"}).status_code == 400
+    assert client.post(url, json={"amount": -1}).status_code == 400
+    guest = client.post(url, json={"order_id": "1"}, headers=as_person("guest"))
+    assert guest.status_code == 403
+    unchanged = client.post(url, json={})
+    assert (unchanged.status_code, "Nothing was changed" in unchanged.text) == (400, True)
+    answer = client.post(url, json={"category": "billing", "order_id": "10234", "amount": "9.90"})
+    assert answer.json() == {"id": case_id, "status": "received"}
+    assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
+    triage = actions.store.case(case_id).triage
+    assert triage and (triage.category, triage.order_id, triage.changed_by) == (
+        *("billing", "10234"),
+        "anna",
+    )
+    assert client.post(url, json={"order_id": ""}).status_code == 409
 
 
 def test_failed_effect_is_replayed(client: TestClient, actions: Actions) -> None:

@@ -17,7 +17,7 @@ from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
 from agentic_workflow.serve.page import Page
 from agentic_workflow.serve.page_html import steps
-from agentic_workflow.store.case import Decision, Draft, Mail, Triage
+from agentic_workflow.store.case import Attachment, Decision, Draft, Mail, Triage
 from agentic_workflow.store.database import writing
 from agentic_workflow.store.schema import outbox
 from seedbed.settings import Settings
@@ -144,6 +144,35 @@ def test_search_finds_words_and_turns_pages(visit: Visit, actions: Actions) -> N
     page.wait_for_selector("#hits a:has-text('Chair 29')")
     page.fill("label:has-text('Words') >> input, textarea", "unicorn")
     page.wait_for_selector("#hits :text('No case matches.')")
+
+
+def test_case_is_changed_and_decided_again(visit: Visit, actions: Actions) -> None:
+    case_id = new_case(actions, "Odd lamp")
+    page = visit(query="/?case=" + case_id)
+    page.click("button:has-text('Change the request')")
+    page.fill("label:has-text('Amount') input, label:has-text('Amount') textarea", "a lot")
+    page.click("button:has-text('Decide again')")
+    page.wait_for_selector("#problem :text(\"'a lot' is not an amount\")")
+    page.fill("label:has-text('Amount') input, label:has-text('Amount') textarea", "49,90")
+    page.click("button:has-text('Decide again')")
+    page.wait_for_selector("#top .badge.received")
+    page.wait_for_selector("button:has-text('Approve and send')", state="hidden")
+    triage = actions.store.case(case_id).triage
+    assert triage and (str(triage.amount), triage.changed_by) == ("49.90", "anna")
+
+
+def test_attachments_and_the_thread_are_shown(visit: Visit, actions: Actions) -> None:
+    first = new_case(actions, "Grey lamp")
+    file = Attachment(name=f"{HOSTILE}.exe", type="application/pdf", size=12_000)
+    mail = Mail(message_id="g2@x", content_hash="g2", sender="bob@example.com", subject="Re: Grey")
+    thread = {"in_reply_to": (f"{first}.1@desk",), "attachments": (file.name,), "files": (file,)}
+    second = actions.store.receive(mail.model_copy(update=thread))[0].id
+    page = visit(query="/?case=" + second)
+    page.wait_for_selector("#left li:has-text('application/pdf')")
+    assert "12.0 kB" in page.inner_text("#left li") and HOSTILE in page.inner_text("#left li")
+    page.click("#left details.thread summary:has-text('Grey lamp')")
+    page.wait_for_selector("#left .thread .text:has-text('Money back!')")
+    assert page.evaluate("window.ran") is None
 
 
 def test_stopped_desk_is_announced_on_every_page(visit: Visit, actions: Actions) -> None:

@@ -457,3 +457,35 @@ def test_urgent_case_is_first_among_those_that_wait(store: Store) -> None:
     fire = wait_for_approval(store, 2, hours=9)
     store.update(fire, triage=Triage(category="complaint", priority="high"))
     assert [case.id for case in store.waiting()] == [fire, calm]
+
+
+def test_follow_ups_of_a_sender_are_one_thread(store: Store) -> None:
+    first, other = receive(store, 1), receive(store, 2)
+    reply = f"{first}.9f@desk.example"
+    second = receive(store, 3, in_reply_to=(reply,))
+    third = receive(store, 4, in_reply_to=("1@example.com", mail(3).message_id))
+    receive(store, 5, in_reply_to=(reply,), sender="eve@example.com")  # who may know the id
+    for id in (first, second, third):
+        assert [case.id for case in store.thread(id)] == [first, second, third]
+    assert [case.id for case in store.thread(other)] == [other]
+
+
+def test_case_that_is_decided_again_waits_with_the_new_reasons(store: Store) -> None:
+    id = wait_for_approval(store)
+    triage = Triage(category="billing", changed_by="anna")
+    record = store.change_triage(id, triage, "category refund → billing")
+    assert (record.status, record.attempt, record.category) == ("received", 1, "billing")
+    assert store.waiting() == []
+    for change in (
+        lambda: store.change_triage(id, triage, "again"),
+        lambda: store.decide_approval(id, "approve", "ben"),
+    ):
+        with pytest.raises(Conflict, match="does not wait for approval; it is received"):
+            change()
+    store.request_approval(id, ["Other reasons."], NOW + HOUR)
+    assert [case.id for case in store.waiting()] == [id]
+    approval = store.approval(id)
+    assert approval and approval.reasons == ("Other reasons.",)
+    assert store.decide_approval(id, "approve", "ben").attempt == 2
+    store.request_approval(id, ["A late repetition."], NOW + HOUR)
+    assert store.waiting() == []

@@ -123,7 +123,7 @@ _LABELLED = (
             r"tax(?:payer)?[\s-](?:id|identification|reference|number|no)|ssn|social\ssecurity"
             r"|national\sinsurance",
             r"steuer-?(?:id|nummer|nr|identifikationsnummer)|(?:sozial|renten)versicherungs-?(?:nummer|nr)",
-            r"num[ée]ro\s(?:fiscal|de\ss[ée]cu(?:rit[ée]\ssociale)?)|s[ée]curit[ée]\ssociale",
+            r"num[ée]ro\s(?:fiscal|de\ss[ée]cu(?:rit[ée]\ssociale)?)|s[ée]curit[ée]\ssociale|(?-i:N\.?I\.?R)",
             r"nif|seguridad\ssocial|n[úu]mero\sfiscal",
         ),
         rf"(?=[A-Z0-9])[A-Z]{{0,3}}(?:{_JOIN}\d){{6,15}}(?:{_JOIN}[A-Z])?",

@@ -3,7 +3,7 @@
     decision = policy.decide(mail, screening, triage, facts)
     decision = require_proof(decision, mail, triage, facts, policy.alone)
 
-Patterns can only find what somebody has thought of. So this is a list of what has to be certain; a
+Patterns find only what their author has thought of. So this is a list of what has to be certain; a
 case that lacks one of these goes to a person, who reads what is missing. The limits are in the
 policy file. Rules and safeguards of the policy come before, and may want a person anyway.
 """
@@ -11,6 +11,7 @@ policy file. Rules and safeguards of the policy come before, and may want a pers
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +28,7 @@ class Alone(BaseModel):
 
     confidence: Annotated[float, Field(strict=False, ge=0.5, le=1)] = 0.9
     max_chars: Annotated[int, Field(ge=1, le=5000)] = 600
+    max_amount: Annotated[Decimal, Field(strict=False, ge=0, allow_inf_nan=False)] = Decimal(100)
     replies_per_address: Annotated[int, Field(ge=0, le=20)] = 3
     replies_per_thread: Annotated[int, Field(ge=0, le=20)] = 2
     replies: Annotated[int, Field(ge=0)] = 500
@@ -42,16 +44,18 @@ def require_proof(
 ) -> Decision:
     """The decision, left to a person with the reasons unless everything is proven.
 
-    A sender who is not verified gets no refund and no reply about an order, whoever approves it.
+    Without verification a sender gets no refund and no reply about an order, even with approval.
     """
     if decision.action == "ignore":
         reasons = [] if mail.automatic else _doubts_about_spam(triage, facts, terms)
     else:
         reasons = [
             *_doubts_about_mail(mail, triage, terms),
-            *_doubts_about_request(decision, mail, triage, facts),
+            *_doubts_about_request(decision, mail, triage, facts, terms),
             *_doubts_about_sender(standing, terms),
         ]
+    if triage.changed_by:
+        reasons.append(f"{triage.changed_by} changed the request.")
     change: dict[str, object] = {"standing": standing}
     if reasons:
         change |= {"approval": True, "reasons": (*decision.reasons, *reasons)}
@@ -62,8 +66,8 @@ def require_proof(
 
 def _doubts_about_spam(triage: Triage, facts: Facts, terms: Alone) -> list[str]:
     reasons = [f"{triage.confidence:.0%} sure that it is spam."]
-    known = ["A customer's mail is not ignored."] if facts.customer_id else []
-    return known + (reasons if triage.confidence < terms.confidence else [])
+    customer = ["A customer's mail is not ignored."] if facts.customer_id else []
+    return customer + (reasons if triage.confidence < terms.confidence else [])
 
 
 def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
@@ -71,7 +75,7 @@ def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
     proven = {
         "The mail server has not verified the sender.": mail.verified,
         f"There are no templates for its language ({mail.spoken or 'unknown'}).": (
-            mail.spoken == mail.language
+            mail.spoken == mail.language and triage.language in ("", mail.language)
         ),
         "It has attachments.": not mail.attachments,
         f"It is not in order: {', '.join(mail.warnings)[:200]}.": not mail.warnings,
@@ -84,26 +88,38 @@ def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
 
 
 def _doubts_about_request(
-    decision: Decision, mail: Mail, triage: Triage, facts: Facts
+    decision: Decision, mail: Mail, triage: Triage, facts: Facts, terms: Alone
 ) -> list[str]:
     """Whether the order and the amount are certain."""
     own = f"{mail.subject}\n{mail.text}"
     numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
-    from_thread = triage.order_id and triage.order_id not in re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
+    own = re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
+    if triage.order_ids is not None:  # the shop's order numbers have a form of their own
+        numbers, own = set(triage.order_ids), "\n".join(triage.order_ids)
+    from_thread = triage.order_id and triage.order_id.upper() not in own.upper()
     known = facts.order_id is not None
+    # A refund is all that is left of the order, or what was paid twice.
+    whole, surplus = (facts.refundable or 0) - facts.refunded, triage.category == "billing"
     # A letter that asks for the order may be sent without it, and one about an error needs none.
     needs_order = decision.action == "refund" or facts.order_status
     proven = {
         "It contains more than one number that may be an order's.": (
-            numbers <= {facts.order_id} if known else len(numbers) <= 1
+            numbers <= {str(facts.order_id).upper()} if known else len(numbers) <= 1
         ),
         "The order was not found under the sender.": known or not needs_order,
         "What it asks for depends on the quoted thread.": not (
             mail.quoted and (from_thread or triage.amount is not None)
         ),
         "The lookup has a warning.": decision.action == "ask" or not facts.warnings,
-        "The mail asks for another sum than the shop's data allow.": (
-            decision.action != "refund" or triage.amount in (None, decision.amount)
+        f"It asks for {triage.amount}; the limit is {terms.max_amount}.": (
+            triage.amount is None or triage.amount <= terms.max_amount
+        ),
+        f"It asks for {triage.currency}, not for {facts.currency}.": (
+            triage.currency in (None, facts.currency)
+        ),
+        "The mail asks for another sum than the shop's data give.": (
+            decision.action != "refund"
+            or (triage.amount in (None, decision.amount) and (surplus or decision.amount == whole))
         ),
     }
     return [reason for reason, holds in proven.items() if not holds]

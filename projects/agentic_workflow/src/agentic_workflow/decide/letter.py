@@ -55,7 +55,7 @@ def write_letter(case: Case) -> Draft:
     # What is handed over may have been misunderstood.
     neutral = action == "hand_over" or case.triage.category == "spam"
     category = "other" if neutral else case.triage.category
-    # 1. What the decision says, in view of the facts.
+    # 1. The decision, in view of the facts.
     names = _sentences(case)
     message = [texts["opening"][category], *(_fill(texts[t][name], values) for t, name in names)]
     # 2. The paragraph of the policy that answers the question; for a return, also the terms.

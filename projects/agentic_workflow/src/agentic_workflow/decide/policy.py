@@ -47,6 +47,7 @@ _LIST = BeforeValidator(lambda value: (value,) if isinstance(value, str) else tu
 _Status = Literal["paid", "shipped", "delivered", "cancelled", "returned"]
 _Number = Annotated[Decimal, Field(strict=False, ge=0, allow_inf_nan=False)]
 _Share = Annotated[Decimal, Field(strict=False, gt=0, le=1)]
+_OF_ORDERS = {"order_status", "refund_due", "delivered_days_above"}
 _COMPARISONS = {"_above": operator.gt, "_at_most": operator.le, "_below": operator.lt}
 
 
@@ -62,7 +63,7 @@ class CaseLimits(Table):
     steps: _Count
     tokens: _Count
     cost_usd: _Quantity
-    seconds: _Quantity
+    seconds: Annotated[float, Field(strict=False, gt=0, le=1e9)]
 
 
 class DayLimits(Table):
@@ -114,7 +115,6 @@ class When(Table):
     spam: bool | None = None
     automatic: bool | None = None  # an auto-reply, a bounce or a mailing list
     injection: bool | None = None  # the mail tries to instruct a model
-    known_customer: bool | None = None  # the sender's address is that of a customer
     order_known: bool | None = None  # the order exists and belongs to the sender
     refund_due: bool | None = None  # cancelled, returned or paid twice, and not refunded yet
     over_limit: bool | None = None  # a limit of the case or of the day is exceeded
@@ -140,6 +140,11 @@ class When(Table):
         above, most = self.amount_above, self.amount_at_most
         if above is not None and most is not None and above >= most:
             raise ValueError("amount_above is not below amount_at_most: the rule never applies")
+        required = {name for name, value in self.conditions.items() if value is not False}
+        if self.order_known is False and required & _OF_ORDERS:
+            raise ValueError("a condition needs a known order: the rule never applies")
+        if self.spam is False and self.category == ("spam",):
+            raise ValueError("spam = false excludes the category spam: the rule never applies")
         return self
 
     def covers(self, other: When) -> bool:
@@ -209,11 +214,11 @@ class Policy(Table):
         delivered = date.fromisoformat(facts.delivered_on[:10]) if facts.delivered_on else None
         values = {**dict(facts), **dict(triage), **dict(screening), "automatic": mail.automatic}
         values |= {"spam": spam, "over_limit": over_limit, "refund_due": due}
-        values |= {"known_customer": facts.customer_id, "order_known": facts.order_id}
+        values["order_known"] = facts.order_id
         values["amount"] = max(filter(None, (triage.amount, refund)), default=None)
         values["delivered_days"] = ((today or date.today()) - delivered).days if delivered else None
         rule = next(rule for rule in self.rules if rule.when.applies(values))
-        # 2. What cannot be done, whatever the rule says.
+        # 2. What cannot be done, whatever the rule is.
         action, reasons = rule.action, [rule.why]
         if mail.automatic:
             action = "ignore"  # or two machines would write to each other for ever
@@ -221,7 +226,7 @@ class Policy(Table):
             action, reasons = "hand_over", [*reasons, "The mail has no sender to reply to."]
         elif action == "refund" and refund is None:
             action, reasons = "hand_over", [*reasons, "No paid amount of the sender's can go back."]
-        # 3. What needs a person, whatever the rule says.
+        # 3. What needs a person, whatever the rule is.
         guards = [] if spam and action == "ignore" else _safeguards(screening, triage, facts)
         guards += [f"{LIMIT_EXCEEDED}{over_limit}."] if over_limit else []
         if action == "refund" and refund and (triage.amount or 0) > refund:
@@ -255,7 +260,7 @@ def _safeguards(screening: Screening, triage: Triage, facts: Facts) -> list[str]
     if facts.refunded:
         reasons.append(f"The desk has refunded {facts.refunded} for this order already.")
     if triage.needs_approval:
-        reasons.append("A large sum, a deletion or a legal threat needs approval.")
+        reasons.append(f"{triage.approval_reason or 'Triage wants a person'}.")
     if screening.injection:
         reasons.append(f"The mail tries to instruct a model: {screening.injection}.")
     return reasons

@@ -1,9 +1,9 @@
 """Checks on a reply written by a model: it may state and promise only what is in the case.
 
-    unfit(reply.body, case)                       # "" or the reason: form, language, sums, promises
+    unfit(reply.body, case)    # "" or the reason: form, language, sums, promises, names of others
     problem(reply.body, reply.citations, case)    # the same: numbers, dates, links, citations
 
-Numbers, dates, sums, links and addresses are compared with the case; number words are not.
+Numbers, dates, sums, links, addresses and names are compared with the case; number words are not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
+
+from babel import Locale
 
 from agentic_workflow.decide.letter import LOCALES, Case, templates
 from agentic_workflow.mail.parse import spoken_language
@@ -28,6 +31,7 @@ _SUM = re.compile(
 MAX_CHARS = 3000  # of a letter
 _MIN_PART = 60  # characters; below, the language is a guess
 _NUMBER = re.compile(r"\d+(?:[.,'’]\d+)*")
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 
 def unfit(body: str, case: Case) -> str:
@@ -58,14 +62,67 @@ def unfit(body: str, case: Case) -> str:
         for code in LOCALES:
             if promise := re.search(templates(code)["promise"], sentence, re.IGNORECASE):
                 return f"it promises what was not decided: {promise.group()}"
+    # 4. People and streets of other customers.
+    name = _name_of_others(prose, case)
+    return f"it contains the name {name}, which is not in the case" if name else ""
+
+
+def _name_of_others(prose: str, case: Case) -> str:
+    """A capitalized word within a sentence that may be a name and is not in the case, or "".
+
+    German capitalizes all nouns: there, two such words in a row may be a name.
+    """
+    mail, facts = case.mail, case.facts
+    calendar = Locale(mail.language)
+    texts = [mail.subject, mail.text, facts.model_dump_json(), *(p.text for p in case.passages)]
+    texts += [
+        *calendar.days["format"]["wide"].values(),
+        *calendar.months["format"]["wide"].values(),
+    ]
+    texts += _texts(templates(mail.language))
+    customer = _words(f"{facts.customer_name} {mail.sender_name}")
+    words, matches = _words("\n".join(texts)) | customer, list(_WORD.finditer(prose))
+    for number, match in enumerate(matches[1:], 1):
+        before, following = matches[number - 1], matches[number + 1 : number + 2]
+        between, pair = prose[before.end() : match.start()], (before[0], match[0])
+        # "Mr. Baker" is one sentence, and "Ms" before the customer's own name is a title.
+        title = between == ". " and len(before[0]) <= 3 and before[0][0].isupper()
+        if re.search(r"[.!?:\n\"«„“]", between) and not title:
+            continue
+        if following and following[0][0].lower() in customer:
+            continue
+        doubts = [word[:1].isupper() and not _inflected(word.lower(), words) for word in pair]
+        if mail.language == "de" and all(doubts) and between in (" ", ". "):
+            return " ".join(pair)
+        if mail.language != "de" and doubts[1] and len(match[0]) > 1 and match[0][1].islower():
+            return match[0]
     return ""
+
+
+def _words(text: str) -> set[str]:
+    return {word.lower() for word in _WORD.findall(text)}
+
+
+def _inflected(word: str, words: set[str]) -> bool:
+    """Whether a word is among others, perhaps with another ending: "unser" beside "unserem"."""
+    return word in words or any(
+        (w.startswith(word) or word.startswith(w)) and abs(len(w) - len(word)) <= 2
+        for w in words
+        if min(len(w), len(word)) >= 4
+    )
+
+
+def _texts(table: dict[str, Any]) -> list[str]:
+    """All texts of the templates in a language."""
+    values = table.values()
+    return [text for v in values for text in (_texts(v) if isinstance(v, dict) else [str(v)])]
 
 
 def problem(body: str, citations: Sequence[str], case: Case) -> str:
     """Why the reply must not be sent; "" if nothing is wrong."""
     mail, decision = case.mail, case.decision
-    known = [mail.subject, mail.text, *(p.text for p in case.passages)]
-    known += [case.facts.model_dump_json(), f"{decision.amount} {decision.currency}"]
+    texts = [mail.subject, mail.text, *(p.text for p in case.passages)]
+    texts += [case.facts.model_dump_json(), f"{decision.amount} {decision.currency}"]
     # 1. Citations, placeholders and private data.
     prose = _CITATION.sub("", body)
     cited = {*citations, *_CITATION.findall(body)} - {p.source for p in case.passages}
@@ -75,7 +132,7 @@ def problem(body: str, citations: Sequence[str], case: Case) -> str:
         return f"it contains {blank.group() if blank else 'private data'}"
     # 2. Links, dates and numbers. The case's own dates are removed, so that those which are left
     # over are made from numbers that the case must contain otherwise.
-    source = "\n".join(known).lower()
+    source = "\n".join(texts).lower()
     for link in _LINK.findall(prose):
         if link.rstrip(".,;:").lower() not in source:
             return f"it contains {link}, which is not in the case"

@@ -2,7 +2,8 @@
 
     desk = open_desk(load(Config), load(Settings), queue, "worker-1")
 
-The model is loaded only if SEEDBED_MODEL names one; without it, rules and templates do the work.
+A model is loaded only if it can read and write mails, which the default one cannot; without it,
+rules and templates do the work.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from typing import TYPE_CHECKING, get_args
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox, Receiver
-from agentic_workflow.effects.payments import PaymentReceiver
+from agentic_workflow.effects.payments import PaymentReceiver, open_payments
 from agentic_workflow.effects.smtp import SmtpReceiver
+from agentic_workflow.engine.order_pattern import OrderPattern
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.mail.parse import parse_mail
-from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Language
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import PolicyFile
     from agentic_workflow.decide.shop import Shop
-    from agentic_workflow.triage.triage import Triager
-
-POLICIES = Path(__file__).parents[1] / "sample" / "policies"
-SAMPLE_SMTP_PORT, SAMPLE_PAYMENTS_PORT = 8025, 8026
-"""Where `serve` starts the sample servers, if none are configured and these ports are free."""
+    from agentic_workflow.triage.triager import Triager
 
 
 def open_store(config: Config) -> Store:
@@ -41,13 +37,11 @@ def open_store(config: Config) -> Store:
 
 
 def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
-    """The outbox with its receivers. Raises ConfigError for a mixture of sample and real ones."""
-    config.sample_parts()
-    smtp = config.smtp_url or f"smtp://127.0.0.1:{SAMPLE_SMTP_PORT}"
-    payments = config.payment_url or f"http://127.0.0.1:{SAMPLE_PAYMENTS_PORT}"
+    """The outbox with its receivers. Raises ConfigError if one is not configured."""
+    config.require_parts()
     receivers: dict[str, Receiver] = {
-        "smtp": SmtpReceiver(smtp, config.address),
-        "payments": PaymentReceiver(payments),
+        "smtp": SmtpReceiver(str(config.smtp_url), config.address),
+        "payments": PaymentReceiver(open_payments(str(config.payments))),
     }
     return Outbox(store.engine, receivers, executor_id)
 
@@ -55,11 +49,9 @@ def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
 def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id: str) -> HelpDesk:
     """Everything a worker needs. Raises ConfigError, MissingExtra, WeightsError or Unavailable."""
     store, parts = open_store(config), judging_parts(config, settings)
-    # Load models and the documents now: no case should pay for it with its time limit.
-    mail = parse_mail(b"Subject: Parcel\n\nWhere is it?")
-    parts.triager.triage(mail, screen(mail))
+    # Read the documents now: no case should pay for it with its time limit.
     for language in get_args(Language):
-        parts.passages.search(mail.text, language)
+        parts.passages.search("Where is it?", language)
     outbox = open_outbox(config, store, executor_id)
     return HelpDesk(store=store, outbox=outbox, queue=queue, **vars(parts))
 
@@ -76,13 +68,13 @@ class JudgingParts:
 
 
 def check_model(settings: Settings) -> bool:
-    """Whether SEEDBED_MODEL is set; raises if the package or the key of its model is missing."""
+    """Whether SEEDBED_MODEL can read and write mails; raises if its package or key is missing."""
+    from agentic_workflow.triage.triager import follows_instructions
     from seedbed.models.chat.load import check_chat_model
 
-    named = "model" in settings.model_fields_set
-    if named:
+    if capable := follows_instructions(settings.model):
         check_chat_model(settings=settings)
-    return named
+    return capable
 
 
 def judging_parts(config: Config, settings: Settings) -> JudgingParts:
@@ -90,23 +82,27 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from agentic_workflow.decide.draft import Writer
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
-    from agentic_workflow.decide.shop import Shop
-    from agentic_workflow.triage.classifier import Classifier
-    from agentic_workflow.triage.triage import Triager
+    from agentic_workflow.decide.shop import open_shop
+    from agentic_workflow.triage.triager import open_triager
     from seedbed.models.chat.load import load_chat_model, split_specs
     from seedbed.models.embeddings.load import load_embeddings
     from seedbed.models.remote.prices import require_price
 
-    named = check_model(settings)
+    capable = check_model(settings)
     embeddings = load_embeddings(settings.embeddings, settings=settings)
-    if named:
+    if capable:
         for spec in split_specs(settings.model):
             require_price(spec, settings)  # for the limits in USD
-    model = load_chat_model(settings.model, settings=settings) if named else None
+    model = load_chat_model(settings.model, settings=settings) if capable else None
+    triager = open_triager(
+        model, lambda: load_embeddings(config.triage_embeddings, settings=settings)
+    )
+    if config.order_pattern:
+        triager = OrderPattern(triager, config.order_pattern)
     return JudgingParts(
         policy=PolicyFile(config.policy or SHOP_POLICY),
-        triager=Triager(Classifier(embeddings), model),
-        shop=Shop(config.shop_url or config.data_dir / "shop.sqlite"),
-        passages=Passages(config.policies or POLICIES, embeddings),
-        writer=Writer(model, settings.model if named else ""),
+        triager=triager,
+        shop=open_shop(config.shop or config.data_dir / "shop.sqlite"),
+        passages=Passages(config.policies or config.data_dir / "policies", embeddings),
+        writer=Writer(model, settings.model if capable else ""),
     )

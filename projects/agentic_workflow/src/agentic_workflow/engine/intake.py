@@ -5,7 +5,7 @@
     intake.watch(stop)         # the mailbox, until `stop` is set
 
 A mail leaves the mailbox after it is stored and queued, so a crash can only bring it in twice, and
-its content makes that harmless.
+its Message-ID and content make that harmless.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 from agentic_workflow.config import Config
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.mail.mailbox import Mailbox
+from agentic_workflow.mail.mailbox import Mailbox, Maildir
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.sender import Trust
-from agentic_workflow.store.case import Priority
 from agentic_workflow.store.store import CaseRecord, Store
-from seedbed.errors import Busy, TooLarge, Unavailable
+from seedbed.errors import Busy, DiskError, NotFound, TooLarge, Unavailable, public_message
 
-WAIT_SECONDS = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+"""Seconds between attempts while the mailbox or a database is unavailable: 1, 2, 4 …"""
+TRANSIENT = (Unavailable, Busy, DiskError, OSError)
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +34,7 @@ class Intake:
 
     def __init__(self, config: Config, store: Store, queue: CaseQueue) -> None:
         self._store, self._queue, self._trust = store, queue, _trust(config)
-        self.mailbox = Mailbox(config.mailbox or Path(config.data_dir) / "mailbox")
+        self.mailbox = open_mailbox(config)
 
     def take(self, data: bytes) -> CaseRecord:
         """The case of a mail, new or not.
@@ -42,32 +44,49 @@ class Intake:
         mail = parse_mail(data, self._trust)
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
-            priority: Priority = "low" if mail.automatic else "normal"
-            self._queue.submit(record.id, mail.sender, priority, record.number)
+            number, automatic = record.number, mail.automatic
+            self._queue.submit(record.id, mail.sender, number, automatic=automatic)
         return record
 
     def watch(self, stop: threading.Event) -> None:
         """Take in what arrives in the mailbox, until `stop` is set."""
+        pause = FIRST_PAUSE
         while not stop.is_set():
-            for path in self.mailbox.new():
-                if stop.is_set() or not self._take_file(path):
-                    break
-            self.mailbox.wait(stop, WAIT_SECONDS)
+            try:
+                for name in self.mailbox.new():
+                    if stop.is_set():
+                        break
+                    self._take_from_mailbox(name)
+                    pause = FIRST_PAUSE
+                self.mailbox.wait(stop)
+            except TRANSIENT as error:
+                _log.warning("Mails stay in the mailbox. %s Next attempt in %d s.", error, pause)
+                stop.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        self.mailbox.close()
 
-    def _take_file(self, path: Path) -> bool:
-        """False if the databases do not answer; the mail stays in the mailbox."""
+    def _take_from_mailbox(self, name: Any) -> None:
         try:
-            self.take(self.mailbox.read(path))
+            self.take(self.mailbox.read(name))
+        except NotFound:  # another process took it
+            return
+        except TRANSIENT:
+            raise
         except TooLarge as error:
-            self.mailbox.refuse(path, str(error))
-        except FileNotFoundError:  # another process took it
-            pass
-        except (Unavailable, Busy, OSError) as error:
-            _log.warning("%s stays in the mailbox: %s", path.name, error)
-            return False
+            self.mailbox.refuse(name, str(error))
+        except Exception as error:  # one mail must not stop the others
+            self.mailbox.refuse(name, f"{type(error).__name__}: {public_message(error, _log)}")
         else:
-            self.mailbox.done(path)
-        return True
+            self.mailbox.done(name)
+
+
+def open_mailbox(config: Config) -> Mailbox[Any]:
+    """The mailbox that is configured. Raises ConfigError."""
+    if config.imap_url:
+        from agentic_workflow.mail.imap import ImapMailbox
+
+        return ImapMailbox(config.imap_url, config.imap_taken)
+    return Maildir(config.mailbox or Path(config.data_dir) / "mailbox")
 
 
 def _trust(config: Config) -> Trust:

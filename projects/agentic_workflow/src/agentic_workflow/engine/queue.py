@@ -1,10 +1,10 @@
 """The queue of cases, in the workflow database that all processes share.
 
     queue = CaseQueue(config)
-    queue.submit(record.id, record.mail.sender, number=record.number)  # for `handle_mail`, once
+    queue.submit(record.id, record.mail.sender, record.number)  # for `handle_mail`, once
     queue.finish(record.id, record.attempt, record.mail.sender)
 
-Cases of one customer run one after another, by priority and then in the order of arrival; those of
+Cases of one customer run one after another in the order of arrival, automatic mails last; those of
 different customers run at the same time. The id of a workflow is made from the case's, so that
 queueing it twice changes nothing. Running the workflows is up to `worker.py`.
 """
@@ -22,7 +22,6 @@ from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.config import Config
-from agentic_workflow.store.case import Priority
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import VERSION
 from seedbed.database.sqlite import open_sqlite
@@ -32,8 +31,8 @@ APP = "agentic-workflow"
 QUEUE, UPKEEP = "mails", "upkeep"
 POLL_SECONDS = 0.1
 CASES_AT_ONCE = 10  # per worker; with the polling, 100 cases a second
-APPROVED, PRIORITIES = 1, {"high": 2, "normal": 700_000_000, "low": 1_400_000_000}
-"""The smallest comes first: what a person has decided, then by priority and number of arrival."""
+APPROVED, NORMAL, LATER = 1, 2, 1_000_000_000
+"""The smallest comes first: what a person has decided, mails, then automatic mails, by arrival."""
 UNFINISHED = ["PENDING", "ENQUEUED", "DELAYED"]
 BROKEN = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
@@ -66,11 +65,11 @@ class CaseQueue:
         self._client.destroy()
 
     def submit(
-        self, case_id: str, customer: str, priority: Priority = "normal", number: int = 0
+        self, case_id: str, customer: str, number: int = 0, *, automatic: bool = False
     ) -> None:
-        """Let a worker handle a new case; `number` is that of its arrival."""
+        """Let a worker handle a new case; `number` is that of its arrival. Automatic mails wait."""
         # DBOS orders by priority and then by time, which on SQLite has a precision of one second.
-        order = PRIORITIES[priority] + number
+        order = (LATER if automatic else NORMAL) + number
         self._enqueue("handle_mail", case_id, customer, order, case_id)
 
     def finish(self, case_id: str, attempt: int, customer: str, delay: float = 0.0) -> None:

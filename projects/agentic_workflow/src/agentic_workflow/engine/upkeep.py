@@ -68,8 +68,11 @@ class Upkeep:
             # The latest workflow of the case; one that asked a person is not the latest.
             state = states.get(f"{case.id}-{case.attempt}")
             state = state or (None if decided else states.get(case.id))
-            if state is None and not decided:
-                self._queue.submit(case.id, case.sender, number=case.number)
+            again = case.status == "received" and case.attempt > 0
+            if again and f"{case.id}-{case.attempt}" not in states:
+                self._queue.handle_again(case.id, case.attempt, case.sender)
+            elif state is None and not decided:
+                self._queue.submit(case.id, case.sender, case.number)
             elif state is None:
                 if not stopped:
                     self._queue.finish(case.id, case.attempt, case.sender)

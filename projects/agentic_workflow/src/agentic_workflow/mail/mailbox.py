@@ -1,10 +1,11 @@
-"""A maildir: mails arrive in `new`, and move to `cur`, or to `refused` with the reason beside them.
+"""Where mails arrive: a Maildir, or anything else that is a `Mailbox`, such as `imap.py`.
 
-    mailbox = Mailbox(Path("mailbox"))
+    mailbox = Maildir(Path("mailbox"))
     for path in mailbox.new():
         mailbox.done(path)
     mailbox.wait(stop, seconds=10)    # until something may have arrived
 
+Mails arrive in the folder `new`, and move to `cur`, or to `refused` with the reason beside them.
 Deliver a mail by writing it to `tmp` and renaming it to `new`: a file in `new` is complete.
 """
 
@@ -13,13 +14,38 @@ import time
 import uuid
 from pathlib import Path
 from threading import Event
+from typing import Protocol, TypeVar
 
 from agentic_workflow.mail.parse import MAX_BYTES
-from seedbed.errors import TooLarge
+from seedbed.errors import NotFound, TooLarge
 from seedbed.files import disk_errors, write_text
 
+Name = TypeVar("Name")  # of a mail in the mailbox
 
-class Mailbox:
+
+class Mailbox(Protocol[Name]):
+    """Where mails arrive. Every method may raise Unavailable; the mails stay there then."""
+
+    def new(self) -> list[Name]:
+        """The mails that have arrived, oldest first."""
+
+    def read(self, name: Name, /) -> bytes:
+        """The bytes of a mail. Raises TooLarge above 25 MB, and NotFound if it is gone."""
+
+    def done(self, name: Name, /) -> object:
+        """Put a mail away that is a case now."""
+
+    def refuse(self, name: Name, reason: str, /) -> object:
+        """Put a mail aside, for a person, that cannot become a case."""
+
+    def wait(self, stop: Event) -> None:
+        """Return when a mail may have arrived, or once `stop` is set."""
+
+    def close(self) -> None:
+        """Release what is open."""
+
+
+class Maildir:
     """The maildir in `folder`, which is created; for one reader. Raises DiskError."""
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +61,7 @@ class Mailbox:
             files = [e for e in entries if e.is_file() and not e.name.startswith(".")]
         return [Path(e.path) for e in sorted(files, key=lambda e: (e.stat().st_mtime_ns, e.name))]
 
-    def wait(self, stop: Event, seconds: float) -> None:
+    def wait(self, stop: Event, seconds: float = 5.0) -> None:
         """Return when `new` has changed since its listing, after `seconds`, or once `stop` is set.
 
         Polls, because no events arrive from network file systems and Docker's bind mounts.
@@ -46,11 +72,14 @@ class Mailbox:
                 return
 
     def read(self, path: Path) -> bytes:
-        """The bytes of a mail. Raises TooLarge above 25 MB, before it is read into memory."""
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise TooLarge(f"The mail {path.name} has {size:,} bytes; the limit is {MAX_BYTES:,}.")
-        return path.read_bytes()
+        """The bytes of a mail. Raises TooLarge above 25 MB, and NotFound if it is gone."""
+        try:
+            size = path.stat().st_size
+            if size > MAX_BYTES:
+                raise TooLarge(f"The mail has {size:,} bytes; the limit is {MAX_BYTES:,}.")
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"The mail {path.name} has left the mailbox.") from None
 
     def done(self, path: Path) -> Path:
         """Move a mail to `cur`."""
@@ -62,6 +91,9 @@ class Mailbox:
         with disk_errors("The reason", target):
             write_text(target.with_name(f"{target.name}.txt"), f"{reason}\n")
         return target
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _move(self, path: Path, folder: str) -> Path:
         target = self.folder / folder / path.name

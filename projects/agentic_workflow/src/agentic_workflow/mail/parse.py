@@ -1,4 +1,4 @@
-"""Parses a mail: headers, new text, quoted thread, names of attachments. Everything is masked.
+"""Parses a mail: headers, new text, quoted thread, list of attachments. Everything is masked.
 
     mail = parse_mail(Path("mailbox/new/1.eml").read_bytes())
     mail.subject, mail.text, mail.warnings
@@ -22,10 +22,11 @@ from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.mail.reply import split_reply
 from agentic_workflow.mail.sender import NO_TRUST, Trust, find_sender
-from agentic_workflow.store.case import Language, Mail
+from agentic_workflow.store.case import Attachment, Language, Mail
 from seedbed.errors import TooLarge
 
 MAX_BYTES = 25 * 1024**2
+SPAM = "marked as spam by the mail server"
 _MAX_TEXT = 50_000  # characters of the body that are read, 8,000 words
 _MAX_HEADER = 4_000  # characters; the parser of the standard library takes quadratic time
 _MAX_PARTS = 500
@@ -55,11 +56,13 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     # 1. Read headers and parts as far as possible.
     message = _read(data, warnings)
     headers = _read_headers(message, warnings)
-    body, hidden, names = _read_parts(message, warnings)
+    body, hidden, files = _read_parts(message, warnings)
     sender = find_sender(message, headers, trust)
     warnings += [sender.doubt] if sender.doubt else []
+    warnings += [SPAM] if headers.get("x-spam-flag", "").strip().lower() == "yes" else []
     # 2. Take out what is invisible, and mask.
     name = str(_parse({"subject": sender.name}, "subject"))  # with words encoded by RFC 2047
+    names = [file.name for file in files]
     texts = [str(_parse(headers, "subject")), name, *names, hidden, body]
     subject, name, *names, hidden, body = _clean(texts, warnings)
     if hidden:
@@ -68,11 +71,11 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     text, quoted = split_reply(body)
     digest = _digest(sender.address, subject, text)
     own = text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"
-    made = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
+    own_id = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
     date = getattr(_parse(headers, "date"), "datetime", None)
     parents = _ids(headers, "in-reply-to") + _ids(headers, "references")[::-1]
     return Mail(
-        message_id=next(iter(_ids(headers, "message-id")), made),
+        message_id=next(iter(_ids(headers, "message-id")), own_id),
         content_hash=digest,
         sender=sender.address,
         verified=sender.verified,
@@ -85,6 +88,7 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
         sent_at=date if date is None or date.tzinfo else date.replace(tzinfo=UTC),
         in_reply_to=tuple(dict.fromkeys(parents))[:20],
         attachments=tuple(names),
+        files=tuple(f.model_copy(update={"name": n}) for f, n in zip(files, names, strict=True)),
         automatic=_is_automatic(message, {**headers, "from": sender.address, "subject": subject}),
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -161,7 +165,7 @@ def _read_headers(message: EmailMessage, warnings: list[str]) -> _Headers:
 def _parse(headers: _Headers, name: str) -> Any:
     try:
         return policy.header_factory(name, headers.get(name, ""))
-    except Exception:  # a bug of the library's parser is no reason to lose a mail
+    except Exception:  # a mail is not lost to a bug of the library's parser
         return headers.get(name, "")
 
 
@@ -180,9 +184,9 @@ def _is_automatic(message: EmailMessage, headers: _Headers) -> bool:
     )
 
 
-def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, list[str]]:
-    """(text, hidden text, names of attachments)."""
-    plain, visible, hidden, names = "", "", "", list[str]()
+def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, list[Attachment]]:
+    """(text, hidden text, attachments)."""
+    plain, visible, hidden, files = "", "", "", list[Attachment]()
     for number, part in enumerate(message.walk()):
         try:
             name = part.get_filename()
@@ -190,17 +194,27 @@ def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, l
                 warnings.append("parts cut")
                 break
             if name or part.get_content_disposition() == "attachment":
-                names.append(str(policy.header_factory("subject", (name or "attachment")[:300])))
+                files.append(_describe(part, name or "attachment"))
             elif part.get_content_type() == "text/html":
-                shown, unseen = read_html(_read_text(part, warnings))
-                visible, hidden = f"{visible}\n{shown}", f"{hidden} {unseen}"
+                text, unseen = read_html(_read_text(part, warnings))
+                visible, hidden = f"{visible}\n{text}", f"{hidden} {unseen}"
             elif part.get_content_type() == "text/calendar":
-                names.append("invitation")
+                files.append(_describe(part, "invitation"))
             elif not part.is_multipart() and part.get_content_maintype() in ("text", "multipart"):
                 plain = f"{plain}\n{_read_text(part, warnings)}"
         except Exception as error:  # one broken part does not hide the others
             warnings.append(f"malformed: part {number}, {type(error).__name__}")
-    return (plain if plain.strip() else visible).strip("\r\n"), hidden, names
+    return (plain if plain.strip() else visible).strip("\r\n"), hidden, files
+
+
+def _describe(part: Any, name: str) -> Attachment:
+    raw = part.get_payload()
+    whole = isinstance(raw, str) and len(raw) < 0.99 * _MAX_BASE64  # the rest was cut off
+    return Attachment(
+        name=str(policy.header_factory("subject", name[:300])),
+        type=part.get_content_type()[:100],
+        size=len(part.get_payload(decode=True) or b"") if whole else None,
+    )
 
 
 def _read_text(part: Any, warnings: list[str]) -> str:

@@ -1,37 +1,25 @@
-"""Screens a mail for spam, and for attempts to instruct the model that may read it.
+"""Screens a mail for attempts to instruct the model that may read it, and for the mark of spam.
 
     screen(mail).injection     # "" or the reason, such as "asks to ignore the instructions"
 
 Patterns in four languages (phrases.toml), on top of `seedbed.safety.injection`.
-They reduce risk: what the desk may do is up to the policy, which no mail can change.
+They reduce risk: what the desk may do is up to the policy, which no mail can change. Spam that the
+mail server did not mark is found by triage.
 """
 
 import re
 
+from agentic_workflow.mail.parse import SPAM
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.store.case import Mail, Screening
 from seedbed.safety.injection import screen_injection
 
-_SPAM_SCORE = 3
-
 
 def screen(mail: Mail) -> Screening:
-    """What speaks for spam and for injection, with the reasons."""
-    injection = _find_injection(mail)
-    text = "\n".join((mail.subject, mail.text, *mail.warnings))
-    signals = {
-        reason: int(weight)
-        for weight, reasons in PHRASES["spam"].items()
-        for reason in reasons
-        if pattern("spam", weight, reason).search(text)
-    }
-    # Cautious: no word is enough, and a customer who writes about an order needs many.
-    own = 2 * bool(pattern("own", "business").search(text))
-    return Screening(
-        spam=sum(signals.values()) - own >= _SPAM_SCORE,
-        injection=injection,
-        reasons=(*filter(None, [injection]), *signals),
-    )
+    """Whether a mail is marked as spam, and what speaks for injection."""
+    injection, spam = _find_injection(mail), SPAM in mail.warnings
+    reasons = (injection, SPAM if spam else "")
+    return Screening(spam=spam, injection=injection, reasons=tuple(filter(None, reasons)))
 
 
 def _find_injection(mail: Mail) -> str:

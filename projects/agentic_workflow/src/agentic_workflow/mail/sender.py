@@ -21,9 +21,9 @@ _RESULT = re.compile(r"\s*([\w-]+)\s*=\s*(\w+)\b(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Trust:
-    """What the configuration says about incoming mail."""
+    """The settings about incoming mail."""
 
-    authserv_id: str = ""  # the server whose Authentication-Results count; empty: nobody's
+    authserv_id: str = ""  # the server whose Authentication-Results count; empty: none
     form_domains: frozenset[str] = frozenset()  # whose contact forms name the customer in Reply-To
 
 
@@ -84,12 +84,12 @@ def _verifies(message: EmailMessage, domain: str, trust: Trust) -> bool:
 
 def _passes(results: list[str], domain: str) -> bool:
     """Whether DMARC passes for the domain, or without a result of DMARC its own signature."""
-    found: dict[str, list[tuple[str, str]]] = {"dmarc": [], "dkim": []}
+    verdicts: dict[str, list[tuple[str, str]]] = {"dmarc": [], "dkim": []}
     for match in map(_RESULT.fullmatch, results):
-        if match and match[1].lower() in found:
+        if match and match[1].lower() in verdicts:
             properties = dict(re.findall(r"([\w.]+)\s*=\s*([^\s\"()]+)", match[3].lower()))
             owner = properties.get("header.from") or properties.get("header.d", "")
-            found[match[1].lower()].append((match[2].lower(), owner))
-    if found["dmarc"]:
-        return found["dmarc"] == [("pass", domain)]
-    return ("pass", domain) in found["dkim"]
+            verdicts[match[1].lower()].append((match[2].lower(), owner))
+    if verdicts["dmarc"]:
+        return verdicts["dmarc"] == [("pass", domain)]
+    return ("pass", domain) in verdicts["dkim"]

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.queue import CaseQueue, go_on
-from agentic_workflow.store.case import Draft, Value
+from agentic_workflow.store.case import CATEGORIES, Draft, Value
 from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
@@ -33,6 +34,7 @@ class CaseDetails(Value):
     timeline: list[Event]  # the oldest first
     approval: Approval | None
     effects: list[Effect]
+    thread: list[CaseSummary]  # cases of the same sender and thread, the oldest first
 
 
 class Inbox(Value):
@@ -87,6 +89,44 @@ class Actions:
             _log.warning("case %s is queued later: %s", case_id, error)
         return record
 
+    def change(
+        self,
+        case_id: str,
+        by: str,
+        category: str | None = None,
+        order_id: str | None = None,
+        amount: Decimal | None = None,
+    ) -> CaseRecord:
+        """Change what a case that waits asks for, and let it be decided again; it waits then.
+
+        None leaves a value as it is; an empty order and an amount of 0 mean that none is named.
+        Raises Forbidden, NotFound, BadInput or Conflict.
+        """
+        self._check(by)
+        if category not in (None, *CATEGORIES):
+            hint = f"Available: {', '.join(CATEGORIES)}."
+            raise BadInput(f"Unknown category {category!r}.", hint=hint)
+        old = self.store.case(case_id).triage
+        if old is None:
+            raise Conflict(f"Case {case_id} is not classified yet.")
+        new: Json = {"category": category or old.category}
+        new["order_id"] = old.order_id if order_id is None else order_id.strip() or None
+        new["amount"] = old.amount if amount is None else amount or None
+        before = {name: getattr(old, name) for name in new}
+        changes = [f"{n} {before[n]} → {value}" for n, value in new.items() if before[n] != value]
+        if not changes:
+            raise BadInput("Nothing was changed.", hint="Change the category, order or amount.")
+        currency = old.currency if new["amount"] == old.amount else None
+        sure = {"confidence": 1.0, "others": (), "changed_by": by, "currency": currency}
+        free = {"tokens": 0, "cost_usd": 0.0}  # what the first reading cost is recorded
+        triage = old.model_copy(update={**new, **sure, **free})
+        record = self.store.change_triage(case_id, triage, ", ".join(changes))
+        try:
+            self.queue.handle_again(case_id, record.attempt, record.sender)
+        except Unavailable as error:
+            _log.warning("case %s is queued later: %s", case_id, error)
+        return record
+
     def resolve(self, key: str, happened: bool, by: str) -> str:
         """Settle an effect in doubt: it did happen, or it is tried again. Returns its case."""
         self._check(by)
@@ -134,6 +174,7 @@ class Actions:
             timeline=self.store.events(case_id),
             approval=self.store.approval(case_id),
             effects=[Effect(**row._mapping) for row in self.outbox.list(case_id=case_id)],
+            thread=[CaseSummary(**dict(case)) for case in self.store.thread(case_id)],
         ).model_dump(mode="json")
 
     def effects(self, status: str) -> list[Json]:

@@ -15,6 +15,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
@@ -25,7 +26,8 @@ from starlette.datastructures import UploadFile
 from agentic_workflow import __version__
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile, parse_policy
-from agentic_workflow.engine.desk import open_outbox, open_store
+from agentic_workflow.effects.outbox import Outbox
+from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.evaluate.simulate import Difference, simulate
@@ -51,7 +53,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     from seedbed.server import html, ui
 
     store, queue = open_store(config), CaseQueue(config)
-    actions = Actions(config, store, queue, open_outbox(config, store, "web"))
+    actions = Actions(config, store, queue, Outbox(store.engine, {}, "web"))
     intake, policy = Intake(config, store, queue), PolicyFile(config.policy or SHOP_POLICY)
 
     def ready() -> None:
@@ -106,6 +108,16 @@ class DecisionRequest(BaseModel):
     subject: Text | None = Field(None, description="Replaces the draft's.")
     body: Text | None = Field(None, description="Replaces the draft's.")
     comment: Text = Field("", description="With `ask`: the question to the sender.")
+
+
+class ChangeRequest(BaseModel):
+    category: Category | None = None
+    order_id: Annotated[CleanText, Field(max_length=64)] | None = Field(
+        None, description="Empty: the mail names no order."
+    )
+    amount: Annotated[Decimal, Field(ge=0, lt=1_000_000, decimal_places=2)] | None = Field(
+        None, description="0: the mail names no amount."
+    )
 
 
 class PolicyInfo(BaseModel):
@@ -186,6 +198,12 @@ def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> Any:
 def decide(case_id: CleanText, body: DecisionRequest, desk: Desk, caller: Caller) -> Any:
     """Decide a case that waits. The second of two people gets 409 with the first one's name."""
     return desk.decide(case_id, body.decision, caller, body.subject, body.body, body.comment)
+
+
+@router.post("/cases/{case_id}/change", response_model=CaseState)
+def change(case_id: CleanText, body: ChangeRequest, desk: Desk, caller: Caller) -> Any:
+    """Change what a case that waits asks for; it is decided again, and waits again."""
+    return desk.change(case_id, caller, body.category, body.order_id, body.amount)
 
 
 @router.post("/cases/{case_id}/replay", response_model=CaseState)

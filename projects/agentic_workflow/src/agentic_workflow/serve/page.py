@@ -1,4 +1,4 @@
-"""The web page: inbox, case, search, statistics and operation of the desk.
+"""The web page: inbox, case, search and operation of the desk.
 
     ui.mount(app, Page(actions, policy).blocks)    # with `seedbed.server.ui`
 
@@ -12,21 +12,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache, partial
 from importlib import resources
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
-from agentic_workflow.decide.policy import PolicyFile, parse_policy
-from agentic_workflow.evaluate.simulate import simulate
+from agentic_workflow.decide.policy import PolicyFile
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.page_html import diff, render, steps
 from agentic_workflow.store.case import CATEGORIES, STATUSES, Draft
 from agentic_workflow.store.records import Verdict
-from seedbed.errors import ConfigError, public_message
+from seedbed.errors import public_message
 from seedbed.server import html
 from seedbed.server.service import caller_of
 
@@ -47,7 +45,7 @@ class Page:
         self._row = lru_cache(500)(self._load_row)
         with gr.Blocks(title="Help desk", analytics_enabled=False) as self.blocks:
             # What a browser shows: the case, hashes of the parts, cursors of the search.
-            self.case_id, self.shown, self.cursors = gr.State(""), gr.State({}), gr.State([])
+            self.case_id, self.sent, self.cursors = gr.State(""), gr.State({}), gr.State([])
             self.action = gr.Textbox(visible="hidden", elem_id="action")  # filled by page.js
             gr.Markdown("# Help desk")
             self._add_html("banner", "note")
@@ -58,8 +56,6 @@ class Page:
                     self._add_case()
                 with gr.Tab("Search", id="search") as self.search_tab:
                     self._add_search()
-                with gr.Tab("Statistics", id="statistics") as self.statistics_tab:
-                    self._add_statistics()
                 with gr.Tab("Operate", id="operate") as self.operate_tab:
                     self._add_operate()
             self._connect()
@@ -88,6 +84,12 @@ class Page:
                     with gr.Row():
                         self.approve = gr.Button("Approve", variant="primary", scale=3)
                         self.reject = gr.Button("Reject", elem_id="reject", min_width=100)
+                    with gr.Accordion("Change the request", open=False):
+                        with gr.Row():
+                            short = partial(gr.Textbox, max_length=64, min_width=100)
+                            self.about = gr.Dropdown(list(CATEGORIES), label="Category")
+                            self.order, self.amount = short(label="Order"), short(label="Amount")
+                        self.change = gr.Button("Decide again")
                     with gr.Accordion("Ask the sender instead", open=False):
                         self.question = box(label="Question, sent in place of the reply", lines=4)
                         self.ask = gr.Button("Send the question")
@@ -106,28 +108,15 @@ class Page:
         with gr.Row():
             self.newer, self.older = (gr.Button(name, size="sm") for name in ("Newer", "Older"))
 
-    def _add_statistics(self) -> None:
-        days = [(f"{n} days", n) for n in (7, 30, 90)]
-        self.days = gr.Radio(days, value=30, show_label=False, container=False)
-        self._add_html("figures")
-        axes: Json = {"y": "cases", "y_lim": [0, None], "x_title": " ", "y_title": "cases closed"}
-        plot = partial(gr.BarPlot, height=260, **axes)
-        self.by_day = plot(x="day", label="Closed per day (UTC)")
-        self.by_category = plot(x="category", label="Closed per category", sort="-y")
-
     def _add_operate(self) -> None:
         self._add_html("switches", "rules")
-        gr.HTML("<h3>Try a changed policy on past cases</h3>")
-        box = partial(gr.Textbox, max_length=100_000, max_lines=24)
-        self.changed = box(label="Policy (TOML)", lines=14, elem_id="changed")
-        self.try_policy = gr.Button("Show what would differ", variant="primary")
-        self._add_html("differences")
 
     def _connect(self) -> None:
         """Connect each event to its method: `event(method, inputs, outputs)`."""
-        boxes = [self.subject, self.body, self.comment, self.question, self.approve]
-        place = [self.case_id, self.shown]
-        view = [*self.parts.values(), *boxes, *place, self.form, self.buttons, self.tabs]
+        boxes: list[Any] = [self.subject, self.body, self.comment, self.question, self.approve]
+        request: list[Any] = [self.about, self.order, self.amount]
+        place = [self.case_id, self.sent]
+        view = [*self.parts.values(), *boxes, *request, *place, self.form, self.buttons, self.tabs]
         script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
         self.blocks.load(self.open, self.action, view, js=script, **QUIET)
         self.action.change(self.act, [self.action, *place], view, trigger_mode="multiple", **QUIET)
@@ -139,23 +128,19 @@ class Page:
         for verdict, button in buttons.items():
             text = self.question if verdict == "ask" else self.comment
             button.click(self.decide, [gr.State(verdict), *draft, text], view, **QUIET)
+        self.change.click(self.decide_again, [self.case_id, *request], view, **QUIET)
         latest = {"trigger_mode": "always_last", **QUIET}
         changes = [self.subject.change, self.body.change]
         gr.on(changes, self.compare, draft, self.parts["diff"], **latest)
 
-        # Search, statistics, operation.
+        # Search, operation.
         filters: list[Any] = [self.cursors, self.text, self.status, self.category]
         hits = [self.parts["hits"], self.newer, self.older, self.cursors]
         changes = [self.search_tab.select, *(box.change for box in filters[1:])]
         gr.on(changes, partial(self.find, 0), filters, hits, **latest)
         self.newer.click(partial(self.find, -1), filters, hits, **QUIET)
         self.older.click(partial(self.find, 1), filters, hits, **QUIET)
-        figures = [self.parts["figures"], self.by_day, self.by_category]
-        changes = [self.statistics_tab.select, self.days.input]
-        gr.on(changes, self.count, self.days, figures, **QUIET)
-        rules = [self.parts["rules"], self.changed]
-        self.operate_tab.select(self.operate, self.changed, rules, **QUIET)
-        self.try_policy.click(self.simulate, self.changed, self.parts["differences"])
+        self.operate_tab.select(self.operate, None, self.parts["rules"], **QUIET)
 
     # ── inbox and case ──────────────────────────────────────────────────────────────────────
 
@@ -165,8 +150,8 @@ class Page:
         tab = {self.tabs: gr.Tabs(selected="case")} if case_id else {}
         return {**self.refresh(case_id, {}, request), **fresh, **tab, self.case_id: case_id}
 
-    def refresh(self, case_id: str, shown: Json, request: gr.Request) -> Values:
-        """The parts that have changed since `shown`, which is empty for a case just opened."""
+    def refresh(self, case_id: str, sent: Json, request: gr.Request) -> Values:
+        """The parts that have changed since `sent`, which is empty for a case just opened."""
         by, values = caller_of(request), Values()
         switches = cache(self.actions.switches)
         texts = {
@@ -181,19 +166,19 @@ class Page:
                 details = self.actions.details(case_id)
                 waiting = details["case"]["status"] == "waiting"
                 texts |= self._case(details)
-                if waiting and not shown.get("waiting"):
+                if waiting and not sent.get("waiting"):
                     values |= self._boxes(details["case"])
         except Exception as error:
             texts["top"] = html.error(public_message(error, _log))
-        if not (shown or waiting):  # later on, typed text remains
+        if not (sent or waiting):  # later on, typed text remains
             values[self.form] = gr.Column(visible=False)
-        if waiting != shown.get("waiting"):
+        if waiting != sent.get("waiting"):
             values[self.buttons] = gr.Column(visible=waiting)
         now = {name: hash(text) for name, text in texts.items()}
-        changes = {self.parts[n]: text for n, text in texts.items() if now[n] != shown.get(n)}
-        return {**values, **changes, self.shown: {**now, "waiting": waiting}}
+        changes = {self.parts[n]: text for n, text in texts.items() if now[n] != sent.get(n)}
+        return {**values, **changes, self.sent: {**now, "waiting": waiting}}
 
-    def act(self, action: str, case_id: str, shown: Json, request: gr.Request) -> Values:
+    def act(self, action: str, case_id: str, sent: Json, request: gr.Request) -> Values:
         """A link or button in the HTML: `data-do` is what to do, and `data-key` with what."""
         item, by = json.loads(action), caller_of(request)
         key, note = item["key"], self.parts["note"]
@@ -207,7 +192,7 @@ class Page:
             "switch": lambda: self.actions.set_switch(key, item["value"] == "on", by),
         }
         problem = _attempt(lambda: actions[item["do"]]() and "")
-        return {**self.refresh(case_id, shown, request), note: problem or ""}
+        return {**self.refresh(case_id, sent, request), note: problem or ""}
 
     def decide(
         self,
@@ -221,6 +206,22 @@ class Page:
         """Approve the reply as it is in the boxes, reject it, or ask the sender."""
         try:
             self.actions.decide(case_id, verdict, caller_of(request), subject, body, text)
+        except Exception as error:
+            return {self.parts["problem"]: html.error(public_message(error, _log))}
+        return self.open(case_id, request)
+
+    def decide_again(
+        self, case_id: str, category: str, order: str, amount: str, request: gr.Request
+    ) -> Values:
+        """Change what the case asks for; the desk decides it again."""
+        try:
+            value = Decimal(amount.strip().replace(",", ".") or 0)
+            if not 0 <= value < 1_000_000:
+                raise InvalidOperation
+            self.actions.change(case_id, caller_of(request), category, order, value)
+        except InvalidOperation:
+            text = f"{amount!r} is not an amount. Write it like 49.90."
+            return {self.parts["problem"]: html.error(text)}
         except Exception as error:
             return {self.parts["problem"]: html.error(public_message(error, _log))}
         return self.open(case_id, request)
@@ -263,13 +264,19 @@ class Page:
         stages = steps(case, approval, events)
         return {
             "top": render("case_top", case, approval, effects, stages, following),
-            "left": render("case_left", case),
+            "left": render("case_left", case, self._thread(details["thread"], case["id"])),
             "right": render("case_right", case, approval, changes),
             "log": render("case_log", events, effects),
         }
 
+    def _thread(self, cases: list[Json], case_id: str) -> list[Json]:
+        """The other cases of a thread, with mail and reply."""
+        others = [case["id"] for case in cases if case["id"] != case_id]
+        return [self.store.case(id).model_dump(mode="json") for id in others[-10:]]
+
     def _boxes(self, case: Json) -> Values:
         draft, decision = case["draft"] or {}, case["decision"] or {}
+        triage = case["triage"] or {}
         refund = decision.get("amount") and f"{decision['amount']} {decision['currency']}"
         return {
             self.form: gr.Column(visible=True),
@@ -277,10 +284,13 @@ class Page:
             self.body: draft.get("body", ""),
             self.comment: "",
             self.question: "",
+            self.about: triage.get("category"),
+            self.order: triage.get("order_id") or "",
+            self.amount: triage.get("amount") or "",
             self.approve: f"Approve and refund {refund}" if refund else "Approve and send",
         }
 
-    # ── search, statistics, operation ───────────────────────────────────────────────────────
+    # ── search, operation ───────────────────────────────────────────────────────────────────
 
     def find(self, turn: int, cursors: list[Any], text: str, status: Any, category: str) -> Values:
         """The first page of cases, or for a `turn` of 1 or -1 the one after or before.
@@ -298,31 +308,9 @@ class Page:
             self.cursors: [*pages, following],
         }
 
-    def count(self, days: int) -> Values:
-        """Figures of the last `days`."""
-        figures, today = self.store.statistics(days), datetime.now(UTC).date()
-        dates = [(today - timedelta(days=n)).isoformat() for n in reversed(range(days))]
-        by_day = [(date[5:], figures.by_day.get(date, 0)) for date in dates]
-        by_category = [(name or "none", n) for name, n in figures.by_category.items()]
-        return {
-            self.parts["figures"]: render("figures", figures),
-            self.by_day: pd.DataFrame(by_day, columns=["day", "cases"]),
-            self.by_category: pd.DataFrame(by_category, columns=["category", "cases"]),
-        }
-
-    def operate(self, changed: str) -> tuple[str, str]:
-        """The policy in force, and its text for an empty box, to be changed there."""
-        path = self.policy.path
-        rules = render("policy", self.policy.current(), path)
-        return rules, changed or _attempt(lambda: path.read_text("utf-8"))
-
-    def simulate(self, changed: str) -> str:
-        """What the changed policy would decide differently about past cases."""
-        try:
-            policy = parse_policy(changed)
-        except ConfigError as error:
-            return html.error(str(error).removeprefix("policy, "))
-        return _attempt(lambda: render("differences", simulate(self.store, policy), policy.version))
+    def operate(self) -> str:
+        """The policy in force."""
+        return render("policy", self.policy.current(), self.policy.path)
 
 
 def _diff(before: Draft, after: Draft) -> str:

@@ -45,6 +45,14 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Attachment(Value):
+    """What is known about an attached file, which is never opened."""
+
+    name: str
+    type: str  # as the sender's program declares it, such as "application/pdf"
+    size: int | None = None  # in bytes; None above 1.5 MB, where it is not counted
+
+
 class Mail(Value):
     """A parsed mail. All text in it is masked: it contains no card, account or passport number."""
 
@@ -61,6 +69,7 @@ class Mail(Value):
     sent_at: datetime | None = None  # with a time zone
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
     attachments: tuple[str, ...] = ()  # names; contents are not read
+    files: tuple[Attachment, ...] = ()  # the attachments with type and size
     automatic: bool = False  # an auto-reply, bounce or mailing list (RFC 3834), never answered
     warnings: tuple[str, ...] = ()  # what was wrong with the mail
 
@@ -78,14 +87,20 @@ class Triage(Value):
 
     category: Category
     priority: Priority = "normal"
-    order_id: str | None = None  # digits only
+    order_id: str | None = None  # digits, or of the form of WORKFLOW_ORDER_PATTERN
+    order_ids: tuple[str, ...] | None = None  # all of that form in the new text, in upper case
     amount: Decimal | None = None  # asked for or disputed now
     currency: str | None = None  # ISO 4217; None if the mail names none
     needs_approval: bool = False
+    approval_reason: str = ""
     confidence: float = 1.0  # of the category, 0 to 1
     reasons: tuple[str, ...] = ()  # one line per field, with the words that decided it
-    model: str = ""
     others: tuple[Category, ...] = ()  # what single sentences ask for besides the category
+    language: str = ""  # ISO 639 code, if a model named it
+    model: str = ""  # empty: read without one
+    tokens: int = 0
+    cost_usd: float = 0.0
+    changed_by: str = ""  # a person who changed the category, the order or the amount
 
 
 class OrderLine(Value):
@@ -139,7 +154,7 @@ class Standing(Value):
 
 
 class Decision(Value):
-    """What the policy says to do, and why."""
+    """What to do by the policy, and why."""
 
     action: Action
     approval: bool  # whether a person has to approve first

@@ -125,7 +125,7 @@ class Store:
     def duplicate_of(self, id: str) -> str | None:
         """The first case with the same sender, subject and text that is open, or an hour old.
 
-        Whoever writes the same again after an answer was not helped by it.
+        A sender who repeats a mail after the answer was not helped by it.
         """
         case, now = self.case(id), self._now()
         same = _SUMMARY.where(cases.c.content_hash == case.mail.content_hash)
@@ -156,6 +156,23 @@ class Store:
                 replies_in_thread=len(thread),
                 replies=connection.execute(replies).scalar_one(),
             )
+
+    def thread(self, id: str) -> list[CaseRecord]:
+        """The cases of a sender that belong to one thread, the oldest first; the latest 50 count.
+
+        A mail belongs to that of which it names the Message-ID, or the reply.
+        """
+        sender = self.case(id).sender
+        query = _RECORD.where(cases.c.sender == sender).order_by(cases.c.number.desc())
+        linked, others = {id}, self._all(CaseRecord, query, 50)
+        ids = {c.mail.message_id: c.id for c in others}
+        links = {c.id: {*answered_cases(c.mail), *map(ids.get, c.mail.in_reply_to)} for c in others}
+        grown = True
+        while grown:
+            more = {n for n, parents in links.items() if n in linked or parents & linked}
+            more |= {c.id for c in others if any(c.id in links.get(n, ()) for n in linked)}
+            grown, linked = not more <= linked, linked | more
+        return [case for case in reversed(others) if case.id in linked and sender]
 
     def _thread(self, case: CaseRecord) -> list[CaseRecord]:
         """The cases whose replies the mail answers, directly or not; the latest 20 at most."""
@@ -273,10 +290,16 @@ class Store:
     ) -> None:
         """Let the case wait for a person; a repeated request changes nothing."""
         times = {"requested_at": self._now(), "remind_at": remind_at or due_at, "due_at": due_at}
-        statement = insert(approvals).values(case_id=id, **times, reasons=reasons)
+        values = {**times, "reasons": reasons, "reminded": False}
+        again = update(approvals).where(approvals.c.case_id == id, UNDECIDED)
         try:
             with writing(self.engine) as connection:
-                connection.execute(statement)
+                if _approval(connection, id) is None:
+                    connection.execute(insert(approvals).values(case_id=id, **values))
+                elif _case(connection, id).status == "waiting":
+                    return
+                elif not connection.execute(again.values(values)).rowcount:
+                    return  # decided in the meantime
                 self._change(connection, id, "waiting")
                 self._add_event(connection, id, "ask a person", evidence=reasons)
         except IntegrityError:
@@ -299,10 +322,9 @@ class Store:
         statement = update(approvals).where(approvals.c.case_id == id, UNDECIDED)
         with writing(self.engine) as connection:
             # 1. One conditional UPDATE: of two people, one changes a row.
-            if not connection.execute(statement.values(**decided, comment=comment)).rowcount:
-                raise _no_approval(_case(connection, id), _approval(connection, id))
+            before = self._take_waiting(connection, id, "approved").draft
+            connection.execute(statement.values(**decided, comment=comment))
             # 2. Keep what the person changed.
-            before = _case(connection, id).draft
             if draft and before and (draft.subject, draft.body) != (before.subject, before.body):
                 row = {"case_id": id, "corrected_by": by, "at": self._now(), "comment": comment}
                 connection.execute(insert(corrections).values(**row, before=before, after=draft))
@@ -310,6 +332,28 @@ class Store:
             self._change(connection, id, "approved", draft=draft or before)
             self._add_event(connection, id, decision, actor=by, reason=comment)
             return _case(connection, id)
+
+    def change_triage(self, id: str, triage: Triage, reason: str) -> CaseRecord:
+        """Let a case that waits be decided again, by the triage of a person.
+
+        Raises Conflict, as `decide_approval` does.
+        """
+        values = {"category": triage.category, "priority": triage.priority, "triage": triage}
+        with writing(self.engine) as connection:
+            self._take_waiting(connection, id, "received", **values)
+            self._add_event(connection, id, "change", actor=triage.changed_by, reason=reason)
+            return _case(connection, id)
+
+    def _take_waiting(
+        self, connection: Connection, id: str, status: Status, **values: object
+    ) -> CaseRecord:
+        """Change a case that waits for a person; its next workflow is another attempt."""
+        change = {**values, "status": status, "attempt": cases.c.attempt + 1}
+        waiting = update(cases).where(cases.c.id == id, cases.c.status == "waiting")
+        statement = waiting.values(**change, changed_at=self._now())
+        if not connection.execute(statement).rowcount:
+            raise _no_approval(_case(connection, id), _approval(connection, id))
+        return _case(connection, id)
 
     def approval(self, id: str) -> Approval | None:
         """The request for approval of a case, decided or not."""
@@ -339,7 +383,8 @@ class Store:
         return first
 
     def _undecided(self, *conditions: ColumnElement[bool]) -> list[CaseSummary]:
-        query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, *conditions)
+        waits = cases.c.status == "waiting"  # not one that is being decided again
+        query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, waits, *conditions)
         query = query.join(approvals, approvals.c.case_id == cases.c.id)
         urgent = sql_case((cases.c.priority == "high", 0), else_=1)
         return self._all(CaseSummary, query.order_by(urgent, approvals.c.due_at))

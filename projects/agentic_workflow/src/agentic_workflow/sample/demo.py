@@ -1,0 +1,106 @@
+"""Run the main job once, without the web server: sample mails in, checked results out.
+
+    agentic-workflow demo      # exits with status 1 if a result is wrong
+
+A worker process takes the sample mails to their replies, a person's approval included, with a real
+mail server and a real payment API, in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from agentic_workflow.config import Config
+from agentic_workflow.effects.outbox import Outbox
+from agentic_workflow.engine.desk import check_model, open_store
+from agentic_workflow.engine.intake import Intake
+from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.sample.smtp_server import received
+from agentic_workflow.sample.start import MAILS, sample_shop
+from agentic_workflow.serve.actions import Actions
+from agentic_workflow.serve.processes import workers
+from agentic_workflow.store.records import CaseRecord
+from agentic_workflow.store.store import Store
+from seedbed.settings import Settings, load
+
+TIMEOUT = 300.0  # seconds for all mails; the first start converts weights and learns the examples
+# What must become of the sample mails: status, and the action that the policy decided.
+EXPECTED = {
+    "01-refund-small-de": ("waiting", "reply"),
+    "02-refund-large-de": ("waiting", "reply"),
+    "04-shipping-late-en": ("closed", "reply"),
+    "05-billing-double-en": ("closed", "refund"),
+    "07-legal-en": ("waiting", "hand_over"),
+    "10-account-deletion-fr": ("waiting", "reply"),
+    "12-refund-cancelled-es": ("closed", "reply"),
+    "14-auto-reply-de": ("closed", "ignore"),
+    "15-injection-en": ("waiting", "hand_over"),
+    "16-spam-en": ("closed", "ignore"),
+    "19-refund-due-de": ("closed", "refund"),
+}
+APPROVED = "02-refund-large-de"
+
+
+def run(config: Config) -> int:
+    """Print the results, each marked as right or wrong; returns the number of wrong ones."""
+    wrong = 0
+    with tempfile.TemporaryDirectory(prefix="help-desk-") as folder:
+        for line, problem in check(config.model_copy(update={"data_dir": Path(folder)})):
+            typer.echo(f"{'✗' if problem else '✓'} {line}")
+            if problem:
+                wrong += 1
+                typer.echo(f"  {problem}", err=True)
+    return wrong
+
+
+def check(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield each result as a line of text, and what is wrong with it or an empty string."""
+    with_model = check_model(load(Settings))
+    with sample_shop(config) as config:
+        store, queue = open_store(config), CaseQueue(config)
+        intake = Intake(config, store, queue)
+        with workers(config, count=1):
+            # 1. Take the mails in, and wait until each is closed or waits for a person.
+            cases = {f.stem: intake.take(f.read_bytes()).id for f in sorted(MAILS.glob("*"))}
+            records = {name: _settled(store, case) for name, case in cases.items()}
+            for name, (status, action) in EXPECTED.items():
+                if with_model and action != "ignore":
+                    status = "waiting"  # a person reads what a model wrote
+                yield _line(name, records[name]), _problem(records[name], status, action)
+            # 2. Approve a case; the customer gets the reply.
+            actions = Actions(config, store, queue, Outbox(store.engine, {}, "demo"))
+            actions.decide(cases[APPROVED], "approve", by="demo")
+            record = _settled(store, cases[APPROVED], waiting=False)
+            yield f"{APPROVED} approved: {record.outcome}", _problem(record, "closed", "reply")
+        # 3. No reply was sent twice.
+        replies = received(config.data_dir / "sent")
+        twice = [id for id, count in replies.items() if count > 1]
+        yield f"{replies.total()} replies sent, none twice", f"sent twice: {twice}" if twice else ""
+        queue.close()
+        store.close()
+
+
+def _settled(store: Store, case_id: str, *, waiting: bool = True) -> CaseRecord:
+    """The case, once no worker has anything left to do with it."""
+    final = {"closed", "duplicate", "failed", "in_doubt", *(["waiting"] if waiting else [])}
+    end, pause = time.monotonic() + TIMEOUT, threading.Event()
+    while (record := store.case(case_id)).status not in final and time.monotonic() < end:
+        pause.wait(0.1)
+    return record
+
+
+def _line(name: str, record: CaseRecord) -> str:
+    decision = record.decision
+    what = f"{record.category}, {decision.action if decision else 'no decision'}"
+    return f"{name}: {record.status}, {what}"
+
+
+def _problem(record: CaseRecord, status: str, action: str) -> str:
+    actual = (record.status, record.decision.action if record.decision else None)
+    return "" if actual == (status, action) else f"expected {status}, {action}: {record.outcome}"

@@ -1,0 +1,1 @@
+"""Triage by a language model."""

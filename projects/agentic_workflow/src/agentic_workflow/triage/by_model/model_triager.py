@@ -1,0 +1,187 @@
+"""Triage by a language model: one structured call, whose evidence is checked against the mail.
+
+    ModelTriager(load_chat_model("openai:gpt-4o-mini")).triage(mail, screening).category
+
+A reply that quotes what is not in the mail is asked for once more, and then refused. An order or a
+sum that is not in its quote is dropped. Whatever fails, the mail goes to a person.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import unicodedata
+from decimal import Decimal
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel
+
+from agentic_workflow.store.case import Category, Mail, Priority, Screening, Triage
+from agentic_workflow.triage.triager import unread, without_reading
+from seedbed.errors import public_message
+from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.structured_reply import structured_reply
+from seedbed.observe.usage import UsageCallback
+
+log = logging.getLogger(__name__)
+_MAX_CHARS = 8000  # of the mail, and of the earlier messages
+_MAX_REASON = 300  # characters
+_SECONDS = 30.0  # for each of two attempts: a quarter of what the policy grants a case
+_NUMBER = re.compile(r"\d+(?:[.,' \u00a0\u202f]\d+)*")
+
+
+class Request(BaseModel):
+    """Another request in the mail."""
+
+    category: Category
+    quote: str
+
+
+class Reading(BaseModel):
+    """The schema of the model's reply. No field has a default: OpenAI refuses them."""
+
+    category: Category
+    category_quote: str
+    confidence: float
+    others: list[Request]
+    priority: Priority
+    priority_quote: str
+    order_number: str | None
+    order_quote: str
+    amount: float | None
+    currency: str | None
+    amount_quote: str
+    needs_person: bool
+    person_reason: str
+    person_quote: str
+    language: str
+
+
+class ModelTriager:
+    """Asks `model`, at most twice for `seconds` each."""
+
+    paid = True
+
+    def __init__(self, model: BaseChatModel, seconds: float = _SECONDS) -> None:
+        self._model, self._seconds = model, seconds
+        self._name = str(getattr(model, "model_name", "") or type(model).__name__)
+        self._prompt = load_prompt("agentic_workflow.triage.by_model", "triage")
+
+    def triage(self, mail: Mail, screening: Screening) -> Triage:
+        """All fields of a mail, with the sentence that decided each."""
+        if (triage := without_reading(mail, screening)) is not None:
+            return triage
+        # A machine gets no reply, and what instructs a model reaches none.
+        if mail.automatic:
+            return Triage(category="other", priority="low", reasons=("category: automatic mail",))
+        if screening.injection:
+            return unread(f"The mail tries to instruct a model: {screening.injection}")
+        usage = UsageCallback()
+        try:
+            # 1. Ask, and check the quotes.
+            reading = structured_reply(
+                self._model,
+                self._render(mail),
+                Reading,
+                check=lambda reading: _problem(reading, mail),
+                config={"callbacks": [usage]},
+                timeout=self._seconds,
+            )
+            # 2. Keep the values that their quotes contain.
+            triage = _to_triage(reading)
+        except Exception as error:  # each vendor's client has its own
+            cause = " ".join(public_message(error, log).split())[:_MAX_REASON].rstrip(".")
+            triage = unread(f"The model could not read the mail: {cause}")
+        spent = {"tokens": usage.tokens, "cost_usd": usage.cost_usd or 0.0}
+        return triage.model_copy(update={"model": self._name, **spent})
+
+    def _render(self, mail: Mail) -> str:
+        thread = quote(mail.quoted[:_MAX_CHARS], "earlier messages") if mail.quoted else ""
+        return self._prompt.render(
+            sent=f"{mail.sent_at:%A, %Y-%m-%d}" if mail.sent_at else "an unknown day",
+            mail=quote(f"Subject: {mail.subject}\n\n{mail.text}"[:_MAX_CHARS], "mail"),
+            thread=thread,
+        )
+
+
+def _problem(reading: Reading, mail: Mail) -> str | None:
+    """A quote that is missing or not in the mail, or a number that is none."""
+    source = _flat(f"{mail.subject}\n{mail.text}\n{re.sub(r'(?m)^[> ]+', '', mail.quoted)}")
+    needed = {
+        "category_quote": (reading.category_quote, True),
+        "priority_quote": (reading.priority_quote, reading.priority == "high"),
+        "order_quote": (reading.order_quote, bool(reading.order_number)),
+        "amount_quote": (reading.amount_quote, reading.amount is not None),
+        "person_quote": (reading.person_quote, False),  # a person may be needed without a quote
+    }
+    needed |= {f"others[{n}].quote": (o.quote, True) for n, o in enumerate(reading.others)}
+    for name, (text, required) in needed.items():
+        if required and not text.strip():
+            return f"{name} is empty"
+        if _flat(text) not in source:
+            return f"{name} is not in the mail: {text[:200]!r}"
+    if not 0 <= reading.confidence <= 1:
+        return f"confidence is {reading.confidence}, not between 0 and 1"
+    if reading.amount is not None and not (math.isfinite(reading.amount) and reading.amount > 0):
+        return f"amount is {reading.amount}, not a sum of money"
+    return None
+
+
+def _to_triage(reading: Reading) -> Triage:
+    """The fields of a checked reply; what its evidence does not contain needs a person."""
+    amount = Decimal(str(reading.amount)) if reading.amount is not None else None
+    order = re.sub(r"\D", "", reading.order_number or "")
+    doubts = (
+        [reading.person_reason or "The model asks for a person"] if reading.needs_person else []
+    )
+    joined = re.sub(r"(?<=\d)[ .,/-](?=\d)", "", reading.order_quote)
+    if order and order not in re.findall(r"\d+", f"{reading.order_quote}\n{joined}"):
+        doubts.append(f"The order {reading.order_number} is not in its quote")
+        order = ""
+    if amount is not None and amount not in map(_value, _NUMBER.findall(reading.amount_quote)):
+        doubts.append(f"The sum {amount} is not in its quote")
+        amount = None
+    evidence: list[tuple[str, Any, str]] = [
+        ("category", reading.category, reading.category_quote),
+        *(("other request", other.category, other.quote) for other in reading.others),
+        ("priority", reading.priority if reading.priority_quote else "", reading.priority_quote),
+        ("order", order, reading.order_quote),
+        ("amount", amount, reading.amount_quote),
+        ("approval", "; ".join(doubts), reading.person_quote),
+    ]
+    currency = (reading.currency or "").strip().upper()
+    return Triage(
+        category=reading.category,
+        priority=reading.priority,
+        order_id=order or None,
+        amount=amount,
+        currency=currency if amount is not None and len(currency) == 3 else None,
+        needs_approval=bool(doubts),
+        approval_reason="; ".join(doubts)[:400],
+        confidence=round(reading.confidence, 3),
+        others=tuple(sorted({o.category for o in reading.others} - {reading.category})),
+        language=reading.language.strip().lower()[:2],
+        reasons=tuple(
+            f'{name}: {value} ("{text[:80]}")' if text else f"{name}: {value}"
+            for name, value, text in evidence
+            if value
+        ),
+    )
+
+
+def _flat(text: str) -> str:
+    """The letters and digits of a text, so that line breaks and quotation marks do not matter."""
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _value(number: str) -> Decimal:
+    """The value of 1.150,00, 1,150.00 or 49.9: one or two digits at the end are decimals.
+
+    >>> _value("1.150,00"), _value("1 150")
+    (Decimal('1150.00'), Decimal('1150'))
+    """
+    *whole, last = re.split(r"\D", number)
+    decimals = bool(whole) and len(last) <= 2
+    return Decimal(f"{''.join(whole)}.{last}" if decimals else "".join((*whole, last)))

@@ -1,0 +1,80 @@
+"""Triage: what a mail asks for. By a model (`by_model/`), or without one (`offline/`).
+
+    triager = open_triager(model, load_embeddings)
+    triager.triage(mail, screening).category    # "refund"
+
+Either half is a folder that can be deleted. Looking up facts and deciding what to do is left to
+`decide`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from agentic_workflow.store.case import Mail, Screening, Triage
+from seedbed.errors import ConfigError
+from seedbed.models.weights import catalog
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.language_models import BaseChatModel
+
+
+class Triager(Protocol):
+    """Reads a mail; for one that it cannot read, the result of `unread`. Never raises."""
+
+    paid: bool
+    """Whether reading a mail uses tokens, so that it must end at the limits of the policy."""
+
+    def triage(self, mail: Mail, screening: Screening) -> Triage:
+        """All fields of a mail, with the words that decided each."""
+
+
+def open_triager(model: BaseChatModel | None, load_embeddings: Callable[[], Embeddings]) -> Triager:
+    """The half for `model`; without one, or in a copy without `by_model/`, the half without.
+
+    Only the second loads embeddings. Raises ConfigError if there is neither half.
+    """
+    if model is not None and _exists("by_model"):
+        from agentic_workflow.triage.by_model.model_triager import ModelTriager
+
+        return ModelTriager(model)
+    if not _exists("offline"):
+        hint = "Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini."
+        raise ConfigError("No model that can read mails.", hint=hint)
+    from agentic_workflow.triage.offline.classifier import Classifier
+    from agentic_workflow.triage.offline.offline_triager import OfflineTriager
+
+    return OfflineTriager(Classifier(load_embeddings()))
+
+
+def follows_instructions(spec: str) -> bool:
+    """Whether a model can read and write mails; small ones and those trained for one job cannot.
+
+    >>> follows_instructions("smollm2"), follows_instructions("openai:gpt-4o-mini")
+    (False, True)
+    """
+    entry = catalog.find(spec)
+    return entry.answer_mode == "write" if entry else not spec.startswith("path:")
+
+
+def unread(reason: str, **fields: object) -> Triage:
+    """The triage of a mail that a person has to read, and why."""
+    values = {"category": "other", "confidence": 0.0, "needs_approval": True}
+    return Triage.model_validate({**values, "approval_reason": reason, **fields})
+
+
+def without_reading(mail: Mail, screening: Screening) -> Triage | None:
+    """The triage of spam and of a mail without text, which need no reading."""
+    if screening.spam:
+        reasons = (f"category: spam ({'; '.join(screening.reasons)})",)
+        return Triage(category="spam", priority="low", reasons=reasons)
+    if not mail.subject.strip() and not mail.text.strip():
+        return Triage(category="other", priority="low", reasons=("category: other (empty mail)",))
+    return None
+
+
+def _exists(half: str) -> bool:
+    return importlib.util.find_spec(f"agentic_workflow.triage.{half}") is not None

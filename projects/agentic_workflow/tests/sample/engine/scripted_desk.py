@@ -1,0 +1,224 @@
+"""A help desk with scripted parts, for tests, and a worker process that runs it.
+
+    python scripted_desk.py --id worker-1 [--version 0]     # with WORKFLOW_DATA_DIR etc. set
+    python scripted_desk.py                                 # forks workers, see `fork_workers`
+
+Store, policy, outbox, queue and receivers are the real ones. The text of a mail decides what
+happens to it: "refund 30.00" asks for that sum, "order 7" is about that order (or else each mail
+is about its own), "explode" makes the triage fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from decimal import Decimal
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from agentic_workflow.config import Config
+from agentic_workflow.decide.policy import PolicyFile
+from agentic_workflow.decide.shop import Customer, Order
+from agentic_workflow.engine.desk import open_outbox, open_store
+from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.store.case import Draft, Mail, Passage, Triage
+from agentic_workflow.workflow import HelpDesk
+from seedbed.settings import Settings, load
+
+POLICY = """
+version = 1
+[limits.case]
+steps = 60
+tokens = 1000
+cost_usd = 1
+seconds = 100
+[limits.day]
+cases = 100000
+tokens = 100000
+cost_usd = 100
+[approval]
+remind_hours = 1
+deadline_hours = 2
+default = "reject"
+[retry]
+attempts = 8
+first_seconds = 0.2
+[[rule]]
+name = "spam"
+when = { spam = true }
+action = "ignore"
+approval = false
+why = "Spam."
+[[rule]]
+name = "automatic"
+when = { automatic = true }
+action = "ignore"
+approval = false
+why = "Automatic."
+[[rule]]
+name = "limit"
+when = { over_limit = true }
+action = "hand_over"
+approval = true
+why = "Limit."
+[[rule]]
+name = "large"
+when = { category = "billing", amount_above = 100 }
+action = "refund"
+approval = true
+why = "Large."
+[[rule]]
+name = "refund"
+when = { category = "billing" }
+action = "refund"
+approval = false
+why = "Small."
+[[rule]]
+name = "reply"
+action = "reply"
+approval = false
+why = "Question."
+"""
+
+
+class ScriptedTriager:
+    fixed = False
+    paid = True
+
+    def triage(self, mail: Mail, _screening: Any) -> Triage:
+        if "explode" in mail.text and not self.fixed:
+            raise RuntimeError("the model exploded")
+        if "kill the worker" in mail.text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if pause := re.search(r"pause ([\d.]+)", mail.text):
+            time.sleep(float(pause[1]))
+        amount = re.search(r"refund ([\d.]+\d)", mail.text)
+        return Triage(
+            tokens=5000 if "hard to read" in mail.text else 0,
+            # Without a person, a refund goes back in part only if too much was paid.
+            category="billing" if amount else "shipping",
+            order_id=re.findall(r"(?:order|Number) (\d+)", mail.text)[0],
+            amount=Decimal(amount[1]) if amount else None,
+        )
+
+
+class ScriptedShop:
+    """A shop that never shows a refund."""
+
+    def customer(self, _email: str) -> Customer:
+        return Customer(id="K1")
+
+    def order(self, order_id: str) -> Order:
+        sums = {"total": Decimal(500), "refundable": Decimal(500)}
+        return Order(id=order_id, customer_id="K1", status="returned", charges=0, **sums)
+
+
+class ScriptedPassages:
+    def for_mail(self, *_: Any) -> list[Passage]:
+        return [Passage(source="returns §2", text="Thirty days.")]
+
+
+class ScriptedWriter:
+    def write(self, mail: Mail, *_: Any) -> Draft:
+        tokens = 5000 if "expensive" in mail.text else 0
+        body = f"Dear customer, about: {mail.text}"
+        model = "openai:gpt" if "by a model" in mail.text else ""
+        return Draft(subject=f"Re: {mail.subject}", body=body, tokens=tokens, model=model)
+
+
+def open_scripted_desk(
+    config: Config, _settings: Any, queue: CaseQueue, executor_id: str
+) -> HelpDesk:
+    store = open_store(config)
+    policy = config.policy or Path(config.data_dir) / "policy.toml"
+    if not policy.exists():
+        policy.write_text(POLICY)
+    parts: Any = {
+        "policy": PolicyFile(policy),
+        "triager": ScriptedTriager(),
+        "shop": ScriptedShop(),
+        "passages": ScriptedPassages(),
+        "writer": ScriptedWriter(),
+    }
+    outbox = open_outbox(config, store, executor_id)
+    return HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
+
+
+def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> bytes:
+    message = EmailMessage()
+    sender = sender or f"customer{number}@example.com"
+    domain = sender.rpartition("@")[2]
+    results = f"mx.shop.example; dmarc=pass header.from={domain}"
+    message["Authentication-Results"] = results
+    message["From"] = sender
+    message["To"] = "help@shop.example"
+    message["Subject"] = f"Order {number}"
+    message["Message-ID"] = f"<mail-{number}@example.com>"
+    for header, value in headers.items():
+        message[header.replace("_", "-")] = value
+    # A sentence whose language is certain.
+    message.set_content(f"{text}\n\nPlease help me with this, thank you. Number {number}")
+    return bytes(message)
+
+
+def run(arguments: list[str]) -> None:
+    from agentic_workflow.engine.worker import run_worker
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--version")
+    options = parser.parse_args(arguments)
+    config = load(Config)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if full := os.environ.get("TEST_FULL_DISK"):
+        threading.Thread(target=limit_files, args=(Path(full),), daemon=True).start()
+    run_worker(config, load(Settings), options.id, options.version, open_desk=open_scripted_desk)
+
+
+def limit_files(full: Path) -> None:
+    """While the file `full` exists, no file of this process can grow: as if the disk were full."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    while True:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0 if full.exists() else hard, hard))
+        time.sleep(0.01)
+
+
+def fork_workers() -> None:
+    """Fork a worker for each line on stdin, which saves it the seconds that the imports take."""
+    import agentic_workflow.engine.worker  # noqa: F401
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets children that ended
+    for line in sys.stdin:
+        order = json.loads(line)
+        if pid := os.fork():
+            print(pid, flush=True)
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
+            os.dup2(stream, number)
+        os.environ.update(order["env"])
+        sys.orig_argv[:] = [sys.executable, __file__, *order["arguments"]]  # if it starts again
+        try:
+            run(order["arguments"])
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        run(sys.argv[1:])
+    else:
+        fork_workers()

@@ -1,0 +1,108 @@
+"""Workers that die at each step boundary: every case completes, no effect happens twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+
+POINTS = ("before claim", "after claim", "after send", "after checkpoint")
+TEXTS = ("where is my parcel", "refund 30.00", "where is it", "refund 20.00", "refund 300.00")
+
+
+def check(world: Any, cases: list[str], refunds: int) -> int:
+    """Assert that nothing was lost or done twice; returns the number of effects in doubt."""
+    # 1. Whatever is in doubt is reported, and completes when a person looks into the sent mails.
+    doubts = world.actions.outbox.list("in_doubt")
+    for row in doubts:
+        case = world.store.case(row.case_id)
+        assert case.status == "in_doubt"
+        happened = row.case_id in world.sent()
+        world.actions.resolve(row.key, happened, "anna")
+    world.wait(cases, ("closed", "waiting"))
+    # 2. Each effect happened once.
+    closed = [case for case in cases if world.store.case(case).status == "closed"]
+    assert world.sent() == dict.fromkeys(closed, 1)
+    assert len(world.refunds()) == refunds
+    assert not world.queue.unfinished("1")
+    return len(doubts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_cases_complete_once_when_workers_die_at_each_boundary(
+    open_world: Callable[..., Any], database: str, workers: int
+) -> None:
+    world, cases = open_world(database), []
+    for round, point in enumerate(POINTS, start=1):
+        cases += [world.take(text) for text in TEXTS]
+        for number in range(workers):
+            world.worker(f"worker-{number}", crash=point)
+        world.until(partial(world.crashed, point))
+        if workers == 1:
+            world.until(lambda: not world.workers[-1].alive())
+            world.worker("worker-0", crash=point)  # as `serve` does
+        world.wait(cases)
+        doubts = check(world, cases, refunds=2 * round)
+        world.stop_workers()
+        print(f"{database}, {workers} workers, {point}: {len(cases)} cases, {doubts} in doubt")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_order_is_refunded_once_by_a_payment_api_that_dies(
+    open_world: Callable[..., Any], database: str
+) -> None:
+    world, random = open_world(database), Random(60)
+    api = world.payment_process()
+    # Two to four mails about each of 60 orders, from different addresses, which run at once.
+    cases = [
+        world.take(f"refund 20.00 for order {order}")
+        for order in range(70_000, 70_060)
+        for _ in range(random.randint(2, 4))
+    ]
+    for number in range(2):
+        world.worker(f"worker-{number}", WORKFLOW_PAYMENTS=world.payments)
+    for _ in range(10):
+        time.sleep(random.uniform(0.1, 0.6))  # the random instant
+        api.kill()
+        api.wait()
+        api = world.payment_process()
+    statuses = world.wait(cases, seconds=600)
+    assert sorted(order for _, order, _ in world.refunds()) == [
+        str(order) for order in range(70_000, 70_060)
+    ]
+    print(f"{database}: {Counter(statuses)}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_cases_complete_once_when_workers_die_at_random(
+    open_world: Callable[..., Any], database: str, workers: int
+) -> None:
+    kills = int(os.environ.get("WORKFLOW_TEST_KILLS", "8"))
+    world, cases, random = open_world(database), [], Random(20 + workers)
+    started = [world.worker(f"worker-{n}") for n in range(workers)]
+    for _ in range(kills):
+        cases += [world.take(text) for text in random.sample(TEXTS, 3)]
+        time.sleep(random.uniform(0.0, 1.0))  # the random instant
+        number = random.randrange(workers)
+        started[number].send(signal.SIGKILL)
+        started[number] = world.worker(f"worker-{number}")
+        if workers == 1:  # or the cases in progress would die more often than is allowed
+            world.wait(cases[-3:])
+    world.wait(cases, seconds=180)
+    refunds = sum("refund 300" not in t and "refund" in t for t in map(world.text, cases))
+    doubts = check(world, cases, refunds)
+    print(f"{database}, {workers} workers, {kills} kills: {len(cases)} cases, {doubts} in doubt")

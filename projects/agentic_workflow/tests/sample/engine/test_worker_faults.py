@@ -1,0 +1,242 @@
+"""Worker processes that freeze, lose their database or disk, or belong to an older version."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.engine.supervisor import lock_name, open_locks
+from agentic_workflow.engine.worker import run_worker
+from agentic_workflow.workflow import VERSION
+from seedbed.errors import ConfigError, Conflict
+
+OLD = "0"
+
+
+@pytest.mark.parametrize("id", ["local", "", "a b"])
+def test_worker_refuses_an_id_that_is_not_its_own(open_world: Callable[..., Any], id: str) -> None:
+    with pytest.raises(ConfigError, match="not a worker id"):
+        run_worker(open_world().config, None, id)  # type: ignore[arg-type]
+
+
+def test_lock_belongs_to_one_holder_at_a_time(open_world: Callable[..., Any]) -> None:
+    config = open_world().config
+    first, second = open_locks(config), open_locks(config)
+    assert first.acquire("worker-1")
+    assert not second.acquire("worker-1")
+    first.close()
+    assert second.acquire("worker-1")
+
+
+def test_worker_told_to_stop_does_not_start_again() -> None:
+    code = """
+import signal, sys, threading
+from agentic_workflow.engine.worker import start_again
+
+stop, count = threading.Event(), int(sys.argv[1])
+print("start", count, flush=True)
+if count == 2:
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.raise_signal(signal.SIGTERM)
+sys.orig_argv[-1] = str(count + 1)
+start_again(stop)
+print("end", flush=True)
+"""
+    command = [sys.executable, "-c", code, "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split("\n") == ["start 1", "start 2", "end", ""], done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_second_worker_with_the_same_id_does_not_start(
+    open_world: Callable[..., Any], database: str
+) -> None:
+    world = open_world(database)
+    world.worker("worker-1")
+    world.wait([world.take("where is it")])
+    with pytest.raises(Conflict, match="is running"):
+        run_worker(world.config, None, "worker-1", lock_seconds=0.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_frozen_worker_finishes_its_cases_when_it_wakes(
+    open_world: Callable[..., Any], database: str
+) -> None:
+    world = open_world(database)
+    frozen = world.worker("worker-1")
+    world.wait([world.take("where is it")])
+    case = world.take("pause 1.0 refund 30.00")
+    world.until(lambda: world.statuses([case]) == ["working"])
+    frozen.send(signal.SIGSTOP)
+    if database == "postgres":  # SQLite may be locked by the frozen process
+        world.worker("worker-2")
+        world.wait([world.take("where is it")], ("closed",))
+        assert world.statuses([case]) == ["working"]
+    frozen.send(signal.SIGCONT)
+    assert world.wait([case]) == ["closed"]
+    assert set(world.sent().values()) == {1}
+    assert len(world.refunds()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_worker_that_lost_its_lock_while_frozen_repeats_nothing(
+    open_world: Callable[..., Any],
+) -> None:
+    world = open_world("postgres")
+    frozen = world.worker("worker-1")
+    world.wait([world.take("where is it")])
+    cases = [world.take(f"pause 0.5 {what}") for what in ("refund 30.00", "where is it")]
+    world.until(lambda: world.statuses(cases) == ["working"] * 2)
+    frozen.send(signal.SIGSTOP)
+    # As if its connections were cut: the server ends every session of the frozen process.
+    with world.store.engine.begin() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    world.worker("worker-2")
+    world.wait(cases)
+    frozen.send(signal.SIGCONT)
+    late = world.take("where is it")
+    settle(world, [*cases, late])
+    assert set(world.sent().values()) == {1}
+    assert len(world.refunds()) == 1
+    world.until(lambda: not world.queue.unfinished(VERSION))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_cases_go_on_after_the_database_was_away(
+    open_world: Callable[..., Any], postgres_server: Any
+) -> None:
+    world = open_world("postgres")
+    workers = [world.worker(f"worker-{n}") for n in range(2)]
+    cases = [world.take(f"pause 0.{n} refund 30.00") for n in range(8)]
+    world.until(lambda: "closed" in world.statuses(cases))
+    world.restart_database(postgres_server, seconds=5.0)
+    world.until(lambda: world.responds())
+    cases += [world.take("where is it")]
+    settle(world, cases)
+    assert world.sent() == dict.fromkeys(cases, 1)
+    assert len(world.refunds()) == 8
+    assert all(worker.alive() for worker in workers)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_cases_go_on_after_the_disk_was_full(open_world: Callable[..., Any]) -> None:
+    world = open_world()
+    world.worker("worker-1", TEST_FULL_DISK=str(world.folder / "full"))
+    world.wait([world.take("where is it")])
+    (world.folder / "full").touch()
+    cases = [world.take("where is it") for _ in range(4)]
+    time.sleep(3)  # the time in which the disk is full
+    assert "closed" not in world.statuses(cases)
+    (world.folder / "full").unlink()
+    settle(world, cases)
+    assert set(world.sent().values()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_cases_in_flight_survive_a_new_version(
+    open_world: Callable[..., Any], database: str
+) -> None:
+    world = open_world(database)
+    # 1. The old version dies in the middle of a case, with one more in the queue.
+    old_queue = CaseQueue(world.config, OLD)
+    waiting, halfway, queued = (
+        world.store.receive(world.mail(what))[0].id
+        for what in ("refund 300.00", "pause 9.0 where is it", "where is it")
+    )
+    old_queue.submit(waiting, "a@example.com")
+    old_queue.submit(halfway, "b@example.com", 1)
+    old_queue.submit(queued, "b@example.com", 2)
+    old = world.worker("worker-1", version=OLD)
+    world.wait([waiting])
+    world.until(lambda: world.statuses([halfway]) == ["working"])
+    old.send(signal.SIGKILL)
+    # 2. The new version handles new cases, and those that waited for a person.
+    world.worker("worker-1")
+    record = world.store.decide_approval(waiting, "approve", "anna")
+    world.queue.finish(waiting, record.attempt, record.mail.sender)
+    world.wait([waiting, world.take("where is it")], ("closed",))
+    assert world.statuses([halfway, queued]) == ["working", "received"]
+    # 3. A worker of the old version finishes what that began, and ends by itself. A person looks
+    #    at both, as each is of a customer with another open case.
+    drain = world.worker("worker-1", version=OLD)
+    world.wait([halfway, queued], ("waiting",))
+    world.until(lambda: not drain.alive())
+    assert set(world.sent().values()) == {1}
+    old_queue.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_worker_ends_its_cases_on_sigterm(open_world: Callable[..., Any], database: str) -> None:
+    world = open_world(database)
+    worker = world.worker("worker-1")
+    case = world.take("pause 2.0 where is it")
+    world.until(lambda: world.statuses([case]) == ["working"])
+    worker.send(signal.SIGTERM)
+    world.until(lambda: not worker.alive())
+    assert world.statuses([case]) == ["closed"]
+    assert open_locks(world.config).acquire(lock_name("worker-1", VERSION))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("database", "workers"), [("sqlite", 1), ("postgres", 2)])
+def test_workers_start_no_more_cases_within_a_minute_than_allowed(
+    open_world: Callable[..., Any], database: str, workers: int
+) -> None:
+    world = open_world(database)
+    for n in range(workers):
+        world.worker(f"worker-{n}", WORKFLOW_CASES_PER_MINUTE="3")
+    cases = [world.take("where is it") for _ in range(6)]
+    world.until(lambda: world.statuses(cases).count("closed") == 3)
+    time.sleep(1)  # ten times the interval at which the workers look for cases
+    assert sorted(world.statuses(cases)) == ["closed"] * 3 + ["received"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_case_that_kills_its_worker_again_and_again_fails(open_world: Callable[..., Any]) -> None:
+    world = open_world()
+    case = world.take("kill the worker")
+    worker = world.worker("worker-1")
+    for _ in range(10):
+        world.until(lambda: not worker.alive() or world.statuses([case]) == ["failed"])  # noqa: B023
+        if world.statuses([case]) == ["failed"]:
+            break
+        worker = world.worker("worker-1")
+    assert world.wait([case], ("failed",)) == ["failed"]
+    assert "MAX_RECOVERY_ATTEMPTS" in world.store.case(case).outcome
+    # The next mail is handled, by a person, as the customer has an open case.
+    other = world.take("where is it", sender=world.store.case(case).mail.sender)
+    assert world.wait([other]) == ["waiting"]
+
+
+def settle(world: Any, cases: list[str]) -> None:
+    """Wait until all cases are closed; a person looks up effects in doubt."""
+    while set(world.wait(cases)) != {"closed"}:
+        for row in world.actions.outbox.list("in_doubt"):
+            happened = row.case_id in world.sent()
+            world.actions.resolve(row.key, happened, "anna")

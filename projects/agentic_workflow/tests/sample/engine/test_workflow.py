@@ -1,0 +1,442 @@
+"""The workflow from a mail to its reply, with real receivers, in one process."""
+
+from __future__ import annotations
+
+import email
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from dbos import DBOS
+
+from agentic_workflow.engine.queue import UPKEEP, register_queue
+from agentic_workflow.engine.upkeep import Upkeep, schedule_upkeep
+from agentic_workflow.engine.worker import launch
+from agentic_workflow.mail.parse import parse_mail
+from agentic_workflow.mail.sender import Trust
+from agentic_workflow.store.store import Store
+from agentic_workflow.workflow import VERSION
+from seedbed.errors import Conflict
+
+
+@pytest.fixture(scope="module")
+def world(open_module_world: Callable[[], Any]) -> Iterator[Any]:
+    """A world whose worker runs in this process; the tests share it, since a launch takes 1 s."""
+    world = open_module_world()
+    world.desk = world.open_desk()
+    launch(world.config, "worker-1", VERSION)
+    register_queue(world.config)
+    world.upkeep = Upkeep(world.desk, world.queue)
+    yield world
+    DBOS.destroy()
+
+
+def mails_of(world: Any, case: str) -> list[Message]:
+    mails = [email.message_from_bytes(p.read_bytes()) for p in world.sent_folder.glob("*.eml")]
+    return [mail for mail in mails if str(mail["Message-ID"]).startswith(f"<{case}.")]
+
+
+def kinds(world: Any, case: str) -> list[str]:
+    return [event.kind for event in world.store.events(case)]
+
+
+def decide(world: Any, case: str, verdict: str, **fields: Any) -> None:
+    record = world.store.decide_approval(case, verdict, "anna", **fields)
+    world.queue.finish(case, record.attempt, record.mail.sender)
+    world.wait([case], ("closed", "failed"))
+
+
+def test_mail_is_answered_in_its_thread(world: Any) -> None:
+    case = world.take("where is my parcel", References="<a@x> <b@x>", In_Reply_To="<b@x>")
+    assert world.wait([case]) == ["closed"]
+    (mail,) = mails_of(world, case)
+    number = world.store.case(case).mail.message_id
+    assert mail["In-Reply-To"] == f"<{number}>"
+    assert mail["References"].split()[-2:] == ["<b@x>", f"<{number}>"]
+    assert mail["Auto-Submitted"] == "auto-replied"
+    assert mail["Date"]
+    assert kinds(world, case) == [
+        *("receive", "screen", "classify", "look up", "decide", "draft"),
+        *("reply", "close"),
+    ]
+
+
+def test_refund_is_booked_before_it_is_promised(world: Any) -> None:
+    before = len(world.refunds())
+    case = world.take("refund 30.00")
+    assert world.wait([case]) == ["closed"]
+    assert len(world.refunds()) == before + 1
+    assert len(mails_of(world, case)) == 1
+    assert kinds(world, case)[-3:] == ["refund", "reply", "close"]
+
+
+def test_order_is_refunded_once_although_the_shop_does_not_show_it(world: Any) -> None:
+    before = len(world.refunds())
+    first = world.take("refund 30.00 for order 70001", sender="c1@example.com")
+    assert world.wait([first]) == ["closed"]
+    second = world.take("refund 30.00, please, order 70001", sender="c1@example.com")
+    assert world.wait([second]) == ["waiting"]
+    assert "has refunded 30.00" in " ".join(world.store.approval(second).reasons)
+    assert len(world.refunds()) == before + 1
+
+
+def test_sender_who_is_not_verified_gets_no_money_and_no_fact(world: Any) -> None:
+    before = len(world.refunds())
+    mail = world.scripted.mail_bytes(world.count + 1, "refund 30.00")
+    world.count += 1
+    case = world.intake.take(mail.replace(b"mx.shop.example", b"mx.evil.example")).id
+    assert world.wait([case]) == ["waiting"]
+    record = world.store.case(case)
+    assert (record.decision.action, record.decision.amount) == ("hand_over", None)
+    decide(world, case, "approve")
+    assert len(world.refunds()) == before
+
+
+def test_robot_that_answers_every_reply_is_left_to_a_person(world: Any) -> None:
+    statuses, answer = [], ""
+    for number in range(4):
+        headers = {"In_Reply_To": answer} if answer else {}
+        sender = f"robot{number}@parcel.example"  # so that only the thread shows it
+        case = world.take(f"where is ticket {number}", sender=sender, **headers)
+        statuses += world.wait([case])
+        answer = f"<{case}.0123abc@shop.example>"
+    assert statuses == ["closed", "closed", "waiting", "waiting"]
+
+
+def test_address_gets_few_automatic_replies_a_day(world: Any) -> None:
+    cases = []
+    for number in range(4):
+        cases.append(world.take(f"where is parcel {number}", sender="robot@parcel.example"))
+        world.wait(cases)
+    assert world.statuses(cases) == ["closed"] * 3 + ["waiting"]
+    assert "3 automatic replies" in world.store.approval(cases[-1]).reasons[-1]
+
+
+def test_second_mail_while_a_case_is_open_waits(world: Any) -> None:
+    first = world.take("refund 300.00", sender="two@example.com")
+    world.wait([first])
+    second = world.take("where is it", sender="two@example.com")
+    assert world.wait([second]) == ["waiting"]
+    assert f"Case {first} of the sender is open." in world.store.approval(second).reasons
+
+
+def test_same_text_after_an_answer_goes_to_a_person(world: Any) -> None:
+    first = world.take("where is it", sender="again@example.com")
+    world.wait([first])
+    data = world.scripted.mail_bytes(world.count, "where is it", sender="again@example.com")
+    data = data.replace(b"<mail-", b"<later-")
+    later = datetime.now(UTC) + timedelta(hours=2)
+    store = Store(Path(world.store.engine.url.database), now=lambda: later)
+    mail = parse_mail(data, Trust(world.config.authserv_id))
+    record, _ = store.receive(mail)
+    assert store.duplicate_of(record.id) is None
+    assert store.standing(record.id).same_case == first
+    store.close()
+
+
+def test_reply_of_a_model_waits_unless_its_rule_sends_it(world: Any) -> None:
+    case = world.take("answered by a model")
+    assert world.wait([case]) == ["waiting"]
+    assert "A model wrote the reply." in world.store.approval(case).reasons
+    path = world.desk.policy.path
+    path.write_text(
+        path.read_text().replace('why = "Question."', 'why = "Question."\nmodel_alone = true')
+    )
+    case = world.take("answered by a model again")
+    assert world.wait([case]) == ["closed"]
+
+
+def test_large_refund_waits_without_a_workflow_until_approved(world: Any) -> None:
+    case = world.take("refund 300.00")
+    assert world.wait([case]) == ["waiting"]
+    world.until(lambda: not world.queue.unfinished(VERSION))
+    assert not mails_of(world, case)
+    decide(world, case, "approve")
+    assert world.store.case(case).closed_by == "anna"
+    (mail,) = mails_of(world, case)
+    assert "Auto-Submitted" not in mail  # a person approved it; ticket systems drop what has it
+    assert kinds(world, case)[-3:] == ["refund", "reply", "close"]
+
+
+def test_rejected_case_closes_without_effects(world: Any) -> None:
+    case, before = world.take("refund 300.00"), len(world.refunds())
+    world.wait([case])
+    decide(world, case, "reject")
+    assert not mails_of(world, case)
+    assert len(world.refunds()) == before
+
+
+def test_question_of_a_person_is_sent_and_its_answer_is_linked(world: Any) -> None:
+    case, before = world.take("refund 300.00", sender="eve@example.com"), len(world.refunds())
+    world.wait([case])
+    decide(world, case, "ask", comment="Which lamp is broken?")
+    (mail,) = mails_of(world, case)
+    assert "Which lamp is broken?" in str(mail.get_payload())
+    assert len(world.refunds()) == before
+    answer = world.take("the blue one", sender="eve@example.com", In_Reply_To=mail["Message-ID"])
+    world.wait([answer])
+    receive = next(e for e in world.store.events(answer) if e.kind == "receive")
+    assert receive.reason == f"answers case {case}"
+
+
+def test_answer_of_another_sender_is_not_linked(world: Any) -> None:
+    case = world.take("where is it")
+    world.wait([case])
+    (mail,) = mails_of(world, case)
+    other = world.take("tell me more", sender="m@example.com", In_Reply_To=mail["Message-ID"])
+    world.wait([other])
+    assert not any("answers" in e.reason for e in world.store.events(other))
+
+
+def test_case_without_a_decision_of_a_person_cannot_act(world: Any) -> None:
+    case = world.take("refund 300.00")
+    world.wait([case])
+    world.queue.finish(case, 0, "x@example.com")
+    assert world.wait([case], ("failed",)) == ["failed"]
+    assert not mails_of(world, case)
+
+
+def test_same_content_is_answered_once(world: Any) -> None:
+    world.count += 1
+    data = [world.scripted.mail_bytes(world.count, "again", Date=str(n)) for n in range(2)]
+    data[1] = data[1].replace(b"<mail-", b"<copy-")
+    cases = [world.intake.take(d).id for d in (data[0], data[0], data[1])]
+    assert world.wait(cases) == ["closed", "closed", "duplicate"]
+    assert len(mails_of(world, cases[0])) == 1
+    assert not mails_of(world, cases[2])
+
+
+def test_automatic_mail_is_not_answered(world: Any) -> None:
+    case = world.take("I am on holiday", Auto_Submitted="auto-replied")
+    assert world.wait([case]) == ["closed"]
+    assert not mails_of(world, case)
+
+
+def test_unexpected_error_fails_the_case_which_can_be_replayed(world: Any) -> None:
+    case, triager = world.take("explode"), world.desk.triager
+    assert world.wait([case]) == ["failed"]
+    assert "RuntimeError" in world.store.case(case).outcome
+    with pytest.raises(Conflict, match="does not wait"):
+        world.store.decide_approval(case, "approve", "anna")
+    triager.fixed = True
+    world.actions.replay(case, "anna")
+    assert world.wait([case], ("closed",)) == ["closed"]
+    with pytest.raises(Conflict, match="only failed"):
+        world.actions.replay(case, "anna")
+
+
+def test_replayed_case_that_waits_goes_on_after_its_approval(world: Any) -> None:
+    world.desk.triager.fixed = False
+    case = world.take("explode refund 300.00")
+    assert world.wait([case]) == ["failed"]
+    world.desk.triager.fixed = True
+    world.actions.replay(case, "anna")
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    decide(world, case, "approve")
+    assert world.wait([case], ("closed",), 20) == ["closed"]
+
+
+def test_case_is_decided_again_by_what_a_person_says_it_asks_for(world: Any) -> None:
+    case, before = world.take("refund 300.00"), len(world.refunds())
+    assert world.wait([case]) == ["waiting"]
+    world.actions.change(case, "anna", category="shipping")
+    world.until(lambda: world.store.case(case).decision.action == "reply")
+    assert world.wait([case], ("waiting",)) == ["waiting"]  # although the rule acts alone
+    assert world.store.approval(case).reasons[-1] == "anna changed the request."
+    world.actions.change(case, "ben", category="billing", amount=Decimal(40))
+    world.until(lambda: world.store.case(case).decision.amount == 40)
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    decide(world, case, "approve")
+    assert world.store.case(case).status == "closed"
+    assert [row[2] for row in world.refunds()[before:]] == [4000]
+    changes = [(e.actor, e.reason) for e in world.store.events(case) if e.kind == "change"]
+    assert changes == [
+        ("anna", "category billing → shipping"),
+        ("ben", "category shipping → billing, amount 300.00 → 40"),
+    ]
+
+
+def test_changed_case_that_no_process_queued_is_decided_by_the_upkeep(world: Any) -> None:
+    case = world.take("refund 300.00")
+    assert world.wait([case]) == ["waiting"]
+    triage = world.store.case(case).triage.model_copy(update={"amount": 30, "changed_by": "anna"})
+    world.store.change_triage(case, triage, "amount")  # and the process dies
+    with pytest.raises(Conflict, match="does not wait"):
+        world.store.decide_approval(case, "approve", "ben")
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    assert world.store.case(case).decision.amount == 30
+    decide(world, case, "reject")
+
+
+def test_kill_switch_stops_effects_until_released(world: Any) -> None:
+    world.store.set_switch("stopped", True, "anna")
+    case = world.take("where is it")
+    world.wait([case], ("approved",))
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    world.until(lambda: not world.queue.unfinished(VERSION))
+    assert not mails_of(world, case)
+    world.store.set_switch("stopped", False, "anna")
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(mails_of(world, case)) == 1
+
+
+def test_dry_run_records_what_it_would_do(world: Any) -> None:
+    world.store.set_switch("dry_run", True, "anna")
+    case, before = world.take("refund 30.00"), len(world.refunds())
+    assert world.wait([case]) == ["closed"]
+    world.store.set_switch("dry_run", False, "anna")
+    assert not mails_of(world, case)
+    assert len(world.refunds()) == before
+    assert [e.reason for e in world.store.events(case) if "dry run" in e.reason]
+
+
+def test_case_over_its_limit_goes_to_a_person(world: Any) -> None:
+    case = world.take("expensive")
+    assert world.wait([case]) == ["waiting"]
+    assert "5000 tokens of 1000 per case" in world.store.approval(case).reasons[-1]
+    decide(world, case, "approve")
+
+
+def test_tokens_of_triage_count_and_a_limit_ends_it(world: Any) -> None:
+    case = world.take("hard to read")
+    assert world.wait([case]) == ["waiting"]
+    assert "5000 tokens of 1000 per case" in world.store.approval(case).reasons[-1]
+    world.actions.change(case, "anna", category="account")  # which is not read, nor paid, again
+    assert world.wait([case], ("waiting",)) == ["waiting"]
+    assert [e.tokens for e in world.store.events(case) if e.kind == "classify"] == [5000, 0]
+    policy = world.desk.policy.path
+    before = policy.read_text()
+    policy.write_text(before.replace("tokens = 100000", "tokens = 4000"))
+    unread = world.take("refund 20.00")
+    assert world.wait([unread]) == ["waiting"]
+    policy.write_text(before)
+    triage = world.store.case(unread).triage
+    assert (triage.category, triage.amount) == ("other", None)
+    assert triage.approval_reason.endswith("tokens of 4000 per day")
+
+
+def test_deadline_reminds_and_then_decides(world: Any) -> None:
+    case, now = world.take("refund 300.00"), datetime.now(UTC)
+    world.wait([case])
+    world.upkeep.run(now + timedelta(hours=1.5))
+    assert "remind" in kinds(world, case)
+    assert world.statuses([case]) == ["waiting"]
+    world.upkeep.run(now - timedelta(days=300))  # a clock that was set back
+    assert world.statuses([case]) == ["waiting"]
+    world.upkeep.run(now + timedelta(hours=3))
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert world.store.case(case).closed_by == "deadline"
+    assert not mails_of(world, case)
+
+
+def test_mail_server_that_is_busy_is_tried_again(world: Any) -> None:
+    world.fail_mails("later")
+    case = world.take("where is it")
+    world.until(lambda: world.store.case(case).attempt > 0)
+    world.fail_mails("")
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(mails_of(world, case)) == 1
+
+
+def test_mail_refused_for_good_is_a_dead_letter_that_can_be_replayed(world: Any) -> None:
+    world.fail_mails("refuse")
+    case = world.take("where is it")
+    assert world.wait([case]) == ["failed"]
+    world.fail_mails("")
+    world.actions.replay(case, "anna")
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(mails_of(world, case)) == 1
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_lost_answer_of_the_mail_server_is_in_doubt_until_resolved(
+    world: Any, happened: bool
+) -> None:
+    world.fail_mails("drop")
+    case = world.take("where is it")
+    assert world.wait([case]) == ["in_doubt"]
+    world.fail_mails("")
+    world.upkeep.run(datetime.now(UTC) + timedelta(minutes=5))
+    assert world.statuses([case]) == ["in_doubt"]
+    (row,) = world.desk.outbox.list("in_doubt", case)
+    world.actions.resolve(row.key, happened, "anna")
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(mails_of(world, case)) == (1 if happened else 2)
+
+
+def test_doubt_settled_by_its_sender_lets_the_case_go_on(world: Any) -> None:
+    world.fail_mails("drop")
+    case = world.take("where is it")
+    world.wait([case], ("in_doubt",))
+    world.fail_mails("")
+    (row,) = world.desk.outbox.list("in_doubt", case)
+    world.desk.outbox.resolve(row.key, True, "the sender")
+    world.upkeep.run(datetime.now(UTC))
+    assert world.wait([case], ("closed",)) == ["closed"]
+
+
+def test_refund_that_cannot_be_booked_releases_its_reservation(world: Any) -> None:
+    httpx.post(f"{world.payments}/failures", json={"mode": "refuse", "count": 1})
+    case = world.take("refund 30.00")
+    assert world.wait([case]) == ["failed"]
+    assert not mails_of(world, case)  # it would promise the refund
+    assert world.reservations()[-1] == "released"
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+def test_refund_without_an_answer_is_booked_once(world: Any, mode: str) -> None:
+    before = len(world.refunds())
+    httpx.post(f"{world.payments}/failures", json={"mode": mode, "count": 2})
+    case = world.take("refund 30.00")
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(world.refunds()) == before + 1
+
+
+def test_stored_mail_that_was_not_queued_is_found(world: Any) -> None:
+    world.count += 1
+    trust = Trust(world.config.authserv_id)
+    mail = parse_mail(world.scripted.mail_bytes(world.count, "where is it"), trust)
+    record, _ = world.store.receive(mail)
+    world.upkeep.run(datetime.now(UTC))
+    assert world.statuses([record.id]) == ["received"]  # it may be about to be queued
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    assert world.wait([record.id], ("closed",)) == ["closed"]
+
+
+def test_records_of_the_upkeep_are_deleted_after_a_day(world: Any) -> None:
+    schedule_upkeep(world.desk, world.queue)
+    DBOS.trigger_schedule(UPKEEP)
+    DBOS.delete_schedule(UPKEEP)
+    ended = world.until(world.queue.last_upkeep)
+    hour = ended.replace(minute=0) + timedelta(hours=1)
+    world.upkeep.run(hour + timedelta(hours=22))
+    assert world.queue.last_upkeep() == ended
+    case = world.take("where is it")
+    world.wait([case])
+    world.upkeep.run(hour + timedelta(hours=24))
+    assert world.queue.last_upkeep() is None
+    assert case in world.queue.states([case])
+
+
+def test_mails_of_one_customer_are_handled_in_order(world: Any) -> None:
+    cases = [world.take(f"pause 0.0{n % 3}", sender="bob@example.com") for n in range(9)]
+    world.wait(cases)
+    starts = [world.store.events(case)[0].at for case in cases]
+    ends = [world.store.events(case)[-1].at for case in cases]
+    assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+
+
+@pytest.fixture(scope="module")
+def open_module_world(
+    tmp_path_factory: pytest.TempPathFactory, world_class: Any
+) -> Iterator[Callable[[], Any]]:
+    with ExitStack() as stack:
+        yield lambda: world_class(tmp_path_factory.mktemp("world"), stack)

@@ -1,0 +1,117 @@
+"""The example of one's own shop and payment provider, and the settings that choose them."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Header, HTTPException
+
+from agentic_workflow.config import Config
+from agentic_workflow.decide.shop import look_up, open_shop
+from agentic_workflow.effects.outbox import NotDelivered, Outbox, Unknown
+from agentic_workflow.effects.payments import PaymentReceiver, open_payments
+from agentic_workflow.engine.desk import open_outbox, open_store
+from seedbed.errors import ConfigError, Unavailable
+from seedbed.settings import load
+from seedbed.testing.launch import closed_port, serve_app
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+ORDER = {
+    **{"number": "SO-00123", "customer": "7", "state": "cancelled", "tracking": ""},
+    **{"total": "20.01", "paid": "20.01", "refunded": "0"},
+}
+PAYLOAD = {"order_id": "SO-00123", "amount": "20.01", "currency": "EUR"}
+
+
+@pytest.fixture
+def refunds() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def shop_api(refunds: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    app = FastAPI()
+
+    @app.get("/customers")
+    def customers(email: str) -> list[dict[str, str]]:
+        return [{"id": "7", "name": "Tom"}] if email == "tom@mail.example" else []
+
+    @app.get("/orders")
+    def orders(number: str) -> list[dict[str, str]]:
+        return [ORDER] if number == ORDER["number"] else []
+
+    @app.post("/refunds")
+    def book(body: dict[str, str], idempotency_key: str = Header()) -> dict[str, str]:
+        if body["amount"] == "0.13":
+            refunds[idempotency_key] = body
+            raise HTTPException(500)
+        refunds.setdefault(idempotency_key, body)
+        return {"id": f"R-{idempotency_key[:4]}"}
+
+    @app.get("/refunds/{key}")
+    def booked(key: str) -> dict[str, str]:
+        if key not in refunds:
+            raise HTTPException(404)
+        return {"id": f"R-{key[:4]}"}
+
+    monkeypatch.chdir(EXAMPLES)
+    with serve_app(app) as url:
+        monkeypatch.setenv("MY_SHOP_URL", url)
+        yield
+
+
+def test_own_shop_is_looked_up() -> None:
+    shop = open_shop("own_shop:MyShop")
+    facts = look_up(shop, "Tom@mail.example", "so-00123")
+    assert (facts.order_id, facts.order_status) == ("SO-00123", "cancelled")
+    assert (facts.customer_name, facts.refundable) == ("Tom", Decimal("20.01"))
+    assert look_up(shop, "eve@mail.example", "SO-00123").order_id is None
+    assert look_up(shop, "tom@mail.example", "SO-9").warnings == ("order SO-9 does not exist",)
+
+
+def test_own_provider_books_a_refund_once_for_its_key(
+    tmp_path: Path, refunds: dict[str, Any]
+) -> None:
+    parts = {"shop": "own_shop:MyShop", "payments": "own_shop:MyPayments"}
+    config = load(Config, data_dir=tmp_path, smtp_url="smtp://127.0.0.1:9", **parts)
+    store = open_store(config)
+    for _ in range(2):
+        outbox: Outbox = open_outbox(config, store, "worker-1")
+        assert outbox.perform("c1:refund", "c1", "payments", PAYLOAD).status == "done"
+    assert list(refunds.values()) == [{"order": "SO-00123", "amount": "20.01", "currency": "EUR"}]
+    store.close()
+
+
+def test_refund_without_an_answer_is_found_by_its_key() -> None:
+    receiver = PaymentReceiver(open_payments("own_shop:MyPayments"))
+    with pytest.raises(Unknown):
+        receiver.deliver({**PAYLOAD, "amount": "0.13"}, "c2:refund", lambda: None)
+    assert receiver.release("c2:refund")
+    assert not receiver.release("c3:refund")
+
+
+def test_shop_and_provider_that_are_away_can_be_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with closed_port() as port:
+        monkeypatch.setenv("MY_SHOP_URL", f"http://127.0.0.1:{port}")
+        with pytest.raises(Unavailable):
+            open_shop("own_shop:MyShop").customer("tom@mail.example")
+        with pytest.raises(NotDelivered):
+            open_payments("own_shop:MyPayments").refund("1", Decimal(1), "EUR", "k")
+
+
+@pytest.mark.parametrize("spec", ["no_such_module:Shop", "own_shop:NoShop", "own_shop"])
+def test_part_that_cannot_be_imported_is_a_wrong_setting(spec: str) -> None:
+    with pytest.raises(ConfigError, match="WORKFLOW_SHOP"):
+        open_shop(spec)
+
+
+def test_worker_needs_all_parts(tmp_path: Path) -> None:
+    config = load(Config, data_dir=tmp_path, smtp_url="smtp://mx.example")
+    store = open_store(config)
+    with pytest.raises(ConfigError, match="Not configured: WORKFLOW_SHOP, WORKFLOW_PAYMENTS"):
+        open_outbox(config, store, "worker-1")
+    store.close()
