@@ -23,7 +23,11 @@ HEADINGS = [
 # Projects in their second edition describe settings, scaling and tests in the handbook.
 SECOND_EDITION = ["Run it", "What you get", "With a real model", "Make it yours", "Limits"]
 IN_SECOND_EDITION = {
-    *("agentic_workflow", "multi_agent", "rag_chatbot", "research_repro", "vision_app"),
+    "agentic_workflow",
+    "multi_agent",
+    "rag_chatbot",
+    "research_repro",
+    "vision_app",
 }
 each_project = pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
 
