@@ -54,7 +54,7 @@ def test_five_images_per_class_are_enough(tmp_path: Path) -> None:
     # ... unless the training fails
     for number in range(1, 5):
         (folder / "disc" / f"{number}.png").unlink()
-    with pytest.raises(BadInput, match="'disc' has 1 readable"):
+    with pytest.raises(BadInput, match="Class 'disc' has 1 of the 2 usable images"):
         train(folder, out, Config(), Settings())
     assert load_head(out).labels == ("disc", "square")
 
