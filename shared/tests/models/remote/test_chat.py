@@ -37,7 +37,9 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def load(vendor: Vendor, spec: str, **kwargs: Any) -> RemoteChatModel:
-    url = vendor.url if spec.startswith("anthropic") else f"{vendor.url}/v1"
+    if spec == ANTHROPIC:  # whose package a project that was copied out does not install
+        pytest.importorskip("langchain_anthropic")
+    url = vendor.url if spec == ANTHROPIC else f"{vendor.url}/v1"
     settings = Settings(base_url=url, _env_file=None)
     model = load_chat_model(spec, settings=settings, **{"timeout": 20, **kwargs})
     assert isinstance(model, RemoteChatModel)
