@@ -20,9 +20,7 @@ BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
 # Optional dependencies of a project that its tests cover.
 extras-llm_service := [postgres,redis,ray,locust]
 extras-finetune_lora := [hub,ray]
-extras-vision_app := [detect,ray]
-extras-multi_agent := [queue]
-extras-research_repro := [hub,ray]
+extras-vision_app := [detect]
 DEV := --group dev -e './shared[local,multilingual,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
