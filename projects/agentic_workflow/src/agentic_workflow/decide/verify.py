@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from babel import Locale
 
 from agentic_workflow.decide.letter import LOCALES, Case, templates
+from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.mail.parse import spoken_language
 from seedbed.safety.personal_data import find_pii
 
@@ -48,15 +48,15 @@ def unfit(body: str, case: Case) -> str:
     # 2. Sums of the shop and the policy, not of the mail, which may claim anything.
     sources = [case.facts.model_dump_json(), f"{case.decision.amount}"]
     sources += [passage.text for passage in case.passages]
-    values = {_value(number) for number in _NUMBER.findall("\n".join(sources))}
+    values = {number_value(number) for number in _NUMBER.findall("\n".join(sources))}
     for match in _SUM.finditer(prose):
-        if _value(match[1] or match[2] or match[3]) not in values:
+        if number_value(match[1] or match[2] or match[3]) not in values:
             return f"it states the sum {match[0]}, which is not the shop's"
     # 3. Promises in any language, but for the sentence about the refund that was decided.
     for passage in case.passages:
         prose = prose.replace(passage.text, "")
     for sentence in re.split(r"(?<=[.!?])\s+(?!\d)", prose):
-        stated = {_value(number) for number in _NUMBER.findall(sentence)}
+        stated = {number_value(number) for number in _NUMBER.findall(sentence)}
         if case.decision.action == "refund" and case.decision.amount in stated:
             continue
         for code in LOCALES:
@@ -139,25 +139,18 @@ def problem(body: str, citations: Sequence[str], case: Case) -> str:
     facts = case.facts
     days = [day for day in (facts.ordered_on, facts.delivered_on, facts.expected_on) if day]
     rest, source = (_without(text, days, mail.language) for text in (prose, source))
-    numbers = {_value(number) for number in _NUMBER.findall(source)}
+    numbers = {number_value(number) for number in _NUMBER.findall(source)}
     for number in _NUMBER.findall(rest):
-        if _value(number) not in numbers:
+        if number_value(number) not in numbers:
             return f"it contains the number {number}, which is not in the case"
     # 3. Promises.
     if decision.action == "refund":
-        stated = {_value(number) for number in _NUMBER.findall(prose)}
+        stated = {number_value(number) for number in _NUMBER.findall(prose)}
         return "" if decision.amount in stated else f"it does not state {decision.amount}"
     for passage in case.passages:  # the shop's own rules may promise
         prose = prose.replace(passage.text, "")
     promise = re.search(templates(mail.language)["promise"], prose, re.IGNORECASE)
     return f"it promises what was not decided: {promise.group()}" if promise else ""
-
-
-def _value(number: str) -> Decimal:
-    """The value of 1.150,00, 1,150.00 or 49.9: one or two digits at the end are decimals."""
-    *whole, last = re.split(r"[.,'’]", number)
-    decimals = bool(whole) and len(last) <= 2
-    return Decimal(f"{''.join(whole)}.{last}" if decimals else "".join((*whole, last)))
 
 
 def _without(text: str, days: list[str], language: str) -> str:

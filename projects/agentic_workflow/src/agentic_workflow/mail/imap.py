@@ -18,7 +18,6 @@ import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 from threading import Event
 from urllib.parse import unquote, urlsplit
 
@@ -27,6 +26,7 @@ from imapclient.exceptions import IMAPClientError, LoginError
 
 from agentic_workflow.mail.parse import MAX_BYTES
 from seedbed.errors import ConfigError, NotFound, TooLarge, Unavailable
+from seedbed.server.service import is_loopback
 
 POLL_SECONDS = 10.0
 TIMEOUT = 20.0  # seconds for each answer of the server
@@ -121,7 +121,7 @@ class ImapMailbox:
             self._host, self._port, ssl=self._tls, ssl_context=context, timeout=TIMEOUT
         )
         try:
-            if not self._tls and not _is_loopback(self._host):
+            if not self._tls and not is_loopback(self._host):
                 client.starttls(context)
             client.login(self._user, self._password)
             if not client.folder_exists(self._taken):
@@ -137,9 +137,3 @@ class ImapMailbox:
     def _unavailable(self, problem: str, error: Exception) -> Unavailable:
         answer = re.sub(r"""^b(["'])(.*)\1$""", r"\2", " ".join(str(error).split())).rstrip(".")
         return Unavailable(f"The IMAP server {self._host} {problem}: {answer}.")
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vision_app.extract.extraction import (
     FINDERS,
+    MAX_AMOUNT,
     Evidence,
     Extraction,
     check_sums,
@@ -32,7 +33,7 @@ from seedbed.models.structured_reply import structured_reply
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-MAX_AMOUNT, MAX_ITEMS = Decimal(10) ** 12, 1000
+MAX_ITEMS = 1000
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
 _ITEM = {"description": "string", "quantity": "number", "unit_price": "number", "amount": "number"}
 _NO_CONTENT = ("items", "texts", "flag", "document_type")  # fields that no words are shown for

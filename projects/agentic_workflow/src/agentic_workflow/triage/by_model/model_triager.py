@@ -18,6 +18,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
 
+from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.store.case import Category, Mail, Priority, Screening, Triage
 from agentic_workflow.triage.triager import unread, without_reading
 from seedbed.errors import public_message
@@ -140,7 +141,9 @@ def _to_triage(reading: Reading) -> Triage:
     if order and order not in re.findall(r"\d+", f"{reading.order_quote}\n{joined}"):
         doubts.append(f"The order {reading.order_number} is not in its quote")
         order = ""
-    if amount is not None and amount not in map(_value, _NUMBER.findall(reading.amount_quote)):
+    if amount is not None and amount not in map(
+        number_value, _NUMBER.findall(reading.amount_quote)
+    ):
         doubts.append(f"The sum {amount} is not in its quote")
         amount = None
     evidence: list[tuple[str, Any, str]] = [
@@ -174,14 +177,3 @@ def _to_triage(reading: Reading) -> Triage:
 def _flat(text: str) -> str:
     """The letters and digits of a text, so that line breaks and quotation marks do not matter."""
     return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
-
-
-def _value(number: str) -> Decimal:
-    """The value of 1.150,00, 1,150.00 or 49.9: one or two digits at the end are decimals.
-
-    >>> _value("1.150,00"), _value("1 150")
-    (Decimal('1150.00'), Decimal('1150'))
-    """
-    *whole, last = re.split(r"\D", number)
-    decimals = bool(whole) and len(last) <= 2
-    return Decimal(f"{''.join(whole)}.{last}" if decimals else "".join((*whole, last)))
