@@ -10,10 +10,11 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONUTF8 := 1
 
 # One block a project: its name in the verbs, its folder below projects/, and the arguments that
-# `run`, `demo` and `eval` pass to its command.
+# `run`, `demo` and `eval` pass to its command, and `nano` to its edition of one file.
 project-rag := rag_chatbot
 run-rag := serve docs
 demo-rag := demo docs
+nano-rag := docs
 eval-rag := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs
 
 project-service := llm_service
@@ -39,6 +40,7 @@ eval-workflow := eval --inbox projects/agentic_workflow/eval/mails --gold projec
 project-agents := multi_agent
 run-agents := serve
 demo-agents := demo
+nano-agents := "Within how many days can I return goods after delivery?"
 eval-agents := eval --tasks projects/multi_agent/eval/tasks.jsonl
 
 project-research := research_repro
@@ -73,6 +75,11 @@ run-%: $$(call ready,$$*) ## Runs the project's main job; PORT= overrides its po
 
 demo-%: $$(call ready,$$*) ## Runs the main job once on sample input; exits non-zero if the result is wrong
 	$(ISOLATED)$(call command,$*) $(demo-$*)
+
+nano-%: $$(call ready,$$*) ## Runs a project's edition of one file, nano.py; ARGS= replaces its arguments
+	@$(UV_INSTALL) --quiet -c constraints.txt -e './shared[local,remote]'
+	@$(UV_INSTALL) --quiet --no-deps -r shared/models.txt
+	$(BIN)/python projects/$(call folder,$*)/nano.py $(or $(ARGS),$(nano-$*))
 
 eval-%: $$(call ready,$$*) ## Measures quality; ARGS= adds options, MLFLOW_TRACKING_URI logs the result
 	$(call command,$*) $(eval-$*) $(ARGS)
@@ -116,23 +123,40 @@ test-repo: $(VENV)/dev.ready
 test-%: $$(if $$(call folder,$$*),$(VENV)/dev.ready) ## Runs the quick tests of one project, of `shared` or of `repo`
 	$(PYTEST) $(QUICK) projects/$(call folder,$*)/tests $(ARGS)
 
-exercise: ## Lists the exercises of all projects
+exercise: ## Lists the exercises of all projects, and which of them you have solved
 	@$(call check_python,$(ANY_PYTHON))
 	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.exercises list
 
-exercise-%: ## Copies a project's code with a gap for you to fill: N=1; SOLUTION=1 fills it
+exercise-%: ## Copies a project's code with a gap for you to fill: N=1; HINT=1 prints a hint, SOLUTION=1 fills it
 	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.exercises $(if $(SOLUTION),solve,start) $(call folder,$*) $(N)
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.exercises $(if $(HINT),hint,$(if $(SOLUTION),solve,start)) $(call folder,$*) $(N)
 
 check-%: $$(call ready,$$*) ## Checks your solution of an exercise: N=1
 	@PYTHONPATH=shared/src $(BIN)/python -m tools.exercises check $(call folder,$*) $(N)
 
-new-%: ## Copies a project out of the repository as your own: TO=../my-bot, MODEL=remote for models behind an API only, BRAIN=llm without what stands in for one, PAPERS=ddim for one paper of research
+new-%: ## Copies a project out of the repository as your own: TO=../my-bot; docs/how-to/your-project.md has the options
 	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(MODEL),--model="$(MODEL)") $(if $(BRAIN),--brain="$(BRAIN)") $(if $(PAPERS),--papers="$(PAPERS)")
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)") \
+	  $(foreach option,MODEL=model BRAIN=brain PAPERS=papers WITHOUT=without SEEDBED=seedbed,$(call starter_option,$(subst =, ,$(option))))
+# "MODEL model" becomes --model="…" where MODEL= is given.
+starter_option = $(if $($(firstword $1)),--$(lastword $1)="$($(firstword $1))")
+
+update-copy: # `make update` of a copy calls it, in a clone of this repository
+	@$(call check_python,$(ANY_PYTHON))
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter_update "$(COPY)" $(if $(APPLY),--apply)
 
 bench: $(VENV)/dev.ready ## Measures speed and memory, each beside a peer: benchmarks/results.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+trace: export TASK ?= What does LoRA train?
+trace: $(VENV)/dev.ready ## Asks a question through three servers and prints its trace; TASK="…"
+	$(BIN)/python -m tools.stack "$$TASK"
+
+stack: $(VENV)/dev.ready ## Starts MLflow and the servers that work together, until Ctrl-C
+	$(BIN)/python -m tools.stack
+
+flywheel: $(VENV)/dev.ready ## Turns corrections of the help desk into a better model, twice; ARGS=rollback takes it back
+	$(BIN)/python -m tools.flywheel $(ARGS)
 
 mlflow: $$(call ready,finetune) ## Opens MLflow on the runs of finetune; PORT= overrides its port
 	$(if $(PORT),PORT=$(PORT) )$(call command,finetune) mlflow
@@ -146,6 +170,9 @@ lint: $(VENV)/dev.ready ## Runs ruff, mypy, import-linter and a check of the wor
 
 docs: $(VENV)/dev.ready ## Updates the generated parts of the docs; exits 1 if something was out of date
 	$(BIN)/python -m tools.docs
+
+handbook: $(VENV)/dev.ready ## Builds the handbook as a site and serves it; PORT= overrides its port
+	$(BIN)/python -m tools.handbook $(or $(PORT),8010)
 
 doctor: ## Shows what is installed, the model and accelerators, and how to get what is missing
 	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.doctor
@@ -163,7 +190,18 @@ lock: | $(BIN)/uv ## Writes exact versions to constraints.txt; UPGRADE=1 takes t
 	@{ echo '# Generated: exact versions for every platform. Torch is left to the machine.'; \
 	   sed -E '/^(torch|torchvision|torchaudio|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+|-e .*)(==| |$$)/d' $(VENV)/constraints.txt; } > constraints.txt
 
+release-check: $(VENV)/dev.ready ## Says what keeps the repository from being released; writes licences and an SBOM
+	$(BIN)/python -m tools.release
+
+# All that is installed here, and what builds the projects. For torch's index see TORCH.
+wheelhouse: $(VENV)/dev.ready ## Downloads what setup installs on this kind of system; then: make setup WHEELS=wheelhouse
+	$(BIN)/uv pip freeze --python $(VENV) --exclude-editable | sed 's/ @ .*//' > $(VENV)/wheels.txt
+	$(BIN)/python -m pip download --quiet --dest wheelhouse hatchling editables
+	$(BIN)/python -m pip download --quiet --dest wheelhouse --no-deps --requirement $(VENV)/wheels.txt \
+	  $(if $(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/$$(sed -n 's/^torch==.*+//p' $(VENV)/wheels.txt))
+	@echo "$$(ls wheelhouse | wc -l) files, $$(du -sh wheelhouse | cut -f1). Copy the folder, then: make setup WHEELS=wheelhouse"
+
 clean: ## Removes .venv and caches; keeps your documents and models
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-.PHONY: help setup smoke test test-slow test-all test-shared test-repo exercise bench mlflow lint docs doctor prefetch lock clean
+.PHONY: help setup smoke test test-slow test-all test-shared test-repo exercise update-copy bench trace stack flywheel mlflow lint docs handbook doctor prefetch lock wheelhouse release-check clean

@@ -1,22 +1,25 @@
 """Hooks for every test run.
 
 The longest files, and those that need most memory, start first; `own_process` tests run in a pytest
-of their own; memory is given back; missing programs are summarised; a run fails if a test leaves a
-process behind.
+of their own; a test's log level ends with it; memory is given back; missing programs are listed;
+a run fails if a test leaves a process behind.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import psutil
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from seedbed.testing.launch import close_models
 
@@ -31,11 +34,28 @@ HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "lo
 # take much memory beside what the process has imported by then.
 FIRST = (
     "tests/test_lift_out.py",
-    "llm_service/tests/test_ray.py",
+    "llm_service/tests/on_ray/test_ray.py",
     "shared/tests/models/test_chat_conformance.py",
     "tests/test_exercise_solutions.py",
     "projects/vision_app/",
 )
+# Files whose parameters share nothing, so that processes may share them: in one process, the copies
+# of all projects would take longer than everything else.
+SHARED_OUT = ("tests/test_lift_out.py", "tests/test_exercise_solutions.py")
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """A file's tests run in one process, and its fixtures are made once; see SHARED_OUT."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file + nodeid.partition("[")[2] if file in SHARED_OUT else file
+
+
+@pytest.hookimpl(optionalhook=True)  # `own_process` tests run without the plugin
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How the tests are shared out."""
+    return ByFile(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +72,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, part in enumerate(FIRST) if part in path), len(FIRST))
 
     items.sort(key=rank)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Undo the log level that a test's program has set: the next test may expect a warning."""
+    root = logging.getLogger()
+    level = root.level
+    try:
+        return (yield)
+    finally:
+        root.setLevel(level)
 
 
 @pytest.hookimpl(tryfirst=True)

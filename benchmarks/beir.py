@@ -21,18 +21,17 @@ from typing import Any
 import numpy as np
 
 from rag_chatbot.config import Config
-from rag_chatbot.evaluate.questions import temporary_store, text_of
+from rag_chatbot.evaluate.questions import temporary_store
 from rag_chatbot.read.chunk import chunk, counter
 from rag_chatbot.read.document import Block, Document
 from rag_chatbot.search.retrieve import POOL, Retriever
-from rag_chatbot.store.records import index_parts, joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines, read_lines
 
 ARMS: tuple[str, ...] = ("bm25", "dense", "hybrid")
 DEPTH = 500  # chunks retrieved per ranking, which come from a hundred documents or more
-BATCH_DOCUMENTS = 256  # embedded together
+BATCH_DOCUMENTS = 500  # written to the vector index together
 LAYOUT = "A BEIR folder has corpus.jsonl, queries.jsonl and qrels/test.tsv."
 
 
@@ -125,21 +124,26 @@ def _is_itself(data: Beir, query: str) -> bool:
 def _ingest(store: Store, documents: dict[str, tuple[str, str]], tokens: int) -> None:
     store.create_collection("default")
     count = counter(store.embeddings)
-    items = list(documents.items())
-    for at in range(0, len(items), BATCH_DOCUMENTS):
-        chunked = []
-        for source, parts in items[at : at + BATCH_DOCUMENTS]:
-            document = _document(*parts)
-            pieces = chunk(document, tokens, count)
-            chunked.append((source, document, pieces, index_parts(document, pieces)))
-        texts = [joined(*part) for *_, parts in chunked for part in parts]
-        vectors = iter(store.embed("default", texts))
-        for source, document, pieces, parts in chunked:
-            own = np.array([next(vectors) for _ in pieces])
-            store.add_document(
-                "default", source, "", document, pieces, parts=parts, vectors=own, apply=False
-            )
-        store.update_index()
+    for number, (source, parts) in enumerate(documents.items(), 1):
+        document = _document(*parts)
+        pieces = chunk(document, tokens, count)
+        store.add_document("default", source, "", document, pieces, apply=False)
+        if number % BATCH_DOCUMENTS == 0:
+            store.update_index()
+    store.update_index()
+
+
+def _text_of(row: dict[str, Any], name: str, where: str, default: str | None = None) -> str:
+    """A text field of a JSON object. If it is missing or null, `default`, unless that is None.
+
+    Raises BadInput, beginning with `where`, if it is anything else.
+    """
+    value = row.get(name, default)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise BadInput(f"{where}: {name!r} must be text, not {value!r}.")
+    return value
 
 
 def _document(title: str, text: str) -> Document:
@@ -151,11 +155,14 @@ def _document(title: str, text: str) -> Document:
 def read_beir(path: Path) -> Beir:
     """Read a folder in the BEIR layout. Raises BadInput with the file and line of an error."""
     documents = {
-        text_of(row, "_id", where): (text_of(row, "title", where, ""), text_of(row, "text", where))
+        _text_of(row, "_id", where): (
+            _text_of(row, "title", where, ""),
+            _text_of(row, "text", where),
+        )
         for where, row in read_json_lines(path / "corpus.jsonl", hint=LAYOUT)
     }
     queries = {
-        text_of(row, "_id", where): text_of(row, "text", where)
+        _text_of(row, "_id", where): _text_of(row, "text", where)
         for where, row in read_json_lines(path / "queries.jsonl", hint=LAYOUT)
     }
     relevant: dict[str, set[str]] = {}

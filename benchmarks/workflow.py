@@ -23,6 +23,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from seedbed.testing.launch import new_database
+
 TESTS = Path(__file__).parents[1] / "projects/agentic_workflow/tests/sample/engine"
 STEPS = 8
 WAITS = "refund 300.00"  # the text of a mail whose case waits for approval
@@ -45,9 +47,7 @@ def open_world(stack: ExitStack, nursery: Any, server: Any = None) -> Any:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     url = None
     if server:
-        name = f"b{time.monotonic_ns()}"
-        server.psql(f"CREATE DATABASE {name};")
-        url = server.get_uri(database=name)
+        url = new_database(server)
     return worlds.World(folder, stack, nursery, url)
 
 

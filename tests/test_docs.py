@@ -1,6 +1,7 @@
 """Commands in the docs exist, links resolve, and generated parts are up to date."""
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -97,6 +98,28 @@ def unknown_options(program: str, words: list[str], verb: list[str]) -> list[str
     ]
 
 
+def test_figures_carry_their_commit_and_their_interval() -> None:
+    results = json.loads((ROOT / "benchmarks/results.json").read_text("utf-8"))
+    wrong = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        marked = {
+            name for names in re.findall("<!-- measured: (.*?) -->", text) for name in names.split()
+        }
+        for path in re.findall("<!-- result: (.*?) -->", text):
+            name, _, key = path.partition(" as ")[0].partition(".")
+            wrong += [f"{page.name}: {path}: measured?"] if name not in marked else []
+            if key in results[name].get("intervals", {}) and not path.endswith(" as proportion"):
+                wrong.append(f"{page.name}: {path}: use as proportion")
+    assert wrong == []
+
+
+def test_folders_that_may_be_deleted_exist() -> None:
+    """`make docs` counts nothing in a folder that is not there."""
+    wrong = [page.name for page in PAGES if "-->0<!-- end" in page.read_text("utf-8")]
+    assert wrong == []
+
+
 @each_page
 def test_links_resolve(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
@@ -138,6 +161,14 @@ def test_concept_pages_link_code() -> None:
     assert [page.name for page in pages if not links_to_code(page)] == []
 
 
+def test_concept_pages_end_with_something_to_try() -> None:
+    pages = [page for page in HANDBOOK if page.parent.name == "concepts"]
+    ends = {page.name: page.read_text("utf-8").rpartition("\n## ")[2] for page in pages}
+    del ends["learning-path.md"]  # has this in every phase
+    kinds = ("Try it\n", "\n- Run ", "\n- Change ", "\n- Exercise: `make exercise-")
+    assert [name for name, end in ends.items() if not all(kind in end for kind in kinds)] == []
+
+
 def test_handbook_mentions_each_exercise() -> None:
     text = "".join(page.read_text("utf-8") for page in HANDBOOK if page.parent.name != "reference")
     makefile = (ROOT / "Makefile").read_text("utf-8")
@@ -162,7 +193,7 @@ def test_handbook_lists_every_error_with_its_status() -> None:
 @each_page
 def test_generated_parts_are_up_to_date(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert docs.render(text, ROOT) == text, "run: make docs"
+    assert docs.render(text, ROOT, page.parent) == text, "run: make docs"
 
 
 def test_env_example_is_up_to_date() -> None:

@@ -40,8 +40,8 @@ BROUGHT = {
 
 
 def imports(folder: Path) -> Iterator[tuple[Path, str]]:
-    """(file, top-level name) for every absolute import below a folder."""
-    for path in folder.rglob("*.py"):
+    """(file, top-level name) for every absolute import below a folder, and in `nano.py` beside."""
+    for path in [*folder.rglob("*.py"), *folder.parent.glob("nano.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):
                 yield from ((path, alias.name.partition(".")[0]) for alias in node.names)

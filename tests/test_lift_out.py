@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tools import starter
+from tools.starter_choices import Choices
+from seedbed.testing.launch import free_port, run_server
 from seedbed.testing.vendor.script import read_replies
 from seedbed.testing.vendor.server import launch_vendor
 
@@ -30,7 +32,7 @@ def can_hide() -> bool:
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
-def run(folder: Path, *words: str) -> str:
+def run(folder: Path, *words: str, status: int = 0) -> str:
     """Run a command in `folder` with the repository out of reach; returns what it printed."""
     command = list(words)
     if can_hide():
@@ -41,7 +43,7 @@ def run(folder: Path, *words: str) -> str:
     env["PATH"] = os.pathsep.join(p for p in env["PATH"].split(os.pathsep) if str(ROOT) not in p)
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     printed = done.stdout + done.stderr
-    assert done.returncode == 0, printed[-6000:]
+    assert done.returncode == status, printed[-6000:]
     return printed
 
 
@@ -65,6 +67,9 @@ STAND_INS = {
     "agentic_workflow, BRAIN=llm": "offline",
 }
 REMOTES = (REMOTE, *STAND_INS)
+# The copies with most of seedbed, with least, and without local models run its tests. In the others
+# they are the same, and what they import is there, as a quick test finds.
+SEEDBED_IS_TESTED = ("llm_service", "research_repro", "rag_chatbot, BRAIN=llm")
 LOAD_LOCAL = "seedbed/models/chat/load_local.py"
 
 
@@ -82,8 +87,9 @@ def project(variant: str) -> str:
 def lifted(variant: str, project: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project, lifted out and not installed, in a path with a space and an umlaut."""
     folder = tmp_path_factory.mktemp("ü else where") / "my-own"
-    choices = {"remote": variant == REMOTE, "offline": variant not in STAND_INS}
-    return starter.lift(project, folder, root=ROOT, **choices)
+    options = {REMOTE: ["--model=remote"], **{name: ["--brain=llm"] for name in STAND_INS}}
+    choices = Choices.parse(options.get(variant, []))
+    return starter.lift(project, folder, root=ROOT, choices=choices)
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +100,16 @@ def texts(lifted: Path) -> dict[str, str]:
     return {name: (lifted / name).read_text("utf-8", "replace") for name in done.stdout.split()}
 
 
+@pytest.fixture(scope="session")
+def uv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program, out of the repository, as found on a developer's PATH."""
+    copy = tmp_path_factory.mktemp("bin") / "uv"
+    shutil.copy2(Path(sys.executable).with_name("uv"), copy)
+    return copy
+
+
 @pytest.fixture(scope="module")
-def installed(lifted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    uv = tmp_path_factory.mktemp("bin") / "uv"
-    shutil.copy2(Path(sys.executable).with_name("uv"), uv)  # as found on a developer's PATH
+def installed(lifted: Path, uv: Path) -> Path:
     run(lifted, "make", ".venv/test.ready", f"UV={uv}", f"PYTHON={base_python()}")
     return lifted
 
@@ -108,6 +120,7 @@ def base_python() -> str:
 
 def test_lifted_project_is_complete(texts: dict[str, str]) -> None:
     assert {"src/my_own/__main__.py", "vendor/seedbed/pyproject.toml", "Dockerfile"} <= set(texts)
+    assert "FROM my_own AS build" in texts["Dockerfile"] and "$PROJECT" not in texts["Dockerfile"]
     assert {"constraints.txt", "LICENSE", ".env.example", "tests/test_docstrings.py"} <= set(texts)
     tools = {"tools/exercises.py", "tools/docs.py", "tools/doctor.py"}
     assert {name for name in texts if name.startswith("tools/")} == tools
@@ -127,7 +140,8 @@ def test_lifted_files_use_new_name_only(project: str, texts: dict[str, str]) -> 
         forbidden.append(r"\bhandbook\b")
     pattern = re.compile("|".join(forbidden))
     hits = [f"{name}: {hit[0]}" for name, text in texts.items() for hit in pattern.finditer(text)]
-    assert [hit for hit in hits if ".jsonl" not in hit or project in hit] == []
+    record = f"{starter.RECORD}: {project}"  # what `make update` copies again
+    assert [h for h in hits if ".jsonl" not in h or project in h] == [record]
     own = {n: t for n, t in texts.items() if n != "LICENSE" and not n.startswith("vendor/")}
     assert [name for name, text in own.items() if re.search(r"\bSeedbed\b", text)] == []
     assert [name for name in texts if project in name] == []
@@ -314,10 +328,13 @@ def test_remote_copy_refuses_a_local_model_in_one_line(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_lifted_tests_pass(installed: Path) -> None:
-    printed = run(
-        installed, "make", "test", "ARGS=-m 'not slow and not browser' -p no:cacheprovider"
-    )
+def test_lifted_tests_pass(installed: Path, variant: str) -> None:
+    if variant == REMOTE:
+        pytest.skip("its own tests run in the whole copy, those of seedbed in BRAIN=llm")
+    arguments = "-m 'not slow and not browser' -p no:cacheprovider"
+    if variant not in SEEDBED_IS_TESTED:
+        arguments += " tests"
+    printed = run(installed, "make", "test", f"ARGS={arguments}")
     assert " passed" in printed
     assert " failed" not in printed
 
@@ -327,3 +344,130 @@ def test_lifted_tests_pass(installed: Path) -> None:
 def test_lifted_code_passes_lint_and_tree_stays_clean(installed: Path) -> None:
     assert "All checks passed" in run(installed, "make", "lint")
     assert run(installed, "git", "status", "--short") == ""
+
+
+# What verbs that run all tests are given; its tests are quick and slow ones.
+ONE_FILE = "--collect-only -qq vendor/seedbed/tests/server/test_service.py"
+# Verbs of a copy that no test here types, and why.
+NOT_TYPED = {
+    "finetune_lora": {"eval": "needs an adapter, which takes ten minutes of training"},
+    "research_repro": {"eval": "reproduces every paper, as its slow tests do"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_other_verbs_of_the_copy_run(installed: Path, variant: str, project: str) -> None:
+    """Those that no test above types. It removes what is installed, so it is the last."""
+    above = {"demo", "test", "lint", "update"}
+    text = (installed / "Makefile").read_text("utf-8")
+    verbs = set(re.findall(r"^([a-z-]+):(?!=)", text, re.MULTILINE)) - above
+    verbs -= set(NOT_TYPED.get(project, ()))
+    if variant in REMOTES:  # they need a model, or are those of the other copies
+        verbs -= {"eval", "run", "doctor", "test-slow", "test-all"}
+    typed: dict[str, tuple[list[str], str]] = {
+        "help": ([], "make setup"),
+        "setup": ([], ""),
+        "docs": ([], "The docs are up to date."),
+        "doctor": ([], "✓ my_own"),
+        "exercise": (["N=1"], "make check N=1"),
+        "check": (["N=1"], "not written yet"),
+        "prefetch": ([], ""),
+        "test-all": ([f"ARGS={ONE_FILE}"], "test_service.py"),
+        "test-slow": ([f"ARGS={ONE_FILE}"], "test_service.py"),
+        "eval": ([], ""),
+        "clean": ([], "rm -rf .venv"),
+    }
+    assert verbs <= {*typed, "run"}
+    if "run" in verbs:
+        port = free_port()
+        command = ["make", "-C", str(installed), "run", f"PORT={port}"]
+        with run_server(command, port, timeout=600):
+            pass
+    for verb, (words, printed) in typed.items():
+        if verb in verbs:
+            status = 2 if verb == "check" else 0  # nothing is solved
+            assert printed in run(installed, "make", verb, *words, status=status)
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Path:
+    """A clone of this repository, with what is not committed here as a commit there."""
+    clone = tmp_path / "upstream"
+    git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
+    changed = git("diff", "HEAD", "--name-only", "--diff-filter=d", folder=ROOT).split()
+    changed += git("ls-files", "--others", "--exclude-standard", folder=ROOT).split()
+    for name in changed:
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, clone / name)
+    commit(clone)
+    return clone
+
+
+def git(*words: str, folder: Path) -> str:
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
+    command = ["git", *author, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def commit(folder: Path) -> None:
+    git("add", "--all", folder=folder)
+    git("commit", "--quiet", "--allow-empty", "-m", "Change", folder=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_copy_that_depends_on_the_library_passes_its_demo(
+    upstream: Path, uv: Path, tmp_path: Path
+) -> None:
+    tag = git("rev-parse", "HEAD", folder=upstream).strip()
+    words = [f"--seedbed=git+{upstream.as_uri()}@{tag}", "--without=exercises"]
+    copy = starter.lift("multi_agent", tmp_path / "team", root=ROOT, choices=Choices.parse(words))
+    run(copy, "make", "demo", f"UV={uv}", f"PYTHON={base_python()}")
+    assert not (copy / "vendor").exists()
+    assert "The docs are up to date." in run(copy, "make", "docs", f"UV={uv}")
+    assert "✓ team " in run(copy, "make", "doctor", f"UV={uv}")
+    where = "import seedbed; print(seedbed.__file__)"
+    assert "site-packages" in run(copy, ".venv/bin/python", "-c", where)
+    assert run(copy, "git", "status", "--short") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_update_merges_what_changed_upstream(upstream: Path, tmp_path: Path) -> None:
+    copy = starter.lift("research_repro", tmp_path / "my-lab", root=upstream)
+    package = upstream / "projects/research_repro/src/research_repro"
+
+    def update(*words: str) -> str:
+        command = ["make", "update", f"FROM={upstream}", f"PYTHON={sys.executable}", *words]
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    # Upstream changes two files, and a third that the copy deletes; the copy changes one elsewhere.
+    for name in ("config.py", "run.py", "site.py"):
+        text = (package / name).read_text("utf-8")
+        (package / name).write_text(text + "\nUPSTREAM = True\n", "utf-8")
+    commit(upstream)
+    own = copy / "src/my_lab"
+    (own / "config.py").write_text("# Mine.\n" + (own / "config.py").read_text("utf-8"), "utf-8")
+    (own / "site.py").unlink()
+    commit(copy)
+    shown = update()
+    assert "src/my_lab/run.py" in shown
+    assert "You have changed 2 of these too: src/my_lab/config.py, src/my_lab/site.py" in shown
+    assert git("status", "--short", folder=copy) == ""
+    assert "Merged." in update("APPLY=1")
+    config = (own / "config.py").read_text("utf-8")
+    assert config.startswith("# Mine.\n") and config.endswith("UPSTREAM = True\n")
+    assert (own / "run.py").read_text("utf-8").endswith("UPSTREAM = True\n")
+    assert not (own / "site.py").exists()
+    commit(copy)
+    # Both change the same line.
+    text = (package / "run.py").read_text("utf-8")
+    (package / "run.py").write_text(text.replace("UPSTREAM = True", "UPSTREAM = 2"), "utf-8")
+    commit(upstream)
+    text = (own / "run.py").read_text("utf-8")
+    (own / "run.py").write_text(text.replace("UPSTREAM = True", "UPSTREAM = 3"), "utf-8")
+    commit(copy)
+    assert "conflicts to solve in: src/my_lab/run.py" in update("APPLY=1")
+    assert "<<<<<<<" in (own / "run.py").read_text("utf-8")

@@ -157,18 +157,6 @@ async def test_requests_are_distinct_greedy_and_not_to_be_cached() -> None:
     assert all(h["authorization"] == "Bearer sk-1" for h in server.headers)
 
 
-async def test_another_seed_gives_other_prompts_and_the_same_seed_the_same() -> None:
-    async def texts(seed: int) -> set[str]:
-        server = Server()
-        async with serving(server) as url:
-            await measure(url, concurrency=(1,), requests=3, output_tokens=5, seed=seed)
-        return {b["messages"][0]["content"] for b in server.bodies if b.get("max_tokens") == 5}
-
-    first = await texts(1)
-    assert first == await texts(1)
-    assert not first & await texts(2)
-
-
 @pytest.mark.parametrize(
     "refused", [{"ignore_eos", "min_tokens"}, {"stream_options"}, {"temperature"}, {"max_tokens"}]
 )
@@ -240,12 +228,6 @@ async def test_so_many_requests_a_second_whatever_becomes_of_them() -> None:
     assert "100/s" in table(result)
 
 
-async def test_run_in_an_event_loop_of_its_own() -> None:
-    async with serving(Server()) as url:
-        result = await asyncio.to_thread(run, url, concurrency=(3,), output_tokens=4)
-    assert result["levels"][0]["ok"] == 12
-
-
 def test_run_without_a_server() -> None:
     with (
         closed_port() as port,
@@ -276,39 +258,6 @@ async def test_a_server_that_does_not_answer_as_it_should_is_one_line(
         with pytest.raises(error) as found:
             await measure(url, model="x")
     assert "\n" not in str(found.value) and url in str(found.value)
-
-
-async def test_no_models_and_no_openai_server() -> None:
-    async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
-
-    async with raw_server(hello) as url:
-        with pytest.raises(BadInput, match="not an OpenAI-compatible server"):
-            await measure(url)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"concurrency": []},
-        {"concurrency": [0]},
-        {"rate": -1},
-        {"requests": 0},
-        {"arrivals": "x"},
-        {"output_tokens": 0},
-        {"timeout": float("nan")},
-    ],
-)
-async def test_impossible_options(options: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match=next(iter(options))):
-        await measure("http://127.0.0.1:1", **options)
-
-
-@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://x:99999", "http://a b/"])
-def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(BadInput):
-        Client(url)
 
 
 def test_a_chunked_stream_split_anywhere() -> None:

@@ -6,18 +6,30 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 VERBS = [
-    *("help", "setup", "setup-rag", "run-rag", "demo-rag", "eval-rag", "test", "test-rag"),
+    *(
+        "help",
+        "setup",
+        "setup-rag",
+        "run-rag",
+        "demo-rag",
+        "nano-rag",
+        "eval-rag",
+        "test",
+        "test-rag",
+    ),
     *("test-slow", "test-all", "test-shared", "test-repo", "bench", "smoke", "lint", "docs"),
+    *("handbook", "wheelhouse", "release-check"),
     *("doctor", "lock", "prefetch", "mlflow", "clean"),
     *("exercise", "exercise-rag", "check-rag", "new-rag"),
 ]
-PROJECT_VERBS = ["setup", "run", "demo", "eval", "test", "exercise", "check", "new"]
+PROJECT_VERBS = ["setup", "run", "demo", "nano", "eval", "test", "exercise", "check", "new"]
 
 
 def make(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -69,6 +81,14 @@ def test_exercise_lists_exercises_of_all_projects() -> None:
             assert f"`make exercise-{name} N={number}`" in done.stdout
 
 
+def test_exercise_prints_hint_without_a_copy() -> None:
+    done = make("exercise-rag", "N=1", "HINT=1")
+    assert done.returncode == 0, done.stderr
+    settings = ROOT / "projects/rag_chatbot/exercises/1_merge_two_searches/exercise.toml"
+    assert done.stdout.strip() == tomllib.loads(settings.read_text("utf-8"))["hint"]
+    assert "solve rag_chatbot 1" in make("-n", "exercise-rag", "N=1", "SOLUTION=1").stdout
+
+
 def test_every_project_has_a_name_in_the_makefile() -> None:
     """The name is also the prefix of the project's settings, in lower case."""
     text = (ROOT / "Makefile").read_text("utf-8")
@@ -78,6 +98,13 @@ def test_every_project_has_a_name_in_the_makefile() -> None:
         config = (ROOT / f"projects/{folder}/src/{folder}/config.py").read_text("utf-8")
         assert f'env_prefix="{name.upper()}_"' in config
         assert f"\nrun-{name} := " in text
+
+
+def test_wheels_are_installed_without_an_index(tmp_path: Path) -> None:
+    done = make("-n", "setup-rag", "VENV=absent", f"WHEELS={tmp_path}")
+    installs = [line for line in done.stdout.splitlines() if "uv pip install" in line]
+    assert installs
+    assert all(f'--no-index --find-links "{tmp_path}"' in line for line in installs)
 
 
 def test_port_is_passed_to_project() -> None:

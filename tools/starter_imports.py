@@ -3,8 +3,8 @@
     modules = needed_modules(root, files_of_the_project)    # paths below root, with slashes
     tests = tests_of(root, modules)                         # what tests them, and them alone
 
-Imports are read from the text, so those in functions, in programs that a test writes, in
-Dockerfiles (`python -c`) and in commands (`python -m seedbed…`) count too. Used by `starter.py`.
+Imports are read from the text, so those in functions, in programs that a test writes and in
+commands (`python -m seedbed…`) count too. Used by `starter.py`.
 """
 
 from __future__ import annotations

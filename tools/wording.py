@@ -24,8 +24,12 @@ from seedbed import errors
 FOLDERS = ("shared/src", "projects/*/src", "tools")
 IN_FULL = (
     "shared/src/seedbed/",
+    "projects/llm_service/src/llm_service/",
     "projects/rag_chatbot/src/rag_chatbot/",
     "projects/research_repro/src/research_repro/",
+    "projects/agentic_workflow/src/agentic_workflow/",
+    "projects/finetune_lora/src/finetune_lora/",
+    "projects/vision_app/src/vision_app/",
 )
 
 # Pattern → what to write instead. Texts are matched with single spaces, ignoring case.

@@ -8,9 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from itertools import count
 from pathlib import Path
 
+import psutil
 import pytest
 
 from seedbed import cli
@@ -81,8 +84,17 @@ def test_main_prints_the_error_as_described_by_the_project(
 
 
 def test_main_exits_with_130_on_ctrl_c() -> None:
-    process = start("wait", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start(
+        "wait",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Tests that a shell started in its background ignore the signal, and so would the process.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
+    # Between printing and sleeping, a finalizer could swallow the interrupt.
+    while psutil.Process(process.pid).status() != psutil.STATUS_SLEEPING:
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err

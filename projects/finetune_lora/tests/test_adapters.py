@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from finetune_fakes import tiny_adapter, tiny_base
 
 from finetune_lora.model.adapter import AdapterOptions, attach, load_adapter, read_task
 from finetune_lora.model.base import load_base
-from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, NotFound
 
 IDS = torch.tensor([[1, 40, 41, 42, 43]])

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from finetune_fakes import tiny_base
 
 from finetune_lora.model.base import check_memory, load_base, load_tokenizer
-from finetune_lora.testing import tiny_base
 from seedbed.errors import BadInput, TooLarge, WeightsError
 from seedbed.models.weights.hf_folder import fingerprint
 

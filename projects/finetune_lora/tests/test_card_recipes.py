@@ -12,9 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from finetune_fakes import tiny_adapter, tiny_base
 
 from finetune_lora.evaluate.model_card import write_model_card
-from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.models.chat.load import load_chat_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -74,8 +74,10 @@ def trained(place: Path) -> tuple[Path, list[str]]:
 
 @pytest.fixture(scope="module")
 def run(trained: tuple[Path, list[str]], place: Path) -> Path:
-    """The run, evaluated by the command that the training printed."""
-    folder, (evaluate, _) = trained
+    """The run, exported and evaluated by the commands that the training printed."""
+    folder, (export, evaluate) = trained
+    exported = paste(export, place)
+    assert exported.stderr == "Calibrating 4-bit weights on 30 examples; this can take a minute.\n"
     done = paste(evaluate, place, FINETUNE_DATA_DIR=str(place / "var"))
     written = re.findall(r"^Wrote (.*)$", done.stderr, re.MULTILINE)
     assert {Path(path).name for path in written} >= {"report.md", "report.json", "README.md"}
@@ -85,12 +87,8 @@ def run(trained: tuple[Path, list[str]], place: Path) -> Path:
     return folder
 
 
-def test_commands_that_training_and_exports_print_run(
-    trained: tuple[Path, list[str]], run: Path, place: Path
-) -> None:
-    assert run.is_dir()
-    exported = paste(trained[1][1], place)
-    assert exported.stderr == "Calibrating 4-bit weights on 30 examples; this can take a minute.\n"
+def test_commands_that_training_and_exports_print_run(run: Path, place: Path) -> None:
+    assert (run / "model" / "export.json").exists()
     merged = paste(f"'{BIN}/finetune-lora' export --adapter run --to merged", place)
     [convert] = next_commands(merged.stdout)
     [use] = next_commands(paste(convert, place).stdout)

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from finetune_fakes import tiny_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +17,7 @@ from finetune_lora.data.clean import cluster, without_duplicates, without_leaks
 from finetune_lora.data.prepare import prepare
 from finetune_lora.data.read import as_lines, load_dataset
 from finetune_lora.data.split import assign
-from finetune_lora.data.write import finish, write_together
 from finetune_lora.example import Example
-from finetune_lora.testing import tiny_base
 from seedbed.errors import BadInput
 
 ANIMALS = [
@@ -54,7 +54,7 @@ def labelled(text: str, label: str, line: int = 0) -> Example:
 def found_rows(n: int = 100) -> list[dict]:
     return [
         {
-            "text": f"{ANIMALS[i % 10]} number {i * 7919} near the {PLACES[i // 10 % 10]}",
+            "text": f"{ANIMALS[i % 10]} {PLACES[i // 10 % 10]} {i * 7919}",
             "label": "ab"[i % 2],
         }
         for i in range(n)
@@ -138,9 +138,9 @@ def test_conversations_keep_several_answers_of_a_question_together():
     asked = {"role": "user", "content": "Tell me a joke"}
     examples = [Example((asked, {"role": "assistant", "content": c}), None, {}, 1) for c in "xyx"]
     exact = without_duplicates(examples)
-    assert [e.answer for e in exact.kept] == ["x", "y"]
+    assert [e.answer for e in exact.remaining] == ["x", "y"]
     assert (exact.duplicates, exact.conflicts, exact.ambiguous) == (1, [], 1)
-    assert len(set(cluster(exact.kept, 0.8).groups)) == 1
+    assert len(set(cluster(exact.remaining, 0.8).groups)) == 1
 
 
 def test_another_instruction_is_another_task():
@@ -149,8 +149,8 @@ def test_another_instruction_is_another_task():
     examples = [
         Example(({"role": "system", "content": s}, question, answer)) for s in ("French", "German")
     ]
-    clusters = cluster(without_duplicates(examples).kept, 0.8)
-    assert (len(clusters.kept), clusters.near_duplicates) == (2, 0)
+    clusters = cluster(without_duplicates(examples).remaining, 0.8)
+    assert (len(clusters.remaining), clusters.near_duplicates) == (2, 0)
     assert clusters.groups == [0, 0]
 
 
@@ -179,7 +179,7 @@ def test_a_given_test_set_with_a_label_that_train_does_not_have(tmp_path):
 def test_bad_rows_are_reported_where_asked_for(tmp_path):
     path = source(tmp_path, found_rows(50))
     path.write_bytes(path.read_bytes() + b"{\n" * 7)
-    with pytest.raises(BadInput, match=r"source\.jsonl:51: Invalid JSON"):
+    with pytest.raises(BadInput, match=r"source\.jsonl:51: 7 rows are invalid\. Line 51: "):
         prepare(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     card = prepare(path, tmp_path / "out", skip_bad=True)
@@ -198,16 +198,12 @@ def test_the_card_counts_personal_data_and_does_not_show_it(tmp_path):
     for name in ("card.json", "DATA_CARD.md"):
         written = (tmp_path / "out" / name).read_text()
         assert "email" in written and "anna" not in written
-    assert card["languages"]["shares"]
 
 
-def test_the_card_publishes_neither_folders_nor_unlikely_languages(tmp_path):
+def test_card_does_not_publish_folders(tmp_path):
     path = source(tmp_path, found_rows())
     card = prepare(path, tmp_path / "out", base=tiny_base(tmp_path / "base"))
-    card["languages"] = {"texts": 2000, "shares": {"da": 0.07, "en": 0.87, "la": 0.06}}
     page = as_markdown(card).decode()
-    assert 'language: ["en"]\n' in page
-    assert "- Language: en 87% (guessed from 2000 texts)" in page
     assert f"- Source: `{path.name}`" in page and "`path:base`" in page
     assert str(tmp_path) not in page
 
@@ -279,7 +275,7 @@ def test_no_group_is_parted_and_every_label_stays_in_train(groups, seed, dev):
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_what_is_kept_has_no_copy_and_leaks_nothing(found):
     examples = [labelled(text + "q", "x", line) for line, text in enumerate(found, 1)]
-    kept = without_duplicates(examples).kept
+    kept = without_duplicates(examples).remaining
     keys = [" ".join(e.text.casefold().split()) for e in kept]
     assert len(set(keys)) == len(keys)
     half = len(kept) // 2
@@ -289,28 +285,48 @@ def test_what_is_kept_has_no_copy_and_leaks_nothing(found):
     assert not any(" ".join(e.text.casefold().split()) in held for e in clean)
 
 
-def test_a_killed_writer_leaves_the_old_or_the_new(tmp_path):
-    write_together(tmp_path, {"a": b"old", "b": b"old", "c": b"old"})
-    # Killed while staging: what is there does not count.
-    (tmp_path / ".prepare-ready.tmp").mkdir()
-    (tmp_path / ".prepare-ready.tmp" / "a").write_bytes(b"ne")
-    finish(tmp_path)
-    assert (tmp_path / "a").read_bytes() == b"old"
-    # Killed between the moves: who reads next ends them.
-    ready = tmp_path / ".prepare-ready"
-    (tmp_path / ".prepare-ready.tmp").rename(ready)
-    for name, content in (("a", b"new"), ("b", b"new"), ("c.gone", b"")):
-        (ready / name).write_bytes(content)
-    (ready / "a").replace(tmp_path / "a")
-    finish(tmp_path)
-    assert [(tmp_path / n).read_bytes() for n in "ab"] == [b"new", b"new"]
-    assert not (tmp_path / "c").exists()
-    assert not ready.exists()
+COPIES = [
+    f"refund needed, item {4000 + 7 * n} arrived broken{ending}"
+    for n in range(20)
+    for ending in ("", " today", " since monday", " again, please help")
+]
 
 
-def test_reading_ends_what_a_killed_writer_began(tmp_path):
-    prepare(source(tmp_path, found_rows(40)), tmp_path / "out")
-    ready = tmp_path / "out" / ".prepare-ready"
-    ready.mkdir()
-    (ready / "train.jsonl").write_bytes(as_lines([{"text": "new", "label": "z"}]))
-    assert load_dataset(tmp_path / "out" / "train.jsonl").labels == ("z",)
+def test_copies_that_differ_in_a_number_or_in_case_stay_on_one_side(tmp_path):
+    labels = ("refund", "complaint")
+    found = [{"text": text, "label": labels[i % 2]} for i, text in enumerate(COPIES)]
+    found += [{"text": text.upper(), "label": labels[i % 2]} for i, text in enumerate(COPIES)]
+    card = prepare(source(tmp_path, [*found, *found_rows(40)]), tmp_path / "out")
+    sides: dict[str, set[str]] = {}
+    for name in card["splits"]:
+        for text in texts(tmp_path / "out" / f"{name}.jsonl"):
+            sides.setdefault(re.sub(r"\d+", "0", text.lower()), set()).add(name)
+    assert {form: names for form, names in sides.items() if len(names) > 1} == {}
+    assert card["removed"]["near_duplicates"] + card["removed"]["duplicates"] > 100
+
+
+def test_duplicates_of_a_given_test_set_are_removed_and_reported(tmp_path):
+    test = source(tmp_path, [{"text": "ITEM 12 is late!", "label": "a"}], "test.jsonl")
+    found = [*found_rows(40), {"text": "item 99 is late", "label": "a"}]
+    card = prepare(source(tmp_path, found), tmp_path / "out", test_data=test)
+    assert card["removed"]["leaks"] == 1
+    assert any("1 rows also occur in the given dev or test data" in w for w in card["warnings"])
+
+
+def test_imbalance_is_shown(tmp_path):
+    found = [{**row, "label": "common"} for row in found_rows(80)]
+    found += [{"text": f"{a} {p}", "label": "rare"} for a, p in zip(ANIMALS, PLACES, strict=True)]
+    card = prepare(source(tmp_path, found), tmp_path / "out")
+    (warning,) = [w for w in card["warnings"] if "imbalanced" in w]
+    assert "93% of the training rows are 'common'" in warning
+    card_text = (tmp_path / "out" / "DATA_CARD.md").read_text()
+    assert re.search(r"\| common \| \d+ \| \d+ \| \d+ \| 93% \|", card_text)
+
+
+def test_folder_with_other_files_is_refused(tmp_path):
+    path = source(tmp_path, found_rows(10))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(BadInput, match=r"contains other files, e\.g\. notes\.txt"):
+        prepare(path, tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"

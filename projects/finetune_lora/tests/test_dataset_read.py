@@ -35,10 +35,8 @@ def refused(path: Path, **options) -> str:
         {"messages": CHAT},
         {"messages": [{"role": "system", "content": ""}, *CHAT]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, CHAT[1]]},
-        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
         {"prompt": "Hi", "completion": "Hello"},
         {"prompt": CHAT[:1], "completion": CHAT[1:], "id": 7},
-        {"instruction": "Hi", "input": "", "output": "Hello"},
         {"messages": CHAT, "rating": "up", "score": None, "response_id": "r", "prompt": "p@1"},
         {"messages": CHAT, "rating": None, "score": 0.9, "response_id": "r", "prompt": None},
     ],
@@ -98,6 +96,46 @@ def test_parquet_holds_conversations(tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "d.parquet")
     example = load_dataset(tmp_path / "d.parquet").examples[0]
     assert (list(example.messages), example.tags) == (CHAT, {"kind": "a"})
+
+
+def test_sharegpt_is_read_with_a_renamed_column(tmp_path):
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
+    path = put(tmp_path, json.dumps({"conversations": turns}))
+    dataset = load_dataset(path, columns="messages=conversations")
+    assert list(dataset.examples[0].messages) == CHAT
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_tables_of_any_separator_and_encoding(tmp_path, separator, encoding):
+    text = separator.join(["Text", "LABEL"]) + "\r\n" + separator.join(["größer", "x"]) + "\r\n"
+    mark = "\ufeff" if encoding == "utf-16-le" else ""  # as Excel writes "Unicode text"
+    path = put(tmp_path, (mark + text).encode(encoding), "d.csv")
+    (example,) = load_dataset(path).examples
+    assert (example.text, example.label) == ("größer", "x")
+
+
+def test_jsonl_in_utf_16(tmp_path):
+    path = put(tmp_path, (json.dumps(LABELLED) + "\n").encode("utf-16"))
+    assert load_dataset(path).examples[0].label == "pos"
+
+
+def test_columns_are_renamed(tmp_path):
+    rows_ = [{"description": "good", "section": "pos", "text": 7, "label": None}]
+    path = put(tmp_path, as_lines(rows_))
+    (example,) = load_dataset(path, columns="text=description, label=section").examples
+    assert (example.text, example.label) == ("good", "pos")
+    assert "Unknown column 'descr' in --columns" in refused(path, columns="text=descr")
+    assert "Invalid --columns 'subject=x'" in refused(path, columns="subject=x")
+
+
+def test_all_bad_rows_are_listed(tmp_path):
+    bad = [{"text": "", "label": "a"}, {"text": "b", "label": None}, {"text": "c", "label": ["x"]}]
+    said = refused(put(tmp_path, as_lines([LABELLED, *bad])))
+    assert "data.jsonl:2: 3 rows are invalid. Line 2: 'text' is empty" in said
+    assert "Line 3: 'label' is missing" in said
+    assert "Line 4: The row has a list of labels: ['x']" in said
+    assert "--skip-bad" in said
 
 
 def test_blank_lines_are_skipped_and_counted(tmp_path):

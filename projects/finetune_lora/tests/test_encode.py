@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from finetune_fakes import TEMPLATE, tiny_base
 
 from finetune_lora.example import Example
 from finetune_lora.model.base import load_tokenizer
 from finetune_lora.model.encode import encode, encode_one, prompt_text, token_ids
-from finetune_lora.testing import TEMPLATE, tiny_base
 from seedbed.errors import BadInput
 
 FORGETS = (  # leaves out what stands in ( ) of all answers but the last, as reasoning models do

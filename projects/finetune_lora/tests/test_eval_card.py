@@ -13,7 +13,7 @@ from finetune_lora.evaluate.evaluate import evaluate
 from finetune_lora.evaluate.forgetting import Forgetting, compare
 from finetune_lora.evaluate.model_card import hub_id, model_card, write_model_card
 from finetune_lora.example import Dataset, Example
-from finetune_lora.task.tools import call
+from finetune_lora.helpdesk.tools import call
 
 hub = pytest.importorskip("huggingface_hub")
 pytestmark = pytest.mark.filterwarnings(
@@ -59,7 +59,7 @@ def _result(label: bool = False, *, constrained: bool = False) -> dict[str, Any]
     data = Dataset((row,) * 20, ("good",) if label else (), "/home/me/test.jsonl")
     forgot = compare(Forgetting((1.0, 0.0), (2.0,)), Forgetting((1.0, 1.0), (2.5,)))
     adapter = Right("adapter", constrained=constrained)
-    return evaluate(data, [Right("base", 0.5), adapter], forgetting=forgot).as_json()
+    return evaluate(data, [Right("base", 0.5), adapter], forgetting=lambda: forgot)
 
 
 def test_the_hub_reads_it(tmp_path: Path) -> None:
@@ -121,12 +121,12 @@ def test_names_on_the_hub() -> None:
 
 
 def test_card_of_constrained_answers_says_so_and_gives_the_hub_no_figures() -> None:
-    for labels, allowed in ((True, "the labels"), (False, "valid answers")):
+    for labels, allowed in ((True, "the labels"), (False, "the schema")):
         result = _result(labels, constrained=True)
-        task = {"labels": ["bad", "good"]} if labels else {"answers": {"some": "space"}}
+        task = {"labels": ["bad", "good"]} if labels else {"schema": {"type": "object"}}
         text = model_card("a", run=RUN, result=result, task=task)
-        assert f"n = 20), with decoding constrained to {allowed}." in text
-        assert "Decoding was constrained to valid answers for: adapter." in text
+        assert f"n = 20), with answers constrained to {allowed}." in text
+        assert "Answers were constrained to valid ones for: adapter." in text
         assert "This generates freely" in text
         assert hub.ModelCard(text).data.eval_results is None
     free = model_card("a", run=RUN, result=_result(), task=TASK)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from finetune_lora.answer.prediction import Prediction
+from finetune_lora.evaluate.baselines import MajorityBaseline
 from finetune_lora.evaluate.evaluate import evaluate
 from finetune_lora.example import Dataset, Example
-from finetune_lora.task.tools import call, system_prompt
+from finetune_lora.helpdesk.tools import CALL_SCHEMA, call, system_prompt
 from seedbed.errors import BadInput, SeedbedError
 
 # An evaluation prints no warnings.
@@ -74,15 +75,20 @@ def test_calls_side_by_side(tmp_path: Path) -> None:
     run = {"base": "smollm2", "state": "finished", "name": "a-run"}
     progress = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0, "eval_loss": 1.5}]
     found = evaluate(
-        CALLS, [base, shots, Says("adapter", adapter)], out=tmp_path, run=run, progress=progress
-    ).as_json()
+        CALLS,
+        [base, shots, Says("adapter", adapter)],
+        schema=CALL_SCHEMA,
+        out=tmp_path,
+        run=run,
+        progress=progress,
+    )
 
     assert (found["n"], found["exact_match"], found["kind"]) == (4, 0.5, "calls")
     assert found["interval"] == pytest.approx([0.150, 0.850], abs=1e-3)
     # Expected fields: 3 + 1 + 2 + 3; right 3 + 1 + 1; answered 3 + 1 + 2.
     assert found["field_f1"] == pytest.approx(2 * 5 / (9 + 6))
     assert found["fields"]["name"]["n"] == 4
-    assert (found["schema"], found["schema_valid"]) == ("help desk", 0.75)
+    assert (found["schema"], found["schema_valid"]) == ("learned", 0.75)
     assert found["latency_p50_ms"] == pytest.approx(2.5)
     assert found["latency_p95_ms"] == pytest.approx(3.85)
     assert found["slices"]["noise"]["typos"]["exact_match"] == 0.0
@@ -116,9 +122,10 @@ def test_labels_with_scores_and_training() -> None:
     data = _labelled("a", "a", "b", "new")
     train = Dataset((_asked("text 0", "a", "a"), _asked("other", "b", "b")), ("a", "b"))
     scores = {"a": 0.75, "b": 0.25}
-    found = evaluate(data, [Says("one", ["a", "b", "b", "zzz"], scores)], train=train).as_json()
+    found = evaluate(data, [Says("one", ["a", "b", "b", "zzz"], scores)], train=train)
     assert (found["exact_match"], found["kind"], found["field_f1"]) == (0.5, "labels", None)
-    assert found["unseen_labels"] == {"new": 1} and found["seen_in_training"] == 1
+    assert found["unseen_labels"] == {"new": 1}
+    assert found["seen_in_training"] == 4  # they differ from text 0 in their number
     assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
     assert found["ece"] == pytest.approx(0.25)
     assert (found["schema"], found["schema_valid"]) == ("labels", 0.75)
@@ -127,16 +134,16 @@ def test_labels_with_scores_and_training() -> None:
 
 
 def test_labels_that_look_like_numbers_are_text() -> None:
-    found = evaluate(_labelled("1", "1.0"), [Says("one", ["1", "1"])]).as_json()
+    found = evaluate(_labelled("1", "1.0"), [Says("one", ["1", "1"])])
     assert found["exact_match"] == 0.5
 
 
-def test_a_schema_decides_over_the_default() -> None:
+def test_schema_defines_valid_answers() -> None:
     schema = {"type": "object", "properties": {"name": {"const": "none"}}}
-    found = evaluate(CALLS, [Says("one", RIGHT)], schema=schema).as_json()
-    assert (found["schema"], found["schema_valid"], found["exact_match"]) == ("given", 0.25, 1.0)
+    found = evaluate(CALLS, [Says("one", RIGHT)], schema=schema)
+    assert (found["schema"], found["schema_valid"], found["exact_match"]) == ("learned", 0.25, 1.0)
     other = Dataset((_asked("x", '{"name": "t", "arguments": {}}'),))
-    found = evaluate(other, [Says("one", ["[]"])]).as_json()
+    found = evaluate(other, [Says("one", ["[]"])])
     assert (found["schema"], found["schema_valid"]) == ("any object or array", 1.0)
 
 
@@ -171,14 +178,39 @@ def test_odd_answers_are_wrong_and_nothing_worse(data: Dataset, tmp_path: Path) 
     predictors = [Says("base", ODD[::-1]), Says("adapter", ODD, nan)]
     found = evaluate(data, predictors, out=tmp_path, train=data)
     # An answer of white space is right where white space is expected, and [] is no [1, 2].
-    assert found.as_json()["exact_match"] <= 0.2
+    assert found["exact_match"] <= 0.2
     assert json.loads((tmp_path / "report.json").read_text())["n"] == len(ODD)
     assert (tmp_path / "report.md").stat().st_size < 50_000
-    assert len(json.dumps(found.as_json(), allow_nan=False)) < 200_000
+    assert len(json.dumps(found, allow_nan=False)) < 200_000
+
+
+def test_report_says_when_nothing_was_learned(tmp_path: Path) -> None:
+    """As after a training on shuffled labels."""
+    data = _labelled(*"aaabb" * 8)
+    majority = MajorityBaseline().fit(data)
+    assert majority.answer(data.examples[:1])[0].text == "a"
+    chance = Says("adapter", ["ab"[i % 2] for i in range(len(data))])
+    found = evaluate(data, [majority, chance], train=data, out=tmp_path)
+    assert found["learned"] is False
+    text = (tmp_path / "report.md").read_text()
+    assert "**Nothing was learned**: always giving the most frequent answer" in text
+    right = Says("adapter", [e.label or "" for e in data.examples])
+    found = evaluate(data, [majority, right], train=data, out=tmp_path)
+    assert found["learned"] is True
+    assert "Nothing was learned" not in (tmp_path / "report.md").read_text()
+
+
+def test_served_system_is_compared_with_baselines_and_with_its_adapter() -> None:
+    served = Says("served", RIGHT)
+    predictors = [Says("base", ["no"] * 4), Says("adapter", [*RIGHT[:3], "no"]), served]
+    found = evaluate(CALLS, predictors)
+    roles = {d["against"]: d["role"] for d in found["differences"]}
+    assert roles == {"base": "first baseline, best baseline", "adapter": "before export"}
+    assert found["system"] == "served" and found["exact_match"] == 1.0
 
 
 def test_one_example_and_one_predictor(tmp_path: Path) -> None:
-    found = evaluate(_labelled("a"), [Says("one", ["a"], {"a": 0.0})], out=tmp_path).as_json()
+    found = evaluate(_labelled("a"), [Says("one", ["a"], {"a": 0.0})], out=tmp_path)
     assert (found["exact_match"], found["macro_f1"], found["ece"]) == (1.0, 1.0, 0.0)
     assert "Errors\n\nNone." in (tmp_path / "report.md").read_text()
 
@@ -208,6 +240,6 @@ def test_the_help_desk_prompt_is_no_slice() -> None:
             {"role": "assistant", "content": call("none")},
         )
     )
-    found = evaluate(Dataset((row,)), [Says("a", [call("none")])]).as_json()
+    found = evaluate(Dataset((row,)), [Says("a", [call("none")])])
     assert set(found["slices"]) == {"tool", "length"}
     assert "0 to 40 characters" in found["slices"]["length"]

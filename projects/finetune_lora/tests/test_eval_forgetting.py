@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 
 from finetune_lora.evaluate.forgetting import General, compare, forgetting, general_set
-from seedbed.errors import BadInput
 
 SET = General(
     (("one?", ("yes", "no no"), 0), ("two?", ("yes", "no no"), 1), ("three?", ("a", "b"), 1)),
@@ -59,26 +57,3 @@ def test_the_set_is_whole() -> None:
     assert all(len(set(choices)) == len(choices) for _, choices, _ in general.questions)
     places = [answer for _, _, answer in general.questions]
     assert max(places.count(p) for p in set(places)) <= 16  # no place is right most often
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"question": "a"}',
-        "nonsense",
-        "[]",
-        '{"question": "a", "choices": ["b"], "answer": 1}',
-        '{"question": "a", "choices": ["b"], "answer": "c"}',
-    ],
-)
-def test_a_wrong_line_is_named(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "set.jsonl"
-    path.write_text('{"text": "fine"}\n\n' + line + "\n")
-    with pytest.raises(BadInput, match=r"set\.jsonl, line 3"):
-        general_set(path)
-
-
-def test_an_answer_may_be_the_choice_itself(tmp_path: Path) -> None:
-    path = tmp_path / "set.jsonl"
-    path.write_text('{"question": "a", "choices": ["b", "c"], "answer": "c"}\n')
-    assert general_set(path).questions == (("a", ("b", "c"), 1),)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from finetune_fakes import tiny_base
 
 from finetune_lora.evaluate.evaluate import evaluate
 from finetune_lora.evaluate.forgetting import General, compare, forgetting
 from finetune_lora.example import Dataset, Example
-from finetune_lora.testing import tiny_base
 
 
 def test_a_tiny_model(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_tiny_model(tmp_path: Path) -> None:
     data = Dataset(rows, ("bad", "good"), "tiny.jsonl")
     base = load_base(tiny_base(tmp_path / "base"), dtype="float32")
     model = TorchPredictor(base, "base", labels=data.labels)
-    found = evaluate(data, [model], train=data).as_json()
+    found = evaluate(data, [model], train=data)
     assert found["schema_valid"] == 1.0 and 0 <= found["ece"] <= 1
     assert found["latency_p50_ms"] > 0 and found["seen_in_training"] == 3
 

@@ -13,6 +13,7 @@ import numpy as np
 import openvino_genai
 import pytest
 import torch
+from finetune_fakes import tiny_adapter, tiny_base
 from gguf import GGMLQuantizationType, GGUFReader, TokenType, dequantize, quantize
 from transformers import (
     AutoModelForCausalLM,
@@ -29,7 +30,6 @@ from transformers import (
 from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.gguf import permute, to_gguf
 from finetune_lora.export.merge import merge
-from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.engine.engine import Engine, Sampling
 from seedbed.errors import BadInput
 from seedbed.models.weights.catalog import MODELS

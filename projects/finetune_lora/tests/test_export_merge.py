@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from finetune_fakes import tiny_adapter, tiny_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune_lora.export.folders import export_folder
 from finetune_lora.export.gguf import to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.model.adapter import load_adapter
-from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
 IDS = torch.tensor([[5, 77, 130, 261, 9, 300, 42, 8]])

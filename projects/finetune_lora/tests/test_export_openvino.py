@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from finetune_fakes import tiny_adapter, tiny_base
 
 from finetune_lora.export import export
 from finetune_lora.export.gguf import to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.export.openvino import same_tokens, to_openvino
 from finetune_lora.model.adapter import load_adapter
-from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, ConfigError
 from seedbed.models.chat.load import load_chat_model
 from seedbed.models.chat.local import LocalChatModel
@@ -93,10 +93,10 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
         to_openvino(tmp_path / "model.gguf", tmp_path / "out")
 
 
-def test_the_verb_chooses_a_place_beside_and_says_what_comes_next(adapter: Path) -> None:
+def test_the_verb_chooses_a_place_in_the_run_and_says_what_comes_next(adapter: Path) -> None:
     result = export(adapter, "gguf", type="Q8_0", force=False)
-    assert result["path"] == str(adapter.parent / "adapter-gguf" / "model-Q8_0.gguf")
-    assert f"path:{adapter.parent / 'adapter-gguf'}" in result["next"]
+    assert result["path"] == str(adapter / "model" / "model-Q8_0.gguf")
+    assert f"path:{adapter / 'model'}" in result["next"]
     assert result["type"] == "Q8_0" and result["megabytes"] > 0
     with pytest.raises(ConfigError, match=r"'onnx'.*openvino"):
         export(adapter, "onnx", force=False)

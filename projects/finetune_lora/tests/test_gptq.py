@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from finetune_fakes import tiny_adapter, tiny_base
 from gguf import GGMLQuantizationType, GGUFReader, dequantize
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -21,7 +22,6 @@ from finetune_lora.export.gptq import gptq, quantize_on, spread
 from finetune_lora.export.merge import merge
 from finetune_lora.model.adapter import TASK_FILE
 from finetune_lora.model.encode import encode
-from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from finetune_fakes import ScriptedPlayground, write_run
 
 from finetune_lora.config import Config
 from finetune_lora.page.api import create_app
-from finetune_lora.testing import ScriptedPlayground, write_run
 from seedbed.settings import Settings
 
 
@@ -83,13 +83,3 @@ def test_the_model_card_is_text_that_no_browser_runs(tmp_path: Path, client: Tes
     response = client.get("/v1/runs/a/card")
     assert response.text == "# Card <script>"
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
-
-
-def test_keys_are_asked_for(tmp_path: Path, playground: ScriptedPlayground) -> None:
-    app = create_app(
-        Config(data_dir=tmp_path), Settings(api_keys="me=secret-key"), playground=playground
-    )
-    client = TestClient(app)
-    assert client.get("/v1/runs").status_code == 401
-    headers = {"authorization": "Bearer secret-key"}
-    assert client.get("/v1/runs", headers=headers).json() == []

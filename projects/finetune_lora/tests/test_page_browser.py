@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from finetune_fakes import ScriptedPlayground, write_run
 
 from finetune_lora.config import Config
+from finetune_lora.helpdesk.tools import call
 from finetune_lora.page.api import create_app
 from finetune_lora.runs.run_folder import RunFolder
-from finetune_lora.task.tools import ARGUMENTS, call
-from finetune_lora.testing import ScriptedPlayground, write_run
+from seedbed.runs.environment import process_identity
 from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium, serve_app
 
@@ -58,7 +59,7 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(address + query, timeout=SLOW)
-        page.locator("#runs table, #runs .empty").first.wait_for()
+        page.locator("#runs table").first.wait_for()
         return page
 
     yield open_page
@@ -73,87 +74,72 @@ def is_foreign(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
 
 
-def test_an_empty_page_says_what_to_type_and_shows_the_first_run(
+def test_empty_page_shows_the_command_and_then_the_first_run(
     visit: Callable[..., Any], tmp_path: Path
 ) -> None:
     page = visit()
-    assert "finetune-lora run" in page.locator("#runs").inner_text()
+    page.locator("#status", has_text="finetune-lora run").wait_for()
     write_run(tmp_path / "runs" / "first")
-    page.locator("#live h2", has_text="first").wait_for()
+    page.locator("#runs", has_text="first").wait_for()
+    page.locator("#status", has_text="finished").wait_for()
 
 
-def test_a_run_is_followed_while_it_trains(visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_run_is_followed_while_it_trains(visit: Callable[..., Any], tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "old", started="2026-01-01T00:00:00")
     folder = write_run(tmp_path / "runs" / "new", state="running", of=9)
     page = visit()
-    page.locator("#live .tiles", has_text="3 / 9").wait_for()
-    shown = page.locator("#live .chart path.line").first.get_attribute("d")
+    page.locator("#status", has_text="step 3 of 9").wait_for()
+    page.locator("#curve canvas, #curve svg").first.wait_for()
     page.get_by_role("tab", name="Evaluation").click()
-    page.locator("#evaluation", has_text="No adapter yet").wait_for()
+    page.locator("#report", has_text="No adapter yet").wait_for()
     page.get_by_role("tab", name="Training").click()
     again = RunFolder(folder)
     again({"event": "resume", "step": 3})
     again({"event": "step", "step": 4, "of": 9, "loss": 0.2, "left": 65})
-    page.locator("#live .tiles", has_text="1:05").wait_for()
-    assert page.locator("#live .chart path.line").first.get_attribute("d") != shown
+    page.locator("#status", has_text="1:05 left").wait_for()
     again.update(pid_started=1.0)  # it was killed
-    page.get_by_text("Stopped at step 4. Continue with:").wait_for()
-    assert "--resume" in page.locator("#live pre").inner_text()
+    page.locator("#status", has_text="Continue with:").wait_for()
+    assert "--resume" in page.locator("#status code").inner_text()
 
 
-def test_runs_are_chosen_compared_and_kept_in_the_address(
+def test_run_is_selected_and_its_error_shown_as_text(
     visit: Callable[..., Any], tmp_path: Path
 ) -> None:
-    write_run(tmp_path / "runs" / "sweep" / "r=4,lr=0.1", started="2026-01-01T00:00:00")
+    write_run(tmp_path / "runs" / "grid" / "r=4", started="2026-01-01T00:00:00")
     write_run(tmp_path / "runs" / "b", state="failed", error=HOSTILE)
     page = visit()
-    page.locator("#live h2", has_text="b").wait_for()
-    assert HOSTILE in page.locator("#live .error").inner_text()
-    page.locator("#runs a", has_text="r=4").click()
-    page.locator("#live h2", has_text="sweep/r=4,lr=0.1").wait_for()
-    page.locator("#runs tr.on", has_text="r=4").wait_for()
-    # Not check(): it would look at a box that the new table has replaced by then.
-    page.locator("#runs input[data-run=b]").click()
-    page.get_by_text("2 runs compared").wait_for()
-    page.reload()
-    page.get_by_text("2 runs compared").wait_for()
+    page.locator("#status code", has_text="<img src=x").wait_for()
+    page.get_by_role("gridcell", name="grid/r=4").click()
+    page.locator("#status", has_text="finished").wait_for()
 
 
-@pytest.mark.parametrize("width", [1280, 375])
-def test_a_question_is_answered_side_by_side(
+def test_evaluation_in_progress_and_its_report_are_shown(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = write_run(tmp_path / "runs" / "a")
+    (folder / "adapter_config.json").write_text("{}")
+    RunFolder(folder).update(evaluation=process_identity())
+    page = visit()
+    page.get_by_role("tab", name="Evaluation").click()
+    page.locator("#report", has_text="Being evaluated").wait_for()
+    (folder / "report").mkdir()
+    (folder / "report" / "report.md").write_text(f"**served: 79 %**\n\n{HOSTILE}")
+    RunFolder(folder).update(evaluation=None)
+    page.locator("#report", has_text="served: 79 %").wait_for()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_question_is_answered_before_and_after(
     visit: Callable[..., Any], tmp_path: Path, width: int
 ) -> None:
     folder = write_run(tmp_path / "runs" / "a")
     (folder / "adapter_config.json").write_text("{}")
-    (folder / "task.json").write_text(json.dumps({"system": " ".join(ARGUMENTS)}))
     page = visit(width=width)
     page.get_by_role("tab", name="Try it").click()
     page.locator("#question textarea").fill("how is T-104?")
     page.keyboard.press("Enter")
-    page.locator(".side.after table.call").wait_for()
-    assert page.locator(".side.after .badge").inner_text() == "valid call"
-    assert "T-104" in page.locator(".side.after td").inner_text()
-    assert page.locator(".side.before .badge").inner_text() == "not a valid call"
-    assert page.locator(".side.before pre").inner_text() == HOSTILE
-    page.locator("#asked button").first.click()
-    page.wait_for_function("document.querySelector('#question textarea').value.includes('vpn')")
+    page.locator("#after", has_text="Valid JSON").wait_for()
+    assert "T-104" in page.locator("#after textarea").input_value()
+    assert page.locator("#before textarea").input_value() == HOSTILE
+    assert "not valid JSON" in page.locator("#before").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_a_question_sent_during_an_answer_is_answered_after_it(
-    visit: Callable[..., Any], tmp_path: Path, playground: ScriptedPlayground
-) -> None:
-    folder = write_run(tmp_path / "runs" / "a")
-    (folder / "adapter_config.json").write_text("{}")
-    page = visit()
-    page.get_by_role("tab", name="Try it").click()
-    question = page.locator("#question textarea")
-    playground.released.clear()
-    question.fill("how is T-104?")
-    question.press("Enter")
-    page.locator("#answers .side").first.wait_for()
-    question.fill("and T-105?")
-    with page.expect_request(lambda request: "and T-105?" in (request.post_data or "")):
-        question.press("Enter")
-        playground.released.set()
-    page.locator(".side.after").wait_for()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from finetune_fakes import tiny_base
 
 from finetune_lora.example import Example
 from finetune_lora.model.adapter import AdapterOptions, attach
 from finetune_lora.model.base import Base, load_base
 from finetune_lora.model.batches import Collator
 from finetune_lora.model.encode import Encoded, encode
-from finetune_lora.model.forward import Prefixes, selected_logits, token_losses, unwrapped
-from finetune_lora.testing import tiny_base
+from finetune_lora.model.forward import selected_logits, token_losses, unwrapped
 from seedbed.errors import ConfigError
 
 SYSTEM = "answer with one label please thanks and be good"
@@ -70,12 +69,10 @@ def encoded(base: Base) -> list[Encoded]:
     return encode(base.tokenizer, [_example(*t) for t in TALK], max_tokens=200)
 
 
-def _learn(
-    model: Any, batches: list[dict[str, torch.Tensor]], prefixes: Prefixes | None = None
-) -> tuple[Any, torch.Tensor]:
+def _learn(model: Any, batches: list[dict[str, torch.Tensor]]) -> tuple[Any, torch.Tensor]:
     """Losses, sorted, and all gradients."""
     model.zero_grad()
-    losses = [token_losses(model, batch, prefixes) for batch in batches]
+    losses = [token_losses(model, batch) for batch in batches]
     sum(one.sum() for one in losses).backward()  # type: ignore[union-attr]
     gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     return torch.cat(losses).detach().sort().values, torch.cat(gradients)
@@ -97,65 +94,6 @@ def test_a_shared_prefix_and_parts_change_nothing(
         same_losses, same_gradients = _learn(model, batches)
         torch.testing.assert_close(same_losses, losses, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(same_gradients, gradients, atol=2e-5, rtol=1e-4)
-
-
-def test_prefixes_are_read_every_few_steps(base: Base, encoded: list[Encoded]) -> None:
-    model = _model(base, "lora").train()
-    prefixes, passes = Prefixes(every=3), _count_passes(model)
-    batches = Collator(base.tokenizer.pad_token_id, most_tokens=30)(encoded)
-    exact = _learn(model, batches)
-    found = _learn(model, batches, prefixes)
-    torch.testing.assert_close(found[0], exact[0], atol=1e-6, rtol=1e-5)
-    assert (found[1] - exact[1]).abs().max() > 1e-3  # nothing is learned through the prefix
-    _change(model)
-    for step, read in ((1, 0), (2, 0), (3, 1), (4, 0), (6, 1)):
-        prefixes.step, passes[:] = step, [0, 0]
-        old, _ = _learn(model, batches, prefixes)
-        assert passes == [len(batches) + read] * 2
-        now, _ = _learn(model, batches)
-        assert torch.allclose(old, now, atol=1e-6) == (step >= 3)
-
-
-def test_prefixes_go_on_from_their_state(base: Base, encoded: list[Encoded]) -> None:
-    model = _model(base, "lora").train()
-    batches = Collator(base.tokenizer.pad_token_id)(encoded)
-    first, second = Prefixes(every=2), Prefixes(every=2)
-    _learn(model, batches, first)
-    _change(model)
-    second.restore(model, first.state())
-    for step in (1, 2):
-        first.step = second.step = step
-        torch.testing.assert_close(
-            _learn(model, batches, second), _learn(model, batches, first), atol=0, rtol=0
-        )
-
-
-def test_only_the_last_prefixes_are_kept(base: Base) -> None:
-    model = _model(base, "llama")
-    prefixes = Prefixes(every=8)
-    for start in range(40):
-        prefixes.cache(model, torch.arange(start, start + 9), 2)
-    assert [ids[0] for ids in prefixes.state()] == list(range(24, 40))
-
-
-def _change(model: Any) -> None:
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.requires_grad:
-                weight += 0.05
-
-
-def _count_passes(model: Any) -> list[int]:
-    """How often each of the layers was run, from now on."""
-    layers = unwrapped(model).get_decoder().layers
-    passes = [0] * len(layers)
-
-    def count(number: int, *_: Any) -> None:
-        passes[number] += 1
-
-    for number, layer in enumerate(layers):
-        layer.self_attn.register_forward_hook(partial(count, number))
-    return passes
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])

@@ -4,22 +4,23 @@ import json
 from pathlib import Path
 
 import pytest
+from finetune_fakes import run_torchrun, tiny_base
 
 from finetune_lora.model.adapter import AdapterOptions, attach
 from finetune_lora.model.base import load_base
 from finetune_lora.model.batches import Collator
 from finetune_lora.model.encode import Encoded
 from finetune_lora.model.forward import token_losses
-from finetune_lora.testing import run_torchrun, tiny_base
 from finetune_lora.train import scale
-from seedbed.errors import NotFound
+
+CONFIGS = Path(scale.__file__).parent
 
 
 @pytest.mark.parametrize("name", ["fsdp", "deepspeed"])
 def test_accelerate_reads_the_configuration(name: str) -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 
-    config = load_config_from_file(str(scale.config(name)))
+    config = load_config_from_file(str(CONFIGS / f"{name}.yaml"))
     assert config.distributed_type == name.upper()
     assert config.num_processes == 8
 
@@ -29,15 +30,10 @@ def test_accelerate_knows_every_option() -> None:
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
     for name in ("fsdp", "deepspeed"):
-        given = ["--config_file", str(scale.config(name)), "-m", "finetune_lora", "train"]
+        given = ["--config_file", str(CONFIGS / f"{name}.yaml"), "-m", "finetune_lora", "train"]
         args, _, _ = _validate_launch_command(launch_command_parser().parse_args(given))
-        options = yaml.safe_load(scale.config(name).read_text())[f"{name}_config"]
+        options = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())[f"{name}_config"]
         assert [key for key in options if not hasattr(args, key)] == []
-
-
-def test_an_unknown_configuration_is_an_error_that_names_the_known() -> None:
-    with pytest.raises(NotFound, match="deepspeed, fsdp"):
-        scale.config("megatron")
 
 
 SHARDED = """

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from finetune_fakes import run_torchrun, tiny_base
 
 from finetune_lora.model import checkpoints
 from finetune_lora.model.batches import Batches
-from finetune_lora.testing import run_torchrun, tiny_base
+from finetune_lora.train.arguments import TrainArgs
 from finetune_lora.train.scale.processes import line_of
-from finetune_lora.train.train import TrainArgs, train
+from finetune_lora.train.train import train
 from seedbed.errors import BadInput
 from seedbed.testing.launch import free_port
 
@@ -44,7 +45,8 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
 
 
-WORKER = ("-m", "finetune_lora.train.scale.worker")
+TESTS = str(Path(__file__).parent)
+WORKER = (f"{TESTS}/launched_training.py",)
 
 
 def launch(
@@ -71,8 +73,9 @@ if victim:
     sys.addaudithook(hook)
 import torch
 torch.set_num_threads(1)
-from finetune_lora.train.scale import worker
-code = worker.main(args)
+sys.path.insert(0, tests)
+import launched_training
+code = launched_training.main(args)
 def thread_names():
     for task in os.listdir("/proc/self/task"):
         with contextlib.suppress(OSError):  # the thread has ended
@@ -97,6 +100,7 @@ def together(
         ["finetune_lora.train.trainer", "peft", "transformers.models.llama"]
     )
     names = {"args": json.dumps(args), "port": free_port(), "folder": folder, "victim": 0}
+    names["tests"] = TESTS
     processes = []
     try:
         for rank in (1, 0):
@@ -185,9 +189,11 @@ def test_where_a_process_is_lost_the_other_says_so_and_both_go_on(
 # The other process is slower to speak than any machine is to start the first one.
 PATIENT = """
 import functools, sys
-from finetune_lora.train.scale import processes, worker
+from finetune_lora.train.scale import processes
+sys.path.insert(0, sys.argv[1])
+import launched_training
 processes.line_of = functools.partial(processes.line_of, wait_s=250)
-sys.exit(worker.main(sys.argv[1]))
+sys.exit(launched_training.main(sys.argv[2]))
 """
 
 
@@ -195,7 +201,7 @@ sys.exit(worker.main(sys.argv[1]))
 def test_error_of_all_processes_is_printed_once(given: dict[str, Any], tmp_path: Path) -> None:
     args = {**given, "output": str(tmp_path / "run"), "data": str(tmp_path / "none.jsonl")}
     (tmp_path / "patient.py").write_text(PATIENT)
-    _, errors = launch(args, code=1, worker=(str(tmp_path / "patient.py"),))
+    _, errors = launch(args, code=1, worker=(str(tmp_path / "patient.py"), TESTS))
     assert sum(args["data"] in line for line in errors.splitlines()) == 1
     assert "Process 1 of 2" not in errors
 

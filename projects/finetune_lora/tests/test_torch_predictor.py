@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 import torch
+from finetune_fakes import tiny_adapter, tiny_base
 
 from finetune_lora.answer.predictor import ChatPredictor, TorchPredictor
 from finetune_lora.example import Example
 from finetune_lora.model.adapter import load_adapter
 from finetune_lora.model.base import Base
 from finetune_lora.model.encode import encode_one, prompt_text
-from finetune_lora.testing import tiny_adapter, tiny_base
+from seedbed.models.scripted import ScriptedChatModel
 
 LABELS = ("bad", "bad luck", "good", "none", "status of the order")
 ASKED = [
@@ -161,19 +161,15 @@ def test_training_mode_is_left_as_it_was(base: Base, examples: list[Example]) ->
     base.model.eval()
 
 
-class _Chat:
-    """A chat model that says what it was asked."""
-
-    def with_structured_output(self, schema: dict[str, Any]) -> _Chat:
-        self.schema = schema
-        return self
-
-    def invoke(self, messages: list[tuple[str, str]]) -> str:
-        return json.dumps(messages[-1])
-
-
-def test_a_served_model_is_asked_one_by_one(examples: list[Example]) -> None:
-    chat = _Chat()
-    found = ChatPredictor(chat, "served", labels=LABELS).answer(examples)  # type: ignore[arg-type]
-    assert [json.loads(p.text) for p in found] == [["user", one] for one in ASKED]
-    assert chat.schema["enum"] == list(LABELS)
+@pytest.mark.parametrize("kind", ["labels", "schema", "free"])
+def test_served_model_answers_through_structured_output(examples: list[Example], kind: str) -> None:
+    schema = {"type": "object", "properties": {"name": {"enum": ["none"]}}}
+    task: dict[str, Any] = {"labels": {"labels": LABELS}, "schema": {"schema": schema}}.get(
+        kind, {}
+    )
+    reply = {"labels": '"bad luck"', "schema": '{"name":"none"}', "free": "Hello!"}[kind]
+    chat = ScriptedChatModel(replies=[reply] * len(examples))
+    found = ChatPredictor.for_task(chat, "served", task).answer(examples)
+    expected = {"labels": "bad luck", "schema": '{"name": "none"}', "free": "Hello!"}[kind]
+    assert [p.text for p in found] == [expected] * len(examples)
+    assert {p.constrained for p in found} == {kind != "free"}

@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 import torch
+from finetune_fakes import tiny_adapter, tiny_base
 from safetensors.torch import load_file, save_file
 
 from finetune_lora.model import checkpoints
 from finetune_lora.runs.run_folder import RunFolder, read_run
-from finetune_lora.testing import tiny_adapter, tiny_base
+from finetune_lora.train.arguments import TrainArgs
 from finetune_lora.train.signals import Stopped
-from finetune_lora.train.train import TrainArgs, train
+from finetune_lora.train.train import train
 from finetune_lora.train.trainer import TrainingFailed
 from seedbed.errors import BadInput, ConfigError, DiskError, SeedbedError, TooLarge, WeightsError
 
@@ -288,12 +289,12 @@ def test_a_damaged_base(args: TrainArgs, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("batch_size", 0, "batch_size: 0"),
-        ("max_tokens", 1, "max_tokens: 1"),
+        ("batch_size", 0, "--batch-size: 0"),
+        ("max_tokens", 1, "--max-tokens: 1"),
         ("lr", 0.0, "lr must"),
         ("max_minutes", -1.0, "--max-minutes"),
-        ("r", 0, "Invalid r: 0"),
-        ("save_every", 0, "save_every"),
+        ("r", 0, "Invalid --r: 0"),
+        ("save_every", 0, "--save-every"),
         ("accumulation", 0, "accumulation"),
         ("dtype", "int3", "int3"),
         ("method", "magic", "magic"),
@@ -327,7 +328,7 @@ def test_resuming_something_else(args: TrainArgs, tmp_path: Path) -> None:
         {"base": tiny_base(tmp_path / "base", seed=1)},
     ]
     for change in changes:
-        with pytest.raises(BadInput, match="checkpoint was written with") as error:
+        with pytest.raises(BadInput, match="The run was started with") as error:
             train(replace(asked, resume=True, **change))
         assert one_line(error)
     assert all(torch.equal(before[k], v) for k, v in weights(first.folder).items())
@@ -354,7 +355,9 @@ def test_a_run_that_failed_before_its_first_step_leaves_the_folder_free(
     record = RunFolder(tmp_path / "run")
     with pytest.raises(ConfigError, match="nonsense"):
         train(replace(again, targets="nonsense"), listeners=[record])
-    assert read_run(tmp_path / "run")["state"] == "failed"
+    assert not (tmp_path / "run").exists()
+    record({"event": "start", "args": {}, "base": "tiny", "steps": 1})
+    record({"event": "end", "state": "failed", "error": "Out of memory."})
     assert train(again, listeners=[record]).state == "finished"
     with pytest.raises(BadInput, match="already contains a run"):
         train(again)

@@ -15,13 +15,16 @@ from typing import Any
 
 import pytest
 import torch
+from finetune_fakes import tiny_base
 from safetensors.torch import load_file
 
 from finetune_lora.model import checkpoints
 from finetune_lora.model.adapter import load_adapter, read_task
-from finetune_lora.testing import tiny_base
-from finetune_lora.train.train import TrainArgs, TrainResult, train
-from seedbed.errors import NotFound
+from finetune_lora.runs.run_folder import RunFolder
+from finetune_lora.train.arguments import TrainArgs
+from finetune_lora.train.result import TrainResult
+from finetune_lora.train.train import train
+from seedbed.errors import BadInput, ConfigError, NotFound
 
 # Many processes start and end: on a busy machine a test takes longer than the usual limit.
 pytestmark = pytest.mark.timeout(300)
@@ -49,7 +52,9 @@ if operation:
     sys.addaudithook(hook)
 import torch
 torch.set_num_threads(threads)
-train(args, listeners=[listen])
+from pathlib import Path
+from finetune_lora.runs.run_folder import RunFolder
+train(args, listeners=[RunFolder(Path(args.output)), listen])
 """
 
 # Steps 3, 6, 9 and 10 are kept; each line is a file operation and which of its like it dies at.
@@ -171,7 +176,6 @@ PATIENT = {"patience": 3, "eval_every": 1, "save_every": 1, "lr": 0.05}
 VARIANTS: dict[str, dict[str, Any]] = {
     "dropout, recomputed": {"gradient_checkpointing": True, "dropout": 0.2},
     "accumulation, DoRA, parts": {"accumulation": 2, "method": "dora", "micro_tokens": 64},
-    "prefixes of some steps ago": {"prefix_every": 7, "lr": 0.05},
     "patience, bfloat16": {**PATIENT, "dtype": "bfloat16", "weight_decay": 0.1},
 }
 
@@ -232,3 +236,36 @@ def test_the_seed_decides(args: TrainArgs, whole: TrainResult, tmp_path: Path) -
     other = train(replace(args, output=str(tmp_path / "other"), seed=1))
     assert difference(whole.folder, same.folder) == 0
     assert difference(whole.folder, other.folder) > 1e-3
+
+
+@pytest.mark.slow
+def test_refused_resume_leaves_the_record_of_a_finished_run(
+    args: TrainArgs, tmp_path: Path
+) -> None:
+    rows = Path(args.data).read_text().splitlines()
+    (tmp_path / "other.jsonl").write_text("\n".join(rows[:-2]))
+    asked = replace(args, output=str(tmp_path / "run"))
+    folder = train(asked, listeners=[RunFolder(tmp_path / "run")]).folder
+    before = (folder / "run.json").read_bytes()
+    for change in ({"data": str(tmp_path / "other.jsonl")}, {"lr": 1e-3}, {"targets": "nonsense"}):
+        with pytest.raises((BadInput, ConfigError)):
+            again = replace(asked, resume=True, **change)
+            train(again, listeners=[RunFolder(tmp_path / "run")])
+        assert (folder / "run.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_run_killed_before_its_first_checkpoint_refuses_other_data(
+    args: TrainArgs, tmp_path: Path
+) -> None:
+    rows = Path(args.data).read_text().splitlines()
+    (tmp_path / "other.jsonl").write_text("\n".join(rows[:-2]))
+    asked = replace(args, output=str(tmp_path / "run"))
+    assert killed(asked, step=1) == -signal.SIGKILL
+    assert checkpoints.latest(tmp_path / "run") is None
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    other = replace(asked, resume=True, data=str(tmp_path / "other.jsonl"))
+    with pytest.raises(BadInput, match="started with data_sha256="):
+        train(other, listeners=[RunFolder(tmp_path / "run")])
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    assert train(replace(asked, resume=True)).steps == 10

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from finetune_fakes import tiny_base
 
 from finetune_lora.config import Config
 from finetune_lora.jobs import demo
-from finetune_lora.jobs.jobs import newest, shots, with_system
+from finetune_lora.jobs.evaluate_job import helpdesk, newest, shots, with_system
 from finetune_lora.jobs.whole_job import run, write_task
-from finetune_lora.testing import tiny_base
 from seedbed.errors import NotFound
 
 
@@ -20,22 +20,27 @@ def test_the_whole_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FINETUNE_DATA_DIR", str(tmp_path / "data"))
-    base = tiny_base(tmp_path / "base")
+    base = tiny_base(tmp_path / "base", window=4096)
     config = Config(data_dir=tmp_path / "data", max_minutes=0.05)
-    result = run(config, base=base, requests=64)
+    rows = helpdesk("handwritten").read_text("utf-8").splitlines()[::10]
+    (tmp_path / "test.jsonl").write_text("\n".join(rows))
+    result = run(config, base=base, requests=64, test=str(tmp_path / "test.jsonl"))
     folder = newest()
     said = capsys.readouterr().out
-    assert "Exact match on 130 hand-written requests" in said
+    assert "Exact match on 13 hand-written requests" in said
     assert f"path:{folder / 'model'}" in said.partition("Next:")[2]
     report = json.loads((folder / "report" / "report.json").read_text("utf-8"))
     assert report["exact_match"] == result["exact_match"]
     assert list(report["systems"]) == [
         "base",
         "base, 10 shots",
+        "most frequent answer",
         "nearest training request",
         "adapter",
+        "served",
     ]
-    assert report["schema_valid"] == 1  # decoding keeps to the answers that the data allows
+    assert report["system"] == "served"
+    assert report["schema_valid"] == 1  # the server enforces the learned schema
     assert (folder / "README.md").read_text("utf-8").startswith("---\n")
     assert (folder / "model" / "openvino_model.xml").exists()
 
@@ -58,7 +63,9 @@ def test_the_demo_says_what_is_wrong() -> None:
 def test_requests_get_the_prompt_that_was_trained_with(tmp_path: Path) -> None:
     from finetune_lora.data.read import load_dataset
 
-    assert write_task(tmp_path, 30, seed=0)["train.jsonl"] == 30
+    write_task(tmp_path, 30)
     made = load_dataset(tmp_path / "train.jsonl")
+    assert len(made) == 30
+    assert len(load_dataset(tmp_path / "dev.jsonl")) == 80
     assert with_system(made, "another").examples == made.examples
     assert len({e.tags["tool"] for e in shots(made)}) == len(shots(made))

@@ -5,10 +5,11 @@ import random
 from pathlib import Path
 
 import pytest
+from finetune_fakes import tiny_base
 
 from finetune_lora.example import Example
-from finetune_lora.testing import tiny_base
-from finetune_lora.train.train import Job, TrainArgs, prepare
+from finetune_lora.train.arguments import TrainArgs
+from finetune_lora.train.job import Job, prepare
 from finetune_lora.train.word_dropout import leave_out, without_words
 from seedbed.errors import ConfigError
 
@@ -78,5 +79,5 @@ def test_chats_stay_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_a_share_is_below_one(share: float) -> None:
-    with pytest.raises(ConfigError, match=r"Invalid word_dropout: .*0\.2"):
+    with pytest.raises(ConfigError, match=r"Invalid --word-dropout: .*0\.2"):
         TrainArgs(data="rows.jsonl", output="run", word_dropout=share)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from llm_service.testing.fakes import Served, serving
+sys.path.insert(0, str(Path(__file__).parent))  # for `service_fakes` and `stub_upstream`
+from service_fakes import Served, serving
+
 from seedbed.testing.launch import free_port, run_server
 
 

@@ -76,12 +76,3 @@ def test_memory_is_bounded_and_what_was_used_last_stays() -> None:
     assert len(affinity) == 100
     assert affinity.choose([0], {"a": 0}) == "a"
     assert affinity.choose([1], {"a": 0}) is None
-
-
-def test_a_replica_can_be_forgotten() -> None:
-    affinity = PrefixAffinity()
-    affinity.saw([1, 2], "a")
-    affinity.saw([1], "b")
-    affinity.forget("a")
-    assert affinity.choose([1, 2], {"a": 0, "b": 0}) == "b"
-    assert len(affinity) == 1

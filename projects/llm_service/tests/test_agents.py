@@ -11,6 +11,7 @@ from typing import Literal
 
 import pytest
 from pydantic import BaseModel
+from service_fakes import needs
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +111,9 @@ def test_instructor_extracts_a_person(url, mode):
     assert person.name != "tool"
 
 
-@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize(
+    "api", ["chat", pytest.param("responses", marks=needs("protocol.responses"))]
+)
 async def test_openai_agent_answers_with_the_tool_result(url, api):
     agents = require("agents", "openai-agents")
     from openai import AsyncOpenAI

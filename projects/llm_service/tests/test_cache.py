@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from llm_service.gateway.cache.answer_cache import AnswerCache, request_hash
-from llm_service.gateway.cache.recording import merge
+from llm_service.gateway.cache.answer_cache import AnswerCache, merge, request_hash
 from llm_service.request import Ask, Delta, Event, Facts, Finish, Usage
 from seedbed.errors import BadInput, Unavailable
 
@@ -63,7 +62,7 @@ async def cache() -> AsyncIterator[AnswerCache]:
     made = AnswerCache(1, 60)
     yield made
     await made.close()
-    assert made.in_flight == 0 and not made._flights
+    assert not made._tasks and not made._flights
 
 
 def test_only_what_would_be_answered_alike_is_cacheable() -> None:
@@ -191,7 +190,7 @@ async def test_the_first_may_go_away_and_the_last_one_stops_the_run(cache: Answe
     assert source.ended == 0 and facts.cache == "shared"
     assert await anext(second) == Delta("1")
     await second.aclose()
-    assert source.ended == 1 and cache.in_flight == 0 and source.given < 10
+    assert source.ended == 1 and not cache._tasks and source.given < 10
 
 
 async def test_who_comes_while_a_run_is_stopping_gets_a_new_one(cache: AnswerCache) -> None:

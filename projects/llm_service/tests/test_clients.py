@@ -12,8 +12,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
+from service_fakes import needs, serving
 
-from llm_service.testing.fakes import serving
 from seedbed.testing.launch import closed_port
 
 MODEL = "smollm2"
@@ -366,6 +366,7 @@ COUNT = "One, two, three, four, five,"
 
 
 @pytest.mark.slow
+@needs("protocol.completions")
 def test_completions(client):
     # A clear case: how close calls come out depends on how many are computed together.
     make = client.completions.create
@@ -414,6 +415,7 @@ def test_models(client):
 
 
 @pytest.mark.slow
+@needs("protocol.responses")
 def test_responses(client):
     made = client.responses.create(
         model=MODEL,
@@ -442,6 +444,7 @@ def test_responses(client):
 
 
 @pytest.mark.slow
+@needs("protocol.responses")
 def test_responses_parse_and_tools(client):
     parsed = client.responses.parse(model=MODEL, input="Where?", text_format=Home, temperature=0)
     assert isinstance(parsed.output_parsed, Home)
@@ -490,6 +493,7 @@ def test_what_is_not_supported_is_named(ask, field):
     assert name in caught.value.message
 
 
+@needs("protocol.completions")
 def test_what_is_wrong_is_named(ask, client):
     for param, more in {
         "temperature": {"temperature": 3},

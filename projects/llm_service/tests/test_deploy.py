@@ -14,9 +14,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from llm_service.config import Config
+from llm_service.gateway.cache.answer_cache import AnswerCache
+from llm_service.gateway.routing.breaker import Breaker
 from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
 from llm_service.request import Load
+from llm_service.web.live_gauges import LiveGauges
 from seedbed.settings import Settings
 from seedbed.testing.launch import require_program
 
@@ -24,6 +27,7 @@ PROJECT = Path(__file__).parents[1]
 DEPLOY = PROJECT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 DOCKER = Path(__file__).parents[3] / "docker"
+DOCKERFILE = Path(__file__).parents[3] / "docker/Dockerfile"
 PORT = 8004
 BUILT_IN = ("configmap", "deployment", "hpa", "pdb", "service")
 # What Prometheus adds to each series that it scrapes.
@@ -49,12 +53,12 @@ def known():
     """{sample name: its labels} of every metric, each of them counted once."""
     registry = CollectorRegistry(auto_describe=True)
     metrics = Metrics(registry)
-    metrics.known_models(["m"])
+    metrics.set_models(["m"])
     record = {"request_id": "r", "model": "m", "model_used": "m", "kind": "chat", "outcome": "ok"}
     record |= {"prompt_tokens": 1, "completion_tokens": 1, "cached_tokens": 1, "cost_usd": 1.0}
     metrics.request(SimpleNamespace(**record, seconds=1.0, cache="hit"))
     metrics.first_token("m", 0.1)
-    metrics.chunk_gap("m", 0.1)
+    metrics.time_per_token("m", 0.1)
     metrics.overhead(0.001)
     metrics.decision("pii_in:redacted")
     metrics.refused("budget")
@@ -62,16 +66,17 @@ def known():
     metrics.retry("m")
     metrics.fallback("m", "m")
     metrics.feedback("up")
-    metrics.watch("load", lambda: {"m": Load()})
-    for name, value in {
-        "queue_limit": {"m": 64},
-        "cache": {"entries": 1, "bytes": 1},
-        "upstreams": {"m": 0},
-        "accounting": {"pending": 0, "failed_writes": 0},
-        "models": {"m": 1},
-        "budgets": {"ada": 0.5},
-    }.items():
-        metrics.watch(name, lambda value=value: value)
+    slot = SimpleNamespace(name="m", backend=SimpleNamespace(load=Load()), breaker=Breaker())
+    gateway = SimpleNamespace(
+        router=SimpleNamespace(replicas=lambda: [slot]),
+        pool=SimpleNamespace(memory=lambda: {"m": 1}, local=lambda: [slot]),
+        cache=AnswerCache(1, 1),
+        accounting=SimpleNamespace(pending=0, failed_writes=0),
+        admission=SimpleNamespace(budgets=SimpleNamespace(shares=lambda _: {"ada": 0.5})),
+        config=SimpleNamespace(max_queue=64),
+    )
+    keys = SimpleNamespace(list=lambda: [SimpleNamespace(revoked=None)])
+    registry.register(LiveGauges(gateway, keys))
     text = generate_latest(registry).decode()
     families = text_string_to_metric_families(text)
     return {s.name: set(s.labels) for family in families for s in family.samples}
@@ -403,11 +408,8 @@ def test_the_task_of_ecs_fits_the_service():
 
 
 def test_the_image_serves_where_the_manifests_look():
-    dockerfile = PROJECT / "Dockerfile"
-    if not dockerfile.exists():
-        pytest.skip("the project has no Dockerfile")
-    text = dockerfile.read_text("utf-8")
-    assert f"EXPOSE {PORT}" in text and "/healthz" in text
+    text = DOCKERFILE.read_text("utf-8")
+    assert f"ENV PORT={PORT} SERVICE_DATA_DIR=/data" in text and "EXPOSE $PORT" in text
     user = re.search(r"useradd --uid (\d+)", text)
     pod = manifest("deployment")["spec"]["template"]["spec"]
     assert user and int(user[1]) == pod["securityContext"]["runAsUser"]

@@ -11,16 +11,8 @@ import jsonschema
 import pytest
 from aiohttp import web
 
-from llm_service.measure.evaluate import PARTS, SET, evaluate, read, run, table
-from llm_service.measure.scoring import (
-    arguments_match,
-    is_prose,
-    judge_calls,
-    object_matches,
-    schema_error,
-    states_result,
-)
-from seedbed.errors import BadInput, Unauthorized, Unavailable
+from llm_service.evaluate import SET, evaluate, judge_calls, read, run, schema_error, table
+from seedbed.errors import Unauthorized, Unavailable
 from seedbed.testing.launch import closed_port
 
 Reply = Callable[[dict[str, Any]], web.Response]
@@ -60,70 +52,19 @@ def blocked() -> web.Response:
     return web.json_response({"error": error}, status=400)
 
 
-def test_the_shipped_set_is_sound() -> None:
-    for name in ("schemas", "tools", "seeded", "refusals"):
+def test_shipped_requests_are_unique_and_their_schemas_valid() -> None:
+    for name in ("schemas", "tools", "refusals"):
         rows = read(f"{name}.jsonl")
-        assert len({row["id"] for row in rows}) == len(rows) >= 12
-    assert len(read("schemas.jsonl")) >= 40 and len(read("tools.jsonl")) >= 40
+        assert len({row["id"] for row in rows}) == len(rows) >= 40
     for row in read("schemas.jsonl"):
         jsonschema.Draft202012Validator.check_schema(row["schema"])
-    defined = {d["function"]["name"]: d["function"] for d in read("tool_definitions.jsonl")}
-    for row in read("tools.jsonl"):
-        assert 3 <= len(row["tools"]) <= 6 and set(row["tools"]) <= set(defined)
-        if row["expect"]:
-            assert row["expect"]["name"] in row["tools"]
-            known = defined[row["expect"]["name"]]["parameters"]
-            assert set(known["required"]) <= set(row["expect"]["arguments"])
-            assert set(row["expect"]["arguments"]) <= set(known["properties"])
-    for name in ("tool_results", "forced_tools", "json_objects", "small_talk"):
-        rows = read(f"{name}.jsonl")
-        assert len({row["id"] for row in rows}) == len(rows)
-        assert all(sum(row["split"] == s for row in rows) >= 13 for s in ("test", "tune"))
+    defined = {d["function"]["name"] for d in read("tool_definitions.jsonl")}
+    assert all(set(row["tools"]) <= defined for row in read("tools.jsonl"))
     kinds = {row["kind"] for row in read("refusals.jsonl")}
     assert kinds == {"injection", "blocked", "pii", "harmless"}
-    assert all((SET / file).exists() for _, file in PARTS.values())
-
-
-@pytest.mark.parametrize(
-    ("given", "expected", "free", "right"),
-    [
-        ('{"city": "Oslo"}', {"city": "Oslo"}, (), True),
-        ('{"city": " oslo "}', {"city": "Oslo"}, (), True),
-        ('{"city": "Bergen"}', {"city": "Oslo"}, (), False),
-        ('{"city": "Oslo", "unit": "celsius"}', {"city": "Oslo"}, (), False),
-        ('{"city": "Oslo", "unit": "celsius"}', {"city": "Oslo"}, ("unit",), True),
-        ("{}", {"city": "Oslo"}, (), False),
-        ('{"n": 5}', {"n": 5.0}, (), True),
-        ('{"n": true}', {"n": 1}, (), False),
-        ('{"n": "5"}', {"n": 5}, (), False),
-        ('{"on": false}', {"on": False}, (), True),
-        ('{"on": 0}', {"on": False}, (), False),
-        ('{"city": "Munich"}', {"city": ["München", "Munich"]}, (), True),
-        ('{"who": ["Ana", "Piet"]}', {"who": ["Ana", "Piet"]}, (), True),
-        ('{"who": ["Ana"]}', {"who": ["Ana", "Piet"]}, (), False),
-        ('{"title": ""}', {"title": "*"}, (), False),
-        ('{"title": "x"}', {"title": "*"}, (), True),
-        ("[1]", {}, (), False),
-        ("{", {}, (), False),
-    ],
-)
-def test_arguments(given: str, expected: dict[str, Any], free: Any, right: bool) -> None:
-    assert arguments_match(given, expected, free) is right
-
-
-def test_answer_after_a_tool_result_states_it_in_prose_and_no_other_number():
-    row = {"prompt": "Rain in Oslo?", "arguments": {}, "result": "rain, 9 degrees"}
-    row["facts"] = ["rain", ["9", "nine"]]
-    assert states_result("It is Rain at nine degrees.", row)
-    assert not states_result("It is 9 degrees.", row)
-    assert not states_result("Rain, 9 degrees, wind 12.", row)
-    assert is_prose("It rains.") and not any(map(is_prose, ("", " ", '{"a": 1}', "[1]")))
-
-
-def test_object_matches_by_the_expected_members():
-    assert object_matches('{"a": "x", "b": 2}', {"a": ["X", "y"]})
-    assert not object_matches('{"a": "z"}', {"a": ["X", "y"]})
-    assert not any(object_matches(text, {}) for text in ("{}", "[1]", "{"))
+    assert {path.name for path in SET.glob("*")} == {
+        f"{name}.jsonl" for name in ("schemas", "tools", "tool_definitions", "refusals")
+    }
 
 
 DEFINED = {
@@ -142,86 +83,68 @@ A = {"name": "a", "arguments": '{"x": 1}'}
 
 
 @pytest.mark.parametrize(
-    ("choice", "expect", "calls", "found"),
+    ("choice", "calls", "figures"),
     [
-        ("auto", "a", [A], {"tool_parses": 1, "tool_right": 1, "tool_arguments_right": 1}),
-        ("auto", "b", [A], {"tool_parses": 1, "tool_right": 0, "tool_arguments_right": 0}),
-        ("auto", "a", [], {"tool_right": 0, "tool_arguments_right": 0}),
-        ("auto", "a", [A, A], {"tool_parses": 1, "tool_right": 0, "tool_arguments_right": 0}),
-        ("auto", None, [], {"no_tool_right": 1}),
-        ("auto", None, [A], {"tool_parses": 1, "no_tool_right": 0}),
-        ("none", None, [A], {"tool_parses": 1, "choice_kept": 0}),
-        ("none", None, [], {"choice_kept": 1}),
-        ("required", "a", [], {"choice_kept": 0, "tool_right": 0, "tool_arguments_right": 0}),
-        (
-            {"function": {"name": "b"}},
-            "b",
-            [A],
-            {"tool_parses": 1, "choice_kept": 0, "tool_arguments_right": 0},
-        ),
-        (
-            "auto",
-            "a",
-            [{"name": "a", "arguments": '{"x": "1"}'}],
-            {"tool_parses": 0, "tool_right": 1, "tool_arguments_right": 0},
-        ),
-        (
-            "auto",
-            "a",
-            [{"name": "c", "arguments": "{}"}],
-            {"tool_parses": 0, "tool_right": 0, "tool_arguments_right": 0},
-        ),
+        ("auto", [A], {"tool_parses": 1}),
+        ("auto", [], {}),
+        ("none", [A], {"tool_parses": 1, "tool_choice_followed": 0}),
+        ("none", [], {"tool_choice_followed": 1}),
+        ("required", [], {"tool_choice_followed": 0}),
+        ({"function": {"name": "b"}}, [A], {"tool_parses": 1, "tool_choice_followed": 0}),
+        ("auto", [A, {"name": "a", "arguments": '{"x": "1"}'}], {"tool_parses": 0}),
+        ("auto", [{"name": "c", "arguments": "{}"}], {"tool_parses": 0}),
     ],
 )
-def test_calls(choice: Any, expect: str | None, calls: Any, found: dict[str, int]) -> None:
-    wanted = expect and {"name": expect, "arguments": {"x": 1}}
-    row = {"tools": ["a", "b"], "tool_choice": choice, "expect": wanted}
-    assert judge_calls(row, calls, DEFINED) == found
+def test_tool_calls_are_judged_by_schema_and_choice(
+    choice: Any, calls: Any, figures: dict[str, int]
+) -> None:
+    assert judge_calls({"tools": ["a", "b"], "tool_choice": choice}, calls, DEFINED) == figures
 
 
-def test_validity_with_formats() -> None:
+def test_schema_error_checks_formats() -> None:
     schema = {"type": "object", "properties": {"d": {"type": "string", "format": "date"}}}
     assert schema_error('{"d": "2027-02-28"}', schema) == ""
     assert "2027-02-30" in schema_error('{"d": "2027-02-30"}', schema)
-    assert schema_error('{"d": ', schema).startswith("no JSON")
+    assert schema_error('{"d": ', schema).startswith("not JSON")
 
 
-async def test_a_server_that_does_as_it_is_told() -> None:
-    expected = {row["prompt"]: row for row in read("tools.jsonl")}
+async def test_figures_of_a_correct_server_are_one() -> None:
+    kinds = {row["text"]: row["kind"] for row in read("refusals.jsonl")}
+    defined = {row["function"]["name"]: row["function"] for row in read("tool_definitions.jsonl")}
+
+    def call_of(name: str) -> dict[str, str]:
+        samples = {"string": "x", "integer": 1, "number": 1, "boolean": True, "array": []}
+        fields = defined[name]["parameters"]["properties"].items()
+        values = {f: s["enum"][0] if "enum" in s else samples[s["type"]] for f, s in fields}
+        return {"name": name, "arguments": json.dumps(values)}
 
     def reply(body: dict[str, Any]) -> web.Response:
-        text = body["messages"][-1]["content"]
+        if "response_format" in body:
+            return blocked()
         if "tools" in body:
-            expect = expected[text]["expect"]
-            if expect is None:
-                return says(None)
-            # A list names the values that are right, but for participants, which are a list.
-            arguments = {
-                name: value[0] if isinstance(value, list) and name != "participants" else value
-                for name, value in expect["arguments"].items()
-            }
-            return says(None, [{**expect, "arguments": json.dumps(arguments)}])
-        if "seed" in body:
-            return says(f"{text} {body['seed']}")
-        kind = next(row["kind"] for row in read("refusals.jsonl") if row["text"] == text)
+            choice, names = body["tool_choice"], [t["function"]["name"] for t in body["tools"]]
+            if choice == "none":
+                return says("text")
+            name = choice["function"]["name"] if isinstance(choice, dict) else names[0]
+            return says(None, [call_of(name)])
+        kind = kinds[body["messages"][-1]["content"]]
         if kind in ("injection", "blocked"):
             return blocked()
         return says("ok", **({"x-guardrails": "pii_in:redacted:1"} if kind == "pii" else {}))
 
     async with serving(reply) as url:
-        report = await evaluate(url, parts=("tools", "seeded", "refusals"))
+        report = await evaluate(url)
     figures = {name: figure.value for name, figure in report.figures.items()}
-    # "*" is what stands for any argument, and no priority of a ticket
-    assert figures.pop("tool_parses") > 0.95
+    assert figures.pop("schema_accepted") == figures.pop("schema_valid") == 0
+    assert figures.pop("tool_parses") > 0.8  # samples ignore minimum, format and the like
     assert figures.pop("false_alarms") == figures.pop("failed") == 0
     assert set(figures.values()) == {1.0}, figures
     assert report.about["model"] == "m"
-    result = json.loads(report.to_json())
-    assert "pii_caught" in table(result) and url in table(result)
+    assert "pii_stopped" in table(report) and url in table(report)
 
 
-async def test_a_server_that_does_not() -> None:
-    failing = {row["prompt"] for row in read("tools.jsonl")[::5]}  # whichever comes first
+async def test_figures_of_a_faulty_server_show_its_faults() -> None:
+    failing = {row["prompt"] for row in read("tools.jsonl")[::5]}  # in any order of arrival
     count = 0
 
     def reply(body: dict[str, Any]) -> web.Response:
@@ -230,36 +153,31 @@ async def test_a_server_that_does_not() -> None:
         if count == 1:
             return web.json_response({}, status=429, headers={"retry-after": "0"})
         if "response_format" in body:
-            name = body["response_format"]["json_schema"]["schema"]
-            return blocked() if "if" in name else says('{"no": "schema"}')
-        prompt = body["messages"][-1]["content"]
-        if prompt in failing if "tools" in body else count % 5 == 0:
+            schema = body["response_format"]["json_schema"]["schema"]
+            return blocked() if "if" in schema else says('{"no": "schema"}')
+        if "tools" in body and body["messages"][-1]["content"] in failing:
             return web.json_response({"error": {"message": "out of order"}}, status=500)
         return says(f"answer {count}")
 
     async with serving(reply) as url:
-        report = await evaluate(url, parts=("schemas", "tools", "seeded", "refusals"))
+        report = await evaluate(url)
     figures = report.figures
     assert figures["schema_valid"].value < 0.1
-    assert figures["schema_taken"].value < 1 and figures["schema_taken"].n >= 40
-    assert figures["tool_right"].value == 0 and 0.5 < figures["no_tool_right"].value < 1
-    assert 0.1 < figures["failed"].value < 0.2, "a failure of the server ends no evaluation"
-    assert figures["tool_parses"].n == 0
-    assert figures["repeats"].value == figures["repeats_busy"].value == 0
-    assert "injection_caught" not in figures and "disabled" in report.about["refusals"]
+    assert figures["schema_accepted"].value < 1 and figures["schema_accepted"].n >= 40
+    assert figures["tool_parses"].value == 0
+    assert 0.03 < figures["failed"].value < 0.2, "a failure of the server ends no evaluation"
+    assert "injection_stopped" not in figures and "no guardrails" in report.about["refusals"]
 
 
-async def test_what_cannot_be_measured_is_one_line() -> None:
+async def test_evaluation_stops_at_a_wrong_key() -> None:
     def refuse(_: dict[str, Any]) -> web.Response:
         return web.json_response({"error": {"message": "wrong key"}}, status=401)
 
     async with serving(refuse) as url:
         with pytest.raises(Unauthorized, match="wrong key"):
-            await evaluate(url, parts=("seeded",))
-        with pytest.raises(BadInput, match=r"Unknown part 'x'.*schemas"):
-            await evaluate(url, parts=("x",))
+            await evaluate(url)
 
 
-def test_no_service_at_the_address() -> None:
+def test_evaluation_without_a_server_reports_the_address() -> None:
     with closed_port() as port, pytest.raises(Unavailable, match="Cannot connect"):
         run(f"http://127.0.0.1:{port}")

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-
-from llm_service.testing.fakes import Running, run_service, run_stubs
-from llm_service.testing.stub_upstream import Stub
+from service_fakes import Running, run_service, run_stubs
+from stub_upstream import Stub
 
 pytest.importorskip("redis")
 

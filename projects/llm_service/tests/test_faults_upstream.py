@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
-
-from llm_service.testing.fakes import Running, run_service, run_stubs
-from llm_service.testing.stub_upstream import FAULTS, Stub
+from service_fakes import Running, run_service, run_stubs
+from stub_upstream import FAULTS, Stub
 
 CLIENT = httpx.Client(trust_env=False, timeout=40)
 pytestmark = pytest.mark.timeout(180)  # a service starts

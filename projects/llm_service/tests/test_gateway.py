@@ -6,9 +6,9 @@ import time
 
 import pytest
 from prometheus_client import generate_latest
+from service_fakes import TABLE, FakeBackend, serving
 
 from llm_service.store import usage
-from llm_service.testing.fakes import TABLE, FakeBackend, serving
 from seedbed.errors import BadInput, Busy, Unavailable
 
 ROUTED = (
@@ -23,6 +23,7 @@ fallback = ["spare"]
 retries = 0
 [aliases]
 gpt = "main"
+mini = "echo"
 """
 )
 
@@ -53,6 +54,17 @@ async def test_every_end_of_a_request_is_accounted(served):
     assert (row["prompt_tokens"], row["completion_tokens"]) == (7, 3)
     (row, *_) = usage.report(served.gateway.database, "model")
     assert row["model"] == "echo"
+
+
+async def test_usage_of_failed_requests_is_under_the_model_of_an_alias(tmp_path):
+    broken = {name: FakeBackend(name, error=Unavailable("down")) for name in ("echo", "spare")}
+    async with serving(tmp_path, ROUTED, broken) as served:
+        await served.chat(model="mini")
+        await served.chat(model="gpt")
+        await served.chat(model="nope")
+        assert await asyncio.to_thread(served.gateway.accounting.flush, 30)
+        rows = usage.report(served.gateway.database, "model")
+        assert {row["model"]: row["errors"] for row in rows} == {"echo": 1, "main": 1, "nope": 1}
 
 
 async def test_a_stream_is_the_same_answer_in_pieces(served):
@@ -94,20 +106,30 @@ async def test_a_fallback_answers_for_a_model_that_fails(tmp_path):
         assert 'llm_fallbacks_total{model="echo",to="spare"} 1.0' in counted
 
 
-async def test_mistakes_of_clients_are_no_failures_of_the_model(served):
+async def test_time_per_token_is_counted_once_per_stream(served):
+    served.echo.pause = 0.02
+    assert (await served.chat(stream=True)).text.endswith("data: [DONE]\n\n")
+    await served.chat()
+    counted = generate_latest(served.registry).decode()
+    assert 'llm_inter_token_seconds_count{model="echo"} 1.0' in counted
+    assert 'llm_inter_token_seconds_bucket{le="0.015",model="echo"} 0.0' in counted
+
+
+async def test_mistake_of_a_client_is_not_a_failure_of_the_model(served):
+    async def counts():
+        status = (await served.client.get("/admin/status")).json()
+        model = next(model for model in status["models"] if model["name"] == "echo")
+        return status["failed"], status["rejected"], model["attempts"]["failed"]
+
     served.echo.error = BadInput("stop: not supported")
     await served.chat("1")
     served.echo.error = Busy("The queue is full.")
     await served.chat("2")
-    recent = served.gateway.metrics.recent.summary()
-    assert recent["requests"] == 2 and recent["errors"] == 0
-    assert recent["failures"] == {}
+    assert await counts() == (0, 2, 0)
     served.echo.error = Unavailable("down")
     await served.chat("3")
-    recent = served.gateway.metrics.recent.summary()
-    assert recent["errors"] == 1
-    assert recent["failures"]["echo"] >= 1
-    assert recent["rejected"] == 2
+    failed, rejected, attempts_failed = await counts()
+    assert (failed, rejected) == (1, 2) and attempts_failed >= 1
 
 
 async def test_what_no_model_can_do_is_named(served):
@@ -187,6 +209,13 @@ async def test_an_empty_budget_refuses_and_is_not_to_be_tried_again(served):
     assert answer.json()["error"]["code"] == "insufficient_quota"
     assert answer.headers["x-should-retry"] == "false"
     assert not served.echo.asked
+    # The operator raises the budget: the next request is answered.
+    _, operator = served.keys.create("ops", scopes=["admin"])
+    headers = {"authorization": f"Bearer {operator}"}
+    changes = {"budget_usd": 5.0}
+    changed = await served.client.patch("/admin/keys/bob", json=changes, headers=headers)
+    assert changed.json()["budget_usd"] == 5.0
+    assert (await served.chat(key=secret, max_tokens=1000)).status_code == 200
 
 
 async def test_embeddings(served):

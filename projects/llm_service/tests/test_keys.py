@@ -122,6 +122,22 @@ def test_a_name_is_taken_until_its_key_is_revoked(store: KeyStore) -> None:
     assert store.revoke(again.id).id == again.id
 
 
+def test_updated_limits_apply_and_the_others_stay(store: KeyStore, database: Database) -> None:
+    key, secret = store.create("anna", rpm=6, budget_usd=0.5, team="x", team_budget_usd=1)
+    store.create("ben", team="x")
+    updated = store.update("anna", budget_usd=20.0, team_budget_usd=2.5)
+    for reader in (store, KeyStore(database, Keys())):
+        assert reader.find(secret) == updated
+    assert (updated.id, updated.rpm, updated.budget_usd) == (key.id, 6, 20.0)
+    assert {k.team_budget_usd for k in store.list()} == {2.5}
+    with pytest.raises(BadInput, match="budget_usd"):
+        store.update("anna", budget_usd=-1)
+    with pytest.raises(BadInput, match="needs a team"):
+        store.update(store.create("cleo")[0].id, team_budget_usd=5)
+    with pytest.raises(NotFound):
+        store.update("nobody", rpm=5)
+
+
 def test_rotated_key_keeps_its_id_and_limits_and_both_secrets_work(
     store: KeyStore, database: Database
 ) -> None:

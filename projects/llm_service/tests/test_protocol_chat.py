@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from llm_service.protocol import chat
+from llm_service.models.local.unsupported import of_chat
+from llm_service.protocol import chat, chat_answer
 from llm_service.protocol.body import BadParameter, new_id, refuse_unsupported
 from llm_service.request import Ask, Delta, Event, Finish, Usage
 from seedbed.errors import Unavailable
@@ -43,13 +44,13 @@ ASK = Ask("chat", "m", {"messages": HELLO})
 
 
 async def collected(*events: Event | Exception) -> ChatCompletion:
-    body = await chat.collect(source(events), "chatcmpl-1", 7, "m")
+    body = await chat_answer.collect(source(events), "chatcmpl-1", 7, "m")
     assert json.loads(json.dumps(body)) == body
     return ChatCompletion.model_validate(body, strict=True)
 
 
 async def sent(*events: Event | Exception, usage: bool = False) -> list[str]:
-    parts = chat.stream(source(events), "chatcmpl-1", 7, "m", include_usage=usage)
+    parts = chat_answer.stream(source(events), "chatcmpl-1", 7, "m", include_usage=usage)
     text = b"".join([part async for part in parts]).decode()
     assert text.endswith("\n\n")
     found = text.removesuffix("\n\n").split("\n\n")
@@ -198,7 +199,7 @@ def test_a_whole_conversation_with_tools_is_taken():
     ).ask()
     assert ask.body["messages"][0]["role"] == "system"
     assert ask.body["messages"][2] == {"role": "assistant", "content": None, "tool_calls": [CALL]}
-    assert chat.unsupported(ask.body) == []
+    assert of_chat(ask.body) == []
 
 
 def after_a_call(arguments: str) -> list[dict[str, Any]]:
@@ -236,7 +237,7 @@ def test_what_a_local_model_cannot_do_is_carried_and_named():
         .ask()
         .body
     )
-    names = set(chat.unsupported(body))
+    names = set(of_chat(body))
     assert names == {
         *("top_logprobs", "logit_bias", "store", "service_tier", "functions", "min_p"),
         *("messages.0.content.1.type (image_url)", "tools.0.type (custom)"),
@@ -250,14 +251,14 @@ def test_asking_for_what_is_the_case_anyway_is_supported():
     body = request(
         store=False, service_tier="auto", logit_bias={}, top_logprobs=0, logprobs=True, tools=[]
     ).ask()
-    assert chat.unsupported(body.body) == []
+    assert of_chat(body.body) == []
     assert "tools" not in body.body
 
 
 def test_every_field_of_the_official_client_is_known():
     from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
-    known = set(chat.ChatRequest.model_fields)
+    known = {*chat.ChatRequest.model_fields, *chat.ChatRequest.passed_on}
     assert set(CompletionCreateParamsBase.__annotations__) | {"stream"} <= known
 
 
@@ -377,7 +378,7 @@ async def test_a_closed_stream_closes_its_source():
         finally:
             closed.append(True)
 
-    stream = chat.stream(endless(), "id", 7, "m")
+    stream = chat_answer.stream(endless(), "id", 7, "m")
     await anext(stream)
     await stream.aclose()
     assert closed == [True]

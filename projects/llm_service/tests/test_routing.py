@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from llm_service.gateway.routing.attempt import Slot
+from llm_service.gateway.routing.attempt import Replica
 from llm_service.gateway.routing.breaker import Breaker
 from llm_service.gateway.routing.router import Router
 from llm_service.models.entry import ModelEntry, Route, Target
 from llm_service.request import Ask, Delta, Embedded, Event, Facts, Finish, Load, Usage
-from seedbed.errors import BadInput, Busy, DeadlineExceeded, SeedbedError, Unavailable, WeightsError
+from seedbed.errors import BadInput, Busy, DeadlineExceeded, Unavailable, WeightsError
 
 HELLO = Ask("chat", "m", {"messages": [{"role": "user", "content": "hello"}]})
 LONG = Ask("chat", "m", {"messages": [{"role": "user", "content": "the rules " * 100}]})
@@ -206,7 +206,7 @@ async def test_what_no_other_can_mend_is_raised_at_once(make: Any, error: Except
         with pytest.raises(type(error)):
             await ask(router, route("a", fallback=("b",)))
     assert (a.asked, b.asked) == (10, 0)
-    assert router.states()[0]["state"] == "closed"
+    assert router.replicas()[0].breaker.state == "closed"
 
 
 async def test_after_the_first_event_nothing_is_begun_anew(make: Any) -> None:
@@ -217,7 +217,7 @@ async def test_after_the_first_event_nothing_is_begun_anew(make: Any) -> None:
         with pytest.raises(Unavailable, match="cut"):
             await ask(router, route("a", fallback=("b",)))
     assert b.asked == 0
-    assert router.states()[0]["state"] == "open"  # and yet it counts
+    assert router.replicas()[0].breaker.state == "open"  # and yet it counts
     assert await ask(router, route("a", fallback=("b",))) == "b"
 
 
@@ -228,7 +228,7 @@ async def test_an_attempt_that_hangs_is_given_up(make: Any) -> None:
     assert a.closed == 1
     with pytest.raises(DeadlineExceeded, match=r"a: no response within 0\.05 s"):
         await ask(router, route("a", retries=0))
-    assert router.states()[0]["failures"] == 2
+    assert router.replicas()[0].failures == 2
 
 
 async def test_fallback_has_time_left_where_a_target_hangs(make: Any) -> None:
@@ -238,7 +238,7 @@ async def test_fallback_has_time_left_where_a_target_hangs(make: Any) -> None:
     way = route("a", "b", fallback=("c",), retries=1)
     assert await ask(router, way, left=0.4) == "c"
     assert hung.asked + retried.asked == 2
-    assert router.states()[0]["failures"] == 0  # such a short time shows nothing
+    assert router.replicas()[0].failures == 0  # such a short time shows nothing
 
 
 async def test_last_target_has_all_the_time_left(make: Any) -> None:
@@ -270,7 +270,7 @@ async def test_a_long_answer_is_no_fault_of_its_target(make: Any) -> None:
     with pytest.raises(DeadlineExceeded, match="before the deadline"):
         await ask(router, route("a"), left=0.05)
     assert slow.closed == 1
-    assert router.states()[0]["failures"] == 0
+    assert router.replicas()[0].failures == 0
 
 
 async def test_an_attempt_with_hardly_any_time_left_counts_for_nothing(make: Any) -> None:
@@ -278,8 +278,8 @@ async def test_an_attempt_with_hardly_any_time_left_counts_for_nothing(make: Any
     for _ in range(6):
         with pytest.raises(DeadlineExceeded):
             await ask(router, route("a", retries=0), left=0.01)
-    assert router.states()[0]["state"] == "closed"
-    assert router.states()[0]["running"] == 0
+    assert router.replicas()[0].breaker.state == "closed"
+    assert router.replicas()[0].running == 0
 
 
 async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: Clock) -> None:
@@ -291,7 +291,7 @@ async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: C
     assert a.asked == 5
     clock.now += 1.0
     assert await ask(router, way) == "a"
-    assert router.states()[0]["state"] == "closed"
+    assert router.replicas()[0].breaker.state == "closed"
 
 
 async def test_a_probe_has_done_its_work_once_its_answer_begins(make: Any, clock: Clock) -> None:
@@ -309,9 +309,9 @@ async def test_a_probe_has_done_its_work_once_its_answer_begins(make: Any, clock
 
 def test_a_local_model_with_a_long_queue_is_not_broken() -> None:
     for kind, expected in (("local", 600.0), ("openai", 5.0)):
-        slot = Slot("m", "m", Fake("m"), Breaker(), kind=kind, timeout=600.0)
-        assert slot.fair_chance == expected
-    assert Slot("m", "m", Fake("m"), Breaker(), kind="openai", timeout=2.0).fair_chance == 2.0
+        replica = Replica("m", "m", Fake("m"), Breaker(), kind=kind, timeout=600.0)
+        assert replica.fair_chance == expected
+    assert Replica("m", "m", Fake("m"), Breaker(), kind="openai", timeout=2.0).fair_chance == 2.0
 
 
 async def test_where_all_are_open_the_error_names_them_and_when(make: Any) -> None:
@@ -344,7 +344,7 @@ async def test_a_cancelled_probe_is_no_outcome(make: Any, clock: Clock) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     a.delay = 0
-    assert router.states()[0]["running"] == 0
+    assert router.replicas()[0].running == 0
     assert await ask(router, route("a")) == "a"
 
 
@@ -353,10 +353,10 @@ async def test_closing_the_stream_closes_the_backends(make: Any) -> None:
     router = make(a)
     stream = router.generate(route("a"), HELLO, Facts(), router._clock() + 10)
     assert (await anext(stream)).text == "a"
-    assert (a.closed, router.states()[0]["running"]) == (0, 1)
+    assert (a.closed, router.replicas()[0].running) == (0, 1)
     await stream.aclose()
-    assert (a.closed, router.states()[0]["running"]) == (1, 0)
-    assert router.states()[0]["failures"] == 0
+    assert (a.closed, router.replicas()[0].running) == (1, 0)
+    assert router.replicas()[0].failures == 0
 
 
 async def test_weights_are_kept(make: Any) -> None:
@@ -383,8 +383,8 @@ async def test_replicas_of_one_model_share_its_requests(clock: Clock) -> None:
     assert {await ask(router, route("m")) for _ in range(50)} == {"one", "two"}
     one.always = Unavailable("down")
     assert {await ask(router, route("m")) for _ in range(50)} == {"two"}
-    assert [row["name"] for row in router.states()] == ["m#0", "m#1"]
-    assert [row["state"] for row in router.states()] == ["open", "closed"]
+    assert [replica.name for replica in router.replicas()] == ["m#0", "m#1"]
+    assert [replica.breaker.state for replica in router.replicas()] == ["open", "closed"]
 
 
 async def test_a_reload_keeps_what_is_known_of_the_same_backends(make: Any) -> None:
@@ -394,8 +394,8 @@ async def test_a_reload_keeps_what_is_known_of_the_same_backends(make: Any) -> N
     for _ in range(5):
         with pytest.raises(Unavailable):
             await ask(router, route("a", retries=0))
-    assert make(a, previous=router).states()[0]["state"] == "open"
-    assert make(Fake("a"), previous=router).states()[0]["state"] == "closed"
+    assert make(a, previous=router).replicas()[0].breaker.state == "open"
+    assert make(Fake("a"), previous=router).replicas()[0].breaker.state == "closed"
 
 
 async def test_embeddings_are_tried_again_as_well(make: Any) -> None:
@@ -406,13 +406,4 @@ async def test_embeddings_are_tried_again_as_well(make: Any) -> None:
     found = await router.embed(way, asked, facts, router._clock() + 5)
     assert found.vectors == [[1.0]]
     assert (facts.model_used, facts.attempts) == ("b", 2)
-    assert [row["running"] for row in router.states()] == [0, 0]
-
-
-async def test_check_asks_every_replica() -> None:
-    a, b = Fake("a"), Fake("b")
-    a.always = Unavailable("down")
-    assert await Router({"m": [a, b]}).check("m") is None
-    b.always = Unavailable("down too")
-    with pytest.raises(SeedbedError, match="down too"):
-        await Router({"m": [a, b]}).check("m")
+    assert [replica.running for replica in router.replicas()] == [0, 0]

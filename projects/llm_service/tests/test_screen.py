@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from llm_service.gateway.guard.redaction import find_all
 from llm_service.gateway.guard.screen import Blocked, Screen
+from llm_service.gateway.guard.window import Screened
 from llm_service.models.entry import Guardrails
 from llm_service.request import Ask, Delta, Event, Facts, Finish, Usage
 from seedbed.safety.personal_data import find_pii, redact
@@ -127,36 +128,60 @@ def test_a_stream_of_single_characters_is_redacted_as_the_whole_text_is(whole: s
 def test_a_stream_stops_where_the_whole_text_would(
     whole: str, places: list[int], screen: Screen
 ) -> None:
-    expected, _, blocked = screen.segment(whole)
+    expected, _, blocked, _ = screened_whole(screen, whole)
     out = run(screened(screen, [*map(Delta, cut(whole, places)), Finish("stop"), Usage(1)]))
     assert text(out) == expected
     last = [Finish("content_filter")] if blocked else [Finish("stop"), Usage(1)]
     assert out[-len(last) :] == last
 
 
-def test_what_blocks_is_in_no_answer() -> None:
-    assert BLOCK.segment("Write to ada@example.org now") == ("Write to ", 0, "pii_out")
-    assert FORBID.segment("A Passion \n Fruit?") == ("A ", 0, "terms_out")
-    assert FORBID.segment("Mangos, a@b.org") == ("Mangos, [EMAIL]", 1, "")
+def screened_whole(screen: Screen, whole: str) -> Screened:
+    return screen.screen(whole, 0, len(whole), screen.find(whole))
 
 
-async def test_plain_words_flow_with_the_delay_of_a_word() -> None:
-    words = [f"{word} " for word in ("Nothing", "here", "is", "personal,", "so", "words", "flow.")]
-    assert [event.text for event in await screened(REDACT, [*map(Delta, words)])] == words
-    assert len(await screened(REDACT, [Delta("one"), Delta(" two"), Delta(" three")])) == 3
-    chinese = await screened(REDACT, [Delta("你好，"), Delta("世界。"), Delta("再见")])
-    assert [event.text for event in chinese] == ["你好，", "世界。", "再见"]
+def test_blocked_answer_ends_before_the_finding() -> None:
+    assert screened_whole(BLOCK, "Write to ada@example.org now")[:3] == ("Write to ", 0, "pii_out")
+    assert screened_whole(FORBID, "A Passion \n Fruit?")[:3] == ("A ", 0, "terms_out")
+    assert screened_whole(FORBID, "Mangos, a@b.org")[:3] == ("Mangos, [EMAIL]", 1, "")
+
+
+async def test_plain_words_are_sent_a_window_later() -> None:
+    words = [f"{word} " for word in "Nothing here is personal, so all the words flow on. " * 20]
+    out = await screened(REDACT, [*map(Delta, words), Finish("stop")])
+    assert text(out) == "".join(words) and len(out) > 20
+
+
+@pytest.mark.parametrize(
+    ("sent", "redacted"),
+    [
+        ("Write to a\u200blice@\u0435xample.com, now.", "Write to [EMAIL], now."),
+        ("4111\u00a01111\u00a01111\u00a01111", "[CARD]"),
+    ],
+)
+async def test_answer_in_unusual_characters_is_redacted(sent: str, redacted: str) -> None:
+    for filler in ("", "word " * 60):
+        out = await screened(REDACT, [*map(Delta, filler + sent + " " + filler), Finish("stop")])
+        assert text(out) == f"{filler}{redacted} {filler}"
+
+
+async def test_token_without_spaces_is_redacted_whole_at_any_length() -> None:
+    token = "eyJhbGciOiJIUzI1." + "a1" * 400 + "." + "b2" * 100
+    out = await screened(REDACT, [*map(Delta, f"{'word ' * 30}{token} {'word ' * 60}")])
+    assert text(out) == redact(f"{'word ' * 30}{token} {'word ' * 60}") and token not in text(out)
+
+
+async def test_blocked_term_in_look_alike_letters_ends_an_answer() -> None:
+    out = await screened(FORBID, [*map(Delta, "Eat a m\u0430ngo, please."), Finish("stop")])
+    assert text(out) == "Eat a " and out[-1] == Finish("content_filter")
 
 
 async def test_each_choice_is_screened_by_itself() -> None:
     events = [Delta("a@b", 0), Delta("c@d", 1), Delta(".org", 0), Delta(".org", 1)]
     out = await screened(REDACT, [*events, Finish("stop", 0), Finish("stop", 1)])
     assert text(out, 0) == text(out, 1) == "[EMAIL]"
-    blocked = await screened_of(BLOCK, [*events, Delta(" x", 0), Finish("stop", 1)], choices=2)
-    assert [e for e in blocked if isinstance(e, Finish)] == [
-        Finish("content_filter", 0),
-        Finish("content_filter", 1),
-    ]
+    blocked = await screened_of(BLOCK, [*events, Finish("stop", 1), Finish("stop", 0)], choices=2)
+    finishes = sorted((e for e in blocked if isinstance(e, Finish)), key=lambda e: e.index)
+    assert finishes == [Finish("content_filter", 0), Finish("content_filter", 1)]
 
 
 async def screened_of(screen: Screen, events: Sequence[Event], choices: int) -> list[Event]:
@@ -203,13 +228,15 @@ async def test_arguments_of_tool_calls_stay_json() -> None:
     assert facts.decisions == ["pii_out:redacted:2"]
 
 
-async def test_log_probabilities_do_not_spell_out_what_was_taken_away() -> None:
-    tokens = ["Mail", " ", "ada", "@", "x.org", " soon", ", ", "yes"]
+async def test_log_probabilities_of_changed_text_are_dropped() -> None:
+    words = [f"word{n} " for n in range(40)]
+    tokens = [*words, "ada", "@", "x.org", " soon, ", *words]
     events = [Delta(t, logprobs=[{"token": t, "logprob": -1.0}]) for t in tokens]
     out = await screened(REDACT, [*events, Finish("stop")])
     kept = [entry["token"] for e in out if isinstance(e, Delta) for entry in e.logprobs]
-    assert text(out) == "Mail [EMAIL] soon, yes"
-    assert kept == ["Mail", " ", ", ", "yes"]
+    assert text(out) == "".join(words) + "[EMAIL] soon, " + "".join(words)
+    assert "ada" not in kept and "x.org" not in kept
+    assert kept[:20] == words[:20] and kept[-20:] == words[-20:]
 
 
 async def test_the_thoughts_of_a_reasoning_model_are_screened() -> None:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -279,3 +280,26 @@ def test_seeds_of_choices_are_independent_and_repeat() -> None:
     assert len(set(seeds)) == 160
     assert choice_seeds(11, 3) == choice_seeds(11, 3)
     assert choice_seeds(-(2**63), 1) == [0] and choice_seeds(None, 2) == [None, None]
+
+
+LIMITED = """
+import time
+from llm_service.models.local.worker import time_limit
+from seedbed.errors import BadInput
+with time_limit(0.2):
+    time.sleep(0.5)  # another process has the processor
+try:
+    with time_limit(0.2):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            pass
+except BadInput as error:
+    print(error)
+"""
+
+
+def test_time_limit_counts_the_time_of_the_thread_alone() -> None:
+    # In a process of its own: pytest's timeout uses the same signal.
+    command = [sys.executable, "-c", LIMITED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "preparing it took over 0.2 s" in done.stdout

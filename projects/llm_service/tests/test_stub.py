@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,7 @@ def address() -> Iterator[str]:
     port = free_port()
     command = [
         sys.executable,
-        "-m",
-        "llm_service.testing.stub_upstream",
+        str(Path(__file__).with_name("stub_upstream.py")),
         "--port",
         str(port),
         "--tokens",

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
+from stub_upstream import FAULTS, Stub
 
 from llm_service.gateway.routing.breaker import COOL_DOWN
 from llm_service.gateway.routing.router import Router
@@ -18,7 +19,6 @@ from llm_service.models.entry import ModelEntry, Route
 from llm_service.models.remote.openai import OpenAIBackend
 from llm_service.models.remote.upstream import open_session
 from llm_service.request import Ask, Delta, Facts, Usage
-from llm_service.testing.stub_upstream import FAULTS, Stub
 from seedbed.errors import DeadlineExceeded, Unavailable
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
@@ -85,7 +85,7 @@ async def test_a_whole_answer_comes_from_the_fallback(pair: Pair, fault: str) ->
     text, facts = await pair.ask("good", stream=False)
     assert text == "The stub"
     assert (facts.model_used, facts.backend, facts.attempts) == ("good", "openai", 2)
-    assert [row["failures"] for row in pair.router.states()] == [1, 0]
+    assert [replica.failures for replica in pair.router.replicas()] == [1, 0]
 
 
 @pytest.mark.parametrize("fault", ["hang", "500", "429", "html"])
@@ -114,7 +114,7 @@ async def test_deadline_ends_an_upstream_that_is_slow_by_the_byte(pair: Pair) ->
     async with asyncio.timeout(20):
         while pair.bad.open:  # and it is told to stop
             await asyncio.sleep(0.01)
-    assert pair.router.states()[0]["running"] == 0
+    assert pair.router.replicas()[0].running == 0
 
 
 async def test_one_that_recovers_is_asked_again(pair: Pair) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from stub_upstream import Stub
 
 from llm_service.models.entry import ModelEntry
 from llm_service.models.remote.openai import OpenAIBackend
 from llm_service.models.remote.upstream import open_session
 from llm_service.request import Ask, Delta, Event, Finish, Usage
-from llm_service.testing.stub_upstream import Stub
 from seedbed.errors import BadInput, ContextWindowError, DeadlineExceeded, Unavailable
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
@@ -358,12 +358,6 @@ async def test_an_unreachable_upstream_is_unavailable(upstream: Upstream) -> Non
     change(upstream, base_url="http://127.0.0.1:9/v1")
     with pytest.raises(Unavailable, match="cannot connect"):
         await upstream.ask()
-    with pytest.raises(Unavailable, match="cannot connect"):
-        await upstream.backend.check()
-
-
-async def test_check_passes_where_the_upstream_answers(upstream: Upstream) -> None:
-    assert await upstream.backend.check() is None
 
 
 async def test_closing_the_generator_ends_the_upstreams_work(upstream: Upstream) -> None:
@@ -382,7 +376,6 @@ async def test_closing_the_generator_ends_the_upstreams_work(upstream: Upstream)
 async def test_finished_answers_share_one_connection(upstream: Upstream) -> None:
     for stream in (True, False, True):
         await upstream.ask(stream=stream)
-    await upstream.backend.check()
     assert sum(map(len, upstream.backend._session.connector._conns.values())) == 1
 
 

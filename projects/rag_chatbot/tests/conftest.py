@@ -117,7 +117,7 @@ def open_chatbot(
     ) -> Chatbot:
         chat_model = model or repeating_model
         own = config.model_copy(update={"mode": answer_mode, **settings})
-        chatbot = Chatbot(own, HashEmbeddings(), ["scripted"], lambda _: chat_model)
+        chatbot = Chatbot(own, HashEmbeddings(), lambda: chat_model, "scripted")
         for name, text in (texts or {}).items():
             ingest_bytes(chatbot.store, name, text.encode())
         chatbots.append(chatbot)

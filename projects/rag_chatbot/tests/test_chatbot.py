@@ -15,15 +15,6 @@ TEXTS = {
 WHEN = "When does the harbour of Vellin open?"
 
 
-def test_ask_cites_verbatim_quotes(open_chatbot):
-    bot = open_chatbot(TEXTS)
-    answer = bot.ask(Question(WHEN), caller=LOCAL)
-    assert "six in the morning" in answer["answer"] and not answer["abstained"]
-    [citation] = [c for c in answer["citations"] if c["source"] == "port.md"][:1]
-    text = bot.document("default", "port.md", LOCAL).text
-    assert text[citation["start"] : citation["end"]] == citation["quote"]
-
-
 def test_check_tries_the_model_once(open_chatbot):
     model = ScriptedChatModel(["Hello."])
     bot = open_chatbot(TEXTS, model, mode="write")
@@ -32,17 +23,6 @@ def test_check_tries_the_model_once(open_chatbot):
     assert len(model.calls) == 1
     with pytest.raises(Unavailable, match="no weights"):
         open_chatbot(TEXTS, ScriptedChatModel([Unavailable("no weights")]), mode="write").check()
-
-
-def test_conversation_continues_for_its_owner_only(open_chatbot):
-    bot = open_chatbot(TEXTS)
-    first = bot.ask(Question(WHEN), caller="alice")
-    talk = first["conversation_id"]
-    more = bot.ask(Question("And when does it close?", conversation_id=talk), caller="alice")
-    assert more["conversation_id"] == talk and "harbour" in more["question"]
-    assert [t.id for t in bot.conversations.turns(talk, "alice")] == [first["id"], more["id"]]
-    with pytest.raises(NotFound):
-        bot.ask(Question("And then?", conversation_id=talk), caller="bob")
 
 
 def test_ask_without_keep_stores_nothing(open_chatbot):
@@ -80,33 +60,6 @@ def test_ask_reports_an_empty_collection(open_chatbot):
 def test_question_with_options_out_of_range_is_refused(open_chatbot, wrong):
     with pytest.raises(BadInput):
         open_chatbot(TEXTS).ask(Question(WHEN, **wrong), caller=LOCAL)
-
-
-def test_ask_refuses_an_unknown_model(open_chatbot):
-    with pytest.raises(BadInput, match="Unknown model 'huge'"):
-        open_chatbot(TEXTS).ask(Question(WHEN, model="huge"), caller=LOCAL)
-
-
-def test_caller_without_access_cannot_use_a_collection(open_chatbot):
-    bot = open_chatbot(TEXTS)
-    bot.create_collection("alice/notes", ["alice"], ["alice"], "alice")
-    for caller, found in (("alice", True), ("bob", False), (LOCAL, False), (OPERATOR, True)):
-        assert ("alice/notes" in bot.collections(caller)) is found
-    for use in (
-        lambda name: bot.ask(Question("What is it?", name), caller="bob"),
-        lambda name: bot.search("What is it?", collection=name, caller="bob"),
-        lambda name: bot.documents(name, "bob"),
-        lambda name: bot.document(name, "x.md", "bob"),
-        lambda name: bot.upload([("x.md", b"x")], name, "bob"),
-        lambda name: bot.delete_document(name, "x.md", "bob"),
-        lambda name: bot.delete_collection(name, "bob"),
-    ):
-        said = []
-        for name in ("alice/notes", "alice/other"):
-            with pytest.raises(NotFound) as error:
-                use(name)
-            said.append(str(error.value).replace(name, "NAME"))
-        assert said[0] == said[1]
 
 
 def test_create_collection_reveals_no_taken_names(open_chatbot):

@@ -23,6 +23,7 @@ def config(tmp_path: Path, papers_dir: Path) -> Config:
     return Config(data_dir=tmp_path / "var", papers_dir=papers_dir)
 
 
+@pytest.mark.slow
 def test_site_has_every_published_report_and_names_papers_without_one(config: Config) -> None:
     (config.papers_dir / "broken").mkdir()
     (config.papers_dir / "broken" / "__init__.py").write_text("1 / 0")
@@ -42,7 +43,7 @@ def test_index_reloads_itself_while_a_paper_is_run(config: Config) -> None:
 
 
 def test_server_has_the_pages_of_the_site_only(config: Config) -> None:
-    write_site(config)
+    write_index(config)
     with TestClient(create_app(config), base_url="http://127.0.0.1") as client:
         assert "Reproduced papers" in client.get("/").text
         assert client.get("/index.html").headers["content-security-policy"].startswith("default")

@@ -118,6 +118,41 @@ def test_spans_are_sent_to_the_address(collector, variable):
     assert lowered.get("x-mlflow-experiment-id") == expected
 
 
+CALL = """
+import httpx, httpx2
+from seedbed.observe import startup, telemetry
+from seedbed.server.service import create_app
+from seedbed.testing.launch import serve_app
+startup.start("demo")
+with serve_app(create_app("demo", version="1")) as url:
+    with telemetry.span("question"):
+        httpx.get(f"{url}/metrics")
+        httpx2.get(f"{url}/metrics")
+        httpx.get(f"{url}/healthz")
+"""
+
+
+def test_request_to_another_server_belongs_to_the_same_trace(collector):
+    pytest.importorskip("httpx2")
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
+    address, received = collector
+    done = run(CALL, OTEL_EXPORTER_OTLP_ENDPOINT=address, OTEL_EXPORTER_OTLP_TIMEOUT="30")
+    assert done.returncode == 0, done.stderr
+    requests = [trace_service_pb2.ExportTraceServiceRequest.FromString(r[2]) for r in received]
+    spans = [
+        span
+        for request in requests
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+    served = [span for span in spans if span.name == "GET /metrics"]
+    assert len(served) == 2  # a probe is no span
+    assert len({span.trace_id for span in spans if span.name != "GET"}) == 1
+    assert all(span.parent_span_id for span in served)
+
+
 def test_unreachable_collector_does_not_fail_or_delay_the_program():
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     with closed_port() as port:  # without a timeout, the exporter retries for a minute

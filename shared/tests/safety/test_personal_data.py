@@ -41,6 +41,20 @@ PRIVATE = [
     ("NIR : 1 85 05 78 006 084 36", "NIR : [TAX]"),
     ("my PIN is 4711, password: hunter2!", "my PIN is [PASSWORD], password: [PASSWORD]"),
     ("Das Kennwort lautet Sommer2024, PIN 0815", "Das Kennwort lautet [PASSWORD], PIN [PASSWORD]"),
+    ("born on 3 May 1985, DOB: 1985-05-03", "born on [BIRTH_DATE], DOB: [BIRTH_DATE]"),
+    ("My date of birth is May 3rd, 1985.", "My date of birth is [BIRTH_DATE]."),
+    (
+        "geboren am 3. Mai 1985, Geburtsdatum: 03.05.85",
+        "geboren am [BIRTH_DATE], Geburtsdatum: [BIRTH_DATE]",
+    ),
+    (
+        "née le 3 mai 1985, date de naissance : 03/05/1985",
+        "née le [BIRTH_DATE], date de naissance : [BIRTH_DATE]",
+    ),
+    (
+        "né le 1er mai 1985; nacida el 3 de mayo de 1985",
+        "né le [BIRTH_DATE]; nacida el [BIRTH_DATE]",
+    ),
     ("passport XDA-123456 of 12.03.2024", "passport [PASSPORT] of 12.03.2024"),
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIabc/+=\n-----END RSA PRIVATE KEY-----!", "[SECRET]!"),
 ]
@@ -60,6 +74,8 @@ HARMLESS = [
     "https://example.com/a/b?x=1#y ISBN 978-3-16-148410-0 ORCID 0000-0002-1825-0097",
     "the account number is missing on invoice 10234567; my bank account was charged on 12.03.2024",
     "the password has 8 characters; password: str = row[1]; GPIO pin 13; reset your password today",
+    "for her birthday on 12.12.2026, born in Berlin; geboren in Wien, bestellt am 03.05.2024",
+    "a shelf born of 3 months of work, newborn gift of 12.12.2026, mein Geburtstag am 12.12.2026",
     "income tax 2024, tax number of order ORD-2024-10234; a passport valid until 12.03.2030",
     "page 12-13, 1 000 000, 3 + 4 = 7, [1] [2], 100 200 300 400",
 ]

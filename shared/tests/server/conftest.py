@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from seedbed import errors
 from seedbed.server.service import Caller, CleanText, create_app
 from seedbed.settings import Settings
+from seedbed.testing import contract
 
 
 class Question(BaseModel):
@@ -73,14 +74,5 @@ def client() -> Iterator[TestClient]:
 
 @pytest.fixture
 def expect_error() -> Callable[[httpx.Response, int, str], str]:
-    """Checks that a response is an error of this status and type; returns the message."""
-
-    def expect(response: httpx.Response, status: int, type_: str) -> str:
-        assert response.status_code == status, response.text
-        error = response.json()["error"]
-        assert set(error) == {"type", "message", "request_id"} and error["type"] == type_
-        assert error["request_id"] == response.headers["x-request-id"]
-        assert "\n" not in error["message"]
-        return str(error["message"])
-
-    return expect
+    """`contract.expect_error`."""
+    return contract.expect_error

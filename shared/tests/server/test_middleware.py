@@ -57,11 +57,6 @@ def test_requests_above_the_limit_are_busy(build, expect_error):
         assert client.get("/healthz").status_code == 200
 
 
-def test_nul_character_in_the_url_is_bad_input(client, expect_error):
-    expect_error(client.get("/v1/fail/%00"), 400, "bad_input")
-    expect_error(client.get("/v1/stream?fail=%00"), 400, "bad_input")
-
-
 def test_every_path_but_the_probes_requires_a_key(build, expect_error):
     client = TestClient(build("alice=key-a"))
     for path in ("/v1/ask", "/metrics", "/openapi.json", "/nope", "/healthz/"):
@@ -85,16 +80,6 @@ def test_cross_site_requests_are_refused(client, expect_error):
         pass
     assert refused.value.reason == "unauthorized"
     assert client.get("/v1/stream", headers=cross).status_code == 200  # a link from another site
-
-
-def test_local_server_accepts_only_localhost_as_host(build, expect_error):
-    app = build()
-    app.state.access.local_only = True
-    client = TestClient(app)
-    response = client.get("/v1/stream", headers={"host": "evil.example:8001"})
-    assert "'evil.example' is not allowed" in expect_error(response, 401, "unauthorized")
-    for host in ("localhost:8001", "127.0.0.1", "[::1]:8001"):
-        assert client.get("/v1/stream", headers={"host": host}).status_code == 200
 
 
 def test_large_body_is_refused_by_declared_and_by_actual_size(client, expect_error):

@@ -20,9 +20,16 @@ from seedbed.server.service import serve
 from seedbed.testing.launch import free_port, run_server, serve_app
 
 
-def test_probes_answer_ok_and_ready(client):
-    assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"status": "ready"}
+def test_probes_answer_head_as_get_without_a_body(build):
+    def ready():
+        raise errors.WeightsError("No weights.")
+
+    with serve_app(build(ready=ready)) as url:
+        for path, status in (("/healthz", 200), ("/readyz", 503)):
+            get, head = httpx.get(f"{url}{path}"), httpx.head(f"{url}{path}")
+            assert get.status_code == head.status_code == status
+            assert head.headers["content-length"] == get.headers["content-length"]
+            assert head.content == b"" != get.content
 
 
 def test_readyz_returns_the_reason_while_healthz_is_ok(build, expect_error):
@@ -73,13 +80,6 @@ def test_seedbed_error_keeps_status_type_and_text(client, expect_error):
     assert expect_error(secret, 503, "unavailable") == "[SECRET] refused."
 
 
-def test_unknown_path_or_method_has_the_error_format(client, expect_error):
-    assert "/v1/nope" in expect_error(client.get("/v1/nope"), 404, "not_found")
-    response = client.get("/v1/ask")
-    assert "Allowed: POST" in expect_error(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "POST"
-
-
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -103,6 +103,12 @@ def test_unknown_path_or_method_has_the_error_format(client, expect_error):
 def test_invalid_body_is_400_with_the_field(client, expect_error, body, reason):
     response = client.post("/v1/ask", content=body, headers={"content-type": "application/json"})
     assert reason in expect_error(response, 400, "bad_input")
+
+
+def test_body_without_its_content_type_is_400_with_the_header_to_send(client, expect_error):
+    response = client.post("/v1/ask", content=b'{"question": "q"}')
+    message = expect_error(response, 400, "bad_input")
+    assert message.endswith("Send it with `content-type: application/json`.")
 
 
 def test_caller_is_local_without_keys_and_the_name_of_the_key_with(build):

@@ -4,13 +4,14 @@ import re
 import sys
 
 import gradio as gr
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
 from seedbed.server import ui
 from seedbed.server.service import Caller, create_app
 from seedbed.settings import Settings
-from seedbed.testing.launch import free_port, launch_chromium, run_server
+from seedbed.testing.launch import free_port, launch_chromium, run_server, serve_app
 
 PAGE = """
 import sys
@@ -168,3 +169,44 @@ def test_uploads_are_read_once_and_deleted(tmp_path):
     assert ui.take_uploads([str(file)]) == [("tea.md", b"Green")]
     assert not file.exists()
     assert ui.take_uploads([str(file)]) == ui.take_uploads(None) == []
+
+
+def test_page_is_built_when_it_is_first_opened():
+    builds = []
+
+    def build_page():
+        builds.append(1)
+        with gr.Blocks(title="A page") as blocks:
+            gr.Markdown("hello")
+        return blocks
+
+    app = ui.mount_when_opened(create_app("page", version="1", settings=Settings()), build_page)
+    with TestClient(app) as client:
+        assert client.get("/nowhere").json()["error"]["type"] == "not_found" and not builds
+        first, second = client.get("/"), client.get("/")
+        assert first.status_code == second.status_code == 200 and "A page" in first.text
+        assert builds == [1]
+        assert client.get("/config").status_code == 200
+        assert client.get("/v1/nowhere").json()["error"]["type"] == "not_found"
+
+
+def test_page_whose_start_up_fails_is_an_error_and_is_tried_again(caplog):
+    async def fail():
+        raise RuntimeError("no connection to the queue")
+
+    failing = [fail]
+
+    def build_page():
+        with gr.Blocks(title="A page") as blocks:
+            gr.Markdown("hello")
+        blocks.extra_startup_events += failing
+        return blocks
+
+    app = ui.mount_when_opened(create_app("page", version="1", settings=Settings()), build_page)
+    with serve_app(app) as url:
+        response = httpx.get(url, timeout=30)
+        assert response.status_code == 500
+        assert response.json()["error"]["type"] == "internal_error"
+        assert "no connection to the queue" in caplog.text
+        failing.clear()
+        assert "A page" in httpx.get(url, timeout=30).text

@@ -48,14 +48,21 @@ class Receiver:
         self.effects += 1
         return f"receipt {self.effects}"
 
-    def release(self, key: str) -> bool:
-        return False
+
+class Watched(Outbox):
+    """An outbox that notes the tokens of its claims."""
+
+    tokens: tuple[str, ...] = ()
+
+    def _claim(self, key: str, token: str, states: Any) -> None:
+        self.tokens += (token,)
+        super()._claim(key, token, states)
 
 
-def outboxes(*receivers: Receiver, workers: str = "abcdefgh") -> list[Outbox]:
+def outboxes(*receivers: Receiver, workers: str = "abcdefgh") -> list[Watched]:
     """One worker for each receiver, on the same new database."""
     engine = open_database(Path(tempfile.mkdtemp(dir=FOLDER.name)) / "cases.sqlite")
-    return [Outbox(engine, {"smtp": r}, w) for r, w in zip(receivers, workers, strict=False)]
+    return [Watched(engine, {"smtp": r}, w) for r, w in zip(receivers, workers, strict=False)]
 
 
 def perform(outbox: Outbox) -> Any:
@@ -133,6 +140,16 @@ def check_3_a_repeatable_receiver_is_called_again() -> None:
     expect((outcome.status, receiver.calls), ("done", 1), f"{case}: outcome and calls")
 
 
+def check_3_a_repeatable_receiver_in_doubt_is_called_again() -> None:
+    receiver = Receiver(repeatable=True)
+    first, second = outboxes(Receiver(Unknown("connection lost")), receiver)
+    perform(first)
+    outcome = perform(second)
+    case = "in_doubt, and the receiver recognizes repetitions"
+    expect(receiver.calls, 1, f"{case}: calls")
+    expect(outcome.status, "done", f"{case}: the outcome")
+
+
 def check_4_the_row_is_claimed_at_the_last_moment() -> None:
     seen: list[str] = []
     receiver = Receiver()
@@ -161,6 +178,23 @@ def check_4_only_one_of_two_workers_sends() -> None:
         expect(outcome.status, expected, f"{case}: the outcome of this worker")
 
 
+def check_4_what_is_settled_is_not_claimed_again() -> None:
+    for error in (None, Rejected("no such user")):
+        first, second = Receiver(repeatable=True), Receiver(error, repeatable=True)
+        slow, fast = outboxes(first, second)
+        first.before_claim = partial(perform, fast)
+        perform(slow)
+        case = f"another worker {'is refused' if error else 'sends'} first, repeatable receivers"
+        expect(first.effects, 0, f"{case}: effects of this worker")
+
+
+def check_4_a_row_in_doubt_is_claimed_for_a_repeatable_receiver() -> None:
+    first, second = outboxes(Receiver(Unknown("connection lost")), Receiver(repeatable=True))
+    perform(first)
+    perform(second)
+    expect(status(second), "done", "in_doubt, and a repeatable receiver claims it: the status")
+
+
 def check_4_each_attempt_has_its_own_token() -> None:
     slow, fast = Receiver(NotDelivered("busy"), repeatable=True), Receiver(WorkerDied())
     fast.repeatable = True
@@ -169,6 +203,13 @@ def check_4_each_attempt_has_its_own_token() -> None:
     perform(first)
     case = "a second attempt of the same worker claims, and then the first reports NotDelivered"
     expect(status(second), "claimed", f"{case}: the status, which is up to the second")
+
+
+def check_4_the_token_names_the_worker() -> None:
+    (outbox,) = outboxes(Receiver(), workers="x")
+    perform(outbox)
+    (token,) = outbox.tokens
+    assert token.startswith("x#"), f"the worker 'x': expected a token 'x#…', got {token!r}"
 
 
 def check_5_each_result_is_written_down() -> None:
@@ -220,3 +261,15 @@ def check_6_an_open_circuit_is_not_an_attempt() -> None:
     expect(outcomes[-1].status, "retry", f"{case}: the outcome")
     (row,) = outbox.list()
     expect((row.status, row.attempts), ("ready", FAILURES), f"{case}: status and attempts")
+    expect(outcomes[-1].error != "", True, f"{case}: the outcome has an error")
+
+
+def check_6_each_receiver_has_its_own_circuit() -> None:
+    engine = open_database(Path(tempfile.mkdtemp(dir=FOLDER.name)) / "cases.sqlite")
+    away, payments = Receiver(*[NotDelivered("away")] * FAILURES), Receiver()
+    outbox = Outbox(engine, {"smtp": away, "payments": payments}, "a")
+    for _ in range(FAILURES):
+        perform(outbox)
+    outcome = outbox.perform("m1@example.com:refund:1", "c1", "payments", PAYLOAD)
+    case = f"{FAILURES} failures of the receiver smtp, then a call of payments"
+    expect((outcome.status, payments.effects), ("done", 1), f"{case}: outcome and effects")

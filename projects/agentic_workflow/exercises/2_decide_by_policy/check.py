@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 from agentic_workflow.decide.policy import LIMIT_EXCEEDED, Policy
@@ -24,7 +25,7 @@ ORDER = Facts(
 DELIVERED = ORDER.model_copy(update={"order_status": "delivered"})
 TWICE = DELIVERED.model_copy(update={"charges": 2, "refundable": 2 * PAID})
 DAY = date(2026, 3, 2)  # 29 days after the delivery
-LIMIT = "30 steps of 20"
+LIMIT = "30 tokens of 20"
 
 
 def rule(name: str, action: str = "reply", approval: bool = False, **when: Any) -> dict[str, Any]:
@@ -34,10 +35,10 @@ def rule(name: str, action: str = "reply", approval: bool = False, **when: Any) 
 
 def policy(*rules: dict[str, Any]) -> Policy:
     limits = {
-        "case": {"steps": 9, "tokens": 9, "cost_usd": 1, "seconds": 9},
+        "case": {"tokens": 9, "cost_usd": 1},
         "day": {"cases": 9, "tokens": 9, "cost_usd": 1},
     }
-    approval = {"remind_hours": 1, "deadline_hours": 2, "default": "reject"}
+    approval = {"deadline_hours": 2, "default": "reject"}
     retry = {"attempts": 3, "first_seconds": 1}
     settings = {"limits": limits, "approval": approval, "retry": retry}
     return Policy.model_validate({"version": "7", **settings, "rule": list(rules)})
@@ -72,6 +73,16 @@ def expect_condition(when: dict[str, Any], meets: bool, case: str, **values: Any
     condition = ", ".join(f"{name} = {value}" for name, value in when.items())
     chosen = decide(rules, **values).rule
     expect(chosen, "if" if meets else "else", f"a rule with {condition}, and {case}")
+
+
+def values_of(**case: Any) -> dict[str, Any]:
+    """The values that `decide` passes to the conditions of a rule."""
+    seen: dict[str, Any] = {}
+    note: Any = SimpleNamespace(applies=lambda values: bool(seen.update(values) or True))
+    rules = always("reply")
+    only = rules.rules[0].model_copy(update={"when": note})
+    decide(rules.model_copy(update={"rules": (only,)}), **case)
+    return seen
 
 
 def check_1_fields_of_facts_triage_and_screening_are_values() -> None:
@@ -120,6 +131,9 @@ def check_1_the_amount_is_the_larger_one_of_request_and_refund() -> None:
     asks = Triage(category="refund", amount=Decimal(80))
     expect_condition({"amount_above": 60}, True, "80 asked for, 50 paid", triage=asks)
     expect_condition({"amount_at_most": 999}, False, "no amount at all", facts=Facts())
+    disputes = Triage(category="billing", amount=Decimal(10))
+    case = "10 disputed, 50 paid twice"
+    expect_condition(large, True, case, facts=TWICE, triage=disputes)
 
 
 def check_1_days_count_from_the_delivery() -> None:
@@ -130,6 +144,8 @@ def check_1_days_count_from_the_delivery() -> None:
     expect_condition(late, True, "a delivery in 2020, and no `today`", facts=long_ago, today=None)
     not_yet = ORDER.model_copy(update={"delivered_on": ""})
     expect_condition(late, False, "no delivery", facts=not_yet)
+    days = values_of(facts=not_yet).get("delivered_days", "nothing")
+    expect(days, None, "no delivery: the value `delivered_days`")
 
 
 def check_2_the_first_rule_that_applies_decides() -> None:
@@ -189,8 +205,10 @@ def check_4_safeguards_need_a_person_whatever_the_rule_says() -> None:
     for case, values in cases.items():
         decision = decide(always("reply"), **values)
         expect(decision.approval, True, f"{case}, reply without approval: approval")
-    decision = decide(always("ignore"), **cases["a legal threat"])
-    expect(decision.approval, True, "a legal threat, ignore without approval: approval")
+    for action in ("ignore", "ask", "refund"):
+        for case in ("a legal threat", "an exceeded limit"):
+            decision = decide(always(action), **cases[case])
+            expect(decision.approval, True, f"{case}, {action} without approval: approval")
 
 
 def check_4_ignored_spam_needs_no_person() -> None:
@@ -200,11 +218,25 @@ def check_4_ignored_spam_needs_no_person() -> None:
     expect(decision.approval, False, "spam with an injection, ignore: approval")
 
 
+def check_4_other_reasons_for_a_person_count_for_ignored_spam_too() -> None:
+    spam = Screening(spam=True)
+    decision = decide(policy(rule("all", "ignore", True)), screening=spam)
+    expect(decision.approval, True, "spam, a rule with approval = true, ignore: approval")
+    decision = decide(always("ignore"), screening=spam, over_limit=LIMIT)
+    expect(decision.approval, True, "spam, an exceeded limit, ignore: approval")
+
+
 def check_4_a_refund_below_the_amount_asked_for_needs_a_person() -> None:
     for amount, approval in ((Decimal(80), True), (PAID, False), (Decimal(20), False)):
         triage = Triage(category="refund", amount=amount)
         decision = decide(always("refund"), triage=triage)
         expect(decision.approval, approval, f"{amount} asked for, {PAID} paid: approval")
+    part = ORDER.model_copy(update={"total": 2 * PAID})
+    decision = decide(always("refund"), facts=part, triage=Triage(category="refund", amount=80))
+    expect(decision.approval, True, "80 asked for, 100 paid, 50 of it refundable: approval")
+    disputes = Triage(category="billing", amount=Decimal(10))
+    decision = decide(always("refund"), facts=TWICE, triage=disputes)
+    expect(decision.approval, False, "10 disputed, 50 paid twice, all 50 refunded: approval")
 
 
 def check_5_only_a_refund_has_an_amount() -> None:
@@ -222,6 +254,8 @@ def check_5_the_reasons_begin_with_that_of_the_rule_and_contain_the_others() -> 
     expect(decision.reasons[:1], (why,), "the first reason")
     case = "nothing to refund, and an exceeded limit: the number of reasons"
     expect(len(decision.reasons), 3, case)
+    less = decide(always("refund"), triage=Triage(category="refund", amount=Decimal(80)))
+    expect(len(less.reasons), 2, "80 asked for, 50 refunded: the number of reasons")
     limits = [text for text in decision.reasons if text.startswith(LIMIT_EXCEEDED)]
     expect(any(LIMIT in text for text in limits), True, f"a reason with {LIMIT_EXCEEDED}{LIMIT}")
 
@@ -231,3 +265,6 @@ def check_5_rule_currency_and_version_are_noted() -> None:
     decision = decide(always("reply"), facts=facts)
     actual = (decision.rule, decision.currency, decision.policy_version)
     expect(actual, ("always", "CHF", "7"), "rule, currency and version of the policy")
+    triage = Triage(category="other", currency="EUR")
+    currency = decide(always("reply"), facts=facts, triage=triage).currency
+    expect(currency, "CHF", "facts in CHF, a mail that names EUR: the currency")

@@ -18,7 +18,6 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from agentic_workflow.store.store import Store
     from seedbed.settings import Settings
 
-app = cli.create_app("A help desk: works through a mailbox, and asks before it matters.")
+app = cli.create_app("Answers a support mailbox; a person approves every risky action.")
 policy_app = cli.create_app("The policy file: check it.")
 app.add_typer(policy_app, name="policy")
 surroundings: Callable[[Config], AbstractContextManager[Config]] = nullcontext
@@ -78,7 +77,8 @@ def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
     from agentic_workflow.serve.processes import workers
     from seedbed.server import service
 
-    check_model(settings)  # the workers would end with the same error, and the server remain
+    # The workers would end with the same error, and the server remain.
+    check_model(config, settings)
     with surroundings(config) as config:
         config.require_parts()
         served = create_app(config, settings)
@@ -175,28 +175,6 @@ def reject(case_id: CaseId, comment: Comment = "") -> None:
     _decide(case_id, "reject", None, comment)
 
 
-@app.command()
-def ask(
-    case_id: CaseId, question: Annotated[str, typer.Argument(help="Text of the mail to send.")]
-) -> None:
-    """Send the customer a question and close the case; the answer opens a new one."""
-    _decide(case_id, "ask", None, question)
-
-
-@app.command()
-def change(
-    case_id: CaseId,
-    category: Annotated[str | None, typer.Option(help="What the mail is about.")] = None,
-    order: Annotated[str | None, typer.Option(help="Number of the order; empty: none.")] = None,
-    amount: Annotated[float | None, typer.Option(min=0, help="Amount; 0: none.")] = None,
-) -> None:
-    """Change what a case asks for. It is decided again and waits for approval again."""
-    config, _ = _settings()
-    value = None if amount is None else Decimal(str(amount))
-    record = _parts(config)[2].change(case_id, getpass.getuser(), category, order, value)
-    typer.echo(f"{record.id}: {record.status}")
-
-
 def _decide(case_id: str, decision: Any, body: Path | None, comment: str) -> None:
     config, _ = _settings()
     text = body.read_text("utf-8") if body else None
@@ -261,34 +239,25 @@ def statistics(
 
 
 @app.command()
+def corrections() -> None:
+    """Print the mails whose category people changed, as labelled examples (JSON lines)."""
+    config, _ = _settings()
+    for correction in _parts(config)[0].corrections():
+        typer.echo(correction.model_dump_json())
+
+
+@app.command()
 def simulate(
-    policy: Annotated[Path | None, typer.Argument(help="The changed policy file.")] = None,
-    prompt: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            help="Changed copy of decide/prompts/reply.md, for the replies to the last 20 cases. "
-            "Needs SEEDBED_MODEL: without a model, replies come from templates and use no prompt.",
-        ),
-    ] = None,
-    as_json: Json = False,
+    policy: Annotated[Path, typer.Argument(help="The changed policy file.")], as_json: Json = False
 ) -> None:
-    """Show what a changed policy would decide about past cases, or what a prompt would reply."""
-    config, settings = _settings()
+    """Show what a changed policy would decide about past cases."""
+    config, _ = _settings()
     from agentic_workflow.decide.policy import load_policy
-    from agentic_workflow.engine.desk import judging_parts
     from agentic_workflow.evaluate import simulate as simulation
     from agentic_workflow.serve import terminal
 
-    if (policy is None) == (prompt is None):
-        raise BadInput("Name a policy file, or a prompt with --prompt.")
-    store, results, to_text = _parts(config)[0], list[Any](), terminal.differences
-    if policy:
-        results += simulation.simulate(store, load_policy(policy))
-    elif prompt:
-        parts, to_text = judging_parts(config, settings), terminal.replies
-        results += simulation.simulate_replies(store, parts.writer, parts.passages, prompt)
-    show([r.model_dump(mode="json") for r in results], as_json, to_text=to_text)
+    differences = simulation.simulate(_parts(config)[0], load_policy(policy))
+    show([d.model_dump(mode="json") for d in differences], as_json, to_text=terminal.differences)
 
 
 @policy_app.command()
@@ -320,7 +289,7 @@ def evaluate(
         results = mails.run(judging_parts(config, settings), inbox, gold, progress)
     report = mails.report(results)
     log_to_mlflow(report)
-    show(mails.summary(results), True) if as_json else typer.echo(mails.to_text(results, report))
+    typer.echo(report.to_json() if as_json else mails.to_text(results))
 
 
 surroundings = sample.install(app, _settings)

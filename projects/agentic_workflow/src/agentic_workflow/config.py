@@ -90,6 +90,18 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         description="Embedding model of the classifier that sorts mails without a language model."
         " `minilm` is smaller, and compares meaning in English only.",
     )
+    triage_examples: Path | None = Field(
+        None,
+        description="Labelled mails from which that classifier learns, JSON lines of `subject`,"
+        " `text` and `category`, as `agentic-workflow corrections` prints them. Default: the"
+        " shipped ones, in `triage/offline`.",
+    )
+    sorter: str = Field(
+        "",
+        description="Small model that was trained to sort mails, such as openai:sorter at"
+        " SEEDBED_BASE_URL. It is asked for the category where that classifier is less than 90 %"
+        " sure; a person still decides. Default: none.",
+    )
     address: str = Field(
         "help@shop.example",
         description="Address of the help desk, from which replies are sent.",
@@ -117,14 +129,6 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         description="Number of worker processes that `serve` starts. With 0, start workers with"
         " `agentic-workflow worker`.",
     )
-    cases_per_minute: int = Field(
-        0,
-        ge=0,
-        description="How many cases all workers together may start or continue within a minute,"
-        " for the sake of a model's rate limit; on SQLite, several workers may exceed it by a few."
-        " 0: no limit.",
-    )
-
     PARTS: ClassVar[dict[str, str]] = {
         "shop": "WORKFLOW_SHOP",
         "smtp_url": "WORKFLOW_SMTP_URL",

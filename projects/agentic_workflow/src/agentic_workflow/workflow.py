@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.decide.alone import require_proof
 from agentic_workflow.decide.shop import look_up
-from agentic_workflow.effects.outbox import Outbox, Outcome, crash_point, effect_key
+from agentic_workflow.effects.outbox import Outbox, Outcome, effect_key
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
 from agentic_workflow.store.store import CaseRecord, Store, answered_cases
@@ -113,7 +113,7 @@ class HelpDesk(DBOSConfiguredInstance):
         decision = Decision.model_validate(self.decide(case_id, mail, screening, triage, facts))
         # 7. Draft the reply.
         doubts = self.draft(case_id, passages) if decision.action != "ignore" else []
-        # 8. Ask a person where required. The workflow ends, and holds nothing while it waits.
+        # 8. Ask a person where required. The workflow ends: a case that waits uses no worker.
         if decision.approval or doubts:
             return self.ask_person(case_id, [*decision.reasons, *doubts])
         return self._finish(case_id, 0)
@@ -123,7 +123,6 @@ class HelpDesk(DBOSConfiguredInstance):
         plan = self.plan(case_id)
         for action in plan["actions"]:
             outcome = self.act(case_id, action)
-            crash_point("after checkpoint")
             if outcome["status"] != "done":
                 return self.postpone(case_id, attempt, action, outcome)
         # 10. Close.
@@ -184,7 +183,7 @@ class HelpDesk(DBOSConfiguredInstance):
     def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
         """Category, priority, order and amount, and whether a person has to approve."""
         started, triage = time.perf_counter(), self.store.case(case_id).triage
-        if triage is None or not triage.changed_by:  # what a person says is not classified again
+        if triage is None or not triage.changed_by:  # a person's reading is not classified again
             limit = self._exceeded(case_id) if self.triager.paid else ""
             if limit:
                 triage = unread(f"Limit exceeded: {limit}")
@@ -213,7 +212,7 @@ class HelpDesk(DBOSConfiguredInstance):
     def decide(
         self, case_id: str, mail: Mail, screening: Screening, triage: Triage, facts: Facts
     ) -> Json:
-        """What the policy says to do."""
+        """The decision of the policy."""
         started, policy = time.perf_counter(), self.policy.current()
         limit = self._exceeded(case_id)
         decision = policy.decide(mail, screening, triage, facts, over_limit=limit)
@@ -229,14 +228,9 @@ class HelpDesk(DBOSConfiguredInstance):
         started, case = time.perf_counter(), self.store.case(case_id)
         mail, triage, facts, decision = case.mail, case.triage, case.facts, case.decision
         assert triage and facts and decision  # written by the steps before
-        if not mail.verified:  # who gets no fact about anybody
+        if not mail.verified:  # such a sender learns no facts
             facts = Facts()
-        alike = [
-            correction
-            for correction in self.store.corrections(limit=50)
-            if correction.triage and correction.triage.category == triage.category
-        ]
-        draft = self.writer.write(mail, triage, facts, decision, passages, alike[:2])
+        draft = self.writer.write(mail, triage, facts, decision, passages)
         fields = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
         change = {"draft": draft}
         self._record(case_id, "draft", started, None, "", draft.citations, change, **fields)
@@ -248,9 +242,8 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def ask_person(self, case_id: str, reasons: Sequence[str]) -> str:
         """Let the case wait for an approval."""
-        rule, now = self.policy.current().approval, datetime.now(UTC)
-        remind, due = (timedelta(hours=h) for h in (rule.remind_hours, rule.deadline_hours))
-        self.store.request_approval(case_id, reasons, now + due, now + remind)
+        hours = self.policy.current().approval.deadline_hours
+        self.store.request_approval(case_id, reasons, datetime.now(UTC) + timedelta(hours=hours))
         return "waiting"
 
     @step
@@ -294,7 +287,7 @@ class HelpDesk(DBOSConfiguredInstance):
         case, retry = self.store.case(case_id), self.policy.current().retry
         status, reason = outcome["status"], f"{action}: {outcome['error']}"
         if status == "retry" and outcome["attempts"] >= retry.attempts:
-            status = self.outbox.give_up(effect(case, action)[0])  # "failed", or "done" after all
+            status = self.outbox.give_up(effect(case, action)[0])
         if status in ("in_doubt", "failed"):
             return self._leave(case_id, status, reason)
         self.store.update(case_id, status="approved", attempt=attempt + 1, outcome=reason)
@@ -347,9 +340,8 @@ class HelpDesk(DBOSConfiguredInstance):
     def _exceeded(self, case_id: str) -> str:
         """The limit that the case or the day exceeds, or ""."""
         limits, events = self.policy.current().limits, self.store.events(case_id)
-        names = ("seconds", "tokens", "cost_usd")
+        names = ("tokens", "cost_usd")
         case = {name: sum(getattr(event, name) for event in events) for name in names}
-        case["steps"] = len(events)
         day = self.store.spent(datetime.now(UTC).date()).model_dump()
         for scope, usage in (("case", case), ("day", day)):
             for name, limit in getattr(limits, scope).model_dump().items():

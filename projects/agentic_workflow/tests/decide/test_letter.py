@@ -79,6 +79,7 @@ def write(
     facts: Facts = ORDER,
     score: float = 0.9,
     order_id: str | None = None,
+    needs_approval: bool = False,
     **mail: Any,
 ) -> Draft:
     fields = {"subject": "Hi", "text": "…", **mail}
@@ -86,7 +87,7 @@ def write(
     passage = Passage(source="returns §1", text=RULES[language], language=language, score=score)
     return Writer(None, "smollm2").write(
         Mail(message_id="m", content_hash="h", sender="t@m.example", language=language, **fields),
-        Triage(category=category, order_id=order_id),
+        Triage(category=category, order_id=order_id, needs_approval=needs_approval),
         facts,
         Decision(action=action, approval=False, rule="r", **refund),
         [passage],
@@ -141,6 +142,13 @@ def test_dates_and_amounts_are_written_as_in_the_language(language: Language) ->
     delivered = write("shipping", "reply", language, FACTS["delivered"])
     assert DATE[language] in plain(delivered.body)
     assert "PO4476396401" in delivered.body
+
+
+def test_deletion_of_an_account_is_not_answered_with_a_paragraph() -> None:
+    draft = write("account", facts=FACTS["no order"], needs_approval=True)
+    assert (draft.citations, draft.warnings) == ((), (NO_ANSWER,))
+    assert "will reply to you personally" in draft.body
+    assert write("account", facts=FACTS["no order"]).citations == ("returns §1",)
 
 
 def test_late_parcel_is_called_late() -> None:

@@ -1,22 +1,14 @@
-"""Past cases under another policy, and with another prompt."""
+"""Past cases under another policy."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from agentic_workflow.decide.draft import Writer
 from agentic_workflow.decide.policy import SHOP_POLICY, Policy, load_policy
-from agentic_workflow.evaluate.simulate import simulate, simulate_replies
+from agentic_workflow.evaluate.simulate import simulate
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.serve import terminal
-from agentic_workflow.store.case import Category, Draft, Facts, Mail, Passage, Triage
+from agentic_workflow.store.case import Category, Facts, Mail, Triage
 from agentic_workflow.store.store import Store
-from seedbed.errors import BadInput
-from seedbed.models.scripted import ScriptedChatModel
 
 POLICY = load_policy(SHOP_POLICY)
 
@@ -92,47 +84,3 @@ def test_case_without_decision_is_skipped_and_limit_counts_cases(tmp_path: Path)
     policy = changed(tmp_path, 'name = "refund-settled"', 'name = "other-name"')
     assert len(simulate(store, policy)) == 3
     assert [d.fields for d in simulate(store, policy, limit=2)] == [("rule",), ("rule",)]
-
-
-class NoPassages:
-    def for_mail(self, *_: Any) -> list[Passage]:
-        return []
-
-
-def changed_prompt(folder: Path, new: str) -> Path:
-    text = resources.files("agentic_workflow.decide").joinpath("prompts/reply.md").read_text()
-    path = folder / "short.md"
-    path.write_text(text.replace("two to six sentences", new))
-    return path
-
-
-def test_changed_prompt_words_replies_anew_and_stores_nothing(tmp_path: Path) -> None:
-    store = store_with(
-        tmp_path,
-        ("shipping", order("shipped", "80"), ""),
-        ("spam", Facts(), ""),
-        ("shipping", order("shipped", "80"), ""),
-    )
-    old = Draft(subject="Re: ?", body="Hello,\n\nit is on its way.\n")
-    for summary in store.cases():
-        store.update(summary.id, draft=old)
-    model = ScriptedChatModel([{"body": "Hello,\n\nsoon."}, {"body": "Hello,\n\nsoon."}])
-    writer = Writer(model, "openai:gpt-4o-mini")
-    prompt = changed_prompt(tmp_path, "one sentence")
-    replies = simulate_replies(store, writer, NoPassages(), prompt, limit=2)  # type: ignore[arg-type]
-    assert [reply.after.body for reply in replies] == ["Hello,\n\nsoon.\n"] * 2
-    assert replies[0].after.prompt_version.startswith("short/0-")
-    assert "one sentence" in str(model.calls[0])
-    assert all(store.case(reply.case_id).draft == old for reply in replies)
-    text = terminal.replies([reply.model_dump(mode="json") for reply in replies])
-    assert "-it is on its way.\n+soon." in text
-
-
-def test_changed_prompt_needs_a_model_and_the_same_placeholders(tmp_path: Path) -> None:
-    store, passages = store_with(tmp_path), NoPassages()
-    prompt = changed_prompt(tmp_path, "{length}")
-    with pytest.raises(BadInput, match="from templates"):
-        simulate_replies(store, Writer(None, ""), passages, prompt)  # type: ignore[arg-type]
-    writer = Writer(ScriptedChatModel([]), "openai:gpt-4o-mini")
-    with pytest.raises(BadInput, match="other placeholders"):
-        simulate_replies(store, writer, passages, prompt)  # type: ignore[arg-type]

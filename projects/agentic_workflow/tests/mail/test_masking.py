@@ -152,6 +152,11 @@ def test_orders_tracking_numbers_dates_and_amounts_survive(text):
     assert mask(text) == text
 
 
+def test_date_of_birth_is_masked_and_that_of_the_order_survives():
+    text = "Bob Miller, born 3 May 1985, order 10234 of 3 May 2026, needed by 12.12.2026"
+    assert mask(text) == text.replace("3 May 1985", "[BIRTH_DATE]")
+
+
 def test_secrets_are_masked_and_addresses_survive():
     text = "Bob Miller, bob@example.com, key sk-abcdefghijklmnop1234"
     assert mask(text) == "Bob Miller, bob@example.com, key [SECRET]"

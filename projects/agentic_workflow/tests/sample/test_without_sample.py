@@ -28,6 +28,7 @@ def test_project_without_the_sample_shop_passes_its_tests(tmp_path: Path) -> Non
     for name in ("src", "tests", "eval", "examples"):
         skip = shutil.ignore_patterns("sample", "__pycache__")
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=skip)
+    shutil.copy(PROJECT / "nano.py", tmp_path)
     (package,) = (tmp_path / "src").iterdir()
     main = package / "__main__.py"
     lines = main.read_text("utf-8").splitlines(keepends=True)

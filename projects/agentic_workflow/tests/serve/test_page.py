@@ -81,13 +81,12 @@ def test_case_is_approved_with_an_edit_that_is_shown_and_kept(
     page.click("#inbox a:has-text('Blue lamp')")
     page.wait_for_selector("#left mark:has-text('Money back')")
     assert page.url.endswith(f"?case={case_id}")
-    assert page.locator("#diff .text").count() == 0
     page.fill("#body textarea", "It is here.")
-    page.wait_for_selector("#diff ins:has-text('here')")
     page.click("button:has-text('Approve and send')")
     page.wait_for_selector("#top .notice:has-text('Approved by anna')")
     page.wait_for_selector("#approve, button:has-text('Approve and send')", state="hidden")
-    assert actions.store.corrections(1)[0].after.body == "It is here."
+    draft = actions.store.case(case_id).draft
+    assert draft and draft.body == "It is here."
     page.click("#right summary:has-text('What anna changed')")
     page.wait_for_selector("#right ins:has-text('here')")
 
@@ -129,19 +128,15 @@ def test_html_of_a_mail_is_shown_as_text(visit: Visit, actions: Actions) -> None
     assert page.locator("img[src=x]").count() == 0 and page.evaluate("window.ran") is None
 
 
-def test_search_finds_words_and_turns_pages(visit: Visit, actions: Actions) -> None:
-    for number in range(30):
+def test_search_finds_words(visit: Visit, actions: Actions) -> None:
+    for number in range(105):
         new_case(actions, f"Chair {number}", waits=False)
     page = visit()
     page.click("role=tab[name='Search']")
     page.fill("label:has-text('Words') >> input, textarea", "chair")
-    page.wait_for_selector("#hits a:has-text('Chair 29')")
-    page.wait_for_selector("#hits tbody tr >> nth=24")
-    page.click("button:has-text('Older')")
-    page.wait_for_selector("#hits a:has-text('Chair 0')")
-    assert page.locator("#hits tbody tr").count() == 5
-    page.click("button:has-text('Newer')")
-    page.wait_for_selector("#hits a:has-text('Chair 29')")
+    page.wait_for_selector("#hits a:has-text('Chair 104')")
+    assert page.locator("#hits tbody tr").count() == 100
+    page.wait_for_selector("#hits :text('These are the latest 100.')")
     page.fill("label:has-text('Words') >> input, textarea", "unicorn")
     page.wait_for_selector("#hits :text('No case matches.')")
 

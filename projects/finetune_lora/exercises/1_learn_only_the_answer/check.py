@@ -95,6 +95,15 @@ def check_1_messages_of_the_assistant_add_tokens() -> None:
     expect("u:hi~a:no~u:and?~a:so~", "no~so~", "hi", "no", "and?", "so")
 
 
+def check_1_a_message_of_the_system_belongs_to_the_prompt() -> None:
+    messages = [("system", "be brief"), ("user", "hi"), ("assistant", "no")]
+    conversation = tuple({"role": role, "content": content} for role, content in messages)
+    one = encode_one(Letters(), Example(conversation, line=7))
+    actual = (text(one.ids), text([one.ids[i] for i in one.learned]))
+    expected = ("s:be brief~u:hi~a:no~", "no~")
+    assert actual == expected, f"system, user, assistant: expected {expected}, got {actual}"
+
+
 def check_1_messages_after_the_last_answer_are_left_out() -> None:
     expect("u:hi~a:no~", "no~", "hi", "no", "and?")
 
@@ -111,6 +120,8 @@ def check_2_a_template_that_changes_the_prompt_is_refused() -> None:
 
 def check_3_prompt_and_answer_are_tokenized_separately() -> None:
     expect("u:hi~a:yo~", "yo~", "hi", "yo", tokenizer=LongTokens())
+    conversation = ("hi", "yo", "and?", "yes")
+    expect("u:hi~a:yo~u:and?~a:yes~", "yo~yes~", *conversation, tokenizer=LongTokens())
 
 
 def check_4_the_answer_and_the_token_that_ends_it_are_learned() -> None:
@@ -119,5 +130,6 @@ def check_4_the_answer_and_the_token_that_ends_it_are_learned() -> None:
 
 def check_4_a_line_break_after_an_answer_is_not_part_of_it() -> None:
     expect("u:hi~\na:no~", "no~", "hi", "no", tokenizer=LineBreaks())
+    expect("u:hi~\na:n\no~", "n\no~", "hi", "n\no", tokenizer=LineBreaks())
     conversation = ("hi", "no", "and?", "so")
     expect("u:hi~\na:no~\nu:and?~\na:so~", "no~so~", *conversation, tokenizer=LineBreaks())

@@ -1,5 +1,6 @@
 """Checks of exercise 2: the length of the common beginning that `common_prefix` returns."""
 
+from finetune_lora.model import batches
 from finetune_lora.model.batches import _SHORT, common_prefix
 from finetune_lora.model.encode import Encoded
 
@@ -21,6 +22,11 @@ def check_1_equal_tokens_are_counted() -> None:
     expect(20, case, one(*SYSTEM, 1, 2, 3), one(*SYSTEM, 7, 2, 3))
 
 
+def check_1_equal_tokens_after_a_difference_do_not_count() -> None:
+    case = "20 equal tokens, one that differs and three equal ones"
+    expect(20, case, one(*SYSTEM, 1, 2, 3, 4, 5), one(*SYSTEM, 7, 2, 3, 4, 5))
+
+
 def check_1_the_tokens_of_all_examples_are_compared() -> None:
     case = "the third of three examples differs after 12 tokens"
     third = one(*SYSTEM[:12], 0, 0, 0, 5)
@@ -38,6 +44,8 @@ def check_2_the_first_learned_token_of_any_example_counts() -> None:
     case = "first learned tokens at positions 20 and 11"
     expect(10, case, one(*SYSTEM, 1), one(*SYSTEM, learned=9))
     expect(10, case, one(*SYSTEM, learned=9), one(*SYSTEM, 1))
+    case = "21 tokens, and 24 of which those from position 11 on are learned"
+    expect(10, case, one(*SYSTEM, 1), one(*SYSTEM, 1, 2, 3, 4, learned=13))
     case = "an example of 10 tokens beside one of 21, both with one learned token"
     expect(8, case, one(*SYSTEM, 1), one(*SYSTEM[:10]))
 
@@ -46,6 +54,14 @@ def check_3_a_short_beginning_is_not_shared() -> None:
     for equal, expected in ((_SHORT - 1, 0), (_SHORT, _SHORT)):
         case = f"{equal} equal tokens"
         expect(expected, case, one(*SYSTEM[:equal], 1, 2, 3), one(*SYSTEM[:equal], 7, 8, 9))
+
+
+def check_3_a_change_of_the_constant_changes_the_result() -> None:
+    before, batches._SHORT = batches._SHORT, 4
+    try:
+        expect(4, "4 equal tokens, _SHORT is 4", one(*SYSTEM[:4], 1, 2), one(*SYSTEM[:4], 7, 8))
+    finally:
+        batches._SHORT = before
 
 
 def check_3_a_single_example_shares_nothing() -> None:

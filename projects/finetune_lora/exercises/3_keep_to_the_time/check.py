@@ -60,6 +60,8 @@ def check_3_as_many_steps_as_fit_into_the_time_are_added() -> None:
     expect(plan.total, 100, "500 steps planned, 100 s, after 10 steps of 1 s: total")
     plan, _ = train(500, 101, [3] * 10)
     expect(plan.total, 33, "101 s, after 10 steps of 3 s: total")
+    plan, _ = train(500, 10.75, [0.5] * 10)
+    expect(plan.total, 21, "10.75 s, after 10 steps of 0.5 s: total")
 
 
 def check_3_total_is_never_more_than_planned() -> None:
@@ -90,5 +92,7 @@ def check_4_training_is_over_when_all_steps_are_done() -> None:
 def check_4_training_is_over_when_time_is_up() -> None:
     _, done = train(500, 2, [1.5] * 500)
     expect(done, 2, "2 s and steps of 1.5 s: steps done")
+    _, done = train(500, 2, [1] * 500)
+    expect(done, 2, "2 s and steps of 1 s: steps done")
     _, done = train(500, 20, [1] * 10 + [50] + [1] * 489)
     expect(done, 11, "20 s, and the 11th step takes 50 s: steps done")

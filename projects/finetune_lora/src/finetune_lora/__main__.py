@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finetune_lora.train.arguments import TrainArgs, options_of
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 
@@ -51,10 +52,14 @@ Force = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
+Columns = Annotated[
+    str,
+    typer.Option(help="Names of the columns, if they differ: text=description,label=section."),
+]
 
 
 def read_config(*, server: bool = False, **overrides: Any) -> Config:
-    """The settings as the environment says; logs are set up, dependencies silenced."""
+    """Settings from the environment; sets up logging and silences dependencies."""
     from finetune_lora.config import Config
     from seedbed.observe.startup import start
     from seedbed.runs.quiet import quiet
@@ -63,20 +68,6 @@ def read_config(*, server: bool = False, **overrides: Any) -> Config:
     start("finetune_lora", load(Settings).log_level, server=server)
     quiet()
     return load(Config, **overrides)
-
-
-@app.command()
-def generate(
-    output: Annotated[Path, typer.Option("--output", help="Folder to write to.")],
-    count: Annotated[int, typer.Option(min=1, help="Number of training requests.")] = 5000,
-    seed: Seed = 0,
-) -> None:
-    """Generate the help-desk dataset: train.jsonl, dev.jsonl and test.jsonl."""
-    read_config()
-    from finetune_lora.jobs.whole_job import write_task
-
-    for name, n in write_task(output, count, seed).items():
-        typer.echo(f"{n:6} requests in {output / name}")
 
 
 @app.command()
@@ -93,6 +84,7 @@ def prepare(
     test_data: Annotated[
         str | None, typer.Option(help="Separate dataset to use as the test split.")
     ] = None,
+    columns: Columns = "",
     seed: Seed = 0,
     base: Base = "smollm2",
     max_tokens: Annotated[
@@ -123,167 +115,59 @@ def prepare(
         base=base,
         max_tokens=max_tokens,
         near=near,
+        columns=columns,
         skip_bad=skip_bad,
     )
     show(card, as_json, to_text=lambda _: (output / "DATA_CARD.md").read_text("utf-8"))
 
 
 @app.command()
+@options_of(TrainArgs)
 def train(
-    data: Annotated[str, typer.Option(help="Training dataset: a file or hf:ORG/NAME@REV.")],
-    eval_data: Annotated[
-        str | None, typer.Option(help="Dataset evaluated during training.")
-    ] = None,
+    *,
     base: Base = None,
     output: Output = None,
     max_minutes: Minutes = None,
-    epochs: Annotated[
-        float | None,
-        typer.Option(help="Passes over the training data. Default: depends on the amount of data."),
-    ] = None,
-    max_steps: Annotated[
-        int | None, typer.Option(help="Number of optimizer steps; overrides --epochs.")
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(help="Peak learning rate. Default: depends on the size of the base model."),
-    ] = None,
-    r: Annotated[int | None, typer.Option(help="LoRA rank. Default: 16.")] = None,
-    alpha: Annotated[
-        int | None,
-        typer.Option(help="LoRA scaling numerator; updates are scaled by alpha / r. Default: 32."),
-    ] = None,
-    dropout: Annotated[
-        float | None, typer.Option(help="Dropout on the adapter's input (0 to 1). Default: 0.")
-    ] = None,
-    word_dropout: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of words dropped from labelled texts after the first epoch. Default: 0.2."
-        ),
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="lora, dora, rslora, or qlora (GPU only). Default: lora.")
-    ] = None,
-    targets: Annotated[
+    grid: Annotated[
         str | None,
-        typer.Option(
-            help="Layers to adapt: all-linear, or comma-separated names. Default: all-linear."
-        ),
+        typer.Option(help="Train once for each combination of values, e.g. 'r=4,16 lr=1e-4,5e-4'."),
     ] = None,
-    layers: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of last layers to adapt; 0 for all. Default: half on a CPU, all on a GPU."
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Examples per batch and process. Default: 16.")
-    ] = None,
-    accumulation: Annotated[
-        int | None,
-        typer.Option(help="Number of batches accumulated before each optimizer step. Default: 1."),
-    ] = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(help="Token limit per row; a longer row is an error. Default: 1024."),
-    ] = None,
-    truncate: Annotated[
-        bool, typer.Option("--truncate", help="Truncate rows longer than --max-tokens.")
-    ] = False,
-    dtype: Annotated[
-        str | None, typer.Option(help="Weight type: auto, float32 or bfloat16. Default: auto.")
-    ] = None,
-    gradient_checkpointing: Annotated[
-        bool,
-        typer.Option(
-            "--gradient-checkpointing", help="Recompute activations: less memory, slower training."
-        ),
-    ] = False,
-    prefix_every: Annotated[
-        int | None,
-        typer.Option(
-            help="Recompute the prompt prefix shared by all examples every N steps. 1 is exact "
-            "(default); higher values are faster."
-        ),
-    ] = None,
-    eval_every: Annotated[
-        int | None,
-        typer.Option(help="Steps between evaluations. Default: 5 evaluations per training."),
-    ] = None,
-    save_every: Annotated[
-        int | None, typer.Option(help="Steps between checkpoints. Default: 50.")
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            help="Stop after this many evaluations without improvement and keep the best adapter. "
-            "Default: 0 (off)."
-        ),
-    ] = None,
-    seed: Seed = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume from the last checkpoint in --output.")
-    ] = False,
-    sweep: Annotated[
-        bool,
-        typer.Option("--sweep", help="Train once for each combination of the given VALUES."),
-    ] = False,
-    values: Annotated[
-        list[str] | None, typer.Argument(help="With --sweep, e.g. r=4,16 lr=1e-4,3e-4.")
-    ] = None,
-    ray: Annotated[
-        int, typer.Option("--ray", help="Number of Ray workers; 0 trains without Ray.")
-    ] = 0,
-    track: Annotated[bool, typer.Option(help="Log the run to MLflow.")] = True,
+    track: Annotated[bool, typer.Option(help="Log the finished run to MLflow.")] = True,
     as_json: Json = False,
+    **arguments: Any,
 ) -> None:
     """Train a LoRA adapter."""
-    given = {k: v for k, v in locals().items() if v is not None}
-    for name in ("sweep", "values", "ray", "track", "as_json", "output", "base"):
-        given.pop(name, None)
     config = read_config()
-    from finetune_lora.jobs import jobs
-    from finetune_lora.train.train import TrainArgs
+    from finetune_lora.jobs import train_job
     from seedbed.settings import Settings, load
 
-    given.setdefault("max_minutes", config.max_minutes)
-    if values and not sweep:
-        raise typer.BadParameter(
-            f"Unexpected argument {values[0]!r}: values are only allowed with --sweep."
-        )
     # Checked before a folder is made for the run.
-    args = TrainArgs(**given, output="", base=base or load(Settings).model)
-    args = replace(args, output=str(jobs.check_output(output, data)))
-    if sweep:
-        _sweep(args, values or [], as_json=as_json, track=track)
-        return
-    result = jobs.train_run(args, quiet=as_json, track=track, workers=ray)
-    if not jobs.is_main_process():
-        return
-    if as_json:
-        show(result.as_json())
-    else:
-        typer.echo(jobs.next_steps(result))
-
-
-def _sweep(args: Any, values: list[str], *, as_json: bool, track: bool) -> None:
-    from finetune_lora.jobs import jobs
-    from finetune_lora.jobs.sweep import parse_sweep, run_sweep
-    from finetune_lora.train.train import TrainArgs
-
-    result = run_sweep(
-        args,
-        parse_sweep(values, TrainArgs),
-        Path(args.output),
-        lambda point: jobs.train_run(point, quiet=as_json, track=track),
-        resume=args.resume,
-        report=lambda said: typer.echo(said, err=True),
+    args = TrainArgs(
+        **arguments,
+        output="",
+        base=base or load(Settings).model,
+        max_minutes=max_minutes or config.max_minutes,
     )
-    if as_json:
-        show(result.as_json())
-    else:
-        typer.echo(result.to_text())
+    if grid is not None:
+        _train_grid(args, grid, output, as_json=as_json, track=track)
+        return
+    args = replace(args, output=str(train_job.run_folder_for(output, args.data)))
+    result = train_job.train_run(args, quiet=as_json, track=track)
+    if train_job.is_main_process():
+        show(result.as_json(), as_json, to_text=lambda _: train_job.next_steps(result))
+
+
+def _train_grid(
+    args: TrainArgs, grid: str, output: Path | None, *, as_json: bool, track: bool
+) -> None:
+    from finetune_lora.jobs.grid import parse_grid, run_grid
+    from finetune_lora.jobs.train_job import run_folder_for, train_run
+
+    points = parse_grid(grid, TrainArgs)
+    args = replace(args, output=str(run_folder_for(output, args.data)))
+    rows = run_grid(args, points, lambda point: train_run(point, quiet=as_json, track=track))
+    columns = ("run", "eval_loss", "seconds", "state")
+    show(rows, as_json, to_text=lambda rows: cli.table(columns, [list(r.values()) for r in rows]))
 
 
 @app.command()
@@ -294,6 +178,7 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(help="Evaluate a served model instead: path:DIR, openai:NAME …")
     ] = None,
+    columns: Columns = "",
     quick: Annotated[
         bool, typer.Option("--quick", help="Evaluate the adapter only, without baselines.")
     ] = False,
@@ -306,10 +191,10 @@ def evaluate(
     """Evaluate an adapter against its base model, few-shot prompting and classical baselines."""
     read_config()
     from finetune_lora.evaluate import report
-    from finetune_lora.jobs import jobs
+    from finetune_lora.jobs.evaluate_job import evaluate_run
 
-    result = jobs.evaluate_run(
-        data, adapter=adapter, base=base, model=model, quick=quick, out=output
+    result = evaluate_run(
+        data, adapter=adapter, base=base, model=model, columns=columns, quick=quick, out=output
     )
     show(result, as_json, to_text=report.to_markdown)
     for path in () if as_json else result["written"]:
@@ -351,20 +236,6 @@ def _export_text(result: dict[str, Any]) -> str:
         f"Wrote {result['path']} ({result['type']}, {result['megabytes']} MB)."
         f"\n{next_step}:\n  {result['next']}"
     )
-
-
-@app.command()
-def push(
-    folder: Annotated[Path, typer.Argument(help="Folder of an adapter or of an exported model.")],
-    repo: Annotated[str, typer.Option(help="Target repository on the Hugging Face Hub: ORG/NAME.")],
-    public: Annotated[bool, typer.Option("--public", help="Make the repository public.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Confirm the upload.")] = False,
-) -> None:
-    """Upload a model to the Hugging Face Hub. Without --yes, only show what would be sent."""
-    read_config()
-    from finetune_lora.export.push import push
-
-    typer.echo(push(folder, repo, private=not public, yes=yes))
 
 
 @app.command()
@@ -413,33 +284,17 @@ def runs(as_json: Json = False) -> None:
     show(list_runs(config.data_dir), as_json, to_text=_runs_table)
 
 
-def _runs_table(found: list[dict[str, Any]]) -> str:
-    if not found:
+def _runs_table(records: list[dict[str, Any]]) -> str:
+    if not records:
         return f"No runs yet. Start one: {cli.command_line('finetune-lora', 'run')}"
-    rows = [(run["name"], run.get("state", ""), run.get("base", "")) for run in found]
+    rows = [(run["name"], run.get("state", ""), run.get("base", "")) for run in records]
     return cli.table(("run", "state", "base"), rows)
-
-
-@app.command()
-def plan(
-    params: Annotated[
-        list[float] | None, typer.Option(help="Model size in parameters, e.g. 3e9; repeatable.")
-    ] = None,
-    tokens: Annotated[float, typer.Option(help="Number of training tokens.")] = 5e6,
-    as_json: Json = False,
-) -> None:
-    """Estimate GPU memory and training time. The figures are calculated, not measured."""
-    from finetune_lora.train.scale import estimate
-
-    shapes = tuple(estimate.shape_for(size) for size in params or ()) or estimate.SHAPES
-    found = estimate.rows(shapes, tokens)
-    show(found, as_json, to_text=lambda rows: estimate.table(rows, tokens))
 
 
 @app.command()
 def mlflow(port: Port = 5000) -> None:
     """Start MLflow's web interface on the recorded runs."""
-    from finetune_lora.runs.mlflow_tracker import show_mlflow
+    from finetune_lora.runs.mlflow_import import show_mlflow
 
     show_mlflow(read_config().data_dir, port)
 

@@ -1,7 +1,4 @@
-"""The one record that data, training and evaluation speak: a conversation with its right answer.
-
-It knows neither files nor tokens.
-"""
+"""The record that data, training and evaluation share: a conversation with its right answer."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ class Example:
     """A conversation that ends with the assistant; every message of the assistant is learned.
 
     `label` is set for rows of text and label, and then is the answer. `tags` name the slices of an
-    evaluation the example belongs to (`{"noise": "typos"}`). `line` is where it stood in its file,
-    from 1; 0 for an example that was made.
+    evaluation the example belongs to (`{"noise": "typos"}`). `line` is its line in the file, from
+    1; 0 for an example that is not from a file.
     """
 
     messages: tuple[Message, ...]
@@ -28,19 +25,19 @@ class Example:
 
     @property
     def prompt(self) -> tuple[Message, ...]:
-        """What the model is shown."""
+        """The messages before the answer."""
         return self.messages[:-1]
 
     @property
     def answer(self) -> str:
-        """What it should say."""
+        """The content of the last message, the right answer."""
         return self.messages[-1]["content"]
 
     @property
     def text(self) -> str:
-        """What the user said last; empty when nobody asked anything."""
-        asked = (m["content"] for m in reversed(self.prompt) if m["role"] == "user")
-        return next(asked, "")
+        """The last message of the user; empty without one."""
+        requests = (m["content"] for m in reversed(self.prompt) if m["role"] == "user")
+        return next(requests, "")
 
 
 @dataclass(frozen=True)

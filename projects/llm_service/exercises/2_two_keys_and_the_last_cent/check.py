@@ -100,6 +100,11 @@ def check_2_three_times_a_tenth_is_three_tenths() -> None:
     expect_answers("accepted accepted accepted", budgets(), (key, 0.1), (key, 0.1), (key, 0.1))
 
 
+def check_2_more_than_a_rounding_error_is_refused() -> None:
+    key = Key("1", "a", budget_usd=1.0)
+    expect_answers("accepted refused", budgets(), (key, 0.999), (key, 0.002))
+
+
 def check_3_the_message_names_the_key_or_the_team() -> None:
     message = refusal(Key("1", "alice", budget_usd=1.0, team="red", team_budget_usd=9.0), 2.0)
     assert "alice" in message, f"the key's budget: expected its name 'alice', got: {message}"
@@ -140,3 +145,10 @@ def check_5_the_cost_is_reserved_in_each_budget_and_the_payers_are_returned() ->
         actual = {payer: usd for payer, usd in account._reserved.items() if usd}
         amounts = dict.fromkeys(expected, 0.6)
         assert actual == amounts, f"reserved: expected {amounts}, got {actual}"
+
+
+def check_5_reservations_add_up() -> None:
+    account, key = budgets(), Key("1", "a", budget_usd=1.0)
+    expect_answers("accepted accepted", account, (key, 0.25), (key, 0.5))
+    actual = dict(account._reserved)
+    assert actual == {"key:1": 0.75}, f"reserved: expected {{'key:1': 0.75}}, got {actual}"

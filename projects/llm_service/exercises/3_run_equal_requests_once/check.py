@@ -152,6 +152,8 @@ def check_2_a_kept_answer_is_a_hit() -> None:
         expect(second.text, TEXT, "text of the kept answer")
         expect(second.events[-2:], EVENTS[-2:], "last events of the kept answer")
         expect(second.credit, "hit m1 local", "cache, model and backend of the kept answer")
+        case = "cache, model and backend at the first event of a kept answer"
+        expect(second.first_facts, "hit m1 local", case)
 
     run(steps)
 
@@ -231,6 +233,20 @@ def check_4_credit_is_given_before_the_first_event() -> None:
     run(steps)
 
 
+def check_4_credit_is_given_again_at_the_end() -> None:
+    async def steps(cache: AnswerCache) -> None:
+        source = Source(wait=True)
+        readers = [Reader(cache, source) for _ in range(2)]
+        await settle(*readers)
+        readers[0].facts.backend = "remote"  # as the router does when it tries another one
+        await finish(source, *readers)
+        actual = readers[1].credit
+        case = "another backend takes over after the first event: credit of the second reader"
+        expect(actual, "shared m1 remote", case)
+
+    run(steps)
+
+
 def check_4_credit_is_given_at_the_end_of_a_flight_without_events() -> None:
     async def steps(cache: AnswerCache) -> None:
         source = Source(wait=True, error=ValueError("broken"))
@@ -304,6 +320,8 @@ def check_6_an_error_reaches_every_reader_with_the_traceback_of_the_run() -> Non
         await settle(*readers)
         actual = await finish(source, *readers)
         expect(actual, ["ValueError('broken')"] * 3, "the run failed: errors of three readers")
+        same = [reader.task.exception() is source.error for reader in readers]
+        expect(same, [True] * 3, "the run failed: each reader raises the error of the run itself")
         runs = [reader.trace.count("__call__") for reader in readers]
         expect(runs, [1] * 3, "frames of the run in the traceback of each reader")
         generators = [reader.trace.count("_answer") for reader in readers]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llm_service import plugins
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 
@@ -85,19 +86,11 @@ def serve(
 ) -> None:
     """Serve the API, the status page and the playground."""
     with cli.collector_paused():
-        from llm_service.models.local import start_worker
-
-        early = start_worker.spawn()
-        config, settings = read_settings(model, models=models)
-        if spec := start_worker.default_spec(config.models, settings.model):
-            early.tell(start_worker.order_of(spec, config.max_running, config.max_queue))
-            start_worker.keep(early)
-        else:
-            early.end()
         from llm_service.web.app import create
         from llm_service.web.connection import Connection
         from seedbed.server import service
 
+        config, settings = read_settings(model, models=models)
         served = create(config, settings)
         connection = partial(Connection, stall_seconds=config.stall_seconds)
 
@@ -105,26 +98,6 @@ def serve(
         typer.echo(f"API: http://{host}:{port}/v1  Status page: http://{host}:{port}", err=True)
 
     service.serve(served, port=port, host=host, protocol=connection, bound_to=say)
-
-
-@app.command()
-def ray(
-    models: Models = None,
-    replicas: Annotated[
-        int | None,
-        typer.Option(min=1, help="Replicas of each model. Default: scale with the load."),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="Address of a running Ray cluster. Default: start one on this machine."),
-    ] = None,
-    port: Port = 8004,
-) -> None:
-    """Serve the same API from replicas on a Ray cluster."""
-    from llm_service.on_ray.app import run
-
-    config, settings = read_settings(models=models)
-    run(config, settings, replicas=replicas, address=address, port=port)
 
 
 @keys.command("create")
@@ -176,8 +149,7 @@ def create_key(
         "team_budget_usd": team_budget_usd,
         "expires": expires,
     }
-    given = {field: value for field, value in limits.items() if value is not None}
-    key, secret = open_keys().create(name, **given)
+    key, secret = open_keys().create(name, **limits)
     if as_json:
         show({"id": key.id, "key": secret, "name": key.name})
     else:
@@ -192,8 +164,8 @@ def list_keys(as_json: Json = False) -> None:
     """List all keys with their limits. The secret keys themselves are never shown."""
     from llm_service.store.printed import key_json, keys_table
 
-    found = open_keys().list()
-    show([key_json(key) for key in found] if as_json else found, as_json, to_text=keys_table)
+    all_keys = open_keys().list()
+    show([key_json(key) for key in all_keys] if as_json else all_keys, as_json, to_text=keys_table)
 
 
 @keys.command("rotate")
@@ -217,6 +189,34 @@ def rotate_key(
         )
 
 
+@keys.command("update")
+def update_key(
+    id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")],
+    rpm: Annotated[int | None, typer.Option(help="Maximum requests per minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(help="Maximum tokens per minute.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Maximum concurrent requests.")] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(help="Budget in USD per calendar month (UTC).")
+    ] = None,
+    team_budget_usd: Annotated[
+        float | None, typer.Option(help="Budget of the whole team in USD per calendar month.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Change limits of a key, e.g. raise its budget. The others stay as they are."""
+    from llm_service.store.printed import key_json, keys_table
+
+    key = open_keys().update(
+        id_or_name,
+        rpm=rpm,
+        tpm=tpm,
+        concurrency=concurrency,
+        budget_usd=budget_usd,
+        team_budget_usd=team_budget_usd,
+    )
+    show(key_json(key), True) if as_json else typer.echo(keys_table([key]))
+
+
 @keys.command("revoke")
 def revoke_key(
     id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")], as_json: Json = False
@@ -230,7 +230,7 @@ def revoke_key(
 
 @app.command()
 def usage(
-    by: Annotated[str, typer.Option(help="Group by key, model or day.")] = "key",
+    by: Annotated[str, typer.Option(help="Group by key, team, user, model or day.")] = "key",
     since: Annotated[
         datetime | None, typer.Option(help="Count only requests from this time on (UTC).")
     ] = None,
@@ -239,24 +239,18 @@ def usage(
     """Report requests, errors, tokens, cost and latency."""
     from llm_service.store.printed import usage_table
     from llm_service.store.usage import report
-    from seedbed.errors import BadInput
 
-    if by not in ("key", "model", "day"):
-        raise BadInput(f"Invalid value for --by: {by!r}.", hint="Use key, model or day.")
     rows = report(open_store(), by, since)  # type: ignore[arg-type]
     show(rows, as_json, to_text=lambda rows: usage_table(rows, by))
 
 
 @app.command()
-def experiments(models: Models = None, as_json: Json = False) -> None:
+def experiments(as_json: Json = False) -> None:
     """Compare the variants of each experiment: ratings, latency, cost and a verdict."""
-    from llm_service.gateway.experiments import Experiments
-    from llm_service.models.table import Table
+    from llm_service.gateway.experiments import report
     from llm_service.store.printed import experiments_table
 
-    config, settings = read_settings(models=models)
-    rows = Experiments(Table.load(config.models, settings).experiments).report(open_store())
-    show(rows, as_json, to_text=experiments_table)
+    show(report(open_store()), as_json, to_text=experiments_table)
 
 
 @feedback.command("export")
@@ -290,11 +284,13 @@ def evaluate(
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a server: valid JSON, correct tool calls, repeatable seeds, guardrails."""
-    from llm_service.measure.evaluate import run, table
+    """Evaluate a server: valid JSON, tool calls that parse, guardrails."""
+    from dataclasses import asdict
 
-    result = run(url, model=model, key=key)
-    show(result, as_json, to_text=table)
+    from llm_service.evaluate import run, table
+
+    report = run(url, model=model, key=key)
+    show(asdict(report) if as_json else report, as_json, to_text=table)
 
 
 @app.command()
@@ -303,6 +299,10 @@ def demo(model: Model = None) -> None:
     from llm_service.demo import run
 
     raise typer.Exit(1 if run(*read_settings(model)) else 0)
+
+
+for add_to in plugins.load(plugins.COMMANDS, "add_to"):
+    add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,23 +1,26 @@
 """What one request asks of a model, and the events that answer it.
 
 Everything between the HTTP routes and the backends speaks these few types: routes make an `Ask`,
-backends answer it with events, and cache, guardrails and experiments stand in between.
+backends answer it with events, and cache, guardrails and experiments are in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Kind = Literal["chat", "text", "embedding"]
 MAX_CHOICES = 128  # of one request
+TOO_LONG = "context_length_exceeded"  # OpenAI's code for a ContextWindowError
+DEFAULT_ANSWER = 512  # tokens reserved for an answer without max_tokens
+_CHARS_PER_TOKEN = 3  # an upper estimate: English has four or more, and a token at least a byte
 
 
-def several(given: Any) -> list[Any]:
+def several(prompts: Any) -> list[Any]:
     """OpenAI's prompt or input as a list: of texts, of lists of token ids, or of both."""
-    alone = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
-    return [given] if alone else list(given)
+    alone = isinstance(prompts, str) or (bool(prompts) and isinstance(prompts[0], int))
+    return [prompts] if alone else list(prompts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Ask:
 class Delta:
     """Something new of choice `index`: text, or whole or partial tool calls in the form of
     OpenAI's stream chunks, or log probabilities in OpenAI's form. `tokens` counts what it took.
-    `extra` holds fields of an upstream's delta or message that are passed on as they are.
+    `extra` has fields of an upstream's delta or message that are passed on as they are.
     """
 
     text: str = ""
@@ -72,6 +75,16 @@ class Usage:
 Event = Delta | Finish | Usage
 
 
+class Events(Protocol):
+    """The events of one answer. Close them, read or not: an abandoned generation would go on."""
+
+    def __aiter__(self) -> AsyncIterator[Event]: ...
+
+    def __anext__(self) -> Awaitable[Event]: ...
+
+    def aclose(self) -> Awaitable[None]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """A vector for each input text, and the tokens read."""
@@ -91,21 +104,17 @@ class Load:
 class Backend(Protocol):
     """Something that answers: a model in a process of ours, or an upstream.
 
-    `generate` is an async generator: closing it (or cancelling the task that reads it) stops the
-    work. It raises SeedbedError: BadInput for what the client got wrong, Busy when full,
-    Unavailable and DeadlineExceeded for what another target may do better.
+    Closing what `generate` returns (or cancelling the task that reads it) stops the work. It raises
+    SeedbedError: BadInput for what the client got wrong, Busy when full, Unavailable and
+    DeadlineExceeded for what another target may do better.
     """
 
     name: str
     load: Load
 
-    def generate(self, ask: Ask) -> AsyncIterator[Event]: ...
+    def generate(self, ask: Ask) -> Events: ...
 
     async def embed(self, ask: Ask) -> Embedded: ...
-
-    async def check(self) -> None:
-        """Raise Unavailable while it can't answer."""
-        ...
 
     async def close(self) -> None: ...
 
@@ -114,7 +123,7 @@ class Backend(Protocol):
 class Facts:
     """What is known of a request beside its answer: for headers, metrics, accounting and logs.
 
-    Whoever decides something writes it here: the router `model_used`, `backend`, `attempts` and
+    Each part writes here what it decided: the router `model_used`, `backend`, `attempts` and
     `waited`, the cache `cache`, the guardrails `decisions`, the experiment its variant.
     """
 
@@ -130,3 +139,32 @@ class Facts:
     experiment: str = ""
     variant: str = ""
     prompt: str = ""  # "name@version:hash" of the variant's prompt
+
+
+def estimate_tokens(ask: Ask) -> tuple[int, int]:
+    """An upper estimate of the tokens of a request: prompt and answer."""
+    body = ask.body
+    chars = prompt_chars(body, bytes_of_others=True)
+    if ask.kind == "embedding":
+        return chars // _CHARS_PER_TOKEN + 1, 0
+    answer = body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_ANSWER
+    return chars // _CHARS_PER_TOKEN + 8, answer * int(body.get("n", 1))
+
+
+def prompt_chars(value: Any, bytes_of_others: bool = False) -> int:
+    """Characters of all texts in a body's messages, prompt or input; pictures count as 1,000.
+
+    `bytes_of_others`: of a text that is not ASCII count three for each byte, so that a third of the
+    sum is never less than its tokens.
+    """
+    if isinstance(value, str):
+        if value.startswith("data:"):
+            return 1000
+        plain = not bytes_of_others or value.isascii()
+        return len(value) if plain else 3 * len(value.encode(errors="replace"))
+    if isinstance(value, Mapping):
+        values = (v for k, v in value.items() if k not in ("role", "type", "id"))
+        return sum(prompt_chars(v, bytes_of_others) for v in values)
+    if isinstance(value, list | tuple):
+        return sum(4 if isinstance(v, int) else prompt_chars(v, bytes_of_others) for v in value)
+    return 0

@@ -3,13 +3,14 @@
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from multi_agent.runs.ledger import InDoubt, Ledger
+from multi_agent.runs.ledger import InDoubt, Ledger, _lock
 from multi_agent.runs.store import RunStore, ledger
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 
@@ -39,10 +40,25 @@ class Tool:
         return {"paid": ("invoice", 7)}
 
 
+class ServerError(SeedbedError):
+    status = 500
+
+
+class ForeignError(Exception):
+    """An error of another library, whose status may mean anything."""
+
+    status = 404
+
+
 class Watched(Ledger):
-    """A ledger that notes how durably a start is recorded."""
+    """A ledger that notes how durably a start is recorded, and when a result is."""
 
     durable: bool | None = None
+    on_settle: Callable[[str], Any] = staticmethod(lambda _: None)
+
+    def settle(self, key: str, result: Any) -> None:
+        self.on_settle(key)
+        super().settle(key, result)
 
     def _start(self, row: dict[str, Any], *, durable: bool) -> dict[str, Any] | None:
         self.durable = durable
@@ -123,6 +139,22 @@ def check_1_a_second_thread_waits_for_the_first() -> None:
         case = f"{name(repeatable)}, while another thread makes the same"
         expect(second.calls, 0, f"{case}: calls of the function")
         expect_result(results[0], case)
+
+
+def check_1_the_lock_is_held_while_the_result_is_recorded() -> None:
+    for repeatable in (True, False):
+        calls, locks = new_ledger(), list[str]()
+
+        def try_lock(key: str, calls: Ledger = calls, locks: list[str] = locks) -> None:
+            lock = _lock(f"{calls._engine.url} {key}")
+            with ThreadPoolExecutor(1) as other_thread:
+                is_free = other_thread.submit(lock.acquire, blocking=False).result()
+            locks.append("free" if is_free else "held")
+
+        calls.on_settle = try_lock
+        once(calls, Tool(), repeatable=repeatable)
+        case = f"{name(repeatable)}: the lock while the result is recorded"
+        expect(sorted(set(locks)), ["held"], case)
 
 
 def check_1_different_calls_do_not_wait() -> None:
@@ -222,6 +254,7 @@ def check_4_a_start_is_repeated_once_if_the_caller_wants_it() -> None:
         error = raised(calls, tool, repeatable=False, retry_of=retry_of)
         expect(tool.calls, 0, f"{case}: calls of the function")
         expect_in_doubt(error, case)
+        expect(error.started_at, rows(calls)[0]["started_at"], f"{case}: the start in the error")
 
     expect_no_call(first - 1, "`retry_of` is not the start of the call in doubt")
     case = "`retry_of` is the start of the call in doubt"
@@ -246,17 +279,31 @@ def check_5_a_failed_call_can_be_made_again_where_that_is_safe() -> None:
         (Unavailable("No answer."), True, True),
         (OSError("Connection lost."), False, False),
         (OSError("Connection lost."), True, True),
+        (ServerError("It broke."), False, False),
+        (ForeignError("Not found."), False, False),
     ]
     for error, repeatable, safe in cases:
         calls, tool = new_ledger(), Tool(error)
         raised(calls, tool, repeatable=repeatable)
-        status = f" (status {error.status})" if isinstance(error, SeedbedError) else ""
+        status = f" (status {error.status})" if hasattr(error, "status") else ""
         case = f"{name(repeatable)}, after {type(error).__name__}{status}"
         expect(len(rows(calls)), 0 if safe else 1, f"{case}: rows that are left")
         again = raised(calls, tool, repeatable=repeatable)
         expect(tool.calls, 2 if safe else 1, f"{case}, once more: calls of the function")
         if not safe:
             expect_in_doubt(again, f"{case}, once more")
+
+
+def check_5_a_result_that_is_not_recorded_does_not_undo_the_call() -> None:
+    def fail(key: str) -> None:
+        raise BadInput(f"The result of {key} is not recorded.")
+
+    calls, tool = new_ledger(), Tool()
+    calls.on_settle = fail
+    error = raised(calls, tool, repeatable=False)
+    case = "a call that cannot be repeated, whose result is not recorded"
+    expect(type(error).__name__, "BadInput", f"{case}: the error")
+    expect(len(rows(calls)), 1, f"{case}: rows that are left")
 
 
 def check_5_a_call_that_is_settled_stays_so() -> None:

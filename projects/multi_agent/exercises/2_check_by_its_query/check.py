@@ -11,6 +11,7 @@ from multi_agent.config import Config
 from multi_agent.data.database import open_database
 from multi_agent.specialists import Workspace
 from multi_agent.state import Evidence, Result
+from seedbed.errors import Unavailable
 
 FOLDER = tempfile.TemporaryDirectory()
 TENTS = [("Marmot", 2150, 31999), ("Base Camp", 8400, 54900)]
@@ -75,6 +76,14 @@ def check_2_a_query_that_fails_is_refused_with_its_error() -> None:
     expect_refused("DROP TABLE tents", "", "2", 2)
 
 
+def check_2_any_error_of_the_database_is_a_problem() -> None:
+    def query(sql: str) -> Any:
+        raise Unavailable(f"The database is away: {sql}")
+
+    database: Any = SimpleNamespace(query=query)
+    expect_refused("SELECT 2", "is away", "2", 2, workspace=Workspace(Config(), database))
+
+
 def check_2_the_output_of_the_specialist_is_not_trusted() -> None:
     expect_refused("SELECT COUNT(*) FROM tents", "3", "3", 3, output="3")
 
@@ -119,17 +128,25 @@ def check_4_one_of_the_values_is_the_number() -> None:
     expect_accepted("SELECT name, grams FROM tents", "2150 g", 2150)
     expect_accepted("SELECT NULL, '12.5', 'Marmot'", "12.5", 12.5)
     expect_refused("SELECT grams FROM tents", "2,151", "2,151 g", 2151)
+    expect_refused("SELECT NULL", "0", "0", 0)
 
 
 def check_4_the_value_may_differ_by_a_rounding_error() -> None:
     expect_accepted("SELECT AVG(cents) / 100.0 FROM tents", "434.495", 434.4950001)
     expect_refused("SELECT 434.495", "434.5", "434.50", 434.5)
+    expect_accepted("SELECT 1234567890", "1,234,567,000", 1234567000)
+    expect_refused("SELECT 0.0000004", "1e-07", "0.0000001", 0.0000001)
 
 
 def check_4_other_units_and_the_count_of_rows_are_not_the_number() -> None:
     expect_refused("SELECT grams / 100.0 FROM tents", "2,150", "2,150", 2150)
     expect_refused("SELECT cents FROM tents", "319.99", "319.99", 319.99)
     expect_refused("SELECT grams FROM tents", "2", "2", 2)
+
+
+def check_4_the_sign_is_that_of_the_value() -> None:
+    expect_refused("SELECT -2150", "2,150", "2,150 g", 2150)
+    expect_refused("SELECT 2150", "-2,150", "-2,150 g", -2150)
 
 
 def check_4_only_the_first_rows_count() -> None:

@@ -68,6 +68,8 @@ def check_1_nothing_starts_after_a_stop() -> None:
     run = new_run()
     run.stop.set()
     expect(next_node(next_sends({}, run=run)), "answer", "s1, s2 open, run stopped: the result")
+    going_on = next_node(next_sends(answers("s1"), run=run))
+    expect(going_on, "answer", "s1 has an answer, s2 and s3 are open, run stopped: the result")
 
 
 def check_1_nothing_starts_without_a_budget() -> None:
@@ -112,6 +114,11 @@ def check_4_all_ready_steps_are_sent_in_one_list() -> None:
     for results, case in ((None, "no results yet"), ({}, "results are empty")):
         expect(ids(next_sends(results)), ["s1", "s2"], f"{case}: sends")
     expect(ids(next_sends({}, (S2, S1))), ["s2", "s1"], "s2 before s1 in the plan: sends")
+
+
+def check_4_a_step_that_has_to_wait_does_not_hold_up_later_ones() -> None:
+    sends = ids(next_sends({}, (S4, S3, S1, S2)))
+    expect(sends, ["s1", "s2"], "s4 and s3, which wait, before s1 and s2 in the plan: sends")
 
 
 def check_4_a_send_has_the_step_and_the_node() -> None:

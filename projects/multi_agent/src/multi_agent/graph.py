@@ -29,6 +29,7 @@ from multi_agent.specialists.writer import checked_text
 from multi_agent.state import Result, RunState, Step, fill
 from multi_agent.tools.toolbox import NeedsUser, ToolBox
 from seedbed.errors import ModelError, SeedbedError
+from seedbed.observe.telemetry import span
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -160,7 +161,8 @@ def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
         if reason := run.stop_reason():
             raise Stopped(reason)
         run.budget.take(steps=1)
-        result = perform(run, step.model_copy(update={"task": task}), inputs)
+        with span(f"invoke_agent {step.specialist}", **{"multi_agent.step.id": step.id}):
+            result = perform(run, step.model_copy(update={"task": task}), inputs)
     except SeedbedError as error:
         stopped = isinstance(error, OverBudget | Stopped)
         failure = "model" if isinstance(error, ModelError) else "stop" if stopped else ""

@@ -71,6 +71,7 @@ def test_result_is_cut_at_4_mb(shop: Database, files: Database) -> None:
         files.query("SELECT repeat('x', 5000000)")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 def test_memory_of_queries_is_limited(shop: Database, files: Database) -> None:
     queries = [
@@ -107,6 +108,7 @@ with open_database(Path(sys.argv[1])) as database:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 def test_peak_memory_of_all_processes_is_below_512_mb(shop_file: Path, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("name\nAnna\n")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from multi_agent.brain import Refusal
-from multi_agent.state import Limits, Result
+from multi_agent.state import Result
 from multi_agent.tools.toolbox import tool_of
 from seedbed.errors import BadInput, Conflict, NotFound, TooLarge
 
@@ -160,39 +160,6 @@ def test_task_that_fits_no_specialist_is_refused_with_the_reason(
     run = team.wait(team.start("Sing a song!"))
     assert (run.status, run.answer.confident) == ("done", False)
     assert run.answer.text == "I can't answer that. Nobody takes that."
-
-
-def test_tool_with_effects_needs_permission_and_runs_once(
-    open_scripted: Open, scripted: Any
-) -> None:
-    sent: list[str] = []
-
-    def send(text: str) -> str:
-        """Send a text."""
-        sent.append(text)
-        return "sent"
-
-    def work(_step: Any, context: Any) -> str:
-        return context.call("send", text="hello")
-
-    team = open_scripted([scripted("orders", work)], [tool_of(send, effects=True)])
-    run = team.wait(team.start("Show orders and send them"))
-    assert run.status == "waiting" and not sent
-    assert team.question(run.id)["options"] == ["allow", "deny"]
-    team.answer(run.id, "allow")
-    assert team.wait(run.id).answer.text == "sent"
-    assert sent == ["hello"]
-
-
-def test_budget_of_steps_ends_the_run_with_what_it_has(open_scripted: Open, scripted: Any) -> None:
-    work = scripted("alpha", lambda _step, _context: "first")
-    second = scripted("beta", lambda _step, _context: "second")
-    team = open_scripted([work, second], max_parallel=1)
-    limits = Limits(steps=1)
-    run = team.wait(team.start("What is alpha? What is beta?", limits=limits))
-    assert run.status == "stopped" and "budget of 1 step" in run.reason
-    assert run.answer.text.startswith("first; (no answer to: What is beta: The budget")
-    assert not run.answer.confident
 
 
 def test_stop_keeps_what_was_found(open_scripted: Open, scripted: Any) -> None:

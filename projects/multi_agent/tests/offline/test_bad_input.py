@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -17,14 +15,10 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from multi_agent.config import Config
 from multi_agent.data.database import open_database
-from multi_agent.runs.budget import Budget
-from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.store import RunRecord
 from multi_agent.state import Answer, Limits
 from multi_agent.team.open_team import open_team
 from multi_agent.team.team import Team
-from multi_agent.tools.toolbox import ToolBox, ToolError
-from seedbed.errors import BadInput, DeadlineExceeded, TooLarge
 from seedbed.models.chat_base import StreamingChatModel
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings, load
@@ -108,15 +102,6 @@ def answer(team: Team, task: str) -> Answer:
 # Tasks
 
 
-@pytest.mark.parametrize(("task", "error"), [(" \n", BadInput), ("x" * 1_000_000, TooLarge)])
-def test_task_that_is_empty_or_huge_is_refused(
-    team: Team, task: str, error: type[Exception]
-) -> None:
-    with pytest.raises(error) as problem:
-        team.start(task)
-    assert "\n" not in str(problem.value) and len(str(problem.value)) < 200
-
-
 @pytest.mark.parametrize(
     "task",
     [
@@ -175,51 +160,11 @@ def test_task_of_marks_and_control_characters_is_survived(team: Team) -> None:
 # Databases
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"SQLite format 3\0" + b"x" * 500])
-def test_file_that_is_not_a_database_is_refused(
-    open_files: Open, tmp_path: Path, content: bytes
-) -> None:
-    path = tmp_path / "data.sqlite"
-    path.write_bytes(content)
-    with pytest.raises(BadInput, match=r"data\.sqlite") as error:
-        open_files(database=path)
-    assert "\n" not in str(error.value)
-
-
-def test_query_that_would_run_for_hours_is_ended(files: Path) -> None:
-    sql = "SELECT COUNT(*) FROM orders a, orders b, orders c, orders d, orders e, orders f"
-    started = time.monotonic()
-    with open_database(files / "shop.sqlite") as database, pytest.raises(DeadlineExceeded):
-        database.query(sql, seconds=0.2)
-    assert time.monotonic() - started < 20
-
-
-@pytest.mark.slow  # the query's time limit of 10 s
-def test_query_of_a_model_that_would_run_for_hours_is_a_problem(
-    open_files: Open, replies: Any
-) -> None:
-    sql = "SELECT COUNT(*) FROM orders a, orders b, orders c, orders d, orders e, orders f"
-    team = open_files({"analyst": ScriptedChatModel(lambda _: replies.query(sql))})
-    run = solve(team, "How many orders are there?")
-    assert run.answer and not run.answer.confident
-    problems = [e.data.get("problem", "") for e in team.store.events(run.id, kind="tool_ended")]
-    assert any("10 s" in problem for problem in problems), problems
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "DELETE FROM orders",
-        "SELECT 1; DROP TABLE orders",
-        "PRAGMA writable_schema = 1",
-        "ATTACH DATABASE '/tmp/x.db' AS x",
-        "SELECT load_extension('x')",
-    ],
-)
 def test_statement_of_a_model_that_does_not_only_read_is_refused(
-    open_files: Open, files: Path, replies: Any, sql: str
+    open_files: Open, files: Path, replies: Any
 ) -> None:
-    team = open_files({"analyst": ScriptedChatModel(lambda _: replies.query(sql))})
+    query = replies.query("DELETE FROM orders")
+    team = open_files({"analyst": ScriptedChatModel(lambda _: query)})
     run = solve(team, "How many orders are there?")
     assert run.answer and not run.answer.confident
     with open_database(files / "shop.sqlite") as database:
@@ -253,27 +198,6 @@ def test_instructions_in_a_document_reach_a_model_as_data(open_files: Open, repl
 
 
 # Tools
-
-
-def with_tool(team: Team, name: str, function: Callable[..., Any], **options: Any) -> ToolBox:
-    tool = next(tool for tool in team.tools if tool.name == name)
-    changed = replace(tool, function=function, **options)
-    run = team.store.create("test", thread=None, limits=Limits())
-    return ToolBox([changed], Ledger(team.store, run.id), {}, Budget(), lambda *_: None)
-
-
-def test_tool_that_hangs_is_given_up(team: Team) -> None:
-    release = threading.Event()
-    box = with_tool(team, "calculate", lambda **_: release.wait(60), timeout=0.1)
-    with pytest.raises(ToolError, match=r"calculate did not respond within 0\.1 s"):
-        box.call("s1", "calculate", expression="2 + 2")
-    release.set()
-
-
-def test_tool_that_returns_50_mb_is_refused(team: Team) -> None:
-    box = with_tool(team, "query_database", lambda **_: {"rows": ["x" * 50_000_000]})
-    with pytest.raises(ToolError, match="the output has 50,0"):
-        box.call("s1", "query_database", sql="SELECT 1")
 
 
 CALCULATION = {"number": 37.0, "text": "37"}

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner
 
 from multi_agent.__main__ import app, main
@@ -153,12 +152,6 @@ def test_evaluation_names_the_wrong_line(tmp_path: Path) -> None:
     assert output.err == f"error: {path}, line 1: family: Field required.\n"
 
 
-def test_demo_answers_all_tasks_right() -> None:
-    output = run("demo")
-    assert output.status == 0, output.out
-    assert output.out.count("✓") == 6 and "✗" not in output.out
-
-
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -183,9 +176,7 @@ def test_error_is_one_line_with_status_2(command: str, message: str) -> None:
     assert output.err.count("\n") == 1 and output.out == ""
 
 
-@pytest.mark.parametrize(
-    "arguments", [["solve"], ["runs", "--limit", "0"], ["serve", "--port", "x"], ["eval"], ["sing"]]
-)
+@pytest.mark.parametrize("arguments", [["solve"], ["runs", "--limit", "0"], ["eval"]])
 def test_wrong_usage_has_status_2(arguments: list[str]) -> None:
     assert run(*arguments).status == 2
 
@@ -194,9 +185,3 @@ def test_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTS_MAX_PARALLEL", "0")
     output = run("runs")
     assert output.status == 2 and "AGENTS_MAX_PARALLEL" in output.err
-
-
-@pytest.mark.parametrize("command", get_command(app).commands)  # type: ignore[attr-defined]
-def test_every_command_has_help(command: str) -> None:
-    output = run(command, "--help")
-    assert output.status == 0 and "Usage:" in output.out and len(output.out) > 200

@@ -9,11 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, Phase, given
-from hypothesis import settings as profile
-from pydantic import SecretStr
 
 from multi_agent.serve import terminal
 from multi_agent.serve.api import create_app
@@ -238,20 +234,14 @@ def test_memory_is_listed_and_erased(client: TestClient, clerk_team: Any) -> Non
 @pytest.mark.parametrize(
     "body",
     [
-        {"json": {}},
-        {"json": {"task": "  "}},
-        {"json": {"task": 7}},
-        {"json": {"task": "a\0b"}},
-        {"json": {"task": "x", "limits": {"steps": 0}}},
-        {"json": {"task": "x", "limits": {"tokens": 1, "luck": 2}}},
-        {"json": {"task": "x", "thread": "t" * 101}},
-        {"content": b'{"task": "x"', "headers": {"content-type": "application/json"}},
-        {"content": b"\xff\xfe"},
-        {"json": ["task"]},
+        {"task": "  "},
+        {"task": "x", "limits": {"steps": 0}},
+        {"task": "x", "limits": {"tokens": 1, "luck": 2}},
+        {"task": "x", "thread": "t" * 101},
     ],
 )
 def test_bad_body_is_refused_in_one_line(client: TestClient, body: Any) -> None:
-    answer = client.post("/v1/runs", **body)
+    answer = client.post("/v1/runs", json=body)
     error = answer.json()["error"]
     assert answer.status_code == 400 and error["type"] == "bad_input"
     assert "\n" not in error["message"] and len(error["message"]) < 300
@@ -282,9 +272,8 @@ def test_limits_left_out_are_those_of_the_server(client: TestClient, clerk_team:
     assert run["limits"] == server | {"usd": 0.1}
 
 
-@pytest.mark.parametrize("size", [8_001, 1_000_000, 2_000_000])
-def test_task_above_the_limit_is_too_large(client: TestClient, size: int) -> None:
-    answer = client.post("/v1/runs", json={"task": "x" * size})
+def test_task_above_the_limit_is_too_large(client: TestClient) -> None:
+    answer = client.post("/v1/runs", json={"task": "x" * 8_001})
     assert answer.status_code == 413 and answer.json()["error"]["type"] == "too_large"
 
 
@@ -297,7 +286,6 @@ def test_task_above_the_limit_is_too_large(client: TestClient, size: int) -> Non
         ("POST", "runs/r0/stop"),
         ("POST", "runs/r0/resume"),
         ("POST", "runs/r0/replay"),
-        ("GET", "nothing"),
     ],
 )
 def test_unknown_run_is_not_found(client: TestClient, method: str, path: str) -> None:
@@ -310,24 +298,6 @@ def test_bad_last_event_id_is_bad_input(client: TestClient, clerk_team: Any, las
     run = solve(client, clerk_team.team, "What is 2 + 2?")["id"]
     answer = client.get(f"/v1/runs/{run}/events", headers={"Last-Event-ID": last})
     assert answer.status_code == 400
-
-
-def test_api_key_is_required(clerk_team: Any) -> None:
-    settings = Settings(api_keys=SecretStr("anna=a-secret"))
-    client = TestClient(create_app(clerk_team.team, settings))
-    assert client.get("/v1/runs").status_code == 401
-    assert client.post("/v1/runs", json={"task": "x"}).status_code == 401
-    assert client.get("/").status_code == 401
-    headers = {"authorization": "Bearer a-secret"}
-    assert client.get("/v1/runs", headers=headers).status_code == 200
-    assert client.get("/healthz").status_code == 200
-
-
-def test_openapi_describes_every_route(client: TestClient) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
-    operations = [item for path in paths.values() for item in path.values()]
-    assert len([path for path in paths if path.startswith("/v1/")]) == 11
-    assert all(operation.get("description") for operation in operations)
 
 
 def test_metrics_count_runs_steps_and_tool_calls(client: TestClient, clerk_team: Any) -> None:
@@ -363,29 +333,3 @@ def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
     assert usage == f"run {run.id} · tokens 12,345/50,000 · usd 0.0313/0.5"
     assert run.id in terminal.runs_text(team.store.runs(3))
     assert "the same answer" in terminal.replay_text(team.replay(run.id))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # runs do, in their threads
-def test_api_accepts_every_request_its_schema_allows(client: TestClient) -> None:
-    document = client.get("/openapi.json").json()
-    schema = schemathesis.openapi.from_dict(document).include(path_regex="^/v1/")
-    checks = list(HealthCheck)
-    operations: Any = schema.get_all_operations()
-    for parsed in operations:
-
-        @profile(
-            max_examples=15,
-            deadline=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=checks,
-        )
-        @given(case=parsed.ok().as_strategy())
-        def attempt(case: Any) -> None:
-            request = case.as_transport_kwargs(base_url="http://testserver")
-            request.pop("cookies", None)
-            response = client.request(**request)
-            assert response.status_code < 500, (request, response.text)
-
-        attempt()

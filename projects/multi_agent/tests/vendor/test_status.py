@@ -47,13 +47,6 @@ def test_run_whose_vendor_fails_keeps_what_it_found_and_is_resumed(solve: Solve)
         again.team.resume(run.id)
 
 
-def test_run_whose_vendor_fails_again_can_be_resumed_again(solve: Solve) -> None:
-    solved = solve(TASK, [PLAN, QUERY, REFUSED])
-    solved = solve.resume(solved, [REFUSED])
-    assert solved.run.status == "failed" and "14" in solved.run.answer.text
-    assert solve.resume(solved, [QUOTE, TEXT]).run.answer.text == ANSWER
-
-
 def test_run_whose_planner_fails_is_resumed(solve: Solve) -> None:
     solved = solve(TASK, [Reply(fault="401")])
     assert (solved.run.status, solved.run.answer) == ("failed", None)

@@ -25,10 +25,20 @@ def check_1_a_negative_cosine_counts_as_0() -> None:
     expect([DENSE_SHARE, 1 - DENSE_SHARE], [0.5, -0.5], [0, 4])
 
 
+def check_1_the_arguments_stay_as_they_are() -> None:
+    cosines, bm25 = np.array([0.5, -0.5], np.float32), np.array([0, 4], np.float32)
+    fusion.mix(cosines, bm25)
+    actual = (cosines.tolist(), bm25.tolist())
+    assert actual == ([0.5, -0.5], [0, 4]), (
+        f"cosines and BM25 afterwards: expected ([0.5, -0.5], [0, 4]), got {actual}"
+    )
+
+
 def check_2_scores_are_divided_by_the_best_of_their_search() -> None:
     dense, text = DENSE_SHARE, 1 - DENSE_SHARE
     expect([dense + text, dense / 2 + text / 4], [0.8, 0.4], [12, 3])
     expect([dense + text, dense / 2 + text / 4], [0.8, 0.4], [1200, 300])
+    expect([dense, 0], [0.4, -0.8], [0, 0])
 
 
 def check_2_a_search_without_results_adds_0() -> None:

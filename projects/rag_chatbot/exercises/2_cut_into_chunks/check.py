@@ -38,6 +38,7 @@ def check_1_the_target_is_the_total_divided_by_the_fewest_chunks() -> None:
     expect_sizes([30, 30], [10] * 6)
     expect_sizes([50, 50], [10] * 10)
     expect_sizes([40], [10] * 4)
+    expect_sizes([34, 33, 34], [33, 1, 33, 34])  # a target of 33.67
 
 
 def check_1_a_section_without_tokens_is_one_chunk() -> None:
@@ -52,6 +53,7 @@ def check_2_a_chunk_is_closed_before_a_unit_that_would_exceed_the_limit() -> Non
 
 def check_2_a_chunk_is_closed_when_it_has_reached_the_target() -> None:
     expect_sizes([35, 25], [10, 25, 10, 5, 10])
+    expect_sizes([30, 30], [15] * 4)
 
 
 def check_2_no_unit_is_lost() -> None:

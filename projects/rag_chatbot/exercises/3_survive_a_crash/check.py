@@ -29,9 +29,11 @@ class Index:
         self.sizes: list[int] = []  # of the upserts
         self.failures = failures
         self.on_upsert = on_upsert
+        self.on_reopen: Callable[[], None] = lambda: None
 
     def reopen_if_changed(self, db: object) -> None:
         """Nothing else changes this index."""
+        self.on_reopen()
 
     def upsert(self, name: str, ids: list[int], vectors: np.ndarray) -> None:
         self.sizes.append(len(ids))
@@ -96,24 +98,34 @@ def expect(actual: object, expected: object, what: str) -> None:
     assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
-def check_1_the_lock_is_held_while_the_index_changes() -> None:
-    database = catalogue(3)
-    locks = []
+def try_to_write(database: Database) -> str:
+    """Whether the writers' lock is free, as another thread sees it."""
 
-    def try_to_write() -> str:
+    def attempt() -> str:
         try:
             with database.writing(timeout=0.01):
                 return "free"
         except Busy:
             return "held"
 
-    def note_lock() -> None:
-        with ThreadPoolExecutor(1) as other_thread:
-            locks.append(other_thread.submit(try_to_write).result())
+    with ThreadPoolExecutor(1) as other_thread:
+        return other_thread.submit(attempt).result()
 
-    outbox_of(database, Index(on_upsert=note_lock)).drain()
+
+def check_1_the_lock_is_held_while_the_index_changes() -> None:
+    database, locks = catalogue(3), list[str]()
+    index = Index(on_upsert=lambda: locks.append(try_to_write(database)))
+    outbox_of(database, index).drain()
     expect(locks, ["held"], "the writers' lock during the change of the index")
-    expect(try_to_write(), "free", "the writers' lock afterwards")
+    expect(try_to_write(database), "free", "the writers' lock afterwards")
+
+
+def check_1_the_index_is_reopened_under_the_lock_and_before_it_changes() -> None:
+    database, seen = catalogue(3), list[str]()
+    index = Index(on_upsert=lambda: seen.append("upsert"))
+    index.on_reopen = lambda: seen.append(f"reopen, lock {try_to_write(database)}")
+    outbox_of(database, index).drain()
+    expect(seen[:2], ["reopen, lock held", "upsert"], "what happens to the index")
 
 
 def check_2_the_number_of_rows_is_returned() -> None:
@@ -205,3 +217,10 @@ def check_5_all_batches_are_applied() -> None:
     actual = (count, len(index.entries), waiting(database))
     case = f"{BATCH + 5} rows: the result, entries in the index, rows left in the outbox"
     expect(actual, (BATCH + 5, BATCH + 5, 0), case)
+
+
+def check_5_rows_that_are_added_meanwhile_are_applied_too() -> None:
+    database = catalogue(3)
+    index = Index(on_upsert=lambda: len(index.sizes) > 1 or add_change(database, "upsert", 2))
+    expect(outbox_of(database, index).drain(), 4, "3 rows, and one added meanwhile: the result")
+    expect(waiting(database), 0, "3 rows, and one added meanwhile: rows left in the outbox")

@@ -194,7 +194,7 @@ def serve(
         if chatbot.writes:
             from seedbed.models.chat.load import check_chat_model
 
-            check_chat_model(chatbot.models[0])
+            check_chat_model(chatbot.answerer.spec)
         if paths:
             _ingest(chatbot, paths, collection)
 
@@ -210,9 +210,6 @@ def serve(
 def evaluate(
     qa: Annotated[Path, typer.Option(help="JSON Lines file of questions.")],
     docs: Annotated[Path, typer.Option(help="Documents that the questions are about.")],
-    compare: Annotated[
-        Path | None, typer.Option(help="JSON result of an earlier run to compare with.")
-    ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -220,7 +217,7 @@ def evaluate(
     from rag_chatbot.evaluate.questions import run
 
     with cli.progress() as progress:
-        result = run(qa, docs, model, baseline=compare, progress=progress)
+        result = run(qa, docs, model, progress=progress)
     show(result, as_json, to_text=terminal.evaluation)
 
 

@@ -34,7 +34,6 @@ from seedbed.models.embeddings.load import embed_texts
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
-LoadModel = Callable[[str], BaseChatModel]
 
 __all__ = ["LOCAL", "OPERATOR", "Caller", "Chatbot", "Question", "open_chatbot"]
 _DOCUMENT_FIELDS = ("source", "title", "type", "chunks", "added")
@@ -56,7 +55,6 @@ class Question:
     k: int | None = None
     mode: str | None = None
     strictness: float | None = None
-    model: str | None = None
     keep: bool = True
     origin: Origin = "api"
     history: tuple[Exchange, ...] = ()
@@ -77,21 +75,18 @@ class Chatbot:
     """
 
     def __init__(
-        self, config: Config, embeddings: Embeddings, models: Sequence[str], load_model: LoadModel
+        self,
+        config: Config,
+        embeddings: Embeddings,
+        load_model: Callable[[], BaseChatModel],
+        spec: str = "",
     ) -> None:
-        """`models` are the specs that a question may choose, the default first.
-
-        `load_model` loads one when it first has to write.
-        """
+        """`load_model` loads the model of this `spec` when it first has to write."""
         self.config = config
-        self.models = tuple(dict.fromkeys(models))
         self.store = Store(config, embeddings)
         self.retriever = Retriever(self.store, embeddings, config)
         self.conversations = Conversations(config.data_dir / "conversations.sqlite")
-        self._answerers = {
-            name: Answerer(self.retriever, partial(load_model, name), config, name)
-            for name in self.models
-        }
+        self.answerer = Answerer(self.retriever, load_model, config, spec)
         self._model_works = False
         self.store.create_collection("default")
 
@@ -100,13 +95,6 @@ class Chatbot:
         self.store.close()
 
     # Answering
-
-    def answerer(self, model: str | None = None) -> Answerer:
-        """The answerer of a model, by default the first. Raises BadInput for any other model."""
-        name = model or self.models[0]
-        if name not in self._answerers:
-            raise BadInput(f"Unknown model {name!r}.", hint=f"Available: {', '.join(self.models)}.")
-        return self._answerers[name]
 
     def search(
         self, question: str, *, collection: str, caller: Caller, k: int | None = None
@@ -127,7 +115,7 @@ class Chatbot:
         """Yield the answer's text piece by piece as it is ready, then the whole answer as JSON.
 
         Raises NotFound for a collection or conversation that does not exist or is not accessible to
-        the caller, and BadInput for an unknown model.
+        the caller.
         """
         # 1. Check access to the collection and to the conversation.
         self.store.require(question.collection, caller, "read")
@@ -139,7 +127,7 @@ class Chatbot:
 
         # 2. Answer.
         answer: Answer | None = None
-        for event in self.answerer(question.model).stream(
+        for event in self.answerer.stream(
             question.text,
             collection=question.collection,
             history=history,
@@ -257,32 +245,23 @@ class Chatbot:
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
         for name in self.store.collections(OPERATOR)[:1]:
             self.store.dense(name, vector, 1)
-        if self.writes and not self._model_works and (model := self.answerer().writer.model):
+        if self.writes and not self._model_works and (model := self.answerer.writer.model):
             self._model_works = any(True for _ in model.stream("Hello"))
 
     @property
     def writes(self) -> bool:
-        """Whether the first model writes answers, unless a question sets another mode."""
+        """Whether the model writes answers, unless a question sets another mode."""
         mode = self.config.mode
-        return (self.answerer().writer.mode if mode == "auto" else mode) == "write"
+        return (self.answerer.writer.mode if mode == "auto" else mode) == "write"
 
 
 def open_chatbot(config: Config, settings: Settings) -> Chatbot:
     """The chatbot with the configured models; they are loaded at their first use."""
-    from seedbed.models.chat.load import local_models
+    from seedbed.models.chat.load import load_chat_model
     from seedbed.models.embeddings.load import load_embeddings
-    from seedbed.models.weights.catalog import MODELS
 
-    def load_model(name: str) -> BaseChatModel:
-        from seedbed.models.chat.load import load_chat_model
-
-        return load_chat_model(name, settings=settings)
-
-    # Besides the configured model only installed ones: no choice on the page may make the server
-    # download gigabytes.
-    installed = [name for name in local_models() if MODELS[name].package]
-    embeddings = load_embeddings(settings=settings)
-    return Chatbot(config, embeddings, [settings.model, *installed], load_model)
+    load_model = partial(load_chat_model, settings.model, settings=settings)
+    return Chatbot(config, load_embeddings(settings=settings), load_model, settings.model)
 
 
 def _with(caller: Caller, names: Sequence[str]) -> list[str]:

@@ -74,11 +74,6 @@ class Config(ProjectSettings, env_prefix="RAG_"):
         description="Whether a model behind an API decides, in one more short call, about its"
         " sentences that a comparison of words cannot confirm. Otherwise they are marked.",
     )
-    reranker: str | None = Field(
-        None,
-        description="Cross-encoder that reorders the retrieved chunks, e.g. hf:ORG/REPO. More"
-        " precise and slower. Default: none.",
-    )
     max_file_mb: int = Field(
         50, ge=1, description="Maximum size of a document in megabytes. Larger files are refused."
     )

@@ -6,8 +6,8 @@
 A document never replaces another one that came from elsewhere: a file gets a longer name if its own
 is taken, and an upload is refused.
 
-A second thread reads, parses and chunks ahead, while the calling thread embeds and stores in
-batches of chunks from several documents. Parsing and chunking are in `read/`, tables in `store/`.
+A second thread reads, parses and chunks ahead, while the calling thread embeds and stores. Parsing
+and chunking are in `read/`, tables in `store/`.
 """
 
 from __future__ import annotations
@@ -16,28 +16,26 @@ import hashlib
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
-
-import numpy as np
 
 from rag_chatbot.config import Config
 from rag_chatbot.read import Document, parse
 from rag_chatbot.read.chunk import Piece, TokenCounter, chunk, counter
 from rag_chatbot.read.decode import clean_name
 from rag_chatbot.read.find_files import FileEntry, find_files
-from rag_chatbot.read.read_ahead import ReadAhead
-from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_parts, joined
+from rag_chatbot.store.records import FileStat, StoredDocument
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError, TooLarge, Unavailable
-from seedbed.models.embeddings.load import embed_texts
 
 log = logging.getLogger(__name__)
 FORMAT = 3  # raise it when parsing or chunking changes: every file is then read again
-BATCH_CHUNKS = 512  # embedded and stored together
-AHEAD_CHARS = 20_000_000  # limit of parsed text that waits for embedding, to bound the memory
+BATCH_CHUNKS = 512  # written to the vector index together
+AHEAD = 8  # files that are read while one is embedded: few, to bound the memory
 FRESH_NS = 2_000_000_000  # a file this new may change again within one tick of its mtime
 
 Progress = Callable[[int, int, str], None]  # files done, files in total, source
@@ -63,23 +61,16 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class _PreparedFile:
-    """A file after reading: a document to embed, an unchanged file, or a failure and why."""
+class _ReadFile:
+    """A file that was read: new or changed, with its document; or unchanged, without.
 
-    source: str
-    change: Change | Literal["failed"]
-    reason: str = ""
+    `stat` is to be stored, where it differs from what is.
+    """
+
     data_hash: str = ""
     document: Document | None = None
-    pieces: tuple[Piece, ...] = ()
-    parts: tuple[Parts, ...] = ()
-    file: FileStat | None = None
-    old_id: int = 0
-
-    @property
-    def texts(self) -> list[str]:
-        """The texts to embed, one per chunk."""
-        return [joined(*part) for part in self.parts]
+    pieces: Sequence[Piece] = ()
+    stat: FileStat | None = None
 
 
 def ingest(
@@ -177,103 +168,63 @@ def _process(
     summary: Summary,
     progress: Progress | None,
 ) -> None:
-    """Read every file of `jobs`, and store those that are new or changed, in batches."""
-    batch: list[_PreparedFile] = []
-    size = 0  # chunks in the batch
-    prepared = _prepare(store, jobs, stored)
-    with ReadAhead(prepared, limit=AHEAD_CHARS, weight=_weight) as ahead:
-        for done, ready in enumerate(ahead, 1):
-            if progress:
-                progress(done, len(jobs), ready.source)
-            if ready.change == "failed":
-                summary.failed.append({"path": ready.source, "reason": ready.reason})
-            elif ready.change == "unchanged":
-                summary.unchanged += 1
-                if ready.file:
-                    store.touch(ready.old_id, ready.file)
-            else:
-                batch.append(ready)
-                size += len(ready.pieces)
-            if size >= BATCH_CHUNKS:
-                _write(store, collection, batch, summary)
-                batch, size = [], 0
-        _write(store, collection, batch, summary)
-
-
-def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: Summary) -> None:
-    """Embed a batch in one call, and store its documents."""
-    if not batch:
-        return
-    batch, vectors = _embed(store, collection, batch, summary)
-    at = 0
-    for ready in batch:
-        own, at = vectors[at : at + len(ready.pieces)], at + len(ready.pieces)
-        assert ready.document is not None
-        try:
-            store.add_document(
-                collection,
-                ready.source,
-                ready.data_hash,
-                ready.document,
-                ready.pieces,
-                file=ready.file,
-                parts=ready.parts,
-                vectors=own,
-                apply=False,
-            )
-        except SeedbedError:  # the disk is full: not the fault of this file
-            raise
-        except Exception as error:
-            summary.failed.append({"path": ready.source, "reason": _reason(error)})
-            continue
-        summary.chunks += len(ready.pieces)
-        summary.added += ready.change == "added"
-        summary.updated += ready.change == "updated"
-    store.update_index()
-
-
-def _embed(
-    store: Store, collection: str, batch: list[_PreparedFile], summary: Summary
-) -> tuple[list[_PreparedFile], np.ndarray]:
-    """The files of a batch without those that cannot be embedded, and the vectors of their chunks.
-
-    Vectors: float32 (chunks of all files, dimension).
-    """
-    try:
-        return batch, store.embed(collection, [text for ready in batch for text in ready.texts])
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:
-        log.debug("embedding a batch failed", exc_info=True)
-    # One text may have failed the whole call: embed each file alone.
-    good: list[_PreparedFile] = []
-    vectors: list[np.ndarray] = []
-    for ready in batch:
-        try:
-            vectors += list(store.embed(collection, ready.texts))
-            good.append(ready)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            embed_texts(store.embeddings, ["Any text."])  # raises if no text can be embedded
-            summary.failed.append({"path": ready.source, "reason": _reason(error)})
-    return good, np.array(vectors, dtype=np.float32)
-
-
-def _prepare(
-    store: Store, jobs: list[tuple[FileEntry, str]], stored: list[StoredDocument]
-) -> Iterator[_PreparedFile]:
-    """Read and chunk one file after the other. Runs in the reading thread."""
-    tag, count = _tag(store), counter(store.embeddings)
+    """Read every file of `jobs`, and store those that are new or changed."""
     documents = {document.source: document for document in stored}
-    for file, source in jobs:
+    waiting = 0  # chunks that the vector index has not received yet
+    for done, (source, future) in enumerate(_read_ahead(store, jobs, documents), 1):
+        if progress:
+            progress(done, len(jobs), source)
+        old = documents.get(source)
         try:
-            ready = _read(file, source, documents.get(source), tag, count, store.config)
+            file = future.result()
+            if file.document is not None:
+                store.add_document(
+                    collection,
+                    source,
+                    file.data_hash,
+                    file.document,
+                    file.pieces,
+                    file=file.stat,
+                    apply=False,
+                )
+            elif file.stat and old:
+                store.touch(old.id, file.stat)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # also the tokenizer's, whose panics are not Exceptions
-            ready = _PreparedFile(source, "failed", _reason(error))
-        yield ready
+            if isinstance(error, SeedbedError) and error.status >= 500:  # not the file's fault
+                raise
+            summary.failed.append({"path": source, "reason": _reason(error)})
+            continue
+        if file.document is None:
+            summary.unchanged += 1
+            continue
+        summary.added += old is None
+        summary.updated += old is not None
+        summary.chunks += len(file.pieces)
+        waiting += len(file.pieces)
+        if waiting >= BATCH_CHUNKS:
+            store.update_index()
+            waiting = 0
+    store.update_index()
+
+
+def _read_ahead(
+    store: Store, jobs: list[tuple[FileEntry, str]], documents: dict[str, StoredDocument]
+) -> Iterator[tuple[str, Future[_ReadFile]]]:
+    """Yield each source with its file, which one thread reads while others are embedded."""
+    tag, count = _tag(store), counter(store.embeddings)
+    ahead: deque[tuple[str, Future[_ReadFile]]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        try:
+            for file, source in jobs:
+                old = documents.get(source)
+                ahead.append((source, reader.submit(_read, file, old, tag, count, store.config)))
+                if len(ahead) > AHEAD:
+                    yield ahead.popleft()
+            yield from ahead
+        finally:
+            reader.shutdown(wait=False, cancel_futures=True)
 
 
 def _reason(error: BaseException) -> str:
@@ -288,12 +239,11 @@ def _reason(error: BaseException) -> str:
 
 def _read(
     file: FileEntry,
-    source: str,
     old: StoredDocument | None,
     tag: str,
     count: TokenCounter,
     config: Config,
-) -> _PreparedFile:
+) -> _ReadFile:
     """Read, parse and chunk a file unless it is the one that is stored as `old`."""
     # 1. Same path, size and time of change, read with the same settings: unchanged.
     stat = file.path.stat()
@@ -303,7 +253,7 @@ def _read(
         and old.data_hash.startswith(tag)
         and (old.path, old.size, old.mtime_ns) == (key, stat.st_size, stat.st_mtime_ns)
     ):
-        return _PreparedFile(source, "unchanged")
+        return _ReadFile()
     if stat.st_size > config.max_file_mb * 2**20:
         raise TooLarge(
             f"The file is larger than {config.max_file_mb} MB.", hint="Raise RAG_MAX_FILE_MB."
@@ -314,19 +264,11 @@ def _read(
     file_stat = FileStat(key, stat.st_size, stat.st_mtime_ns if settled else 0)
     digest = tag + _digest(data)
     if old and old.data_hash == digest:
-        return _PreparedFile(source, "unchanged", file=file_stat, old_id=old.id)
+        return _ReadFile(stat=file_stat)
     # 3. New or changed: parse and chunk it.
     document = parse(file.path, data)
-    pieces = tuple(chunk(document, config.chunk_tokens, count))
-    return _PreparedFile(
-        source,
-        change="updated" if old else "added",
-        data_hash=digest,
-        document=document,
-        pieces=pieces,
-        parts=tuple(index_parts(document, pieces)),
-        file=file_stat,
-    )
+    pieces = chunk(document, config.chunk_tokens, count)
+    return _ReadFile(digest, document, pieces, file_stat)
 
 
 def _key(path: Path) -> str:
@@ -445,8 +387,3 @@ def _is_gone(path: Path | str) -> bool:
 
 def _is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
-
-
-def _weight(item: _PreparedFile) -> int:
-    """Characters of text that it keeps in memory."""
-    return len(item.document.text) if item.document else 0

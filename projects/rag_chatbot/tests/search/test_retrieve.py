@@ -11,7 +11,7 @@ from rag_chatbot.ingest import ingest
 from rag_chatbot.search.fusion import distinct, fuse, mix, smooth
 from rag_chatbot.search.retrieve import Retriever
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, ConfigError, NotFound
+from seedbed.errors import BadInput, NotFound
 from seedbed.models.embeddings.hash import HashEmbeddings
 
 FILES = {
@@ -70,32 +70,6 @@ def test_search_drops_copies_of_better_chunks(retriever: Retriever) -> None:
         1,
         3,
     ]
-
-
-class LongestFirst:
-    """A cross-encoder that likes long passages and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.query = ""
-
-    def score(self, query: str, passages: Sequence[str]) -> list[float]:
-        self.query = query
-        return [float(len(passage)) for passage in passages]
-
-
-def test_search_uses_the_order_of_the_reranker(store: Store) -> None:
-    reranker = LongestFirst()
-    hits = Retriever(store, store.embeddings, Config(), reranker).search("yeast", k=3)
-    lengths = [len(hit.chunk.text) for hit in hits]
-    assert reranker.query == "yeast"
-    assert lengths[0] == max(lengths)
-    assert hits[0].chunk.source == "trees.md"
-    assert hits[0].score > hits[1].score
-
-
-def test_retriever_loads_the_configured_reranker(store: Store) -> None:
-    with pytest.raises(ConfigError, match="no-such-reranker"):
-        Retriever(store, store.embeddings, Config(reranker="no-such-reranker"))
 
 
 def test_search_without_known_words_returns_the_nearest(retriever: Retriever) -> None:

@@ -8,9 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, Phase, given, settings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -20,7 +18,6 @@ from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest_bytes
 from rag_chatbot.talk.api import create_app
 from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings, load
 from seedbed.testing.launch import closed_port
 
@@ -39,7 +36,7 @@ KEYS = {
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory, answer_mode, repeating_model):
     config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode=answer_mode, max_file_mb=2)
-    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: repeating_model)
+    chatbot = Chatbot(config, HashEmbeddings(), lambda: repeating_model, "scripted")
     for name, text in TEXTS.items():
         ingest_bytes(chatbot.store, name, text.encode())
     yield chatbot
@@ -115,21 +112,6 @@ def test_ask_rejects_questions_without_words(client, question):
     assert status_and_type(ask(client, question, stream=True)) == (400, "bad_input")
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("ask", b'{"question": "What is \\ud800 this?"}'),
-        ("ask", b'{"question": "What is it?", "collection": "\\ud800"}'),
-        ("ask", b'{"question": "What is it?", "conversation_id": "\\ud800"}'),
-        ("feedback", b'{"id": "x", "rating": "up", "comment": "\\ud800"}'),
-        ("collections", b'{"name": "\\ud800"}'),
-    ],
-)
-def test_request_with_lone_surrogate_is_handled(client, path, body):
-    headers = {"content-type": "application/json"}
-    assert client.post(f"/v1/{path}", content=body, headers=headers).status_code < 500
-
-
 def test_ask_strips_control_characters_of_question(client):
     assert ask(client, f"\x07{WHEN}\x1b").json()["question"] == WHEN
 
@@ -176,14 +158,6 @@ def test_search_returns_nearest_passages(client):
     assert status_and_type(client.post("/v1/search", json={"query": " "})) == (400, "bad_input")
     missing = client.post("/v1/search", json={"query": "tea", "collection": "nope"})
     assert status_and_type(missing) == (404, "not_found")
-
-
-def test_wrong_method_is_answered_with_the_allowed_ones(client):
-    for path, allowed in (("ask", "POST"), ("documents", "GET, POST, DELETE"), ("search", "POST")):
-        response = client.patch(f"/v1/{path}")
-        assert status_and_type(response) == (405, "method_not_allowed")
-        assert response.headers["allow"] == allowed
-        assert response.json()["error"]["message"].endswith(f"Allowed: {allowed}.")
 
 
 def test_page_of_an_allowed_site_may_ask(open_chatbot):
@@ -248,11 +222,6 @@ def test_pdf_that_would_fill_the_memory_fails_alone(client):
 
 
 def test_upload_rejects_files_over_size_limit(client):
-    over_body_limit = [("files", ("big.txt", b"word " * 1_000_000))]
-    assert status_and_type(client.post("/v1/documents", files=over_body_limit)) == (
-        413,
-        "too_large",
-    )
     over_file_limit = [("files", ("big.txt", b"word " * 450_000))]
     assert "larger than 2 MB" in client.post("/v1/documents", files=over_file_limit).text
 
@@ -301,9 +270,7 @@ def test_document_view_marks_citation(client):
     citation = ask(client).json()["citations"][0]
     where = {key: citation[key] for key in ("source", "start", "end")}
     page = client.get("/v1/documents/view", params=where)
-    assert f"<mark id='quote'>{FACT}</mark>" in page.text and "href='/'" in page.text
-    linked = client.get("/v1/documents/view", params={**where, "conversation": "a'b"})
-    assert "href='/?conversation=a%27b'" in linked.text
+    assert f"<mark id='quote'>{FACT}</mark>" in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
     beyond_end = client.get("/v1/documents/view", params={**where, "start": 9**12, "end": 9**13})
     assert beyond_end.status_code == 200 and "<mark" not in beyond_end.text
@@ -312,7 +279,7 @@ def test_document_view_marks_citation(client):
 def test_document_view_of_missing_document_is_a_page(client):
     page = client.get("/v1/documents/view", params={"source": "<gone>.md"})
     assert page.status_code == 404 and page.headers["content-type"].startswith("text/html")
-    assert "&lt;gone&gt;.md" in page.text and "deleted" in page.text and "href='/'" in page.text
+    assert "&lt;gone&gt;.md" in page.text and "deleted" in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
@@ -426,49 +393,3 @@ def test_ask_stream_stops_model_when_client_disconnects(open_chatbot, serve):
     assert model.pieces < len(OPENINGS)
     assert urllib.request.urlopen(f"{address}/healthz", timeout=30).status == 200
     assert bot.conversations.list("local") == []
-
-
-def test_ask_hides_details_of_unexpected_errors(open_chatbot):
-    def broken(_):
-        raise RuntimeError("a private detail")
-
-    bot = open_chatbot(TEXTS, ScriptedChatModel(broken), mode="write", strictness=0)
-    app = create_app(bot, Settings(api_keys=""))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        response = ask(client)
-        assert status_and_type(response) == (500, "internal_error")
-        assert "private" not in response.text
-
-
-@pytest.mark.slow
-def test_api_accepts_every_request_its_schema_allows(open_chatbot):
-    app = create_app(open_chatbot(TEXTS), Settings(api_keys=""))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        send_requests_from_schema(client)
-
-
-def send_requests_from_schema(client):
-    document = client.get("/openapi.json").json()
-    schema = schemathesis.openapi.from_dict(document).include(path_regex="^/v1/")
-    statuses = []
-    for parsed in schema.get_all_operations():
-        operation = parsed.ok()
-
-        @settings(
-            max_examples=10,
-            deadline=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=operation.as_strategy())
-        def attempt(case):
-            request = case.as_transport_kwargs(base_url="http://testserver")
-            request.pop("cookies", None)
-            response = client.request(**request)
-            statuses.append((case.operation.label, response.status_code))
-            assert response.status_code < 500, (request, response.text)
-
-        attempt()
-    assert len({label for label, _ in statuses}) >= 12
-    assert {200, 404} <= {status for _, status in statuses}

@@ -2,7 +2,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 import urllib.request
 
@@ -13,7 +12,6 @@ from seedbed.testing.launch import free_port, run_server
 
 FACT = "The harbour of Vellin opens at six in the morning."
 WHEN = "When does the harbour of Vellin open?"
-HEAVY = {"chromadb", "gradio", "fastapi", "langchain_core", "numpy", "openvino", "torch", "rich"}
 
 
 @pytest.fixture(autouse=True)
@@ -196,24 +194,8 @@ def test_feedback_export_is_input_for_eval(run, docs, tmp_path):
     code, out, _ = run("eval", "--qa", cases, "--docs", docs, "--json")
     result = json.loads(out)
     assert (code, result["answer_accuracy"], result["questions"]) == (0, 1.0, 1)
-    baseline = tmp_path / "baseline.json"
-    baseline.write_text(out)
-    code, out, _ = run("eval", "--qa", cases, "--docs", docs, "--compare", baseline)
-    assert code == 0 and "answer_accuracy" in out and "change since the baseline" in out
-
-
-def test_help_imports_no_heavy_packages():
-    code = (
-        "import sys\nfrom rag_chatbot.__main__ import main\n"
-        "try: main(sys.argv[1:])\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"
-    )
-    for arguments in (["--help"], ["ask", "--help"], ["serve", "--help"]):
-        process = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
-        )
-        assert "Usage" in process.stdout
-        modules = {name.split(".")[0] for name in re.findall(r"'([^']+)'", process.stderr)}
-        assert "typer" in modules and modules & (HEAVY - {"rich"}) == set()
+    code, out, _ = run("eval", "--qa", cases, "--docs", docs)
+    assert code == 0 and "answer_accuracy" in out and "95 % interval" in out
 
 
 @pytest.mark.slow

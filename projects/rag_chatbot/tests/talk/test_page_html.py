@@ -85,8 +85,8 @@ def test_html_escapes_any_text(text):
         page_html.answer(answer_json(text), text),
         page_html.answer(answer_json(text, citations=[], abstained=True), text),
         page_html.summary(uploaded),
-        page_html.documents([document(text)], "", text),
-        page_html.documents([document("a.md")], text, "default"),
+        page_html.documents([document(text)], [], text),
+        page_html.documents([document("a.md")], [text], "default"),
     ):
         assert is_inert(html), html
 
@@ -114,27 +114,19 @@ def test_answer_shows_each_quote_once():
         assert words.split("How this was")[0].count("It opens at six.") - 2 == count, version
 
 
-def test_answer_links_back_to_its_conversation():
-    html = page_html.answer({**answer_json("Short."), "conversation_id": "abc"}, "default")
-    links = ParsedHtml(html).links
-    assert links and all("conversation=abc" in link for link in links)
-
-
-def test_documents_are_found_by_words_of_name_and_title():
+def test_documents_lists_those_selected_or_all():
     items = [document("guide/tea.md", "Brewing"), document("port.md", "Harbour")]
-    page = ParsedHtml(page_html.documents(items, "BREW tea", "default"))
+    page = ParsedHtml(page_html.documents(items, ["guide/tea.md"], "default"))
     assert "guide/tea.md" in page.words and "port.md" not in page.words
     assert "markdown" in page.words and "2026-08-03" in page.words
-    boxes = [attrs for tag, attrs in page.tags if tag == "input"]
-    assert [box.get("value") for box in boxes] == ["guide%2Ftea.md"]
-    assert "No document matches" in page_html.documents(items, "coffee", "default")
-    assert "No documents yet" in page_html.documents([], "", "default")
+    assert "port.md" in page_html.documents(items, [], "default")
+    assert "No documents yet" in page_html.documents([], [], "default")
 
 
 def test_long_list_of_documents_is_cut():
     items = [document(f"{n}.md") for n in range(page_html.LISTED + 1)]
-    html = page_html.documents(items, "", "default")
-    assert html.count("Select ") == page_html.LISTED
+    html = page_html.documents(items, [], "default")
+    assert html.count("class='place'") == page_html.LISTED
     assert "The first 200 of 201 documents" in html
 
 

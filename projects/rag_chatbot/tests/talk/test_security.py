@@ -26,7 +26,7 @@ FIXED_ID = {"x-request-id": "same"}
 def bot(tmp_path_factory, answer_mode, repeating_model):
     folder = tmp_path_factory.mktemp("data")
     config = load(Config, data_dir=folder, mode=answer_mode, writers="bob")
-    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: repeating_model)
+    chatbot = Chatbot(config, HashEmbeddings(), lambda: repeating_model, "scripted")
     chatbot.create_collection("alice/safe", ["alice"], ["alice"], OPERATOR)
     ingest_bytes(chatbot.store, "secret.md", SECRET.encode(), collection="alice/safe")
     ingest_bytes(chatbot.store, "shared.md", b"Everybody may read this sentence about tea.")
@@ -67,13 +67,6 @@ def requests_naming(collection):
         ("POST", "collections", {"json": {"name": collection}}),
         ("DELETE", f"collections/{collection}", {}),
     ]
-
-
-def test_request_without_key_is_rejected(client):
-    for path in ("/", "/v1/collections", "/openapi.json", "/metrics", "/config"):
-        assert client.get(path).status_code == 401, path
-    assert call(client, "key-x", "GET", "collections").status_code == 401
-    assert client.get("/healthz").status_code == 200
 
 
 def test_foreign_collection_looks_missing(client):
@@ -187,14 +180,8 @@ def test_upload_on_page_is_deleted_and_never_served(client):
 
 def test_page_applies_access_rules_of_key(client):
     for key, visible in (("key-a", True), ("key-b", False)):
-        response = call_page(client, "refresh", ["default", None, "", 50], key)
+        response = call_page(client, "refresh", ["default", None, []], key)
         assert '"success":true' in response and ("alice/safe" in response) is visible
-
-
-def test_cross_origin_request_is_rejected(client):
-    headers = {"authorization": "Bearer key-b", "sec-fetch-site": "cross-site"}
-    response = client.post("/v1/ask", json={"question": QUESTION}, headers=headers)
-    assert response.status_code == 401
 
 
 def test_injected_passage_never_reaches_model(open_chatbot):

@@ -68,7 +68,7 @@ class Asker:
             self._chatbots[key] = bot
         bot = self._chatbots[key]
         if timeout:
-            model: Any = bot.answerer().writer.model
+            model: Any = bot.answerer.writer.model
             model.timeout = timeout
         return bot
 

@@ -44,7 +44,7 @@ def test_good_replies_answer_the_question(
         document = asked.chatbot.store.document("default", citation["source"])
         assert document.text[citation["start"] : citation["end"]] == citation["quote"]
     if case.answerable:
-        assert {citation["source"] for citation in answer["citations"]} & set(case.sources)
+        assert {citation["source"] for citation in answer["citations"]} & set(case.source)
     check_spent(asked)
 
 

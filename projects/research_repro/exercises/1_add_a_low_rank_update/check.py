@@ -78,6 +78,13 @@ def check_1_x_may_have_any_number_of_dimensions() -> None:
     assert h.shape == (4, 5, 3), f"{case}: expected the shape (4, 5, 3), got {tuple(h.shape)}"
 
 
+def check_2_x_may_have_one_dimension() -> None:
+    case = "x of the shape (2,), h is [20, 18, 28]"
+    h = small_model()(torch.tensor(X))
+    assert h.shape == (3,), f"{case}: expected the shape (3,), got {tuple(h.shape)}"
+    expect(h.detach(), [20, 18, 28], case)
+
+
 def check_2_the_update_is_scaled_and_added() -> None:
     case = "W0 x + bias is [11, 12, 13], B A x is [3, 2, 5], alpha / r is 3"
     expect(output(small_model()), [20, 18, 28], case)
@@ -97,6 +104,27 @@ def check_2_A_and_B_receive_gradients() -> None:
     assert not missing, f"expected gradients of A and B, got none of {' and '.join(missing)}"
 
 
+def gradient_of_x(model: nn.Module) -> Tensor:
+    x = torch.tensor([X], requires_grad=True)
+    model(x).sum().backward()
+    assert x.grad is not None, "expected a gradient of x, got None"
+    return x.grad[0]
+
+
+def check_1_x_receives_a_gradient_through_the_frozen_layer() -> None:
+    model = small_model()
+    layer_of(model).B.data.zero_()
+    case = "B is 0, the columns of W0 add up to 2 and 2: the gradient of x"
+    actual = gradient_of_x(model).tolist()
+    assert actual == [2, 2], f"{case}: expected [2, 2], got {actual}"
+
+
+def check_2_x_receives_a_gradient_through_the_update_too() -> None:
+    case = "the columns of W0 + 3 B A add up to 8 and 14: the gradient of x"
+    actual = gradient_of_x(small_model()).tolist()
+    assert actual == [8, 14], f"{case}: expected [8, 14], got {actual}"
+
+
 def dropout_model() -> nn.Sequential:
     """For x of ones, W0 x is 300, and each of 3 entries adds 1, 2 or 4 to A x."""
     return lora_model([[100.0, 100.0, 100.0]], [[1.0, 2.0, 4.0]], [[1.0]], dropout=0.5)
@@ -110,6 +138,13 @@ def check_3_dropout_acts_on_the_x_of_the_update_alone() -> None:
     actual = [round(value) for value in h.unique().tolist()]
     case = "W0 x is 300, A x is 1 + 2 + 4, dropout 0.5, 1000 times"
     assert actual == expected, f"{case}: expected the results {expected}, got {actual}"
+
+
+def check_3_dropout_leaves_x_as_it_is() -> None:
+    x = torch.ones(1000, 3)
+    dropout_model().train()(x)
+    actual = sorted(set(x.flatten().tolist()))
+    assert actual == [1], f"x of ones, dropout 0.5: expected x of ones afterwards, got {actual}"
 
 
 def check_3_dropout_has_no_effect_after_training() -> None:

@@ -50,6 +50,14 @@ def check_1_the_image_has_the_share_alpha_next() -> None:
     expect(actual, [1.6], "image 2, epsilon 0, from alpha 0.25 to 0.64")
 
 
+def check_1_the_pictures_stay_as_they_are() -> None:
+    x, epsilon, noise = (picture(value) for value in (1.0, 2.0, 3.0))
+    alphas = (torch.tensor(alpha, dtype=torch.float64) for alpha in (ALPHA, ALPHA_NEXT))
+    reverse_step(x, epsilon, *alphas, 1.0, noise)
+    actual = [tensor.item() for tensor in (x, epsilon, noise)]
+    assert actual == [1, 2, 3], f"x 1, epsilon 2, noise 3: expected them afterwards, got {actual}"
+
+
 def check_2_sigma_depends_on_eta() -> None:
     for eta in (0.0, 0.5, 1.0):
         case = f"x and epsilon 0, noise 1, from alpha 0.2 to 0.6, eta {eta:g}: sigma"

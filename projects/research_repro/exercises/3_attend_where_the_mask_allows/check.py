@@ -56,6 +56,13 @@ def check_1_each_query_meets_each_key() -> None:
     expect(weights, expected, "query 1 matches key 1, query 2 matches key 2: weights")
 
 
+def check_1_the_arguments_stay_as_they_are() -> None:
+    arguments = torch.ones(2, D_K), torch.ones(3, D_K), torch.ones(3, 1)
+    scaled_dot_product_attention(*arguments, torch.ones(2, 3, dtype=torch.bool))
+    actual = [sorted(set(tensor.flatten().tolist())) for tensor in arguments]
+    assert actual == [[1]] * 3, f"q, k, v of ones: expected ones afterwards, got {actual}"
+
+
 def check_2_a_masked_key_has_the_weight_0() -> None:
     mask = torch.tensor([[True, True, False]])
     _, weights = attend([math.log(3), 0, 0], mask=mask)
@@ -66,6 +73,8 @@ def check_2_negative_scores_can_be_masked() -> None:
     mask = torch.tensor([[True, True, False]])
     _, weights = attend([-50, -50, -50], mask=mask)
     expect(weights, [[0.5, 0.5, 0]], "scores -50, -50, -50, the third masked: weights")
+    _, weights = attend([-500, -500, -500], mask=mask)
+    expect(weights, [[0.5, 0.5, 0]], "scores -500, -500, -500, the third masked: weights")
 
 
 def check_2_each_query_has_its_own_mask() -> None:
@@ -90,6 +99,9 @@ def check_3_the_weights_of_a_query_add_up_to_1() -> None:
 def check_3_scores_may_be_large() -> None:
     _, weights = attend([500, 500])
     expect(weights, [[0.5, 0.5]], "scores 500 and 500: weights")
+    q, k = torch.tensor([[500.0], [0.0]]), torch.tensor([[1.0], [0.0]])
+    _, weights = both(scaled_dot_product_attention(q, k, torch.ones(2, 1)))
+    expect(weights, [[1, 0], [0.5, 0.5]], "scores 500, 0 of one query and 0, 0 of another: weights")
 
 
 def check_4_values_are_added_by_their_weights() -> None:

@@ -24,6 +24,7 @@ from seedbed.errors import BadInput, NotFound
 from seedbed.files import write_text
 from seedbed.server import service
 from seedbed.server.service import Caller
+from seedbed.settings import Settings
 
 Row = tuple[str, Outcome, bool]
 """The report's file, its outcome, and whether it was run here."""
@@ -69,7 +70,12 @@ def _load(config: Config) -> tuple[list[tuple[Paper, Mapping[Scale, Row]]], list
     return rows, problems
 
 
-def create_app(config: Config, work: Callable[[], None] | None = None) -> FastAPI:
+def create_app(
+    config: Config,
+    work: Callable[[], None] | None = None,
+    *,
+    settings: Settings | None = None,
+) -> FastAPI:
     """An app that serves the site's files; `work` runs in a thread once it has started."""
 
     @asynccontextmanager
@@ -78,7 +84,9 @@ def create_app(config: Config, work: Callable[[], None] | None = None) -> FastAP
             threading.Thread(target=work, daemon=True).start()
         yield
 
-    app = service.create_app("research_repro", version="0.1.0", max_body_mb=1, lifespan=lifespan)
+    app = service.create_app(
+        "research_repro", version="0.1.0", settings=settings, max_body_mb=1, lifespan=lifespan
+    )
     folder = config.data_dir / "site"
 
     @app.get("/", include_in_schema=False)

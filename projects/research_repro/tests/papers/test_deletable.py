@@ -26,6 +26,7 @@ def test_project_without_its_last_paper_passes_its_tests(tmp_path: Path) -> None
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, source, ignore=ignored)
     shutil.copytree(PROJECT / "tests", tests, ignore=ignored)
+    shutil.copy(PROJECT / "nano.py", tmp_path)
     shutil.rmtree(source / "papers" / NAMES[-1])
     python_path = os.pathsep.join([str(tmp_path / "src"), *sys.path[1:]])
     quick = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]

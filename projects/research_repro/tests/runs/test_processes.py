@@ -172,7 +172,11 @@ sweep.load_stored()
 run_cells(partial(find_paper, "toy", Path({str(papers_dir)!r})), sweep, processes=2)
 """
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # In the background of a shell, SIGINT is ignored by the tests, and by what they start.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
     def __enter__(self) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:

@@ -36,6 +36,16 @@ def check_2_an_answer_belongs_to_the_bar_that_ends_at_its_confidence() -> None:
     expect("n", [bar.n for bar in diagram], [1, 1, 1, 2], f"confidences {confidences}")
 
 
+def check_2_right_and_wrong_answers_are_counted() -> None:
+    diagram = bars([0.2, 0.8, 0.9], [False, True, False], 2)
+    expect("n", [bar.n for bar in diagram], [1, 2], "0.2 wrong, 0.8 right, 0.9 wrong")
+
+
+def check_2_lists_are_accepted() -> None:
+    diagram = reliability([0.2, 0.8, 0.9], [False, True, True], 2)
+    expect("n", [bar.n for bar in diagram], [1, 2], "lists of three answers")
+
+
 def check_2_confidence_0_belongs_to_the_first_bar() -> None:
     diagram = bars([0.0, 0.9], [True] * 2, 2)
     expect("n", [bar.n for bar in diagram], [1, 1], "confidences 0.0, 0.9")

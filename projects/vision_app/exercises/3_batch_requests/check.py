@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 from vision_app.serve.batching import Batcher, _Job
 
@@ -11,7 +13,7 @@ Job = _Job[int, int]
 
 
 class Model:
-    """Doubles numbers, and fails for negative ones.
+    """Doubles numbers, and fails for negative ones; `on_call` is called at the start of each batch.
 
     While `free` is cleared, a call waits, unless it is in the thread of the event loop.
     """
@@ -20,6 +22,7 @@ class Model:
         self.batches: list[list[int]] = []
         self.loop_thread = threading.get_ident()
         self.is_in_loop = False
+        self.on_call: Callable[[], None] = lambda: None
         self.free, self.entered = threading.Event(), threading.Event()
         self.free.set()
 
@@ -27,9 +30,10 @@ class Model:
         self.is_in_loop = threading.get_ident() == self.loop_thread
         self.batches.append(items)
         self.entered.set()
+        self.on_call()
         assert self.is_in_loop or self.free.wait(SECONDS)
         if any(item < 0 for item in items):
-            raise ValueError("negative")
+            raise ValueError("negative") if -1 in items else OSError("very negative")
         return [2 * item for item in items]
 
 
@@ -101,12 +105,29 @@ def check_1_the_number_of_waiting_jobs_is_set() -> None:
 
 def check_1_the_size_of_each_batch_is_observed() -> None:
     async def check() -> None:
-        batcher = Batcher(Model(), limit=32, max_batch=3)
-        before = batcher._batch_size._sum.get()
+        batcher, sizes = Batcher(Model(), limit=32, max_batch=3), list[float]()
+        batcher._batch_size = SimpleNamespace(observe=sizes.append)  # type: ignore[assignment]
         add(batcher, [1, 2, 3, 4, 5])
         await batcher._drain()
-        total = batcher._batch_size._sum.get() - before
-        assert total == 5, f"batches of 3 and 2: expected sizes that add up to 5, got {total:g}"
+        assert sizes == [3, 2], f"batches of 3 and 2: expected the sizes [3, 2], got {sizes}"
+
+    run(check)
+
+
+def check_1_no_batch_waits_for_a_timer() -> None:
+    async def check() -> None:
+        batcher = Batcher(Model(), limit=32, max_batch=3)
+        loop, timers = asyncio.get_running_loop(), list[float]()
+        call_at = loop.call_at
+
+        def note_timer(when: float, *args: Any, **more: Any) -> asyncio.TimerHandle:
+            timers.append(round(when - loop.time(), 2))
+            return call_at(when, *args, **more)
+
+        add(batcher, [1, 2, 3, 4, 5])
+        loop.call_at = note_timer  # type: ignore[method-assign]
+        await batcher._drain()
+        assert not timers, f"5 jobs: expected no timer, got one of {timers[0]:g} s"
 
     run(check)
 
@@ -139,10 +160,24 @@ def check_3_each_job_gets_its_own_result() -> None:
 def check_3_an_exception_reaches_its_own_job_only() -> None:
     async def check() -> None:
         batcher = Batcher(Model(), limit=32)
-        jobs = add(batcher, [1, -1, 3])
+        jobs = add(batcher, [1, -1, 3, -2])
         await batcher._drain()
-        actual, expected = results(jobs), [2, "ValueError", 6]
-        assert actual == expected, f"the second of 3 fails: expected {expected}, got {actual}"
+        actual, expected = results(jobs), [2, "ValueError", 6, "OSError"]
+        case = "the second and the last of 4 fail"
+        assert actual == expected, f"{case}: expected {expected}, got {actual}"
+
+    run(check)
+
+
+def check_3_a_batch_has_its_outcomes_before_the_next_one_begins() -> None:
+    async def check() -> None:
+        batcher = Batcher(model := Model(), limit=32, max_batch=2)
+        jobs, seen = add(batcher, [1, 2, 3]), list[object]()
+        model.on_call = lambda: seen.append(results(jobs))
+        await batcher._drain()
+        expected = [2, 4, "nothing"]
+        case = "batches of 2 and 1, when the second begins"
+        assert seen[1:] == [expected], f"{case}: expected {expected}, got {seen[1:]}"
 
     run(check)
 

@@ -204,15 +204,11 @@ def explain(
 def detect(
     file: File,
     label: Annotated[list[str], typer.Option("--label", help="What to look for. Repeatable.")],
-    out: Annotated[Path | None, typer.Option(help="PNG with the boxes to write.")] = None,
     as_json: Json = False,
 ) -> None:
     """Find objects by name. Requires a detector: VISION_DETECTOR."""
     vision = open_vision()
-    result = vision.detect(vision.open(file), label, picture=out is not None)
-    if out is not None:
-        write_bytes(out, result.pop("png"))
-    show(result, as_json, to_text=terminal.detections)
+    show(vision.detect(vision.open(file), label), as_json, to_text=terminal.detections)
 
 
 @app.command()
@@ -269,21 +265,6 @@ def train(
     with cli.progress(quiet=as_json) as progress:
         report = vision.train(folder, out, progress)
     show(report, as_json, to_text=terminal.training)
-
-
-@app.command()
-def robustness(
-    folder: Classes,
-    model: Classifier = None,
-    as_json: Json = False,
-) -> None:
-    """Report accuracy and calibration under blur, noise and other distortions, and by slice."""
-    from vision_app.evaluate import robustness as report
-
-    vision = open_vision(model)
-    with cli.progress(quiet=as_json, unit="image") as progress:
-        result = report.measure(folder, vision.classifier, vision.config, progress)
-    show(result, as_json, to_text=report.to_text)
 
 
 @app.command()

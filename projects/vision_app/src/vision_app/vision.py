@@ -16,13 +16,14 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from vision_app.config import Config
 from vision_app.files.images import Source, open_source
-from vision_app.files.pixels import encode_png
+from vision_app.files.pixels import MAX_IMAGES, Pixels, encode_png
 from vision_app.ocr.page import Page, as_json
 from seedbed.cli import Progress
 from seedbed.errors import ConfigError
@@ -31,7 +32,7 @@ from seedbed.settings import Settings
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from vision_app.classify.classifier import Classifier, Prediction
+    from vision_app.classify.classifier import Classifier
     from vision_app.classify.detect import Detector
     from vision_app.extract.extraction import Extractor
     from vision_app.extract.schemas import Schema
@@ -166,7 +167,7 @@ class Vision:
                 if embedded is not None:
                     return {"file": source.name, **embedded.as_json(source.warnings)}
             pages = self.read(source)
-            images = list(source.pages()) if self.language_model else []
+            images = _images(source) if self.language_model else []
             extraction = self._extractor(pages, images, target)
             return {"file": source.name, **extraction.as_json(source.warnings)}
 
@@ -194,10 +195,11 @@ class Vision:
         from vision_app.answer.describe import describe
 
         if self.language_model is not None:
-            text = by_model.describe(self.language_model, list(source.pages()))
+            text = by_model.describe(self.language_model, _images(source))
         else:
-            prediction, size = self._look(source)
-            text = describe(prediction, self.read(source), size)
+            pixels = source.first()
+            [prediction] = self.classifier.classify([pixels])
+            text = describe(prediction, self.read(source), (pixels.shape[1], pixels.shape[0]))
         return {"file": source.name, "description": text}
 
     def ask(self, source: Source, question: str) -> Json:
@@ -209,24 +211,13 @@ class Vision:
 
         pages = self.read(source)
         if self.language_model is not None:
-            answer = by_model.ask(self.language_model, question, list(source.pages()), pages)
+            answer = by_model.ask(self.language_model, question, _images(source), pages)
         else:
             ask = _from_rules("vision_app.answer.rules.ask", "ask", "Questions need")
-            prediction, size = self._look(source)
-            answer = ask(question, prediction, pages, size, self.extract(source, "invoice"))
+            answer = ask(question, pages, self.extract(source, "invoice"))
         values = answer.as_json()
         names = {"file": source.name, "question": question, "answer": values.pop("text")}
         return {**names, "evidence": values.pop("boxes"), **values}
-
-    def _look(self, source: Source) -> tuple[Prediction, tuple[int, int]]:
-        """What is on the first page, and its (width, height) in pixels."""
-
-        def look() -> tuple[Prediction, tuple[int, int]]:
-            pixels = source.first()
-            [prediction] = self.classifier.classify([pixels])
-            return prediction, (pixels.shape[1], pixels.shape[0])
-
-        return self._remember(source, "look", look)
 
     def explain(
         self, source: Source, label: str | None = None, progress: Progress | None = None
@@ -242,18 +233,13 @@ class Vision:
         png = encode_png(overlay(pixels, relevance))
         return {"label": label, "confidence": confidence, "png": png}
 
-    def detect(self, source: Source, labels: Sequence[str], *, picture: bool = False) -> Json:
-        """{"file", "detections": [{"label", "confidence", "box"}]}; with `picture` also "png"."""
-        from vision_app.classify.detect import draw
-
-        pixels = source.first()
-        detections = self.detector.detect(pixels, labels)
+    def detect(self, source: Source, labels: Sequence[str]) -> Json:
+        """{"file", "detections": [{"label", "confidence", "box"}]} of the first page."""
         items = [
             {"label": label, "confidence": round(score, 4), "box": list(box)}
-            for label, score, box in detections
+            for label, score, box in self.detector.detect(source.first(), labels)
         ]
-        png = {"png": encode_png(draw(pixels, detections))} if picture else {}
-        return {"file": source.name, "detections": items, **png}
+        return {"file": source.name, "detections": items}
 
     # Many images
 
@@ -280,6 +266,11 @@ class Vision:
 
         target = out or self.config.data_dir / "classifiers" / folder.resolve().name
         return train(folder, target, self.config, self.settings, progress)
+
+
+def _images(source: Source) -> list[Pixels]:
+    """The pages that a vision-language model is sent."""
+    return list(islice(source.pages(), MAX_IMAGES))
 
 
 def _from_rules(module: str, name: str, need: str) -> Any:

@@ -21,15 +21,16 @@ def test_images_come_in_batches_with_their_labels(tmp_path: Path) -> None:
     for number in range(17):
         write(tmp_path, f"cat/more/{number:02}.png", number)
     write(tmp_path, "dog/b.png", 100)
-    write(tmp_path, ".cache/x.png", 101)
+    write(tmp_path, "dog/c.png", 101)
+    write(tmp_path, ".cache/x.png", 102)
     (tmp_path / "dog" / "last.png").write_text("not an image")
     images = LabelledFolder(tmp_path, Config())
-    batches = list(images.batches(minimum=1))
+    batches = list(images.batches())
     assert images.labels == ("cat", "dog")
-    assert [len(batch) for batch in batches] == [16, 2]
-    assert [int(pixels[0, 0, 0]) for batch in batches for pixels in batch] == [*range(17), 100]
+    assert [len(batch) for batch in batches] == [16, 3]
+    assert [int(pixels[0, 0, 0]) for batch in batches for pixels in batch] == [*range(17), 100, 101]
     assert images.names[0] == "cat/more/00.png"
-    assert images.targets == [0] * 17 + [1]
+    assert images.targets == [0] * 17 + [1, 1]
     assert images.skipped[0]["file"] == "dog/last.png"
     assert "text" in images.skipped[0]["error"]
 
@@ -38,7 +39,7 @@ def test_the_same_image_is_read_once(tmp_path: Path) -> None:
     for name, value in {"cat/a.png": 1, "cat/b.png": 1, "dog/a.png": 2}.items():
         write(tmp_path, name, value)
     images = LabelledFolder(tmp_path, Config())
-    assert len(next(images.batches(minimum=1))) == 2
+    assert len(next(images.batches())) == 2
     assert images.skipped == [{"file": "cat/b.png", "error": "Same image as cat/a.png."}]
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vision_app.classify.detect import EXTRA, MAX_QUERIES, Detection, Detector, draw, load_detector
+from vision_app.classify.detect import MAX_QUERIES, Detector, load_detector
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
-from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError, pip_install
+from seedbed.errors import BadInput, ConfigError, WeightsError
 from seedbed.settings import Settings
 
-HAS_SUPERVISION = importlib.util.find_spec("supervision") is not None
 SETTINGS = Settings(_env_file=None)  # type: ignore[call-arg]
 
 
@@ -116,24 +114,3 @@ def test_model_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_missing_detector_names_its_setting() -> None:
     with pytest.raises(ConfigError, match=r"Set VISION_DETECTOR, e\.g\. to hf:google/owlv2"):
         load_detector(config(), SETTINGS)
-
-
-@pytest.mark.skipif(HAS_SUPERVISION, reason="supervision is installed")
-def test_draw_without_supervision_names_the_command() -> None:
-    with pytest.raises(MissingExtra, match=r"'supervision' is not installed.*vision-app\[detect\]"):
-        draw(np.zeros((60, 100, 3), np.uint8), [Detection("a cat", 0.5, (5, 5, 50, 50))])
-
-
-@pytest.mark.skipif(not HAS_SUPERVISION, reason=f"run: {pip_install(f'{EXTRA!r}')}")
-def test_draw_returns_copy_with_boxes_in_one_colour_per_label() -> None:
-    black = np.zeros((200, 300, 3), np.uint8)
-    cats = [
-        Detection("a cat", 0.9, (10, 50, 90, 150)),
-        Detection("a cat", 0.8, (210, 50, 290, 150)),
-    ]
-    overlay = draw(black, [*cats, Detection("a dog", 0.7, (110, 50, 190, 150))])
-    assert not black.any()
-    first, second, dog = (tuple(overlay[100, x]) for x in (10, 210, 110))
-    assert first == second != dog
-    assert not overlay[100, 50].any()
-    assert np.array_equal(draw(black, []), black)

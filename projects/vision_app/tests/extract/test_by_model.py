@@ -41,7 +41,8 @@ def ask(page: Callable[..., Page]) -> Callable[..., Any]:
     def extract_reply(images: int = 1, **changes: Any) -> Any:
         model = ScriptedChatModel([REPLY | changes])
         schema = load_schema("invoice")
-        return extract([page(DRAWING)], [IMAGE] * images, schema, model=model), model
+        pages = [page(DRAWING, number) for number in range(1, images + 1)]
+        return extract(pages, [IMAGE] * images, schema, model=model), model
 
     return extract_reply
 

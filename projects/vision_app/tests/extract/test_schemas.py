@@ -27,6 +27,7 @@ def test_built_in_schema_has_the_main_fields(name: str) -> None:
         ({"properties": {"x": {"pattern": r"(a)\1"}}}, "property 'x': .* a back-reference"),
         ({"properties": {"x": {"x-labels": "a"}}}, "x-labels is not a list of strings"),
         ({"properties": {"x": {"type": "nonsense"}}}, "invalid JSON Schema"),
+        ({"properties": {f"x{n}": {} for n in range(201)}}, "201 properties; the maximum is 200"),
     ],
 )
 def test_bad_schema_is_refused_with_the_reason(data: Any, message: str) -> None:

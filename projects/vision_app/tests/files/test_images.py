@@ -219,20 +219,3 @@ def test_file_without_permission_is_reported(tmp_path: Path) -> None:
         pytest.skip("this user may read every file")
     with pytest.raises(BadInput, match="Permission denied"):
         open_source(path, config=CONFIG)
-
-
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        (b"", "is empty"),
-        (b"Dear Sir or Madam\n" * 50, "contains text"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is an SVG drawing"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), "is an HEIC photo"),
-        (save(Image.new("RGB", (99, 99)), "JPEG")[:300], "is truncated or damaged"),
-    ],
-)
-def test_file_that_is_not_a_picture_is_reported(tmp_path: Path, data: bytes, problem: str) -> None:
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(data)
-    with pytest.raises(BadInput, match=rf"photo\.jpg {problem}"):
-        open_source(path, config=CONFIG).first()

@@ -6,6 +6,7 @@ import pytest
 
 from vision_app.config import Config
 from vision_app.files.images import open_source
+from vision_app.ocr.embedded_text import MAX_LINE, MAX_WORD, to_page
 from vision_app.vision import Vision
 from seedbed.settings import Settings
 
@@ -66,3 +67,12 @@ IMAGE = "q 595 0 0 842 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID \x7f EI Q\n"
 def test_page_in_doubt_is_left_to_ocr(content: str, page: str) -> None:
     source = open_source(pdf(content, page), name="scan.pdf", config=Config())
     assert source.find_words(0) is None
+
+
+def test_long_words_and_lines_are_cut_at_their_places() -> None:
+    words = [["1A-" * 1000, 0, 0, 6000, 10], *(["ab", 6001 + n, 0, 6002 + n, 10] for n in range(9))]
+    page = to_page({"size": [7000, 100], "words": words}, 1)
+    assert "".join(word.text for word in page.words) == "1A-" * 1000 + "ab" * 9
+    assert max(len(word.text) for word in page.words) == MAX_WORD
+    assert max(len(line.text) for line in page.lines) <= MAX_LINE
+    assert page.words[1].box == (400, 0, 800, 10)

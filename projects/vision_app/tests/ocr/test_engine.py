@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ import pytest
 
 from vision_app.files.pixels import Pixels
 from vision_app.ocr.engine import Reader
+from seedbed.errors import TooLarge
 
 Draw = Callable[..., Pixels]
 Texts = list[tuple[int, int, str]]
@@ -84,6 +86,24 @@ def test_threads_get_their_own_pages(reader: Reader, draw: Draw) -> None:
     with ThreadPoolExecutor(3) as pool:
         texts = [page.text for page in pool.map(reader.read, pages)]
     assert texts == [f"Page number {n}" for n in range(6)]
+
+
+@pytest.mark.slow
+def test_page_with_too_much_text_is_refused_before_it_is_read(reader: Reader, draw: Draw) -> None:
+    pixels = draw([(5, 5 + 26 * n, "Total 1.00 " * 50) for n in range(95)], (4400, 2500), font=18)
+    with pytest.raises(TooLarge, match=r"too much text to read: \d+ lines"):
+        reader.read(pixels)
+
+
+@pytest.mark.slow
+def test_short_page_does_not_wait_for_a_long_one(reader: Reader, draw: Draw) -> None:
+    long = draw([(5, 5 + 30 * n, "Total 1.00 " * 12) for n in range(50)], (1100, 1500), font=18)
+    short = draw([(40, 40, "Amount due 5.00")], (320, 120))
+    thread = threading.Thread(target=reader.read, args=(long,))
+    thread.start()
+    assert reader.read(short).text == "Amount due 5.00"
+    assert thread.is_alive()
+    thread.join()
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from vision_app.config import Config
 from vision_app.files.images import Source, open_source
 from vision_app.files.pixels import Pixels, encode_png
 from vision_app.ocr.page import Line, Page, Word, as_json
-from seedbed.errors import ConfigError
 from seedbed.settings import load
 from seedbed.testing.launch import serve_app
 
@@ -133,12 +132,6 @@ class FakeVision:
             progress(1, 2, "mask")
         return {"label": label or "pot", "confidence": 0.8, "png": encode_png(source.first())}
 
-    def detect(self, source: Source, labels: list[str]) -> Any:  # noqa: ARG002
-        if not self.config.detector:
-            raise ConfigError("No detector.", hint="Set VISION_DETECTOR.")
-        box = [1.0, 2.0, 3.0, 4.0]
-        return {"detections": [{"label": labels[-1], "confidence": 0.7, "box": box}]}
-
     def search(self, query: Source | str, k: int = 10) -> list[dict[str, Any]]:  # noqa: ARG002
         return self.hits[:k]
 
@@ -150,7 +143,7 @@ def _evidence(text: str, box: tuple[float, ...]) -> dict[str, Any]:
     return {"text": text, "box": list(box), "page": 1, "confidence": 0.9}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_vision() -> Callable[..., FakeVision]:
     return lambda **settings: FakeVision(load(Config, **{"max_file_mb": 1, **settings}))
 

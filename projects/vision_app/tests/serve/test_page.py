@@ -304,12 +304,6 @@ class TestInBrowser:
         page.locator("#fields details").scroll_into_view_if_needed()
         assert page.locator("#left").bounding_box()["y"] >= 0  # the picture stays in sight
 
-    def test_missing_detector_names_its_setting(self, visit):
-        page = visit()
-        page.locator("#sample-flower").click()
-        page.get_by_role("tab", name="Find").click()
-        page.get_by_text("VISION_DETECTOR").wait_for()
-
 
 def test_page_serves_no_files(make_vision, serve, tmp_path):
     (tmp_path / "scan.png").write_bytes(picture())

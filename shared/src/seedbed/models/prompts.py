@@ -20,6 +20,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
+from pathlib import Path
 
 from seedbed.errors import ConfigError
 
@@ -106,12 +107,25 @@ def load_prompt(package: str, name: str) -> Prompt:
             f"Package {package!r} has no prompt {name!r}.",
             hint=f"Available: {', '.join(names) or 'none'}.",
         )
-    text = (folder / f"{name}.md").read_text(encoding="utf-8").replace("\r\n", "\n")
+    return _parse((folder / f"{name}.md").read_text(encoding="utf-8"), name, f" of {package!r}")
+
+
+def read_prompt(path: Path) -> Prompt:
+    """Read a prompt file at any path; its name is the file's. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the prompt file {str(path)!r}: {error}.") from None
+    return _parse(text, path.stem, f" in {str(path)!r}")
+
+
+def _parse(text: str, name: str, place: str) -> Prompt:
+    text = text.replace("\r\n", "\n")
     match = _VERSION.match(text)
     if match is None:
         first_line = text.partition("\n")[0][:80]
         raise ConfigError(
-            f"Prompt {name!r} of {package!r} has no version: it starts with {first_line!r}.",
+            f"Prompt {name!r}{place} has no version: it starts with {first_line!r}.",
             hint="The first line must be `version: N`.",
         )
     return Prompt(name, int(match.group(1)), text[match.end() :].strip())

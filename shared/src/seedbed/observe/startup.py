@@ -13,10 +13,14 @@ import os
 import sys
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.safety.secrets import redact_secrets
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the current HTTP request, "" outside one; part of every log line."""
@@ -170,8 +174,12 @@ def setup_tracing(service: str) -> bool:
         return False
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ImportError:
-        raise MissingExtra("opentelemetry-exporter-otlp-proto-http", "otlp") from None
+        from opentelemetry.instrumentation.httpx import (
+            HTTPX2ClientInstrumentor,
+            HTTPXClientInstrumentor,
+        )
+    except ImportError as error:
+        raise MissingExtra(str(error.name), "otlp") from None
     from opentelemetry import trace
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -184,4 +192,24 @@ def setup_tracing(service: str) -> bool:
         exporter = OTLPSpanExporter(endpoint=endpoint, headers=headers or None, timeout=timeout)
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    # Requests to other servers name the trace that they belong to. All vendors' clients use these.
+    clients = {"httpx": HTTPXClientInstrumentor, "httpx2": HTTPX2ClientInstrumentor}
+    for module, instrumentor in clients.items():
+        if find_spec(module):
+            instrumentor().instrument()
     return True
+
+
+def trace_page(span: Span) -> str:
+    """The address of the span's trace in MLflow, "" if traces are not sent there.
+
+    >>> from opentelemetry.trace import INVALID_SPAN
+    >>> trace_page(INVALID_SPAN)
+    ''
+    """
+    server, context = os.environ.get("MLFLOW_TRACKING_URI", ""), span.get_span_context()
+    if not server.startswith(("http://", "https://")) or not context.is_valid:
+        return ""
+    experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
+    selected = f"selectedEvaluationId=tr-{context.trace_id:032x}"
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/traces?{selected}"

@@ -155,6 +155,18 @@ _PASSWORD = re.compile(
     r"|\s(?P<digits>\d{3,8})(?![\w.]))",
     re.IGNORECASE,
 )
+_MONTH_NAME = r"[^\W\d_]{3,10}\.?"
+_BIRTH_DATE = re.compile(
+    _EDGE + r"(?:(?:date|day)\sof\sbirth|birth[\s-]?date|d\.?o\.?b\.?|born(?:\son)?(?!\sin\s)"
+    r"|geburtsdatum|geboren(?:\sam)?|geb\.?"
+    r"|date\sde\snaissance|n[ée]e?\(?e?\)?\sle"
+    r"|fecha\sde\snacimiento|nacid[oa](?:\sel)?|nac[ií]\sel)"
+    r"(?:\s(?:is|was|ist|lautet|est|es|on|am|le|el))?[\s:.,(-]{1,4}"
+    rf"(?P<date>\d\d?[-./ ]\d\d?[-./ ](?:19|20)?\d\d|(?:19|20)\d\d[-./]\d\d?[-./]\d\d?"
+    rf"|\d\d?(?:st|nd|rd|th|er|\.|º)?\s(?:de\s|of\s)?{_MONTH_NAME},?\s(?:de\s)?(?:19|20)?\d\d"
+    rf"|{_MONTH_NAME}\s\d\d?(?:st|nd|rd|th)?,?\s(?:19|20)\d\d){_END}",
+    re.IGNORECASE,
+)
 ORDER_WORDS = (
     r"order|bestell|commande|pedido|invoice|rechnung|factur|track|sendung|paket|suivi|seguimiento"
 )
@@ -181,6 +193,8 @@ def _find_labelled(text: str, kinds: set[str]) -> Iterator[Finding]:
     if "password" in kinds:
         for match in _PASSWORD.finditer(text):
             yield _finding("password", match.span(match.lastgroup or 0))
+    if "birth_date" in kinds:
+        yield from (_finding("birth_date", m.span("date")) for m in _BIRTH_DATE.finditer(text))
 
 
 def _is_named(row: _Labelled, number: str, before: str, near: bool) -> bool:
@@ -200,7 +214,7 @@ def _is_named(row: _Labelled, number: str, before: str, near: bool) -> bool:
 
 KINDS = (
     *("email", "phone", "ip", "iban", "card", "account"),
-    *("passport", "tax", "password", "secret"),
+    *("passport", "tax", "password", "birth_date", "secret"),
 )
 """What `find_pii` looks for; `passport` stands for identity cards too."""
 
@@ -239,8 +253,8 @@ def find_pii(
     """Personal data and secrets in reading order, without overlaps.
 
     `kinds` limits the search to some of `KINDS`; `more` are findings of your own. Cards and IBANs
-    need a valid checksum. Numbers of passports, tax offices and bank accounts, passwords and PINs
-    need a label nearby, in English, German, French or Spanish.
+    need a valid checksum. Numbers of passports, tax offices and bank accounts, passwords, PINs
+    and dates of birth need a label nearby, in English, German, French or Spanish.
 
     >>> [(finding.kind, finding.start) for finding in find_pii("Call +49 30 1234567 or a@b.de")]
     [('phone', 5), ('email', 23)]

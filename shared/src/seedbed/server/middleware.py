@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
 from seedbed.observe.startup import request_id
-from seedbed.observe.telemetry import error_kind, span
+from seedbed.observe.telemetry import error_kind
 from seedbed.safety.secrets import redact_secrets
 from seedbed.server.keys import KeySource
 
@@ -159,10 +159,8 @@ class Context:
         self.drain.running += counts
         http_metrics().running.inc()
         try:
-            # 3. Run the app. The route, which gives the span its name, is known only afterwards.
-            with span(scope["method"]) as current:
-                await self.app(scope, receive, send_with_id)
-                current.update_name(f"{scope['method']} {_route(scope)}")
+            # 3. Run the app.
+            await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
             # 4. No bug, and there is no client to answer; nginx has the same status for it.
             status = status or CLIENT_LEFT

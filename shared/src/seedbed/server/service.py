@@ -170,7 +170,15 @@ def create_app(
             await run_in_threadpool(on_shutdown)
 
     # 2. The app, without FastAPI's pages for /docs, which load scripts from a CDN.
-    app = FastAPI(title=title, version=version, lifespan=life, docs_url=None, redoc_url=None)
+    # FastAPI makes the span of a request, in the trace that its header `traceparent` names.
+    app = FastAPI(
+        title=title,
+        version=version,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"operation_spans": False, "exclude": lambda scope: scope["path"] in OPEN_PATHS},
+    )
     app.state.drain = drain
     app.state.max_body = int(max_body_mb * 2**20)
     app.state.settings = settings
@@ -202,11 +210,14 @@ def _add_health(
     probes = CapacityLimiter(2)  # threads of their own: the others may all wait for something
 
     # `async`, as a plain function would wait for one of the threads that run the other routes.
+    # HEAD is what some load balancers send.
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
         """Liveness: 200 while the process responds."""
         return {"status": "ok"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", tags=["health"])
     async def readyz() -> dict[str, str]:
         """Readiness: 200, or 503 with the reason."""

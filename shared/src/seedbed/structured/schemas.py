@@ -21,7 +21,6 @@ from langchain_core.runnables import (
     Runnable,
     RunnableGenerator,
     RunnableLambda,
-    RunnableMap,
     RunnablePassthrough,
 )
 from langchain_core.tools import BaseTool
@@ -162,7 +161,9 @@ def with_parsed_replies(
         parsed=itemgetter("raw") | RunnableLambda(parse), parsing_error=lambda _: None
     )
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+    # Not RunnableMap(raw=llm), which does not pass the options of a call on, such as its timeout.
+    raw = llm | RunnableLambda(lambda message: {"raw": message})
+    return raw | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
 
 def normalize_tool_choice(tool_choice: Any, tools: Sequence[Schema]) -> str:

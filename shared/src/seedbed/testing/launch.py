@@ -10,6 +10,7 @@ network. Stand-ins for models are in `models.scripted` and `models.embeddings.ha
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import io
 import itertools
 import json
@@ -26,6 +27,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, NamedTuple
 
 
@@ -73,6 +75,22 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # without listening
         yield int(reserved.getsockname()[1])
+
+
+def import_file(path: Path) -> ModuleType:
+    """A Python file that belongs to no package, such as a project's `nano.py`, as a module.
+
+    >>> _ = Path("script.py").write_text("answer = 42")
+    >>> import_file(Path("script.py")).answer
+    42
+    """
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 class CommandOutput(NamedTuple):
@@ -161,8 +179,8 @@ def launch_postgres() -> Iterator[Any]:
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             # Only a crash of the machine could lose data, and on a busy disk a stop takes 100 s.
-            server.psql("ALTER SYSTEM SET fsync = off;")
-            server.psql("SELECT pg_reload_conf();")
+            _execute(server, "ALTER SYSTEM SET fsync = off")
+            _execute(server, "SELECT pg_reload_conf()")
             yield server
         finally:
             server.cleanup()
@@ -172,8 +190,17 @@ def launch_postgres() -> Iterator[Any]:
 def new_database(server: Any) -> str:
     """Create an empty database on a server of `launch_postgres`, and return its URL."""
     name = f"d{time.monotonic_ns()}"
-    server.psql(f"CREATE DATABASE {name};")
+    _execute(server, f"CREATE DATABASE {name}")
     return str(server.get_uri(database=name))
+
+
+def _execute(server: Any, statement: str) -> None:
+    import pytest
+
+    # Not `server.psql`, whose shell splits a path at a space.
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(statement.encode())
 
 
 @contextmanager

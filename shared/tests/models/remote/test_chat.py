@@ -77,7 +77,8 @@ FAULTS: dict[str, tuple[Reply, type[errors.SeedbedError]]] = {
 
 
 @each_provider
-@pytest.mark.parametrize("mode", ["invoke", "stream", "ainvoke", "astream"])
+# The two requests that there are; `ainvoke` and `stream` are tested with a good reply.
+@pytest.mark.parametrize("mode", ["invoke", "astream"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_a_named_error_with_usage(fault: str, mode: str, spec: str) -> None:
     reply, expected = FAULTS[fault]
@@ -449,6 +450,13 @@ def test_invalid_arguments_get_a_repair_turn_without_an_open_tool_call() -> None
     with launch_vendor(replies) as vendor:
         assert structured_reply(load(vendor, ANTHROPIC), "Read.", Order) == NULL
         assert vendor.problems == []
+
+
+def test_structured_reply_is_given_up_at_the_timeout_of_its_call() -> None:
+    with launch_vendor([Reply(fault="hang")]) as vendor:
+        with pytest.raises(errors.ModelTimeout):
+            structured_reply(load(vendor, OPENAI), "Read.", Order, timeout=0.3)
+        vendor.wait_until(lambda: vendor.calls[0].disconnected)
 
 
 def test_second_invalid_reply_is_an_error() -> None:

@@ -97,24 +97,24 @@ def _doubts_about_request(
     if triage.order_ids is not None:  # the shop's order numbers have a form of their own
         numbers, own = set(triage.order_ids), "\n".join(triage.order_ids)
     from_thread = triage.order_id and triage.order_id.upper() not in own.upper()
-    known = facts.order_id is not None
+    is_found = facts.order_id is not None
     # A refund is all that is left of the order, or what was paid twice.
     whole, surplus = (facts.refundable or 0) - facts.refunded, triage.category == "billing"
     # A letter that asks for the order may be sent without it, and one about an error needs none.
     needs_order = decision.action == "refund" or facts.order_status
     proven = {
         "It contains more than one number that may be an order's.": (
-            numbers <= {str(facts.order_id).upper()} if known else len(numbers) <= 1
+            numbers <= {str(facts.order_id).upper()} if is_found else len(numbers) <= 1
         ),
-        "The order was not found under the sender.": known or not needs_order,
-        "What it asks for depends on the quoted thread.": not (
+        "The order was not found under the sender.": is_found or not needs_order,
+        "Order or amount depend on the quoted thread.": not (
             mail.quoted and (from_thread or triage.amount is not None)
         ),
         "The lookup has a warning.": decision.action == "ask" or not facts.warnings,
-        f"It asks for {triage.amount}; the limit is {terms.max_amount}.": (
+        f"The amount is {triage.amount}; the limit is {terms.max_amount}.": (
             triage.amount is None or triage.amount <= terms.max_amount
         ),
-        f"It asks for {triage.currency}, not for {facts.currency}.": (
+        f"The amount is in {triage.currency}, not in {facts.currency}.": (
             triage.currency in (None, facts.currency)
         ),
         "The mail asks for another sum than the shop's data give.": (

@@ -10,7 +10,7 @@ Whether a reply is sent is up to the decision and to people.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from babel import Locale
 from langchain_core.language_models import BaseChatModel
@@ -25,11 +25,8 @@ from seedbed.models.structured_reply import structured_reply
 from seedbed.models.weights import catalog
 from seedbed.observe.usage import UsageCallback
 
-if TYPE_CHECKING:
-    from agentic_workflow.store.records import Correction
-
 _STAFF_ONLY = {"warnings", "customer_id", "refunds", "refunded"}
-_MAX_CHARS = 8000  # of the mail, and of each example
+_MAX_CHARS = 8000  # of the mail
 
 
 class Reply(BaseModel):
@@ -60,12 +57,11 @@ class Writer:
         facts: Facts,
         decision: Decision,
         passages: Sequence[Passage],
-        examples: Sequence[Correction] = (),
     ) -> Draft:
         """The draft that carries out the decision; empty for the action "ignore".
 
-        `examples` are corrections of similar drafts. What the model cannot write, a template does.
-        A draft with `warnings` should be read by a person.
+        What the model cannot write, a template does. A draft with `warnings` should be read by a
+        person.
         """
         case = Case(mail, triage, facts, decision, passages)
         letter = write_letter(case)
@@ -73,7 +69,7 @@ class Writer:
         if self.model is None or decision.action in ("ignore", "hand_over"):
             return letter
         usage = UsageCallback()
-        reply, refusal = self._ask(self.model, case, examples, usage)
+        reply, refusal = self._ask(self.model, case, usage)
         changes: dict[str, Any] = {
             "prompt_version": f"{self.prompt.name}/{self.prompt.version}-{self.prompt.hash}",
             "tokens": usage.tokens,
@@ -86,17 +82,13 @@ class Writer:
         return letter.model_copy(update=changes)
 
     def _ask(
-        self,
-        chat: BaseChatModel,
-        case: Case,
-        examples: Sequence[Correction],
-        usage: UsageCallback,
+        self, chat: BaseChatModel, case: Case, usage: UsageCallback
     ) -> tuple[Reply | None, str]:
         """(the model's reply unless it was refused, why it was refused last)."""
         try:
             reply = structured_reply(
                 chat,
-                self._render(case, examples),
+                self._render(case),
                 Reply,
                 check=lambda reply: (
                     problem(reply.body, reply.citations, case) or unfit(reply.body, case)
@@ -107,13 +99,8 @@ class Writer:
             return None, error.message.rstrip(".")
         return reply, ""
 
-    def _render(self, case: Case, examples: Sequence[Correction]) -> str:
+    def _render(self, case: Case) -> str:
         mail, facts = case.mail, case.facts
-        corrections = "".join(
-            f"\nA person changed this reply to a similar mail:\n{e.before.body[:_MAX_CHARS]}\n"
-            f"into this one:\n{e.after.body[:_MAX_CHARS]}\n"
-            for e in examples
-        )
         text = f"Subject: {mail.subject}\n\n{mail.text}"[:_MAX_CHARS]
         return self.prompt.render(
             language=Locale(mail.language).english_name,
@@ -121,6 +108,5 @@ class Writer:
             decision=case.decision.model_dump_json(include={"action", "amount", "currency"}),
             facts=facts.model_dump_json(exclude=_STAFF_ONLY, exclude_defaults=True),
             passages="\n".join(f"[{p.source}] {p.text}" for p in case.passages) or "none",
-            examples=corrections,
             mail=quote(text, "mail"),
         )

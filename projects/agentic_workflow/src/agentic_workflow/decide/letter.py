@@ -62,7 +62,9 @@ def write_letter(case: Case) -> Draft:
     quotes = [p for p in case.passages[:1] if p.score >= QUOTE_SCORE]
     if category == "refund" and action == "reply":
         quotes = list(case.passages[:2])
-    if action not in ("reply", "refund") or ("money", "refunded") in names:
+    # A copy of one's data and their deletion have paragraphs that are too much alike.
+    deletion = category == "account" and case.triage.needs_approval
+    if deletion or action not in ("reply", "refund") or ("money", "refunded") in names:
         quotes = []
     # 3. How it goes on.
     following: str = category if action == "reply" else ""

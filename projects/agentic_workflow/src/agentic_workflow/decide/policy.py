@@ -60,10 +60,8 @@ class Table(BaseModel):
 class CaseLimits(Table):
     """What one case may use before a person takes over."""
 
-    steps: _Count
     tokens: _Count
     cost_usd: _Quantity
-    seconds: Annotated[float, Field(strict=False, gt=0, le=1e9)]
 
 
 class DayLimits(Table):
@@ -82,17 +80,10 @@ class Limits(Table):
 
 
 class Approval(Table):
-    """When people are reminded of a case, and what happens at the deadline."""
+    """How long a case waits for a person, and what happens then."""
 
-    remind_hours: _Hours
     deadline_hours: _Hours
     default: Literal["reject", "hold"]
-
-    @model_validator(mode="after")
-    def _reminds_before_the_deadline(self) -> Approval:
-        if self.remind_hours > self.deadline_hours:
-            raise ValueError("remind_hours is after deadline_hours")
-        return self
 
 
 class Retry(Table):
@@ -147,11 +138,6 @@ class When(Table):
             raise ValueError("spam = false excludes the category spam: the rule never applies")
         return self
 
-    def covers(self, other: When) -> bool:
-        """Whether this applies in every case in which `other` does."""
-        theirs = other.conditions
-        return all(n in theirs and _implies(n, theirs[n], b) for n, b in self.conditions.items())
-
 
 class Rule(Table):
     """What to do in some cases, and the reason shown to people."""
@@ -170,14 +156,6 @@ def _meets(name: str, bound: Any, values: Mapping[str, Any]) -> bool:
             value = values[name.removesuffix(suffix)]
             return value is not None and bool(compare(value, bound))
     return values[name] in bound if isinstance(bound, tuple) else bool(values[name]) is bound
-
-
-def _implies(name: str, theirs: Any, ours: Any) -> bool:
-    if isinstance(ours, tuple):
-        return set(theirs) <= set(ours)
-    if isinstance(ours, bool):
-        return theirs is ours
-    return bool(theirs >= ours if name.endswith("_above") else theirs <= ours)
 
 
 class Policy(Table):
@@ -256,14 +234,14 @@ def _refund(triage: Triage, facts: Facts) -> Decimal | None:
 
 
 def _safeguards(screening: Screening, triage: Triage, facts: Facts) -> list[str]:
-    reasons = [f"{w[:1].upper()}{w[1:]}." for w in facts.warnings if w.endswith(FOREIGN_ORDER)]
+    reasons = [f"{w}." for w in facts.warnings if w.endswith(FOREIGN_ORDER)]
     if facts.refunded:
         reasons.append(f"The desk has refunded {facts.refunded} for this order already.")
     if triage.needs_approval:
         reasons.append(f"{triage.approval_reason or 'Triage wants a person'}.")
     if screening.injection:
         reasons.append(f"The mail tries to instruct a model: {screening.injection}.")
-    return reasons
+    return [f"{reason[:1].upper()}{reason[1:]}" for reason in reasons]
 
 
 def load_policy(path: Path) -> Policy:
@@ -314,8 +292,8 @@ def _rule_mistake(rules: tuple[Rule, ...]) -> tuple[int, str]:
         for earlier in rules[:number]:
             if earlier.name == rule.name:
                 return number, f"two rules have the name {rule.name!r}"
-            if earlier.when.covers(rule.when):
-                reason = f"{earlier.name!r} above applies in all its cases"
+            if not earlier.when.conditions:
+                reason = f"{earlier.name!r} above always applies"
                 return number, f"rule {rule.name!r} is unreachable, because {reason}"
     last = "the last rule must have no conditions, so that some rule applies"
     return len(rules) - 1, last if rules[-1].when.conditions else ""

@@ -17,8 +17,6 @@ the same refunds, the second is refused.
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,7 +24,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
@@ -62,9 +59,6 @@ class Receiver(Protocol):
     def deliver(self, payload: Mapping[str, Any], key: str, claim: Claim) -> str:
         """Carry out the effect and return a receipt; call `claim` just before it can happen."""
 
-    def release(self, key: str) -> bool:
-        """Undo what attempts have reserved; True if the effect did happen after all."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -92,15 +86,6 @@ def effect_key(case_id: str, action: str) -> str:
 def key_digest(key: str) -> str:
     """The key in 32 characters that headers and URLs can contain."""
     return sha256(key.encode()).hexdigest()[:32]
-
-
-def crash_point(name: str) -> None:
-    """For tests: kill this process once, if WORKFLOW_TEST_CRASH is "NAME:FILE" and FILE is new."""
-    point, _, file = os.environ.get("WORKFLOW_TEST_CRASH", "").partition(":")
-    if name == point:
-        with suppress(FileExistsError):
-            Path(file).touch(exist_ok=False)
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Outbox:
@@ -140,7 +125,6 @@ class Outbox:
         claim = lambda: self._claim(key, token, states)  # noqa: E731
         try:
             receipt = self._breakers[receiver].call(target.deliver, payload, key, claim)
-            crash_point("after send")
         # 4. Settle the row.
         except _Claimed:
             return self._doubt(key)
@@ -149,7 +133,8 @@ class Outbox:
         except Rejected as error:
             return self._settle(key, token, "failed", "failed", error=str(error))
         except NotDelivered as error:
-            return self._settle(key, token, "ready", "retry", error=str(error))
+            state = "ready" if row.status == "ready" else "claimed"  # by an attempt in doubt
+            return self._settle(key, token, state, "retry", error=str(error))
         except Unknown as error:
             if target.repeatable:
                 return self._settle(key, token, "claimed", "retry", error=str(error))
@@ -157,21 +142,10 @@ class Outbox:
         return self._settle(key, token, "done", "done", receipt=receipt)
 
     def give_up(self, key: str) -> str:
-        """Stop trying, and release what is reserved; returns the row's status.
-
-        It is "failed", "done" if the receiver reports that the effect did happen, or "in_doubt" if
-        it may have happened and the receiver does not tell.
-        """
+        """Stop trying; returns the row's status: "in_doubt" if an attempt may have worked."""
         row = self._row(key)
-        error = row.error
-        try:
-            if self._receivers[row.receiver].release(key):
-                return self._settle(key, "", "done", "done", receipt="booked earlier").status
-        except (Rejected, NotDelivered, Unknown) as problem:
-            error = f"{error}; a reservation may remain: {problem}"
-            if row.status != "ready":
-                return self._settle(key, "", "in_doubt", "in_doubt", error=error).status
-        return self._settle(key, "", "failed", "failed", error=error).status
+        status = "failed" if row.status == "ready" else "in_doubt"
+        return self._settle(key, "", status, status, error=row.error).status
 
     def refunds(self, order_id: str | None) -> tuple[int, Decimal]:
         """How many refunds of an order there are, and the sum of those that have not failed."""
@@ -179,9 +153,9 @@ class Outbox:
             rows.c.order_id == order_id, rows.c.refund_number.is_not(None)
         )
         with reading(self._engine) as connection:
-            found = connection.execute(query).all()
-        amounts = (Decimal(row.payload["amount"]) for row in found if row.status != "failed")
-        return len(found), sum(amounts, Decimal(0))
+            refunds = connection.execute(query).all()
+        amounts = (Decimal(row.payload["amount"]) for row in refunds if row.status != "failed")
+        return len(refunds), sum(amounts, Decimal(0))
 
     def stop(self) -> None:
         """Refuse further claims: this process no longer owns its cases."""
@@ -205,7 +179,7 @@ class Outbox:
     def replay(self, key: str, by: str) -> str:
         """Make a failed effect ready for another attempt; returns its case. Raises as `resolve`.
 
-        Raises Conflict also for a refund if the order got another one meanwhile.
+        Raises Conflict also for a refund if the order got another one since.
         """
         row = self._row(key)
         later = (rows.c.refund_number > (row.refund_number or 0)) & (rows.c.status != "failed")
@@ -253,16 +227,14 @@ class Outbox:
         return self._row(key)  # of another worker, if that was faster
 
     def _claim(self, key: str, token: str, states: tuple[str, ...]) -> None:
-        crash_point("before claim")
         if self._stopped.is_set():
             raise NotDelivered("This worker lost its lock.")
         values = {"status": "claimed", "executor": token, "claimed_at": datetime.now(UTC)}
         if not self._update(key, rows.c.status.in_(states), **values):
             raise _Claimed
-        crash_point("after claim")
 
     def _doubt(self, key: str) -> Outcome:
-        """What to think of a row that another worker claimed, which died or is frozen."""
+        """The outcome for a row whose worker died or stalled after it claimed the row."""
         error = "the worker stopped between the claim and the receipt"
         self._update(key, rows.c.status == "claimed", status="in_doubt", error=error)
         row = self._row(key)
@@ -274,7 +246,7 @@ class Outbox:
     ) -> Outcome:
         """Write the result of an attempt, as soon as the database is there to take it.
 
-        Without a receipt, a row that another worker has claimed meanwhile is left alone.
+        Without a receipt, a row that another worker has claimed since is left alone.
         """
         from tenacity import retry, retry_if_exception_type, wait_fixed
 

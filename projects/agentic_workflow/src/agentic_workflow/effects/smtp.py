@@ -61,17 +61,13 @@ class SmtpReceiver:
                 raise NotDelivered(f"mail server: {error}") from error
             # 2. Commit the claim.
             claim()
-            # 3. The final dot: from here on, only the server knows.
+            # 3. The final dot: from here on, the mail may be delivered.
             try:
                 client.send(b".\r\n")
                 answer = client.getreply()
             except (OSError, smtplib.SMTPException) as error:
                 raise Unknown(f"no answer after the whole mail: {error}") from error
             return _expect(answer)
-
-    def release(self, key: str) -> bool:  # noqa: ARG002
-        """Nothing is reserved for a mail."""
-        return False
 
     def _connect(self) -> smtplib.SMTP:
         host, port = str(self._url.hostname), self._url.port or 0

@@ -1,4 +1,4 @@
-"""Opens the help desk: the parts that a worker needs, as the configuration says.
+"""Opens the help desk: the parts that a worker needs, as configured.
 
     desk = open_desk(load(Config), load(Settings), queue, "worker-1")
 
@@ -36,14 +36,13 @@ def open_store(config: Config) -> Store:
     return Store(config.database_url or Path(config.data_dir) / "cases.sqlite")
 
 
-def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
-    """The outbox with its receivers. Raises ConfigError if one is not configured."""
+def open_receivers(config: Config) -> dict[str, Receiver]:
+    """The receivers of effects, by name. Raises ConfigError if one is not configured."""
     config.require_parts()
-    receivers: dict[str, Receiver] = {
+    return {
         "smtp": SmtpReceiver(str(config.smtp_url), config.address),
         "payments": PaymentReceiver(open_payments(str(config.payments))),
     }
-    return Outbox(store.engine, receivers, executor_id)
 
 
 def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id: str) -> HelpDesk:
@@ -52,7 +51,7 @@ def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id:
     # Read the documents now: no case should pay for it with its time limit.
     for language in get_args(Language):
         parts.passages.search("Where is it?", language)
-    outbox = open_outbox(config, store, executor_id)
+    outbox = Outbox(store.engine, open_receivers(config), executor_id)
     return HelpDesk(store=store, outbox=outbox, queue=queue, **vars(parts))
 
 
@@ -67,18 +66,23 @@ class JudgingParts:
     writer: Writer
 
 
-def check_model(settings: Settings) -> bool:
-    """Whether SEEDBED_MODEL can read and write mails; raises if its package or key is missing."""
-    from agentic_workflow.triage.triager import follows_instructions
+def check_model(config: Config, settings: Settings) -> bool:
+    """Whether SEEDBED_MODEL can read and write mails.
+
+    Raises an error if its package or key is missing or, without it, if there are too few examples.
+    """
+    from agentic_workflow.triage.triager import check_examples, follows_instructions
     from seedbed.models.chat.load import check_chat_model
 
     if capable := follows_instructions(settings.model):
         check_chat_model(settings=settings)
+    elif config.triage_examples:
+        check_examples(config.triage_examples)
     return capable
 
 
 def judging_parts(config: Config, settings: Settings) -> JudgingParts:
-    """These parts as the configuration says."""
+    """These parts, as configured."""
     from agentic_workflow.decide.draft import Writer
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
@@ -88,14 +92,17 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from seedbed.models.embeddings.load import load_embeddings
     from seedbed.models.remote.prices import require_price
 
-    capable = check_model(settings)
+    capable = check_model(config, settings)
     embeddings = load_embeddings(settings.embeddings, settings=settings)
     if capable:
         for spec in split_specs(settings.model):
             require_price(spec, settings)  # for the limits in USD
     model = load_chat_model(settings.model, settings=settings) if capable else None
     triager = open_triager(
-        model, lambda: load_embeddings(config.triage_embeddings, settings=settings)
+        model,
+        lambda: load_embeddings(config.triage_embeddings, settings=settings),
+        examples=config.triage_examples,
+        sorter=load_chat_model(config.sorter, settings=settings) if config.sorter else None,
     )
     if config.order_pattern:
         triager = OrderPattern(triager, config.order_pattern)

@@ -138,13 +138,10 @@ def go_on(case_id: str, store: Store, queue: CaseQueue) -> str:
     return case_id
 
 
-def register_queue(config: Config) -> None:
+def register_queue() -> None:
     """Set how the queue is worked off; called by a worker."""
-    # Without a limit, DBOS takes the cases of many customers in one query.
-    limit = config.cases_per_minute
     DBOS.register_queue(
         QUEUE,
-        limiter={"limit": limit, "period": 60.0} if limit else None,
         partition_concurrency=1,
         worker_concurrency=CASES_AT_ONCE,
         polling_interval_sec=POLL_SECONDS,

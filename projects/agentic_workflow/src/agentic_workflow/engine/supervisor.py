@@ -6,7 +6,8 @@
 
 A worker holds a lock as long as it lives: an advisory lock on a Postgres session of its own, or a
 locked file beside the SQLite database. A worker that gains the lock of another with unfinished
-cases knows that the other is dead. One that loses its own lock is taken for dead, and stops.
+cases takes these over: the other is dead. One that loses its own lock must stop, as the others
+assume that it has died.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 1.0
 ORPHAN_SECONDS = 10.0
-"""A worker starts again if a case counts as running in it for so long, but is not."""
+"""A worker starts again if a case has counted as running in it for this time, but is not."""
 
 
 class FileLocks:
@@ -88,7 +89,7 @@ class PostgresLocks:
 
     def check(self) -> None:
         """Ask the server for a sign of life."""
-        self._call("abs", "any statement will do")
+        self._call("abs", "alive")
 
     def close(self) -> None:
         """End the session, and with it the locks."""

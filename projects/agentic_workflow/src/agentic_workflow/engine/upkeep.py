@@ -1,10 +1,11 @@
-"""What has to happen without a mail: reminders, deadlines, and cases that stand still.
+"""Periodic maintenance: deadlines, and cases that stand still.
 
     schedule_upkeep(desk, queue)     # every ten seconds, in one of the workers
     Upkeep(desk, queue).run(now)     # once
 
 A case stands still when a process dies between two databases: it is stored or decided but not
-queued, or its workflow ended and the store does not show it. The workflow database tells which.
+queued, or its workflow ended and the store does not show it. The workflow database shows which of
+these it was.
 """
 
 from __future__ import annotations
@@ -35,9 +36,7 @@ class Upkeep:
 
     def run(self, now: datetime) -> None:
         """Do what is due. Repeating it is harmless."""
-        # 1. Remind people, and apply the default where no person decided in time.
-        for case in self._store.to_remind(now):
-            self._store.remind(case.id)
+        # 1. Apply the default where no person decided in time.
         if self._desk.policy.current().approval.default == "reject":
             for case in self._store.expired(now):
                 self._reject(case)

@@ -1,4 +1,4 @@
-"""A worker process: runs the cases of the queue until it is told to stop.
+"""A worker process: runs the cases of the queue until SIGTERM.
 
     agentic-workflow worker --id worker-1               # `run_worker(config, settings, "worker-1")`
     agentic-workflow worker --id old-1 --version 1      # finishes what version 1 began, then ends
@@ -30,7 +30,7 @@ from seedbed.errors import ConfigError, Conflict, Unavailable
 from seedbed.settings import Settings
 
 DRAIN_SECONDS = 30
-"""How long a worker that is told to stop waits for the cases in progress."""
+"""How long a worker waits after SIGTERM for the cases in progress."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOCK_SECONDS = 15.0
 """How long a starting worker waits until the lock of its predecessor is free."""
@@ -65,7 +65,7 @@ def run_worker(
     queue = CaseQueue(config)
     desk = open_desk(config, settings, queue, executor_id)
     launch(config, executor_id, version or VERSION)
-    register_queue(config)
+    register_queue()
     if version is None:
         DBOS.set_latest_application_version(VERSION)
         schedule_upkeep(desk, queue)
@@ -97,7 +97,7 @@ def launch(config: Config, executor_id: str, version: str) -> None:
 
 
 def start_again(stop: threading.Event) -> None:
-    """Replace this process by a new one with the same arguments, unless it was told to stop.
+    """Replace this process by a new one with the same arguments, unless it is to stop.
 
     The handlers go first: a signal that came before is in `stop`, one that comes later ends
     the process, whichever program it runs by then.

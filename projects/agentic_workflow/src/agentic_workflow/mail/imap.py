@@ -39,14 +39,14 @@ class ImapMailbox:
     With imap://, the connection is encrypted by STARTTLS, except on this machine.
     """
 
-    def __init__(self, url: str, taken: str) -> None:
+    def __init__(self, url: str, archive: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("imap", "imaps") or not (parts.hostname and parts.username):
             hint = "Write imaps://USER:PASSWORD@HOST/FOLDER, with %40 for an @ in USER or PASSWORD."
             raise ConfigError("WORKFLOW_IMAP_URL is not the URL of an IMAP folder.", hint=hint)
         self._host, self._port, self._tls = parts.hostname, parts.port, parts.scheme == "imaps"
         self._user, self._password = unquote(parts.username), unquote(parts.password or "")
-        self._folder, self._taken = unquote(parts.path.strip("/")) or "INBOX", taken
+        self._folder, self._archive = unquote(parts.path.strip("/")) or "INBOX", archive
         self._client: IMAPClient | None = None
         self._validity = 0  # of the folder's message numbers
         self._refused: set[tuple[int, int]] = set()
@@ -76,9 +76,9 @@ class ImapMailbox:
         """Move a mail to the folder of taken mails."""
         with self._connection() as client:
             if client.has_capability("MOVE"):
-                client.move([uid], self._taken)
+                client.move([uid], self._archive)
                 return
-            client.copy([uid], self._taken)
+            client.copy([uid], self._archive)
             client.delete_messages([uid], silent=True)
             if client.has_capability("UIDPLUS"):  # a plain EXPUNGE would delete mails of others
                 client.uid_expunge([uid])
@@ -124,8 +124,8 @@ class ImapMailbox:
             if not self._tls and not is_loopback(self._host):
                 client.starttls(context)
             client.login(self._user, self._password)
-            if not client.folder_exists(self._taken):
-                client.create_folder(self._taken)
+            if not client.folder_exists(self._archive):
+                client.create_folder(self._archive)
         except LoginError as error:
             client.shutdown()
             raise self._unavailable(f"refused the login of {self._user!r}", error) from None

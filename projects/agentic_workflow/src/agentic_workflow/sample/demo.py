@@ -61,7 +61,7 @@ def run(config: Config) -> int:
 
 def check(config: Config) -> Iterator[tuple[str, str]]:
     """Yield each result as a line of text, and what is wrong with it or an empty string."""
-    with_model = check_model(load(Settings))
+    with_model = check_model(config, load(Settings))
     with sample_shop(config) as config:
         store, queue = open_store(config), CaseQueue(config)
         intake = Intake(config, store, queue)

@@ -1,11 +1,9 @@
-"""A local payment API: reservations and refunds, in an SQLite file, that fails on demand.
+"""A local payment API: refunds in an SQLite file, that fails on demand.
 
     app = create_app(Path("var/payments.sqlite"), shop=Path("var/shop.sqlite"))
-    PUT    /reservations/ID  {"order_id", "amount"}   reserves; again, the same reservation
-    POST   /refunds          {"reservation"}          books; again, the same refund
-    DELETE /reservations/ID                           releases, unless it is booked
-    POST   /failures         {"mode", "count"}        so many bookings fail: "before" or "after"
-                                                      they are booked, or for good ("refuse")
+    POST   /refunds   {"order_id", "amount"}   books; again with the same key, the same refund
+    POST   /failures  {"mode", "count"}        so many bookings fail: "before" or "after" they are
+                                               booked, or for good ("refuse")
 
 With a shop, no more is refunded for an order than was paid for it, and a refund becomes a payment
 of the shop; without one, every sum is booked.
@@ -13,7 +11,6 @@ of the shop; without one, every sum is booked.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -25,35 +22,25 @@ from fastapi import Body, FastAPI, Header, HTTPException
 from seedbed.database.sqlite import open_sqlite
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS reservations (id PRIMARY KEY, order_id TEXT, cents INT, status TEXT);
 CREATE TABLE IF NOT EXISTS refunds (key PRIMARY KEY, order_id TEXT, cents INT);
-CREATE TABLE IF NOT EXISTS calls (name PRIMARY KEY, count INT);
 CREATE TABLE IF NOT EXISTS failures (mode TEXT)
 """
-_COUNT = "INSERT INTO calls VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1"
-_RESERVE = "REPLACE INTO reservations VALUES (?, ?, ?, 'reserved')"
-_STATUS = "SELECT status, order_id, cents FROM reservations WHERE id = ?"
-_MARK = "UPDATE reservations SET status = ? WHERE id = ? AND status = 'reserved'"
 _FAILURE = "DELETE FROM failures WHERE rowid = (SELECT MIN(rowid) FROM failures) RETURNING mode"
 _PAYMENT = "INSERT INTO shop.payments VALUES (?, ?, 'refund', ?, 'refund', date())"
 _LEFT = """
-SELECT SUM(cents) FROM (
-    SELECT CASE kind WHEN 'charge' THEN 1 ELSE -1 END * amount_cents AS cents FROM shop.payments
-    WHERE order_id = :order
-    UNION ALL SELECT -cents FROM reservations WHERE order_id = :order AND status = 'reserved')
+SELECT SUM(CASE kind WHEN 'charge' THEN 1 ELSE -1 END * amount_cents) FROM shop.payments
+WHERE order_id = ?
 """
 
 
 @contextmanager
-def open_ledger(path: Path, shop: Path | None = None, call: str = "") -> Iterator[Any]:
-    """One transaction on the tables `reservations`, `refunds` and `calls`, counted as a call."""
+def open_ledger(path: Path, shop: Path | None = None) -> Iterator[Any]:
+    """One transaction on the table `refunds` and those of the shop."""
     connection = open_sqlite(path)
     try:
         if shop:
             connection.execute("ATTACH ? AS shop", (str(shop),))
         connection.execute("BEGIN IMMEDIATE")
-        if call:
-            connection.execute(_COUNT, (call,))
         yield connection
         connection.execute("COMMIT")
     finally:
@@ -68,51 +55,28 @@ def create_app(path: Path, shop: Path | None = None) -> FastAPI:
         for table in _TABLES.split(";"):
             ledger.execute(table)
 
-    @app.get("/healthz")
-    def healthz() -> dict[str, bool]:
-        return {"ok": True}
-
-    @app.put("/reservations/{id}")
-    def reserve(
-        id: str, order_id: Annotated[str | None, Body()], amount: Annotated[Decimal, Body(gt=0)]
-    ) -> dict[str, str]:
-        cents = int(amount * 100)
-        with open_ledger(path, shop, "reserve") as ledger:
-            if (status := _status(ledger, id)) != "released":
-                return {"id": id, "status": status}
-            if shop and cents > (ledger.execute(_LEFT, {"order": order_id}).fetchone()[0] or 0):
-                raise HTTPException(422, f"{amount} cannot be refunded for order {order_id}.")
-            ledger.execute(_RESERVE, (id, order_id, cents))
-        return {"id": id, "status": "reserved"}
-
     @app.post("/refunds")
     def book(
-        reservation: Annotated[str, Body(embed=True)], idempotency_key: Annotated[str, Header()]
+        order_id: Annotated[str, Body()],
+        amount: Annotated[Decimal, Body(gt=0)],
+        idempotency_key: Annotated[str, Header()],
     ) -> dict[str, str]:
+        cents, key = int(amount * 100), idempotency_key
         with open_ledger(path) as ledger:
             mode, *_ = ledger.execute(_FAILURE).fetchone() or ("",)
         if mode == "before":
             raise HTTPException(500, "Not booked.")
-        with open_ledger(path, shop, "book") as ledger:
-            row = ledger.execute(_STATUS, (reservation,)).fetchone()
-            status, order_id, cents = row or ("", "", 0)
-            if mode == "refuse" or status not in ("reserved", "booked"):
-                raise HTTPException(422, f"Reservation {reservation!r} cannot be booked.")
-            if status == "reserved":
-                row = (idempotency_key, order_id, cents)
-                ledger.execute("INSERT INTO refunds VALUES (?, ?, ?)", row)
-                ledger.execute(_MARK, ("booked", reservation))
+        with open_ledger(path, shop) as ledger:
+            if not ledger.execute("SELECT 1 FROM refunds WHERE key = ?", (key,)).fetchone():
+                left = ledger.execute(_LEFT, (order_id,)).fetchone()[0] or 0 if shop else cents
+                if mode == "refuse" or cents > left:
+                    raise HTTPException(422, f"{amount} cannot be refunded for order {order_id}.")
+                ledger.execute("INSERT INTO refunds VALUES (?, ?, ?)", (key, order_id, cents))
                 if shop:
-                    ledger.execute(_PAYMENT, (f"R{idempotency_key[:16]}", order_id, cents))
+                    ledger.execute(_PAYMENT, (f"R{key[:16]}", order_id, cents))
         if mode == "after":
             raise HTTPException(500, "Booked, but without an answer.")
-        return {"id": idempotency_key, "amount": f"{cents / 100:.2f}", "status": "booked"}
-
-    @app.delete("/reservations/{id}")
-    def release(id: str) -> dict[str, str]:
-        with open_ledger(path, shop, "release") as ledger:
-            ledger.execute(_MARK, ("released", id))
-            return {"id": id, "status": _status(ledger, id)}
+        return {"id": key, "amount": f"{cents / 100:.2f}", "status": "booked"}
 
     @app.post("/failures")
     def fail(mode: Annotated[str, Body()], count: Annotated[int, Body()] = 1) -> None:
@@ -120,8 +84,3 @@ def create_app(path: Path, shop: Path | None = None) -> FastAPI:
             ledger.executemany("INSERT INTO failures VALUES (?)", [(mode,)] * count)
 
     return app
-
-
-def _status(ledger: sqlite3.Connection, id: str) -> str:
-    row = ledger.execute(_STATUS, (id,)).fetchone()
-    return str(row[0]) if row else "released"

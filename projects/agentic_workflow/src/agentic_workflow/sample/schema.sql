@@ -2,10 +2,7 @@
 CREATE TABLE customers (
     id         TEXT PRIMARY KEY,       -- K1001
     name       TEXT NOT NULL,
-    email      TEXT NOT NULL UNIQUE,   -- in lower case
-    country    TEXT NOT NULL,          -- ISO 3166, two letters
-    language   TEXT NOT NULL,          -- en, de, fr or es
-    created_on TEXT NOT NULL
+    email      TEXT NOT NULL UNIQUE    -- in lower case
 );
 CREATE TABLE orders (
     id          TEXT PRIMARY KEY,      -- five digits

@@ -3,16 +3,14 @@
     create_shop(Path("shop.db"))                            # dates relative to today
     create_shop(Path("shop.db"), today=date(2026, 3, 2))    # the same bytes every time
 
-A household-goods shop with customers in seven countries of the euro area; the tables are described
-in `schema.sql`. `ORDERS` lists the orders that the sample mails are about; all others are drawn
-from a fixed seed. Dates count back from `today`, so a parcel "delivered 3 days ago" stays that
-fresh. The desk only reads the database: queries are in `decide/shop.py`, refunds are booked by the
-payment API.
+A household-goods shop with the customers who write the sample mails; the tables are described in
+`schema.sql`. Dates count back from `today`, so a parcel "delivered 3 days ago" stays that fresh.
+The desk only reads the database: queries are in `decide/shop.py`, refunds are booked by the payment
+API.
 """
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import unicodedata
 from datetime import date, timedelta
@@ -23,26 +21,16 @@ from seedbed.files import write_bytes
 
 SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 
+# The customers of each carrier.
 CUSTOMERS = {
-    "en": "Tom Baker, Priya Shah, Emily Carter, Owen Byrne, Grace Nolan, Daniel Hughes, Aoife Ryan,"
-    " Marcus Reed, Nina Patel, Liam Doyle, Sarah Quinn, Peter Walsh, Hannah Cole, Ivo de Vries,"
-    " Ruth Kearney",
-    "de": "Anna Weber, Jonas Keller, Sabine Brandt, Murat Yilmaz, Lena Hoffmann, Karl Gruber,"
-    " Petra Schuster, Felix Lang, Ingrid Maurer, Tobias Frank, Julia König, Bernd Vogel,"
-    " Miriam Stein, Stefan Huber, Elif Aydin",
-    "fr": "Claire Moreau, Hugo Laurent, Sophie Lambert, Karim Benali, Élodie Petit, Luc Dubois,"
-    " Nathalie Girard, Antoine Roux, Camille Faure, Yves Marchand, Inès Caron, Paul Lefèvre,"
-    " Margot Renard, Didier Colin, Amélie Joly",
-    "es": "Lucía Romero, Marta Gil, Javier Ortega, Carmen Vidal, Pablo Serrano, Elena Castro,"
-    " Diego Molina, Nuria Campos, Álvaro Prieto, Rosa Iglesias, Sergio Lozano, Beatriz Soto,"
-    " Andrés Rubio, Irene Pascual, Manuel Bravo",
+    "PostLink": "Tom Baker, Priya Shah, Emily Carter, Owen Byrne, Marcus Reed",
+    "Paketo": "Anna Weber, Jonas Keller, Sabine Brandt, Lena Hoffmann, Petra Schuster",
+    "Colivo": "Claire Moreau, Hugo Laurent, Sophie Lambert",
+    "Enviatel": "Lucía Romero, Marta Gil, Javier Ortega",
 }
-COUNTRIES = {"en": ("IE", "NL"), "de": ("DE", "AT"), "fr": ("FR", "BE"), "es": ("ES",)}
-CARRIERS = {"en": "PostLink", "de": "Paketo", "fr": "Colivo", "es": "Enviatel"}
 
 # sku: (name, price in cents)
 PRODUCTS = {
-    "LMP-01": ("Lumo desk lamp", 3490),
     "LMP-02": ("Lumo floor lamp", 12900),
     "KET-01": ("Brio kettle 1.7 l", 4990),
     "TOA-01": ("Brio toaster", 3900),
@@ -91,6 +79,9 @@ ORDERS = (
     Order("59568", "lucia.romero", 11, "delivered", ("SPK-01",), delivered=6),
     Order("59572", "petra.schuster", 11, "cancelled", ("TOA-01",)),
     Order("59843", "marta.gil", 4, "cancelled", ("SHL-01",), refund_cents=-1),
+    Order("58921", "tom.baker", 27, "delivered", ("PAN-01",)),
+    Order("58206", "anna.weber", 45, "delivered", ("SHL-01", "MUG-01"), delivered=41),
+    Order("57803", "priya.shah", 55, "returned", ("VAC-01",), refund_cents=-1),
     Order("59282", "javier.ortega", 18, "delivered", ("CFE-02",), charges=2, delivered=13),
 )
 
@@ -103,13 +94,11 @@ def create_shop(path: Path, today: date | None = None) -> None:
     >>> shop.execute("SELECT status, total_cents FROM orders WHERE id = '59688'").fetchone()
     ('delivered', 2340)
     """
-    today = today or date.today()
-    chance = random.Random(20_260_302)
     shop = sqlite3.connect(":memory:")
     shop.executescript(SCHEMA)
-    customers = _insert_customers(shop, today, chance)
-    for order in _orders(list(customers), chance):
-        _insert_order(shop, order, *customers[order.customer], today, chance)
+    customers = _insert_customers(shop)
+    for order in ORDERS:
+        _insert_order(shop, order, *customers[order.customer], today or date.today())
     shop.commit()
     write_bytes(path, shop.serialize())
     shop.close()
@@ -126,51 +115,21 @@ def _insert(shop: sqlite3.Connection, table: str, *row: str | int | None) -> Non
     shop.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 
-def _insert_customers(
-    shop: sqlite3.Connection, today: date, chance: random.Random
-) -> dict[str, tuple[str, str]]:
-    """The id and the language of each customer, by the address up to the @."""
+def _insert_customers(shop: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    """The id and the carrier of each customer, by the address up to the @."""
     customers: dict[str, tuple[str, str]] = {}
-    for language, names in CUSTOMERS.items():
+    for carrier, names in CUSTOMERS.items():
         for name in names.split(", "):
             ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
             local = ascii_name.lower().replace(" ", ".")
             key = f"K{1001 + len(customers)}"
-            country = chance.choice(COUNTRIES[language])
-            created = (today - timedelta(chance.randint(420, 1500))).isoformat()
-            email = f"{local}@mail.example"
-            _insert(shop, "customers", key, name, email, country, language, created)
-            customers[local] = key, language
+            _insert(shop, "customers", key, name, f"{local}@mail.example")
+            customers[local] = key, carrier
     return customers
 
 
-def _orders(customers: list[str], chance: random.Random) -> list[Order]:
-    """150 orders, the listed ones included; ids ascend with the date."""
-    orders = {order.id: order for order in ORDERS}
-    while len(orders) < 150:
-        age = chance.choice((chance.randint(0, 30), chance.randint(31, 400)))
-        key = str(60_000 - 40 * age + chance.randint(0, 39))
-        if key in orders:
-            continue
-        status = "paid" if age < 2 else "shipped" if age < 6 else "delivered"
-        if age > 3 and chance.random() < 0.2:
-            status = chance.choice(("cancelled", "returned") if age > 10 else ("cancelled",))
-        refund = -1 if status in ("cancelled", "returned") and age > 8 else 0
-        if status == "delivered" and chance.random() < 0.1:
-            refund = 500 * chance.randint(1, 4)
-        charges = 2 if chance.random() < 0.05 else 1
-        skus = tuple(chance.choices(list(PRODUCTS), k=chance.choice((1, 1, 1, 2, 2, 3))))
-        orders[key] = Order(key, chance.choice(customers), age, status, skus, charges, refund)
-    return sorted(orders.values())
-
-
 def _insert_order(
-    shop: sqlite3.Connection,
-    order: Order,
-    customer: str,
-    language: str,
-    today: date,
-    chance: random.Random,
+    shop: sqlite3.Connection, order: Order, customer: str, carrier: str, today: date
 ) -> None:
     def day(age: int) -> str:
         return (today - timedelta(age)).isoformat()
@@ -183,17 +142,15 @@ def _insert_order(
         name, price = PRODUCTS[sku]
         _insert(shop, "order_lines", order.id, position, sku, name, quantity, price)
 
-    method = chance.choice(("card", "card", "paypal", "invoice"))
     refund = total if order.refund_cents == -1 else order.refund_cents
     payments = [("charge", total, day(order.age))] * order.charges
     payments += [("refund", refund, day(max(order.age - 8, 0)))] * (refund > 0)
     for number, (kind, cents, booked) in enumerate(payments, 1):
-        _insert(shop, "payments", f"P{order.id}-{number}", order.id, kind, cents, method, booked)
+        _insert(shop, "payments", f"P{order.id}-{number}", order.id, kind, cents, "card", booked)
 
     if order.status in ("shipped", "delivered", "returned"):
         shipped, arrived = order.age - 1, order.delivered or order.age - 5
         delivered = None if order.status == "shipped" else day(arrived)
-        carrier = CARRIERS[language]
-        tracking = f"{carrier[:2].upper()}{chance.randint(10**9, 10**10 - 1)}"
+        tracking = f"{carrier[:2].upper()}{73_939 * int(order.id)}"
         row = (carrier, tracking, day(shipped), day(shipped - 4), delivered)
         _insert(shop, "shipments", order.id, *row)

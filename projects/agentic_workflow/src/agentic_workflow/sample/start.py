@@ -31,7 +31,7 @@ def sample_parts(config: Config) -> list[str]:
     """The variables of the parts that the sample shop fills in.
 
     Raises ConfigError if other parts are real, unless WORKFLOW_SAMPLE is set: a customer would read
-    of a refund that nobody pays.
+    of a refund that is never paid.
     """
     missing = config.missing_parts()
     real = bool(config.imap_url) or len(missing) < len(config.PARTS)

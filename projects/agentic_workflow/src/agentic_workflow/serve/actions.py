@@ -135,13 +135,6 @@ class Actions:
         self.store.record(case_id, "resolve", actor=by, reason=f"{key} {answer}")
         return go_on(case_id, self.store, self.queue)
 
-    def replay_effect(self, key: str, by: str) -> str:
-        """Try an effect that failed for good once more. Returns its case."""
-        self._check(by)
-        case_id = self.outbox.replay(key, by)
-        self.store.record(case_id, "replay", actor=by, reason=key)
-        return go_on(case_id, self.store, self.queue)
-
     def replay(self, case_id: str, by: str) -> str:
         """Go on with a failed case, or begin it again if nothing was decided. Returns its id."""
         self._check(by)

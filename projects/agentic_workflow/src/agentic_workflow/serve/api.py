@@ -1,4 +1,4 @@
-"""The HTTP API: mails, cases, decisions, effects, switches and statistics under `/v1`.
+"""The HTTP API: mails, cases, decisions, effects and switches under `/v1`.
 
     app = create_app(config, settings)
     service.serve(app, port=8005)               # what `agentic-workflow serve` runs
@@ -21,7 +21,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 
 from agentic_workflow import __version__
 from agentic_workflow.config import Config
@@ -34,13 +33,13 @@ from agentic_workflow.evaluate.simulate import Difference, simulate
 from agentic_workflow.serve.actions import Actions, CaseDetails, Inbox
 from agentic_workflow.serve.metrics import store_metrics
 from agentic_workflow.store.case import Category, Status
-from agentic_workflow.store.records import CaseSummary, Effect, Statistics, Verdict
+from agentic_workflow.store.records import CaseSummary, Effect, Verdict
 from seedbed.errors import BadInput
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText, ErrorResponse
 from seedbed.settings import Settings
 
-MAX_MAIL_MB, FORM_MB = 25, 1
+MAX_MAIL_MB = 25
 MAX_CURSOR = 2**31 - 1
 
 
@@ -75,7 +74,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
         version=__version__,
         ready=ready,
         settings=settings,
-        max_body_mb=MAX_MAIL_MB + FORM_MB,
+        max_body_mb=MAX_MAIL_MB,
         lifespan=life,
     )
     app.state.actions, app.state.intake, app.state.policy = actions, intake, policy
@@ -87,9 +86,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
 # ── request and response bodies ─────────────────────────────────────────────────────────────
 
 Text = Annotated[CleanText, Field(max_length=50_000)]
-_FILE = {"type": "string", "format": "binary"}
-_FORM = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
-_CONTENT = {"message/rfc822": {"schema": _FILE}, "multipart/form-data": {"schema": _FORM}}
+_CONTENT = {"message/rfc822": {"schema": {"type": "string", "format": "binary"}}}
 MAIL_BODY = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
@@ -120,12 +117,6 @@ class ChangeRequest(BaseModel):
     )
 
 
-class PolicyInfo(BaseModel):
-    version: str
-    problem: str = Field(description="Why the changed file is not in force; empty if it is.")
-    policy: dict[str, Any] = Field(description="Rules, limits and deadlines in force.")
-
-
 # ── routes ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -150,18 +141,11 @@ router = APIRouter(
 async def post_mail(
     request: Request, intake: Annotated[Intake, _part("intake")], _caller: Caller
 ) -> Any:
-    """Take in a mail: the raw message, or a form with it as `file`.
-
-    The same mail again changes nothing and returns the same case.
-    """
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        async with request.form(max_files=1, max_fields=5) as form:
-            file = form.get("file")
-            data = await file.read() if isinstance(file, UploadFile) else b""
-    else:
-        data = await request.body()
-    if not data.strip():
-        raise BadInput("The mail is empty.", hint="Send it as the body, or as `file`.")
+    """Take in a mail, the raw message. The same mail again returns the same case."""
+    data = await request.body()
+    form = request.headers.get("content-type", "").startswith("multipart/")
+    if form or not data.strip():
+        raise BadInput("The body is not a mail.", hint="Send the raw message as the body.")
     return await run_in_threadpool(intake.take, data)
 
 
@@ -226,18 +210,6 @@ def resolve(
     return desk.store.case(desk.resolve(key, happened, caller))
 
 
-@router.post("/effects/{key:path}/replay", response_model=CaseState)
-def replay(key: CleanText, desk: Desk, caller: Caller) -> Any:
-    """Try an effect that failed for good once more."""
-    return desk.store.case(desk.replay_effect(key, caller))
-
-
-@router.get("/switches")
-def get_switches(desk: Desk, _caller: Caller) -> dict[str, bool]:
-    """The kill switch (`stopped`) and `dry_run`."""
-    return desk.switches()
-
-
 @router.post("/switches")
 def set_switch(
     name: Annotated[CleanText, Body(examples=["stopped"])],
@@ -248,22 +220,6 @@ def set_switch(
     """Turn `stopped` (no effects) or `dry_run` (recorded, not done) on or off."""
     desk.set_switch(name, on, caller)
     return desk.switches()
-
-
-@router.get("/policy")
-def get_policy(policy: Annotated[PolicyFile, _part("policy")], _caller: Caller) -> PolicyInfo:
-    """The policy in force, and what is wrong with a newer file."""
-    current = policy.current()
-    rules = current.model_dump(mode="json")
-    return PolicyInfo(version=current.version, problem=policy.problem, policy=rules)
-
-
-@router.get("/statistics")
-def get_statistics(
-    desk: Desk, _caller: Caller, days: Annotated[int, Query(ge=1, le=366)] = 30
-) -> Statistics:
-    """Figures of the cases closed in the last days."""
-    return desk.store.statistics(days)
 
 
 @router.post("/simulate")

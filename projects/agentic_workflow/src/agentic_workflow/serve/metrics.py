@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import inf
-from statistics import quantiles
 from typing import Any
 
 from prometheus_client import REGISTRY
@@ -24,7 +23,7 @@ from sqlalchemy import func, select
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.database import reading
-from agentic_workflow.store.schema import cases, events, outbox
+from agentic_workflow.store.schema import cases, outbox
 from agentic_workflow.store.store import Store
 from seedbed.errors import SeedbedError
 
@@ -39,7 +38,7 @@ class StoreCollector:
         self._store, self._queue = store, queue
 
     def describe(self) -> list[Metric]:
-        """No names in advance: those would need a query at registration."""
+        """Empty: describing the metrics would query the databases at registration."""
         return []
 
     def collect(self) -> list[Metric]:
@@ -54,20 +53,12 @@ class StoreCollector:
         now, counts = datetime.now(UTC), self._store.counts()
         status = {s: sum(n for (t, _), n in counts.items() if t == s) for s in STATUSES}
         effects = select(outbox.c.status, func.count()).group_by(outbox.c.status)
-        drafts = select(cases.c.received_at, events.c.at).where(events.c.kind == "draft")
-        drafts = drafts.join(cases, cases.c.id == events.c.case_id)
-        drafts = drafts.order_by(events.c.number.desc()).limit(100)
         oldest = select(func.min(cases.c.received_at)).where(cases.c.status == "received")
         postponed = (cases.c.status == "approved") & cases.c.outcome.contains("circuit breaker")
         with reading(self._store.engine) as connection:
             by_status = {(status,): count for status, count in connection.execute(effects)}
-            times = connection.execute(drafts).all()
             first = connection.execute(oldest).scalar() or now
             refused = connection.execute(select(func.count()).where(postponed)).scalar_one()
-        seconds = [max(0.0, (draft - arrival).total_seconds()) for arrival, draft in times]
-        cuts = quantiles(seconds, n=20, method="inclusive") if len(seconds) > 1 else []
-        percentiles = {("0.5",): cuts[9], ("0.95",): cuts[18]} if cuts else {}
-        text = "Seconds from arrival to the draft, of the latest hundred drafts."
         upkeep = self._queue.last_upkeep()
         age = (now - upkeep).total_seconds() if upkeep else inf
         plain = {
@@ -81,7 +72,6 @@ class StoreCollector:
         return [
             _gauge("cases", "Cases.", counts, "status", "category"),
             _gauge("effects", "Refunds and replies.", EFFECTS | by_status, "status"),
-            _gauge("draft_seconds", text, percentiles, "quantile"),
             *(_gauge(name, about, {(): value}) for name, (about, value) in plain.items()),
         ]
 

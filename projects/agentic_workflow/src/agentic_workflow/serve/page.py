@@ -3,8 +3,8 @@
     ui.mount(app, Page(actions, policy).blocks)    # with `seedbed.server.ui`
 
 `Page` places the components and connects them with its methods, which return new values for
-components. The HTML is in `page.jinja`; what people may do, in `actions.py`. A browser asks for
-news every few seconds and gets the parts that changed, never a box that a person types in.
+components. The HTML is in `page.jinja`; what people may do, in `actions.py`. The browser polls and
+receives only the parts that changed; a text box that is being edited is never overwritten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import gradio as gr
 from agentic_workflow.decide.policy import PolicyFile
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.page_html import diff, render, steps
-from agentic_workflow.store.case import CATEGORIES, STATUSES, Draft
+from agentic_workflow.store.case import CATEGORIES, STATUSES
 from agentic_workflow.store.records import Verdict
 from seedbed.errors import public_message
 from seedbed.server import html
@@ -30,7 +30,7 @@ from seedbed.server.service import caller_of
 
 Values = dict[Any, Any]
 Json = dict[str, Any]
-POLL_SECONDS, ROWS = 3.0, 25
+POLL_SECONDS, ROWS, HITS = 3.0, 25, 100
 QUIET: Json = {"show_progress": "hidden", "api_visibility": "private"}
 NO_CASE = html.hint("Choose a case in the inbox or in the search.")
 _log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class Page:
         self.parts: dict[str, gr.HTML] = {}
         self._row = lru_cache(500)(self._load_row)
         with gr.Blocks(title="Help desk", analytics_enabled=False) as self.blocks:
-            # What a browser shows: the case, hashes of the parts, cursors of the search.
-            self.case_id, self.sent, self.cursors = gr.State(""), gr.State({}), gr.State([])
+            # What a browser shows: the case, and hashes of the parts.
+            self.case_id, self.sent = gr.State(""), gr.State({})
             self.action = gr.Textbox(visible="hidden", elem_id="action")  # filled by page.js
             gr.Markdown("# Help desk")
             self._add_html("banner", "note")
@@ -77,7 +77,6 @@ class Page:
                 with gr.Column(visible=False) as self.form:
                     self.subject = box(label="Subject", elem_id="subject")
                     self.body = box(label="Reply", lines=10, elem_id="body")
-                    self._add_html("diff")
                     self.comment = box(label="Comment for the record (optional)")
                     self._add_html("problem")
                 with gr.Column(visible=False) as self.buttons:
@@ -105,8 +104,6 @@ class Page:
             self.text = gr.Textbox(label="Words", placeholder=hint, max_length=500, scale=3)
             self.status, self.category = choice("Status", STATUSES), choice("Category", CATEGORIES)
         self._add_html("hits")
-        with gr.Row():
-            self.newer, self.older = (gr.Button(name, size="sm") for name in ("Newer", "Older"))
 
     def _add_operate(self) -> None:
         self._add_html("switches", "rules")
@@ -129,24 +126,19 @@ class Page:
             text = self.question if verdict == "ask" else self.comment
             button.click(self.decide, [gr.State(verdict), *draft, text], view, **QUIET)
         self.change.click(self.decide_again, [self.case_id, *request], view, **QUIET)
-        latest = {"trigger_mode": "always_last", **QUIET}
-        changes = [self.subject.change, self.body.change]
-        gr.on(changes, self.compare, draft, self.parts["diff"], **latest)
 
         # Search, operation.
-        filters: list[Any] = [self.cursors, self.text, self.status, self.category]
-        hits = [self.parts["hits"], self.newer, self.older, self.cursors]
-        changes = [self.search_tab.select, *(box.change for box in filters[1:])]
-        gr.on(changes, partial(self.find, 0), filters, hits, **latest)
-        self.newer.click(partial(self.find, -1), filters, hits, **QUIET)
-        self.older.click(partial(self.find, 1), filters, hits, **QUIET)
+        filters: list[Any] = [self.text, self.status, self.category]
+        changes = [self.search_tab.select, *(box.change for box in filters)]
+        latest = {"trigger_mode": "always_last", **QUIET}
+        gr.on(changes, self.find, filters, self.parts["hits"], **latest)
         self.operate_tab.select(self.operate, None, self.parts["rules"], **QUIET)
 
     # ── inbox and case ──────────────────────────────────────────────────────────────────────
 
     def open(self, case_id: str, request: gr.Request) -> Values:
         """Show a case, or the inbox without one."""
-        fresh = {self.parts[name]: "" for name in ("note", "problem", "diff")}
+        fresh = {self.parts[name]: "" for name in ("note", "problem")}
         tab = {self.tabs: gr.Tabs(selected="case")} if case_id else {}
         return {**self.refresh(case_id, {}, request), **fresh, **tab, self.case_id: case_id}
 
@@ -187,7 +179,6 @@ class Page:
         actions: dict[str, Callable[[], Any]] = {
             "happened": lambda: self.actions.resolve(key, True, by),
             "repeat": lambda: self.actions.resolve(key, False, by),
-            "retry": lambda: self.actions.replay_effect(key, by),
             "replay": lambda: self.actions.replay(key, by),
             "switch": lambda: self.actions.set_switch(key, item["value"] == "on", by),
         }
@@ -226,13 +217,6 @@ class Page:
             return {self.parts["problem"]: html.error(public_message(error, _log))}
         return self.open(case_id, request)
 
-    def compare(self, case_id: str, subject: str, body: str | None) -> str:
-        """The difference between the draft and the boxes, of which one is filled first."""
-        if body is None:
-            return ""
-        draft = self.store.case(case_id).draft or Draft(subject="", body="")
-        return render("changes", _diff(draft, Draft(subject=subject, body=body)))
-
     def _banner(self, by: str, switches: dict[str, bool]) -> str:
         self.policy.current()  # reads a changed file
         may_approve, sample = self.actions.may_approve(by), self.actions.config.sample
@@ -255,12 +239,13 @@ class Page:
 
     def _case(self, details: Json) -> dict[str, str]:
         case, approval = details["case"], details["approval"]
-        events, effects, correction = details["timeline"], details["effects"], None
+        events, effects, changes = details["timeline"], details["effects"], ""
         following = None if case["status"] == "waiting" else next(iter(self.store.waiting()), None)
-        if approval and approval["decision"]:
-            corrections = (c for c in self.store.corrections() if c.case_id == case["id"])
-            correction = next(corrections, None)
-        changes = correction and _diff(correction.before, correction.after)
+        if approval and (proposal := approval["proposal"]):
+            texts = (
+                f"{draft['subject']}\n\n{draft['body']}" for draft in (proposal, case["draft"])
+            )
+            changes = diff(*texts)
         stages = steps(case, approval, events)
         return {
             "top": render("case_top", case, approval, effects, stages, following),
@@ -292,34 +277,19 @@ class Page:
 
     # ── search, operation ───────────────────────────────────────────────────────────────────
 
-    def find(self, turn: int, cursors: list[Any], text: str, status: Any, category: str) -> Values:
-        """The first page of cases, or for a `turn` of 1 or -1 the one after or before.
-
-        `cursors` are those of the pages up to the one shown, and of the one after it.
-        """
-        pages = {0: [None], 1: cursors, -1: cursors[:-2]}[turn]
+    def find(self, text: str, status: Any, category: str) -> str:
+        """The latest cases that match."""
         filters: Json = {"status": status or None, "category": category or None, "text": text}
-        rows = self.store.cases(**filters, before=pages[-1], limit=ROWS + 1)
-        following = rows[ROWS - 1].number if len(rows) > ROWS else None
-        return {
-            self.parts["hits"]: render("hits", rows[:ROWS]),
-            self.newer: gr.Button(visible=len(pages) > 1),
-            self.older: gr.Button(visible=following is not None),
-            self.cursors: [*pages, following],
-        }
+        rows = self.store.cases(**filters, limit=HITS + 1)
+        return render("hits", rows[:HITS], len(rows) > HITS)
 
     def operate(self) -> str:
         """The policy in force."""
         return render("policy", self.policy.current(), self.policy.path)
 
 
-def _diff(before: Draft, after: Draft) -> str:
-    texts = [f"{draft.subject}\n\n{draft.body}" for draft in (before, after)]
-    return diff(texts[0], texts[1])
-
-
 def _attempt(work: Callable[[], str]) -> str:
-    """The result of `work`, or its error as HTML: it spoils its own part of the page alone."""
+    """The result of `work`, or its error as HTML, which affects only its own panel."""
     try:
         return work()
     except Exception as error:

@@ -8,7 +8,6 @@ Every function formats JSON of `actions.py`, of the store, or of `evaluate/simul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import unified_diff
 from textwrap import indent
 from typing import Any
 
@@ -86,16 +85,6 @@ def differences(items: Sequence[Json]) -> str:
     ]
     columns = ("case=case_id", "subject", "field", "now", "changed")
     return _table(columns, rows) if items else "No case would be decided differently."
-
-
-def replies(items: Sequence[Json]) -> str:
-    """Replies of past cases, and how a changed prompt words them, as diffs."""
-    lines = list[str]()
-    for item in items:
-        before, after = (item[name]["body"].splitlines() for name in ("before", "after"))
-        changes = list(unified_diff(before, after, lineterm=""))[3:] or ["(the same reply)"]
-        lines += [f"{item['case_id']}  {item['subject']}", *item["after"]["warnings"], *changes, ""]
-    return "\n".join(lines).rstrip() or "No case has a reply."
 
 
 def duration(seconds: float) -> str:

@@ -45,10 +45,12 @@ def open_database(url: str | Path) -> Engine:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _CREATION_LOCK})
         metadata.create_all(connection)
-        present = {column["name"] for column in inspect(connection).get_columns("outbox")}
-    if missing := {column.name for column in metadata.tables["outbox"].columns} - present:
-        hint = "Finish its cases with that version, then start with an empty database."
-        raise ConfigError(f"Another version made the case database: no {missing.pop()}.", hint=hint)
+        for table in metadata.sorted_tables:
+            columns = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            if differences := columns ^ set(table.columns.keys()):
+                problem = f"Another version made the case database: {table}.{differences.pop()}."
+                hint = "Finish its cases with that version, then start with an empty database."
+                raise ConfigError(problem, hint=hint)
     return engine
 
 

@@ -1,4 +1,4 @@
-"""What the store returns: cases, their events and approvals, corrections.
+"""What the store returns: cases, their events and approvals.
 
     record = store.case("c0123456789abcde")
     record.status, record.mail.subject
@@ -72,19 +72,7 @@ class Approval(Value):
     decided_by: str
     decided_at: datetime | None
     comment: str
-
-
-class Correction(Value):
-    """A draft that a person changed before they decided."""
-
-    case_id: str
-    mail: Mail
-    triage: Triage | None
-    before: Draft
-    after: Draft
-    corrected_by: str
-    at: datetime
-    comment: str
+    proposal: Draft | None = None  # the desk's, if the person changed it
 
 
 class Effect(Value):
@@ -110,6 +98,19 @@ class Usage(Value):
     cases: int
     tokens: int
     cost_usd: float
+
+
+class Correction(Value):
+    """A mail with the category that a person gave it: a labelled example, and where it is from."""
+
+    subject: str
+    text: str  # masked, as it is stored
+    category: str
+    language: str
+    case: str
+    by: str
+    at: datetime
+    change: str  # "category other → refund"
 
 
 class Statistics(Value):

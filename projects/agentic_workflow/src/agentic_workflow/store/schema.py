@@ -75,15 +75,10 @@ cases = sa.Table(
     *_columns(Json, "mail", "triage", "facts", "decision", "draft"),
     sa.Column("received_at", UtcTime, nullable=False, index=True),
     *_columns(UtcTime, "changed_at", "closed_at"),
-    sa.Column("closed_day", Text),  # ISO date in UTC; empty for duplicates, as is the next
-    sa.Column("open_seconds", sa.Float),
     sa.Index("cases_by_status", "status", "number"),
     sa.Index("cases_by_sender", "sender", "number"),
     sa.Index("cases_by_category", "category", "number"),
-    # Statistics and counts read nothing but these three. The first has few different keys, which
-    # Postgres stores once each: with the columns of the second it is eight times as large.
-    sa.Index("cases_by_day", "closed_day", "category", "closed_by"),
-    sa.Index("cases_by_duration", "closed_day", "open_seconds", "number"),
+    sa.Index("cases_by_close", "status", "closed_at"),
     sa.Index("cases_by_status_and_category", "status", "category"),
 )
 
@@ -107,24 +102,14 @@ approvals = sa.Table(
     metadata,
     sa.Column("case_id", Text, primary_key=True),
     sa.Column("reasons", Json, nullable=False),
-    *_columns(UtcTime, "requested_at", "remind_at", "due_at", nullable=False),
-    sa.Column("reminded", sa.Boolean, nullable=False, default=False),
+    *_columns(UtcTime, "requested_at", "due_at", nullable=False),
     sa.Column("decision", Text),  # "approve", "reject" or "ask"; null: undecided
     sa.Column("decided_at", UtcTime),
+    sa.Column("proposal", Json),  # the draft before the person changed it
     *_text("decided_by", "comment"),
 )
 UNDECIDED = approvals.c.decision.is_(None)
 sa.Index("approvals_due", approvals.c.due_at, sqlite_where=UNDECIDED, postgresql_where=UNDECIDED)
-
-corrections = sa.Table(
-    "corrections",
-    metadata,
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("case_id", Text, nullable=False, index=True),
-    *_columns(Json, "before", "after", nullable=False),  # drafts
-    sa.Column("at", UtcTime, nullable=False, index=True),
-    *_text("corrected_by", "comment"),
-)
 
 outbox = sa.Table(
     "outbox",
@@ -149,15 +134,9 @@ switches = sa.Table(
     sa.Column("is_on", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-# The words of each case, which `search.py` writes and finds in the way of each database. With its
-# default of 100, Postgres overestimates how many cases contain a rare word, and reads all of them
-# in the order of the list instead of the index: 40 ms instead of 1 ms, with 95,000 cases.
-for _dialect, _statement in {
-    "sqlite": "CREATE VIRTUAL TABLE IF NOT EXISTS case_words USING fts5(words, content='')",
-    "postgresql": """
-        CREATE TABLE IF NOT EXISTS case_words (number INTEGER PRIMARY KEY, words tsvector);
-        CREATE INDEX IF NOT EXISTS case_words_gin ON case_words USING gin (words);
-        ALTER TABLE case_words ALTER COLUMN words SET STATISTICS 1000""",
-}.items():
-    _create = sa.DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
-    sa.event.listen(metadata, "after_create", _create)
+case_words = sa.Table(  # which `search.py` writes and finds
+    "search_words",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("words", Text, nullable=False),
+)

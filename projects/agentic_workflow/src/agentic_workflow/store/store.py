@@ -1,4 +1,4 @@
-"""The case database: cases, their audit trail, approvals, corrections and switches.
+"""The case database: cases, their audit trail, approvals and switches.
 
     store = Store(Path("var/cases.sqlite"))        # or "postgresql://USER@HOST/NAME"
     record, new = store.receive(parse_mail(data))
@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
 from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
@@ -44,7 +44,6 @@ from agentic_workflow.store.schema import (
     WITH_TOKENS,
     approvals,
     cases,
-    corrections,
     events,
     switches,
 )
@@ -56,7 +55,6 @@ DUPLICATE_HOURS = 1  # an answered text from the same sender after that is a new
 LIST_LIMIT = 1000
 THREAD = 20
 _REPLY_ID = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
-SAMPLE = 5000  # cases; at 10,000 closed cases, the median is of every second one
 _FINAL = ("closed", "duplicate")
 _SUMMARY = select(*(cases.c[name] for name in CaseSummary.model_fields if name in cases.c))
 _RECORD = select(*(cases.c[name] for name in CaseRecord.model_fields if name in cases.c))
@@ -137,12 +135,12 @@ class Store:
 
     def standing(self, id: str) -> Standing:
         """Other cases of the sender of a case, and the automatic replies of today (UTC)."""
-        case, today = self.case(id), self._now().astimezone(UTC).date().isoformat()
+        case = self.case(id)
         others = select(cases.c.id).where(cases.c.sender == case.sender, cases.c.id != id).limit(1)
         same = cases.c.content_hash == case.mail.content_hash
         unfinished, earlier = cases.c.status.not_in(_FINAL), cases.c.number < case.number
         replies = select(func.count()).where(
-            cases.c.closed_day == today,
+            self._closed_since(days=1),
             cases.c.closed_by == "desk",
             cases.c.outcome.contains("reply"),
         )
@@ -207,7 +205,7 @@ class Store:
         if before is not None:
             query = query.where(cases.c.number < before)
         if text.strip():
-            query = query.where(search.matches(self.engine.dialect.name, text))
+            query = query.where(search.matches(text))
         return self._all(CaseSummary, query, limit)
 
     def update(
@@ -229,12 +227,8 @@ class Store:
         if isinstance(triage := values.get("triage"), Triage):
             values |= {"category": triage.category, "priority": triage.priority}
         with writing(self.engine) as connection:
-            if status in _FINAL and (case := _case(connection, id)).closed_at is None:
-                now = self._now()
-                values |= {"closed_at": now, "closed_by": closed_by}
-                if status == "closed":  # in the statistics; the clock may have been set back
-                    values["open_seconds"] = max(0.0, (now - case.received_at).total_seconds())
-                    values["closed_day"] = now.astimezone(UTC).date().isoformat()
+            if status in _FINAL and _case(connection, id).closed_at is None:
+                values |= {"closed_at": self._now(), "closed_by": closed_by}
             self._change(connection, id, status, **values)
             if event:
                 self._add_event(connection, id, **{"actor": "desk", **event})
@@ -285,12 +279,9 @@ class Store:
 
     # ── approvals ───────────────────────────────────────────────────────────────────────────
 
-    def request_approval(
-        self, id: str, reasons: Sequence[str], due_at: datetime, remind_at: datetime | None = None
-    ) -> None:
+    def request_approval(self, id: str, reasons: Sequence[str], due_at: datetime) -> None:
         """Let the case wait for a person; a repeated request changes nothing."""
-        times = {"requested_at": self._now(), "remind_at": remind_at or due_at, "due_at": due_at}
-        values = {**times, "reasons": reasons, "reminded": False}
+        values = {"requested_at": self._now(), "due_at": due_at, "reasons": reasons}
         again = update(approvals).where(approvals.c.case_id == id, UNDECIDED)
         try:
             with writing(self.engine) as connection:
@@ -315,19 +306,22 @@ class Store:
     ) -> CaseRecord:
         """Record what a person, or the deadline, decided; the case is "approved" then.
 
-        A `draft` that differs from the case's replaces it, and the difference is kept as a
-        correction. Raises Conflict, which names the first person, for a second decision.
+        A `draft` that differs from the case's replaces it, which is kept as the proposal. Raises
+        Conflict, which names the first person, for a second decision.
         """
-        decided = {"decision": decision, "decided_by": by, "decided_at": self._now()}
+        decided: dict[str, Any] = {
+            "decision": decision,
+            "decided_by": by,
+            "decided_at": self._now(),
+        }
         statement = update(approvals).where(approvals.c.case_id == id, UNDECIDED)
         with writing(self.engine) as connection:
             # 1. One conditional UPDATE: of two people, one changes a row.
             before = self._take_waiting(connection, id, "approved").draft
-            connection.execute(statement.values(**decided, comment=comment))
             # 2. Keep what the person changed.
             if draft and before and (draft.subject, draft.body) != (before.subject, before.body):
-                row = {"case_id": id, "corrected_by": by, "at": self._now(), "comment": comment}
-                connection.execute(insert(corrections).values(**row, before=before, after=draft))
+                decided["proposal"] = before
+            connection.execute(statement.values(**decided, comment=comment))
             # 3. Let the case go on.
             self._change(connection, id, "approved", draft=draft or before)
             self._add_event(connection, id, decision, actor=by, reason=comment)
@@ -343,6 +337,24 @@ class Store:
             self._take_waiting(connection, id, "received", **values)
             self._add_event(connection, id, "change", actor=triage.changed_by, reason=reason)
             return _case(connection, id)
+
+    def corrections(self) -> list[Correction]:
+        """The cases whose category a person changed, in the order of their last change."""
+        last = select(func.max(events.c.number)).where(
+            events.c.kind == "change", events.c.reason.startswith("category ")
+        )
+        columns = (cases.c.id, cases.c.mail, cases.c.category, events.c.actor, events.c.at)
+        query = select(*columns, events.c.reason).join(events, events.c.case_id == cases.c.id)
+        query = query.where(events.c.number.in_(last.group_by(events.c.case_id)))
+        with reading(self.engine) as connection:
+            rows = connection.execute(query.order_by(events.c.number)).all()
+        corrections = []
+        for id, data, category, by, at, change in rows:
+            mail = Mail.model_validate(data)
+            example = {"subject": mail.subject, "text": mail.text, "category": category}
+            example["language"] = mail.spoken or mail.language
+            corrections.append(Correction(**example, case=id, by=by, at=at, change=change))
+        return corrections
 
     def _take_waiting(
         self, connection: Connection, id: str, status: Status, **values: object
@@ -368,32 +380,12 @@ class Store:
         """Cases that wait for a person and whose deadline has passed."""
         return self._undecided(approvals.c.due_at <= now)
 
-    def to_remind(self, now: datetime) -> list[CaseSummary]:
-        """Cases that wait for a person who was not reminded yet."""
-        due = (approvals.c.remind_at <= now, approvals.c.due_at > now)
-        return self._undecided(*due, ~approvals.c.reminded)
-
-    def remind(self, id: str) -> bool:
-        """Record a reminder; False if another process was faster, or the case is decided."""
-        condition = (approvals.c.case_id == id, UNDECIDED, ~approvals.c.reminded)
-        with writing(self.engine) as connection:
-            statement = update(approvals).where(*condition).values(reminded=True)
-            if first := bool(connection.execute(statement).rowcount):
-                self._add_event(connection, id, "remind")
-        return first
-
     def _undecided(self, *conditions: ColumnElement[bool]) -> list[CaseSummary]:
         waits = cases.c.status == "waiting"  # not one that is being decided again
         query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, waits, *conditions)
         query = query.join(approvals, approvals.c.case_id == cases.c.id)
         urgent = sql_case((cases.c.priority == "high", 0), else_=1)
         return self._all(CaseSummary, query.order_by(urgent, approvals.c.due_at))
-
-    def corrections(self, limit: int = 100) -> list[Correction]:
-        """Drafts that people changed, the latest first."""
-        query = select(corrections, cases.c.mail, cases.c.triage)
-        query = query.join(cases, cases.c.id == corrections.c.case_id)
-        return self._all(Correction, query.order_by(corrections.c.number.desc()), limit)
 
     # ── switches and figures ────────────────────────────────────────────────────────────────
 
@@ -412,45 +404,42 @@ class Store:
 
     def statistics(self, days: int = 30) -> Statistics:
         """Figures of the cases closed in the last `days` in UTC, today included."""
+        columns = (cases.c.closed_at, cases.c.received_at, cases.c.category, cases.c.closed_by)
+        since = self._closed_since(days)
+        changed = select(func.count()).join(cases, cases.c.id == approvals.c.case_id)
+        changed = changed.where(since, approvals.c.proposal.is_not(None))
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(*columns).where(since)).all()
+            corrections = connection.execute(changed).scalar_one()
+        # The clock may have been set back in between.
+        seconds = [max(0.0, (row.closed_at - row.received_at).total_seconds()) for row in rows]
+        alone = sum(row.closed_by == "desk" for row in rows)
+        return Statistics(
+            days=days,
+            closed=len(rows),
+            automation_rate=alone / len(rows) if rows else None,
+            corrections=corrections,
+            median_seconds=median(seconds) if seconds else None,
+            by_category=dict(Counter(row.category or "" for row in rows).most_common()),
+            by_day=dict(sorted(Counter(str(row.closed_at.date()) for row in rows).items())),
+        )
+
+    def _closed_since(self, days: int) -> ColumnElement[bool]:
+        """The condition that a case was closed in the last `days` in UTC, today included."""
         today = self._now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         start = today - timedelta(days=days - 1)
-        in_time = cases.c.closed_day >= start.date().isoformat()
-        by_day, by_category, by_person = Counter[str](), Counter[str](), Counter[str]()
-        with reading(self.engine) as connection:
-            # 1. Count by day, category and who closed the case: some thousand rows at most.
-            keys = (cases.c.closed_day, cases.c.category, cases.c.closed_by)
-            for *key, count in connection.execute(_count_by(*keys).where(in_time)):
-                for counter, value in zip((by_day, by_category, by_person), key, strict=True):
-                    counter[value or ""] += count
-            closed = by_day.total()
-            # 2. The median time to close, of a sample where sorting all would take long.
-            sample = in_time & (cases.c.number % max(1, closed // SAMPLE) == 0)
-            seconds = connection.execute(select(cases.c.open_seconds).where(sample)).scalars().all()
-            # 3. Corrections by people.
-            corrected = select(func.count(corrections.c.number)).where(corrections.c.at >= start)
-            return Statistics(
-                days=days,
-                closed=closed,
-                automation_rate=by_person["desk"] / closed if closed else None,
-                corrections=connection.execute(corrected).scalar_one(),
-                median_seconds=median(seconds) if seconds else None,
-                by_category=dict(by_category.most_common()),
-                by_day=dict(sorted(by_day.items())),
-            )
+        return (cases.c.status == "closed") & (cases.c.closed_at >= start)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of cases by status and category, which is empty before triage."""
         with reading(self.engine) as connection:
-            rows = connection.execute(_count_by(cases.c.status, cases.c.category)).all()
+            keys = (cases.c.status, cases.c.category)
+            rows = connection.execute(select(*keys, func.count()).group_by(*keys)).all()
         return {(status, category or ""): count for status, category, count in rows}
 
     def _all(self, kind: type[T], query: Select[Any], limit: int = LIST_LIMIT) -> list[T]:
         with reading(self.engine) as connection:
             return [kind(**row) for row in connection.execute(query.limit(limit)).mappings()]
-
-
-def _count_by(*keys: Column[Any]) -> Select[Any]:
-    return select(*keys, func.count()).group_by(*keys)
 
 
 def _case(connection: Connection, id: str) -> CaseRecord:

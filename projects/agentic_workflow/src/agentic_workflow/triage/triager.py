@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agentic_workflow.store.case import Mail, Screening, Triage
@@ -32,10 +33,17 @@ class Triager(Protocol):
         """All fields of a mail, with the words that decided each."""
 
 
-def open_triager(model: BaseChatModel | None, load_embeddings: Callable[[], Embeddings]) -> Triager:
+def open_triager(
+    model: BaseChatModel | None,
+    load_embeddings: Callable[[], Embeddings],
+    *,
+    examples: Path | None = None,
+    sorter: BaseChatModel | None = None,
+) -> Triager:
     """The half for `model`; without one, or in a copy without `by_model/`, the half without.
 
-    Only the second loads embeddings. Raises ConfigError if there is neither half.
+    Only the second loads embeddings, learns from `examples` (default: the shipped ones), and asks
+    `sorter`. Raises ConfigError if there is neither half.
     """
     if model is not None and _exists("by_model"):
         from agentic_workflow.triage.by_model.model_triager import ModelTriager
@@ -44,10 +52,20 @@ def open_triager(model: BaseChatModel | None, load_embeddings: Callable[[], Embe
     if not _exists("offline"):
         hint = "Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini."
         raise ConfigError("No model that can read mails.", hint=hint)
-    from agentic_workflow.triage.offline.classifier import Classifier
+    from agentic_workflow.triage.offline.classifier import EXAMPLES, Classifier
     from agentic_workflow.triage.offline.offline_triager import OfflineTriager
+    from agentic_workflow.triage.offline.sorter import Sorter
 
-    return OfflineTriager(Classifier(load_embeddings()))
+    classifier = Classifier(load_embeddings(), examples or EXAMPLES)
+    return OfflineTriager(classifier, Sorter(sorter) if sorter else None)
+
+
+def check_examples(path: Path) -> None:
+    """Raise ConfigError unless the classifier can learn from these examples."""
+    if _exists("offline"):
+        from agentic_workflow.triage.offline.classifier import read_examples
+
+        read_examples(path)
 
 
 def follows_instructions(spec: str) -> bool:

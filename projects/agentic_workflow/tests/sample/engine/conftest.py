@@ -151,7 +151,7 @@ class World:
         """Start a worker; with `crash`, one worker of this world kills itself at that point."""
         environment = {**self.env, **env}
         if crash:
-            environment["WORKFLOW_TEST_CRASH"] = f"{crash}:{self.folder / crash}"
+            environment["TEST_CRASH"] = f"{crash}:{self.folder / crash}"
         arguments = ["--id", id] + (["--version", version] if version else [])
         assert self.nursery
         worker = self.nursery.fork(environment, arguments, self.folder / f"{id}.log")
@@ -243,10 +243,6 @@ class World:
         self.stack.callback(process.kill)
         self.until(lambda: _answers(self.payment_port))
         return process
-
-    def reservations(self) -> list[str]:
-        with open_ledger(self.ledger) as ledger:
-            return [status for (status,) in ledger.execute("SELECT status FROM reservations")]
 
     def refunds(self) -> list[tuple[Any, ...]]:
         with open_ledger(self.ledger) as ledger:

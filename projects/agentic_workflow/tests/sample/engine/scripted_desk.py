@@ -20,6 +20,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from email.message import EmailMessage
 from pathlib import Path
@@ -28,25 +30,24 @@ from typing import Any
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import PolicyFile
 from agentic_workflow.decide.shop import Customer, Order
-from agentic_workflow.engine.desk import open_outbox, open_store
+from agentic_workflow.effects.outbox import Claim, Outbox, Receiver
+from agentic_workflow.engine.desk import open_receivers
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.case import Draft, Mail, Passage, Triage
+from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings, load
 
 POLICY = """
 version = 1
 [limits.case]
-steps = 60
 tokens = 1000
 cost_usd = 1
-seconds = 100
 [limits.day]
 cases = 100000
 tokens = 100000
 cost_usd = 100
 [approval]
-remind_hours = 1
 deadline_hours = 2
 default = "reject"
 [retry]
@@ -135,10 +136,45 @@ class ScriptedWriter:
         return Draft(subject=f"Re: {mail.subject}", body=body, tokens=tokens, model=model)
 
 
+def crash(point: str) -> None:
+    """Kill this process once, if TEST_CRASH is "POINT:FILE" and FILE is new."""
+    name, _, file = os.environ.get("TEST_CRASH", "").partition(":")
+    if name == point:
+        with suppress(FileExistsError):
+            Path(file).touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class CrashingReceiver:
+    """A receiver whose worker may die around the claim, and after the effect."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver, self.repeatable = receiver, receiver.repeatable
+
+    def deliver(self, payload: Mapping[str, Any], key: str, claim: Claim) -> str:
+        def crashing_claim() -> None:
+            crash("before claim")
+            claim()
+            crash("after claim")
+
+        receipt = self.receiver.deliver(payload, key, crashing_claim)
+        crash("after send")
+        return receipt
+
+
+class CrashingStore(Store):
+    """A store whose worker may die after the checkpoint of the last effect."""
+
+    def update(self, id: str, **values: Any) -> None:
+        if values.get("status") == "closed":
+            crash("after checkpoint")
+        super().update(id, **values)
+
+
 def open_scripted_desk(
     config: Config, _settings: Any, queue: CaseQueue, executor_id: str
 ) -> HelpDesk:
-    store = open_store(config)
+    store = CrashingStore(config.database_url or Path(config.data_dir) / "cases.sqlite")
     policy = config.policy or Path(config.data_dir) / "policy.toml"
     if not policy.exists():
         policy.write_text(POLICY)
@@ -149,7 +185,8 @@ def open_scripted_desk(
         "passages": ScriptedPassages(),
         "writer": ScriptedWriter(),
     }
-    outbox = open_outbox(config, store, executor_id)
+    receivers = {name: CrashingReceiver(r) for name, r in open_receivers(config).items()}
+    outbox = Outbox(store.engine, receivers, executor_id)
     return HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
 
 

@@ -203,21 +203,6 @@ def test_worker_ends_its_cases_on_sigterm(open_world: Callable[..., Any], databa
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("database", "workers"), [("sqlite", 1), ("postgres", 2)])
-def test_workers_start_no_more_cases_within_a_minute_than_allowed(
-    open_world: Callable[..., Any], database: str, workers: int
-) -> None:
-    world = open_world(database)
-    for n in range(workers):
-        world.worker(f"worker-{n}", WORKFLOW_CASES_PER_MINUTE="3")
-    cases = [world.take("where is it") for _ in range(6)]
-    world.until(lambda: world.statuses(cases).count("closed") == 3)
-    time.sleep(1)  # ten times the interval at which the workers look for cases
-    assert sorted(world.statuses(cases)) == ["closed"] * 3 + ["received"] * 3
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_case_that_kills_its_worker_again_and_again_fails(open_world: Callable[..., Any]) -> None:
     world = open_world()
     case = world.take("kill the worker")

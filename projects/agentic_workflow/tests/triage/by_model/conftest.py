@@ -26,7 +26,7 @@ class Desk:
         """A triager whose model answers with these replies; the counters start at zero."""
         self._script, self.vendor.calls, self.vendor.usage = Script(replies), [], Usage()
         settings = load(Settings, model="openai:gpt-4o-mini", base_url=f"{self.vendor.url}/v1")
-        return ModelTriager(load_chat_model(settings=settings), seconds)
+        return ModelTriager(load_chat_model(settings=settings, attempts=2), seconds)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from agentic_workflow.store.case import Mail, Screening, Triage
 from agentic_workflow.triage.by_model.model_triager import ModelTriager
 from agentic_workflow.triage.triager import open_triager
 from seedbed.models.scripted import ScriptedChatModel
-from seedbed.testing.vendor.script import Reply
 
 MAIL = Mail(
     message_id="1",
@@ -166,9 +165,3 @@ def test_capable_model_reads_the_mails() -> None:
 
     triager = open_triager(ScriptedChatModel([]), no_embeddings)
     assert isinstance(triager, ModelTriager)
-
-
-def test_hanging_model_is_given_up_in_time(desk: Any) -> None:
-    triage = desk([Reply(fault="hang")] * 9, seconds=0.2).triage(MAIL, Screening())
-    assert triage.needs_approval
-    assert "did not reply in time" in triage.approval_reason

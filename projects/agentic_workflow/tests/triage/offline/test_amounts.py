@@ -13,6 +13,8 @@ from agentic_workflow.triage.offline.amounts import find_amount
         ("that is what you owe me, so EUR 258.00 altogether", "258.00", "EUR"),
         ("remboursez-moi 1 150 €", "1150", "EUR"),
         ("Ich möchte 1'150 CHF zurück", "1150", "CHF"),
+        ("Devuélvanme los 12'50 € del envío", "12.50", "EUR"),
+        ("Ich möchte 1'150'000.50 CHF zurück", "1150000.50", "CHF"),
         ("100 Euro und 50 Cent zurück bitte", "100.50", "EUR"),
         ("refund the 129.90", "129.90", None),
         ("I want my $49 back", "49", "USD"),

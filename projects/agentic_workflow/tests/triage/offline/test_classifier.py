@@ -44,3 +44,17 @@ def test_examples_with_an_unknown_category_are_refused_with_the_line(examples: P
 
 def test_shipped_examples_cover_all_categories() -> None:
     assert {category for _, category in read_examples(EXAMPLES)} == set(CATEGORIES)
+
+
+def test_examples_that_lack_a_category_are_refused(examples: Path) -> None:
+    lines = examples.read_text().splitlines(keepends=True)
+    spam = [line for line in lines if "spam" in line]
+    examples.write_text("".join([*(line for line in lines if line not in spam), *spam[:3]]))
+    with pytest.raises(ConfigError, match=r"each category needs 4 examples, not spam 3\."):
+        read_examples(examples)
+
+
+def test_example_without_a_text_is_refused_with_the_line(examples: Path) -> None:
+    examples.write_text('{"subject": "Hello", "category": "spam"}\n' + examples.read_text())
+    with pytest.raises(ConfigError, match=r"line 1: 'text' is missing"):
+        read_examples(examples)

@@ -47,6 +47,11 @@ def test_order_of_the_text_wins_over_subject_and_thread() -> None:
     assert find_order("Any news?", "Re: hello", "> about order 10111") == "10111"
 
 
+def test_ticket_number_in_brackets_at_the_start_of_a_subject_is_not_an_order() -> None:
+    assert find_order("Where is your delivery?", "[#4400] Your request") is None
+    assert find_order("Any news?", "Re: [#4400] Your order 10234") == "10234"
+
+
 def test_number_unlike_the_orders_of_the_thread_is_not_one() -> None:
     assert find_order("The Router 7590 fails", "Re: lamp", "> your order 3391775") == "3391775"
     assert find_order("The lamp 3391780 fails", "Re: lamp", "> your order 3391775") == "3391780"

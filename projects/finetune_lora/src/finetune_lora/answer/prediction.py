@@ -8,6 +8,9 @@ from typing import Protocol
 
 from finetune_lora.example import Example
 
+ADAPTER, SERVED = "adapter", "served"
+"""Names of the trained model as torch runs it, and as it is served after its export."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

@@ -1,29 +1,29 @@
 """Answers from a model: with torch, as it is trained, or through any model spec, as it is served.
 
-Both are `Predictor`s. For classification an answer is the label that is likeliest when nothing but
-labels may be said, which is what constrained decoding makes of it.
+Both are `Predictor`s. For classification an answer is the most likely label, as it would be with
+decoding constrained to the labels.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 
-from finetune_lora.answer.answer_space import AnswerSpace, Walk
 from finetune_lora.answer.prediction import Prediction
 from finetune_lora.example import Example, Message
 from finetune_lora.model.base import Base
 from finetune_lora.model.batches import Collator
 from finetune_lora.model.encode import Encoded, encode_one, prompt_text, token_ids
 from finetune_lora.model.forward import prefix_cache, selected_logits
+from seedbed.errors import ContextWindowError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -35,8 +35,8 @@ class TorchPredictor:
     """A base, with its adapter or without, answering greedily in batches.
 
     `shots` are put before each request as turns of the same conversation. With `labels` an answer
-    is one of them, with the probability of each; with `space` it is one of those answers. `bare`
-    leaves the adapter out: the base alone. Seconds are a batch's, divided by its examples.
+    is one of them, with the probability of each; other answers are generated freely. `bare`
+    disables the adapter: the base alone. Seconds are a batch's, divided by its examples.
     """
 
     def __init__(
@@ -46,11 +46,10 @@ class TorchPredictor:
         *,
         shots: Sequence[Example] = (),
         labels: Sequence[str] = (),
-        space: AnswerSpace | None = None,
         bare: bool = False,
     ) -> None:
         self.name = name
-        self._bare, self._space = bare, space
+        self._bare = bare
         self._base, self._model, self._tokenizer = base, base.model, base.tokenizer
         self._shots, self._labels = list(shots), list(labels)
 
@@ -58,15 +57,8 @@ class TorchPredictor:
     def for_task(
         cls, base: Base, name: str, task: Mapping[str, Any], **options: Any
     ) -> TorchPredictor:
-        """One that keeps to the labels or answers that an adapter's `task.json` names."""
-        space = task.get("answers")
-        return cls(
-            base,
-            name,
-            labels=task.get("labels") or (),
-            space=AnswerSpace.from_json(space) if space else None,
-            **options,
-        )
+        """A predictor that answers with the labels of an adapter's `task.json`, if it has any."""
+        return cls(base, name, labels=task.get("labels") or (), **options)
 
     def answer(self, examples: Sequence[Example], *, max_new_tokens: int = 128) -> list[Prediction]:
         """One prediction for each example, in order."""
@@ -80,12 +72,10 @@ class TorchPredictor:
             for start in range(0, len(order), _BATCH):
                 indices = order[start : start + _BATCH]
                 batch = [prompts[i] for i in indices]
-                found = (
-                    self._classify(batch)
-                    if self._labels
-                    else self._write(batch, [examples[i].text for i in indices], max_new_tokens)
+                predictions = (
+                    self._classify(batch) if self._labels else self._write(batch, max_new_tokens)
                 )
-                answers.update(zip(indices, found, strict=True))
+                answers.update(zip(indices, predictions, strict=True))
         return [answers[i] for i in range(len(examples))]
 
     def log_likelihood(self, prompt: str, continuation: str) -> tuple[float, int]:
@@ -126,22 +116,18 @@ class TorchPredictor:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────
 
-    def _write(
-        self, prompts: list[list[int]], requests: list[str], max_new_tokens: int
-    ) -> list[Prediction]:
+    def _write(self, prompts: list[list[int]], max_new_tokens: int) -> list[Prediction]:
         begun = time.perf_counter()
         width, device = max(map(len, prompts)), self._model.device
         shared = _shared(prompts)
         pad = self._tokenizer.pad_token_id
-        # Padding stands between the shared prefix and what is each prompt's own, and is masked.
+        # Padding comes after the shared prefix, before the rest of each prompt, and is masked.
         rows = [p[:shared] + [pad] * (width - len(p)) + p[shared:] for p in prompts]
         mask = [[1] * shared + [0] * (width - len(p)) + [1] * (len(p) - shared) for p in prompts]
         options: dict[str, Any] = {}
         if shared:
             prefix = torch.tensor(prompts[0][:shared], device=device)
             options["cache"] = prefix_cache(self._model, prefix, len(prompts))
-        if self._space is not None:
-            options["prefix_allowed_tokens_fn"] = self._keep_to(self._space, requests, width)
         out = self._model.generate(
             input_ids=torch.tensor(rows, device=device),
             attention_mask=torch.tensor(mask, device=device),
@@ -156,24 +142,7 @@ class TorchPredictor:
         )
         texts = self._tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
         seconds = (time.perf_counter() - begun) / len(prompts)
-        constrained = self._space is not None
-        return [Prediction(text.strip(), seconds, constrained=constrained) for text in texts]
-
-    def _keep_to(
-        self, space: AnswerSpace, requests: list[str], width: int
-    ) -> Callable[[int, torch.Tensor], list[int]]:
-        """For `generate`: the tokens that a row may go on with, within the space of answers."""
-        encode, end = partial(token_ids, self._tokenizer), self._tokenizer.eos_token_id
-        walks = [Walk(space, request, lru_cache(None)(encode), end) for request in requests]
-        done = [width] * len(walks)
-
-        def allowed(row: int, ids: torch.Tensor) -> list[int]:
-            for token in ids[done[row] :].tolist():
-                walks[row].push(token)
-            done[row] = len(ids)
-            return walks[row].allowed()
-
-        return allowed
+        return [Prediction(text.strip(), seconds) for text in texts]
 
     # ── choosing a label ────────────────────────────────────────────────────────────────────
 
@@ -189,12 +158,12 @@ class TorchPredictor:
                     for row, score in enumerate(scores):
                         score[label] += float(logs[row, column])
         seconds = (time.perf_counter() - begun) / len(prompts)
-        found = []
+        predictions = []
         for score in scores:
             likely = {label: math.exp(value) for label, value in score.items()}
             best = max(likely, key=lambda k: likely[k])
-            found.append(Prediction(best, seconds, likely, constrained=True))
-        return found
+            predictions.append(Prediction(best, seconds, likely, constrained=True))
+        return predictions
 
     def _label_ids(self, label: str) -> list[int]:
         messages = ({"role": "user", "content": ""}, {"role": "assistant", "content": label})
@@ -230,21 +199,54 @@ def _shared(prompts: Sequence[list[int]]) -> int:
 
 
 class ChatPredictor:
-    """Any chat model of LangChain, asked one request after the other: what is served, as it is."""
+    """Any chat model of LangChain, one request after the other: the answers as they are served.
 
-    def __init__(self, chat: BaseChatModel, name: str, *, labels: Sequence[str] = ()) -> None:
+    With `labels` or a `schema`, answers are constrained to them by the server's structured output:
+    constrained decoding of a local model, `response_format` over OpenAI's protocol.
+    """
+
+    def __init__(
+        self,
+        chat: BaseChatModel,
+        name: str,
+        *,
+        labels: Sequence[str] = (),
+        schema: Mapping[str, Any] | None = None,
+    ) -> None:
         self.name = name
-        schema = {"type": "string", "enum": list(labels)}
-        self._constrained = bool(labels)
-        self._ask: Any = chat.with_structured_output(schema) if labels else chat
+        constraint = {"type": "string", "enum": list(labels)} if labels else schema
+        self._constrained = bool(constraint)
+        self._chat: Any = chat
+        if constraint:
+            self._chat = chat.with_structured_output(
+                dict(constraint), method="json_schema", include_raw=True
+            )
+
+    @classmethod
+    def for_task(cls, chat: BaseChatModel, name: str, task: Mapping[str, Any]) -> ChatPredictor:
+        """A predictor constrained to the labels or the schema of an adapter's `task.json`."""
+        return cls(chat, name, labels=task.get("labels") or (), schema=task.get("schema"))
 
     def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
         """One prediction for each example, in order; the model's own settings bound its length."""
-        found = []
+        predictions = []
         for example in examples:
             begun = time.perf_counter()
-            said = self._ask.invoke([(m["role"], m["content"]) for m in example.prompt])
-            text = said if isinstance(said, str) else said.text
+            try:
+                reply = self._chat.invoke([(m["role"], m["content"]) for m in example.prompt])
+                text = _text_of(reply).strip()
+            except ContextWindowError:  # a request that does not fit counts as a wrong answer
+                text = ""
             seconds = time.perf_counter() - begun
-            found.append(Prediction(text.strip(), seconds, constrained=self._constrained))
-        return found
+            predictions.append(Prediction(text, seconds, constrained=self._constrained))
+        return predictions
+
+
+def _text_of(reply: Any) -> str:
+    """A label without quotes, other JSON in the training data's layout, any other text as it is."""
+    if not isinstance(reply, dict):
+        return str(reply.text)
+    parsed = reply["parsed"]
+    if parsed is None:  # the server ignored the schema, and the answer counts as it is
+        return str(reply["raw"].text)
+    return parsed if isinstance(parsed, str) else json.dumps(parsed, ensure_ascii=False)

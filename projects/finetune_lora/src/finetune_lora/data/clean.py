@@ -16,13 +16,12 @@ from finetune_lora.example import Example
 
 @dataclass(frozen=True)
 class Exact:
-    """`conflicts`: line numbers of each text that came with several labels; none of them is kept.
+    """`conflicts`: line numbers of each text that came with several labels; all are dropped.
 
-    `ambiguous`: questions of conversations with several answers; these are kept, as both may be
-    right.
+    `ambiguous`: questions of conversations with several answers; these stay, as both may be right.
     """
 
-    kept: list[Example]
+    remaining: list[Example]
     duplicates: int
     conflicts: list[list[int]]
     ambiguous: int
@@ -30,34 +29,34 @@ class Exact:
 
 @dataclass(frozen=True)
 class Clusters:
-    """`groups[i]` is the cluster of `kept[i]`: rows that must not be parted by a split."""
+    """`groups[i]` is the cluster of `remaining[i]`: rows that must not be parted by a split."""
 
-    kept: list[Example]
+    remaining: list[Example]
     groups: list[int]
     near_duplicates: int
 
 
 def without_duplicates(examples: Iterable[Example]) -> Exact:
     """The first of each question and answer. Two labels for one text: which one is right is not
-    known, so no row of it is kept."""
+    known, so all its rows are dropped."""
     by_question: dict[tuple[str, ...], list[Example]] = defaultdict(list)
     total = 0
     for example in examples:
         total += 1
         by_question[question(example)].append(example)
-    kept: list[Example] = []
+    remaining: list[Example] = []
     conflicts: list[list[int]] = []
     ambiguous = dropped = 0
-    for asked in by_question.values():
-        answers = {e.answer.strip(): e for e in reversed(asked)}
-        if len(answers) > 1 and asked[0].label is not None:
-            conflicts.append([e.line for e in asked])
-            dropped += len(asked)
+    for group in by_question.values():
+        answers = {e.answer.strip(): e for e in reversed(group)}
+        if len(answers) > 1 and group[0].label is not None:
+            conflicts.append([e.line for e in group])
+            dropped += len(group)
             continue
         ambiguous += len(answers) > 1
-        kept += answers.values()
-    kept.sort(key=lambda e: e.line)
-    return Exact(kept, total - dropped - len(kept), conflicts, ambiguous)
+        remaining += answers.values()
+    remaining.sort(key=lambda e: e.line)
+    return Exact(remaining, total - dropped - len(remaining), conflicts, ambiguous)
 
 
 def cluster(examples: Sequence[Example], near: float) -> Clusters:
@@ -67,28 +66,28 @@ def cluster(examples: Sequence[Example], near: float) -> Clusters:
     together. `near` is the Jaccard similarity from which texts count as near; 1: only equal ones.
     """
     index = NearIndex(near)
-    kept: list[Example] = []
+    remaining: list[Example] = []
     tasks: list[tuple[str, str]] = []
     parents: list[int] = []
     near_duplicates = 0
     for example in examples:
         text = spoken(example)
         signature = index.signature(text)
-        found = list(index.proposed(signature))
+        candidates = list(index.proposed(signature))
         task = (example.answer.strip(), instruction(example))
-        if any(tasks[n] == task and index.near(n, text) for n in found):
+        if any(tasks[n] == task and index.near(n, text) for n in candidates):
             near_duplicates += 1
             continue
         number = index.add(text, signature)
-        kept.append(example)
+        remaining.append(example)
         tasks.append(task)
         parents.append(number)
-        for other in found:
+        for other in candidates:
             a, b = _root(parents, other), _root(parents, number)
             if a != b and index.near(other, text):
                 parents[max(a, b)] = min(a, b)
-    groups = [_root(parents, number) for number in range(len(kept))]
-    return Clusters(kept, groups, near_duplicates)
+    groups = [_root(parents, number) for number in range(len(remaining))]
+    return Clusters(remaining, groups, near_duplicates)
 
 
 def without_leaks(

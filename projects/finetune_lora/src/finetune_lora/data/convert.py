@@ -1,7 +1,4 @@
-"""One row's columns → one Example: which format they are, and what is wrong with a row.
-
-It knows no file: whoever calls puts file and line before the texts of the errors.
-"""
+"""One row's columns → one Example: which format they are, and what is wrong with a row."""
 
 from __future__ import annotations
 
@@ -17,14 +14,10 @@ from seedbed.errors import BadInput
 FORMATS: dict[str, tuple[str, ...]] = {
     "feedback": ("messages", "response_id", "rating"),  # rated answers of a chat service
     "chat": ("messages",),
-    "sharegpt": ("conversations",),
     "completion": ("prompt", "completion"),
-    "alpaca": ("instruction", "output"),
     "labelled": ("text", "label"),
 }
-_ACCEPTED = (
-    "messages · conversations · prompt, completion · instruction, (input,) output · text, label"
-)
+_KNOWN = ("messages", "prompt", "completion", "text", "label")
 _ROLES = {
     "system": "system",
     "developer": "system",
@@ -37,16 +30,58 @@ _ROLES = {
 }
 
 
-def detect(columns: Iterable[str]) -> str:
-    """The name of the format with these columns; BadInput names them if there is none."""
-    there = set(columns)
+def detect(names: Iterable[str]) -> str:
+    """The format with these columns. Raises BadInput, with their names, if there is none."""
+    there = set(names)
     for name, needed in FORMATS.items():
         if there.issuperset(needed):
             return name
-    found = ", ".join(repr(c) for c in sorted(there, key=str)[:12]) or "none"
+    columns = ", ".join(repr(c) for c in sorted(there, key=str)[:12]) or "none"
     raise BadInput(
-        f"The columns {found} match no known format.", hint=f"Known formats: {_ACCEPTED}."
+        f"The columns {columns} match no known format.",
+        hint="Known formats: messages · prompt, completion · text, label. Rename columns with "
+        "--columns, e.g. text=description,label=section.",
     )
+
+
+def parse_columns(spec: str) -> dict[str, str]:
+    """`text=description,label=section` as {name in the file: known name}. Raises BadInput.
+
+    >>> parse_columns("text=description,label=section")
+    {'description': 'text', 'section': 'label'}
+    """
+    columns: dict[str, str] = {}
+    for pair in filter(None, spec.split(",")):
+        name, equals, column = (part.strip() for part in pair.partition("="))
+        if not equals or not column or name not in _KNOWN:
+            raise BadInput(
+                f"Invalid --columns {spec!r}: {pair!r}.",
+                hint=f"Use NAME=COLUMN with the names {', '.join(_KNOWN)}.",
+            )
+        columns[column] = name
+    return columns
+
+
+def renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """The row with known names: those of `columns`, and others in any case, such as Text and LABEL.
+
+    Raises BadInput for a column of `columns` that the row does not have.
+    """
+    missing = [column for column in columns if column not in row]
+    if missing:
+        there = ", ".join(repr(column) for column in list(row)[:12])
+        raise BadInput(f"Unknown column {missing[0]!r} in --columns.", hint=f"Available: {there}.")
+    names = {column: columns.get(column, column) for column in row}
+    for column in row:
+        folded = str(column).strip().casefold()
+        if folded in _KNOWN and folded not in names.values():
+            names[column] = folded
+    # A column that is replaced by a renamed one is left out.
+    return {
+        name: row[column]
+        for column, name in names.items()
+        if column in columns or name not in columns.values()
+    }
 
 
 def convert(row: Mapping[str, Any], format: str, line: int = 0) -> Example | None:
@@ -75,17 +110,17 @@ def _liked(row: Mapping[str, Any]) -> bool:
     return isinstance(score, int | float) and score >= 0.5
 
 
-def _tags(found: object) -> dict[str, str]:
-    """Other datasets have a column of this name too: what is no mapping is not ours."""
-    if isinstance(found, str):
-        found = _decoded(found)
-    if not isinstance(found, dict):
+def _tags(value: object) -> dict[str, str]:
+    """Other datasets have a column of this name too: anything but a mapping is not ours."""
+    if isinstance(value, str):
+        value = _decoded(value)
+    if not isinstance(value, dict):
         return {}
-    return {str(key): str(value) for key, value in found.items() if value is not None}
+    return {str(key): str(tag) for key, tag in value.items() if tag is not None}
 
 
 def _decoded(value: object) -> object:
-    """A cell of CSV holds lists and objects as JSON text."""
+    """A cell of CSV contains lists and objects as JSON text."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             return json.loads(value)
@@ -94,12 +129,12 @@ def _decoded(value: object) -> object:
     return value
 
 
-def _chat(row: Mapping[str, Any], column: str = "messages") -> list[Message]:
-    messages = _messages(row[column], column)
+def _chat(row: Mapping[str, Any]) -> list[Message]:
+    messages = _messages(row["messages"])
     if not messages or messages[-1]["role"] != "assistant":
         last = messages[-1]["role"] if messages else "nothing"
         raise BadInput(
-            f"The last message of {column!r} is from {last!r}, not from the assistant.",
+            f"The last message is from {last!r}, not from the assistant.",
             hint="Training learns the last message, so it must be the answer.",
         )
     if len(messages) < 2:
@@ -109,32 +144,32 @@ def _chat(row: Mapping[str, Any], column: str = "messages") -> list[Message]:
     return messages
 
 
-def _messages(found: object, column: str) -> list[Message]:
-    found = _decoded(found)
-    if not isinstance(found, list) or not found:
+def _messages(value: object) -> list[Message]:
+    value = _decoded(value)
+    if not isinstance(value, list) or not value:
         raise BadInput(
-            f"{column!r} is {_shown(found)}, not a list of messages.",
+            f"'messages' is {_shown(value)}, not a list of messages.",
             hint='Use [{"role": "user", "content": "…"}, {"role": "assistant", …}].',
         )
-    messages = [_message(each, f"{column}[{index}]") for index, each in enumerate(found)]
-    # Many datasets carry an empty instruction in every row: it says nothing.
+    messages = [_message(each, f"messages[{index}]") for index, each in enumerate(value)]
+    # Many datasets carry an empty instruction in every row: it is left out.
     return [m for m in messages if m["content"].strip() or m["role"] != "system"]
 
 
-def _message(found: object, where: str) -> Message:
-    if not isinstance(found, dict):
+def _message(value: object, where: str) -> Message:
+    if not isinstance(value, dict):
         raise BadInput(
-            f"{where} is {_shown(found)}, not an object.",
+            f"{where} is {_shown(value)}, not an object.",
             hint='Use {"role": "user", "content": "…"}.',
         )
-    said = found.get("role") or found.get("from")
-    role = _ROLES.get(said) if isinstance(said, str) else None
+    author = value.get("role") or value.get("from")
+    role = _ROLES.get(author) if isinstance(author, str) else None
     if role is None:
         raise BadInput(
-            f"{where} has the unknown role {said!r}.",
+            f"{where} has the unknown role {author!r}.",
             hint="Use system, user or assistant (in ShareGPT also human and gpt).",
         )
-    content = found["content"] if "content" in found else found.get("value")
+    content = value["content"] if "content" in value else value.get("value")
     if isinstance(content, list):
         content = _joined(content, where)
     if role == "system" and content == "":
@@ -153,35 +188,30 @@ def _joined(parts: list[Any], where: str) -> str:
 
 
 def _completion(row: Mapping[str, Any]) -> list[Message]:
-    asked = _conversation(row["prompt"]) or [
+    prompt = _conversation(row["prompt"]) or [
         {"role": "user", "content": _text(row["prompt"], "prompt")}
     ]
     answer = _conversation(row["completion"]) or [
         {"role": "assistant", "content": _text(row["completion"], "completion")}
     ]
-    return _chat({"messages": [*asked, *answer]})
+    return _chat({"messages": [*prompt, *answer]})
 
 
 def _conversation(value: object) -> list[Any] | None:
-    """A list of messages. Text that merely is JSON, as an answer may be, is none."""
-    found = _decoded(value)
-    if isinstance(found, list) and all(isinstance(m, dict) and "role" in m for m in found):
-        return found
+    """A list of messages; None for other values, such as an answer that happens to be JSON."""
+    messages = _decoded(value)
+    if isinstance(messages, list) and all(isinstance(m, dict) and "role" in m for m in messages):
+        return messages
     return None
-
-
-def _alpaca(row: Mapping[str, Any]) -> list[Message]:
-    question = _text(row["instruction"], "instruction")
-    if row.get("input"):
-        question += "\n\n" + _text(row["input"], "input")
-    messages = _asked(question, _text(row["output"], "output"))
-    if row.get("system"):
-        messages.insert(0, {"role": "system", "content": _text(row["system"], "system")})
-    return messages
 
 
 def _labelled(row: Mapping[str, Any]) -> list[Message]:
     label = row["label"]
+    if isinstance(label, list):
+        raise BadInput(
+            f"The row has a list of labels: {_shown(label)}.",
+            hint="A row has one label; several per row are not supported.",
+        )
     if isinstance(label, bool):
         label = str(label).lower()
     elif isinstance(label, float) and label.is_integer():
@@ -224,8 +254,6 @@ def _shown(value: object) -> str:
 _CONVERTERS: dict[str, Callable[[Mapping[str, Any]], list[Message]]] = {
     "feedback": _chat,
     "chat": _chat,
-    "sharegpt": lambda row: _chat(row, "conversations"),
     "completion": _completion,
-    "alpaca": _alpaca,
     "labelled": _labelled,
 }

@@ -1,7 +1,7 @@
 """A dataset of the Hugging Face hub as rows: `hf:ORG/NAME[/CONFIG]@REVISION[:SPLIT]`.
 
-It does not know what the columns mean. What was read is pinned: without a revision the newest
-commit is looked up, and its sha is part of what is reported.
+The revision is pinned: without one the newest commit is looked up, and its sha is reported.
+`convert.py` interprets the columns.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def read_hub(
     Raises BadInput for a spec that is none, NotFound for a dataset that is not there, Unavailable
     without a network, MissingExtra without `datasets`.
     """
-    found = _SPEC.fullmatch(spec)
-    if found is None:
+    parts = _SPEC.fullmatch(spec)
+    if parts is None:
         raise BadInput(f"Invalid dataset {spec!r}.", hint="Use hf:ORG/NAME@REVISION[:SPLIT].")
     load = load or _library()
-    revision, licence = _resolve(spec, found["repo"], found["revision"], endpoint)
+    revision, licence = _resolve(spec, parts["repo"], parts["revision"], endpoint)
     try:
         table = load(
-            found["repo"], found["config"], revision=revision, split=found["split"] or "train"
+            parts["repo"], parts["config"], revision=revision, split=parts["split"] or "train"
         )
     except Exception as error:  # the library raises its own, pyarrow's, httpx's and OSErrors
         raise BadInput(f"Cannot read {spec}: {reason(error)}") from None
@@ -66,14 +66,14 @@ def _library() -> Callable[..., Any]:
 
 
 def _resolve(spec: str, repo: str, revision: str | None, endpoint: str | None) -> tuple[str, str]:
-    """The commit's sha and the licence. Asked first, for it fails at once where nothing answers."""
+    """The commit's sha and the licence. Requested first, as it fails quickly without a network."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     if constants.HF_HUB_OFFLINE and revision:
         return revision, ""  # what an earlier call downloaded is used
     try:
-        found = HfApi(endpoint).dataset_info(repo, revision=revision, timeout=10)
+        info = HfApi(endpoint).dataset_info(repo, revision=revision, timeout=10)
     except RevisionNotFoundError:
         raise NotFound(f"{spec}: unknown revision {revision!r}.") from None
     except RepositoryNotFoundError:
@@ -86,8 +86,8 @@ def _resolve(spec: str, repo: str, revision: str | None, endpoint: str | None) -
             f"{spec}: cannot connect to the Hugging Face Hub: {reason(error).rstrip('.')}.",
             hint="Check the network, or use a local file.",
         ) from None
-    card = found.card_data
-    return str(found.sha), str((card and card.get("license")) or "")
+    card = info.card_data
+    return str(info.sha), str((card and card.get("license")) or "")
 
 
 def _rows(table: Any, max_bytes: int) -> Iterator[Row]:
@@ -98,6 +98,6 @@ def _rows(table: Any, max_bytes: int) -> Iterator[Row]:
         if hasattr(feature, "int2str") and feature.names
     }
     for number, row in enumerate(table, 1):
-        # -1 is the hub's way of saying that a row has no label.
+        # The hub marks a row without a label by -1.
         named = {c: n[row[c]] if (row[c] or 0) >= 0 else None for c, n in names.items()}
         yield of_mapping(number, {**row, **named}, max_bytes)

@@ -1,7 +1,4 @@
-"""The splits of a dataset, cleaned: what goes where, and what was taken out for which reason.
-
-It knows examples; it neither reads nor writes.
-"""
+"""The splits of a dataset, cleaned: what goes where, and what was taken out for which reason."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ SPLITS = (TRAIN, "dev", "test")
 @dataclass(frozen=True)
 class Parts:
     """`splits` has no empty one. `removed`: reason → rows. `largest`: the share of the rows that
-    the largest cluster of near duplicates holds, which no split may part."""
+    the largest cluster of near duplicates contains; a split cannot divide it."""
 
     splits: dict[str, tuple[Example, ...]]
     removed: dict[str, int]
@@ -30,25 +27,25 @@ class Parts:
 
 def divide(
     examples: Sequence[Example],
-    given: Mapping[str, Sequence[Example]],
+    fixed: Mapping[str, Sequence[Example]],
     shares: Mapping[str, float],
     *,
     near: float,
     seed: int,
 ) -> Parts:
-    """Clean `examples` and split off `shares` of them for dev and test, except those `given`.
+    """Clean `examples` and split off `shares` of them for dev and test, except those in `fixed`.
 
-    A given test set stays as it is; what it asks is taken out of a given dev set, and what either
-    asks out of train. Raises BadInput where nothing is left, or too little to split.
+    A fixed test set stays as it is; its questions are removed from a fixed dev set, and those of
+    both from train. Raises BadInput if nothing is left, or too little to split.
     """
-    held = {name: tuple(found) for name, found in given.items()}
+    held = {name: tuple(rows) for name, rows in fixed.items()}
     exact = without_duplicates(examples)
-    pool, leaks = exact.kept, 0
+    pool, leaks = exact.remaining, 0
     if "dev" in held and "test" in held:
         clean, leaks = without_leaks(held["dev"], held["test"], near)
         held["dev"] = tuple(clean)
     if held:
-        pool, more = without_leaks(pool, [e for found in held.values() for e in found], near)
+        pool, more = without_leaks(pool, [e for rows in held.values() for e in rows], near)
         leaks += more
     clusters = cluster(pool, near)
     removed = {
@@ -57,14 +54,14 @@ def divide(
         "near_duplicates": clusters.near_duplicates,
         "leaks": leaks,
     }
-    if not clusters.kept:
+    if not clusters.remaining:
         counts = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in removed.items() if n)
         raise BadInput(f"No rows are left for training ({counts}).", hint="Use other data.")
     shares = {name: share for name, share in shares.items() if name not in held}
-    names = assign(clusters.groups, [e.label or "" for e in clusters.kept], shares, seed)
+    names = assign(clusters.groups, [e.label or "" for e in clusters.remaining], shares, seed)
     splits = {
-        split: tuple(e for e, name in zip(clusters.kept, names, strict=True) if name == split)
+        split: tuple(e for e, name in zip(clusters.remaining, names, strict=True) if name == split)
         for split in (TRAIN, *shares)
     } | held
-    largest = Counter(clusters.groups).most_common(1)[0][1] / len(clusters.kept)
+    largest = Counter(clusters.groups).most_common(1)[0][1] / len(clusters.remaining)
     return Parts({s: splits[s] for s in SPLITS if splits.get(s)}, removed, exact, largest)

@@ -1,7 +1,4 @@
-"""From a source to train, dev and test: read, clean, split, measure, write, in this order.
-
-It knows the order and the card's fields; each step is a module of its own.
-"""
+"""From a source to train, dev and test: read, clean, split, measure, write, in this order."""
 
 from __future__ import annotations
 
@@ -14,13 +11,15 @@ from finetune_lora.data import card as cards
 from finetune_lora.data.parts import SPLITS, Parts, divide
 from finetune_lora.data.read import Reading, as_lines, load_dataset, read, rows
 from finetune_lora.data.tokens import spread, token_lengths
-from finetune_lora.data.write import write_together
 from finetune_lora.example import Dataset
 from seedbed.errors import BadInput
+from seedbed.files import new_folder
 from seedbed.settings import Settings
 
 _SHOWN = 5
 _FEW = 10
+_IMBALANCED = 5  # times as many rows of one label as of another
+_FILES = {*(f"{name}.jsonl" for name in (*SPLITS, "rejected")), "DATA_CARD.md", "card.json"}
 
 
 def prepare(
@@ -35,6 +34,7 @@ def prepare(
     base: str | None = None,
     max_tokens: int | None = None,
     near: float = 0.8,
+    columns: str = "",
     skip_bad: bool = False,
     settings: Settings | None = None,
 ) -> dict[str, Any]:
@@ -45,20 +45,20 @@ def prepare(
     the similarity (Jaccard, 0.5 to 1) from which texts count as near duplicates.
 
     Bad rows raise, or with `skip_bad` go to rejected.jsonl, and the result has "rejected" with
-    their count and the first five. All files appear together; the same source and seed give the
-    same bytes. Raises BadInput and its kin.
+    their count and the first five. `columns` renames columns (see `load_dataset`). All files appear
+    together; the same source and seed give the same bytes. Raises BadInput and related errors.
     """
     _check(dev, test, near, max_tokens)
     _check_places(output, source, dev_data, test_data)
     bad: list[dict[str, Any]] = []
-    reading = read(source, reject=_collector(bad) if skip_bad else None)
-    given = {
-        name: load_dataset(spec, labels=reading.dataset.labels or None).examples
+    reading = read(source, columns=columns, reject=_collector(bad) if skip_bad else None)
+    fixed = {
+        name: load_dataset(spec, labels=reading.dataset.labels or None, columns=columns).examples
         for name, spec in (("dev", dev_data), ("test", test_data))
         if spec
     }
     parts = divide(
-        reading.dataset.examples, given, {"dev": dev, "test": test}, near=near, seed=seed
+        reading.dataset.examples, fixed, {"dev": dev, "test": test}, near=near, seed=seed
     )
     files = {
         name: as_lines(rows(Dataset(examples, reading.dataset.labels)))
@@ -95,10 +95,14 @@ def _check(dev: float, test: float, near: float, max_tokens: int | None) -> None
 def _check_places(output: Path, *sources: str | Path | None) -> None:
     if output.exists() and not output.is_dir():
         raise BadInput(f"{output} is a file, not a folder.", hint="Choose another --output.")
-    written = {(output / f"{name}.jsonl").resolve() for name in SPLITS}
     for source in sources:
-        if source is not None and Path(source).resolve() in written:
+        if source is not None and output.resolve() in Path(source).resolve().parents:
             raise BadInput(f"{source} would be overwritten.", hint="Choose another --output.")
+    others = sorted({path.name for path in output.glob("*")} - _FILES)
+    if others:  # the folder is replaced as a whole
+        raise BadInput(
+            f"{output} contains other files, e.g. {others[0]}.", hint="Choose a new --output."
+        )
 
 
 def _facts(reading: Reading, parts: Parts, files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -117,7 +121,6 @@ def _facts(reading: Reading, parts: Parts, files: Mapping[str, bytes]) -> dict[s
         },
         "conflicts": parts.exact.conflicts,
         "ambiguous": parts.exact.ambiguous,
-        "languages": cards.languages(everything),
         "pii": cards.personal_data(everything),
     }
 
@@ -152,9 +155,22 @@ def _warnings(card: Mapping[str, Any], parts: Parts) -> Iterator[str]:
         yield f"{card['ambiguous']} questions have several answers; all kept in the same split."
     if parts.largest > 0.2:
         yield f"{parts.largest:.0%} of the rows are near duplicates of each other."
+    if duplicates := card["removed"]["leaks"]:
+        yield (
+            f"{duplicates} rows also occur in the given dev or test data, apart from case, "
+            "punctuation and numbers; they were removed from the splits before it."
+        )
     labels = card["splits"]["train"]["labels"]
     if len(labels) == 1:
         yield f"All rows have the same label: {next(iter(labels))}."
+    elif labels:
+        most, rows = max(labels.items(), key=lambda item: item[1])
+        if rows >= _IMBALANCED * min(labels.values()):
+            share = rows / sum(labels.values())
+            yield (
+                f"The labels are imbalanced: {share:.0%} of the training rows are {most!r}, so "
+                f"always answering {most!r} is right about as often. Compare with that baseline."
+            )
     few = [f"{label} ({n})" for label, n in labels.items() if n < _FEW]
     if few:
         yield f"Labels with fewer than {_FEW} training rows: {', '.join(few[:20])}."
@@ -169,9 +185,17 @@ def _warnings(card: Mapping[str, Any], parts: Parts) -> Iterator[str]:
 def _write(
     output: Path, parts: Mapping[str, bytes], bad: list[dict[str, Any]], card: dict[str, Any]
 ) -> None:
-    # None takes away what an earlier call with other options left there.
-    files = {f"{name}.jsonl": parts.get(name) for name in SPLITS}
-    files["rejected.jsonl"] = as_lines(bad) if bad else None
-    files["DATA_CARD.md"] = cards.as_markdown(card)
-    files["card.json"] = cards.as_json(card)
-    write_together(output, files)
+    """Write all files as one folder, which replaces that of an earlier call."""
+    files = {f"{name}.jsonl": content for name, content in parts.items()}
+    if bad:
+        files["rejected.jsonl"] = as_lines(bad)
+    files |= {"DATA_CARD.md": cards.as_markdown(card), "card.json": cards.as_json(card)}
+    try:
+        with new_folder(output.absolute()) as folder:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+    except OSError as error:
+        raise BadInput(
+            f"Cannot write to {output}: {error.strerror or error}.",
+            hint="Free some disk space, or choose another --output.",
+        ) from None

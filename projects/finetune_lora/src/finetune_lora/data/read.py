@@ -1,7 +1,4 @@
-"""A file or a hub dataset as a validated Dataset, and a Dataset as rows again.
-
-It knows neither tokens nor splits. What one row means is `convert`'s business.
-"""
+"""A file or a hub dataset as a validated Dataset, and a Dataset as rows again."""
 
 from __future__ import annotations
 
@@ -13,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora.config import Config
-from finetune_lora.data.convert import convert, detect
+from finetune_lora.data.convert import convert, detect, parse_columns, renamed
 from finetune_lora.data.hub import read_hub
 from finetune_lora.data.rows import Row, read_rows
-from finetune_lora.data.write import finish
 from finetune_lora.example import Dataset, Example
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.models.prompts import load_prompt
@@ -24,6 +20,7 @@ from seedbed.settings import load
 
 _PACKAGE = __name__.partition(".")[0]
 Reject = Callable[[int, str], None]
+_LISTED = 20  # bad rows in an error
 
 
 @dataclass(frozen=True)
@@ -43,16 +40,19 @@ def load_dataset(
     labels: Sequence[str] | None = None,
     allow_unseen: bool = False,
     max_row_kb: int | None = None,
+    columns: str = "",
 ) -> Dataset:
     """All examples of a file (.jsonl, .json, .csv, .tsv, .parquet) or of `hf:ORG/NAME@REV[:SPLIT]`.
 
     `labels`: for rows of text and label, those known from training; they make the instruction.
     A label that is not among them is an error, or stays as it is with `allow_unseen`. Rows over
-    `max_row_kb` (default: FINETUNE_MAX_ROW_KB) are refused. Raises BadInput and its kin at the
-    first bad row, with file and line.
+    `max_row_kb` (default: FINETUNE_MAX_ROW_KB) are refused. `columns` renames columns, as in
+    `text=description,label=section`. Raises BadInput or a related error that names all bad rows
+    with their lines.
     """
-    reading = read(spec, labels=labels, allow_unseen=allow_unseen, max_row_kb=max_row_kb)
-    return reading.dataset
+    return read(
+        spec, labels=labels, allow_unseen=allow_unseen, max_row_kb=max_row_kb, columns=columns
+    ).dataset
 
 
 def read(
@@ -61,19 +61,26 @@ def read(
     labels: Sequence[str] | None = None,
     allow_unseen: bool = False,
     max_row_kb: int | None = None,
+    columns: str = "",
     reject: Reject | None = None,
 ) -> Reading:
-    """As `load_dataset`; with `reject` a bad row is told to it (line, reason) and left out."""
+    """As `load_dataset`; with `reject`, a bad row is passed to it (line, reason) and left out."""
     max_bytes = 1024 * (max_row_kb or load(Config).max_row_kb)
     name, revision, licence = str(spec), "", ""
     if name.startswith("hf:"):
         hub = read_hub(name, max_bytes)
-        found, revision, licence = hub.rows, hub.revision, hub.licence
+        source_rows, revision, licence = hub.rows, hub.revision, hub.licence
     else:
-        finish(Path(spec).parent)
-        found = read_rows(Path(spec), max_bytes)
+        source_rows = read_rows(Path(spec), max_bytes)
     return replace(
-        assemble(name, found, labels=labels, allow_unseen=allow_unseen, reject=reject),
+        assemble(
+            name,
+            source_rows,
+            labels=labels,
+            allow_unseen=allow_unseen,
+            columns=parse_columns(columns),
+            reject=reject,
+        ),
         revision=revision,
         licence=licence,
     )
@@ -81,24 +88,27 @@ def read(
 
 def assemble(
     source: str,
-    found: Iterable[Row],
+    source_rows: Iterable[Row],
     *,
     labels: Sequence[str] | None = None,
     allow_unseen: bool = False,
+    columns: Mapping[str, str] | None = None,
     reject: Reject | None = None,
 ) -> Reading:
-    """The Reading of rows from anywhere; `source` stands in the texts of errors."""
-    reader = _Reader(source, reject)
-    examples = tuple(reader.examples(found))
+    """The Reading of rows from anywhere; `source` is named in the texts of errors."""
+    reader = _Reader(source, columns or {}, reject)
+    examples = tuple(reader.examples(source_rows))
+    reader.raise_problems()
     if not examples:
         raise BadInput(f"{source} {reader.emptiness()}")
     if reader.format == "labelled":
-        known = tuple(sorted(set(labels or [str(e.label) for e in examples])))
-        examples = tuple(reader.known(examples, known) if not allow_unseen else examples)
-        examples = instructed(examples, known)
+        names = tuple(sorted(set(labels or [str(e.label) for e in examples])))
+        examples = tuple(reader.with_label(examples, names) if not allow_unseen else examples)
+        reader.raise_problems()
+        examples = instructed(examples, names)
     else:
-        known = ()
-    dataset = Dataset(examples, known, source)
+        names = ()
+    dataset = Dataset(examples, names, source)
     return Reading(
         replace(dataset, sha256=_digest(source, dataset)), reader.format, reader.disliked
     )
@@ -107,8 +117,9 @@ def assemble(
 class _Reader:
     """Goes through the rows of one source: one format, errors with their place, counts."""
 
-    def __init__(self, source: str, reject: Reject | None) -> None:
-        self.source, self.reject = source, reject
+    def __init__(self, source: str, columns: Mapping[str, str], reject: Reject | None) -> None:
+        self.source, self.columns, self.reject = source, columns, reject
+        self.problems: list[tuple[int, SeedbedError]] = []
         self.format = ""
         self.read = self.disliked = self.rejected = 0
 
@@ -118,8 +129,9 @@ class _Reader:
             try:
                 if row.problem or row.value is None:
                     raise row.problem or BadInput("The row cannot be read.")
-                self.format = self.format or detect(row.value)
-                example = convert(row.value, self.format, row.line)
+                value = renamed(row.value, self.columns)
+                self.format = self.format or detect(value)
+                example = convert(value, self.format, row.line)
             except SeedbedError as error:
                 self.refuse(row.line, error)
             else:
@@ -127,7 +139,7 @@ class _Reader:
                 if example is not None:
                     yield example
 
-    def known(self, examples: Iterable[Example], labels: Sequence[str]) -> Iterator[Example]:
+    def with_label(self, examples: Iterable[Example], labels: Sequence[str]) -> Iterator[Example]:
         for example in examples:
             if example.label in labels:
                 yield example
@@ -143,8 +155,24 @@ class _Reader:
     def refuse(self, line: int, error: SeedbedError) -> None:
         self.rejected += 1
         if self.reject is None:
-            raise type(error)(f"{self.source}:{line}: {error.message}", hint=error.hint) from None
-        self.reject(line, str(error))
+            self.problems.append((line, error))
+        else:
+            self.reject(line, str(error))
+
+    def raise_problems(self) -> None:
+        """Raise one error for all bad rows, so that they can be fixed in one go."""
+        if not self.problems:
+            return
+        line, first = self.problems[0]
+        if len(self.problems) == 1:
+            raise type(first)(f"{self.source}:{line}: {first.message}", hint=first.hint) from None
+        listed = " ".join(f"Line {n}: {error.message}" for n, error in self.problems[:_LISTED])
+        more = len(self.problems) - _LISTED
+        raise type(first)(
+            f"{self.source}:{line}: {len(self.problems)} rows are invalid. {listed}"
+            + (f" And {more} more." if more > 0 else ""),
+            hint="Fix them, or leave them out with `prepare --skip-bad`.",
+        )
 
     def emptiness(self) -> str:
         if not self.read:
@@ -172,8 +200,8 @@ def rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
         yield row | ({"tags": dict(example.tags)} if example.tags else {})
 
 
-def as_lines(found: Iterable[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found).encode()
+def as_lines(records: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records).encode()
 
 
 def _digest(source: str, dataset: Dataset) -> str:
@@ -189,7 +217,7 @@ def training_data(task: Mapping[str, Any]) -> Dataset | None:
     """What an adapter with this `task.json` was trained on, if the file is still as it was."""
     data = task.get("data") or {}
     try:
-        found = load_dataset(data["path"])
+        dataset = load_dataset(data["path"])
     except (SeedbedError, KeyError, OSError):
         return None
-    return found if found.sha256 == data["sha256"] else None
+    return dataset if dataset.sha256 == data["sha256"] else None

@@ -1,16 +1,19 @@
 """The rows of a file, each with its line number: JSONL, a JSON array, CSV or Parquet.
 
-It does not know what the columns mean. A row that can't be read is yielded with its problem, so
-that whoever reads can stop there or go on.
+A row that cannot be read is yielded with its problem, and the rows after it are still read. The
+meaning of the columns is up to `convert.py`. UTF-8 and UTF-16 are recognized by their byte order
+mark; without one, files are UTF-8.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from seedbed.errors import BadInput, TooLarge
 from seedbed.files import BOM, decode_utf8, parse_json
@@ -20,7 +23,7 @@ _REPAIR = "Fix or remove the line."
 
 
 class Row(NamedTuple):
-    """`value` holds the columns; None with a `problem` where the row can't be read."""
+    """`value` contains the columns; None with a `problem` where the row can't be read."""
 
     line: int
     value: dict[str, Any] | None
@@ -28,7 +31,7 @@ class Row(NamedTuple):
 
 
 def read_rows(path: Path, max_bytes: int) -> Iterator[Row]:
-    """Every row that is not blank; `line` counts from 1 (in Parquet: rows).
+    """Every row that is not blank; `line` counts from 1 (in Parquet and JSON arrays: rows).
 
     A row of more than `max_bytes` is a problem of that row. Raises BadInput for a file that can't
     be read at all.
@@ -67,14 +70,30 @@ def of_mapping(line: int, value: dict[str, Any], max_bytes: int) -> Row:
     return Row(line, None if problem else value, problem)
 
 
+def _open(path: Path) -> BinaryIO:
+    """The file as UTF-8. Excel's "Unicode text" is UTF-16, which is converted in memory."""
+    stream = path.open("rb")
+    if stream.read(2) not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        stream.seek(0)
+        return stream
+    with stream:
+        stream.seek(0)
+        try:
+            return io.BytesIO(stream.read().decode("utf-16").encode())
+        except UnicodeError as error:
+            raise BadInput(
+                f"{path} is not valid UTF-16: {error}.", hint="Save the file as UTF-8."
+            ) from None
+
+
 def _read_json(path: Path, max_bytes: int) -> Iterator[Row]:
-    with path.open("rb") as stream:
+    with _open(path) as stream:
         start = stream.read(4096).removeprefix(BOM).lstrip()
     return (_read_array if start.startswith(b"[") else _read_lines)(path, max_bytes)
 
 
 def _read_lines(path: Path, max_bytes: int) -> Iterator[Row]:
-    with path.open("rb") as stream:
+    with _open(path) as stream:
         for number, (raw, size) in enumerate(_lines(stream, max_bytes), 1):
             if number == 1:
                 raw = raw.removeprefix(BOM)
@@ -84,7 +103,7 @@ def _read_lines(path: Path, max_bytes: int) -> Iterator[Row]:
                 yield _parsed(number, raw)
 
 
-def _lines(stream: IO[bytes], max_bytes: int) -> Iterator[tuple[bytes, int]]:
+def _lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[bytes, int]]:
     """Each line and its size; of one that is too long only the beginning is kept in memory."""
     while raw := stream.readline(max_bytes + 2):
         size, last = len(raw.rstrip(b"\r\n")), raw
@@ -103,47 +122,39 @@ def _parsed(line: int, raw: bytes) -> Row:
 def _checked(line: int, value: object) -> Row:
     if isinstance(value, dict):
         return Row(line, value)
-    found = f"a JSON {type(value).__name__}, not an object"
-    return Row(line, None, BadInput(f"The row is {found}.", hint='Use {"column": value, …}.'))
+    problem = f"The row is a JSON {type(value).__name__}, not an object."
+    return Row(line, None, BadInput(problem, hint='Use {"column": value, …}.'))
 
 
 def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
-    """The elements of one JSON array; `line` is where each begins."""
+    """The elements of one JSON array; `line` is the number of the element."""
     try:
-        text = decode_utf8(path.read_bytes().removeprefix(BOM))
+        with _open(path) as stream:
+            elements = json.loads(decode_utf8(stream.read().removeprefix(BOM)))
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
-    decoder, position, line, counted = json.JSONDecoder(), text.index("[") + 1, 1, 0
-    while True:
-        position = _past(text, position, " \t\r\n,")
-        line, counted = line + text.count("\n", counted, position), position
-        if text[position : position + 1] == "]":
-            return
-        try:
-            value, end = decoder.raw_decode(text, position)
-        except (json.JSONDecodeError, RecursionError) as error:
-            # Where the next element begins is unknown: there is nothing to go on with.
-            problem = getattr(error, "msg", "nested too deeply").removesuffix(" starting at")
-            raise BadInput(f"{path}:{line}: Invalid JSON: {problem}.", hint=_REPAIR) from None
-        problem = too_large(len(text[position:end].encode()), max_bytes)
-        yield Row(line, None, problem) if problem else _checked(line, value)
-        position = end
-
-
-def _past(text: str, position: int, characters: str) -> int:
-    while position < len(text) and text[position] in characters:
-        position += 1
-    return position
+    except json.JSONDecodeError as error:
+        problem = error.msg.removesuffix(" starting at")
+        raise BadInput(f"{path}:{error.lineno}: Invalid JSON: {problem}.", hint=_REPAIR) from None
+    except RecursionError:
+        raise BadInput(f"{path}: Invalid JSON: nested too deeply.", hint=_REPAIR) from None
+    for number, element in enumerate(elements, 1):
+        size = len(json.dumps(element, ensure_ascii=False).encode(errors="replace"))
+        problem_of_size = too_large(size, max_bytes)
+        yield Row(number, None, problem_of_size) if problem_of_size else _checked(number, element)
 
 
 def _read_csv(path: Path, max_bytes: int) -> Iterator[Row]:
     # The library's own limit (128 KB a cell) would come before ours.
     csv.field_size_limit(max(csv.field_size_limit(), 64 * max_bytes))
-    # Bytes that are no UTF-8 become surrogates, which the checks of texts find, row by row.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        first = stream.readline()
-        stream.seek(0)
-        reader = csv.reader(stream, delimiter=max(",;\t", key=first.count), strict=True)
+    # Bytes that are not UTF-8 become surrogates, which the checks of texts find, row by row.
+    with (
+        _open(path) as stream,
+        io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as lines,
+    ):
+        first = lines.readline()
+        lines.seek(0)
+        reader = csv.reader(lines, delimiter=max(",;\t|", key=first.count), strict=True)
         header: list[str] = []
         line = 1
         for cells in _records(path, reader):
@@ -158,7 +169,7 @@ def _records(path: Path, reader: Any) -> Iterable[list[str]]:
     try:
         yield from reader
     except csv.Error as error:
-        # After a broken quote nobody knows where the next row begins.
+        # After a broken quote the beginning of the next row is unknown.
         raise BadInput(f"{path}:{reader.line_num}: Invalid CSV: {error}.", hint=_REPAIR) from None
 
 

@@ -1,6 +1,6 @@
 """Train, dev and test by a seed, with whole groups on one side and labels in equal shares.
 
-It knows group numbers and labels only. Nothing of it depends on the process (no `hash`).
+Nothing of it depends on the process (no `hash`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def assign(
     """The split of each row: a key of `shares`, or "train" for the rest.
 
     Rows of one group stay together. Each label gets its share as nearly as groups allow, and
-    keeps its first group in train. Raises BadInput where a wanted split would stay empty.
+    keeps its first group in train. Raises BadInput where a split would stay empty.
     """
-    wanted = {name: share for name, share in shares.items() if share > 0}
+    targets = {name: share for name, share in shares.items() if share > 0}
     members: dict[int, list[int]] = defaultdict(list)
     for row, group in enumerate(groups):
         members[group].append(row)
@@ -31,15 +31,15 @@ def assign(
         # A group with several labels goes with its commonest; the first one if they are even.
         by_label[Counter(labels[row] for row in rows).most_common(1)[0][0]].append(group)
     sizes = {group: len(rows) for group, rows in members.items()}
-    placed = _place(by_label, sizes, wanted, seed)
-    _fill_empty(placed, sizes, wanted)
+    placed = _place(by_label, sizes, targets, seed)
+    _fill_empty(placed, sizes, targets)
     return [placed[group] for group in groups]
 
 
 def _place(
     by_label: Mapping[str, list[int]],
     sizes: Mapping[int, int],
-    wanted: Mapping[str, float],
+    targets: Mapping[str, float],
     seed: int,
 ) -> dict[int, str]:
     chance = random.Random(seed)
@@ -53,7 +53,7 @@ def _place(
         for position, group in enumerate(groups):
             # What one label's groups could not fill exactly is made up for by the next label's.
             room = (
-                name for name, share in wanted.items() if got[name] + sizes[group] <= share * seen
+                name for name, share in targets.items() if got[name] + sizes[group] <= share * seen
             )
             placed[group] = next(room, TRAIN) if position else TRAIN
             got[placed[group]] += sizes[group]
@@ -61,16 +61,16 @@ def _place(
 
 
 def _fill_empty(
-    placed: dict[int, str], sizes: Mapping[int, int], wanted: Mapping[str, float]
+    placed: dict[int, str], sizes: Mapping[int, int], targets: Mapping[str, float]
 ) -> None:
-    for name in wanted:
+    for name in targets:
         if name in placed.values():
             continue
         spare = [group for group, split in placed.items() if split == TRAIN]
         if len(spare) < 2:
             count = f"{len(sizes)} group{'s' * (len(sizes) != 1)} of distinct rows"
             raise BadInput(
-                f"{count} cannot be split into {', '.join((TRAIN, *wanted))}.",
+                f"{count} cannot be split into {', '.join((TRAIN, *targets))}.",
                 hint="Add more rows, or use --dev 0 --test 0.",
             )
         placed[min(spare, key=lambda group: (sizes[group], -group))] = name

@@ -1,7 +1,4 @@
-"""How long examples are for a model: counted as the trainer counts them.
-
-It knows a tokenizer, no weights.
-"""
+"""How long examples are for a model: counted as the trainer counts them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What an adapter has to beat: classical models of the same training rows, and plain memory.
 
-They know texts and answers, and no language model. scikit-learn and the embeddings are imported
-where they are used.
+scikit-learn and the embeddings are imported where they are used.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from finetune_lora.answer.prediction import Prediction
 from finetune_lora.example import Dataset, Example
 from seedbed.errors import BadInput
 
+MAJORITY = "most frequent answer"
 _MAX_CHARS = 20_000  # of a text: enough to know what it is about
 _NAMES = {"tfidf": "TF-IDF + logistic regression", "minilm": "MiniLM + logistic regression"}
 
@@ -23,7 +23,7 @@ _NAMES = {"tfidf": "TF-IDF + logistic regression", "minilm": "MiniLM + logistic 
 class ClassicalBaseline:
     """Logistic regression on TF-IDF n-grams or on MiniLM's vectors, for text with a label.
 
-    `regularization` is C, chosen among 1, 10 and 100 by cross-validation with a seed (10 where a
+    The regularization C is chosen among 1, 10 and 100 by cross-validation with a seed (10 where a
     label has one example). `embeddings` replaces MiniLM; any LangChain `Embeddings`.
     """
 
@@ -37,7 +37,6 @@ class ClassicalBaseline:
         self._vectorizer: Any = None
         self._model: Any = None
         self.labels: tuple[str, ...] = ()
-        self.regularization: float | None = None
 
     def fit(self, dataset: Dataset) -> ClassicalBaseline:
         """Learn the labels of a dataset. Raises BadInput without examples or labels."""
@@ -71,8 +70,7 @@ class ClassicalBaseline:
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # where it stopped short of the optimum, it still ranks
             model.fit(features, labels)
-        self._model = getattr(model, "best_estimator_", model)
-        self.regularization = float(self._model.C)
+        self._model = model
 
     def _features(self, texts: Sequence[str]) -> Any:
         if self._kind == "tfidf":
@@ -85,12 +83,7 @@ class ClassicalBaseline:
             self._embeddings = load_embeddings("minilm")
         return np.asarray(self._embeddings.embed_documents(list(texts)))
 
-    def answer(
-        self,
-        examples: Sequence[Example],
-        *,
-        max_new_tokens: int = 0,  # noqa: ARG002
-    ) -> list[Prediction]:
+    def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
         """The most probable label of each text, with the probability of every label.
 
         Seconds are those of the batch, shared out. Raises BadInput before `fit`.
@@ -110,6 +103,31 @@ class ClassicalBaseline:
         return [Prediction(max(s, key=s.__getitem__), seconds, s) for s in scored]
 
 
+class MajorityBaseline:
+    """The most frequent answer of the training data, whatever the request: what knowing nothing
+    achieves. A model that is not better than this has learned nothing."""
+
+    name = MAJORITY
+
+    def __init__(self) -> None:
+        self._answer = ""
+        self._shares: dict[str, float] | None = None
+
+    def fit(self, dataset: Dataset) -> MajorityBaseline:
+        """Count the answers of a dataset. Raises BadInput if it is empty."""
+        counts = Counter(example.label or example.answer for example in dataset.examples)
+        if not counts:
+            raise BadInput(f"No examples in {dataset.source or 'the dataset'}.")
+        self._answer = counts.most_common(1)[0][0]
+        if dataset.is_classification:
+            self._shares = {label: n / len(dataset) for label, n in counts.items()}
+        return self
+
+    def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
+        """The same answer for every example, with the share of each label as its score."""
+        return [Prediction(self._answer, 0.0, self._shares) for _ in examples]
+
+
 class NearestBaseline:
     """The answer of the most similar training request by TF-IDF: what memory alone achieves."""
 
@@ -117,7 +135,7 @@ class NearestBaseline:
 
     def __init__(self) -> None:
         self._vectorizer: Any = None
-        self._known: Any = None
+        self._vectors: Any = None
         self._answers: list[str] = []
 
     def fit(self, dataset: Dataset) -> NearestBaseline:
@@ -125,35 +143,32 @@ class NearestBaseline:
         if not dataset.examples:
             raise BadInput(f"No examples in {dataset.source or 'the dataset'}.")
         self._vectorizer = _tfidf()
-        self._known = self._vectorizer.fit_transform([_text(e) for e in dataset.examples])
+        self._vectors = self._vectorizer.fit_transform([_text(e) for e in dataset.examples])
         self._answers = [example.answer for example in dataset.examples]
         return self
 
-    def answer(
-        self,
-        examples: Sequence[Example],
-        *,
-        max_new_tokens: int = 0,  # noqa: ARG002
-    ) -> list[Prediction]:
+    def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
         """The remembered answers. Raises BadInput before `fit`."""
         if not self._answers:
             raise BadInput(
                 f"The {self.name} baseline has not been fitted.", hint="Call fit(dataset) first."
             )
-        found = []
+        predictions = []
         for example in examples:
             started = time.perf_counter()
-            similar = self._known @ self._vectorizer.transform([_text(example)]).T
+            similar = self._vectors @ self._vectorizer.transform([_text(example)]).T
             best = int(similar.toarray().argmax())
-            found.append(Prediction(self._answers[best], time.perf_counter() - started))
-        return found
+            predictions.append(Prediction(self._answers[best], time.perf_counter() - started))
+        return predictions
 
 
-def classical(train: Dataset) -> list[ClassicalBaseline | NearestBaseline]:
+def classical(train: Dataset) -> list[ClassicalBaseline | NearestBaseline | MajorityBaseline]:
     """The baselines that suit a training set, fitted."""
+    majority = MajorityBaseline().fit(train)
     if train.is_classification:
-        return [ClassicalBaseline("tfidf").fit(train), ClassicalBaseline("minilm").fit(train)]
-    return [NearestBaseline().fit(train)]
+        fitted = [ClassicalBaseline("tfidf").fit(train), ClassicalBaseline("minilm").fit(train)]
+        return [majority, *fitted]
+    return [majority, NearestBaseline().fit(train)]
 
 
 def _text(example: Example) -> str:

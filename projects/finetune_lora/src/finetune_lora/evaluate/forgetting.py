@@ -1,26 +1,22 @@
 """What an adapter costs in general ability: questions with choices, and the loss of plain text.
 
-It knows a scorer's log-likelihoods, and no model. The 40 questions and 24 texts are ours.
+The 40 questions and 24 texts are ours.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
 from seedbed.runs.evaluation import paired_bootstrap, wilson_interval
 
-_FILE = Path(__file__).with_name("general.jsonl")
-_FORMAT = 'A line is {"question", "choices", "answer"} or {"text"}.'
-
 
 class Scorer(Protocol):
-    """A language model that tells how likely a continuation of a prompt is."""
+    """A language model that computes the likelihood of a continuation of a prompt."""
 
     def log_likelihood(self, prompt: str, continuation: str) -> tuple[float, int]:
         """(sum of the natural logarithms, number of tokens of the continuation)."""
@@ -35,30 +31,14 @@ class General:
     texts: tuple[str, ...]
 
 
-def general_set(path: Path = _FILE) -> General:
-    """The set of a file: a line is {"question", "choices", "answer"} or {"text"}.
+def general_set() -> General:
+    """The set in general.jsonl: a line is {"question", "choices", "answer"} or {"text"}.
 
-    `answer` is one of the choices or its index. Raises BadInput with the line's number.
+    `answer` is the index of the right choice.
     """
-    questions, texts = [], []
-    for place, row in read_json_lines(path, hint=_FORMAT):
-        try:
-            if "text" in row:
-                texts.append(str(row["text"]))
-            else:
-                questions.append(_question(row))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise BadInput(f"{place}: {error}.", hint=_FORMAT) from None
-    return General(tuple(questions), tuple(texts))
-
-
-def _question(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...], int]:
-    choices = tuple(str(choice) for choice in row["choices"])
-    answer = row["answer"]
-    place = answer if isinstance(answer, int) else choices.index(answer)
-    if not 0 <= place < len(choices):
-        raise ValueError(f"answer {answer} is out of range ({len(choices)} choices)")
-    return str(row["question"]), choices, place
+    rows = [row for _, row in read_json_lines(Path(__file__).with_name("general.jsonl"))]
+    questions = [(r["question"], tuple(r["choices"]), r["answer"]) for r in rows if "text" not in r]
+    return General(tuple(questions), tuple(row["text"] for row in rows if "text" in row))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Figures of answers against what was expected: whole, field by field, by label, by slice.
 
-It knows texts and numbers, neither models nor files. Shares come with their Wilson interval.
+Shares come with their Wilson interval.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from finetune_lora.example import Example
@@ -20,7 +19,7 @@ from seedbed.runs.evaluation import wilson_interval
 INVALID = "invalid"
 """The column of answers that name nothing."""
 UNSEEN = "unseen"
-"""The column of answers that name what neither the data nor the training knows."""
+"""The column of answers with a name that is neither in the data nor in the training data."""
 
 Leaf = tuple[str, Any]
 Path = tuple[str | int, ...]
@@ -29,7 +28,7 @@ _MOST_VALUES = 40  # of one tag: more are an identifier, not a slice
 
 
 class NoJson(ValueError):
-    """The text is no JSON value."""
+    """The text is not a JSON value."""
 
 
 def parse(text: str) -> Any:
@@ -91,64 +90,34 @@ def exact_match(expected: str, got: str) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class Counts:
-    """True positives, false positives and false negatives, and what follows from them."""
-
-    tp: int = 0
-    fp: int = 0
-    fn: int = 0
-
-    @property
-    def precision(self) -> float:
-        return self.tp / (self.tp + self.fp) if self.tp + self.fp else 0.0
-
-    @property
-    def recall(self) -> float:
-        return self.tp / (self.tp + self.fn) if self.tp + self.fn else 0.0
-
-    @property
-    def f1(self) -> float:
-        both = 2 * self.tp + self.fp + self.fn
-        return 2 * self.tp / both if both else 0.0
-
-    def as_json(self) -> dict[str, float]:
-        """precision, recall, f1 and n, how many were expected."""
-        return {
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-            "n": self.tp + self.fn,
-        }
-
-
-def _counted(
-    pairs: Iterable[tuple[set[tuple[str, Any]], set[tuple[str, Any]]]],
-) -> dict[str, Counts]:
-    """Counts by name over pairs of (expected, got), each a set of (name, identity)."""
-    tp: Counter[str] = Counter()
-    fp: Counter[str] = Counter()
-    fn: Counter[str] = Counter()
-    for expected, got in pairs:
-        tp.update(name for name, _ in expected & got)
-        fp.update(name for name, _ in got - expected)
-        fn.update(name for name, _ in expected - got)
-    return {name: Counts(tp[name], fp[name], fn[name]) for name in sorted({*tp, *fp, *fn})}
-
-
-def field_scores(expected: Sequence[str], got: Sequence[str]) -> tuple[Counts, dict[str, Counts]]:
-    """(micro over all fields, per field) of answers that are JSON objects or arrays.
+def field_scores(
+    expected: Sequence[str], got: Sequence[str]
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """(micro over all fields, per field) of answers that are JSON: precision, recall, f1 and n.
 
     A field is the path of a leaf, `arguments.user`; items of an array share one, `tags[]`. A wrong
     value is one false positive and one false negative, as in slot filling. Examples whose expected
-    answer is no JSON object or array are left out; an answer that is no JSON has no fields.
+    answer is not a JSON object or array are left out; an answer that is not JSON has no fields.
     """
-    pairs = [
-        (_fields(e), _fields(g)) for e, g in zip(expected, got, strict=True) if is_structured(e)
-    ]
-    fields = _counted(pairs)
-    total = Counts(*(sum(getattr(c, k) for c in fields.values()) for k in ("tp", "fp", "fn")))
-    return total, fields
+    right, targets, answered = Counter[str](), Counter[str](), Counter[str]()
+    for example, answer in zip(expected, got, strict=True):
+        if is_structured(example):
+            a, b = _fields(example), _fields(answer)
+            right.update(name for name, _ in a & b)
+            targets.update(name for name, _ in a)
+            answered.update(name for name, _ in b)
+    micro = _scores(right.total(), targets.total(), answered.total())
+    names = sorted({*targets, *answered})
+    return micro, {name: _scores(right[name], targets[name], answered[name]) for name in names}
+
+
+def _scores(right: int, expected: int, answered: int) -> dict[str, float]:
+    return {
+        "precision": right / answered if answered else 0.0,
+        "recall": right / expected if expected else 0.0,
+        "f1": 2 * right / (expected + answered) if expected + answered else 0.0,
+        "n": expected,
+    }
 
 
 def is_structured(answer: str) -> bool:
@@ -174,7 +143,7 @@ def _name(path: Path) -> str:
 def schema_validity(answers: Sequence[str], schema: Mapping[str, Any] | None) -> list[bool]:
     """Whether each answer is JSON and follows the schema; without one, an object or an array.
 
-    Raises BadInput for a schema that is none.
+    Raises BadInput for an invalid schema.
     """
     if schema is None:
         return [is_structured(answer) for answer in answers]
@@ -197,8 +166,24 @@ def _follows(answer: str, validator: Any) -> bool:
         return False
 
 
+def schema_problems(value: Any, schema: Mapping[str, Any]) -> list[str]:
+    """The violations of a schema; of a schema with branches, those of the most similar branch."""
+    from jsonschema.exceptions import relevance
+    from jsonschema.validators import Draft202012Validator
+
+    problems = []
+    for error in Draft202012Validator(schema).iter_errors(value):
+        branches: dict[Any, list[Any]] = {}
+        for inner in error.context or ():
+            branches.setdefault(inner.schema_path[0], []).append(inner)
+        # The branch that violates fewest rules, e.g. that of the named tool.
+        closest = min(branches.values(), key=len, default=[error])
+        problems.append(max(closest, key=relevance).message)
+    return problems
+
+
 def call_name(answer: str) -> str | None:
-    """The tool that a call names; None for anything that is no call."""
+    """The tool that a call names; None for anything else."""
     try:
         value = parse(answer)
     except NoJson:
@@ -207,19 +192,29 @@ def call_name(answer: str) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def label_scores(expected: Sequence[str], got: Sequence[str | None]) -> dict[str, Counts]:
-    """Counts of each label that is expected at least once; None is no label."""
-    pairs = (
-        ({(e, None)}, {(g, None)} if g is not None else set())
-        for e, g in zip(expected, got, strict=True)
+def label_scores(expected: Sequence[str], got: Sequence[str | None]) -> dict[str, dict[str, float]]:
+    """precision, recall, f1 and n of each expected label; an answer None is not a label."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    if not expected:
+        return {}
+    labels = sorted(set(expected))
+    index = {label: i for i, label in enumerate(labels)}  # scikit-learn compares numbers faster
+    figures = precision_recall_fscore_support(
+        [index[label] for label in expected],
+        [index.get(label, -1) if label is not None else -1 for label in got],
+        labels=range(len(labels)),
+        zero_division=0,
     )
-    counts = _counted(pairs)
-    return {label: counts[label] for label in sorted(set(expected))}
+    return {
+        label: {"precision": float(p), "recall": float(r), "f1": float(f1), "n": int(n)}
+        for label, p, r, f1, n in zip(labels, *figures, strict=True)
+    }
 
 
-def macro_f1(scores: Mapping[str, Counts]) -> float:
-    """The mean F1 of the labels that the data has, each counting the same."""
-    return sum(c.f1 for c in scores.values()) / len(scores) if scores else 0.0
+def macro_f1(scores: Mapping[str, Mapping[str, float]]) -> float:
+    """The mean F1 of the labels in the data, each with the same weight."""
+    return sum(score["f1"] for score in scores.values()) / len(scores) if scores else 0.0
 
 
 def probabilities(scores: Mapping[str, float]) -> dict[str, float] | None:
@@ -276,16 +271,16 @@ def per_slice(
     slices: Sequence[Mapping[str, str]], correct: Sequence[bool]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """slice → value → {"n", "exact_match", "interval"}, by name; of a slice the 40 largest."""
-    found: dict[str, dict[str, list[bool]]] = {}
+    outcomes: dict[str, dict[str, list[bool]]] = {}
     for of, right in zip(slices, correct, strict=True):
         for key, value in of.items():
-            found.setdefault(key, {}).setdefault(value, []).append(right)
+            outcomes.setdefault(key, {}).setdefault(value, []).append(right)
     largest = {
         key: sorted(values, key=lambda value: -len(values[value]))[:_MOST_VALUES]
-        for key, values in found.items()
+        for key, values in outcomes.items()
     }
     return {
-        key: {value: share(found[key][value]) for value in sorted(values, key=_natural)}
+        key: {value: share(outcomes[key][value]) for value in sorted(values, key=_natural)}
         for key, values in largest.items()
     }
 
@@ -296,27 +291,25 @@ def _natural(value: str) -> list[str | int]:
 
 
 def confusion(
-    expected: Sequence[str], got: Sequence[str | None], known: Iterable[str] = ()
+    expected: Sequence[str], got: Sequence[str | None], trained: Iterable[str] = ()
 ) -> dict[str, Any]:
     """{"rows": names expected, "columns": names answered, "counts": [row][column]}.
 
-    Columns are the rows, then names that only the training knows, `unseen` and `invalid` (got is
+    Columns are the rows, then names that only the training data has, `unseen` and `invalid` (got is
     None), these only where they occur.
     """
     rows = sorted(set(expected))
-    named = {name for name in got if name is not None}
-    extra = sorted(named & set(known) - set(rows))
-    strange = named - {*rows, *extra}
-    columns = rows + extra + [UNSEEN] * bool(strange) + [INVALID] * (None in got)
-    place = {name: i for i, name in reversed(list(enumerate(columns)))}
-    counts = [[0] * len(columns) for _ in rows]
-    index = {name: i for i, name in enumerate(rows)}
-    for e, g in zip(expected, got, strict=True):
-        if g is None:
-            column = len(columns) - 1
-        elif g in strange:
-            column = len(rows) + len(extra)
-        else:
-            column = place[g]
-        counts[index[e]][column] += 1
-    return {"rows": rows, "columns": columns, "counts": counts}
+    extra = sorted({name for name in got if name is not None} & set(trained) - set(rows))
+    # By number, as a label may itself be called "unseen" or "invalid".
+    index = {name: i for i, name in enumerate(rows + extra)}
+    unseen, invalid = len(index), len(index) + 1
+    answers = [invalid if name is None else index.get(name, unseen) for name in got]
+    special = [(unseen, UNSEEN), (invalid, INVALID)]
+    special = [(number, name) for number, name in special if number in answers]
+    columns = [*index.values(), *(number for number, _ in special)]
+    pairs = Counter(zip((index[name] for name in expected), answers, strict=True))
+    return {
+        "rows": rows,
+        "columns": [*index, *(name for _, name in special)],
+        "counts": [[pairs[row, column] for column in columns] for row in range(len(rows))],
+    }

@@ -1,6 +1,6 @@
 """An evaluation as Markdown, and its files: report.json, report.md and pictures.
 
-It knows the JSON of `evaluate.Evaluation`, and measures nothing itself.
+It renders the result of `evaluate.evaluate`, and measures nothing itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from finetune_lora.answer.prediction import ADAPTER
 from finetune_lora.evaluate import pictures
+from finetune_lora.evaluate.baselines import MAJORITY
+from seedbed.cli import markdown_table
 from seedbed.files import write_bytes, write_text
 
 _CELL = 80  # characters of a cell of text
@@ -54,8 +57,9 @@ def to_markdown(
     head = [f"# {result['system']} on {Path(result['data']['source']).name or 'the test data'}", ""]
     if run:
         head += [f"Run: {run.get('name') or run.get('base', '')}, state {run.get('state')}.", ""]
-    shown = [f"![{Path(name).stem}]({name})\n" for name in images]
-    return "\n".join([*head, sections(result), *shown, _errors(result)]).rstrip() + "\n"
+    figures = [f"![{Path(name).stem}]({name})\n" for name in images]
+    parts = [*head, headline(result), sections(result), *figures, _errors(result)]
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def sections(result: Mapping[str, Any]) -> str:
@@ -73,7 +77,6 @@ def sections(result: Mapping[str, Any]) -> str:
 
 
 def _systems(result: Mapping[str, Any]) -> str:
-    accuracy = "accuracy" if result["kind"] == "labels" else "exact match"
     columns = {
         "field F1": "field_f1",
         "macro F1": "macro_f1",
@@ -85,26 +88,25 @@ def _systems(result: Mapping[str, Any]) -> str:
     rows = [
         [
             name,
-            _share(found),
-            *(_number(found[key]) for key in used.values()),
-            f"{found['latency_p50_ms']:.0f} / {found['latency_p95_ms']:.0f}",
+            _share(figures),
+            *(_number(figures[key]) for key in used.values()),
+            f"{figures['latency_p50_ms']:.0f} / {figures['latency_p95_ms']:.0f}",
         ]
-        for name, found in systems.items()
+        for name, figures in systems.items()
     ]
-    heads = ["system", f"{accuracy} (95 % interval)", *used, "latency p50 / p95, ms"]
-    notes = f"{result['n']} examples.{schema_note(result)}{_constraint_note(result)}"
+    heads = ["system", f"{measure(result)} (95 % interval)", *used, "latency p50 / p95, ms"]
+    notes = f"{result['n']} examples.{_schema_note(result)}{_constraint_note(result)}"
     notes += f"{_notes(result)}\n"
     return table(heads, rows) + "\n" + notes
 
 
-def schema_note(result: Mapping[str, Any]) -> str:
-    schema = result["schema"]
+def _schema_note(result: Mapping[str, Any]) -> str:
     meaning = {
-        "given": "JSON that matches the given schema",
-        "help desk": "JSON that matches the help desk's call schema",
+        "learned": "JSON that matches the schema learned from the training data",
         "any object or array": "any JSON object or array",
         "labels": "one of the labels",
     }
+    schema = result["schema"]
     return f" Valid answers: {meaning[schema]}." if schema in meaning else ""
 
 
@@ -113,7 +115,7 @@ def _constraint_note(result: Mapping[str, Any]) -> str:
     if not names:
         return ""
     return (
-        f" Decoding was constrained to valid answers for: {_cell('; '.join(names), 500)}. "
+        f" Answers were constrained to valid ones for: {_cell('; '.join(names), 500)}. "
         "Without the constraint, answers of the same models may be invalid, and more often wrong."
     )
 
@@ -121,36 +123,61 @@ def _constraint_note(result: Mapping[str, Any]) -> str:
 def _notes(result: Mapping[str, Any]) -> str:
     notes = ""
     if result["unseen_labels"]:
-        found = ", ".join(f"{_cell(k)} ({n})" for k, n in result["unseen_labels"].items())
-        notes += f" Labels not in the training data: {found}."
+        labels = ", ".join(f"{_cell(k)} ({n})" for k, n in result["unseen_labels"].items())
+        notes += f" Labels not in the training data: {labels}."
     if result["seen_in_training"] is not None:
-        notes += f" Requests that also occur in the training data: {result['seen_in_training']}."
+        notes += (
+            " Requests that also occur in the training data, apart from case, punctuation and "
+            f"numbers: {result['seen_in_training']}."
+        )
     return notes
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """The figure of the last system, and the verdict where nothing was learned."""
+    low, high = result["interval"]
+    line = (
+        f"**{result['system']}: {100 * result['exact_match']:.0f} % {measure(result)}** "
+        f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %, n = {result['n']})."
+    )
+    if result["system"] == ADAPTER and result["kind"] in ("calls", "json"):
+        line += (
+            " The model as it is served was not evaluated: export it with `--output RUN/model` "
+            "and evaluate again."
+        )
+    if result["learned"] is False:
+        share = result["systems"][MAJORITY]["exact_match"]
+        line += (
+            f"\n\n**Nothing was learned**: always giving the {MAJORITY} of the training data "
+            f"scores {100 * share:.0f} %, and {result['system']} is not significantly better."
+        )
+    return line + "\n"
+
+
+def measure(result: Mapping[str, Any]) -> str:
+    """What `exact_match` is called for this kind of answers."""
+    return "accuracy" if result["kind"] == "labels" else "exact match"
 
 
 def _differences(result: Mapping[str, Any]) -> str:
     lines = []
-    for found in result["differences"]:
-        low, high = found["interval"]
-        verdict = "" if found["significant"] else "; not significant: the interval contains 0"
+    for entry in result["differences"]:
+        low, high = entry["interval"]
+        verdict = "" if entry["significant"] else "; not significant: the interval contains 0"
         lines.append(
-            f"- {found['system']} - {found['against']} ({found['role']}): "
-            f"{100 * found['difference']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, "
-            f"paired bootstrap, n = {found['n']}){verdict}.\n"
+            f"- {entry['system']} - {entry['against']} ({entry['role']}): "
+            f"{100 * entry['difference']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, "
+            f"paired bootstrap, n = {entry['n']}){verdict}.\n"
         )
     return "".join(lines)
 
 
 def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
-    return table(["", "precision", "recall", "F1", "n"], score_rows(scores)) if scores else ""
-
-
-def score_rows(scores: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Name, precision, recall, F1 and n."""
-    return [
+    rows = [
         [name, *(_number(s[k]) for k in ("precision", "recall", "f1")), str(s["n"])]
         for name, s in scores.items()
     ]
+    return table(["", "precision", "recall", "F1", "n"], rows) if rows else ""
 
 
 def _slices(result: Mapping[str, Any]) -> str:
@@ -174,36 +201,34 @@ def _slices(result: Mapping[str, Any]) -> str:
 
 
 def _fairness(result: Mapping[str, Any]) -> str:
-    found = result["fairness"]
-    tested = sum("gap" in f for f in found)
-    lines = [f"- {_cell(f['slice'])}: {f['conclusion']}\n" for f in found]
+    entries = result["fairness"]
+    lines = [f"- {_cell(entry['slice'])}: {entry['conclusion']}\n" for entry in entries]
     return (
-        "The best and worst slices are selected after the fact, which the intervals do not account "
-        "for. The p-value does: it is the share of shuffled outcomes with a gap this large. The "
-        f"threshold is 0.05 / {max(1, tested)} (number of comparisons).\n\n" + "".join(lines)
+        "The best and the worst slice, selected after the fact, which the intervals do not account "
+        "for. A gap is a reason to look at the answers.\n\n" + "".join(lines)
     )
 
 
 def _forgetting(result: Mapping[str, Any]) -> str:
-    rows = forgetting_rows(result["forgetting"] or {})
+    rows = _forgetting_rows(result["forgetting"] or {})
     heads = ["", "base", "adapter", "difference (95 % interval)", "n"]
     return table(heads, rows) if rows else ""
 
 
-def forgetting_rows(found: Mapping[str, Any]) -> list[list[str]]:
+def _forgetting_rows(figures: Mapping[str, Any]) -> list[list[str]]:
     """Measure, base, adapter, difference and n; none of an evaluation without it."""
     rows: list[list[str]] = []
-    if not found:
+    if not figures:
         return rows
     for title, key, n in (
         ("Multiple-choice accuracy on general questions", "choice_accuracy", "n_questions"),
         ("Loss on general text, nats per token", "loss_per_token", "n_texts"),
     ):
-        change = found["differences"].get(key)
+        change = figures["differences"].get(key)
         between = "–"
         if change:
             between = f"{change['difference']:+.3f} ({change['low']:+.3f} to {change['high']:+.3f})"
-        base, adapter = found["base"], found["adapter"]
+        base, adapter = figures["base"], figures["adapter"]
         rows.append([title, _number(base[key]), _number(adapter[key]), between, str(base[n])])
     return rows
 
@@ -229,13 +254,16 @@ def _number(value: float | None) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], width: int = _CELL) -> str:
-    """A Markdown table; cells are cut to `width` characters and cannot break it."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join("| " + " | ".join(_cell(c, width) for c in line) + " |\n" for line in lines)
+    """A Markdown table; cells are shortened to `width` characters and cannot break it."""
+    return markdown_table(heads, [[_text(c, width) for c in row] for row in rows]) + "\n"
 
 
 def _cell(text: str, width: int = _CELL) -> str:
-    """One line of text that ends no cell and starts no HTML."""
+    return _text(text, width).replace("|", "\\|")
+
+
+def _text(text: str, width: int) -> str:
+    """One line of text that starts neither HTML nor code."""
     text = " ".join(text.split())
     text = text if len(text) <= width else text[: width - 1] + "…"
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+    return text.replace("\\", "\\\\").replace("<", "&lt;").replace("`", "\\`")

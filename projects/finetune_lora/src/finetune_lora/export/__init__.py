@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.model.adapter import TASK_FILE, task_beside
+from finetune_lora.model.adapter import CONFIG_FILE, TASK_FILE, task_beside
 from seedbed.cli import command_line
 from seedbed.errors import ConfigError
 from seedbed.files import write_text
@@ -25,7 +25,10 @@ def export(
     data: str | None = None,
     force: bool,
 ) -> dict[str, Any]:
-    """Write `source` as `to` (merged, gguf, openvino) into `output`, or beside it without one.
+    """Write `source` as `to` (merged, gguf, openvino) into `output`.
+
+    Without `output`, an adapter goes to model/ in its folder, merged weights and other sources
+    beside it.
 
     `type` is how numbers are stored: bfloat16 (the default) or float32 for merged, else as
     `gguf.TYPES` has them. Q4_1 is chosen on the examples of `data`, or on those trained on where
@@ -35,7 +38,10 @@ def export(
     """
     if to not in KINDS:
         raise ConfigError(f"Unknown export format {to!r}.", hint=f"Available: {', '.join(KINDS)}.")
-    out = output or source.resolve().with_name(f"{source.resolve().stem}-{to}")
+    whole = source.resolve()
+    out = output or whole.with_name(f"{whole.stem}-{to}")
+    if output is None and to != "merged" and (source / CONFIG_FILE).exists():
+        out = source / "model"  # where `evaluate` looks for the served form of a run
     options: dict[str, Any] = {"force": force}
     if to == "merged":
         from finetune_lora.export.merge import merge

@@ -17,7 +17,7 @@ from seedbed.errors import BadInput, DiskError
 from seedbed.files import new_folder
 
 MANIFEST = "export.json"
-"""Marks a folder as ours: it may be replaced without being asked twice."""
+"""Marks a folder as ours: it may be replaced without --force."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def _may_replace(out: Path, source: Path, *, force: bool) -> None:
         return
     if not out.is_dir():
         raise BadInput(f"{out} is a file, not a folder.", hint="Choose another --output.")
-    if any(kept.is_relative_to(out) for kept in (source, Path.cwd().resolve(), Path.home())):
+    if any(inside.is_relative_to(out) for inside in (source, Path.cwd().resolve(), Path.home())):
         raise BadInput(
             f"{out} contains other files besides an export.", hint="Choose another --output."
         )

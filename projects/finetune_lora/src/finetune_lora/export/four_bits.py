@@ -1,4 +1,4 @@
-"""Q4_1 blocks that OpenVINO and llama.cpp read as the same numbers. It knows arrays only.
+"""Q4_1 blocks that OpenVINO and llama.cpp read as the same numbers.
 
 A block of 32 weights is stored as scale * q + minimum, q in 0..15. OpenVINO turns the minimum into
 a whole number of steps (`round(-minimum / scale)`, in four bits), which moves every weight of a

@@ -1,9 +1,8 @@
 """A Hugging Face folder as one GGUF file, which llama.cpp, Ollama and OpenVINO read.
 
-It writes the decoder families of `_FAMILIES` with a byte-level BPE tokenizer; everything else is
-llama.cpp's converter's. It knows no adapters beyond having them merged first. Tensors go through
-memory one at a time, but for those that GPTQ chose beforehand. The format:
-https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+It writes the decoder families of `_FAMILIES` with a byte-level BPE tokenizer; for others use
+llama.cpp's converter. Tensors pass through memory one at a time, except those calibrated by GPTQ.
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 from __future__ import annotations
@@ -52,9 +51,9 @@ def to_gguf(
 
     Matrices become `type`; norms stay float32, and 4-bit types keep the embeddings at Q8_0, which
     is the mixture of the packaged SmolLM2. Q4_1 is chosen so that answers to `examples` stay as
-    they are; without any, each weight is rounded by itself. `config.json` lies beside the file, so
-    that `SEEDBED_MODEL=path:OUT` knows the context window. Raises BadInput for an architecture, a
-    tokenizer or a type that cannot be written, DiskError when the disk is full.
+    they are; without any, each weight is rounded by itself. `config.json`, beside the file, gives
+    `SEEDBED_MODEL=path:OUT` its context window. Raises BadInput for an architecture, a tokenizer
+    or a type that cannot be written, DiskError when the disk is full.
     """
     if type not in TYPES:
         raise BadInput(f"Unknown type {type!r}.", hint=f"Available: {', '.join(TYPES)}.")
@@ -100,31 +99,31 @@ def _config(folder: Path) -> Any:
     return config
 
 
-def _write(folder: Path, path: Path, wanted: Type, name: str, examples: Sequence[Example]) -> None:
+def _write(folder: Path, path: Path, type: Type, name: str, examples: Sequence[Example]) -> None:
     import gguf
     import numpy as np
 
     config = _config(folder)
-    logging.getLogger("gguf").setLevel(logging.WARNING)  # it tells of every file
+    logging.getLogger("gguf").setLevel(logging.WARNING)  # it logs every file
     float32 = np.dtype("float32")  # the writer wants one; what counts is raw_dtype
     family, permuted = _FAMILIES[config.architectures[0]]
     with ExitStack() as files, closing(gguf.GGUFWriter(path, family)) as writer:
         tensors = list(_tensors(folder, config, family, files))
-        _add_numbers(writer, config, name, wanted)
+        _add_numbers(writer, config, name, type)
         add_vocabulary(writer, folder, config.vocab_size)
         # Takes a minute, so it comes after everything that may be refused.
-        chosen = quantize_on(folder, examples) if wanted == "Q4_1" and examples else {}
+        calibrated = quantize_on(folder, examples) if type == "Q4_1" and examples else {}
         for tensor in tensors:
-            kind = _kind(tensor, wanted)
+            kind = _kind(tensor, type)
             size = prod(gguf.quant_shape_to_byte_shape(tensor.shape, kind))
             writer.add_tensor_info(tensor.name, tensor.shape, float32, size, raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for tensor in tensors:
-            kind = _kind(tensor, wanted)
-            if tensor.key in chosen:
-                rows = chosen[tensor.key]
+            kind = _kind(tensor, type)
+            if tensor.key in calibrated:
+                rows = calibrated[tensor.key]
             elif kind == gguf.GGMLQuantizationType.Q4_1:
                 rows = quantize_q4_1(tensor.read())
             else:
@@ -173,7 +172,7 @@ def _tensors(folder: Path, config: Any, family: str, files: ExitStack) -> Iterat
             raise BadInput(
                 f"Cannot read {path}: {error}.", hint="Export the model again."
             ) from error
-        for key in shard.keys():  # noqa: SIM118 (it is no dict)
+        for key in shard.keys():  # noqa: SIM118 (not a dict)
             if config.tie_word_embeddings and key == "lm_head.weight":
                 continue  # readers take the embeddings where there is no output matrix
             name = names.get_name(key, try_suffixes=(".weight", ".bias"))
@@ -187,20 +186,20 @@ def _read(shard: Any, key: str) -> Any:
     return shard.get_tensor(key).float().numpy()
 
 
-def _kind(tensor: _Tensor, wanted: Type) -> Any:
+def _kind(tensor: _Tensor, type: Type) -> Any:
     """What a tensor is written as: vectors stay exact, 4-bit types spare the embeddings."""
     import gguf
 
     kinds = gguf.GGMLQuantizationType
     if len(tensor.shape) == 1:
         return kinds.F32
-    if tensor.shape[-1] % gguf.GGML_QUANT_SIZES[kinds[wanted]][0]:
-        return kinds.F16  # a row is no whole number of blocks
-    spared = wanted.startswith("Q4") and tensor.name in ("token_embd.weight", "output.weight")
-    return kinds.Q8_0 if spared else kinds[wanted]
+    if tensor.shape[-1] % gguf.GGML_QUANT_SIZES[kinds[type]][0]:
+        return kinds.F16  # a row that blocks do not fill exactly
+    spared = type.startswith("Q4") and tensor.name in ("token_embd.weight", "output.weight")
+    return kinds.Q8_0 if spared else kinds[type]
 
 
-def _add_numbers(writer: Any, config: Any, name: str, wanted: Type) -> None:
+def _add_numbers(writer: Any, config: Any, name: str, type: Type) -> None:
     import gguf
 
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -218,5 +217,5 @@ def _add_numbers(writer: Any, config: Any, name: str, wanted: Type) -> None:
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
-    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{wanted}"])
+    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{type}"])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)

@@ -1,4 +1,4 @@
-"""Four bits chosen on text: what rounding one weight costs, the weights after it make good.
+"""Four bits calibrated on text: later weights compensate for the rounding error of earlier ones.
 
 GPTQ of Frantar et al. (2022), https://arxiv.org/abs/2210.17323. What a LoRA adapter adds to a
 weight is mostly less than half a step of four bits, so plain rounding loses much of it.
@@ -38,7 +38,7 @@ def quantize_on(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     rows = _sample(AutoTokenizer.from_pretrained(folder), examples)
     log.info("Calibrating 4-bit weights on %d examples; this can take a minute.", len(rows))
-    # Behind their ends rows hold anything: no token sees what comes after it.
+    # Padding at the end of rows can have any value: no token attends to later ones.
     ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
     real = torch.arange(ids.shape[1]) < torch.tensor([[len(row)] for row in rows])
     packed: dict[str, Any] = {}
@@ -62,8 +62,8 @@ def quantize_on(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def _sample(tokenizer: Any, examples: Sequence[Example]) -> list[list[int]]:
-    chosen = random.Random(0).sample(list(examples), min(_EXAMPLES, len(examples)))
-    return [encode_one(tokenizer, example).ids[:_TOKENS] for example in chosen]
+    sample = random.Random(0).sample(list(examples), min(_EXAMPLES, len(examples)))
+    return [encode_one(tokenizer, example).ids[:_TOKENS] for example in sample]
 
 
 def spread(products: Any) -> Any:
@@ -82,7 +82,7 @@ def gptq(weights: Any, spread: Any) -> Any:
     import numpy as np
 
     rows = weights.copy()
-    made = []
+    packed = []
     for start in range(0, rows.shape[1], BLOCK):
         end = start + BLOCK
         block = rows[:, start:end]
@@ -95,5 +95,5 @@ def gptq(weights: Any, spread: Any) -> Any:
             block[:, i + 1 :] -= error * spread[start + i, start + i + 1 : end]
             steps[:, i : i + 1], errors[:, i : i + 1] = step, error
         rows[:, end:] -= errors @ spread[start:end, end:]
-        made.append(pack(steps, scale, zero))
-    return np.concatenate(made, axis=1)
+        packed.append(pack(steps, scale, zero))
+    return np.concatenate(packed, axis=1)

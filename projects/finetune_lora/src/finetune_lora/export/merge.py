@@ -1,7 +1,4 @@
-"""Adapter and base as one model: a Hugging Face folder that needs no PEFT to load.
-
-It knows no file format but safetensors; `gguf` and `openvino` read what this writes.
-"""
+"""Adapter and base as one model: a Hugging Face folder that needs no PEFT to load."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ def merge(
 
     The sum is made in float32 (four bytes of memory a parameter) and rounded to `dtype` once. The
     folder has weights, tokenizer, chat template and generation config. Raises BadInput for a folder
-    that is no adapter or an `out` that holds something else, DiskError when the disk is full.
+    without an adapter or an `out` with other files, DiskError when the disk is full.
     """
     import torch
 
@@ -47,7 +44,7 @@ def is_adapter(folder: Path) -> bool:
 def _merged(model: Any) -> Any:
     """The model with the adapter added in, checked against the adapter on one row of tokens.
 
-    The check finds what merging loses without a word, such as an adapter on tied embeddings.
+    The check detects what merging loses silently, such as an adapter on tied embeddings.
     """
     import torch
 
@@ -72,5 +69,5 @@ def _save(model: Any, tokenizer: Any, folder: Path) -> None:
     try:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    except SafetensorError as error:  # its writer's way of saying that the disk is full
+    except SafetensorError as error:  # raised when the disk is full
         raise unwritable(folder, str(error)) from error

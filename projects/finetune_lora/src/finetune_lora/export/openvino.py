@@ -33,11 +33,11 @@ def to_openvino(
     raises.
     """
     facts = {"kind": "openvino", "source": str(source), "type": type}
-    found = [source] if source.suffix == ".gguf" else sorted(source.glob("*.gguf"))
+    files = [source] if source.suffix == ".gguf" else sorted(source.glob("*.gguf"))
     with export_folder(out, facts, force=force) as scratch:
-        if found:
-            facts["type"] = found[0].stem
-            _convert(found[0], found[0].parent, scratch)
+        if files:
+            facts["type"] = files[0].stem
+            _convert(files[0], files[0].parent, scratch)
             return out
         with merged(source, scratch) as folder:
             path = to_gguf(folder, scratch / "gguf", type=type, examples=examples)
@@ -54,11 +54,11 @@ def _convert(path: Path, beside: Path, out: Path) -> None:
     try:
         gguf_to_openvino(path.resolve(), out)
     except RuntimeError as error:  # all that OpenVINO raises, whatever the reason
-        said = str(error).strip().rpartition("\n")[2]
-        if "the file is truncated" in said:
-            raise unwritable(out, said) from error
+        reason = str(error).strip().rpartition("\n")[2]
+        if "the file is truncated" in reason:
+            raise unwritable(out, reason) from error
         raise BadInput(
-            f"OpenVINO cannot convert {path.name}: {said}.",
+            f"OpenVINO cannot convert {path.name}: {reason}.",
             hint="Check that the file is intact and the disk has free space.",
         ) from error
     for name in BESIDE:
@@ -68,17 +68,17 @@ def _convert(path: Path, beside: Path, out: Path) -> None:
         same_tokens(beside, out)
 
 
-def same_tokens(folder: Path, made: Path) -> None:
-    """BadInput unless the OpenVINO files in `made` split text as the tokenizer of `folder` does.
+def same_tokens(folder: Path, exported: Path) -> None:
+    """BadInput unless the OpenVINO files in `exported` split text like the tokenizer of `folder`.
 
-    OpenVINO takes a rule of its own for a splitting rule it doesn't know, and says nothing.
+    OpenVINO silently replaces an unsupported splitting rule by a rule of its own.
     """
     import openvino_genai
     from transformers import AutoTokenizer
 
-    wanted = AutoTokenizer.from_pretrained(folder).encode(_PROBE, add_special_tokens=False)
-    tensor = openvino_genai.Tokenizer(str(made)).encode(_PROBE, add_special_tokens=False)
-    if tensor.input_ids.data[0].tolist() != wanted:
+    expected = AutoTokenizer.from_pretrained(folder).encode(_PROBE, add_special_tokens=False)
+    tensor = openvino_genai.Tokenizer(str(exported)).encode(_PROBE, add_special_tokens=False)
+    if tensor.input_ids.data[0].tolist() != expected:
         raise BadInput(
             "OpenVINO's tokenizer splits text differently from the one the model was trained with.",
             hint="Export with --to gguf for llama.cpp, or with --to merged for vLLM.",

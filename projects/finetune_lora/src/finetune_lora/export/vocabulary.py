@@ -1,7 +1,7 @@
-"""A byte-level BPE tokenizer as a GGUF's metadata: tokens, their types, merges, who splits words.
+"""A byte-level BPE tokenizer as a GGUF's metadata: tokens, their types, merges, splitting rule.
 
-It reads `tokenizer.json` and knows no weights. A GGUF carries no splitting rule, only the name of
-one that every reader has built in, so a rule without a name cannot be written.
+It reads `tokenizer.json`. A GGUF has no splitting rule, only the name of one that every reader has
+built in, so a rule without a name cannot be written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CASELESS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"  # how the splitting rules of Llama 3
 
 
 def refuse(what: str) -> BadInput:
-    """The error for what this project does not write, with who does."""
+    """The error for a model that this project cannot write, with the converter to use."""
     return BadInput(
         f"Cannot write a GGUF: {what}.", hint=f"Try llama.cpp's converter: {_CONVERTER}"
     )
@@ -26,7 +26,7 @@ def refuse(what: str) -> BadInput:
 def add_vocabulary(writer: Any, folder: Path, size: int) -> None:
     """Add the tokenizer of `folder` to a GGUFWriter, filled up to `size` tokens.
 
-    Raises BadInput for a tokenizer that is no byte-level BPE or splits words in an unknown way.
+    Raises BadInput for a tokenizer other than byte-level BPE or splits words in an unknown way.
     """
     from gguf import TokenType
     from transformers import AutoTokenizer

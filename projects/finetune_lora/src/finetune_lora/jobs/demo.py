@@ -1,7 +1,7 @@
 """A tiny training: a minute on two cores, and it fails if the loss does not fall.
 
-The same parts as the whole job: made requests, an adapter, answers before and after, a check of
-each against the tools' schema. How good the answers are is `whole_job`'s business.
+It has the parts of the whole job: help-desk requests, an adapter, its export, and answers before
+and after, which are checked against the tools' schema. How good they are is not checked.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from typing import Any
 
 import typer
 
-from finetune_lora.jobs import jobs
+from finetune_lora.jobs.evaluate_job import helpdesk, with_system
+from finetune_lora.jobs.train_job import train_run
 from finetune_lora.jobs.whole_job import write_task
 
 STEPS = 12
-_ASKED = 6
+_REQUESTS = 6
 
 
 def run(base: str | None = None, steps: int = STEPS) -> list[str]:
-    """What is wrong with the result; nothing, if all is well. Keeps nothing."""
-    from finetune_lora.answer.predictor import TorchPredictor
+    """The problems of the result, an empty list if there are none. Keeps nothing."""
+    from finetune_lora.answer.predictor import ChatPredictor, TorchPredictor
     from finetune_lora.data.read import load_dataset
+    from finetune_lora.export import export
+    from finetune_lora.helpdesk.tools import system_prompt
     from finetune_lora.model.adapter import load_adapter, read_task
-    from finetune_lora.task.tools import system_prompt
-    from finetune_lora.train.train import TrainArgs
+    from finetune_lora.train.arguments import TrainArgs
+    from seedbed.models.chat.load import load_chat_model
     from seedbed.settings import Settings, load
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_task(folder, steps * 16, seed=0)
+        write_task(folder, steps * 16)
         args = TrainArgs(
             data=str(folder / "train.jsonl"),
             output=str(folder / "run"),
@@ -39,13 +42,16 @@ def run(base: str | None = None, steps: int = STEPS) -> list[str]:
             save_every=1000,
         )
         losses: list[float] = []
-        jobs.train_run(args, track=False, watch=lambda e: losses.append(e["loss"]))
-        loaded = load_adapter(folder / "run")
-        asked = jobs.with_system(load_dataset(jobs.handwritten()), system_prompt())
-        examples = asked.examples[:: len(asked) // _ASKED][:_ASKED]
+        train_run(args, track=False, watch=lambda e: losses.append(e["loss"]))
+        loaded, task = load_adapter(folder / "run"), read_task(folder / "run")
+        requests = with_system(load_dataset(helpdesk("handwritten")), system_prompt())
+        examples = requests.examples[:: len(requests) // _REQUESTS][:_REQUESTS]
         before = TorchPredictor(loaded, "before", bare=True).answer(examples, max_new_tokens=48)
-        trained = TorchPredictor.for_task(loaded, "after", read_task(folder / "run"))
-        after = trained.answer(examples, max_new_tokens=48)
+        typer.echo("Exporting the model …", err=True)
+        model = export(folder / "run", "openvino", type="Q8_0", force=False)["path"]
+        chat = load_chat_model(f"path:{model}", temperature=0, max_tokens=64)
+        after = ChatPredictor.for_task(chat, "after", task).answer(examples)
+        chat.engine.close()  # type: ignore[attr-defined]  # its files are about to be removed
     for example, old, new in zip(examples, before, after, strict=True):
         typer.echo(f"\n> {_line(example.text)}")
         typer.echo(f"  before  {_line(old.text)}\n  after   {_line(new.text)}")
@@ -56,20 +62,20 @@ def run(base: str | None = None, steps: int = STEPS) -> list[str]:
 
 
 def problems(losses: list[float], answers: list[str]) -> list[str]:
-    """A loss that did not halve, answers that are no tool call."""
+    """Whether the loss did not halve, and whether an answer is not a tool call."""
     from finetune_lora.evaluate.metrics import schema_validity
-    from finetune_lora.task.tools import CALL_SCHEMA
+    from finetune_lora.helpdesk.tools import CALL_SCHEMA
 
-    found = []
+    wrong = []
     first, last = losses[0], sum(losses[-3:]) / 3
     typer.echo(f"\nLoss {first:.2f} → {last:.2f}")
     if not last < first / 2:
-        found.append(f"the loss only fell from {first:.2f} to {last:.2f}; it should at least halve")
+        wrong.append(f"the loss only fell from {first:.2f} to {last:.2f}; it should at least halve")
     valid = schema_validity(answers, CALL_SCHEMA)
     typer.echo(f"Valid tool calls: {sum(valid)} of {len(valid)}")
     if not all(valid):
-        found.append("not every answer is a valid tool call")
-    return found
+        wrong.append("not every answer is a valid tool call")
+    return wrong
 
 
 def _line(text: Any) -> str:

@@ -1,8 +1,4 @@
-"""The whole job on the shipped task: requests are made, an adapter is trained and judged by
-requests written by hand, and a model is left that everything else can load.
-
-The page shows it meanwhile; nothing here depends on it.
-"""
+"""The whole job on the help-desk task: training, evaluation on hand-written requests, export."""
 
 from __future__ import annotations
 
@@ -16,39 +12,31 @@ from typing import Any
 import typer
 
 from finetune_lora.config import Config
-from finetune_lora.data.read import as_lines, rows
-from finetune_lora.data.write import write_together
+from finetune_lora.data.read import as_lines, load_dataset, rows
 from finetune_lora.example import Dataset
-from finetune_lora.jobs import jobs
+from finetune_lora.helpdesk.tools import system_prompt
+from finetune_lora.jobs.evaluate_job import evaluate_run, helpdesk, with_system
+from finetune_lora.jobs.train_job import train_run
+from seedbed.files import write_text
 from seedbed.settings import Settings, load
 
 Address = tuple[str, int]
 
 # Half the usual batch sees fewer requests in the time and learns more from each. A larger alpha
 # lets B learn faster than A, as in LoRA+ (Hayou et al., 2024, https://arxiv.org/abs/2402.12354).
-# The system prompt is a quarter of what a step of eight reads.
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "smollm2": {"batch_size": 8, "alpha": 128, "lr": 1e-3, "prefix_every": 8}
-}
-
-REQUESTS = 6000
-"""About as many as two cores see in ten minutes, so that these hold what was written by hand."""
+_SETTINGS: dict[str, dict[str, Any]] = {"smollm2": {"batch_size": 8, "alpha": 128, "lr": 1e-3}}
 
 
-def write_task(folder: Path, count: int, seed: int) -> dict[str, int]:
-    """Write made requests as train.jsonl, dev.jsonl and test.jsonl; how many each has.
+def write_task(folder: Path, count: int | None = None) -> None:
+    """Write `count` help-desk requests (default: all) as train.jsonl, and all of dev.jsonl.
 
-    The parts share no phrasing and no value.
+    They are those that the package contains, with the system prompt added.
     """
-    from finetune_lora.task.generate import generate
-
-    sizes = {"train": count, "dev": min(80, count), "test": min(200, count)}
-    files = {}
-    for part, size in sizes.items():
-        dataset = Dataset(tuple(generate(size, seed, part=part)))
-        files[f"{part}.jsonl"] = as_lines(rows(dataset))
-    write_together(folder, files)
-    return {f"{part}.jsonl": size for part, size in sizes.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "dev"):
+        shipped = with_system(load_dataset(helpdesk(part)), system_prompt())
+        examples = shipped.examples[: count if part == "train" else None]
+        write_text(folder / f"{part}.jsonl", as_lines(rows(Dataset(examples))).decode())
 
 
 def run(
@@ -56,17 +44,17 @@ def run(
     *,
     base: str | None = None,
     address: Address | None = None,
-    requests: int = REQUESTS,
+    requests: int | None = None,
+    test: str = "helpdesk",
 ) -> dict[str, Any]:
-    """Data, training, evaluation, export; at `address` the page is there meanwhile and after."""
+    """Data, training, export, evaluation; the page is served at `address`, also afterwards."""
     from finetune_lora.runs.run_folder import new_run_folder
-    from finetune_lora.train.train import TrainArgs
+    from finetune_lora.train.arguments import TrainArgs
 
     base = base or load(Settings).model
     with _page(address):
         data = config.data_dir / "data" / "helpdesk"
-        typer.echo(f"Generating requests in {data} …", err=True)
-        write_task(data, requests, seed=0)
+        write_task(data, requests)
         args = TrainArgs(
             data=str(data / "train.jsonl"),
             eval_data=str(data / "dev.jsonl"),
@@ -75,8 +63,8 @@ def run(
             max_minutes=config.max_minutes,
             **_SETTINGS.get(base, {}),
         )
-        trained = jobs.train_run(args)
-        result = finish(trained.folder, "helpdesk")
+        trained = train_run(args)
+        result = finish(trained.folder, test)
         typer.echo(summary(result, trained.folder))
         if address is not None:
             where = "http://{}:{}".format(*address)
@@ -85,21 +73,21 @@ def run(
 
 
 def finish(folder: Path, test: str) -> dict[str, Any]:
-    """Judge a trained adapter, which writes its report and card, and export the model beside it."""
+    """Export the trained model, and evaluate it as it is served; writes the report and the card."""
     from finetune_lora.export import export
 
-    typer.echo("Evaluating on hand-written requests …", err=True)
-    result = jobs.evaluate_run(test, adapter=folder)
+    typer.echo("Exporting the model …", err=True)
     exported = export(folder, "openvino", folder / "model", force=True)
+    result = evaluate_run(test, adapter=folder, tell=lambda line: typer.echo(line, err=True))
     return {**result, "model": exported["path"], "next": exported["next"]}
 
 
 def summary(result: dict[str, Any], folder: Path) -> str:
     """Before and after in a few lines, and what to type next."""
     lines = [f"\nExact match on {result['n']} hand-written requests (95 % interval):"]
-    for name, found in result["systems"].items():
-        low, high = found["interval"]
-        lines.append(f"  {name:22} {found['exact_match']:6.1%}  [{low:.0%}–{high:.0%}]")
+    for name, figures in result["systems"].items():
+        low, high = figures["interval"]
+        lines.append(f"  {name:22} {figures['exact_match']:6.1%}  [{low:.0%}–{high:.0%}]")
     lines += [
         f"\nReport: {folder / 'report' / 'report.md'}",
         f"Model card: {folder / 'README.md'}",

@@ -90,8 +90,8 @@ def _linear(model: Any) -> list[str]:
     from torch.nn import Linear
 
     head = model.get_output_embeddings()
-    found = (name for name, m in model.named_modules() if isinstance(m, Linear) and m is not head)
-    return sorted({name.rpartition(".")[2] for name in found})
+    names = (name for name, m in model.named_modules() if isinstance(m, Linear) and m is not head)
+    return sorted({name.rpartition(".")[2] for name in names})
 
 
 def without_casts(model: Any) -> Any:
@@ -163,7 +163,7 @@ def task_beside(folder: Path) -> dict[str, Any]:
 def load_adapter(
     folder: Path, *, base: str | None = None, dtype: str = "auto", settings: Settings | None = None
 ) -> Base:
-    """A base with its adapter, ready to answer; `base` says which one if the adapter does not.
+    """A base with its adapter, ready to answer; `base` replaces the one named by the adapter.
 
     Raises NotFound without an adapter, BadInput where it was made for other weights.
     """
@@ -196,7 +196,7 @@ def load_adapter(
 def check_fits(model: Any, folder: Path) -> None:
     """Raise ValueError where the adapter was trained on other layers than the base has.
 
-    PEFT says nothing of weights without a layer, and leaves layers without weights as they are.
+    PEFT silently ignores weights without a layer and layers without weights.
     """
     from peft import get_peft_model_state_dict
     from safetensors import safe_open

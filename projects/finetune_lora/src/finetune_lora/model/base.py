@@ -1,7 +1,4 @@
-"""A base model to train: from a model spec to weights and a tokenizer that transformers reads.
-
-It knows where weights come from and which number type suits this machine. It knows no adapters.
-"""
+"""A base model to train: from a model spec to weights and a tokenizer that transformers reads."""
 
 from __future__ import annotations
 
@@ -44,15 +41,17 @@ def load_base(
     if spec.startswith("path:"):  # an adapter is used in other folders than it was trained in
         spec = f"path:{Path(spec.removeprefix('path:')).expanduser().resolve()}"
     folder = hf_folder(spec, settings)
-    chosen = resolve_dtype(dtype)
+    weight_type = resolve_dtype(dtype)
     tokenizer = load_tokenizer(folder, spec)
-    check_memory(folder, spec, bytes_per_weight=1 if quantize else (2 if "16" in chosen else 4))
+    check_memory(
+        folder, spec, bytes_per_weight=1 if quantize else (2 if "16" in weight_type else 4)
+    )
 
     quiet_loading()
     import torch
     from transformers import AutoModelForCausalLM
 
-    options: dict[str, Any] = {"dtype": getattr(torch, chosen), "attn_implementation": "sdpa"}
+    options: dict[str, Any] = {"dtype": getattr(torch, weight_type), "attn_implementation": "sdpa"}
     if quantize:
         options["quantization_config"] = _four_bits(torch)
     try:
@@ -63,7 +62,7 @@ def load_base(
 
 
 def load_tokenizer(folder: Path, spec: str = "") -> Any:
-    """The tokenizer of a folder; BadInput where it knows no chat."""
+    """The tokenizer of a folder; BadInput if it has no chat template."""
     from transformers import AutoTokenizer
 
     try:

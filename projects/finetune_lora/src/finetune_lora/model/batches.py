@@ -1,7 +1,7 @@
 """Which examples a step sees, and the tensors it is given.
 
-Examples of like length stand together, so that little is padding; and what the examples of a batch
-begin with in common (a system prompt, mostly) stands in it once. It knows no model.
+Examples of similar length are put together, so that little is padding. The common beginning of a
+batch's examples, mostly a system prompt, is in it once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHORT = 8  # a common beginning of fewer tokens is not worth a pass of its own
 
 
 class Batches:
-    """Lists of indices for a whole training, `epochs` of them shuffled anew; a batch sampler.
+    """Lists of indices for a whole training, `epochs` of them each shuffled; a batch sampler.
 
     The order depends on the seed alone. It is one long epoch for the trainer, so that resuming is
     skipping.

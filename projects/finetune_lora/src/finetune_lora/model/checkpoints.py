@@ -1,9 +1,7 @@
 """Checkpoints that are whole or not there: written under another name, then renamed.
 
-    RUN/checkpoints/step-000050/   adapter, optimizer, schedule, random states, job.json
-    RUN/checkpoints/.writing/      one that is being written; a killed process may leave it
-
-It knows folders only; what stands in them is the trainer's.
+RUN/checkpoints/step-000050/   adapter, optimizer, schedule, random states, job.json
+RUN/checkpoints/.writing/      one that is being written; a killed process may leave it
 """
 
 from __future__ import annotations
@@ -38,14 +36,15 @@ def clear(run: Path) -> None:
     shutil.rmtree(scratch(run), ignore_errors=True)
 
 
-def keep(run: Path, step: int, saved: dict[str, Any], *, also: int = 0) -> Path:
-    """Make what stands in `scratch` the checkpoint of `step`; the newest two and `also` stay."""
+def keep(run: Path, step: int, saved: dict[str, Any], *, best_step: int = 0) -> Path:
+    """Make the content of `scratch` the checkpoint of `step`; remove all but the newest two and the
+    one of `best_step`."""
     (written,) = scratch(run).glob("checkpoint-*")
     write_text(written / "job.json", json.dumps(saved))
     final = at(run, step)
     replace_folder(written, final)
     whole = sorted((run / "checkpoints").glob("step-*"))
     for old in whole[:-_KEPT]:
-        if old != at(run, also):
+        if old != at(run, best_step):
             shutil.rmtree(old, ignore_errors=True)
     return final

@@ -1,6 +1,6 @@
 """An example as token ids, with the ones that are learned marked.
 
-It knows one tokenizer and its chat template. Prompt and answer are cut into tokens apart from each
+Prompt and answer are cut into tokens apart from each
 other, as they are when the model is served.
 """
 

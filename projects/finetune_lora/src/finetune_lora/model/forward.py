@@ -1,13 +1,11 @@
 """The forward pass of training: what examples share once, logits only where the loss needs them.
 
-Both are exact: the loss and its gradient are those of whole sequences, to rounding, unless
-`Prefixes` is asked for. It works on any causal language model of transformers, with an adapter or
-without.
+Both are exact: the loss and its gradient are those of whole sequences, up to rounding. It works on
+any causal language model of transformers, with an adapter or without.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,22 +15,20 @@ from torch.nn import functional
 
 from finetune_lora.model.batches import Batch
 
-_PREFIXES = 16  # rows of a batch may happen to go on alike
 _ROWS = 64  # of logits: a multiple of it, and so many of them float32 at a time
 
 
-def token_losses(model: Any, batch: Batch, prefixes: Prefixes | None = None) -> torch.Tensor:
+def token_losses(model: Any, batch: Batch) -> torch.Tensor:
     """The cross-entropy of each learned token, (n,) float32, in nats.
 
     `model` may be wrapped for training on several devices. The keys and values of the shared prefix
-    are computed once and repeated for each row; gradients flow back through them, unless
-    `prefixes` gives them.
+    are computed once and repeated for each row; gradients flow back through them.
     """
     n = len(batch["labels"])
     names = ("rows", "columns", "labels")
     filled = {name: functional.pad(batch[name], (0, -n % _ROWS)) for name in names}
     losses: torch.Tensor = _CrossEntropy.apply(
-        selected_logits(model, {**batch, **filled}, prefixes), filled["labels"]
+        selected_logits(model, {**batch, **filled}), filled["labels"]
     )
     return losses[:n]
 
@@ -40,38 +36,37 @@ def token_losses(model: Any, batch: Batch, prefixes: Prefixes | None = None) -> 
 class _CrossEntropy(torch.autograd.Function):
     """Cross-entropy in float32 of logits of any type, some rows at a time.
 
-    `functional.cross_entropy` on `logits.float()` gives the same and holds five more matrices of
-    the vocabulary's width.
+    `functional.cross_entropy` on `logits.float()` gives the same, and allocates five more matrices
+    of the vocabulary's width.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         labels = labels[:, None]
-        totals, chosen = [], []
-        for rows, wanted in zip(logits.split(_ROWS), labels.split(_ROWS), strict=True):
+        totals, targets = [], []
+        for rows, columns in zip(logits.split(_ROWS), labels.split(_ROWS), strict=True):
             wide = rows.float()
             totals.append(wide.logsumexp(-1, keepdim=True))
-            chosen.append(wide.gather(1, wanted))
+            targets.append(wide.gather(1, columns))
         total = torch.cat(totals)
         ctx.save_for_backward(logits, labels, total)
-        return (total - torch.cat(chosen))[:, 0]
+        return (total - torch.cat(targets))[:, 0]
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
-        found = torch.empty_like(ctx.saved_tensors[0])
-        pieces = (t.split(_ROWS) for t in (found, *ctx.saved_tensors, grad[:, None]))
-        for out, rows, wanted, total, scale in zip(*pieces, strict=True):
+        gradient = torch.empty_like(ctx.saved_tensors[0])
+        pieces = (t.split(_ROWS) for t in (gradient, *ctx.saved_tensors, grad[:, None]))
+        for out, rows, columns, total, scale in zip(*pieces, strict=True):
             wide = rows.float().sub_(total).exp_().mul_(scale)
-            out.copy_(wide.scatter_add_(1, wanted, -scale))
-        return found, None
+            out.copy_(wide.scatter_add_(1, columns, -scale))
+        return gradient, None
 
 
-def selected_logits(model: Any, batch: Batch, prefixes: Prefixes | None = None) -> torch.Tensor:
+def selected_logits(model: Any, batch: Batch) -> torch.Tensor:
     """(n, vocabulary): the logits at the batch's `rows` and `columns`."""
     ids, cache = batch["input_ids"], None
     if len(batch["prefix"]):
-        read = prefixes.cache if prefixes else prefix_cache
-        cache = read(model, batch["prefix"], len(ids))
+        cache = prefix_cache(model, batch["prefix"], len(ids))
     with only_positions(model, batch["rows"], batch["columns"]):
         out = model(input_ids=ids, cache=cache, use_cache=cache is not None)
     logits: torch.Tensor = out.logits[0]
@@ -88,55 +83,13 @@ def prefix_cache(model: Any, prefix: torch.Tensor, rows: int) -> Any:
     return cache
 
 
-class Prefixes:
-    """What a model makes of prefixes, read anew every `every` steps and a constant in between.
-
-    Not exact: no gradient flows back through a prefix, and what is kept of it is a few steps old.
-    Whoever trains says in `step` how far he is. `state` and `restore` are for checkpoints.
-    """
-
-    def __init__(self, every: int) -> None:
-        self.step = 0
-        self._every = every
-        self._read: dict[tuple[int, ...], tuple[int, Any]] = {}
-
-    def cache(self, model: Any, prefix: torch.Tensor, rows: int) -> Any:
-        """As `prefix_cache`."""
-        ids = tuple(prefix.tolist())
-        if ids not in self._read or self.step - self._read[ids][0] >= self._every:
-            self._read.pop(ids, None)
-            while len(self._read) >= _PREFIXES:
-                del self._read[next(iter(self._read))]
-            with torch.no_grad():
-                self._read[ids] = self.step, prefix_cache(model, prefix, 1)
-        cache = copy.deepcopy(self._read[ids][1])
-        cache.batch_repeat_interleave(rows)
-        return cache
-
-    def state(self) -> dict[tuple[int, ...], tuple[int, list[tuple[torch.Tensor, torch.Tensor]]]]:
-        """For each prefix the step in which it was read, and each layer's keys and values."""
-        return {
-            ids: (step, [(layer.keys, layer.values) for layer in cache.layers])
-            for ids, (step, cache) in self._read.items()
-        }
-
-    def restore(self, model: Any, state: dict[Any, Any]) -> None:
-        """Go on from a `state`; `model` says what kind of cache it wants."""
-        for ids, (step, known) in state.items():
-            with torch.no_grad():
-                cache = prefix_cache(model, torch.tensor(ids, device=model.device), 1)
-            for layer, (keys, values) in zip(cache.layers, known, strict=True):
-                layer.keys, layer.values = keys, values
-            self._read[ids] = step, cache
-
-
 @contextmanager
 def only_positions(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[None]:
     """Within it the output layer sees (1, n, hidden): the hidden states at rows and columns.
 
     A vocabulary is large: for SmolLM2-135M the output layer is a fifth of all work per position,
-    and a prompt needs none of it. `logits_to_keep` cannot say it: it keeps the same columns of
-    every row.
+    and a prompt needs none of it. `logits_to_keep` does not suffice: it keeps the same columns
+    of every row.
     """
     head = unwrapped(model).get_output_embeddings()
     hook = head.register_forward_pre_hook(lambda _, args: (args[0][rows, columns][None], *args[1:]))

@@ -1,6 +1,6 @@
 """Layers that compute what they did in fewer passes over memory, for training.
 
-On a CPU a small model spends much of its time on what stands between its matrix products. Each
+On a CPU a small model spends much of its time between its matrix products. Each
 replacement gives the same numbers and gradients, to rounding, and keeps less for the backward pass.
 Measured for SmolLM2-135M on two cores: a tenth of the time, two fifths of what a pass holds.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn import Linear, Module, functional
 
-_ATTENTION = "finetune_lora"  # the name by which transformers knows `attention`
+_ATTENTION = "finetune_lora"  # name of `attention` in transformers' registry
 # what some models do to their scores, each in a way of its own
 _SPECIAL = ("softcap", "s_aux", "sinks", "position_bias", "indices", "block_indices")
 
@@ -50,8 +50,8 @@ def _lora_forward(layer: Any, plain: Any, x: torch.Tensor, *args: Any, **kw: Any
     name = layer.active_adapters[0]
     weights = (layer.lora_A[name].weight, layer.lora_B[name].weight)
     base = layer.base_layer
-    found: torch.Tensor = _Lora.apply(x, base.weight, base.bias, *weights, layer.scaling[name])
-    return found
+    out: torch.Tensor = _Lora.apply(x, base.weight, base.bias, *weights, layer.scaling[name])
+    return out
 
 
 class _Lora(torch.autograd.Function):
@@ -98,8 +98,8 @@ def _is_frozen_norm(module: Any) -> bool:
 
 
 def _norm_forward(norm: Any, x: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = _Norm.apply(x, norm.weight, norm.variance_epsilon)
-    return found
+    out: torch.Tensor = _Norm.apply(x, norm.weight, norm.variance_epsilon)
+    return out
 
 
 class _Norm(torch.autograd.Function):
@@ -146,8 +146,8 @@ def attention(
 ) -> tuple[torch.Tensor, None]:
     """Attention of `query` (b, heads, t, d) to `key` and `value` (b, groups, s, d).
 
-    Returns (b, t, heads, d), and None for the weights. Heads that share keys stand in one matrix,
-    so that keys and values need no copy for each head.
+    Returns (b, t, heads, d), and None for the weights. Heads that share keys are rows of one
+    matrix, so keys and values are not copied for each head.
     """
     if any(special.get(name) is not None for name in _SPECIAL):
         plain = sys.modules[type(module).__module__].eager_attention_forward

@@ -1,227 +1,237 @@
 """The page: runs and their curves while they train, evaluations, a question before and after.
 
-It only shows; everything here has its verb on the command line. A browser asks for news every two
-seconds and gets what changed.
+It only shows; everything on it has a command. A browser asks for news every two seconds, and gets
+the parts of the page again only if something has changed.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import gradio as gr
+import pandas as pd
 
-from finetune_lora.page import answer_view, report_view, runs_view
-from finetune_lora.page.library import Library
-from finetune_lora.page.playground import MOST_CHARACTERS, SIDES, Playground, check, is_help_desk
-from finetune_lora.runs.run_folder import evaluate_command
+from finetune_lora.page.playground import MOST_CHARACTERS, SIDES, Playground, check
+from finetune_lora.page.requests import example_requests
+from finetune_lora.runs.progress_bar import clock_time
+from finetune_lora.runs.run_folder import (
+    evaluate_command,
+    find_run,
+    is_being_evaluated,
+    list_runs,
+    read_progress,
+)
+from finetune_lora.train.arguments import resume_command
+from seedbed.cli import command_line
 from seedbed.errors import public_message
-from seedbed.server import html
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
-_PARTS = ("table", "live", "evaluation", "about", "asked")
-_MOST_COMPARED = runs_view.COLOURS
-HELP_DESK = (
-    "I forgot my vpn password again, user anna.k",
-    "where is my order A-2211?",
-    "two monitors for the new desk please",
-    "call me back friday at 3 pm on 555 0142",
-    "thanks, that solved it!",
-)
-
-# A click tells the server which runs are chosen, and the address bar, so that it can be kept.
-CHOOSE = """
-const tell = (names) => {
-  const query = names.map((name) => "run=" + encodeURIComponent(name)).join("&");
-  history.replaceState(null, "", query ? "?" + query : location.pathname);
-  trigger("click", {names});
-};
-element.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-run]");
-  if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
-  event.preventDefault();
-  tell([link.dataset.run]);
-});
-element.addEventListener("change", () => {
-  tell([...element.querySelectorAll("input[data-run]:checked")].map((box) => box.dataset.run));
-});
+# Wide tables of a report scroll; Gradio's own style breaks them within words and numbers.
+STYLES = """
+#report table { display: block; overflow-x: auto; border: 0; padding: 0; }
+#report :is(th, td) { word-break: normal; overflow-wrap: normal; }
 """
-ASK = """
-element.addEventListener("click", (event) => {
-  const example = event.target.closest("button[data-text]");
-  if (example) trigger("click", {text: example.dataset.text});
-});
-"""
+_COLUMNS = ("run", "state", "base", "step", "loss", "eval loss", "result")
 
 
-def build_page(library: Library, playground: Playground) -> gr.Blocks:
-    """The page over a folder of runs, to be mounted by `seedbed.server.ui`."""
+def build_page(data_dir: Path, playground: Playground) -> gr.Blocks:
+    """The page over the runs of a data folder, to be mounted by `seedbed.server.ui`."""
+    show = Views(data_dir, playground)
     page: gr.Blocks
     with gr.Blocks(title="finetune_lora", analytics_enabled=False) as page:
-        at = SimpleNamespace(chosen=gr.State([]), shown=gr.State({}))
-        at.where = gr.Textbox(visible="hidden")  # the address, which only the browser knows
+        summary = gr.State("")  # of what the browser shows
         gr.Markdown("# Fine-tuning runs")
-        at.table = _html("runs", CHOOSE)
-        with gr.Tabs():
-            with gr.Tab("Training"):
-                at.live = _html("live")
-            with gr.Tab("Evaluation"):
-                at.evaluation = _html("evaluation")
-            with gr.Tab("Try it"):
-                _ask(at)
-            with gr.Tab("Details"):
-                at.about = _html("about")
-        _connect(page, at, Handlers(library, playground))
+        table = gr.Dataframe(headers=list(_COLUMNS), interactive=False, elem_id="runs", wrap=True)
+        run = gr.Dropdown(label="Run", choices=[], elem_id="run")
+        with gr.Tab("Training"):
+            status = gr.Markdown(elem_id="status")
+            curve = gr.LinePlot(
+                x="step", y="loss", color="data", title="Loss (nats per token)", elem_id="curve"
+            )
+        with gr.Tab("Evaluation"):
+            report = gr.Markdown(elem_id="report")
+        with gr.Tab("Try it"):
+            question = gr.Textbox(
+                label="Request", max_lines=6, max_length=MOST_CHARACTERS, elem_id="question"
+            )
+            examples = gr.Dataset(
+                components=[gr.Textbox(visible=False)], samples=[], label="Examples", type="values"
+            )
+            send = gr.Button("Ask", variant="primary", elem_id="ask")
+            with gr.Row():
+                answers = [part for side in SIDES for part in _answer(side)]
+        with gr.Tab("Details"):
+            details = gr.JSON(elem_id="details", label="run.json")
+
+        parts = [table, status, curve, report, details]
+        quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
+        page.load(show.choices, run, [run], **quiet)
+        run.change(show.run, run, [summary, examples, *parts], **quiet)
+        table.select(show.selected, None, run, **quiet)
+        gr.Timer(POLL_SECONDS).tick(show.tick, [run, summary], [run, summary, *parts], **quiet)
+        gr.on([question.submit, send.click], show.ask, [run, question], answers, **quiet)
+        examples.click(lambda sample: sample[0], examples, question, **quiet).then(
+            show.ask, [run, question], answers, **quiet
+        )
     return page
 
 
-def _html(name: str, script: str | None = None) -> gr.HTML:
-    return gr.HTML(js_on_load=script, elem_id=name, apply_default_css=False)
+def _answer(side: str) -> tuple[Any, Any, Any]:
+    """Text, label probabilities and a note, of which the answer fills those that fit."""
+    title = {"before": "Before: the base model", "after": "After: with the adapter"}[side]
+    with gr.Column(elem_id=side):
+        text = gr.Textbox(label=title, interactive=False, lines=3, max_lines=12)
+        label = gr.Label(visible=False, label="Probability of each label", num_top_classes=5)
+        note = gr.Markdown()
+    return text, label, note
 
 
-def _ask(at: SimpleNamespace) -> None:
-    at.asked = _html("asked", ASK)
-    with gr.Row(elem_id="question-row"):
-        at.box = gr.Textbox(
-            placeholder="Type a request as a user would",
-            show_label=False,
-            container=False,
-            scale=8,
-            max_lines=6,
-            max_length=MOST_CHARACTERS,
-            elem_id="question",
-        )
-        at.send = gr.Button("Ask", variant="primary", scale=1, min_width=90)
-    at.answers = _html("answers")
+class Views:
+    """The values of the page's components for a run."""
 
+    def __init__(self, data_dir: Path, playground: Playground) -> None:
+        self.data_dir, self.playground = data_dir, playground
 
-def _connect(page: gr.Blocks, at: SimpleNamespace, do: Handlers) -> None:
-    parts = [getattr(at, name) for name in _PARTS]
-    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    timer = gr.Timer(POLL_SECONDS, active=False)
-    page.load(
-        do.open, at.where, [timer, at.chosen, at.shown, *parts], js="() => location.search", **quiet
-    )
-    every: Any = {"trigger_mode": "multiple", **quiet}  # also a click right after another one
-    at.table.click(do.choose, None, [at.chosen, at.shown, at.answers, *parts], **every)
-    # A tick does not say what is chosen: one that was under way would take back a click.
-    timer.tick(do.tick, [at.chosen, at.shown], [at.shown, *parts], **quiet)
-    ask: Any = {"trigger_mode": "always_last", "concurrency_id": "ask", **quiet}
-    gr.on([at.box.submit, at.send.click], do.ask, [at.box, at.chosen], at.answers, **ask)
-    example = at.asked.click(do.example, None, at.box, **every)
-    example.then(do.ask, [at.box, at.chosen], at.answers, **ask)
+    def choices(self, name: str | None) -> Any:
+        """The runs to choose from, the newest selected if the selected one is gone."""
+        names = [run["name"] for run in list_runs(self.data_dir)]
+        return gr.Dropdown(choices=names, value=name if name in names else next(iter(names), None))
 
+    def selected(self, event: gr.SelectData) -> str:
+        """The run of the row that was clicked."""
+        return str(event.row_value[0])
 
-class Handlers:
-    """What happens on the page; each method returns new values for the components it is wired to.
+    def run(self, name: str | None) -> tuple[Any, ...]:
+        """Everything about a run that was selected."""
+        run = self._find(name)
+        samples = [[text] for text in example_requests(run)] if run else []
+        return self._summary(name), gr.Dataset(samples=samples), *self._parts(name)
 
-    `shown` is what a browser shows by now, so that a tick sends only what is new.
-    """
+    def tick(self, name: str | None, summary: str) -> tuple[Any, ...]:
+        """The parts again, if anything has changed since the last time."""
+        now = self._summary(name)
+        if now == summary:
+            return tuple(gr.skip() for _ in range(7))
+        return self.choices(name), now, *self._parts(name)
 
-    def __init__(self, library: Library, playground: Playground) -> None:
-        self.library = library
-        self.playground = playground
-
-    def open(self, where: str) -> tuple[Any, ...]:
-        """Show the runs that the address names, or the newest."""
-        chosen = self._there(parse_qs(where.lstrip("?")).get("run", []))
-        return gr.Timer(active=True), chosen, *self.tick(chosen, {})
-
-    def choose(self, event: gr.EventData) -> tuple[Any, ...]:
-        """Show other runs; answers of the run before are gone."""
-        chosen = self._there([str(name) for name in event.names])
-        shown, *parts = self.tick(chosen, {})
-        return chosen, shown, "", *parts
-
-    def tick(self, chosen: list[str], shown: dict[str, int]) -> tuple[Any, ...]:
-        """Returns shown and the parts, where they changed."""
-        runs = self.library.runs()
-        chosen = self._there(chosen)
-        parts = {"table": lambda: self._table(runs, chosen)}
-        for name in _PARTS[1:]:
-            parts[name] = _bound(getattr(self, f"_{name}"), chosen)
-        texts = {name: _tried(make) for name, make in parts.items()}
-        now = {name: hash(text) for name, text in texts.items()}
-        if now == shown:
-            return tuple(gr.skip() for _ in range(1 + len(_PARTS)))
-        new = (texts[n] if now[n] != shown.get(n) else gr.skip() for n in _PARTS)
-        return now, *new
-
-    def ask(self, text: str, chosen: list[str]) -> Iterator[str]:
-        """Answer with the base, then with the adapter, each as soon as it is there."""
-        found: dict[str, Any] = {}
+    def ask(self, name: str | None, text: str) -> Iterator[tuple[Any, ...]]:
+        """Answer with the base model, then with the adapter, each as soon as it is ready."""
+        notes = dict.fromkeys(SIDES, "Loading the model …")
+        answers: dict[str, Any] = {}
         try:
             check(text)
-            folder = self.library.adapter(next(iter(self._there(chosen)), ""))
-            if not self.playground.holds(folder):
-                yield answer_view.loading()
+            yield self._answers(answers, notes)
+            run = self._find(name)
+            folder = find_run(self.data_dir, name or "", adapter=True)["folder"] if run else ""
             for side in SIDES:
-                if found or self.playground.holds(folder):
-                    yield answer_view.answers(found, waiting="Answering …")
-                found[side] = self.playground.answer(folder, text, side)
-                yield answer_view.answers(found, waiting="Answering …")
+                answers[side] = self.playground.answer(Path(folder), text, side)
+                yield self._answers(answers, dict.fromkeys(SIDES, "Answering …"))
         except Exception as error:
-            yield html.error(public_message(error, log))
+            message = f"**{public_message(error, log)}**"
+            yield self._answers(answers, dict.fromkeys(SIDES, message))
 
-    def example(self, event: gr.EventData) -> str:
-        """Put a clicked example into the box."""
-        return str(event.text)[:MOST_CHARACTERS]
+    def _answers(self, answers: Mapping[Any, Any], notes: Mapping[Any, str]) -> tuple[Any, ...]:
+        values: list[Any] = []
+        for side in SIDES:
+            answer = answers.get(side)
+            if answer is None:
+                values += ["", gr.Label(visible=False), notes[side]]
+                continue
+            scores = answer["scores"]
+            label = gr.Label(scores, visible=True) if scores else gr.Label(visible=False)
+            values += [answer["text"], label, _note(answer)]
+        return tuple(values)
 
-    def _there(self, chosen: list[str]) -> list[str]:
-        """The chosen runs that exist; the newest where there is none of them."""
-        runs = [run["name"] for run in self.library.runs()]
-        return [name for name in chosen if name in runs][:_MOST_COMPARED] or runs[:1]
+    def _find(self, name: str | None) -> dict[str, Any] | None:
+        runs = {run["name"]: run for run in list_runs(self.data_dir)}
+        return runs.get(name or "")
 
-    def _table(self, runs: list[dict[str, Any]], chosen: list[str]) -> str:
-        return runs_view.table(runs, chosen) if runs else runs_view.empty(str(self.library.root))
+    def _summary(self, name: str | None) -> str:
+        return json.dumps([self._rows(), self._find(name)], default=str)
 
-    def _live(self, chosen: list[str]) -> str:
-        runs = [self.library.run(name) for name in chosen]
-        lines = {name: self.library.progress(name) for name in chosen}
-        if len(runs) > 1:
-            return runs_view.compared(runs, lines)
-        return runs_view.live(runs[0], lines[chosen[0]])
+    def _rows(self) -> list[list[Any]]:
+        rows = []
+        for run in list_runs(self.data_dir):
+            last, result = run["last"], run.get("exact_match")
+            rows.append(
+                [
+                    run["name"],
+                    run.get("state", ""),
+                    run.get("base", ""),
+                    f"{last.get('step', 0)} / {last.get('of') or run.get('planned_steps') or '–'}",
+                    _figure(last.get("loss")),
+                    _figure(last.get("eval_loss")),
+                    "–" if result is None else f"{100 * result:.1f} %",
+                ]
+            )
+        return rows
 
-    def _evaluation(self, chosen: list[str]) -> str:
-        if len(chosen) > 1:
-            return report_view.compared({name: self.library.report(name) for name in chosen})
-        report = self.library.report(chosen[0])
-        if report is None:
-            run = self.library.run(chosen[0])
-            if not run["has_adapter"]:
-                return answer_view.no_adapter(run)
-            return report_view.missing(evaluate_command(self.library.folder(chosen[0])))
-        return report_view.evaluation(report)
-
-    def _about(self, chosen: list[str]) -> str:
-        runs = [self.library.run(name) for name in chosen]
-        if len(runs) > 1:
-            return runs_view.differences(runs)
-        has_card = self.library.model_card(chosen[0]) is not None
-        evaluate = evaluate_command(self.library.folder(chosen[0]))
-        return runs_view.about(runs[0], self.library.card(chosen[0]), has_card, evaluate=evaluate)
-
-    def _asked(self, chosen: list[str]) -> str:
-        """Who answers, and requests to try."""
-        run = self.library.run(chosen[0])
-        if not run["has_adapter"]:
-            return answer_view.no_adapter(run)
-        task = self.library.task(self.library.adapter(chosen[0]))
-        texts = HELP_DESK if is_help_desk(task) else self.library.examples(run)
-        return answer_view.examples(run, texts)
+    def _parts(self, name: str | None) -> tuple[Any, ...]:
+        run = self._find(name)
+        if run is None:
+            start = command_line("finetune-lora", "run")
+            return self._rows(), f"No runs yet. Start one:\n\n```\n{start}\n```", None, "", None
+        return self._rows(), _status(run), _curve(run), _report(run), _details(run)
 
 
-def _bound(make: Callable[[list[str]], str], chosen: list[str]) -> Callable[[], str]:
-    return lambda: make(chosen) if chosen else ""
+def _status(run: Mapping[str, Any]) -> str:
+    """State, progress, and how to continue, as Markdown."""
+    last, state = run["last"], run.get("state")
+    parts = [f"**{state}**", f"step {last.get('step', 0)} of {last.get('of', '–')}"]
+    if state == "running" and last.get("left") is not None:
+        parts.append(f"{clock_time(last['left'])} left")
+    if last.get("tokens_per_second"):
+        parts.append(f"{last['tokens_per_second']:.0f} tokens/s")
+    lines = [" · ".join(parts)]
+    if run.get("error"):
+        lines.append(f"```\n{run['error']}\n```")
+    if state in ("stopped", "failed") and run.get("args"):
+        lines.append(f"Continue with:\n\n```\n{resume_command(run)}\n```")
+    if is_being_evaluated(run):
+        lines.append("The adapter is being evaluated; its report appears when that has finished.")
+    return "\n\n".join(lines)
 
 
-def _tried(make: Callable[[], str]) -> str:
-    """A file that somebody damaged spoils its own part of the page alone."""
-    try:
-        return make()
-    except Exception as error:
-        return html.error(public_message(error, log))
+def _curve(run: Mapping[str, Any]) -> Any:
+    """Training and evaluation loss by step."""
+    rows = [
+        {"step": line["step"], "loss": line[key], "data": data}
+        for line in read_progress(Path(run["folder"]))
+        for key, data in (("loss", "training"), ("eval_loss", "evaluation"))
+        if isinstance(line.get(key), float)
+    ]
+    return pd.DataFrame(rows, columns=["step", "loss", "data"])
+
+
+def _report(run: Mapping[str, Any]) -> str:
+    folder = Path(run["folder"])
+    report = folder / "report" / "report.md"
+    if is_being_evaluated(run):
+        return "Being evaluated …"
+    if report.exists():
+        lines = report.read_text("utf-8", errors="replace").splitlines()
+        return "\n".join(line for line in lines if not line.startswith("!["))
+    if not run["has_adapter"]:
+        return "No adapter yet: it is evaluated after the training."
+    return f"Not evaluated yet. Evaluate it:\n\n```\n{evaluate_command(folder)}\n```"
+
+
+def _details(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in run.items() if name != "last"}
+
+
+def _note(answer: Mapping[str, Any]) -> str:
+    notes = [f"{answer['seconds']:.1f} s"]
+    if answer["problems"] is not None:
+        problems = "; ".join(answer["problems"])
+        notes.insert(0, f"Does not match the schema: `{problems}`" if problems else "Valid JSON")
+    return " · ".join(notes)
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, (int, float)) else "–"

@@ -1,6 +1,6 @@
 """One question to a model before and after its training: the base is loaded once for both.
 
-It holds one adapter at a time, from the first question on until another is asked for. Questions
+It keeps one adapter at a time, from the first question on until another is asked for. Questions
 wait for each other.
 """
 
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from finetune_lora.evaluate import metrics
 from finetune_lora.example import Example
-from finetune_lora.task import tools
 from seedbed.errors import BadInput, Busy, ContextWindowError
 
 if TYPE_CHECKING:
@@ -62,11 +61,6 @@ class Playground:
             with without:
                 return _answer(loaded, text)
 
-    def unload(self) -> None:
-        """Give the memory back."""
-        with self._turn():
-            self._forget()
-
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._lock.acquire(timeout=_PATIENCE_S):
@@ -105,28 +99,22 @@ def check(text: str) -> None:
         raise BadInput("The text contains half a surrogate pair.", hint="Send valid Unicode.")
 
 
-def is_help_desk(task: Mapping[str, Any]) -> bool:
-    """Whether an adapter was trained to call the help desk's tools."""
-    system = str(task.get("system") or "")
-    return all(name in system for name in tools.ARGUMENTS)
-
-
 def _answer(loaded: _Loaded, text: str, most: int = MOST_TOKENS) -> dict[str, Any]:
     from finetune_lora.answer.predictor import TorchPredictor
 
     task, labels = loaded.task, loaded.task.get("labels") or ()
     system = task.get("system")
-    asked = [{"role": "system", "content": str(system)}] if system else []
-    asked += [{"role": "user", "content": text}]
-    _check_length(loaded.base, asked, most)
-    example = Example((*asked, {"role": "assistant", "content": ""}))
+    messages = [{"role": "system", "content": str(system)}] if system else []
+    messages += [{"role": "user", "content": text}]
+    _check_length(loaded.base, messages, most)
+    example = Example((*messages, {"role": "assistant", "content": ""}))
     predictor = TorchPredictor.for_task(loaded.base, "playground", task)
-    (found,) = predictor.answer([example], max_new_tokens=most)
-    scores = metrics.probabilities(found.scores) if found.scores else None
-    call, problems = (None, None) if labels else _call(found.text, is_help_desk(task))
+    (prediction,) = predictor.answer([example], max_new_tokens=most)
+    scores = metrics.probabilities(prediction.scores) if prediction.scores else None
+    call, problems = (None, None) if labels else _call(prediction.text, task.get("schema"))
     return {
-        "text": found.text,
-        "seconds": round(found.seconds, 3),
+        "text": prediction.text,
+        "seconds": round(prediction.seconds, 3),
         "scores": scores,
         "call": call,
         "problems": problems,
@@ -136,24 +124,23 @@ def _answer(loaded: _Loaded, text: str, most: int = MOST_TOKENS) -> dict[str, An
 def _check_length(base: Base, messages: list[dict[str, str]], most: int) -> None:
     from finetune_lora.model.encode import prompt_text, token_ids
 
-    asked = len(token_ids(base.tokenizer, prompt_text(base.tokenizer, messages)))
+    length = len(token_ids(base.tokenizer, prompt_text(base.tokenizer, messages)))
     window = getattr(base.model.config, "max_position_embeddings", None)
-    if window and asked + most > window:
+    if window and length + most > window:
         raise ContextWindowError(
-            f"The prompt has {asked:,} tokens; the model can read at most {window - most:,}.",
+            f"The prompt has {length:,} tokens; the model can read at most {window - most:,}.",
             hint="Shorten the text.",
         )
 
 
-def _call(text: str, help_desk: bool) -> tuple[Any, list[str] | None]:
-    """(the tool call, what is wrong with it); problems are None where no schema is known."""
+def _call(text: str, schema: Mapping[str, Any] | None) -> tuple[Any, list[str] | None]:
+    """(the JSON object, its schema violations); these are None without a schema."""
     try:
         answer = metrics.parse(text)
     except metrics.NoJson:
-        return None, ["The answer is not valid JSON."] if help_desk else None
-    called = isinstance(answer, dict) and isinstance(answer.get("arguments"), dict)
-    call = answer if called and isinstance(answer.get("name"), str) else None
-    return call, tools.problems(answer) if help_desk else None
+        return None, ["The answer is not valid JSON."] if schema else None
+    call = answer if isinstance(answer, dict) else None
+    return call, metrics.schema_problems(answer, schema) if schema else None
 
 
 def _key(folder: Path) -> tuple[str, int]:

@@ -37,9 +37,9 @@ class AdapterModel(PythonModel):
 
         rows = model_input["messages"]
         unknown = {"role": "assistant", "content": ""}  # what an example learns; not looked at
-        asked = [Example((*(dict(m) for m in messages), unknown)) for messages in rows]
+        examples = [Example((*(dict(m) for m in messages), unknown)) for messages in rows]
         options = {k: v for k, v in (params or {}).items() if k == "max_new_tokens"}
-        return [answer.text for answer in self.predictor.answer(asked, **options)]
+        return [answer.text for answer in self.predictor.answer(examples, **options)]
 
 
 set_model(AdapterModel())

@@ -3,7 +3,7 @@
     model = mlflow.pyfunc.load_model("models:/finetune_lora/1")
     model.predict([{"messages": [{"role": "user", "content": "…"}]}])
 
-The model holds the adapter and its tokenizer, not the base, which is found by its spec.
+The model contains the adapter and its tokenizer, not the base, which is found by its spec.
 """
 
 from __future__ import annotations

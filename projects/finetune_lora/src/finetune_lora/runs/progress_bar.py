@@ -1,7 +1,4 @@
-"""What the terminal shows of a training run: a bar where it is a terminal, plain lines elsewhere.
-
-It listens to the trainer's events and knows nothing else of it.
-"""
+"""The progress of a training, from its events: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,12 +21,14 @@ def progress(
     with cli.progress(
         quiet=quiet, unit="step", start="loading", time_left=False, file=file, clock=clock
     ) as report:
-        shown: dict[str, Any] = {}
+        newest: dict[str, Any] = {}
 
         def listen(event: Mapping[str, Any]) -> None:
             if event["event"] in ("step", "eval"):
-                shown.update(event)
-                report(event["step"], shown.get("of"), summary(shown), now=event["event"] == "eval")
+                newest.update(event)
+                report(
+                    event["step"], newest.get("of"), summary(newest), now=event["event"] == "eval"
+                )
             elif event["event"] == "start" and "data" in event:
                 report.print(_beginning(event))
             elif event["event"] == "end":
@@ -39,7 +38,7 @@ def progress(
 
 
 def summary(event: Mapping[str, Any]) -> str:
-    """`loss 1.234  eval loss 1.300  exact 0.85  312 tok/s  2:05 left`, of what is known."""
+    """`loss 1.234  eval loss 1.300  exact 0.85  312 tok/s  2:05 left`, as far as known."""
     parts = (
         ("loss", "loss {:.3f}"),
         ("eval_loss", "eval loss {:.3f}"),
@@ -47,10 +46,10 @@ def summary(event: Mapping[str, Any]) -> str:
         ("eval_accuracy", "accuracy {:.2f}"),
         ("tokens_per_second", "{:.0f} tok/s"),
     )
-    known = [form.format(event[name]) for name, form in parts if event.get(name) is not None]
+    texts = [form.format(event[name]) for name, form in parts if event.get(name) is not None]
     if event.get("left") is not None:
-        known.append(f"{clock_time(event['left'])} left")
-    return "  ".join(known)
+        texts.append(f"{clock_time(event['left'])} left")
+    return "  ".join(texts)
 
 
 def clock_time(seconds: float) -> str:
@@ -71,10 +70,10 @@ def _beginning(event: Mapping[str, Any]) -> str:
 def _ending(event: Mapping[str, Any]) -> str:
     if event["state"] == "stopped" and event.get("error"):
         return str(event["error"])  # how to go on
-    said = f"{event['state']} after {event.get('steps') or 0} steps"
+    text = f"{event['state']} after {event.get('steps') or 0} steps"
     if event.get("seconds") is not None:
-        said += f" in {clock_time(event['seconds'])}"
+        text += f" in {clock_time(event['seconds'])}"
     if event.get("stopped_by"):
-        said += f" ({event['stopped_by']})"
+        text += f" ({event['stopped_by']})"
     figures = {"loss": event.get("train_loss"), **event}
-    return "  ".join(filter(None, (said, summary(figures))))
+    return "  ".join(filter(None, (text, summary(figures))))

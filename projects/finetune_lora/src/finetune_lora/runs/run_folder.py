@@ -1,8 +1,7 @@
-"""A run's folder: `run.json` (what it is and how it stands) and `progress.jsonl` (how it went).
+"""A run's folder: `run.json` (configuration, state) and `progress.jsonl` (metrics of each step).
 
-`RunFolder` listens to a trainer's events and writes them; the functions read. It knows nothing of
-models, tensors or MLflow. A process killed at any instant leaves files that the readers read and
-that the next start with `--resume` continues.
+`RunFolder` listens to a trainer's events and writes them; the functions read. A process killed at
+any instant leaves files that the readers read and that the next start with `--resume` continues.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from typing import Any
 
 from finetune_lora.model.checkpoints import RESUME_HINT
 from seedbed.cli import command_line
-from seedbed.errors import BadInput, DiskError, NotFound
+from seedbed.errors import BadInput, DiskError, NotFound, SeedbedError
 from seedbed.files import disk_errors, read_json, to_json, write_json, write_text
 from seedbed.runs import environment
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
-_DULL = {"train", "data", "dataset", "rows", "examples"}  # a file's name that says nothing
+_DULL = {"train", "data", "dataset", "rows", "examples"}  # file names without meaning
 
 
 class RunFolder:
@@ -33,7 +32,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._lock = threading.Lock()  # MLflow's thread notes its run's id here
+        self._lock = threading.Lock()
         self._keep: int | None = 0  # up to this step what an earlier process logged stays
 
     def __call__(self, event: Mapping[str, Any]) -> None:
@@ -44,7 +43,7 @@ class RunFolder:
                 if write:
                     write(event)
         except DiskError:
-            if event["event"] != "end":  # a run is told about its end either way
+            if event["event"] != "end":  # the end is reported either way
                 raise
 
     def update(self, **facts: Any) -> None:
@@ -62,7 +61,9 @@ class RunFolder:
                 hint="Wait for it, stop it, or choose another --output.",
             )
         args = event.get("args") or {}
-        kept = {k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before}
+        earlier = {
+            k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before
+        }
         about = {"seed": args.get("seed"), "planned_steps": event.get("steps")}
         about |= {k: v for k, v in event.items() if k not in ("event", "steps")}
         about |= {"state": "running", "started": now(), **environment.process_identity()}
@@ -70,7 +71,7 @@ class RunFolder:
         about |= environment.describe_environment(_LIBRARIES)
         self._keep = 0
         with self._lock:
-            write_json(self.path / "run.json", about | kept)
+            write_json(self.path / "run.json", about | earlier)
 
     def _resume(self, event: Mapping[str, Any]) -> None:
         self._keep = event["step"]  # what was logged after it happens again
@@ -88,7 +89,7 @@ class RunFolder:
 
     def _end(self, event: Mapping[str, Any]) -> None:
         results = {k: v for k, v in event.items() if k not in ("event", "state", "error")}
-        last = _last(self.path)  # of a failure the trainer says no figures
+        last = _last(self.path)  # the event of a failure has no figures
         self.update(
             state=event["state"],
             error=event.get("error"),
@@ -100,7 +101,7 @@ class RunFolder:
 
 
 def new_run_folder(data_dir: Path, base: str, data: str) -> Path:
-    """Make an empty folder under `data_dir`/runs that tells when and what: 20261124-2210-helpdesk.
+    """Make an empty folder under `data_dir`/runs named by time and data: 20261124-2210-helpdesk.
 
     A base other than the default is named too; runs of the same minute are numbered.
     """
@@ -116,16 +117,56 @@ def new_run_folder(data_dir: Path, base: str, data: str) -> Path:
 
 
 def list_runs(data_dir: Path) -> list[dict[str, Any]]:
-    """All runs under `data_dir`/runs, the runs of sweeps among them, newest first."""
-    runs = [read_run(folder, name=name) for name, folder in _folders(data_dir).items()]
+    """All runs under `data_dir`/runs, those of grids included, newest first.
+
+    A folder that cannot be read is a failed run with the error.
+    """
+    runs = []
+    for name, folder in _folders(data_dir).items():
+        try:
+            runs.append(read_run(folder, name=name))
+        except (SeedbedError, OSError, ValueError, TypeError) as error:
+            about = {"name": name, "folder": str(folder), "state": "failed", "error": str(error)}
+            runs.append({**about, "last": {}, "has_adapter": False, "exact_match": None})
     return sorted(runs, key=lambda run: str(run.get("started", "")), reverse=True)
 
 
-def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
-    """`run.json`, with `name`, `folder` and `last`, the newest line of its progress.
+def find_run(data_dir: Path, name: str, *, adapter: bool = False) -> dict[str, Any]:
+    """The run of that name, which is looked up among the existing ones and never becomes a path.
 
-    A run that says it is running, but whose process is gone, reads as stopped. Raises NotFound for
-    a folder that is no run.
+    Raises NotFound for an unknown name, and with `adapter` BadInput if the run has none yet.
+    """
+    run = next((run for run in list_runs(data_dir) if run["name"] == name), None)
+    if run is None:
+        short = name if len(name) <= 80 else name[:80] + "…"
+        raise NotFound(f"Unknown run {short!r}.", hint="GET /v1/runs lists the available runs.")
+    if adapter and not run["has_adapter"]:
+        running = run.get("state") == "running"
+        raise BadInput(
+            f"Run {name!r} is {run.get('state')} and has no adapter yet.",
+            hint="Wait until it has finished." if running else "Continue it with --resume.",
+        )
+    return run
+
+
+def is_being_evaluated(run: Mapping[str, Any]) -> bool:
+    """Whether a process is evaluating the run."""
+    return bool(run.get("evaluation")) and environment.is_alive(run["evaluation"])
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """The report.json of a run; None before its evaluation."""
+    with suppress(OSError, ValueError):
+        report = json.loads((folder / "report" / "report.json").read_text("utf-8"))
+        return report if isinstance(report, dict) else None
+    return None
+
+
+def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
+    """`run.json`, with `name`, `folder`, `last` (its newest figures), `has_adapter`, `exact_match`.
+
+    A run recorded as running whose process is gone reads as stopped. Raises NotFound for a folder
+    without a run.
     """
     folder = Path(folder)
     run = _read(folder)
@@ -134,8 +175,14 @@ def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
         raise _unknown(folder.name, there, folder.parent)
     if run.get("state") == "running" and not _alive(run):
         run["state"] = "stopped"
-    about = {"name": name or folder.name, "folder": str(folder), "last": _last(folder)}
-    return {**run, **about}
+    return {
+        **run,
+        "name": name or folder.name,
+        "folder": str(folder),
+        "last": _last(folder),
+        "has_adapter": (folder / "adapter_config.json").exists(),
+        "exact_match": (read_report(folder) or {}).get("exact_match"),
+    }
 
 
 def read_progress(folder: Path) -> list[dict[str, Any]]:
@@ -172,27 +219,30 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _last(folder: Path) -> dict[str, Any]:
-    lines = read_progress(folder)
-    return lines[-1] if lines else {}
+    """The newest figures; those of an evaluation stay until the next one."""
+    last: dict[str, Any] = {}
+    for line in read_progress(folder):
+        last |= {name: value for name, value in line.items() if value is not None}
+    return last
 
 
 def _cut(path: Path, step: int) -> None:
     """Keep what was logged up to `step`; nothing of it if that is 0."""
-    kept = (line for line in _lines(path) if step and line["step"] <= step)
-    write_text(path, "".join(to_json(line) + "\n" for line in kept))
+    lines = (line for line in _lines(path) if step and line["step"] <= step)
+    write_text(path, "".join(to_json(line) + "\n" for line in lines))
 
 
 def _folders(data_dir: Path) -> dict[str, Path]:
     root = Path(data_dir) / "runs"
-    found = [*root.glob("*/run.json"), *root.glob("*/*/run.json")]
-    return {path.parent.relative_to(root).as_posix(): path.parent for path in found}
+    files = [*root.glob("*/run.json"), *root.glob("*/*/run.json")]
+    return {path.parent.relative_to(root).as_posix(): path.parent for path in files}
 
 
 def _unknown(name: str, there: list[str], where: Path) -> NotFound:
-    known = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
+    names = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
     return NotFound(
         f"Unknown run {name!r} in {where}.",
-        hint=f"Available runs: {known}." if there else "No runs yet. Start one with `train`.",
+        hint=f"Available runs: {names}." if there else "No runs yet. Start one with `train`.",
     )
 
 

@@ -1,4 +1,4 @@
-"""A job in the words of transformers' Trainer."""
+"""Converts a job to transformers' TrainingArguments."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from transformers import TrainingArguments
 
 from finetune_lora.model import checkpoints
-from finetune_lora.train.train import Job
+from finetune_lora.train.job import Job
 
-_EVALUATIONS = 5  # in a training, where nothing else is said
+_EVALUATIONS = 5  # per training, by default
 
 
 def training_arguments(job: Job, folder: Path) -> TrainingArguments:

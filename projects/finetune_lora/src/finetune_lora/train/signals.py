@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for work that ends what it has begun first. It knows signals only."""
+"""Ctrl-C and SIGTERM for work that finishes its current step first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """Somebody ended it; the text says how to go on."""
+    """Ended by Ctrl-C or SIGTERM; the text describes how to continue."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """How long a training goes on and how its learning rate falls: by steps, or by the clock.
 
 A training has so many steps; where the time allowed is too short for them it gets fewer, so that
-the learning rate has come down to nothing when time is up. It knows no model.
+the learning rate has come down to nothing when time is up.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Plan:
     def after(self, step: int) -> bool:
         """Note that `step` is done; True when training is over."""
         self._marks.append(self.elapsed)
-        taken = len(self._marks) - 1 - _WARM
-        if taken > 0:
-            pace = (self._marks[-1] - self._marks[_WARM]) / taken
+        steps = len(self._marks) - 1 - _WARM
+        if steps > 0:
+            pace = (self._marks[-1] - self._marks[_WARM]) / steps
             affordable = step + max(0, math.floor(self.left / pace))
             self.total = min(self.planned, affordable)
         return step >= self.total or self.left <= 0

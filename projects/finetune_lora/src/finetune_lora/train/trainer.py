@@ -13,7 +13,7 @@ import math
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -24,53 +24,50 @@ from finetune_lora.model import checkpoints, fused_layers
 from finetune_lora.model.adapter import AdapterOptions, attach, save_adapter
 from finetune_lora.model.batches import Collator
 from finetune_lora.model.encode import Encoded
-from finetune_lora.model.forward import Prefixes, token_losses
-from finetune_lora.train.after_step import Watch
+from finetune_lora.model.forward import token_losses
+from finetune_lora.train.after_step import AfterStep, Counts
 from finetune_lora.train.hf_arguments import training_arguments
+from finetune_lora.train.job import Job, batches_of, facts, identity, task_of
 from finetune_lora.train.keep_memory import freed_memory_kept
-from finetune_lora.train.scale.processes import together
+from finetune_lora.train.result import Listener, TrainResult, peak_memory_mb
+from finetune_lora.train.scale.processes import report_lost_process
 from finetune_lora.train.scale.sharded import take_checkpoint, whole_adapter
 from finetune_lora.train.signals import STOPPING, Stopped, on_signal
-from finetune_lora.train.train import (
-    Job,
-    Listener,
-    TrainResult,
-    batches_of,
-    check_same,
-    identity,
-    peak_memory_mb,
-    task_of,
-)
 from seedbed.errors import SeedbedError
 from seedbed.files import disk_errors
 
 _SHORT_ROW = 512  # tokens
-_PREFIXES = "prefixes.pt"
 
 
 class TrainingFailed(SeedbedError):
     """The training cannot go on."""
 
 
-@freed_memory_kept()
-def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
-    """Train `job`, write the adapter into `folder`, and tell what happens on the way."""
+def create_trainer(job: Job, folder: Path, tell: Listener) -> CompletionTrainer:
+    """The trainer of a job, with a fresh adapter. Raises ConfigError for arguments that do not fit
+    the base model."""
     set_seed(job.args.seed)
-    with disk_errors("The run", folder, hint=checkpoints.RESUME_HINT):
-        folder.mkdir(parents=True, exist_ok=True)
     a = job.args
     assert a.layers is not None  # chosen by `prepare`
     choose_attention(job)
     model = attach(job.base, AdapterOptions(a.method, a.r, a.alpha, a.dropout, a.targets, a.layers))
-    trainer = CompletionTrainer(job, model, folder, tell)
+    with disk_errors("The run", folder, hint=checkpoints.RESUME_HINT):
+        folder.mkdir(parents=True, exist_ok=True)
+        trainer = CompletionTrainer(job, model, folder, tell)
     if not trainer.spread:
         fused_layers.fuse(model)
-    last = checkpoints.latest(folder) if a.resume else None
+    return trainer
+
+
+@freed_memory_kept()
+def run(trainer: CompletionTrainer) -> TrainResult:
+    """Train, from the last checkpoint if the job is to be resumed, and write the adapter."""
+    job = trainer.job
+    last = checkpoints.latest(trainer.folder) if job.args.resume else None
     if last is not None:
-        check_same(last, job)
         trainer.restore(last)
     job.plan.begin()
-    with together():
+    with report_lost_process():
         with on_signal(trainer.interrupt, STOPPING):
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         if trainer.stopped_by == "interrupt":
@@ -88,23 +85,12 @@ def choose_attention(job: Job) -> None:
         fused_layers.use_attention(job.base.model)
 
 
-class Note(TypedDict):
-    """The counts that a checkpoint keeps: tokens trained on, the evaluations, the last loss."""
-
-    tokens: int
-    best: float
-    best_step: int
-    worse: int  # evaluations since the best one
-    loss: NotRequired[float]
-    evaluated: NotRequired[int]  # the step of the last evaluation
-
-
 class CompletionTrainer(Trainer):
     """Trains on what `Job` holds; one "batch" is a list of parts small enough for memory."""
 
     def __init__(self, job: Job, model: Any, folder: Path, tell: Listener) -> None:
         self.job, self.folder, self.tell = job, folder, tell
-        self.note: Note = {"tokens": 0, "best": -math.inf, "best_step": 0, "worse": 0}
+        self.counts: Counts = {"tokens": 0, "best": -math.inf, "best_step": 0, "worse": 0}
         self.stopped_by = "steps"
         self.scores: dict[str, float] = {}
         super().__init__(
@@ -113,10 +99,16 @@ class CompletionTrainer(Trainer):
             train_dataset=job.encoded,
             eval_dataset=job.encoded_eval or None,
             data_collator=self._collate,  # type: ignore[arg-type]  # parts, not one dict
-            callbacks=[Watch(self)],
+            callbacks=[
+                AfterStep(
+                    job,
+                    self.counts,
+                    self.notify_rank_zero,
+                    self.stop,
+                    lambda: self.stopped_by == "interrupt",
+                )
+            ],
         )
-        every = job.args.prefix_every
-        self._prefixes = Prefixes(every) if every > 1 else None
         self.remove_callback(PrinterCallback)
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
 
@@ -167,7 +159,7 @@ class CompletionTrainer(Trainer):
             device=device,
         )
         totals: torch.Tensor = self.accelerator.reduce(counts, "sum")
-        self.note["tokens"] += int(totals[1])
+        self.counts["tokens"] += int(totals[1])
         return totals[0]
 
     def training_step(  # type: ignore[override]  # inputs are the parts of `_collate`
@@ -175,15 +167,13 @@ class CompletionTrainer(Trainer):
     ) -> torch.Tensor:
         """Forward and backward for each part; gradients add up. Returns the step's mean loss."""
         model.train()
-        if self._prefixes:
-            self._prefixes.step = self.state.global_step
         total = torch.zeros((), device=self.args.device)
         # Wrapped for several processes, gradients are averaged over them: the sum is wanted.
         scale = self.accelerator.num_processes / num_items_in_batch
         for i, part in enumerate(inputs):
             last = i == len(inputs) - 1
             with self.accelerator.no_sync(model) if not last else nullcontext():
-                loss = self._losses(model, part, self._prefixes).sum() * scale
+                loss = self._losses(model, part).sum() * scale
                 self.accelerator.backward(loss)
             total += loss.detach()
         self._check_finite("loss", total)
@@ -207,13 +197,11 @@ class CompletionTrainer(Trainer):
             hint=f"Start again with --lr below {self.job.args.lr:g} and another --output.",
         )
 
-    def _losses(
-        self, model: Any, part: dict[str, torch.Tensor], prefixes: Prefixes | None = None
-    ) -> torch.Tensor:
+    def _losses(self, model: Any, part: dict[str, torch.Tensor]) -> torch.Tensor:
         part = self._prepare_inputs(part)
         half = self.job.base.model.dtype == torch.bfloat16
         with torch.autocast(self.args.device.type, torch.bfloat16, enabled=half):
-            return token_losses(model, part, prefixes)
+            return token_losses(model, part)
 
     def floating_point_ops(self, *_: Any) -> int:
         return 0  # it would want one tensor of ids
@@ -237,10 +225,10 @@ class CompletionTrainer(Trainer):
                 sums += torch.tensor([losses.double().sum(), len(losses)], device=sums.device)
         loss, n = self.accelerator.reduce(sums, "sum").tolist()
         self.scores = {"eval_loss": loss / n, **self._accuracy()}
-        self.tell_main({"event": "eval", "step": self.state.global_step, **self.scores})
-        self.note["evaluated"] = self.state.global_step
+        self.notify_rank_zero({"event": "eval", "step": self.state.global_step, **self.scores})
+        self.counts["evaluated"] = self.state.global_step
         self.control.should_evaluate = False  # or the Trainer's end does it once more
-        self._judge()
+        self._update_best()
         return self.scores
 
     def _accuracy(self) -> dict[str, float]:
@@ -263,15 +251,15 @@ class CompletionTrainer(Trainer):
         right, n = self.accelerator.reduce(counts, "sum").tolist()
         return {"eval_accuracy": right / n}
 
-    def _judge(self) -> None:
+    def _update_best(self) -> None:
         """Is it the best so far? Labels are judged by accuracy, and by loss where that is equal."""
         score = self.scores.get("eval_accuracy", 0.0) - 1e-3 * self.scores["eval_loss"]
-        if score > self.note["best"]:
-            self.note |= {"best": score, "best_step": self.state.global_step, "worse": 0}
+        if score > self.counts["best"]:
+            self.counts |= {"best": score, "best_step": self.state.global_step, "worse": 0}
             self.control.should_save |= bool(self.job.args.patience)
         else:
-            self.note["worse"] += 1
-            if 0 < self.job.args.patience <= self.note["worse"]:
+            self.counts["worse"] += 1
+            if 0 < self.job.args.patience <= self.counts["worse"]:
                 self.stop("patience")
 
     # ── checkpoints ─────────────────────────────────────────────────────────────────────────
@@ -290,28 +278,22 @@ class CompletionTrainer(Trainer):
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 saved = {
-                    "identity": identity(self.job),
+                    "identity": identity(facts(self.job)),
                     "spent": self.job.plan.elapsed,
                     "total": self.job.plan.total,
-                    "note": self.note,
+                    "counts": self.counts,
                 }
-                if self._prefixes:
-                    written = Path(self._get_output_dir(), f"checkpoint-{step}")
-                    torch.save(self._prefixes.state(), written / _PREFIXES)
-                keep = self.note["best_step"] if self.job.args.patience else 0
-                path = checkpoints.keep(self.folder, step, saved, also=keep)
-                self.tell_main({"event": "checkpoint", "step": step, "path": str(path)})
+                keep = self.counts["best_step"] if self.job.args.patience else 0
+                path = checkpoints.keep(self.folder, step, saved, best_step=keep)
+                self.notify_rank_zero({"event": "checkpoint", "step": step, "path": str(path)})
 
     def restore(self, checkpoint: Path) -> None:
         """Take up the clock and the counts where a checkpoint left them."""
         saved = json.loads((checkpoint / "job.json").read_text("utf-8"))
         self.job.plan.spent = saved["spent"]
         self.job.plan.total = saved["total"]
-        self.note = saved["note"]
-        if self._prefixes:
-            known = torch.load(checkpoint / _PREFIXES, map_location=self.args.device)
-            self._prefixes.restore(self.model, known)
-        self.tell_main({"event": "resume", "step": int(checkpoint.name.rpartition("-")[2])})
+        self.counts.update(saved["counts"])  # in place, as the callback has the same object
+        self.notify_rank_zero({"event": "resume", "step": int(checkpoint.name.rpartition("-")[2])})
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────
 
@@ -330,8 +312,8 @@ class CompletionTrainer(Trainer):
         """Write the adapter (the best one with `patience`) and what the training came to."""
         plan, steps = self.job.plan, self.state.global_step
         seconds = plan.elapsed
-        best = self.note["best_step"] if self.job.args.patience else 0
-        if self.job.encoded_eval and (not self.scores or self.note.get("evaluated") != steps):
+        best = self.counts["best_step"] if self.job.args.patience else 0
+        if self.job.encoded_eval and (not self.scores or self.counts.get("evaluated") != steps):
             self.evaluate()
         if best and best != steps:
             self._take(checkpoints.at(self.folder, best))
@@ -350,14 +332,14 @@ class CompletionTrainer(Trainer):
             state="finished",
             steps=steps,
             seconds=round(seconds, 2),
-            train_loss=self.note.get("loss"),
+            train_loss=self.counts.get("loss"),
             eval_loss=self.scores.get("eval_loss"),
-            tokens=self.note["tokens"],
-            tokens_per_second=round(self.note["tokens"] / max(seconds, 1e-9), 1),
+            tokens=self.counts["tokens"],
+            tokens_per_second=round(self.counts["tokens"] / max(seconds, 1e-9), 1),
             peak_memory_mb=peak_memory_mb(),
             stopped_by=self.stopped_by,
         )
-        self.tell_main({"event": "end", **result.as_json(), **self.scores})
+        self.notify_rank_zero({"event": "end", **result.as_json(), **self.scores})
         return result
 
     def _take(self, checkpoint: Path) -> None:
@@ -369,7 +351,7 @@ class CompletionTrainer(Trainer):
             set_peft_model_state_dict(self.model, load_peft_weights(str(checkpoint), device="cpu"))
         self.evaluate()
 
-    def tell_main(self, event: dict[str, Any]) -> None:
+    def notify_rank_zero(self, event: dict[str, Any]) -> None:
         """Tell the listeners, from the first of several processes only."""
         if self.is_world_process_zero():
             self.tell(event)

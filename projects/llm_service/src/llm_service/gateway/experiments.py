@@ -1,46 +1,27 @@
 """Variants of a prompt, a model or its parameters, and what users thought of each.
 
 A user stays with a variant because it follows from the experiment's name and theirs: nothing is
-stored, a restart or another experiment changes nothing. It knows the table's experiments and the
-tables of usage and feedback, no HTTP and no backends.
+stored, a restart or another experiment changes nothing. HTTP and backends are left to others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 from llm_service.models.entry import Experiment, Variant
 from llm_service.request import Ask, Facts
 from llm_service.store.database import Database
 from seedbed.errors import ConfigError
-from seedbed.models.prompts import Prompt
+from seedbed.models.prompts import Prompt, read_prompt
 from seedbed.runs.evaluation import newcombe_interval, wilson_interval
 
 ENOUGH = 20  # ratings of a variant below which nothing is said
-_FRONT = re.compile(r"version:\s*(\d+)\s*\n+")
-
-
-def read_prompt(path: Path) -> Prompt:
-    """A prompt file by its path; the first line is `version: N`. Raises ConfigError."""
-    try:
-        text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the prompt file {str(path)!r}: {error}.") from None
-    front = _FRONT.match(text)
-    if front is None:
-        raise ConfigError(
-            f"Prompt file {str(path)!r} starts with {(text.splitlines() or [''])[0][:60]!r}.",
-            hint="The first line must be `version: N`, e.g. `version: 1`.",
-        )
-    return Prompt(path.stem, int(front.group(1)), text[front.end() :].strip())
 
 
 class Experiments:
@@ -67,7 +48,7 @@ class Experiments:
 
         Applies to requests for the experiment's model by that very name. The variant's `params`
         win over the request's, or they would not be compared. Its prompt becomes the system
-        message, or the beginning of the one that is there; it can't stand before a plain
+        message, or the beginning of the one that is there; it cannot precede a plain
         completion, which then takes no part. Fills `facts.experiment`, `variant` and `prompt`.
         """
         experiment = self._by_model.get(ask.model)
@@ -85,10 +66,6 @@ class Experiments:
             facts.prompt = f"{prompt.name}@{prompt.version}:{prompt.hash}"
             body["messages"] = _led_by(prompt.text, body.get("messages") or [])
         return replace(ask, model=variant.model or ask.model, body=body)
-
-    def report(self, database: Database, since: datetime | None = None) -> list[dict[str, Any]]:
-        """`report`, of experiments that the table no longer has as well."""
-        return report(database, since)
 
 
 def choose(experiment: Experiment, user: str) -> Variant:
@@ -120,21 +97,22 @@ def _led_by(text: str, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[st
 
 
 def report(database: Database, since: datetime | None = None) -> list[dict[str, Any]]:
-    """What came of each experiment, by name.
+    """The outcome of each experiment, by name.
 
     Each: "experiment", "verdict" (a sentence) and "variants", by name, each with "variant",
-    "requests", "errors", "rated", "up", "up_share" and "score" (each {"value", "low", "high", "n"},
-    95 %; None without data), "p50_seconds" (of what was ok; or None), "cost_usd".
+    "requests", "errors", "rated", "up", "up_share" ({"value", "low", "high", "n"}, 95 %; None
+    without ratings), "score" (the mean, or None), "p50_seconds" (of successful requests, or None)
+    and "cost_usd".
 
-    The verdict takes ratings as independent: many of one user say less than it believes. It holds
-    for one look; who looks every day until a winner shows finds one by chance in time.
+    The verdict assumes independent ratings and one look at the end: looking every day until one
+    variant leads finds a winner by chance sooner or later.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    experiments: dict[str, list[dict[str, Any]]] = {}
     for row in _rows(database, since):
-        found.setdefault(row.pop("experiment"), []).append(_figures(row))
+        experiments.setdefault(row.pop("experiment"), []).append(_figures(row))
     return [
         {"experiment": name, "verdict": verdict(variants), "variants": variants}
-        for name, variants in sorted(found.items())
+        for name, variants in sorted(experiments.items())
     ]
 
 
@@ -143,6 +121,7 @@ def _rows(database: Database, since: datetime | None) -> list[dict[str, Any]]:
     from sqlalchemy import case, func, select
 
     from llm_service.store import tables
+    from llm_service.store.usage import percentiles
 
     usage, feedback = tables.usage.c, tables.feedback.c
     where = [usage.experiment != "", *([usage.at >= since] if since is not None else [])]
@@ -158,88 +137,41 @@ def _rows(database: Database, since: datetime | None) -> list[dict[str, Any]]:
         .group_by(*by)
         .order_by(*by)
     )
-    opinions = (
+    ratings = (
         select(*by, count(feedback.rating == "up").label("up"))
         .add_columns(count(feedback.rating.is_not(None)).label("rated"))
-        .add_columns(
-            func.count(feedback.score).label("scores"), func.avg(feedback.score).label("mean")
-        )
-        .add_columns(func.sum(feedback.score * feedback.score).label("squares"))
+        .add_columns(func.avg(feedback.score).label("score"))
         .join_from(tables.usage, tables.feedback, usage.response_id == feedback.response_id)
         .where(*where)
         .group_by(*by)
     )
-    rank = func.row_number().over(partition_by=by, order_by=usage.seconds)
-    ranked = (
-        select(*by, usage.seconds, rank.label("rank"))
-        .add_columns(func.count().over(partition_by=by).label("n"))
-        .where(usage.outcome == "ok", *where)
-        .subquery()
-        .c
-    )
-    medians = select(ranked.experiment, ranked.variant, ranked.seconds.label("p50_seconds")).where(
-        2 * ranked.rank >= ranked.n, 2 * (ranked.rank - 1) < ranked.n
-    )
     with database.reading() as connection:
         rows = [dict(row) for row in connection.execute(counts).mappings()]
         more: dict[tuple[str, str], dict[str, Any]] = {}
-        for query in (opinions, medians):
+        for query in (ratings, percentiles(by, where)):
             for row in connection.execute(query).mappings():
                 more.setdefault((row["experiment"], row["variant"]), {}).update(row)
     return [row | more.get((row["experiment"], row["variant"]), {}) for row in rows]
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
-    rated, up, scores = (int(row.get(name) or 0) for name in ("rated", "up", "scores"))
-    share = None
-    if rated:
-        low, high = wilson_interval(up, rated)
-        share = {"value": up / rated, "low": low, "high": high, "n": rated}
+    rated, up = (int(row.get(name) or 0) for name in ("rated", "up"))
+    low, high = wilson_interval(up, rated)
     return {
         "variant": row["variant"],
         "requests": int(row["requests"]),
         "errors": int(row["errors"]),
         "rated": rated,
         "up": up,
-        "up_share": share,
-        "score": _mean(scores, row["mean"], row["squares"]) if scores else None,
+        "up_share": {"value": up / rated, "low": low, "high": high, "n": rated} if rated else None,
+        "score": row.get("score"),
         "p50_seconds": row.get("p50_seconds"),
         "cost_usd": float(row["cost_usd"]),
     }
 
 
-def _mean(n: int, mean: float, squares: float) -> dict[str, Any]:
-    """A mean with its 95 % interval by Student's t, from n, the mean and the sum of squares."""
-    if n < 2:
-        return {"value": mean, "low": None, "high": None, "n": n}
-    free = n - 1
-    variance = max(0.0, squares - n * mean * mean) / free
-    half = _student(free) * math.sqrt(variance / n)
-    return {"value": mean, "low": mean - half, "high": mean + half, "n": n}
-
-
-def _student(free: int) -> float:
-    """The 97.5 % quantile of Student's t: exact for 1 and 2 degrees of freedom, else within 1 %.
-
-    Expansion around the normal quantile: Abramowitz and Stegun, 26.7.5.
-    """
-    if free <= 2:
-        return (12.706, 4.303)[free - 1]
-    z = 1.959964
-    return (
-        z
-        + (z**3 + z) / (4 * free)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
-    )
-
-
 def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
-    """Which variant has more thumbs up, or why that can't be said.
-
-    With more than two variants the interval of the best against each other one is widened for the
-    number of pairs (Bonferroni).
-    """
+    """Which variant has a larger share of thumbs up, or why there is no answer yet."""
     if len(variants) < 2:
         return "not enough data: only one variant has received requests"
     for variant in variants:
@@ -247,22 +179,18 @@ def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
             name, rated = variant["variant"], variant["rated"]
             return f"not enough data: {name!r} has {rated} of the required {ENOUGH} ratings"
     best, *others = sorted(variants, key=lambda v: v["up"] / v["rated"], reverse=True)
-    pairs = len(variants) * (len(variants) - 1) / 2
-    z = NormalDist().inv_cdf(1 - 0.05 / (2 * pairs))
-    leads = [_lead(best, other, z) for other in others]
+    leads = [_lead(best, other) for other in others]
     difference, low, high = min(leads, key=lambda lead: lead[1])
-    said = (
+    lead = (
         f"{100 * difference:+.0f} percentage points more thumbs up (95 % interval "
         f"{100 * low:+.0f} to {100 * high:+.0f})"
     )
     if low > 0:
-        return f"{best['variant']!r} is better: {said}"
-    return f"no significant difference yet: {best['variant']!r} leads by {said}"
+        return f"{best['variant']!r} is better: {lead}"
+    return f"no significant difference yet: {best['variant']!r} leads by {lead}"
 
 
-def _lead(
-    best: Mapping[str, Any], other: Mapping[str, Any], z: float
-) -> tuple[float, float, float]:
+def _lead(best: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float, float]:
     """The difference of the shares of thumbs up, and its interval."""
-    low, high = newcombe_interval((best["up"], best["rated"]), (other["up"], other["rated"]), z)
+    low, high = newcombe_interval((best["up"], best["rated"]), (other["up"], other["rated"]))
     return best["up"] / best["rated"] - other["up"] / other["rated"], low, high

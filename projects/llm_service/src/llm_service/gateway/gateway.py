@@ -2,7 +2,7 @@
 
     admission → experiment → guardrails → cache → routing → backend → guardrails → accounting
 
-It knows `Ask` and events; HTTP is `web`'s business, and each part's rules are its own.
+HTTP is left to `web`, and the rules of each part to its room.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Literal
 
 from llm_service.config import Config
 from llm_service.gateway.cache.answer_cache import AnswerCache
-from llm_service.gateway.call import Call, estimate_tokens
+from llm_service.gateway.call import Books, Call
 from llm_service.gateway.experiments import Experiments
 from llm_service.gateway.guard.screen import Screen
 from llm_service.gateway.limits.admission import Admission
@@ -27,7 +29,7 @@ from llm_service.models.remote.upstream import open_session
 from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
 from llm_service.protocol.body import unknown
-from llm_service.request import Ask, Embedded, Event
+from llm_service.request import Ask, Embedded, estimate_tokens
 from llm_service.store.accounting import Accounting
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
@@ -59,6 +61,12 @@ class Gateway:
         self.metrics = metrics
         self.accounting = Accounting(database, keep_content=config.keep_content)
         redis = config.redis_url
+        self._books = Books(
+            self.accounting,
+            metrics,
+            lambda *tokens: self.table.cost(*tokens),
+            config.keep_content != "none",
+        )
         self.admission = Admission(database, redis.get_secret_value() if redis else None)
         self.router: Router
         self.pool: Pool
@@ -75,7 +83,7 @@ class Gateway:
         self.router = Router({})
         await self.accounting.start()
         self._take(self.table)
-        self._watch()
+        self._loop = asyncio.get_running_loop()
         for backend in self.pool.local():
             if backend.entry.preload or backend.name == self.table.default:
                 self._load_soon(backend)
@@ -105,7 +113,7 @@ class Gateway:
         self.router = Router(backends, table.models, previous=self.router)
         self.screen = Screen(table.guardrails)
         self.experiments = Experiments(table.experiments)
-        self.metrics.known_models(table.names())
+        self.metrics.set_models(table.names())
         self.cache = AnswerCache(
             self.config.cache_mb, self.config.cache_seconds, table.cache.shared
         )
@@ -119,34 +127,37 @@ class Gateway:
 
         `store` and `lookup` are for the cache. Raises what keeps it from being answered.
         """
-        call = Call(self, ask, key, response_id)
+        call = Call(ask, key, response_id, self._books)
+        deadline = time.monotonic() + self.config.timeout
         try:
-            ask, route = await self._admit(call, "chat")
-            facts = call.facts
-            given = self.experiments.assign(ask, key.id, facts)
-            if given.model != ask.model:
-                route = self.table.resolve(given.model, "chat")
-            ask = call.ask = await self.screen.check(self._with_defaults(given, route), facts)
-            deadline = time.monotonic() + self.config.timeout
-
-            def run() -> AsyncIterator[Event]:
-                return self.router.generate(route, ask, facts, deadline)
-
-            events = self.cache.answer(ask, key.id, run, facts, store=store, lookup=lookup)
-            choices = int(ask.body.get("n", 1))
-            await call.begin(self.screen.out(events, facts, choices))
+            # 1. Resolve the model's name, and let the request in: permissions, rates, budget.
+            route = await self._admit(call, "chat")
+            # 2. Apply the user's variant of an experiment, and the defaults of the model.
+            route = self._apply_variant(call, route)
+            # 3. Check the prompt against the guardrails, which may redact it.
+            call.ask = await self.screen.check(call.ask, call.facts)
+            # 4. Take the answer from the cache, or let one of the route's targets generate it.
+            generate = partial(self.router.generate, route, call.ask, call.facts, deadline)
+            events = self.cache.answer(
+                call.ask, key.id, generate, call.facts, store=store, lookup=lookup
+            )
+            # 5. Apply the guardrails to the answer while it is generated.
+            events = self.screen.out(events, call.facts, int(call.ask.body.get("n", 1)))
+            # 6. Wait for the first event. The caller reads the rest; the end is recorded.
+            await call.begin(events)
         except BaseException as error:
             call.end(error)
             raise
         return call
 
     async def embed(self, ask: Ask, key: Key, response_id: str) -> tuple[Embedded, Call]:
-        call = Call(self, ask, key, response_id)
+        """The embeddings of a request's inputs, and the record of the request."""
+        call = Call(ask, key, response_id, self._books)
+        deadline = time.monotonic() + self.config.timeout
         try:
-            ask, route = await self._admit(call, "embedding")
-            ask = call.ask = await self.screen.check(ask, call.facts)
-            deadline = time.monotonic() + self.config.timeout
-            embedded = await self.router.embed(route, ask, call.facts, deadline)
+            route = await self._admit(call, "embedding")
+            call.ask = await self.screen.check(call.ask, call.facts)
+            embedded = await self.router.embed(route, call.ask, call.facts, deadline)
             call.embedded(embedded)
         except BaseException as error:
             call.end(error)
@@ -154,7 +165,7 @@ class Gateway:
         call.end()
         return embedded, call
 
-    async def _admit(self, call: Call, kind: str) -> tuple[Ask, Route]:
+    async def _admit(self, call: Call, kind: Literal["chat", "embedding"]) -> Route:
         if self.accounting.full:
             raise Unavailable(
                 "Usage cannot be recorded: the database rejects writes.",
@@ -163,30 +174,36 @@ class Gateway:
         table = self.table
         default = table.default if kind == "chat" else table.default_embedding or table.default
         name = call.ask.model or default
-        route = table.resolve(name, "chat" if kind == "chat" else "embedding")
+        route = table.resolve(name, kind)
+        call.resolved = route.name
         if call.ask.unknown:
             _require_passthrough(table, route, call.ask.unknown)
-        ask = call.ask = call.asked = replace(call.ask, model=name)
+        ask = call.ask = call.original = replace(call.ask, model=name)
         if call.key.budget_usd is not None or call.key.team_budget_usd is not None:
             _require_prices(table, route)
         prompt, answer = estimate_tokens(ask)
-        dearest = max(table.cost(target.model, prompt, answer) for target in route.targets)
+        max_cost = max(table.cost(target.model, prompt, answer) for target in route.targets)
         scope = "chat" if kind == "chat" else "embeddings"
         call.ticket = await self.admission.enter(
-            call.key, name, prompt_tokens=prompt, cost_usd=dearest, scope=scope
+            call.key, name, prompt_tokens=prompt, cost_usd=max_cost, scope=scope
         )
-        return ask, route
+        return route
 
-    def _with_defaults(self, ask: Ask, route: Route) -> Ask:
-        """The request with what its model does when it says nothing, so that the cache knows.
+    def _apply_variant(self, call: Call, route: Route) -> Route:
+        """Apply the user's variant to the request; returns the route of the variant's model.
 
-        With several targets each has its own; those are left to the backends.
+        It also gets the defaults of its model, so that they are part of the cache key. With several
+        targets each has its own; those are left to the backends.
         """
-        if len(route.targets) > 1:
-            return ask
-        defaults = self.table.models[route.targets[0].model].defaults
-        missing = {name: value for name, value in defaults.items() if name not in ask.body}
-        return replace(ask, body={**ask.body, **missing}) if missing else ask
+        ask = self.experiments.assign(call.ask, call.key.id, call.facts)
+        if ask.model != call.ask.model:
+            route = self.table.resolve(ask.model, "chat")
+        if len(route.targets) == 1:
+            defaults = self.table.models[route.targets[0].model].defaults
+            missing = {name: value for name, value in defaults.items() if name not in ask.body}
+            ask = replace(ask, body={**ask.body, **missing}) if missing else ask
+        call.ask = ask
+        return route
 
     # ── how it is ───────────────────────────────────────────────────────────────────────────
 
@@ -196,13 +213,13 @@ class Gateway:
         A local one has generated a token by then. One that has died is started again.
         """
         route = self.table.resolve(self.table.default)
-        states = self.router.states()
         models = [target.model for target in route.targets] + list(route.fallback)
         local = {b.name: b for b in self.pool.local()}
         for model in models:
             backend = local.get(model)
             if backend is None:
-                if any(s["model"] == model and s["state"] != "open" for s in states):
+                replicas = (r for r in self.router.replicas() if r.model == model)
+                if any(replica.breaker.state != "open" for replica in replicas):
                     return
             elif backend.process is not None or backend.resting:
                 return
@@ -221,29 +238,6 @@ class Gateway:
 
         self._loop.call_soon_threadsafe(start)
 
-    def _watch(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        watch = self.metrics.watch
-        watch("load", self._loads)
-        watch("queue_limit", lambda: {b.name: self.config.max_queue for b in self.pool.local()})
-        watch("cache", lambda: {"entries": len(self.cache), "bytes": self.cache.bytes})
-        watch("upstreams", self._breakers)
-        watch("models", lambda: self.pool.memory())
-        watch(
-            "accounting",
-            lambda: {
-                "pending": self.accounting.pending,
-                "failed_writes": self.accounting.failed_writes,
-            },
-        )
-
-    def _loads(self) -> dict[str, object]:
-        return {slot.name: slot.backend.load for slot in self.router.slots()}
-
-    def _breakers(self) -> dict[str, int]:
-        order = ("closed", "half_open", "open")
-        return {row["name"]: order.index(row["state"]) for row in self.router.states()}
-
 
 def _checked(load: Callable[[], Table]) -> Table:
     """The table, whose lists of words and prompts can be read too. Raises ConfigError."""
@@ -254,7 +248,7 @@ def _checked(load: Callable[[], Table]) -> Table:
 
 
 async def _quietly(loading: Awaitable[object]) -> None:
-    """What fails here is said by `check` and to whoever asks; the log has it too."""
+    """Errors are logged; `check` and the next request raise them again."""
     try:
         await loading
     except SeedbedError as error:

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from llm_service.plugins import BACKENDS, is_available
 from seedbed.models.chat.open_engine import folder_to_convert
 from seedbed.models.remote.prices import Price, price
 from seedbed.models.weights import catalog
@@ -112,18 +113,18 @@ class ModelEntry(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        entry = dict(given)
+    def _fill(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        entry = dict(fields)
         name, backend = entry.get("name", ""), entry.get("backend")
         if backend == "local":
             spec = entry.setdefault("spec", name)
             entry.setdefault("timeout", _LOCAL_TIMEOUT)
-            known = catalog.find(spec) if isinstance(spec, str) else None
-            if known is not None and known.kind in ("chat", "embedding"):
-                entry.setdefault("kind", known.kind)
-                entry.setdefault("context_window", known.context_window)
+            catalogued = catalog.find(spec) if isinstance(spec, str) else None
+            if catalogued is not None and catalogued.kind in ("chat", "embedding"):
+                entry.setdefault("kind", catalogued.kind)
+                entry.setdefault("context_window", catalogued.context_window)
             if entry.get("kind", "chat") == "chat" and isinstance(entry.get("defaults", {}), dict):
                 # Small models answer best with their likeliest tokens.
                 entry["defaults"] = {"temperature": 0, **entry.get("defaults", {})}
@@ -139,6 +140,8 @@ class ModelEntry(Strict):
                     raise ValueError(f'{name}: only allowed with backend = "openai" or "anthropic"')
             self._check_folder()
             return self
+        if not is_available(BACKENDS.get(self.backend, "llm_service.absent")):
+            raise ValueError(f"backend: {self.backend!r} is not part of this copy of the service")
         for name in ("spec", "preload", "replicas"):
             if name in self.model_fields_set:
                 raise ValueError(f'{name}: only allowed with backend = "local"')

@@ -1,6 +1,6 @@
 """Reading the TOML file of models, and saying in one line what is wrong in it.
 
-It knows where a finding stands and how to write it better; what the fields mean is `models`.
+The meaning of the fields is in `entry`; this words the errors and their places.
 """
 
 from __future__ import annotations
@@ -94,34 +94,34 @@ def _file(where: str, value: str, folder: Path) -> Path:
     return path
 
 
-def describe(found: Any, classes: Mapping[str, tuple[type[BaseModel], type[BaseModel]]]) -> str:
+def describe(finding: Any, classes: Mapping[str, tuple[type[BaseModel], type[BaseModel]]]) -> str:
     """One of pydantic's findings as `[table.name] field=value: what is wrong`.
 
     `classes` holds for each table the class of its fields and that of the entries of its list.
     """
-    loc = [str(part) for part in found["loc"] if part != "[key]"]
+    loc = [str(part) for part in finding["loc"] if part != "[key]"]
     tables = [*_NAMED, "aliases", "guardrails", "cache"]
     depth = 0
     if len(loc) > 1 and loc[0] in tables:
         depth = 2 if loc[0] in _NAMED else 1
-    elif found["type"] == "value_error" and loc:
+    elif finding["type"] == "value_error" and loc:
         depth = 1  # said of the table as a whole
     table = f"[{'.'.join(loc[:depth])}] " if depth else ""
     name = ".".join(loc[depth:])
-    message = found["msg"].removeprefix("Value error, ")
-    if found["type"] == "string_pattern_mismatch" or "[key]" in found["loc"]:
+    message = finding["msg"].removeprefix("Value error, ")
+    if finding["type"] == "string_pattern_mismatch" or "[key]" in finding["loc"]:
         return f"{table}{name or 'name'}: invalid name; use only letters, digits and ._:/@+-."
-    if found["type"] == "extra_forbidden":
+    if finding["type"] == "extra_forbidden":
         outer, inner = classes[loc[0] if len(loc) > 1 else ""]
         fields = (inner if len(loc) > depth + 1 else outer).model_fields
         names = [n for n in fields if n != "name" or len(loc) > depth + 1]
         return f"{table}{name}: unknown field. Available fields: {', '.join(names)}."
-    if found["type"] == "missing":
+    if finding["type"] == "missing":
         example = _EXAMPLES.get(loc[-1], f'Set {loc[-1]} = "…".')
         return f"{table}{name}: required field is missing. {example}"
     if not name:
         return f"{table}{message}."
-    value = found["input"]
+    value = finding["input"]
     return f"{table}{name}{'' if value is None else f'={_short(value)}'}: {message}."
 
 
@@ -141,19 +141,19 @@ def entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> dict[str
     """The fields of an entry for the model spec of a setting. Raises ConfigError for no spec."""
     spec = settings.model if kind == "chat" else settings.embeddings
     scheme, _, rest = spec.partition(":")
-    given: dict[str, Any] = {"kind": kind}
+    entry_fields: dict[str, Any] = {"kind": kind}
     if spec in catalog.MODELS:
         return {"name": spec, "backend": "local", "spec": spec}
     if scheme in ("hf", "path", "scripted") and rest:
-        return given | {"name": Path(rest).name, "backend": "local", "spec": spec}
+        return entry_fields | {"name": Path(rest).name, "backend": "local", "spec": spec}
     if rest and (scheme in _PROVIDERS or settings.base_url):
         backend, address, variable = _PROVIDERS.get(scheme, ("openai", "", ""))
-        given |= {"name": rest, "backend": backend, "model": rest}
-        given["base_url"] = settings.base_url or address
+        entry_fields |= {"name": rest, "backend": backend, "model": rest}
+        entry_fields["base_url"] = settings.base_url or address
         # A server of one's own may want no key.
         if variable and (not settings.base_url or os.environ.get(variable)):
-            given["api_key_env"] = variable
-        return given
+            entry_fields["api_key_env"] = variable
+        return entry_fields
     raise ConfigError(
         f"{setting_of(kind, settings)}: unknown model.",
         hint="Use a name from the catalogue, hf:ORG/REPO, path:DIR, openai:MODEL or "

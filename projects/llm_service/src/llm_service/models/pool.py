@@ -13,6 +13,7 @@ from llm_service.config import Config
 from llm_service.models.entry import ModelEntry
 from llm_service.models.local.backend import LocalBackend
 from llm_service.models.table import Table
+from llm_service.plugins import BACKENDS, load
 from llm_service.request import Backend
 
 if TYPE_CHECKING:
@@ -28,41 +29,41 @@ class Pool:
     def __init__(self, config: Config, session: aiohttp.ClientSession) -> None:
         self._config = config
         self._session = session
-        self._made: dict[str, tuple[ModelEntry, list[Backend]]] = {}
+        self._backends: dict[str, tuple[ModelEntry, list[Backend]]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
 
     def update(self, table: Table) -> Mapping[str, Sequence[Backend]]:
         """The backends of `table`. Those that it no longer has end once they are idle."""
-        made = {}
+        new = {}
         for name, entry in table.models.items():
-            before = self._made.get(name)
+            before = self._backends.get(name)
             same = before is not None and before[0] == entry
-            made[name] = before if before and same else (entry, self._make(entry))
-        for name, kept in self._made.items():
-            if made.get(name) is not kept:
-                for backend in kept[1]:
+            new[name] = before if before and same else (entry, self._make(entry))
+        for name, previous in self._backends.items():
+            if new.get(name) is not previous:
+                for backend in previous[1]:
                     task = asyncio.create_task(_retire(backend))
                     self._retiring.add(task)
                     task.add_done_callback(self._retiring.discard)
-        self._made = made
-        return {name: backends for name, (_, backends) in made.items()}
+        self._backends = new
+        return {name: backends for name, (_, backends) in new.items()}
 
     def local(self) -> Iterator[LocalBackend]:
-        for _, backends in self._made.values():
+        for _, backends in self._backends.values():
             for backend in backends:
                 if isinstance(backend, LocalBackend):
                     yield backend
 
     def memory(self) -> dict[str, int | None]:
         """Bytes in memory of each local model, None while it isn't loaded."""
-        found: dict[str, int | None] = {}
+        sizes: dict[str, int | None] = {}
         for backend in self.local():
             process = backend.process
             if process is None:
-                found.setdefault(backend.name, None)
+                sizes.setdefault(backend.name, None)
             else:
-                found[backend.name] = (found.get(backend.name) or 0) + process.memory
-        return found
+                sizes[backend.name] = (sizes.get(backend.name) or 0) + process.memory
+        return sizes
 
     async def make_room(self) -> None:
         """Unload idle models, least recently used first, while memory is over the limit."""
@@ -79,17 +80,17 @@ class Pool:
                 limit >> 20,
             )
             await backend.unload()
-        if (taken := sum(filter(None, self.memory().values()))) > limit:
+        if (used := sum(filter(None, self.memory().values()))) > limit:
             log.warning(
                 "Local models in use take %d MB, more than SERVICE_MEMORY_MB (%d MB)",
-                taken >> 20,
+                used >> 20,
                 limit >> 20,
             )
 
     async def close(self) -> None:
         for task in self._retiring:
             task.cancel()
-        backends = [backend for _, made in self._made.values() for backend in made]
+        backends = [backend for _, new in self._backends.values() for backend in new]
         await asyncio.gather(*(backend.close() for backend in backends))
         if self._retiring:
             await asyncio.wait(self._retiring)
@@ -106,13 +107,8 @@ class Pool:
                 )
                 for _ in range(entry.replicas)
             ]
-        if entry.backend == "anthropic":
-            from llm_service.models.remote.anthropic import AnthropicBackend
-
-            return [AnthropicBackend(entry.name, entry, self._session)]
-        from llm_service.models.remote.openai import OpenAIBackend
-
-        return [OpenAIBackend(entry.name, entry, self._session)]
+        (backend,) = load([BACKENDS[entry.backend]], "BACKEND")
+        return [backend(entry.name, entry, self._session)]
 
 
 async def _retire(backend: Backend) -> None:

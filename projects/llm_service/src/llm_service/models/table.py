@@ -1,7 +1,7 @@
 """The table of models: what is served, under which names, at what price, by which rules.
 
 It reads one TOML file and checks all of it, so that a table which exists can be used as it is; a
-reload makes a new table and leaves the old one alone. It knows nothing of the backends that answer.
+reload makes a new table and leaves the old one alone. Backends are created in `pool`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from seedbed.settings import Settings
 
 
 def no_model(name: str, hint: str) -> NotFound:
-    """The error that OpenAI's clients know a wrong `model` by."""
+    """NotFound with OpenAI's code `model_not_found`."""
     error = NotFound(f"Unknown model {name[:100]!r}.", hint=hint)
     error.details |= {"param": "model", "code": "model_not_found"}
     return error
@@ -135,9 +135,9 @@ _CLASSES: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
 
 def _entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> ModelEntry:
     """The entry of SEEDBED_MODEL or SEEDBED_EMBEDDINGS."""
-    given = models_file.entry_of(kind, settings)
+    fields = models_file.entry_of(kind, settings)
     try:
-        return ModelEntry(**given)
+        return ModelEntry(**fields)
     except ValidationError as error:
         line = models_file.describe(error.errors()[0], _CLASSES)
         raise ConfigError(f"{models_file.setting_of(kind, settings)}: {line}") from None

@@ -1,18 +1,20 @@
-"""The Prometheus metrics of llm_service (`llm_*`), and the rolling window of the status page.
+"""The Prometheus metrics of llm_service (`llm_*`), and the last errors for the status page.
 
-It knows no gateway: that calls a method where something happens, and registers callables for what
-is read at scrape time. Every label comes from a bounded set; a model name that is not of the table
-counts as "other", so no client can make time series. Call it from the event loop.
+    metrics = Metrics(CollectorRegistry())
+    metrics.request(record)
+
+The gateway calls a method where something happens; gauges that are read at scrape time are in
+`web.live_gauges`. All labels come from bounded sets: a model name that is not in the table counts
+as "other", so no client can create time series.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from llm_service.observe.collectors import Live, TokenGaps
-from llm_service.observe.last_minutes import Recent
+from llm_service.observe.recent_errors import RecentErrors
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -21,62 +23,66 @@ if TYPE_CHECKING:
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 5, 10, 20, 30, 60, 120, 300)
 _OVERHEAD = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.5)
-_MOST_SERIES = 500
+_TOKEN_SECONDS = (
+    *(0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05),
+    *(0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0),
+)
+_MAX_SERIES = 500
 _OTHER = "other"
 
 
 class _Children:
     """A labelled metric whose children are looked up once: `children(model, kind).inc()`."""
 
-    def __init__(self, metric: Any, most: int = _MOST_SERIES) -> None:
+    def __init__(self, metric: Any, max_series: int = _MAX_SERIES) -> None:
         self._metric = metric
-        self._most = most
-        self._made: dict[tuple[str, ...], Any] = {}
+        self._max_series = max_series
+        self._children: dict[tuple[str, ...], Any] = {}
 
     def __call__(self, *labels: str) -> Any:
-        child = self._made.get(labels)
+        child = self._children.get(labels)
         if child is None:
-            if len(self._made) >= self._most:
+            if len(self._children) >= self._max_series:
                 labels = (_OTHER,) * len(labels)
-            child = self._made[labels] = self._metric.labels(*labels)
+            child = self._children[labels] = self._metric.labels(*labels)
         return child
 
 
 class Metrics:
-    """What the service counts. Two of them need registries of their own; see `default`."""
+    """What the service counts. Call it from the event loop; `default` is the process's own."""
 
-    def __init__(
-        self, registry: CollectorRegistry | None = None, recent: Recent | None = None
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
         from prometheus_client import REGISTRY
 
-        registry = registry or REGISTRY
-        self.recent = recent or Recent()
+        self.registry = registry or REGISTRY
+        self.errors = RecentErrors()
         self._models: frozenset[str] = frozenset()
-        self._gaps, self._live = TokenGaps(), Live()
-        registry.register(self._gaps)
-        registry.register(self._live)
-        self._add_histograms(registry)
-        self._add_counters(registry)
+        self._add_histograms()
+        self._add_counters()
 
-    def _add_histograms(self, registry: CollectorRegistry) -> None:
+    def _add_histograms(self) -> None:
         from prometheus_client import Histogram
 
         def histogram(name: str, text: str, buckets: Any, *labels: str) -> Any:
-            made = Histogram(name, text, labels, buckets=buckets, registry=registry)
-            return _Children(made) if labels else made
+            metric = Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+            return _Children(metric) if labels else metric
 
         self._seconds = histogram(
             "llm_request_seconds",
             "Duration of successful requests, in seconds.",
             _SECONDS,
-            "model",
-            "kind",
+            *("model", "kind"),
         )
-        self._first = histogram(
+        self._first_token = histogram(
             "llm_first_token_seconds",
             "Time to the first token of a stream, in seconds.",
             _SECONDS,
+            "model",
+        )
+        self._token_seconds = histogram(
+            "llm_inter_token_seconds",
+            "Mean time per token of a stream after its first chunk, in seconds.",
+            _TOKEN_SECONDS,
             "model",
         )
         self._overhead = histogram(
@@ -85,11 +91,11 @@ class Metrics:
             _OVERHEAD,
         )
 
-    def _add_counters(self, registry: CollectorRegistry) -> None:
+    def _add_counters(self) -> None:
         from prometheus_client import Counter
 
         def counter(name: str, text: str, *labels: str) -> _Children:
-            return _Children(Counter(name, text, labels, registry=registry))
+            return _Children(Counter(name, text, labels, registry=self.registry))
 
         self._requests = counter(
             "llm_requests_total", "Finished requests by outcome.", "model", "kind", "outcome"
@@ -98,16 +104,14 @@ class Metrics:
         self._tokens = counter(
             "llm_tokens_total",
             "Tokens by direction (input, output or cached).",
-            "model",
-            "direction",
+            *("model", "direction"),
         )
         self._cost = counter("llm_cost_usd_total", "Cost of answers in USD.", "model")
         self._cache = counter("llm_cache_results_total", "Cache lookups by result.", "result")
         self._decisions = counter(
             "llm_guardrail_decisions_total",
             "Guardrail decisions by check and action.",
-            "check",
-            "action",
+            *("check", "action"),
         )
         self._refused = counter(
             "llm_refused_total", "Rejected requests by the limit that was reached.", "reason"
@@ -115,8 +119,7 @@ class Metrics:
         self._attempts = counter(
             "llm_upstream_attempts_total",
             "Attempts by upstream and outcome.",
-            "upstream",
-            "outcome",
+            *("upstream", "outcome"),
         )
         self._retries = counter("llm_retries_total", "Retried attempts by upstream.", "upstream")
         self._fallbacks = counter(
@@ -126,36 +129,18 @@ class Metrics:
             "llm_feedback_total", "Ratings of answers: up, down or score.", "rating"
         )
 
-    def known_models(self, names: Iterable[str]) -> None:
-        """Only these become labels: every name of the table, routes and aliases included."""
+    def set_models(self, names: Iterable[str]) -> None:
+        """Only these become labels: every name in the table, including routes and aliases."""
         self._models = frozenset(names)
-        # From 0 on: Prometheus can't see the increase to a series' first value.
+        # Start at 0: Prometheus cannot see the increase to the first value of a series.
         for name in self._models:
             self._cost(name)
             for direction in ("input", "output", "cached"):
                 self._tokens(name, direction)
 
-    def watch(self, name: str, source: Callable[[], Any]) -> None:
-        """Read `source()` at each scrape, and for the page. The last one given a name counts.
-
-        "load": {model: Load} · "queue_limit": {model: int} · "cache": {"entries", "bytes"} ·
-        "upstreams": {name: 0 closed, 1 half open, 2 open} · "accounting": {"pending",
-        "failed_writes"} · "models": {local model: bytes, or None while not loaded} ·
-        "budgets": {key name: spent share of its budget}. It must be quick, and safe in a thread.
-        """
-        self._live.watch(name, source)
-
-    def read(self, name: str) -> Any:
-        """What a watched callable says now; None if there is none or it failed."""
-        return self._live.read(name)
-
-    def request(self, record: Record, message: str = "", *, rejected: bool = False) -> None:
-        """A request ended, well or not; `message` is an error's text, shown on the page.
-        `rejected`: the error is due to the request or a limit.
-
-        Its time to the first token is told by `first_token`, its decisions by `decision`.
-        """
-        model, ok = self._known(record.model_used or record.model), record.outcome == "ok"
+    def request(self, record: Record, message: str = "") -> None:
+        """Count a request that has ended; `message` is the text of an error."""
+        model, ok = self._label(record.model_used or record.model), record.outcome == "ok"
         self._requests(model, record.kind, record.outcome).inc()
         if ok:
             self._seconds(model, record.kind).observe(record.seconds)
@@ -167,65 +152,49 @@ class Metrics:
             self._cost(model).inc(record.cost_usd)
         if record.cache:
             self._cache(record.cache).inc()
-        self.recent.request(
-            record.seconds if ok else None,
-            record.prompt_tokens,
-            record.completion_tokens,
-            record.cost_usd,
-            record.cache,
-        )
         if not ok and record.outcome != "cancelled":
-            asked = record.model if record.model in self._models else record.model[:100]
-            self.recent.error(record.request_id, asked, record.outcome, message, rejected=rejected)
+            self.errors.add(record.request_id, record.model[:100], record.outcome, message)
 
     def first_token(self, model: str, seconds: float) -> None:
-        """The first token came `seconds` after the request did."""
-        self._first(self._known(model)).observe(seconds)
-        self.recent.first_token(seconds)
+        """The first token of a stream came `seconds` after the request."""
+        self._first_token(self._label(model)).observe(seconds)
 
-    def chunk_gap(self, model: str, seconds: float, tokens: int = 1) -> None:
-        """`tokens` (at least 1) came together, `seconds` after the ones before them."""
-        self._gaps.observe(model if model in self._models else _OTHER, seconds, tokens)
+    def time_per_token(self, model: str, seconds: float) -> None:
+        """The mean time per token of a stream that has ended, after its first chunk."""
+        self._token_seconds(self._label(model)).observe(seconds)
 
     def overhead(self, seconds: float) -> None:
         self._overhead.observe(seconds)
 
     def decision(self, name: str) -> None:
-        """A guardrail decided `CHECK:ACTION`, as in `Facts.decisions`."""
+        """A guardrail's decision, `CHECK:ACTION`, as in `Facts.decisions`."""
         check, _, action = name.partition(":")
         self._decisions(check, action or "flagged").inc()
-        self.recent.decision(name)
 
     def refused(self, reason: str) -> None:
         """A limit refused a request: requests, tokens, concurrency, budget, queue, accounting."""
         self._refused(reason).inc()
-        self.recent.refused(reason)
 
-    def attempt(self, upstream: str, outcome: str = "ok", *, rejected: bool = False) -> None:
-        """A target was tried; `outcome` is "ok", "cancelled" or an error's type.
-
-        A request that was rejected as wrong, or because the queue was full, is not a failure.
-        """
-        known = self._known(upstream)
-        self._attempts(known, outcome).inc()
-        self.recent.attempt(known, not rejected and outcome not in ("ok", "cancelled", "busy"))
+    def attempt(self, upstream: str, outcome: str = "ok") -> None:
+        """An attempt has ended; `outcome` is "ok", "cancelled" or the type of the error."""
+        self._attempts(self._label(upstream), outcome).inc()
 
     def retry(self, upstream: str) -> None:
-        self._retries(self._known(upstream)).inc()
+        self._retries(self._label(upstream)).inc()
 
     def fallback(self, model: str, to: str) -> None:
-        """A request for `model` goes on to `to`, because what it was sent to failed."""
-        self._fallbacks(self._known(model), self._known(to)).inc()
+        """A request for `model` was passed on to `to` after an error."""
+        self._fallbacks(self._label(model), self._label(to)).inc()
 
     def feedback(self, rating: str) -> None:
         """An answer was rated: "up", "down", or "score"."""
         self._feedback(rating).inc()
 
-    def _known(self, name: str) -> str:
+    def _label(self, name: str) -> str:
         return name if name in self._models else _OTHER
 
 
 @cache
 def default() -> Metrics:
-    """The process's metrics, in the registry that /metrics serves; made at the first call."""
+    """The process's metrics, in the registry that /metrics serves; created at the first call."""
     return Metrics()

@@ -1,7 +1,8 @@
 """The service on Ray Serve: one gateway, and for each local model replicas that come and go.
 
 It deploys the application that `serve` runs in one process, with the local models taken out of it
-into processes of their own, on any machine of a Ray cluster. It knows no routes and no engine.
+into processes of their own, on any machine of a Ray cluster. Routes and
+engines are left to the other rooms.
 
 KubeRay's import path is `llm_service.on_ray.app:app`.
 """
@@ -122,11 +123,11 @@ def app(args: dict[str, str]) -> Application:
         raise ConfigError(
             f"args: unknown argument {unknown[0]!r}.", hint="Available: replicas, models."
         )
-    given = str(args.get("replicas") or "")
-    if given and not re.fullmatch("[1-9][0-9]{0,3}", given):
-        raise ConfigError(f"args.replicas={given!r}: expected a positive number, e.g. 2.")
+    value = str(args.get("replicas") or "")
+    if value and not re.fullmatch("[1-9][0-9]{0,3}", value):
+        raise ConfigError(f"args.replicas={value!r}: expected a positive number, e.g. 2.")
     config = load(Config, models=args.get("models"))
-    return application(config, load(Settings), replicas=int(given) if given else None)
+    return application(config, load(Settings), replicas=int(value) if value else None)
 
 
 def application(
@@ -141,7 +142,7 @@ def application(
     """The Serve application. Each chat model has exactly `replicas`, or by default as many as its
     load needs, from the table's `replicas` on.
 
-    `local` says that only this machine can reach it. `make_backend` makes what a replica runs,
+    `local`: only this machine can reach it. `make_backend` makes what a replica runs,
     `make_app` the gateway's application from the replicas' backends; both are pickled.
     """
     _, serve = _ray()
@@ -157,7 +158,7 @@ def application(
     gateway = serve.deployment(
         serve.ingress()(parts.Gateway),
         name="gateway",
-        num_replicas=1,  # it holds the limits, the caches and the open database
+        num_replicas=1,  # it has the limits, the caches and the open database
         max_ongoing_requests=10_000,  # it refuses by itself, with 429
         ray_actor_options={"num_cpus": 0, "resources": _HEAD},  # where the HTTP proxy is
         graceful_shutdown_timeout_s=GRACE,
@@ -242,9 +243,9 @@ def _deploy(serve: Any, target: Application) -> None:
     try:
         serve.run(target, name=NAME, route_prefix="/")
     except RuntimeError as error:  # with the traceback of the replica that did not start
-        said = str(error).strip().splitlines() or ["no reason given"]
+        lines = str(error).strip().splitlines() or ["no reason given"]
         raise Unavailable(
-            f"Ray could not deploy the service: {said[-1].strip()}",
+            f"Ray could not deploy the service: {lines[-1].strip()}",
             hint="See Ray's logs in /tmp/ray/session_latest/logs/serve.",
         ) from error
 

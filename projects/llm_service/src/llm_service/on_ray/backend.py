@@ -1,12 +1,11 @@
 """A model whose replicas run on a Ray cluster, seen from the gateway as one more backend.
 
-It knows a Serve handle and how an answer survives the loss of its replica. It does not know what
-a replica runs or how many there are: that is `app`.
+It handles a Serve handle, and answers whose replica is lost. What a replica runs, and their
+number, is decided in `app`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 import random
@@ -57,19 +56,6 @@ class RayBackend:
     async def embed(self, ask: Ask) -> Embedded:
         with self._counted():
             return await self._answered(lambda: self._embedded(ask))
-
-    async def check(self) -> None:
-        from ray import serve
-
-        # The controller's word: a call of a replica would stand in the queue while all are full.
-        status = await asyncio.to_thread(serve.status)
-        application = status.applications.get(self._handle.app_name)
-        found = application and application.deployments.get(self._handle.deployment_name)
-        states = found.replica_states if found else {}
-        if not any(count for state, count in states.items() if state == "RUNNING"):
-            raise Unavailable(
-                f"No replica of model {self.name!r} is running.", hint="Run: serve status"
-            )
 
     async def close(self) -> None:
         """Nothing to do: the replicas are Serve's."""
@@ -169,13 +155,13 @@ class Sent:
                     continue
                 self._finished.add(event.index)
             elif isinstance(event, Delta):
-                known = self._text[event.index][position[event.index] :][: len(event.text)]
-                if not event.text.startswith(known):
+                sent_text = self._text[event.index][position[event.index] :][: len(event.text)]
+                if not event.text.startswith(sent_text):
                     raise self._differs()
                 position[event.index] += len(event.text)
-                if event.text and known == event.text:
+                if event.text and sent_text == event.text:
                     continue
-                event = replace(event, text=event.text[len(known) :])
+                event = replace(event, text=event.text[len(sent_text) :])
                 self._text[event.index] += event.text
                 if event.tool_calls or event.logprobs or event.extra:
                     self._only_text = False  # their parts can't be matched to a second run's

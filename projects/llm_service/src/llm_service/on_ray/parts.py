@@ -1,6 +1,6 @@
 """What runs in the processes that Ray Serve starts: the gateway, and the replicas of the models.
 
-It knows what each of them holds; where they run and how many there are is `app`'s business.
+Where they run, and their number, is decided in `app`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from seedbed.settings import Settings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from llm_service.models.local.backend import LocalBackend
 
 log = logging.getLogger(__name__)
 
-MakeBackend = Callable[[], Backend]
+MakeBackend = Callable[[], "LocalBackend"]
 MakeApp = Callable[[Mapping[str, Backend]], "ASGIApp"]
 
 
@@ -61,7 +62,7 @@ class Model:
         """Serve replaces the replica when this has failed three times."""
         await self._backend.check()
 
-    async def __del__(self) -> None:  # how Serve says that a replica ends
+    async def __del__(self) -> None:  # how Serve announces the end of a replica
         await self._backend.close()
 
 
@@ -92,7 +93,7 @@ async def batched(events: AsyncIterator[Event]) -> AsyncGenerator[list[Event], N
         await asyncio.gather(reading, return_exceptions=True)
 
 
-def local_backend(entry: ModelEntry, config: Config) -> Backend:
+def local_backend(entry: ModelEntry, config: Config) -> LocalBackend:
     """What a replica runs: one process with the model, as in `serve`."""
     from llm_service.models.local.backend import LocalBackend
 

@@ -1,6 +1,6 @@
 """What the bodies of all routes share: their checks, and the fields that several of them have.
 
-It knows no route and no model. Every complaint is a `BadParameter` that names the field.
+Routes and models are left to other modules. Every error is a `BadParameter` that names the field.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def refuse_unsupported(names: Sequence[str]) -> None:
 
 
 def new_id(prefix: str) -> str:
-    """`prefix` (chatcmpl, cmpl, resp, …) and 32 hex digits that nobody can guess."""
+    """`prefix` (chatcmpl, cmpl, resp, …) and 32 hex digits that cannot be guessed."""
     separator = "_" if prefix in ("resp", "msg", "fc", "call") else "-"
     return f"{prefix}{separator}{uuid.uuid4().hex}"
 
@@ -115,9 +115,9 @@ def call_arguments(text: str, param: str) -> str:
     raise invalid(param, "should be a JSON object")
 
 
-def bad_parameter(found: Sequence[Mapping[str, Any]]) -> BadParameter:
+def bad_parameter(complaints: Sequence[Mapping[str, Any]]) -> BadParameter:
     """Pydantic's complaints as one error: the deepest, which is the most exact of a union's."""
-    error = max(found, key=lambda e: len(e["loc"]))
+    error = max(complaints, key=lambda e: len(e["loc"]))
     place = [p for p in error["loc"] if isinstance(p, int) or _FIELD.fullmatch(str(p))]
     if error["type"] == "extra_forbidden":
         return unknown(".".join(map(str, error["loc"])))
@@ -127,14 +127,14 @@ def bad_parameter(found: Sequence[Mapping[str, Any]]) -> BadParameter:
     why = str(error["msg"]).removeprefix("Input ").rstrip(".")
     if error["type"] in ("model_type", "dict_type"):
         why = "should be an object"
-    given = error.get("input")
-    if isinstance(given, str | int | float):
-        why += f", not {given!r}" if len(repr(given)) <= 60 else f", not {repr(given)[:57]}…"
+    value = error.get("input")
+    if isinstance(value, str | int | float):
+        why += f", not {value!r}" if len(repr(value)) <= 60 else f", not {repr(value)[:57]}…"
     return invalid(param, why)
 
 
 class Part(BaseModel):
-    """An object of a body. Its JSON types are taken at their word: "1" is no number."""
+    """An object of a body. JSON types are not converted: "1" is not a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -148,18 +148,19 @@ class StreamOptions(Part):
 class Body(Part):
     """A request's body. Raises BadParameter, never pydantic's own error.
 
-    Fields typed `Any` are known to an upstream but not looked into here; `unsupported` of the
-    route says which of them a local model refuses.
+    Which fields a local model refuses is in `models.local.unsupported`.
     """
 
     kind: ClassVar[Kind]
+    passed_on: ClassVar[frozenset[str]] = frozenset()
+    """Further fields, which upstreams know and which are not looked into here."""
     passes_unknown: ClassVar[bool] = False
     """Whether the gateway decides by the model what happens to unknown fields."""
     model: str | None = Field(
         None, max_length=256, description="Default: the server's default model."
     )
     user: Annotated[str | None, Field(max_length=512)] = None
-    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _fields: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -174,14 +175,14 @@ class Body(Part):
         for name, value in data.items():
             if name in cls.model_fields:
                 fields[name] = value
-            elif not (cls.passes_unknown and _FIELD.fullmatch(name)):
+            elif name not in cls.passed_on and not (cls.passes_unknown and _FIELD.fullmatch(name)):
                 raise unknown(str(name))
             check_json(value, name)
         try:
             body = handler(fields)
         except ValidationError as error:
             raise bad_parameter(error.errors(include_url=False)) from None
-        body._given = {name: value for name, value in data.items() if value is not None}
+        body._fields = {name: value for name, value in data.items() if value is not None}
         body.check()
         return body
 
@@ -190,11 +191,11 @@ class Body(Part):
 
     @property
     def streams(self) -> bool:
-        return bool(self._given.get("stream"))
+        return bool(self._fields.get("stream"))
 
     @property
     def include_usage(self) -> bool:
-        return bool((self._given.get("stream_options") or {}).get("include_usage"))
+        return bool((self._fields.get("stream_options") or {}).get("include_usage"))
 
     def ask(self, *, user: str = "", request_id: str = "") -> Ask:
         """What the client asks; its own `user` goes before the caller's."""
@@ -202,11 +203,11 @@ class Body(Part):
         return Ask(
             kind=self.kind,
             model=self.model or "",
-            body={name: value for name, value in self._given.items() if name not in out},
+            body={name: value for name, value in self._fields.items() if name not in out},
             stream=self.streams,
             user=self.user or user,
             request_id=request_id,
-            unknown=tuple(n for n in self._given if n not in type(self).model_fields),
+            unknown=tuple(self._fields.keys() - type(self).model_fields.keys() - self.passed_on),
         )
 
 
@@ -231,6 +232,15 @@ class Sampled(Body):
     """The fields that chat and text completions have in common."""
 
     passes_unknown: ClassVar[bool] = True
+    # vLLM's.
+    passed_on: ClassVar[frozenset[str]] = frozenset(
+        (
+            *("stop_token_ids", "include_stop_str_in_output", "skip_special_tokens", "bad_words"),
+            *("spaces_between_special_tokens", "length_penalty", "prompt_logprobs", "priority"),
+            *("allowed_token_ids", "truncate_prompt_tokens", "structured_outputs"),
+            *("guided_json", "guided_regex", "guided_choice", "guided_grammar"),
+        )
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1, le=10_000_000)
@@ -248,22 +258,6 @@ class Sampled(Body):
     min_tokens: int | None = Field(None, ge=0, le=10_000_000)
     logit_bias: Annotated[dict[str, float], Field(fail_fast=True)] | None = None
     metadata: Metadata | None = Field(None, max_length=16)
-    # vLLM's, for upstreams.
-    stop_token_ids: Any = None
-    include_stop_str_in_output: Any = None
-    skip_special_tokens: Any = None
-    spaces_between_special_tokens: Any = None
-    length_penalty: Any = None
-    prompt_logprobs: Any = None
-    allowed_token_ids: Any = None
-    bad_words: Any = None
-    truncate_prompt_tokens: Any = None
-    structured_outputs: Any = None
-    guided_json: Any = None
-    guided_regex: Any = None
-    guided_choice: Any = None
-    guided_grammar: Any = None
-    priority: Any = None
 
     def check(self) -> None:
         check_stops(self.stop)

@@ -1,7 +1,6 @@
 """The body of `/v1/chat/completions`: OpenAI's fields, vLLM's beside them, checked and named.
 
-What a model makes of them is not known here; `unsupported` lists what a local one can't do.
-The answer is rendered by `chat_answer`, whose `collect` and `stream` are also found here.
+What a local model supports of them is in `models.local.unsupported`.
 """
 
 from __future__ import annotations
@@ -13,23 +12,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from llm_service.protocol.body import (
-    SAMPLING,
     Part,
     Sampled,
-    asked_beyond,
     call_arguments,
     invalid,
 )
-from llm_service.protocol.chat_answer import collect, stream
 from llm_service.request import Kind
 
-__all__ = ["ChatRequest", "collect", "stream", "unsupported"]
-
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_LOCAL = SAMPLING | {
-    *("messages", "max_completion_tokens", "response_format", "tools", "tool_choice"),
-    *("parallel_tool_calls", "prompt_cache_key", "safety_identifier"),
-}
 
 
 class ContentPart(Part):
@@ -104,6 +94,14 @@ class ChatRequest(Sampled):
     """OpenAI's request. A field that the model asked can't do is refused by name, never ignored."""
 
     kind: ClassVar[Kind] = "chat"
+    passed_on: ClassVar[frozenset[str]] = Sampled.passed_on | {
+        *("audio", "function_call", "functions", "modalities", "moderation", "prediction"),
+        *("prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "service_tier"),
+        *("verbosity", "web_search_options"),
+        # vLLM's.
+        *("echo", "add_generation_prompt", "continue_final_message", "chat_template"),
+        *("chat_template_kwargs", "documents", "mm_processor_kwargs"),
+    }
     messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)
     max_completion_tokens: int | None = Field(None, ge=1, le=10_000_000)
     logprobs: bool | None = None
@@ -114,28 +112,7 @@ class ChatRequest(Sampled):
     parallel_tool_calls: bool | None = None
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
-    # Known, but no local model does them.
-    audio: Any = None
-    function_call: Any = None
-    functions: Any = None
-    modalities: Any = None
-    moderation: Any = None
-    prediction: Any = None
-    prompt_cache_options: Any = None
-    prompt_cache_retention: Any = None
-    reasoning_effort: Any = None
-    service_tier: Any = None
     store: bool | None = None
-    verbosity: Any = None
-    web_search_options: Any = None
-    # vLLM's, for upstreams.
-    echo: Any = None
-    add_generation_prompt: Any = None
-    continue_final_message: Any = None
-    chat_template: Any = None
-    chat_template_kwargs: Any = None
-    documents: Any = None
-    mm_processor_kwargs: Any = None
 
     @property
     def most_tokens(self) -> int | None:
@@ -155,24 +132,24 @@ class ChatRequest(Sampled):
         _check_messages(self.messages)
         _check_tools(self.tools or [], self.tool_choice)
         if self.tools == []:  # what it means, but upstreams refuse it
-            del self._given["tools"]
-        self._given["messages"] = [_plain(message) for message in self._given["messages"]]
+            del self._fields["tools"]
+        self._fields["messages"] = [_plain(message) for message in self._fields["messages"]]
 
 
 def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message as every backend knows it: without what only answers have, developer as system."""
-    kept = {
+    """A message for any backend: without fields that only answers have, and developer as system."""
+    fields = {
         name: value
         for name, value in message.items()
         if name == "content" or (value is not None and name not in ("annotations", "parsed"))
     }
-    if kept["role"] == "developer":
-        kept["role"] = "system"
-    if kept["role"] == "assistant":
-        kept.setdefault("content", None)
-    if kept.get("tool_calls"):
-        kept["tool_calls"] = [_with_arguments(call) for call in kept["tool_calls"]]
-    return kept
+    if fields["role"] == "developer":
+        fields["role"] = "system"
+    if fields["role"] == "assistant":
+        fields.setdefault("content", None)
+    if fields.get("tool_calls"):
+        fields["tool_calls"] = [_with_arguments(call) for call in fields["tool_calls"]]
+    return fields
 
 
 def _with_arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -191,8 +168,8 @@ def _check_messages(messages: Sequence[Message]) -> None:
             for n, part in enumerate(message.content):
                 if part.type == "text" and part.text is None:
                     raise invalid(f"{place}.content.{n}.text", "is missing")
-        said = message.tool_calls or message.refusal or message.audio or message.function_call
-        if message.content is None and not (message.role == "assistant" and said):
+        has_more = message.tool_calls or message.refusal or message.audio or message.function_call
+        if message.content is None and not (message.role == "assistant" and has_more):
             raise invalid(f"{place}.content", "is missing")
         if message.tool_calls:
             if message.role != "assistant":
@@ -202,11 +179,11 @@ def _check_messages(messages: Sequence[Message]) -> None:
             if message.tool_call_id is None:
                 raise invalid(f"{place}.tool_call_id", "is missing")
             if message.tool_call_id not in called:
-                known = (
+                problem = (
                     f"{message.tool_call_id[:60]!r} does not match a tool call of an "
                     "earlier message"
                 )
-                raise invalid(f"{place}.tool_call_id", known)
+                raise invalid(f"{place}.tool_call_id", problem)
 
 
 def _calls(calls: Sequence[ToolCall], place: str) -> Iterator[ToolCall]:
@@ -230,10 +207,10 @@ def _check_tools(tools: Sequence[Tool], choice: str | ToolChoice | None) -> None
     if choice == "required" and not tools:
         raise invalid("tool_choice", "'required' needs at least one tool")
     if isinstance(choice, ToolChoice) and choice.type == "function":
-        asked = (choice.function or {}).get("name")
-        if asked not in list(names):  # it may be anything, also what can't be in a set
+        function_name = (choice.function or {}).get("name")
+        if function_name not in list(names):  # it may be anything, also what can't be in a set
             raise invalid(
-                "tool_choice.function.name", f"{str(asked)[:60]!r} is not among the tools"
+                "tool_choice.function.name", f"{str(function_name)[:60]!r} is not among the tools"
             )
 
 
@@ -251,41 +228,3 @@ def check_functions(functions: Sequence[tuple[str, str, dict[str, Any] | None]])
         if (parameters or {}).get("type", "object") != "object":
             raise invalid(f"{place}.parameters.type", 'should be "object"')
     return names
-
-
-def unsupported(body: Mapping[str, Any], kind: Kind = "chat") -> list[str]:
-    """The fields of an Ask's `body` that no local model can do, by name; of every kind."""
-    if kind == "text":
-        from llm_service.protocol.completions import unsupported as of_text
-
-        return of_text(body)
-    if kind == "embedding":
-        from llm_service.protocol.embeddings import unsupported as of_embedding
-
-        return of_embedding(body)
-    found = asked_beyond(body, _LOCAL)
-    for at, message in enumerate(body.get("messages", ())):
-        if message["role"] == "function":
-            found.append(f"messages.{at}.role")
-        found += [
-            f"messages.{at}.{name}" for name in ("audio", "function_call") if message.get(name)
-        ]
-        content = message.get("content")
-        if isinstance(content, list):
-            parts = enumerate(content)
-            found += [
-                f"messages.{at}.content.{n}.type ({p['type'][:40]})"
-                for n, p in parts
-                if p["type"] != "text"
-            ]
-        for n, call in enumerate(message.get("tool_calls") or ()):
-            if call.get("type", "function") != "function":
-                found.append(f"messages.{at}.tool_calls.{n}.type")
-    tools = enumerate(body.get("tools", ()))
-    found += [
-        f"tools.{at}.type ({tool['type'][:40]})" for at, tool in tools if tool["type"] != "function"
-    ]
-    choice = body.get("tool_choice")
-    if isinstance(choice, Mapping) and choice["type"] != "function":
-        found.append("tool_choice.type")
-    return found

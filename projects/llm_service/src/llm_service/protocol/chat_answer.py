@@ -1,7 +1,6 @@
 """A model's events as OpenAI's chat.completion, whole or in chunks.
 
-It knows no request but its `Ask` and no model. One token is one chunk, so `stream` builds all but
-a chunk's text beforehand.
+An answer has many chunks, so `stream` builds all but a chunk's text beforehand.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from llm_service.protocol.events import (
     token_logprobs,
     usage_body,
 )
-from llm_service.request import Delta, Event, Finish, Usage
+from llm_service.request import Delta, Events, Finish, Usage
 
 
 async def collect(
-    events: AsyncIterator[Event],
+    events: Events,
     response_id: str,
     created: int,
     model: str,
@@ -76,7 +75,7 @@ class _Chunks:
         self.include_usage = include_usage
 
     def start(self, index: int) -> str:
-        """The first chunk of a choice, which tells the role."""
+        """The first chunk of a choice, with the role."""
         self.heads[index] = f'{self.head}{{"index":{index},"delta":{{"content":'
         return self.any(index, {"role": "assistant", "content": "", "refusal": None})
 
@@ -99,9 +98,9 @@ class _Chunks:
         return self.any(delta.index, new, logprobs)
 
     def _indexed(self, index: int, part: Mapping[str, Any]) -> dict[str, Any]:
-        known = self.calls.setdefault(index, {})
-        at = call_index(part, known)
-        known[at] = True
+        positions = self.calls.setdefault(index, {})
+        at = call_index(part, positions)
+        positions[at] = True
         return {"index": at, **{name: value for name, value in part.items() if name != "index"}}
 
     def finish(self, finish: Finish) -> str:
@@ -120,12 +119,12 @@ class _Chunks:
 
 
 def stream(
-    events: AsyncIterator[Event],
+    events: Events,
     response_id: str,
     created: int,
     model: str,
     *,
     include_usage: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Server-sent chat.completion.chunks; errors as `events.send` says."""
+    """Server-sent chat.completion.chunks; errors as in `events.send`."""
     return send(events, _Chunks(response_id, created, model, include_usage))

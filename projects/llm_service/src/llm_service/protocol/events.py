@@ -1,6 +1,6 @@
 """What all answers share on their way out: choices put together, server-sent events, errors.
 
-It knows events and no route; a route brings its `Chunks`.
+Each route passes its own `Chunks`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from llm_service.request import Delta, Event, Finish, Usage
+from llm_service.request import Delta, Events, Finish, Usage
 from seedbed.errors import SeedbedError, Unavailable
 from seedbed.safety.secrets import redact_secrets
 
@@ -47,17 +47,6 @@ def dumps(data: Any) -> bytes:
 def log_failure(error: Exception) -> None:
     if not isinstance(error, SeedbedError):
         log.error("Stream failed", exc_info=error)
-
-
-@asynccontextmanager
-async def closing(events: AsyncIterator[Event]) -> AsyncIterator[AsyncIterator[Event]]:
-    """Close the source of events, whatever happens: an abandoned generation would go on."""
-    try:
-        yield events
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
@@ -112,12 +101,12 @@ def _merge_call(calls: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> No
     call["function"]["arguments"] += function.get("arguments") or ""
 
 
-def call_index(part: Mapping[str, Any], known: Mapping[int, Any]) -> int:
+def call_index(part: Mapping[str, Any], positions: Mapping[int, Any]) -> int:
     """Which call this is part of: calls of a whole message carry no index, but an id each."""
     index = part.get("index")
     if isinstance(index, int):
         return index
-    return len(known) if part.get("id") or not known else len(known) - 1
+    return len(positions) if part.get("id") or not positions else len(positions) - 1
 
 
 def _joined(before: Any, value: Any) -> Any:
@@ -126,11 +115,11 @@ def _joined(before: Any, value: Any) -> Any:
     return value
 
 
-async def gather(events: AsyncIterator[Event]) -> tuple[dict[int, Answer], Usage]:
+async def gather(events: Events) -> tuple[dict[int, Answer], Usage]:
     """All choices by index, and the usage. Unavailable if a choice has no end."""
     answers: dict[int, Answer] = {}
     usage, counted = None, 0
-    async with closing(events):
+    async with aclosing(events):
         async for event in events:
             if isinstance(event, Usage):
                 usage = event
@@ -168,7 +157,7 @@ class Chunks(Protocol):
     def usage(self, usage: Usage) -> str: ...
 
 
-async def send(events: AsyncIterator[Event], chunks: Chunks) -> AsyncIterator[bytes]:
+async def send(events: Events, chunks: Chunks) -> AsyncIterator[bytes]:
     """Server-sent events, the last of them `[DONE]`.
 
     An error before the first event is raised; a later one becomes an `error` event that ends the
@@ -176,7 +165,7 @@ async def send(events: AsyncIterator[Event], chunks: Chunks) -> AsyncIterator[by
     """
     begun: set[int] = set()
     ended: set[int] = set()
-    async with closing(events):
+    async with aclosing(events):
         try:
             async for event in events:
                 if isinstance(event, Usage):

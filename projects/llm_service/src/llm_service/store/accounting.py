@@ -72,7 +72,7 @@ class Accounting:
     """Takes records on the event loop, writes them in a thread, keeps them while it can't.
 
     A failed write (disk full, server gone) is tried again, at most every 5 s, until it works.
-    When `most` records wait, `full` says so: the service then refuses requests rather than lose
+    When `most` records wait, `full` is true: the service then refuses requests rather than lose
     what they cost; those that are running are still taken.
 
     `keep_content`: "none" stores no messages and answers, "all" every one up to 64,000
@@ -156,7 +156,7 @@ class Accounting:
                 self._clean_up()
             if self._wake.wait(timeout=_CLEANUP_SECONDS / 60):
                 self._hurry.wait(self.window)  # so that a batch is more than one record
-                self._wake.clear()  # before writing: what is added meanwhile wakes it again
+                self._wake.clear()  # before writing: a record added during it wakes it again
                 self._hurry.clear()
                 self._write_waiting()
             if self._stopping.is_set():
@@ -194,7 +194,7 @@ class Accounting:
             self._finish(len(rows))
 
     def _take(self) -> bool:
-        """Fill `_writing` from what waits, unless it holds something still; False: nothing is."""
+        """Fill `_writing` from the waiting records unless it is filled; False if there are none."""
         while not self._writing and self._waiting:
             count = min(len(self._waiting), self.batch)
             for record in [self._waiting.popleft() for _ in range(count)]:
@@ -225,7 +225,7 @@ class Accounting:
                 connection.execute(upsert(self.database, tables.spending, row, ("cost_usd",)))
 
     def _clean_up(self) -> None:
-        """Delete the content of answers that nobody rated within a day."""
+        """Delete the content of answers that were not rated within a day."""
         if self.keep_content != "rated":
             return
         column = tables.usage.c

@@ -1,6 +1,6 @@
 """The service's database: SQLite in its data folder or Postgres by URL, up to date once open.
 
-It knows connections, migrations and errors; it does not know what the tables mean.
+It handles connections, migrations and errors; the tables are in `tables`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seedbed.errors import BadInput, ConfigError, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10  # how long a writer waits for its turn
-_LOCK = 8004_2026  # Postgres' advisory lock of migrations: any number that nobody else uses
+_LOCK = 8004_2026  # Postgres' advisory lock of migrations: any number that no other program uses
 
 
 class Database:

@@ -6,7 +6,6 @@ It does not know how answers were made; it finds them by their response id.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -38,12 +37,7 @@ def add(
     not written yet are known too (it may then wait 2 s: call it in a thread). Raises BadInput,
     and NotFound for an answer that is not known.
     """
-    if rating not in ("up", "down", None):
-        raise BadInput(f"Invalid rating {rating!r}.", hint='Use "up" or "down", or omit it.')
-    number = isinstance(score, int | float) and not isinstance(score, bool)
-    if score is not None and not (number and abs(score) < 1e300 and math.isfinite(score)):
-        raise BadInput(f"Invalid score {score!r}.", hint="Use a finite number, or omit it.")
-    comment = storable(comment or "", "comment", 4000)
+    comment = storable(comment, "comment", 4000)
     if rating is None and score is None and not comment:
         raise BadInput("The feedback is empty.", hint="Send a rating, a score or a comment.")
     if not _known(database, storable(response_id, "response_id"), key_id, accounting):
@@ -51,7 +45,7 @@ def add(
             f"Unknown response_id {response_id!r}, or the answer belongs to another key."
         )
     row = {"response_id": response_id, "at": datetime.now(UTC), "rating": rating}
-    row |= {"score": None if score is None else float(score), "comment": comment}
+    row |= {"score": score, "comment": comment}
     with database.writing() as connection:
         connection.execute(upsert(database, tables.feedback, row))
 
@@ -60,7 +54,7 @@ def export(database: Database, rating: Rating | None = "up") -> Iterator[dict[st
     """Rated chat answers whose content is kept, in no special order; `rating` None: every one.
 
     Each: {"messages" (the answer is the last), "rating", "score", "comment", "model",
-    "response_id", "prompt"}. Read page by page: it holds no transaction open between them.
+    "response_id", "prompt"}. Read page by page: no transaction is open between them.
     """
     usage, feedback = tables.usage.c, tables.feedback.c
     query = (
@@ -77,8 +71,8 @@ def export(database: Database, rating: Rating | None = "up") -> Iterator[dict[st
     while True:
         with database.reading() as connection:
             page = connection.execute(query.where(feedback.response_id > last)).mappings().all()
-        for found in page:
-            row = dict(found)
+        for record in page:
+            row = dict(record)
             answer = {"role": "assistant", "content": row.pop("answer")}
             yield {"messages": [*json.loads(row.pop("messages")), answer], **row}
         if len(page) < _PAGE:
@@ -94,7 +88,7 @@ def _known(
         query = query.where(tables.usage.c.key_id == key_id)
     if not response_id:  # refused requests have none
         return False
-    # Asked for before reading: what is written meanwhile is then looked for once more.
+    # Asked for before reading: a record written in between is then looked up once more.
     unwritten = accounting is not None and accounting.pending > 0
     if _exists(database, query):
         return True

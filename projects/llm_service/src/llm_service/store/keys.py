@@ -12,8 +12,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,50 +24,40 @@ from starlette.datastructures import Headers
 from llm_service.config import Config
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database, storable, upsert
+from llm_service.store.key_limits import KeyLimits, Scope, parse_limits
 from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized, Unavailable
 from seedbed.server.keys import Keys, presented_key
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
-SCOPES = frozenset({"chat", "embeddings", "admin"})
-DEFAULT_SCOPES = frozenset({"chat", "embeddings"})
 _MOST_GRACE_HOURS = 24 * 365
-_MOST = 10**12  # of requests, tokens or dollars: more is a mistake, and too much for the database
 _REREAD_SECONDS = 2.0
 _LOOK_SECONDS = 0.005
 _PATIENCE = 0.2  # seconds that a request waits for changed keys
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Who calls. `models` empty: all; a limit that is None: none. Budgets are USD a month."""
+@dataclass(frozen=True)
+class Key(KeyLimits):
+    """A key with its limits, which were checked when it was created."""
 
     id: str
     name: str
-    scopes: frozenset[str] = DEFAULT_SCOPES
-    models: tuple[str, ...] = ()
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
-    budget_usd: float | None = None
-    team: str = ""
-    team_budget_usd: float | None = None
     created: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     revoked: datetime | None = None
-    expires: datetime | None = None
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes
 
 
-LOCAL = Key("local", "local", SCOPES)
+ALL_SCOPES = frozenset[Scope]({"chat", "embeddings", "admin"})
+LOCAL = Key("local", "local", scopes=ALL_SCOPES)
 """The caller of a server without any keys."""
 
 
 class KeyStore:
     """The keys of a database and the `static` ones of SEEDBED_API_KEYS (all scopes, id = name).
 
-    All are held in memory. What another process of this machine changes is seen by the next
+    All are in memory. What another process of this machine changes is seen by the next
     request (a file beside the database is looked at), what another machine changes in Postgres
     within 2 s.
     """
@@ -76,7 +65,7 @@ class KeyStore:
     def __init__(self, database: Database, static: Keys) -> None:
         self.database = database
         self._static = {
-            digest.hex(): Key(id=name, name=name, scopes=SCOPES)
+            digest.hex(): Key(id=name, name=name, scopes=ALL_SCOPES)
             for digest, name in static.digests.items()
         }
         self._stamp_path = str(database.data_dir / "keys.changed")
@@ -94,22 +83,18 @@ class KeyStore:
     def create(self, name: str, **limits: Any) -> tuple[Key, str]:
         """A new key and its secret, which is shown once: it is not stored.
 
-        `limits`: scopes, models, rpm, tpm, concurrency, budget_usd, team, expires, as in `Key`,
-        and team_budget_usd, which becomes the budget of the whole team; `expires` without a
-        time zone is UTC. Raises BadInput.
+        `limits` are the fields of `KeyLimits`; `team_budget_usd` becomes the budget of the whole
+        team. Raises BadInput.
         """
-        key = _checked(name, **limits)
-        if any(key.name == known.name for known in self._static.values()):
+        if any(name == key.name for key in self._static.values()):
             raise BadInput(
                 f"Key name {name!r} is already used in SEEDBED_API_KEYS.", hint="Use another name."
             )
+        key = _new_key(name, parse_limits(limits))
         secret = _new_secret()
-        row = {
-            field: getattr(key, field)
-            for field in ("id", "name", "rpm", "tpm", "concurrency", "budget_usd", "team")
-        }
-        row |= {"created": key.created, "expires": key.expires, "digest": _digest(secret)}
+        row = {f.name: getattr(key, f.name) for f in fields(key) if f.name in tables.keys.c}
         row |= {"scopes": ",".join(sorted(key.scopes)), "models": json.dumps(key.models)}
+        row["digest"] = _digest(secret)
         try:
             with self.database.writing() as connection:
                 connection.execute(tables.keys.insert().values(row))
@@ -143,6 +128,27 @@ class KeyStore:
             previous_until=until,
         ), secret
 
+    def update(self, id_or_name: str, **limits: Any) -> Key:
+        """Change limits of an active key, e.g. to raise its budget; None leaves one as it is.
+
+        It applies from the next request on. Raises BadInput, and NotFound as `revoke` does.
+        """
+        changes = {name: value for name, value in limits.items() if value is not None}
+        candidates = (k for k in self.list() if k.revoked is None and id_or_name in (k.id, k.name))
+        if (key := next(candidates, None)) is None:
+            raise _not_found(id_or_name)
+        new = parse_limits({f.name: getattr(key, f.name) for f in fields(KeyLimits)} | changes)
+        values = {name: getattr(new, name) for name in changes if name in tables.keys.c}
+        if "scopes" in values:
+            values["scopes"] = ",".join(sorted(new.scopes))
+        if "models" in values:
+            values["models"] = json.dumps(new.models)
+        if "team_budget_usd" in changes:
+            with self.database.writing() as connection:
+                team = {"name": new.team, "budget_usd": new.team_budget_usd}
+                connection.execute(upsert(self.database, tables.teams, team))
+        return self._update(id_or_name, **(values or {"team": new.team}))
+
     def list(self) -> list[Key]:
         """All keys, also revoked ones, oldest first; the static ones before."""
         self._refresh()
@@ -161,25 +167,22 @@ class KeyStore:
             )
         column = tables.keys.c
         with self.database.writing() as connection:
-            found = connection.execute(
+            status = connection.execute(
                 update(tables.keys)
                 .where(column.revoked.is_(None))
                 .where(or_(column.id == storable(id_or_name, "The key"), column.name == id_or_name))
                 .values(**values)
                 .returning(column.id)
             ).scalar()
-        if found is None:
-            raise NotFound(
-                f"No active key with the id or name {id_or_name!r}.",
-                hint="List all keys with: llm-service keys list",
-            )
+        if status is None:
+            raise _not_found(id_or_name)
         self._changed()
-        return self.get(found)
+        return self.get(status)
 
     def find(self, secret: str) -> Key | None:
-        """Whose secret this is; None for nobody's. Unauthorized where it is revoked or expired.
+        """The key that this secret belongs to, or None. Unauthorized if it is revoked or expired.
 
-        It is looked up by its hash, so that the time it takes tells nothing about other secrets.
+        It is looked up by its hash, so that the time reveals nothing about other secrets.
         """
         self._refresh()
         digest = _digest(secret)
@@ -268,7 +271,7 @@ class KeyStore:
         return self._failed or (overdue and self._rereading.locked())
 
     def _load(self) -> None:
-        seen = _stamp(self._stamp_path)  # before reading: a change meanwhile is read again
+        seen = _stamp(self._stamp_path)  # before reading: a change during it is read again
         keys, teams = tables.keys, tables.teams
         query = select(keys, teams.c.budget_usd.label("team_budget_usd")).outerjoin(
             teams, keys.c.team == teams.c.name
@@ -284,7 +287,7 @@ class KeyStore:
             by_digest[digest] = key = Key(**row)
             if previous is not None:
                 by_digest[previous], replaced[previous] = key, until
-        # In this order: a key that `find` knows in another thread, `get` knows as well.
+        # In this order: a key that `find` returns in another thread, `get` returns as well.
         self._by_id = {key.id: key for key in by_digest.values()}
         self._replaced = replaced
         self._by_digest = by_digest
@@ -313,6 +316,13 @@ def _refused(message: str, hint: str) -> Unauthorized:
     return error
 
 
+def _not_found(id_or_name: str) -> NotFound:
+    return NotFound(
+        f"No active key with the id or name {id_or_name!r}.",
+        hint="List all keys with: llm-service keys list",
+    )
+
+
 def _new_secret() -> str:
     return f"sk-sb-{secrets.token_urlsafe(32)}"
 
@@ -323,58 +333,18 @@ def _digest(secret: str) -> str:
 
 def _stamp(path: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116  a third of pathlib's time, for each request
+        status = os.stat(path)  # noqa: PTH116  a third of pathlib's time, for each request
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
-def _checked(
-    name: str,
-    scopes: Iterable[str] = DEFAULT_SCOPES,
-    models: Iterable[str] = (),
-    team: str = "",
-    expires: datetime | None = None,
-    **numbers: float | None,
-) -> Key:
-    for what, value in (("Key name", name), ("Team name", team)):
-        if value != storable(value, what, 100).strip() or not value.isprintable():
-            raise BadInput(
-                f"{what} {value!r} has leading or trailing spaces or unprintable characters."
-            )
+def _new_key(name: str, limits: KeyLimits) -> Key:
+    if name != storable(name, "Key name", 100).strip() or not name.isprintable():
+        raise BadInput(
+            f"Key name {name!r} has leading or trailing spaces or unprintable characters."
+        )
     if not name:
         raise BadInput("Key name must not be empty.")
-    scopes = frozenset(scopes)
-    if not scopes or scopes - SCOPES:
-        wrong = ", ".join(sorted(scopes - SCOPES)) or "none"
-        raise BadInput(f"Invalid scopes: {wrong}.", hint=f"Available: {', '.join(sorted(SCOPES))}.")
-    if expires is not None and expires.tzinfo is None:
-        expires = expires.replace(tzinfo=UTC)
-    if expires is not None and expires <= datetime.now(UTC):
-        raise BadInput(f"Expiry time {expires.isoformat()} is in the past.")
-    if numbers.get("team_budget_usd") is not None and not team:
-        raise BadInput("A team budget needs a team.")
-    key = Key(
-        id=f"key-{secrets.token_hex(6)}",
-        name=name,
-        scopes=scopes,
-        models=tuple(storable(model, "Model name") for model in models),
-        team=team,
-        created=datetime.now(UTC),
-        expires=expires,
-    )
-    limits: dict[str, Any] = {field: _limit(field, value) for field, value in numbers.items()}
-    return replace(key, **limits)
-
-
-def _limit(field: str, value: float | None) -> float | None:
-    if value is None:
-        return None
-    money = field.endswith("_usd")
-    kind = (int, float) if money else int
-    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= _MOST:
-        number = "number" if money else "whole number"
-        raise BadInput(
-            f"Invalid {field} {value!r}.", hint=f"Use a {number} above 0, up to {_MOST}."
-        )
-    return value
+    candidates = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    return Key(f"key-{secrets.token_hex(6)}", name, created=datetime.now(UTC), **candidates)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from llm_service.store.keys import Key
 from seedbed.cli import command_line, table
@@ -11,21 +14,8 @@ from seedbed.cli import command_line, table
 
 def key_json(key: Key) -> dict[str, Any]:
     """A key as it is shown; its secret is nowhere."""
-    return {
-        "id": key.id,
-        "name": key.name,
-        "scopes": sorted(key.scopes),
-        "models": list(key.models),
-        "rpm": key.rpm,
-        "tpm": key.tpm,
-        "concurrency": key.concurrency,
-        "budget_usd": key.budget_usd,
-        "team": key.team,
-        "team_budget_usd": key.team_budget_usd,
-        "created": key.created.isoformat(),
-        "expires": key.expires.isoformat() if key.expires else None,
-        "revoked": key.revoked.isoformat() if key.revoked else None,
-    }
+    listed = {field.name: getattr(key, field.name) for field in fields(key)}
+    return {**to_jsonable_python(listed), "scopes": sorted(key.scopes)}
 
 
 def keys_table(keys: Iterable[Key]) -> str:
@@ -38,12 +28,19 @@ def keys_table(keys: Iterable[Key]) -> str:
         }
         limits |= {"USD/month": key.budget_usd}
         limits |= {f"USD/month for team {key.team}": key.team_budget_usd}
-        said = ", ".join(f"{value:g} {unit}" for unit, value in limits.items() if value is not None)
+        text = ", ".join(f"{value:g} {unit}" for unit, value in limits.items() if value is not None)
         state = (
             "revoked" if key.revoked else "expires " + f"{key.expires:%F}" if key.expires else ""
         )
         rows.append(
-            (key.id, key.name, ",".join(sorted(key.scopes)), ",".join(key.models), said, state)
+            (
+                key.id,
+                key.name,
+                ",".join(sorted(key.scopes)),
+                ",".join(key.models),
+                text,
+                state,
+            )
         )
     if not rows:
         create = command_line("llm-service", "keys", "create", "--name", "NAME")
@@ -72,17 +69,17 @@ def experiments_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _variant(found: Mapping[str, Any]) -> list[object]:
-    share, score = found["up_share"], found["score"]
+def _variant(variant: Mapping[str, Any]) -> list[object]:
+    share = variant["up_share"]
     interval = f"{share['low']:.2f}-{share['high']:.2f}" if share else ""
     return [
-        found["variant"],
-        found["requests"],
-        found["errors"],
-        found["rated"],
+        variant["variant"],
+        variant["requests"],
+        variant["errors"],
+        variant["rated"],
         share and share["value"],
         interval,
-        score and score["value"],
-        found["p50_seconds"],
-        found["cost_usd"],
+        variant["score"],
+        variant["p50_seconds"],
+        variant["cost_usd"],
     ]

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -19,20 +19,23 @@ from llm_service import __version__
 from llm_service.gateway.call import Call
 from llm_service.gateway.gateway import Gateway
 from llm_service.models.table import no_model
-from llm_service.protocol import chat_answer, completions, embeddings, responses_answer
+from llm_service.plugins import PROTOCOLS, load
+from llm_service.protocol import embeddings
 from llm_service.protocol.body import models_list, new_id
-from llm_service.protocol.chat import ChatRequest
-from llm_service.protocol.completions import CompletionRequest
 from llm_service.protocol.embeddings import EmbeddingRequest
+from llm_service.protocol.endpoint import CHAT, About, Endpoint
 from llm_service.protocol.events import dumps
-from llm_service.protocol.responses import ResponsesRequest
+from llm_service.request import Ask
 from llm_service.store import feedback
 from llm_service.store.feedback import Rating
 from llm_service.store.keys import Key, KeyStore
-from llm_service.web import admin_api, openapi, page
+from llm_service.web import admin_api
+from llm_service.web.errors import ERRORS
+from llm_service.web.live_gauges import LiveGauges
+from llm_service.web.status import Status
 from seedbed.errors import ConfigError
 from seedbed.observe.startup import request_id
-from seedbed.server import service
+from seedbed.server import service, ui
 from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import EventStream, until_disconnect
 
@@ -42,11 +45,15 @@ log = service.log
 def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
     """The FastAPI application of a gateway, which starts and ends with it."""
 
+    gauges, registry = LiveGauges(gateway, keys), gateway.metrics.registry
+
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
         await gateway.start()
+        registry.register(gauges)
         with _reload_on_hangup(gateway):
             yield
+        registry.unregister(gauges)
         await gateway.close()
 
     app = service.create_app(
@@ -62,11 +69,16 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         lifespan=life,
     )
     app.state.keys = keys
+    status = Status(gateway, keys, lambda: app.state.drain.draining)
     app.include_router(routes(gateway))
-    app.include_router(admin_api.routes(gateway, keys, draining=lambda: app.state.drain.draining))
-    app.include_router(page.routes())
-    openapi.complete(app)
-    return app
+    app.include_router(admin_api.routes(gateway, keys, status))
+
+    def build_page() -> Any:
+        from llm_service.web.page import Page
+
+        return Page(gateway, keys, status).blocks
+
+    return ui.mount_when_opened(app, build_page)
 
 
 @contextmanager
@@ -126,59 +138,38 @@ class Feedback(BaseModel):
 
 def routes(gateway: Gateway) -> APIRouter:
     """Every route of OpenAI's protocol, bound to one gateway."""
-    router = APIRouter(prefix="/v1", tags=["openai"])
-    _add_generating(router, gateway)
+    router = APIRouter(prefix="/v1", tags=["openai"], responses=ERRORS)
+    for endpoint in (CHAT, *load(PROTOCOLS, "ENDPOINT")):
+        _add_generating(router, gateway, endpoint)
     _add_rest(router, gateway)
     return router
 
 
-def _add_generating(router: APIRouter, gateway: Gateway) -> None:
-    async def reply(http: Request, body: Any, prefix: str, collect: Any, stream: Any) -> Response:
+def _add_generating(router: APIRouter, gateway: Gateway, endpoint: Endpoint) -> None:
+    async def generate(http: Request, body: Any) -> Response:
         key = _key_of(http)
         ask = body.ask(user=key.id, request_id=request_id.get())
-        response_id, created = new_id(prefix), int(time.time())
+        about = About(new_id(endpoint.id_prefix), int(time.time()), "")
         cached = _cache_control(http.headers)
         if not ask.stream:
-            return await until_disconnect(
-                http, _whole(ask, key, response_id, created, cached, collect)
-            )
-        call = await until_disconnect(http, gateway.answer(ask, key, response_id, **cached))
-        events = stream(
-            call, response_id, created, call.asked.model, include_usage=body.include_usage
-        )
-        return EventStream(events, call.aclose, call.headers())
+            return await until_disconnect(http, whole(body, ask, key, about, cached))
+        call = await until_disconnect(http, gateway.answer(ask, key, about.response_id, **cached))
+        about = about._replace(model=call.original.model)
+        return EventStream(endpoint.stream(call, body, about), call.aclose, call.headers())
 
-    async def _whole(
-        ask: Any, key: Key, response_id: str, created: int, cached: dict[str, bool], collect: Any
+    async def whole(
+        body: Any, ask: Ask, key: Key, about: About, cached: dict[str, bool]
     ) -> Response:
-        call = await gateway.answer(ask, key, response_id, **cached)
-        try:
-            whole = await collect(call, response_id, created, call.asked.model)
-        finally:
-            await call.aclose()
-        return _json(whole, call)
+        call = await gateway.answer(ask, key, about.response_id, **cached)
+        async with aclosing(call):
+            answer = await endpoint.collect(call, body, about._replace(model=call.original.model))
+        return _json(answer, call)
 
-    @router.post("/chat/completions", response_model=None, openapi_extra=SECURED)
-    async def chat_completions(http: Request, body: ChatRequest) -> Response:
-        """Answer a conversation, complete or, with `stream`, as server-sent events."""
-        return await reply(http, body, "chatcmpl", chat_answer.collect, chat_answer.stream)
-
-    @router.post("/completions", response_model=None, openapi_extra=SECURED)
-    async def text_completions(http: Request, body: CompletionRequest) -> Response:
-        """Continue a text, without a chat template."""
-        return await reply(http, body, "cmpl", completions.collect, completions.stream)
-
-    @router.post("/responses", response_model=None, openapi_extra=SECURED)
-    async def create_response(http: Request, body: ResponsesRequest) -> Response:
-        """OpenAI's Responses API with text and tools. Responses are not stored."""
-
-        async def collect(call: Call, *given: Any) -> Any:
-            return await responses_answer.collect(call, body, *given)
-
-        def stream(call: Call, *given: Any, include_usage: bool) -> Any:  # noqa: ARG001
-            return responses_answer.stream(call, body, *given)
-
-        return await reply(http, body, "resp", collect, stream)
+    generate.__annotations__["body"] = endpoint.request
+    name = endpoint.path.strip("/").replace("/", "_")
+    route = router.post(endpoint.path, response_model=None, openapi_extra=SECURED, name=name)
+    generate.__doc__ = endpoint.summary
+    route(generate)
 
 
 def _add_rest(router: APIRouter, gateway: Gateway) -> None:
@@ -187,7 +178,7 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
         """Return an embedding for each input."""
         ask = body.ask(user=key.id, request_id=request_id.get())
         embedded, call = await until_disconnect(http, gateway.embed(ask, key, new_id("embd")))
-        return _json(embeddings.collect(embedded, call.asked, call.asked.model), call)
+        return _json(embeddings.collect(embedded, call.original, call.original.model), call)
 
     @router.get("/models")
     def list_models(key: CallingKey) -> dict[str, Any]:
@@ -226,11 +217,11 @@ def _served(gateway: Gateway, key: Key) -> list[tuple[str, str]]:
 
 
 def _cache_control(headers: Mapping[str, str]) -> dict[str, bool]:
-    """`no-cache` asks anew and keeps the answer, `no-store` leaves the cache out altogether."""
-    asked = headers.get("cache-control", "").lower()
-    if "no-store" in asked:
+    """`no-cache` generates a new answer and caches it; `no-store` bypasses the cache."""
+    directives = headers.get("cache-control", "").lower()
+    if "no-store" in directives:
         return {"store": False, "lookup": False}
-    return {"lookup": "no-cache" not in asked}
+    return {"lookup": "no-cache" not in directives}
 
 
 def _json(body: Any, call: Call) -> Response:

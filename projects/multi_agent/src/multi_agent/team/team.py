@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ from multi_agent.team.context import run_context, started_with
 from multi_agent.team.metrics import observe_event
 from multi_agent.tools.toolbox import Tool
 from seedbed.errors import BadInput, Conflict, NotFound, SeedbedError, TooLarge, public_message
+from seedbed.observe.startup import trace_page
+from seedbed.observe.telemetry import span
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -351,12 +354,18 @@ class Team:
             if record.id in self._runs:  # resumed twice
                 raise Conflict(_RUNNING.format(record.id))
             self._runs[record.id] = run
-            self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
+            context = copy_context()  # the request that started it
+            self._futures[record.id] = self._threads.submit(
+                context.run, self._drive, record, run, graph_input
+            )
 
     def _drive(self, record: RunRecord, run: Run, graph_input: Any) -> None:
         """Run the graph to its end, or to a question, and record which."""
+        spanned = span("run", **{"multi_agent.run.id": record.id})
         try:
-            with suppress(Conflict):  # another process has taken the run over
+            with suppress(Conflict), spanned as current:  # another process has taken the run over
+                if page := trace_page(current):
+                    run.emit("traced", page=page)
                 changes = self._invoke(record, run, graph_input)
                 if changes["status"] != "waiting":
                     confident = "answer" in changes and changes["answer"].confident

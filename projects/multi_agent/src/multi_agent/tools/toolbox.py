@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from multi_agent.runs.ledger import InDoubt
 from seedbed.errors import InvalidReply, SeedbedError
+from seedbed.observe.telemetry import span
 from seedbed.safety.secrets import reason, redact_secrets
 from seedbed.structured.schemas import tool_functions, validate
 
@@ -144,7 +145,8 @@ class ToolBox:
             start = time.monotonic()
             end["tool"] = tool.name
             try:
-                return _checked(tool, _within_timeout(tool, arguments))
+                with span(f"execute_tool {tool.name}", **{"gen_ai.tool.name": tool.name}):
+                    return _checked(tool, _within_timeout(tool, arguments))
             except Exception as error:
                 end["problem"] = reason(error)
                 raise _failure(tool, error) from error

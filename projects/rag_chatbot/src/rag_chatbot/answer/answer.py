@@ -23,16 +23,17 @@ from rag_chatbot.answer.evidence import Draft, Span
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense, is_short, with_topic
 from rag_chatbot.answer.small_talk import PHRASES, SmallTalk
 from rag_chatbot.answer.spelling import repair
-from rag_chatbot.answer.usage import Usage
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
 from seedbed.errors import BadInput, ConfigError
+from seedbed.observe.usage import UsageCallback
 
 if TYPE_CHECKING:
     from rag_chatbot.answer.quote.quoter import Quoter
     from rag_chatbot.search.retrieve import Hit, Retriever
 
 MAX_CHARACTERS = 4000  # of a question
+REPAIRS = 3  # searches with repaired words: each may find the passages that repair the next one
 ABSTENTION = str(PHRASES["en"]["refusal"])
 
 
@@ -114,13 +115,16 @@ class Answerer:
 
         Raises BadInput for a question that is empty, too long or has no words.
         """
-        clock = _Clock()
+        clock, usage = _Clock(), UsageCallback()
         question = clean_question(question)
         writes = self._mode(mode) == "write"
         strictness = self.config.strictness if strictness is None else strictness
 
         # 1. Condense: a follow-up becomes a question that stands alone.
-        condensed, focus, usage = self._condense(question, history, rewrite=writes)
+        condensed = condense(question, history) if history else question
+        focus = question
+        if writes and condensed != question:
+            focus = condensed = self.writer.condense(question, history, usage) or condensed
         clock.lap("condense")
 
         # 2. Retrieve the chunks that match it, and repair its typing errors with their words.
@@ -133,7 +137,7 @@ class Answerer:
         # 3. Let the model write from the chunks, or quote their best spans; or abstain. A short
         #    question that finds no quote alone may mean the topic of the one before.
         if self.quoter is None or writes:
-            draft = yield from clock.timed(self.writer.write(condensed, hits))
+            draft = yield from clock.timed(self.writer.write(condensed, hits, usage))
         else:
             pieces = self.quoter.quote(condensed, hits, focus=focus, strictness=strictness)
             draft = yield from clock.timed(pieces)
@@ -162,7 +166,11 @@ class Answerer:
             question=condensed,
             model=self.spec or self.writer.name,
             prompt_version=self.writer.version if writes else "quote",
-            usage=(usage + draft.usage).as_json(),
+            usage={
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "cost_usd": usage.cost_usd,
+            },
             timings=clock.times(),
             passages=tuple(hits),
             notices=(*_history_notice(history), *draft.notices),
@@ -171,22 +179,14 @@ class Answerer:
     def _retrieve(self, question: str, collection: str, k: int) -> tuple[str, list[Hit]]:
         """The question, with repaired spelling, and the chunks that match it."""
         hits = self.retriever.search(question, collection=collection, k=k)
-        passages = (f"{hit.chunk.title} {hit.chunk.heading} {hit.chunk.text}" for hit in hits)
-        repaired = repair(question, passages, self.embeddings)
-        if repaired != question:
-            hits = self.retriever.search(repaired, collection=collection, k=k)
-        return repaired, hits
-
-    def _condense(
-        self, question: str, history: Sequence[Exchange], *, rewrite: bool
-    ) -> tuple[str, str, Usage]:
-        """The condensed question, the part of it that counts for more, and the model's usage."""
-        condensed = condense(question, history) if history else question
-        if not rewrite or condensed == question:
-            return condensed, question, Usage()
-        rewritten, usage = self.writer.condense(question, history)
-        condensed = rewritten or condensed
-        return condensed, condensed, usage
+        for _ in range(REPAIRS):
+            passages = (f"{hit.chunk.title} {hit.chunk.heading} {hit.chunk.text}" for hit in hits)
+            repaired = repair(question, passages, self.embeddings)
+            if repaired == question:
+                break
+            question = repaired
+            hits = self.retriever.search(question, collection=collection, k=k)
+        return question, hits
 
     def _mode(self, mode: str | None) -> str:
         mode = mode or self.config.mode

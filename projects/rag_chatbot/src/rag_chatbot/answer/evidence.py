@@ -7,10 +7,9 @@ span.quote                                          # "Logs are kept 14 days."
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag_chatbot.answer.usage import Usage
 from rag_chatbot.read.language import sentence_spans
 from rag_chatbot.read.markdown_lines import is_row, is_row_rule, read_lines
 
@@ -40,7 +39,6 @@ class Draft:
     text: str
     cited: tuple[Span, ...] = ()
     notices: tuple[str, ...] = ()
-    usage: Usage = field(default_factory=Usage)
     confidence: float = 1.0
 
 

@@ -23,12 +23,12 @@ from rag_chatbot.answer.claims import Claim, read_claims
 from rag_chatbot.answer.evidence import Draft, Span
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
 from rag_chatbot.answer.judge import judge
-from rag_chatbot.answer.usage import Meter, Usage
 from rag_chatbot.answer.verify import Checked, Verifier
 from rag_chatbot.read.language import context
 from seedbed.errors import ModelError
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.weights import catalog
+from seedbed.observe.usage import UsageCallback
 from seedbed.safety.injection import screen_injection
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ class AnswerWriter:
         """The number of chunks to retrieve: `k`, or more for a model with a large window."""
         return max(k, min(50, self.budget // CHUNK_TOKENS))
 
-    def condense(self, question: str, history: Sequence[Exchange]) -> tuple[str, Usage]:
-        """A follow-up rewritten by the model, or "" if the result is unusable; and its usage."""
+    def condense(self, question: str, history: Sequence[Exchange], usage: UsageCallback) -> str:
+        """A follow-up rewritten by the model, or "" if the result is unusable."""
         exchanges = "\n".join(
             f"User: {exchange.question}\nAnswer: {exchange.answer[:500]}"
             for exchange in history[-MAX_EXCHANGES:]
@@ -126,19 +126,22 @@ class AnswerWriter:
         prompt = self.condense_prompt.render(
             history=quote(exchanges, "conversation"), question=question
         )
-        meter = Meter(self.name)
-        lines = "".join(self._stream(prompt, meter)).strip().splitlines()
-        usable = bool(lines) and 3 < len(lines[0]) <= 500
-        return (lines[0] if usable else ""), meter.usage
+        lines = "".join(self._stream(prompt, usage)).strip().splitlines()
+        return lines[0] if lines and 3 < len(lines[0]) <= 500 else ""
 
     def write(
-        self, question: str, hits: Sequence[Hit], *, language: str = "en"
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        usage: UsageCallback,
+        *,
+        language: str = "en",
     ) -> Generator[str, None, Draft]:
         """Yield sentences that a passage supports, with their citations; return the whole draft.
 
         An empty piece stands for a sentence that cannot be shown, or not yet.
-        If the model fails after some of them, they are the answer, with a notice; otherwise its
-        ModelError is raised.
+        `usage` counts the calls. If the model fails after some of them, they are the answer, with a
+        notice; otherwise its ModelError is raised.
         """
         # 1. Leave out passages that try to instruct the model: they may not support it either.
         safe = [hit.chunk for hit in hits if not screen_injection(hit.chunk.text)]
@@ -152,11 +155,11 @@ class AnswerWriter:
         # 2. Let the model write, and check each sentence. From the first doubtful one on they wait
         #    for the judge, so that none appears before it is decided.
         prompt = self.prompt.render(passages=_fence(passages), question=question)
-        meter, page = Meter(self.name), _Page()
+        page = _Page()
         waiting: list[Checked] = []
         left_out = 0
         try:
-            for claim in _claims(self._stream(prompt, meter)):
+            for claim in _claims(self._stream(prompt, usage), usage):
                 checked = self.verifier.verify(claim, passages, language)
                 if checked.verdict == "refused":
                     left_out += 1
@@ -172,7 +175,7 @@ class AnswerWriter:
             notices.append(f"The answer is incomplete: {error}")
 
         # 3. Let the model judge what is doubtful.
-        for checked in self._judged(question, waiting, meter, notices):
+        for checked in self._judged(question, waiting, usage, notices):
             if checked.verdict == "refused":
                 left_out += 1
             else:
@@ -182,12 +185,12 @@ class AnswerWriter:
             notices.append(f"Left out: {left_out} sentence(s) not supported by the documents.")
         if page.doubtful:
             notices.append("Sentences marked [n]? could not be confirmed: compare the source.")
-        return Draft(page.text, tuple(page.cited), tuple(notices), meter.usage)
+        return Draft(page.text, tuple(page.cited), tuple(notices))
 
-    def _stream(self, prompt: str, meter: Meter) -> Iterator[str]:
+    def _stream(self, prompt: str, usage: UsageCallback) -> Iterator[str]:
         """The text of the model's reply as it comes."""
         if self.model is not None:
-            for chunk in self.model.stream([HumanMessage(prompt)], config={"callbacks": [meter]}):
+            for chunk in self.model.stream([HumanMessage(prompt)], config={"callbacks": [usage]}):
                 if chunk.text:
                     yield str(chunk.text)
 
@@ -207,7 +210,7 @@ class AnswerWriter:
         return int(engine.count_tokens(text)) if engine is not None else len(text) // 4 + 1
 
     def _judged(
-        self, question: str, waiting: Sequence[Checked], meter: Meter, notices: list[str]
+        self, question: str, waiting: Sequence[Checked], usage: UsageCallback, notices: list[str]
     ) -> list[Checked]:
         """The sentences that wait, with the judge's verdicts in the place of doubts."""
         doubtful = [checked for checked in waiting if checked.verdict == "doubtful"]
@@ -216,7 +219,7 @@ class AnswerWriter:
             return list(waiting)
         pairs = [(checked.sentence, checked.evidence) for checked in doubtful]
         try:
-            verdicts = judge(model, question, pairs, config={"callbacks": [meter]})
+            verdicts = judge(model, question, pairs, config={"callbacks": [usage]})
         except ModelError as error:
             notices.append(f"Doubtful sentences were not judged: {error}")
             return list(waiting)
@@ -244,7 +247,7 @@ class _Page:
         return piece
 
 
-def _claims(pieces: Iterator[str]) -> Iterator[Claim]:
+def _claims(pieces: Iterator[str], usage: UsageCallback) -> Iterator[Claim]:
     """The claims of a reply, each once, unless it refuses to answer.
 
     The rest of a reply is read too, because its tokens are reported at its end; but not for ever.
@@ -254,6 +257,7 @@ def _claims(pieces: Iterator[str]) -> Iterator[Claim]:
         sentence = claim.sentence
         refused |= bool(_REFUSAL.match(sentence))
         if number >= 2 * MAX_SENTENCES:
+            usage.cost_usd = None  # a reply that is not read to its end has no figures
             return
         if sentence.endswith(("?", ":")):
             continue  # small models repeat the question, others announce the answer

@@ -1,7 +1,6 @@
-"""Measure the quality of answers on a set of questions, and compare two results.
+"""Measure the quality of answers on a set of questions.
 
-    rag-chatbot eval --qa eval/questions.jsonl --docs docs --json > now.json
-    rag-chatbot eval --qa eval/questions.jsonl --docs docs --compare now.json
+    rag-chatbot eval --qa eval/questions.jsonl --docs docs --json
 
 The documents are ingested into a temporary store and asked about by the code that serves users. A
 result is plain JSON with one entry per question.
@@ -9,16 +8,17 @@ result is plain JSON with one entry per question.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictBool, ValidationError
 
 from rag_chatbot.answer.answer import Answer, Answerer
 from rag_chatbot.answer.follow_up import Exchange
@@ -28,21 +28,33 @@ from rag_chatbot.search.retrieve import Retriever
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
-from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap, quantile
+from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, quantile
 
 Progress = Callable[[int, int, str], None]  # done, total, unit
 
 
-@dataclass(frozen=True)
-class Case:
-    """One question. A right answer matches one of `answers` and cites one of `sources`."""
+def _pattern(text: Any) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except (re.error, TypeError) as error:
+        raise ValueError(f"{text!r} is not a valid regular expression ({error})") from None
+
+
+class Case(BaseModel):
+    """One question. A right answer matches one of `answers` and cites one of `source`.
+
+    >>> Case(id="oak", question="How old is an oak?", answers=["600"]).answerable
+    True
+    """
+
+    model_config = ConfigDict(frozen=True)
 
     id: str
     question: str
-    answers: tuple[re.Pattern[str], ...]
-    sources: tuple[str, ...]
-    answerable: bool
-    history: tuple[Exchange, ...] = ()
+    answers: list[Annotated[re.Pattern[str], BeforeValidator(_pattern)]] = []
+    source: list[str] = []
+    answerable: StrictBool = True
+    history: list[Exchange] = []
 
 
 def run(
@@ -50,27 +62,22 @@ def run(
     docs: Path,
     model: str | None = None,
     *,
-    baseline: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Evaluate with the settings of the environment: what `rag-chatbot eval` does.
 
-    `baseline` is the JSON of an earlier result; differences from it come under "compared". Logs to
-    MLflow if MLFLOW_TRACKING_URI is set.
+    Logs to MLflow if MLFLOW_TRACKING_URI is set.
     """
     from seedbed.models.chat.load import load_chat_model
     from seedbed.models.embeddings.load import load_embeddings
     from seedbed.settings import Settings, load
 
-    before = _read_result(baseline) if baseline else None
     settings, config = load(Settings, model=model), load(Config)
     embeddings = load_embeddings(settings=settings)
     chat_model = partial(load_chat_model, settings=settings)
     result = evaluate_qa(
         qa, docs, config, embeddings, chat_model, spec=settings.model, progress=progress
     )
-    if before is not None:
-        result["compared"] = compare(result, before)
     about = {"questions": qa.name, "model": settings.model, "embeddings": settings.embeddings}
     log_to_mlflow(_report(result, about), "rag_chatbot")
     return result
@@ -122,8 +129,8 @@ def evaluate_qa(
 def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
     """The figures of one question; None for those that apply only to answerable ones."""
     cited = [citation.source for citation in answer.citations]
-    right = [source for source in cited if any(_same(source, s) for s in case.sources)]
-    sources_cited = [s for s in case.sources if any(_same(source, s) for source in cited)]
+    right = [source for source in cited if any(_same(source, s) for s in case.source)]
+    sources_cited = [s for s in case.source if any(_same(source, s) for source in cited)]
     matches = any(pattern.search(answer.answer) for pattern in case.answers)
     answered = not answer.abstained
     return {
@@ -135,7 +142,7 @@ def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
         "correct": (answered and matches) if case.answerable else answer.abstained,
         "citations": len(cited) if case.answerable else None,
         "right_citations": len(right) if case.answerable else None,
-        "sources": len(case.sources) if case.answerable else None,
+        "sources": len(case.source) if case.answerable else None,
         "cited_sources": len(sources_cited) if case.answerable else None,
         "seconds": round(seconds, 4),
         "words": len(answer.answer.split()) if answered else None,
@@ -195,85 +202,15 @@ def read_questions(path: Path) -> list[Case]:
 
 
 def _case(row: dict[str, Any], where: str) -> Case:
-    answerable = row.get("answerable", True)
-    if not isinstance(answerable, bool):
-        raise BadInput(f"{where}: 'answerable' must be true or false, not {answerable!r}.")
-    patterns = []
-    for pattern in _texts(row, "answers", where):
-        try:
-            patterns.append(re.compile(pattern, re.IGNORECASE))
-        except re.error as error:
-            raise BadInput(
-                f"{where}: {pattern!r} is not a valid regular expression ({error})."
-            ) from None
-    if answerable and not patterns:
-        raise BadInput(f"{where}: an answerable question needs a pattern in 'answers'.")
-    history = row.get("history") or []
-    if not isinstance(history, list) or not all(isinstance(turn, dict) for turn in history):
-        raise BadInput(f"{where}: 'history' must be a list of objects with a 'question'.")
-    turns = [
-        Exchange(text_of(t, "question", where), text_of(t, "answer", where, "")) for t in history
-    ]
-    return Case(
-        id=text_of(row, "id", where),
-        question=text_of(row, "question", where),
-        answers=tuple(patterns),
-        sources=tuple(_texts(row, "source", where)),
-        answerable=answerable,
-        history=tuple(turns),
-    )
-
-
-def _texts(row: dict[str, Any], name: str, where: str) -> list[str]:
-    values = row.get(name) or []
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise BadInput(f"{where}: {name!r} must be a list of texts, not {values!r}.")
-    return values
-
-
-def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Compare each measure over the cases that both results have.
-
-    Returns per measure the mean difference and its 95 % interval, by paired bootstrap;
-    `significant` if the interval excludes 0. Raises BadInput if no case is in both.
-    """
-    old = {case["id"]: case for case in before.get("cases", ())}
-    pairs = [(case, old[case["id"]]) for case in now.get("cases", ()) if case["id"] in old]
-    differences: dict[str, dict[str, Any]] = {}
-    for measure in sorted({name for case, _ in pairs for name in case}):
-        values = [
-            (float(new[measure]), float(was[measure]))
-            for new, was in pairs
-            if _is_number(new.get(measure)) and _is_number(was.get(measure))
-        ]
-        if values:
-            difference = paired_bootstrap([a for a, _ in values], [b for _, b in values])
-            differences[measure] = {**asdict(difference), "significant": difference.significant}
-    if not differences:
-        raise BadInput(
-            "The two results have no measured case in common.",
-            hint="Compare results of the same command on the same questions.",
-        )
-    return differences
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
-
-
-def _read_result(path: Path) -> dict[str, Any]:
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        if all("id" in case for case in result["cases"]):
-            return dict(result)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise BadInput(
-        f"{path} is not the result of an evaluation.",
-        hint="Create one with: rag-chatbot eval … --json",
-    )
+        case = Case.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{where}: {field!r}: {first['msg']}.") from None
+    if case.answerable and not case.answers:
+        raise BadInput(f"{where}: an answerable question needs a pattern in 'answers'.")
+    return case
 
 
 def _report(result: Mapping[str, Any], about: Mapping[str, str]) -> Report:
@@ -282,19 +219,6 @@ def _report(result: Mapping[str, Any], about: Mapping[str, str]) -> Report:
     for name in ("latency_p50_s", "latency_p95_s", "words_per_answer"):
         figures[name] = Figure(result[name], result["questions"])
     return Report("rag-chatbot eval", figures, result["cases"], about)
-
-
-def text_of(row: dict[str, Any], name: str, where: str, default: str | None = None) -> str:
-    """A text field of a JSON object. If it is missing or null, `default`, unless that is None.
-
-    Raises BadInput, beginning with `where`, if it is anything else.
-    """
-    value = row.get(name, default)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, str):
-        raise BadInput(f"{where}: {name!r} must be text, not {value!r}.")
-    return value
 
 
 @contextmanager

@@ -9,8 +9,8 @@ documents and making answers is left to others.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +21,7 @@ from rag_chatbot.store.store import Chunk, Store
 from seedbed.errors import BadInput
 from seedbed.observe.telemetry import retrieval
 
-if TYPE_CHECKING:
-    from rag_chatbot.search.rerank import Reranker
-
 POOL = 150  # candidates from each of the two searches
-RERANKED = 32  # candidates that a cross-encoder scores, at 10 to 30 ms each on a laptop
 COPY = 0.98  # cosine from which two chunks count as copies; the better one stays
 MAX_QUESTION = 20_000  # characters; the rest of a longer question is ignored
 
@@ -47,14 +43,10 @@ class Hit:
 class Retriever:
     """Searches one store; safe to use from many threads."""
 
-    def __init__(
-        self, store: Store, embeddings: Any, config: Config, reranker: Reranker | None = None
-    ) -> None:
-        """`reranker` has a method `score(question, texts)`; None: the one that `config` names."""
+    def __init__(self, store: Store, embeddings: Any, config: Config) -> None:
         self.store = store
         self.embeddings = embeddings
         self.k = config.k
-        self.reranker = reranker or _configured_reranker(config)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="full-text")
 
     def search(
@@ -69,8 +61,6 @@ class Retriever:
         with retrieval(collection, **{"gen_ai.request.top_k": k}) as span:
             hits, vectors = self.candidates(question, collection)
             span.set_attribute("retrieval.candidates", len(hits))
-            if self.reranker:
-                hits, vectors = self._reranked(question, hits, vectors)
             hits = _without_copies(hits, vectors, k)
             span.set_attribute("retrieval.documents", [hit.chunk.source for hit in hits])
         return hits
@@ -110,15 +100,6 @@ class Retriever:
         ]
         return hits, vectors[order]
 
-    def _reranked(self, question: str, hits: list[Hit], vectors: Array) -> tuple[list[Hit], Array]:
-        """The first RERANKED hits in the cross-encoder's order; the rest is dropped."""
-        assert self.reranker is not None
-        hits = hits[:RERANKED]
-        texts = [f"{h.chunk.heading or h.chunk.title}\n{h.chunk.text}".strip() for h in hits]
-        scores = self.reranker.score(question, texts) if texts else []
-        order = sorted(range(len(hits)), key=lambda n: -scores[n])
-        return [replace(hits[n], score=float(scores[n])) for n in order], vectors[order]
-
     def _embed(self, question: str) -> Array:
         """float32 (dimension,), of length 1."""
         vector = np.asarray(self.embeddings.embed_query(question), dtype=np.float32)
@@ -147,11 +128,3 @@ def _without_heading(chunk: Chunk) -> str:
     headings = (chunk.heading.rsplit(SEPARATOR, 1)[-1], chunk.title)
     start = next((len(name) for name in headings if name and chunk.text.startswith(name)), 0)
     return chunk.text[start:]
-
-
-def _configured_reranker(config: Config) -> Reranker | None:
-    if not config.reranker:
-        return None
-    from rag_chatbot.search.rerank import load_reranker
-
-    return load_reranker(config.reranker)

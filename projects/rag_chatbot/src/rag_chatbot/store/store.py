@@ -35,7 +35,6 @@ from rag_chatbot.store.records import (
     DOCUMENT,
     Chunk,
     FileStat,
-    Parts,
     StoredDocument,
     delete_document,
     embedder_name,
@@ -157,21 +156,18 @@ class Store:
         pieces: Sequence[Piece],
         *,
         file: FileStat | None = None,
-        parts: Sequence[Parts] | None = None,
-        vectors: np.ndarray | None = None,
         apply: bool = True,
     ) -> int:
         """Add a document, or replace the one with the same source; returns its id.
 
-        Pass `parts` (from `index_parts`) and `vectors` (from `embed`) where they were computed for
-        many documents at once, and `apply=False` to call `update_index` once after all of them.
+        Pass `apply=False` to call `update_index` once after many documents.
         """
         owner = self.require_embedder(collection)
 
         # 1. Embed the texts of all chunks, before the lock is taken.
-        parts = index_parts(document, pieces) if parts is None else parts
+        parts = index_parts(document, pieces)
         texts = [joined(*part) for part in parts]
-        vectors = self.embed(collection, texts) if vectors is None else vectors
+        vectors = self.embed(collection, texts)
         entries = [(p, part, text_hash(t)) for p, part, t in zip(pieces, parts, texts, strict=True)]
 
         # 2. Replace the document in one transaction, with the changes of the index in the outbox.

@@ -14,7 +14,6 @@ import logging
 from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, Form, Query, UploadFile
 from fastapi.responses import HTMLResponse
@@ -167,18 +166,16 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
         collection: Name = "default",
         start: Annotated[int, Query(ge=0, description="First marked character.")] = 0,
         end: Annotated[int, Query(ge=0, description="Character after the marked ones.")] = 0,
-        conversation: Annotated[CleanText | None, Query(description="To link back to.")] = None,
     ) -> HTMLResponse:
         """Show a document as a static page for reading, with the text from `start` to `end` marked.
 
         If it does not exist, the response is a page with the reason, with status 404.
         """
-        back = f"/?{urlencode({'conversation': conversation})}" if conversation else "/"
         try:
             document = chatbot.document(collection, source, caller)
         except NotFound:
-            return missing_page(source, back)
-        return document_page(document, start, end, back)
+            return missing_page(source)
+        return document_page(document, start, end)
 
 
 def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:

@@ -1,6 +1,6 @@
 """A page that shows a document for reading, with a passage marked: the target of a citation.
 
-    document_page(document, 12, 15, back="/")      # an HTTP response
+    document_page(document, 12, 15)      # an HTTP response
 
 The page shows the text that was read, Markdown with its signs, so that every quote can be marked
 where it is. Documents are untrusted: everything is escaped, and the content security policy forbids
@@ -43,31 +43,28 @@ mark { background: var(--mark); color: var(--on); border-radius: 3px; scroll-mar
 CODE_TYPES = ("code", "csv", "json", "jsonl")  # shown in a fixed-width font
 
 
-def document_page(document: StoredDocument, start: int, end: int, back: str) -> HTMLResponse:
-    """The page of a document. `start` and `end` are character offsets, clipped to its text.
-
-    `back` is the address of the page's link back.
-    """
+def document_page(document: StoredDocument, start: int, end: int) -> HTMLResponse:
+    """The page of a document. `start` and `end` are character offsets, clipped to its text."""
     text = document.text
     start, end = sorted((min(max(start, 0), len(text)), min(max(end, 0), len(text))))
     tag = "pre" if document.type in CODE_TYPES else "div class='text'"
     mark = f"<mark id='quote'>{escape(text[start:end])}</mark>" if start < end else ""
     body = f"<{tag}>{escape(text[:start])}{mark}{escape(text[end:])}</{tag.split()[0]}>"
     jump = "<a href='#quote'>Go to the quote</a>" if mark else ""
-    return _page(document.source, f"<main>{body}</main>", back, jump)
+    return _page(document.source, f"<main>{body}</main>", jump)
 
 
-def missing_page(source: str, back: str) -> HTMLResponse:
+def missing_page(source: str) -> HTMLResponse:
     """The page in place of a document that was deleted or that the caller may not read."""
     text = "This document is not available. It was deleted or renamed, or you may not read it."
-    return _page(source, f"<main><p>{text}</p></main>", back, status=404)
+    return _page(source, f"<main><p>{text}</p></main>", status=404)
 
 
-def _page(source: str, body: str, back: str, jump: str = "", status: int = 200) -> HTMLResponse:
+def _page(source: str, body: str, jump: str = "", status: int = 200) -> HTMLResponse:
     html = (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(source)}</title>"
         f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style><header>"
-        f"<a href='{escape(back)}'>← Back to the chat</a>{jump}<b>{escape(source)}</b></header>"
+        f"{jump}<b>{escape(source)}</b></header>"
         f"{body}</html>"
     )
     headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}

@@ -1,4 +1,4 @@
-"""The layout of the web page: chat, documents, past conversations and settings.
+"""The layout of the web page: chat, documents and past conversations.
 
     ui.mount(app, build_page(chatbot), path="/")    # with `seedbed.server.ui`
 
@@ -36,14 +36,9 @@ SHOW_QUESTION = """() => requestAnimationFrame(() => {
     chat.scrollTop += last.getBoundingClientRect().top - chat.getBoundingClientRect().top;
   if (chat) chat.dataset.shown = shown;
 })"""
-# The sources of the selected documents; null if the user does not confirm.
-CONFIRM_DOCUMENTS = """(list, ...rest) => {
-  const boxes = [...document.querySelectorAll("#documents tbody input:checked")];
-  const sources = boxes.map((box) => decodeURIComponent(box.value));
-  const what = sources.length === 1 ? sources[0] : `${sources.length} documents`;
-  const confirmed = !sources.length || confirm(`Delete ${what} from this collection?`);
-  return [confirmed ? sources : null, ...rest];
-}"""
+# The selected documents; none if the user does not confirm.
+CONFIRM_DOCUMENTS = """(sources, collection) => [
+  sources.length && confirm(`Delete ${sources.join(", ")}?`) ? sources : [], collection]"""
 CONFIRM_CONVERSATION = """(past) =>
   past && confirm("Delete this conversation and the ratings of its answers?") ? past : null"""
 
@@ -67,48 +62,16 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
                     with gr.Tab("Documents", id="documents") as widgets.documents_tab:
                         _add_documents(widgets, chatbot)
             with gr.Column(elem_id="side"):
-                _add_side(widgets, chatbot)
+                _add_side(widgets)
         _connect(page, widgets, Handlers(chatbot))
     return page
 
 
-def _add_side(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
+def _add_side(widgets: SimpleNamespace) -> None:
     widgets.new = gr.Button("New conversation", size="md")
     widgets.collection = gr.Dropdown(
         ["default"], value="default", label="Collection", visible=False
     )
-    with gr.Accordion("Settings", open=False):
-        widgets.mode = gr.Radio(
-            [("Automatic", "auto"), ("Quotes", "quote"), ("Own words", "write")],
-            value=chatbot.config.mode,
-            label="Answer with",
-            info="Quotes are sentences of the documents. Own words are written by the language "
-            "model and checked against the documents. Automatic uses own words if the model is "
-            "large enough.",
-        )
-        widgets.model = gr.Dropdown(
-            list(chatbot.models),
-            value=chatbot.models[0],
-            label="Language model",
-            info="Writes answers in its own words. Quotes don't use it.",
-        )
-        widgets.strictness = gr.Slider(
-            0,
-            1,
-            chatbot.config.strictness,
-            step=0.05,
-            label="Required evidence",
-            info="Below it the answer is that the documents don't contain one. 0 answers every "
-            "question, 1 none.",
-        )
-        widgets.k = gr.Slider(
-            1,
-            20,
-            chatbot.config.k,
-            step=1,
-            label="Passages to read",
-            info="Passages of the documents that are searched for the answer. More take longer.",
-        )
     widgets.past = gr.Radio(
         [], label="Past conversations", value=None, visible=False, elem_id="past"
     )
@@ -142,15 +105,14 @@ def _add_documents(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
     gr.HTML(html.hint(f"Add {FORMATS}, up to {limit} MB each."))
     widgets.upload = gr.File(show_label=False, file_count="multiple", height=120, elem_id="upload")
     widgets.note = gr.HTML(elem_id="note")
-    with gr.Row(elem_id="search-row"):
-        widgets.search = gr.Textbox(
-            value="",
-            placeholder="Search names",
-            show_label=False,
-            container=False,
+    with gr.Row(elem_id="selection-row"):
+        widgets.selected = gr.Dropdown(
+            [],
+            multiselect=True,
+            label="Find and select",
             scale=8,
-            max_length=200,
-            elem_id="search",
+            min_width=260,
+            elem_id="selected",
         )
         widgets.delete = gr.Button(
             "Delete selected", size="md", variant="stop", scale=1, min_width=170
@@ -161,10 +123,10 @@ def _add_documents(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
 def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> None:
     """Connect each event to its handler: `event(handler, inputs, outputs)`."""
     quiet: dict[str, Any] = {"show_progress": "hidden"}
-    selection = [widgets.collection, widgets.conversation, widgets.search]
+    selection = [widgets.collection, widgets.conversation, widgets.selected]
     lists = [
-        *(widgets.chat, widgets.collection, widgets.documents_tab, widgets.documents),
-        *(widgets.past, widgets.forget),
+        *(widgets.chat, widgets.collection, widgets.documents_tab, widgets.selected),
+        *(widgets.documents, widgets.past, widgets.forget),
     ]
     transcript = [widgets.chat, widgets.ids, widgets.conversation, widgets.note, widgets.tabs]
 
@@ -173,16 +135,11 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
         options = {"trigger_mode": "always_last", "concurrency_id": "refresh", **quiet}
         event.then(handlers.refresh, selection, lists, **options)
 
-    # Open the conversation in the address, then load the lists; load them again after every event
-    # that may change them.
-    conversation = [*transcript, widgets.collection]
-    then_refresh(page.load(handlers.resume, None, conversation, **quiet))
+    # Load the lists, and again after every event that may change them.
+    page.load(handlers.refresh, selection, lists, **quiet)
 
     # Ask what is in the box, or one of the example questions. What is typed during an answer stays.
-    inputs = [
-        *(widgets.box, widgets.chat, widgets.ids, widgets.collection, widgets.conversation),
-        *(widgets.k, widgets.mode, widgets.strictness, widgets.model),
-    ]
+    inputs = [widgets.box, widgets.chat, widgets.ids, widgets.collection, widgets.conversation]
     outputs = [widgets.box, widgets.chat, widgets.ids, widgets.conversation]
     example = widgets.chat.example_select(_example_text, None, widgets.box, **quiet)
     for trigger in (widgets.box.submit, example.then):
@@ -193,6 +150,7 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     triggers = [widgets.new.click, widgets.collection.input]
     then_refresh(gr.on(triggers, handlers.new, None, transcript, **quiet))
     reopen = {"trigger_mode": "always_last", **quiet}
+    conversation = [*transcript, widgets.collection]
     then_refresh(widgets.past.input(handlers.reopen, widgets.past, conversation, **reopen))
     then_refresh(
         widgets.forget.click(
@@ -204,20 +162,16 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
         )
     )
 
-    # Add, find and delete documents.
+    # Add, select and delete documents.
     upload = [widgets.upload, widgets.collection]
     uploaded = [widgets.upload, widgets.note]
     then_refresh(widgets.upload.upload(handlers.upload, upload, uploaded, trigger_mode="multiple"))
-    query = [widgets.search, widgets.collection]
-    widgets.search.change(handlers.find, query, widgets.documents, **quiet)
-    document = [widgets.documents, widgets.collection]
+    selected = [widgets.selected, widgets.collection]
+    widgets.selected.change(handlers.select, selected, widgets.documents, **quiet)
+    delete = widgets.delete.click
     then_refresh(
-        widgets.delete.click(
-            handlers.delete,
-            document,
-            widgets.note,
-            js=CONFIRM_DOCUMENTS,
-            trigger_mode="multiple",
+        delete(
+            handlers.delete, selected, widgets.note, js=CONFIRM_DOCUMENTS, trigger_mode="multiple"
         )
     )
 

@@ -57,10 +57,6 @@ class Handlers:
         ids: Ids,
         collection: str,
         conversation: str | None,
-        k: int,
-        mode: str,
-        strictness: float,
-        model: str,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Stream an answer into the chat.
@@ -77,9 +73,7 @@ class Handlers:
         yield "", [*messages, page_html.message(page_html.WAITING)], ids, conversation
         partial = ""
         try:
-            question = Question(
-                text, collection, conversation, k, mode, strictness, model, origin="page"
-            )
+            question = Question(text, collection, conversation, origin="page")
             for event in self.chatbot.stream(question, caller=caller_of(request)):
                 if isinstance(event, str):
                     partial += event
@@ -96,20 +90,21 @@ class Handlers:
         self,
         collection: str,
         conversation: str | None,
-        search: str,
+        selected: list[str],
         request: gr.Request,
     ) -> tuple[Any, ...]:
         """Reload what other sessions may have changed.
 
-        Returns chat (welcome text and examples), collections, the tab and the list of documents,
-        past conversations, and the button that deletes the open one.
+        Returns chat (welcome text and examples), collections, the tab of documents, the selection
+        of them, their list, past conversations, and the button that deletes the open one.
         """
         caller = caller_of(request)
         names = self.chatbot.collections(caller)
         if collection not in names:
             collection = names[0] if names else collection
         items = self._documents(collection, caller)
-        sources = {item["source"] for item in items}
+        sources = [item["source"] for item in items]
+        selected = [source for source in selected if source in sources]
         examples: list[ExampleMessage] = [
             {"text": text} for source, text in EXAMPLES.items() if source in sources
         ]
@@ -121,7 +116,8 @@ class Handlers:
             ),
             gr.Dropdown(names or [collection], value=collection, visible=len(names) > 1),
             gr.Tab(f"Documents ({len(items):,})"),
-            page_html.documents(items, search, collection),
+            gr.Dropdown(sources, value=selected),
+            page_html.documents(items, selected, collection),
             gr.Radio(
                 [(_label(item), item.id) for item in past],
                 value=conversation if is_open else None,
@@ -149,36 +145,23 @@ class Handlers:
             return None, html.error(public_message(error, log))
         return None, page_html.summary(summary)
 
-    def find(self, search: str, collection: str, request: gr.Request) -> str:
-        """The list of the documents whose name or title contains the words of `search`."""
+    def select(self, sources: list[str], collection: str, request: gr.Request) -> str:
+        """The list of the selected documents; without a selection that of all."""
         items = self._documents(collection, caller_of(request))
-        return page_html.documents(items, search, collection)
+        return page_html.documents(items, sources, collection)
 
-    def delete(self, sources: list[str] | None, collection: str, request: gr.Request) -> str:
-        """Delete documents. `sources` is None if the user did not confirm. Returns a note."""
-        if sources is None:
-            return ""
-        if not sources:
-            return html.hint("Select the documents to delete in the list.")
+    def delete(self, sources: list[str], collection: str, request: gr.Request) -> str:
+        """Delete the selected documents. Returns a note, "" if the user did not confirm."""
         try:
             for source in sources:
                 self.chatbot.delete_document(collection, source, caller_of(request))
         except Exception as error:
             return html.error(public_message(error, log))
-        what = sources[0] if len(sources) == 1 else f"{len(sources)} documents"
-        return html.hint(f"Deleted {what}.")
+        return html.hint(f"Deleted {', '.join(sources)}.") if sources else ""
 
     def new(self) -> tuple[Any, ...]:
         """A new conversation. Returns chat, ids, conversation, note and tabs."""
         return [], [], None, "", gr.Tabs(selected="chat")
-
-    def resume(self, request: gr.Request) -> tuple[Any, ...]:
-        """Load the conversation in the page's address, if any. Returns what `reopen` returns."""
-        conversation = request.query_params.get("conversation")
-        if conversation:
-            with suppress(gr.Error):  # it was deleted
-                return self.reopen(conversation, request)
-        return (gr.skip(),) * 6  # another tab may be open by now
 
     def forget(self, conversation: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Delete the open conversation; None if the user did not confirm. Returns as `new`."""
@@ -200,8 +183,7 @@ class Handlers:
         ids: Ids = []
         for turn in turns:
             messages.append({"role": "user", "content": page_html.plain_text(turn.question)})
-            answer = {**turn.answer, "conversation_id": conversation}
-            messages.append(page_html.message(page_html.answer(answer, collection)))
+            messages.append(page_html.message(page_html.answer(turn.answer, collection)))
             ids += [None, turn.id]
         thumbs = [{"up": "Like", "down": "Dislike"}.get(turn.rating or "") for turn in turns]
         chat = gr.Chatbot(messages, feedback_value=thumbs)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from rag_chatbot.read import file_type
 from rag_chatbot.read.language import plain
@@ -31,7 +31,7 @@ EMPTY = (
     "<div class='welcome'><h2>There are no documents here yet</h2>"
     "<p>Add some under <b>Documents</b>, then ask about them.</p></div>"
 )
-LISTED = 200  # documents in the list; a search finds the others
+LISTED = 200  # documents in the list; the selection finds the others
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.S | re.M)
 _MARK = re.compile(r"&#91;(\d+)&#93;")  # [1], escaped
 
@@ -68,8 +68,7 @@ def answer(result: dict[str, Any], collection: str) -> str:
 
     Where a model wrote the text, the sources have their quotes too; otherwise they are the text.
     """
-    conversation = result.get("conversation_id")
-    links = {item["n"]: view_link(item, collection, conversation) for item in result["citations"]}
+    links = {item["n"]: view_link(item, collection) for item in result["citations"]}
     html = text(result["answer"], links)
     html += "".join(f"<p class='hint'>{multiline(notice)}</p>" for notice in result["notices"])
     if result["citations"]:
@@ -82,7 +81,7 @@ def answer(result: dict[str, Any], collection: str) -> str:
         html += f"<ol class='sources'>{items}</ol>"
     elif result["abstained"] and result["passages"]:
         items = "".join(
-            f"<li>{_link_to(item, collection, conversation)}{_excerpt(item, item['text'])}</li>"
+            f"<li>{_link_to(item, collection)}{_excerpt(item, item['text'])}</li>"
             for item in result["passages"][:3]
         )
         html += f"<p class='hint'>The nearest passages:</p><ul class='sources'>{items}</ul>"
@@ -104,8 +103,7 @@ def details(result: dict[str, Any], collection: str) -> str:
     )
     chunks = "".join(
         f"<tr><td>{item['score']:.3f}</td><td>"
-        f"{_link_to(item, collection, result.get('conversation_id'))}"
-        f"<br>{multiline(_shorten(item['text'], 240))}</td></tr>"
+        f"{_link_to(item, collection)}<br>{multiline(_shorten(item['text'], 240))}</td></tr>"
         for item in result["passages"]
     )
     return (
@@ -125,42 +123,25 @@ def summary(upload: dict[str, Any]) -> str:
     return html
 
 
-def documents(items: Sequence[dict[str, Any]], search: str, collection: str) -> str:
-    """The documents whose source or title contains all words of `search`, with checkboxes."""
-    words = search.lower().split()
-    hits = [
-        item
-        for item in items
-        if all(word in f"{item['source']} {item['title']}".lower() for word in words)
-    ]
+def documents(items: Sequence[dict[str, Any]], selected: Sequence[str], collection: str) -> str:
+    """The selected documents, each with a link; without a selection the first of all."""
+    hits = [item for item in items if item["source"] in selected] or items
     if not hits:
-        return hint(f"No document matches {search!r}." if items else "No documents yet.")
+        return hint("No documents yet.")
     rows = [
-        (
-            # As in a URL, since `escape` changes control characters.
-            f"<input type='checkbox' value='{quote(item['source'], safe='')}'"
-            f" aria-label='Select {_line(item['source'])}'>",
-            _link_to(item, collection),
-            escape(item["type"]),
-            escape(item["added"][:10]),
-        )
+        (_link_to(item, collection), escape(item["type"]), escape(item["added"][:10]))
         for item in hits[:LISTED]
     ]
-    html = table(("", "Document", "Type", "Added"), rows)
+    html = table(("Document", "Type", "Added"), rows)
     if len(hits) > LISTED:
-        html += hint(f"The first {LISTED} of {len(hits):,} documents. Search to find the others.")
+        html += hint(f"The first {LISTED} of {len(hits):,} documents. Select others to see them.")
     return html
 
 
-def view_link(item: dict[str, Any], collection: str, conversation: str | None = None) -> str:
-    """URL of the document's page, with the passage marked if `item` is one.
-
-    The page links back to the conversation.
-    """
+def view_link(item: dict[str, Any], collection: str) -> str:
+    """URL of the document's page, with the passage marked if `item` is one."""
     keys = ("source", "start", "end")
     query = {"collection": collection, **{key: item[key] for key in keys if key in item}}
-    if conversation:
-        query["conversation"] = conversation
     return f"/v1/documents/view?{urlencode(query)}{'#quote' if 'start' in item else ''}"
 
 
@@ -171,8 +152,8 @@ def _excerpt(item: dict[str, Any], passage: str) -> str:
     return f"<blockquote>{multiline(excerpt)}</blockquote>"
 
 
-def _link_to(item: dict[str, Any], collection: str, conversation: str | None = None) -> str:
-    return _link(view_link(item, collection, conversation), _line(location(item)), "place")
+def _link_to(item: dict[str, Any], collection: str) -> str:
+    return _link(view_link(item, collection), _line(location(item)), "place")
 
 
 def _link(href: str, html: str, kind: str) -> str:

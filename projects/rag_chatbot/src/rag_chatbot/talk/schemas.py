@@ -93,7 +93,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 class AskRequest(BaseModel):
     model_config = _example(
         {"question": "What is hybrid search?"},
-        {"question": "And when should I rerank?", "conversation_id": ANSWER["conversation_id"]},
+        {"question": "And how are they fused?", "conversation_id": ANSWER["conversation_id"]},
         {"question": "What is hybrid search?", "collection": "default", "stream": True},
     )
 

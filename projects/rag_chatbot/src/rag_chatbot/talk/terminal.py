@@ -83,16 +83,14 @@ def collections(items: Sequence[dict[str, Any]]) -> str:
 
 
 def evaluation(result: dict[str, Any]) -> str:
-    """An evaluation's figures, and what changed since the baseline, as aligned columns."""
-    tables = [_answer_figures(result)]
-    if "compared" in result:
-        tables.append(_changes(result["compared"]))
-    return "\n\n".join(tables)
-
-
-def _answer_figures(result: dict[str, Any]) -> str:
+    """An evaluation's figures as aligned columns."""
     rows = [
-        [name, f"{figure['value']:.3f}", _between(figure) if figure["n"] else "", figure["n"]]
+        [
+            name,
+            f"{figure['value']:.3f}",
+            f"{figure['low']:.3f} to {figure['high']:.3f}" if figure["n"] else "",
+            figure["n"],
+        ]
         for name, figure in result["intervals"].items()
     ]
     rows += [
@@ -101,21 +99,3 @@ def _answer_figures(result: dict[str, Any]) -> str:
         if name.startswith(("latency", "words"))
     ]
     return cli.table(("", "value", "95 % interval", "n"), rows)
-
-
-def _changes(compared: dict[str, Any]) -> str:
-    rows = [
-        [
-            f"{name}{' *' if change['significant'] else ''}",
-            f"{change['difference']:+.3f}",
-            _between(change, "+"),
-            change["n"],
-        ]
-        for name, change in compared.items()
-    ]
-    heads = ("change since the baseline", "", "95 % interval", "n")
-    return f"{cli.table(heads, rows)}\n* the interval excludes 0"
-
-
-def _between(interval: dict[str, Any], sign: str = "") -> str:
-    return f"{interval['low']:{sign}.3f} to {interval['high']:{sign}.3f}"

@@ -8,8 +8,9 @@ from rag_chatbot.answer.quote.features import candidates
 from rag_chatbot.answer.quote.quoter import compose
 from rag_chatbot.chatbot import LOCAL, Chatbot, Question
 from rag_chatbot.config import Config
-from rag_chatbot.search.retrieve import Hit
-from rag_chatbot.store.store import Chunk
+from rag_chatbot.ingest import ingest_bytes
+from rag_chatbot.search.retrieve import Hit, Retriever
+from rag_chatbot.store.store import Chunk, Store
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
 
@@ -97,12 +98,32 @@ def test_quote_puts_the_term_before_a_part_of_its_definition() -> None:
 def test_ask_in_quote_mode_loads_no_model(config: Config) -> None:
     loaded: list[str] = []
 
-    def load(name: str) -> ScriptedChatModel:
-        loaded.append(name)
+    def load() -> ScriptedChatModel:
+        loaded.append("smollm2")
         return ScriptedChatModel(["Hello."])
 
-    bot = Chatbot(config, HashEmbeddings(), ["smollm2"], load)
+    bot = Chatbot(config, HashEmbeddings(), load, "smollm2")
     bot.check()
     assert bot.ask(Question("What is it?"), caller=LOCAL)["model"] == "smollm2"
     assert loaded == []
     bot.close()
+
+
+class Spelling(HashEmbeddings):
+    """Embeddings whose vocabulary has no word of the question."""
+
+    def count_tokens(self, text: str) -> int:
+        return 2 * len(text.split())
+
+
+def test_each_repaired_word_finds_the_passages_that_repair_the_next(
+    open_store: Callable[..., Store],
+) -> None:
+    store = open_store(embeddings=Spelling())
+    ingest_bytes(
+        store, "desk.md", b"A printer fits into every old room with a wide desk near its door."
+    )
+    ingest_bytes(store, "ink.md", b"Printer cartridge: printer.")
+    answerer = Answerer(Retriever(store, store.embeddings, Config()), None, Config(strictness=0))
+    answer = answerer.ask("Which cartrige fits the prnter?", k=1)
+    assert answer.question == "Which cartridge fits the printer?"

@@ -4,7 +4,7 @@
     for batch in images.batches():
         print(images.names[-len(batch) :], images.targets[-len(batch) :], batch[0].shape)
 
-Features, training and measuring are left to `train` and `evaluate.robustness`.
+Features, training and measuring are left to `train`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from seedbed.cli import Progress
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _BATCH = 16
+_MIN_IMAGES = 2  # of a class: one to train on, one to calibrate on
 
 
 class LabelledFolder:
@@ -46,10 +47,10 @@ class LabelledFolder:
         self.targets: list[int] = []
         self.skipped: list[dict[str, str]] = []
 
-    def batches(self, progress: Progress | None = None, minimum: int = 2) -> Iterator[list[Pixels]]:
+    def batches(self, progress: Progress | None = None) -> Iterator[list[Pixels]]:
         """Yield up to 16 images at a time; to be called once.
 
-        Raises BadInput at the end for a class with fewer than `minimum` usable images.
+        Raises BadInput at the end for a class with fewer than _MIN_IMAGES usable images.
         """
         batch: list[Pixels] = []
         originals: dict[bytes, str] = {}
@@ -74,8 +75,10 @@ class LabelledFolder:
         if batch:
             yield batch
         for target, label in enumerate(self.labels):
-            if (count := self.targets.count(target)) < minimum:
-                message = f"Class {label!r} has {count} of the {minimum} usable images it needs."
+            if (count := self.targets.count(target)) < _MIN_IMAGES:
+                message = (
+                    f"Class {label!r} has {count} of the {_MIN_IMAGES} usable images it needs."
+                )
                 reason = next((x for x in self.skipped if x["file"].startswith(f"{label}/")), None)
                 first = f" {reason['file']} was skipped: {reason['error']}" if reason else ""
                 raise BadInput(message + first, hint="Add more, ideally five or more per class.")

@@ -2,10 +2,9 @@
 
     detector = load_detector(Config(detector="hf:google/owlv2-base-patch16-ensemble"), Settings())
     detections = detector.detect(pixels, ["a cat", "a remote control"])
-    overlay = draw(pixels, detections)
 
-Needs the extra `detect` (transformers and torch; supervision draws). Without a detector in the
-settings the rest of the app works as always. Classes of whole images are left to `classify`.
+Needs the extra `hub` (transformers and torch). Without a detector in the settings the rest of the
+app works as always. Classes of whole images are left to `classify`.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
@@ -24,7 +21,6 @@ from seedbed.models.weights.ensure import ensure
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
-EXTRA = "vision-app[detect]"
 MAX_QUERIES = 20
 MAX_DETECTIONS = 100
 
@@ -104,33 +100,10 @@ def load_detector(config: Config, settings: Settings) -> Detector:
         import torch  # noqa: F401  # transformers reports it only when the model loads
         from transformers import pipeline
     except ImportError as error:
-        raise MissingExtra(error.name or "transformers", EXTRA) from None
+        raise MissingExtra(error.name or "transformers", "vision-app[hub]") from None
     folder = ensure(config.detector, settings=settings)
     try:
         return Detector(pipeline("zero-shot-object-detection", model=str(folder), device="cpu"))
     except (OSError, ValueError, KeyError) as error:
         message = f"{config.detector} is not a zero-shot object detector: {reason(error)}"
         raise WeightsError(message, hint=hint) from error
-
-
-def draw(pixels: Pixels, detections: Sequence[Detection]) -> Pixels:
-    """A copy of the image with boxes and labels, one colour per label.
-
-    Raises MissingExtra without supervision.
-    """
-    try:
-        import supervision as sv  # type: ignore[import-not-found,unused-ignore]
-    except ImportError as error:
-        raise MissingExtra(error.name or "supervision", EXTRA) from None
-    if not detections:
-        return pixels.copy()
-    names, scores, places = zip(*detections, strict=True)
-    labels = list(dict.fromkeys(names))
-    boxes = sv.Detections(
-        xyxy=np.array(places, np.float32),
-        confidence=np.array(scores, np.float32),
-        class_id=np.array([labels.index(name) for name in names]),
-    )
-    captions = [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
-    overlay = sv.BoxAnnotator().annotate(pixels.copy(), boxes)
-    return np.asarray(sv.LabelAnnotator().annotate(overlay, boxes, captions), np.uint8)

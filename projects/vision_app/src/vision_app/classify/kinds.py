@@ -19,11 +19,6 @@ def kinds_of(label: str) -> tuple[str, ...]:
     return tuple(kind for kind, labels in _labels().items() if label in labels)
 
 
-def is_kind(word: str) -> bool:
-    """Whether labels have this kind."""
-    return word in _labels()
-
-
 @cache
 def _labels() -> dict[str, set[str]]:
     kinds, names = tomllib.loads(Path(__file__).with_suffix(".toml").read_text()), imagenet_labels()

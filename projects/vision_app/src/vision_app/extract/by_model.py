@@ -33,7 +33,7 @@ from seedbed.models.structured_reply import structured_reply
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-MAX_ITEMS = 1000
+MAX_ITEMS, MAX_NUMBER = 1000, 100  # positions of a document, characters of an amount
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
 _ITEM = {"description": "string", "quantity": "number", "unit_price": "number", "amount": "number"}
 _NO_CONTENT = ("items", "texts", "flag", "document_type")  # fields that no words are shown for
@@ -65,16 +65,16 @@ def extract(
         if value is None or field.value in _NO_CONTENT:
             continue
         sought = Decimal(str(value)) if field.value in ("amount", "integer") else value
-        found = locate(field, sought, pages)
-        confidence = CONFIDENCE * found.confidence if found else UNCONFIRMED
-        place = (found.text, found.box, found.page) if found else (str(value), None, 1)
-        evidence[field.name] = Evidence(*place, confidence)
-        if found is None:
+        place = locate(field, sought, pages)
+        confidence = CONFIDENCE * place.confidence if place else UNCONFIRMED
+        where = (place.text, place.box, place.page) if place else (str(value), None, 1)
+        evidence[field.name] = Evidence(*where, confidence)
+        if place is None:
             warnings.append(f"{field.name}: OCR did not read {str(value)[:80]} on the page")
     # 4. Check the sums.
     warnings += check_sums(fields, pages)
-    if len(images) > MAX_IMAGES:
-        warnings.append(f"the model was sent the first {MAX_IMAGES} of {len(images)} pages")
+    if len(pages) > MAX_IMAGES:
+        warnings.append(f"the model was sent the first {MAX_IMAGES} of {len(pages)} pages")
     return Extraction(fields, evidence, tuple(warnings))
 
 
@@ -143,7 +143,7 @@ def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) ->
     """What the model wrote as the JSON value of the field; None, with a warning, if it is not one.
 
     >>> total = Field("total", "amount", {})
-    >>> _normalize(total, "NaN", Context.of("", {}), found := []), found
+    >>> _normalize(total, "NaN", Context.of("", {}), notes := []), notes
     (None, ["total: the model's 'NaN' is not an amount"])
     """
     if raw is None or raw == "" or raw == []:
@@ -175,12 +175,12 @@ def _value(field: Field, raw: Any, context: Context) -> Any:
         try:
             return date.fromisoformat(text).isoformat()  # as it was asked for
         except ValueError:
-            return next((context.date(found) for found in FINDERS["date"](text)), None)
+            return next((context.date(x) for x in FINDERS["date"](text)), None)
     if field.value == "currency":
         values = find_currencies(f"{text} 1")  # codes count next to a number
         return context.currency(values[0].readings) if values else None
     if field.value in FINDERS:
-        return next((found.readings[""] for found in FINDERS[field.value](text)), None)
+        return next((x.readings[""] for x in FINDERS[field.value](text)), None)
     if field.enum:
         return next((value for value in field.enum if squeeze(value) == squeeze(text)), None)
     return text if text and (not field.pattern or field.pattern.search(text)) else None
@@ -192,13 +192,13 @@ def _amount(raw: Any) -> float | None:
     >>> [_amount(raw) for raw in (1.5, "1.234,50 €", "CHF 1'200.00", "1.234", "2 of 3", "1e3")]
     [1.5, 1234.5, 1200.0, 1234.0, None, 1000.0]
     """
-    text = clean(str(raw))
+    text = clean(str(raw))[:MAX_NUMBER]
     if isinstance(raw, bool):
         return None
     if isinstance(raw, str) and not re.fullmatch(r"-?\d+(\.\d+)?e[-+]?\d+", text, re.I):
         text = re.sub(r"([.,]\d)(?!\d)", r"\g<1>0", text)  # 5.4 is not an amount of money
-        found = FINDERS["amount"](text)
-        amount = Decimal(str(found[0].readings[""])) if len(found) == 1 else Decimal("NaN")
+        matches = FINDERS["amount"](text)
+        amount = Decimal(str(matches[0].readings[""])) if len(matches) == 1 else Decimal("NaN")
     else:
         amount = Decimal(text)
     return float(amount) if amount.is_finite() and abs(amount) < MAX_AMOUNT else None

@@ -130,7 +130,7 @@ def _places(field: Field, value: Any, cell: Cell) -> Iterator[tuple[int, int]]:
             for match in finder(cell.text)
             if not values.isdisjoint(match.readings.values())
         ]
-        if not spans and isinstance(value, Decimal):  # 5.4 and 1204,125 are no amounts of money
+        if not spans and isinstance(value, Decimal):  # 5.4 and 1204,125 are not amounts of money
             spans = [match.span() for match in _form(value).finditer(cell.text)]
         yield from spans
     elif squeeze(value) and squeeze(value) in squeeze(cell.text):

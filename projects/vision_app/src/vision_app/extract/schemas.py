@@ -22,6 +22,7 @@ from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.safety.patterns import UntrustedPattern, compile_untrusted
 
 BUILT_IN = ("invoice", "receipt")
+MAX_FIELDS = 200  # of a schema; each is looked for on all pages
 FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
 KINDS = {"number": "amount", "integer": "integer", "boolean": "flag"}
 NAMED = {name: name for name in ("vendor", "customer", "currency")}
@@ -108,11 +109,14 @@ def parse_schema(data: Any, name: str = "schema") -> Schema:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
+    properties = data.get("properties") if isinstance(data, dict) else None
+    if isinstance(properties, dict) and len(properties) > MAX_FIELDS:
+        message = f"{name} has {len(properties):,} properties; the maximum is {MAX_FIELDS}."
+        raise ConfigError(message, hint="Split it into several schemas.")
     try:
         Draft202012Validator.check_schema(data)
     except SchemaError as error:
         raise ConfigError(f"{name}: invalid JSON Schema: {error.message}.") from None
-    properties = data.get("properties") if isinstance(data, dict) else None
     if not isinstance(properties, dict) or not properties:
         raise ConfigError(
             f"{name}: not a JSON Schema of an object with properties.",

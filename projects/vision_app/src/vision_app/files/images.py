@@ -35,7 +35,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
     In the order of the arguments, those of a folder sorted by path. Hidden files and folders are
     left out. Raises BadInput for a folder or a pattern without a file that could be an image; a
-    missing file is left to whoever opens it, so that it fails alone.
+    missing file is left to the function that opens it, so that it fails alone.
     """
     files: dict[Path, None] = {}
     for path in paths:
@@ -105,7 +105,7 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
         def decode(index: int) -> Pixels:
             return pdf.render(data, index, name=name, max_pixels=max_pixels)
     else:
-        # One more than the maximum tells that there are more.
+        # One more than the maximum, to see whether there are more.
         pages = picture.find_pages(data, name=name, max_pixels=max_pixels, limit=max_pages + 1)
         total = len(pages)
 

@@ -3,8 +3,8 @@
     find_pages(data, name="scan.tif", max_pixels=50_000_000, limit=20)       # [0, 1]
     decode(data, 1, name="scan.tif", max_pixels=50_000_000)        # uint8 (height, width, 3)
 
-Decoders in C cannot be interrupted: a JPEG of 0.5 MB with 3,000 scans takes 48 s. `pixels` says
-what is decoded and how; limits of the file are left to `images`.
+Decoders in C cannot be interrupted: a JPEG of 0.5 MB with 3,000 scans takes 48 s. `pixels`
+defines what is decoded and how; limits of the file are left to `images`.
 """
 
 from __future__ import annotations

@@ -7,11 +7,14 @@ Whether the text of a page can be trusted is up to `pdf.find_words`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vision_app.ocr.page import Line, Page, Word
 from vision_app.ocr.reading_order import order
+
+# Characters. What looks for values in a line takes time in the square of its length.
+MAX_WORD, MAX_LINE = 200, 1_000
 
 
 def to_page(text: dict[str, Any], number: int) -> Page:
@@ -22,15 +25,28 @@ def to_page(text: dict[str, Any], number: int) -> Page:
     'Total 5.00\\nNet'
     """
     lines: list[list[Word]] = []
+    length = 0
     for content, *box in text["words"]:
         left, top, right, bottom = map(float, box)
-        word = Word(content, (left, top, right, bottom), 1.0)
-        if lines and _continues(lines[-1], word):
-            lines[-1].append(word)
-        else:
-            lines.append([word])
+        for word in _parts(Word(content, (left, top, right, bottom), 1.0)):
+            length += 1 + len(word.text)
+            if lines and length <= MAX_LINE and _continues(lines[-1], word):
+                lines[-1].append(word)
+            else:
+                lines.append([word])
+                length = len(word.text)
     width, height = text["size"]
     return Page(number, width, height, tuple(order([Line(tuple(words)) for words in lines])))
+
+
+def _parts(word: Word) -> Iterator[Word]:
+    """The word, cut into parts of at most MAX_WORD characters."""
+    left, top, right, bottom = word.box
+    step = (right - left) / len(word.text)
+    for start in range(0, len(word.text), MAX_WORD):
+        text = word.text[start : start + MAX_WORD]
+        box = left + step * start, top, left + step * (start + len(text)), bottom
+        yield Word(text, box, word.confidence)
 
 
 def _continues(words: Sequence[Word], word: Word) -> bool:

@@ -53,9 +53,9 @@ class Attempt:
 
 
 class Reader:
-    """Detects and recognizes text. Safe to use from many threads, which take turns.
+    """Detects and recognizes text. Safe to use from many threads.
 
-    One page uses all cores: two at a time would take as long, and twice the memory.
+    They take turns at the models, so that a page does not wait for the whole of another one.
     """
 
     def __init__(self) -> None:
@@ -66,19 +66,20 @@ class Reader:
         """The words on one page, in reading order; a blank page has no lines.
 
         `pixels` is RGB, uint8, shape (height, width, 3), of any size. Boxes are pixels of the page
-        after it was turned and deskewed; `Page.to_input` finds them in `pixels`.
+        after it was turned and deskewed; `Page.to_input` finds them in `pixels`. Raises TooLarge
+        for more text than fits on some newspaper pages.
 
             page = Reader().read(open_source(Path("scan.png"), config=config).first())
         """
         image = np.ascontiguousarray(pixels[:, :, ::-1])  # BGR
         with self._lock:
             models = self._models = self._models or Models()
-            # 1. Detect the lines, and turn the page upright.
-            upright = find_upright(image, models)
-            # 2. Recognize the lines that were not needed for that.
-            crops = [crop(upright.image, quad) for quad in upright.quads]
-            rest = [i for i in range(len(crops)) if i not in upright.sample]
-            readings = dict(zip(rest, models.recognize([crops[i] for i in rest]), strict=True))
+        # 1. Detect the lines, and turn the page upright.
+        upright = find_upright(image, models)
+        # 2. Recognize the lines that were not needed for that.
+        crops = [crop(upright.image, quad) for quad in upright.quads]
+        rest = [i for i in range(len(crops)) if i not in upright.sample]
+        readings = dict(zip(rest, models.recognize([crops[i] for i in rest]), strict=True))
         # 3. Rotate the lines by the skew; the pixels stay as they are.
         skew = find_skew(upright.quads)
         height, width = upright.image.shape[:2]

@@ -7,7 +7,7 @@
 
 The networks and the decoding of their output are RapidOCR's. The input is prepared here: lines are
 cut from the full resolution, and batches have few distinct widths, because OpenVINO compiles
-kernels for each new one.
+kernels for each new one. Work on a page is bounded: MAX_TEXT takes some 40 s on two cores.
 
 The recognizer sees a space now and then between two letters of a wide serif font ("ans wer"). Such
 spaces have a low confidence, and the picture has no gap there; right spaces have one or the other.
@@ -17,7 +17,8 @@ Chinese and Japanese, which have no spaces, stay whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -28,6 +29,7 @@ import numpy.typing as npt
 
 from vision_app.files.pixels import Pixels
 from vision_app.ocr.page import Box, Word, around
+from seedbed.errors import TooLarge
 
 Quad = npt.NDArray[np.float32]
 """Corners of a line of text, shape (4, 2): top left, top right, bottom right, bottom left."""
@@ -35,7 +37,9 @@ Quad = npt.NDArray[np.float32]
 DETECTION_SIDE = 1760  # pixels of the longest side: A4 at 150 dpi
 MIN_LINE = 15  # pixels of a detected line; fonts of 10 pixels
 LINE_HEIGHT = 48  # pixels, the recognizer's input
-BATCH = 6
+BATCH, BATCH_WIDTH = 6, 12_000  # lines, and pixels of all, which take 0.5 GB and two seconds
+MAX_WIDTH = 7_200  # pixels of a line; a longer one is squeezed, and hardly legible then
+MAX_TEXT = 600_000  # pixels of all lines of a page; 60 full lines of A4 have 170,000
 # Gaps as shares of the line's height. Letters: median 0.06, at most 0.15 (0.27 around a "1" of a
 # monospaced font). Spaces: median 0.28, 99 % above 0.17.
 NARROW, MIN_WIDE, WIDE = 0.16, 0.2, 0.4
@@ -59,7 +63,7 @@ class Reading:
 
 
 class Models:
-    """Both networks. Not thread-safe: each has one inference request."""
+    """Both networks. Threads take turns, for a second or two: each has one inference request."""
 
     def __init__(self) -> None:
         from rapidocr import EngineType, RapidOCR
@@ -75,17 +79,22 @@ class Models:
         config.Rec.font_path = None
         self._detector = TextDetector(config.Det)
         self._recognizer = TextRecognizer(config.Rec)
+        self._lock = threading.Lock()
 
     def detect(self, image: Pixels) -> list[Quad]:
         """The lines of text in a BGR image of any size.
 
         Large images are scaled down; if their text is small then, again at up to twice that scale.
-        Scaling small images up found no more lines, and tighter boxes are recognized worse.
+        Scaling small images up found no more lines, and tighter boxes are recognized worse. Raises
+        TooLarge over MAX_TEXT.
         """
         scale = min(1.0, DETECTION_SIDE / max(image.shape))
         quads = self._detect(image, scale)
         if scale < 1 and quads and scale * median(min(sides(q)) for q in quads) < MIN_LINE:
-            return self._detect(image, min(1.0, 2 * scale))
+            quads = self._detect(image, min(1.0, 2 * scale))
+        if sum(_width(*sides(quad)) for quad in quads) > MAX_TEXT:
+            message = f"The page has too much text to read: {len(quads):,} lines."
+            raise TooLarge(message, hint="Cut the picture into parts.")
         return quads
 
     def _detect(self, image: Pixels, scale: float) -> list[Quad]:
@@ -99,8 +108,9 @@ class Models:
         padded = cv2.copyMakeBorder(
             scaled, 0, outer[0] - inner[0], 0, outer[1] - inner[1], cv2.BORDER_REPLICATE
         )
-        prediction = self._detector.session(_normalize(padded)[None])
-        boxes, _ = self._detector.postprocess_op(prediction, (outer[0], outer[1]))
+        with self._lock:
+            prediction = self._detector.session(_normalize(padded)[None])
+            boxes, _ = self._detector.postprocess_op(prediction, (outer[0], outer[1]))
         factors = np.array([width / inner[1], height / inner[0]], np.float32)
         limits = np.array([width, height], np.float32)
         return [np.clip(np.asarray(box, np.float32) * factors, 0, limits) for box in boxes]
@@ -109,23 +119,39 @@ class Models:
         """The characters of each line, given as a BGR picture of any size."""
         import cv2
 
-        ratios = [crop.shape[1] / crop.shape[0] for crop in crops]
+        widths = [_width(crop.shape[1], crop.shape[0]) for crop in crops]
         readings = [Reading("", (), ())] * len(crops)
-        ranks = sorted(range(len(crops)), key=ratios.__getitem__)
-        for start in range(0, len(ranks), BATCH):
-            batch = ranks[start : start + BATCH]
-            widths = [max(8, math.ceil(LINE_HEIGHT * ratios[i])) for i in batch]
-            full = max(320, math.ceil(max(widths) / 64) * 64)
+        for batch in _batches(widths):
+            full = max(320, math.ceil(widths[batch[-1]] / 64) * 64)
             inputs = np.zeros((len(batch), 3, LINE_HEIGHT, full), np.float32)
-            for row, (i, width) in enumerate(zip(batch, widths, strict=True)):
-                inputs[row, :, :, :width] = _normalize(cv2.resize(crops[i], (width, LINE_HEIGHT)))
-            scores = self._recognizer.session(inputs)
-            lines, infos = self._recognizer.postprocess_op(
-                scores, True, wh_ratio_list=widths, max_wh_ratio=full
-            )
+            for row, i in enumerate(batch):
+                scaled = cv2.resize(crops[i], (widths[i], LINE_HEIGHT))
+                inputs[row, :, :, : widths[i]] = _normalize(scaled)
+            with self._lock:
+                scores = self._recognizer.session(inputs)
+                lines, infos = self._recognizer.postprocess_op(
+                    scores, True, wh_ratio_list=[widths[i] for i in batch], max_wh_ratio=full
+                )
             for i, (text, _), info in zip(batch, lines, infos, strict=True):
                 readings[i] = _reading(text, info)
         return readings
+
+
+def _width(width: float, height: float) -> int:
+    """The width of a line in pixels as the recognizer sees it."""
+    return min(MAX_WIDTH, max(8, math.ceil(LINE_HEIGHT * width / max(1.0, height))))
+
+
+def _batches(widths: Sequence[int]) -> Iterator[list[int]]:
+    """The indices of lines of similar widths, the widest of a batch last."""
+    batch: list[int] = []
+    for i in sorted(range(len(widths)), key=widths.__getitem__):
+        if len(batch) == BATCH or (len(batch) + 1) * widths[i] > BATCH_WIDTH:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 def sides(quad: Quad) -> tuple[float, float]:

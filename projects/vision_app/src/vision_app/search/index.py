@@ -1,4 +1,4 @@
-"""The image index: adds folders, and finds images by an image, by a text, and by likeness.
+"""The image index: adds folders, and finds images by an image, by a text, and near-duplicates.
 
     index = ImageIndex(config, classifier, reader)
     index.add([Path("photos")])                  # unchanged files are not read again
@@ -119,7 +119,7 @@ class ImageIndex:
         return self._hits(scores, k)
 
     def search_text(self, query: str, k: int = 10) -> list[Hit]:
-        """The images that show what the text says, or contain its words. Refuses an empty one."""
+        """Images that show what the text describes, or contain its words. Refuses an empty text."""
         terms = _words(query)[:_MAX_TERMS]
         terms = [term for term in terms if len(term) > 2] or terms
         if not terms:

@@ -1,4 +1,4 @@
-"""The HTTP API: classify, read, extract, describe, ask, explain, annotate, detect and search.
+"""The HTTP API: classify, read, extract, describe, ask, explain and search.
 
     app = create_app(Vision(config, settings), settings)
     service.serve(app, port=8003)               # what `vision-app serve` runs
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
@@ -23,11 +23,12 @@ import numpy as np
 from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from starlette.concurrency import run_in_threadpool
 
 from vision_app import __version__
 from vision_app.files.images import Source
-from vision_app.files.pixels import Pixels, encode_png
-from vision_app.ocr.page import Box, as_text
+from vision_app.files.pixels import Pixels
+from vision_app.ocr.page import as_text
 from vision_app.serve.batching import Batcher, Gate
 from vision_app.vision import Vision
 from seedbed.errors import BadInput
@@ -36,13 +37,12 @@ from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import until_disconnect
 from seedbed.settings import Settings
 
+MAX_SCHEMA = 200_000  # characters: a schema of 1 MB takes seconds to check
 FORM_MB = 1  # megabytes allowed for the form around an image
 DECODERS = 2  # images decoded at a time for the classifier: a large one takes 500 MB
-READERS = 1  # OCR and saliency maps use all cores
+READERS = 3  # files read at a time; they take turns at the models, so that short ones go on
 MODEL_CALLS = 8  # requests that wait for a vision-language model, which must not hold the OCR
 MAX_PIXELS = 2_000_000  # of an image in the classifier's queue
-# Dark enough for white text on them, and distinct for the color-blind (Okabe and Ito, 2008).
-COLORS = ("#0072b2", "#b84a00", "#007a5a", "#a3417d", "#5b5ea6", "#7a5c00")
 PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
 EVIDENCE = {"text": "12.50", "box": [20, 20, 33, 30], "page": 1, "confidence": 0.98}
 ERROR = {"error": {"type": "too_large", "message": "…", "request_id": "…"}}
@@ -100,6 +100,8 @@ class ExtractForm(ImageForm):
     @field_validator("json_schema", mode="before")
     @classmethod
     def _parse(cls, value: Any) -> Any:  # in a form, a schema is text
+        if isinstance(value, str) and len(value) > MAX_SCHEMA:
+            raise ValueError(f"has {len(value):,} characters; the maximum is {MAX_SCHEMA:,}")
         if isinstance(value, str) and value.lstrip().startswith("{"):
             with suppress(ValueError, RecursionError):
                 return json.loads(value)
@@ -123,18 +125,6 @@ class SearchForm(BaseModel):
     file: UploadFile | None = None
     text: Text | None = Field(None, description="Words to search for, instead of an image.")
     k: Count = Field(10, description="Number of images.")
-
-
-class AnnotateForm(ImageForm):
-    marks: Literal["text", "fields"] = Field(
-        "text", description="Mark all words, or the evidence of the fields of `schema`."
-    )
-    json_schema: Literal["invoice", "receipt"] = Field("invoice", alias="schema")
-    page: int = Field(1, ge=1, description="Page of a PDF, from 1.")
-
-
-class DetectForm(ImageForm):
-    labels: Text = Field(description="What to look for, separated by commas.")
 
 
 # Routes
@@ -212,7 +202,6 @@ def _example(value: Any, **content: Any) -> dict[int | str, dict[str, Any]]:
 
 
 LABELS = {"file": "a.jpg", "labels": [{"label": "palace", "confidence": 0.87}], "sure": True}
-OBJECTS = {"detections": [{"label": "cat", "confidence": 0.9, "box": [1, 2, 9, 8]}]}
 EXPLANATION = {"label": "palace", "confidence": 0.87, "png": "iVBORw0KGgo…"}
 HITS = [{"file": "a.jpg", "score": 0.9, "labels": ["palace"], "excerpt": ""}]
 FIELDS = {
@@ -255,16 +244,6 @@ def _add_picture_routes(router: APIRouter, queues: Queues) -> None:
 
         return await until_disconnect(request, queues.reading.run(work))
 
-    @router.post("/detect", responses=_example(OBJECTS))
-    async def detect(request: Request, _: Caller, form: Annotated[DetectForm, FORM]) -> Any:
-        """Find objects by name. Requires a detector, `VISION_DETECTOR`."""
-        labels = [label for label in map(str.strip, form.labels.split(",")) if label]
-
-        def work() -> Any:
-            return vision.detect(queues.open(form.file), labels)
-
-        return await until_disconnect(request, queues.reading.run(work))
-
     @router.post(
         "/explain",
         responses=_example({"label": "palace", "confidence": 0.87, "png": "iVBORw0KGgo…"}, **PNG),
@@ -298,7 +277,7 @@ def _add_document_routes(router: APIRouter, queues: Queues) -> None:
 
         A field that is not on the page is null. Boxes are left, top, right and bottom in pixels.
         """
-        vision.schema(form.json_schema)  # a wrong one fails before the file is read
+        await run_in_threadpool(vision.schema, form.json_schema)  # a wrong one fails at once
         work = partial(vision.extract, schema=form.json_schema)
         return await until_disconnect(request, queues.interpret(form.file, work))
 
@@ -312,62 +291,6 @@ def _add_document_routes(router: APIRouter, queues: Queues) -> None:
         """Answer a question from what was recognized, with the boxes that support it."""
         work = partial(vision.ask, question=form.question)
         return await until_disconnect(request, queues.interpret(form.file, work))
-
-    @router.post("/annotate", responses={200: {"content": PNG}})
-    async def annotate(request: Request, _: Caller, form: Annotated[AnnotateForm, FORM]) -> Any:
-        """A PNG of one page with boxes around its words, or around the evidence of its fields."""
-
-        def work(source: Source) -> Response:
-            if form.page > source.page_count:
-                raise BadInput(f"page: {source.name} has {source.page_count} page(s).")
-            return Response(encode_png(annotated(vision, source, form)), media_type="image/png")
-
-        return await until_disconnect(request, queues.interpret(form.file, work))
-
-
-def annotated(vision: Vision, source: Source, form: AnnotateForm) -> Pixels:
-    """The page with its words marked, or what the fields were read from."""
-    if form.marks == "text":
-        page = vision.read(source)[form.page - 1]
-        marks = [(page.to_input(word.box), "") for word in page.words]
-    else:
-        evidence = vision.extract(source, form.json_schema)["evidence"].items()
-        marks = [
-            (item["box"], name)
-            for name, item in evidence
-            if item["page"] == form.page and item["box"]
-        ]
-    return draw(source.decode(form.page - 1), marks)
-
-
-def draw(pixels: Pixels, marks: Sequence[tuple[Box, str]]) -> Pixels:
-    """A copy of the picture with boxes and their labels; equal labels have the same color.
-
-    Line width and text grow with the picture. Parts of a box outside the picture are cut off. A
-    label is above its box, or inside if there is no space above.
-
-    >>> draw(np.full((50, 80, 3), 255, np.uint8), [((10, 10, 40, 40), "total")]).shape
-    (50, 80, 3)
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    image = Image.fromarray(pixels)
-    canvas, side = ImageDraw.Draw(image), max(image.size)
-    size = max(10, round(side / 70))
-    font = ImageFont.load_default(size)
-    colors: dict[str, str] = {}
-    for box, label in marks:
-        color = colors.setdefault(label, COLORS[len(colors) % len(COLORS)])
-        left, right = sorted(np.clip(box[0::2], 0, image.width - 1).tolist())
-        top, bottom = sorted(np.clip(box[1::2], 0, image.height - 1).tolist())
-        canvas.rectangle((left, top, right, bottom), outline=color, width=max(1, round(side / 500)))
-        if label:
-            left = max(0, min(left, image.width - canvas.textlength(label, font)))
-            anchor = "lb" if top > 1.3 * size else "lt"
-            plate = canvas.textbbox((left, top), label, font, anchor)
-            canvas.rectangle(plate, fill=color, outline=color, width=2)
-            canvas.text((left, top), label, "white", font, anchor)
-    return np.asarray(image)
 
 
 def reduced(pixels: Pixels) -> Pixels:

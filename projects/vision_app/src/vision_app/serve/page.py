@@ -86,7 +86,7 @@ class Shelf:
         self._lock = threading.Lock()
 
     def add(self, picture: Picture) -> str:
-        """The key of the picture, which only the visitor's session knows."""
+        """The key of the picture, which is only in the visitor's session."""
         key = secrets.token_urlsafe(16)
         with self._lock:
             self._pictures[key] = picture
@@ -239,17 +239,6 @@ class Handlers:
 
         yield from self._answer(session, "answer", answer)
 
-    def detect(self, session: Session, names: str) -> Iterator[Values]:
-        """Find objects by name, separated by commas."""
-
-        def detect(source: Source) -> Panel:
-            labels = [name.strip() for name in names.split(",") if name.strip()]
-            if not labels:
-                return Panel(html.hint("Type what to look for first."))
-            return page_html.detections(self.vision.detect(source, labels))
-
-        yield from self._answer(session, "objects", detect)
-
     def search(self, session: Session, words: str) -> Iterator[Values]:
         """Images that match the words, or without words, images like the open one."""
         query = words.strip()
@@ -290,12 +279,6 @@ def attempt(work: Callable[[], Result]) -> tuple[Result | None, str]:
         return None, html.error(public_message(error, log))
 
 
-NO_DETECTOR = html.hint(
-    "Finding any object by its name needs a detector. Set VISION_DETECTOR, e.g. to"
-    " hf:google/owlv2-base-patch16-ensemble, and restart."
-)
-
-
 def build_page(vision: Vision) -> gr.Blocks:
     """The page of one app, which `seedbed.server.ui.mount` adds to an application."""
     page: gr.Blocks
@@ -328,10 +311,9 @@ def build_page(vision: Vision) -> gr.Blocks:
             for values in handlers.analyze(session, schema):
                 yield tuple(values.get(name, gr.skip()) for name in panels)
 
-        answers = [panels.pop(name) for name in ("answer", "overlay", "objects")]
-        cleared = ("", "", "" if vision.config.detector else NO_DETECTOR)
+        answers = [panels.pop(name) for name in ("answer", "overlay")]
         for event in events:
-            event.then(lambda: cleared, None, answers, **QUIET)
+            event.then(lambda: ("", ""), None, answers, **QUIET)
             event.then(analyze, [session, schema], list(panels.values()), **MODELS)
         page.load(None, js=resources.files(__package__).joinpath("page.js").read_text("utf-8"))
         picture.change(None, js=SHOW_PICTURE)
@@ -394,8 +376,6 @@ def _add_tabs(
     with gr.Tab("Why", elem_id="why-tab"):
         panels["label"] = gr.Dropdown([], label="Which pixels speak for", scale=8, render=False)
         ask("overlay", "Show", panels["label"], handlers.explain)
-    with gr.Tab("Find", elem_id="objects-tab"):
-        ask("objects", "Find", _box("Objects to look for", "cat, bicycle"), handlers.detect)
     return schema, panels
 
 

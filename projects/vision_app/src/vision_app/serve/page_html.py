@@ -93,8 +93,8 @@ def overview(
 ) -> str:
     """A caption, the facts of a document, and the labels as bars.
 
-    `facts` is None for a photograph. For a document the labels are folded up: the classifier knows
-    photographs only.
+    `facts` is None for a photograph. For a document the labels are folded up: the classifier is
+    for photographs only.
     """
     content = "".join(map(hint, warnings))
     content += f"<p class='lead'>{multiline(caption)}</p>" if caption else ""
@@ -114,7 +114,7 @@ def overview(
     )
     bars = f"<ul class='bars'>{bars}</ul>"
     if facts is not None:
-        summary = "<summary>Labels of the classifier, which knows photos only</summary>"
+        summary = "<summary>Labels of the classifier, which is for photos only</summary>"
         return f"{content}<details>{summary}{bars}</details>"
     if labels["sure"]:
         return f"{content}<h3>Looks like</h3>{bars}"
@@ -144,17 +144,17 @@ def fields(extraction: Result) -> Panel:
     rows, lists, boxes = [], "", []
     for number, (name, content) in enumerate(extraction["fields"].items()):
         mark, evidence = f"fields-{number}", extraction["evidence"].get(name)
-        shown = value(content, name)
+        cell = value(content, name)
         if content and isinstance(content, list) and all(isinstance(x, dict) for x in content):
-            shown = f"{len(content)} row{'s' * (len(content) != 1)}, see below"
+            cell = f"{len(content)} row{'s' * (len(content) != 1)}, see below"
             lists += f"<h3>{field_name(name)}</h3>{_items(content)}"
         if content is None:
-            shown = "<span class='muted'>not on the page</span>"
+            cell = "<span class='muted'>not on the page</span>"
         elif evidence and evidence["box"]:  # OCR read it, too
-            shown = _button(mark, shown)
+            cell = _button(mark, cell)
             title = f"{name}: {evidence['text']}"
             boxes.append(Box("fields", mark, evidence["page"], tuple(evidence["box"]), title))
-        rows.append((field_name(name), shown, percent(evidence["confidence"]) if evidence else ""))
+        rows.append((field_name(name), cell, percent(evidence["confidence"]) if evidence else ""))
     page = "".join(f"<div class='warning'>{multiline(w)}</div>" for w in extraction["warnings"])
     values = (content for name, content in extraction["fields"].items() if name != "document_type")
     if all(content is None for content in values):
@@ -208,22 +208,6 @@ def answer(question: str, result: Result) -> Panel:
     if boxes:
         content += hint("Read from:") + _lines(_button(b.mark, escape(b.title)) for b in boxes)
     return Panel(content, boxes)
-
-
-def detections(result: Result) -> Panel:
-    """The objects in a picture, connected with their boxes."""
-    items = result["detections"]
-    if not items:
-        return Panel(hint("Nothing of that kind was found."))
-    boxes = [
-        Box("objects", f"objects-{n}", 1, tuple(item["box"]), item["label"])
-        for n, item in enumerate(items)
-    ]
-    rows = [
-        (_button(box.mark, escape(box.title)), percent(item["confidence"]))
-        for box, item in zip(boxes, items, strict=True)
-    ]
-    return Panel(table(("Object", "Confidence"), rows, "fields"), boxes)
 
 
 def gallery(hits: Sequence[Result], thumbnails: Sequence[Pixels | None]) -> Panel:

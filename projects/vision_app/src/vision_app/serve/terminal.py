@@ -28,8 +28,8 @@ def fields(result: Result) -> str:
     for name, value in result["fields"].items():
         evidence = result["evidence"].get(name) or {"text": "", "confidence": None}
         confidence = None if evidence["confidence"] is None else _percent(evidence["confidence"])
-        shown = None if value is None else _short(_text(value))
-        rows.append((name, shown, confidence, _short(evidence["text"])))
+        content = None if value is None else _short(_text(value))
+        rows.append((name, content, confidence, _short(evidence["text"])))
     warnings = [f"warning: {warning}" for warning in result["warnings"]]
     lines = [result["file"], table(("field", "value", "confidence", "words"), rows)]
     return "\n".join([*lines, *warnings])

@@ -6,15 +6,12 @@ import json
 import runpy
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from vision_app.answer.rules.ask import ask
-from vision_app.classify.classifier import load_classifier
-from vision_app.config import Config
 from vision_app.ocr.engine import Reader
-from seedbed.settings import Settings, load
+from vision_app.ocr.page import Page
 
 HERE = Path(__file__).parent
 paint = runpy.run_path(str(HERE / "pictures.py"))["paint"]
@@ -33,18 +30,15 @@ paint = runpy.run_path(str(HERE / "pictures.py"))["paint"]
 def test_questions_are_answered_or_refused(
     name: str, right: float, wrong: float, invented: float
 ) -> None:
-    config, reader = Config(_env_file=None), Reader()
-    classifier = load_classifier(config, load(Settings))
+    reader = Reader()
 
     @cache
-    def recognize(picture: str) -> tuple[Any, ...]:
-        pixels = paint(picture)
-        [prediction] = classifier.classify([pixels])
-        return prediction, [reader.read(pixels)], pixels.shape[1::-1]
+    def read(picture: str) -> list[Page]:
+        return [reader.read(paint(picture))]
 
     lines = (HERE / f"{name}.jsonl").read_text("utf-8").splitlines()
     cases = [json.loads(line) for line in lines]
-    results = [(case, ask(case["question"], *recognize(case["picture"]))) for case in cases]
+    results = [(case, ask(case["question"], read(case["picture"]))) for case in cases]
     answerable = [(case, result) for case, result in results if case["answer"] is not None]
     hits = [case["answer"].lower() in result.text.lower() for case, result in answerable]
     errors = [

@@ -10,7 +10,7 @@ import pytest
 
 from vision_app.extract.extraction import Extraction
 from vision_app.extract.rules.extract import extract
-from vision_app.extract.schemas import load_schema
+from vision_app.extract.schemas import load_schema, parse_schema
 from vision_app.ocr.page import Page
 
 from .sums_by_language import documents
@@ -220,3 +220,42 @@ def test_weights_are_not_amounts_and_descriptions_are_whole(read: Extract) -> No
         ("Tea Earl Grey 250 g", 3.0),
     ]
     assert max(item["amount"] for item in items) == 240.0
+
+
+def test_rates_below_the_total_are_added_up(read: Extract) -> None:
+    extraction = read("""
+# Hofladen Brunner GmbH
+
+# Rechnung
+Rechnungsnummer  2025-118
+
+Honig            7 %      184,07
+Kaffee           19 %      84,58
+Käse             7 %      130,02
+Lieferung        19 %      17,75
+
+                 Gesamtbetrag brutto  457,85 €
+
+Steuersatz       Netto      USt.      Brutto
+7 %             314,09     21,99      336,08
+19 %            102,33     19,44      121,77
+""")
+    names = ("total", "tax", "subtotal")
+    assert [extraction.fields[name] for name in names] == [457.85, 41.43, 416.42]
+
+
+def test_schema_with_many_fields_reads_fewer_words(page: Callable[..., Page]) -> None:
+    drawing = page(("Date  01/02/2023  " * 4 + "\n") * 60)
+
+    def warnings(count: int) -> tuple[str, ...]:
+        names = {f"day_{n}": {"type": "string", "format": "date"} for n in range(count)}
+        return extract([drawing], [], parse_schema({"properties": names})).warnings
+
+    assert warnings(1) == ()
+    [warning] = warnings(200)
+    assert warning.startswith("page 1 has too many words")
+
+
+@pytest.mark.timeout(90)
+def test_long_line_of_brackets_takes_no_cubic_time(read: Extract) -> None:
+    assert read("# Invoice\n" + "(1" * 2000).fields["vendor"] is None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["chat", "embedding", "rerank", "image"]
+Kind = Literal["chat", "embedding", "image"]
 
 
 @dataclass(frozen=True)
@@ -156,15 +156,6 @@ _TABLE = (
         size_mb=134,
         repo="BAAI/bge-small-en-v1.5",
         revision="5c38ec7c405ec4b44b94cc5a9bb96e735b38267a",
-        context_window=512,
-    ),
-    Model(
-        name="ms-marco-minilm",
-        kind="rerank",
-        license="Apache-2.0",
-        size_mb=91,
-        repo="cross-encoder/ms-marco-MiniLM-L6-v2",
-        revision="ce0834f22110de6d9222af7a7a03628121708969",
         context_window=512,
     ),
 )

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.triage.offline.words import clauses, has, matcher, plain, words
 
 _CURRENCIES = {
@@ -21,7 +22,7 @@ _CURRENCIES = {
     "CHF": r"chf\b|sfr\.?|(?:schweizer )?franken\b|francs?(?: suisses)?\b|francos\b",
 }
 _SIGN = "(?:" + "|".join(_CURRENCIES.values()) + ")"
-_NUMBER = r"\d{1,3}(?:[.,' ]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d{1,2})?(?!\d)"
+_NUMBER = r"\d{1,3}(?:[.,' ]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,']\d{1,2})?(?!\d)"
 _CENTS = r"\s?(?:(?:und |and |et |y |con )?(?P<cents>\d{1,2})\s?cent\w*)"  # "100 Euro und 50 Cent"
 _MONEY = re.compile(
     rf"(?<![\w.,])(?P<before>{_SIGN})\s?(?P<n1>{_NUMBER})(?:,-|\.-|,--)?"
@@ -67,7 +68,8 @@ def _amounts(clause: str, pattern: re.Pattern[str]) -> list[Amount]:
     amounts = []
     for match in pattern.finditer(clause):
         group = match.groupdict()
-        value = parse_number(group["n1"] or group["n2"]) + Decimal(group.get("cents") or 0) / 100
+        value = number_value((group["n1"] or group["n2"]).rstrip(",.-"))
+        value += Decimal(group.get("cents") or 0) / 100
         sign = group.get("before") or group.get("after") or ""
         code = next((c for c, p in _CURRENCIES.items() if re.fullmatch(p, sign)), None)
         amounts.append(Amount(value, code, clause, _relevance(clause, match.start(), match.end())))
@@ -82,15 +84,3 @@ def _relevance(clause: str, start: int, end: int) -> float:
     score -= 6.0 * (has("no claim", before) or bool(matcher("voucher").match(after.strip(" ()"))))
     score -= 6.0 * (clause.endswith("?") and score == 0)  # "Is the lamp for 49 euros in stock?"
     return score - 1.5 * has("sum", before[-25:])
-
-
-def parse_number(text: str) -> Decimal:
-    """A number with the separators of any language.
-
-    >>> [str(parse_number(n)) for n in ("1.150,00", "1,150.00", "1'150", "49,9", "1.150")]
-    ['1150.00', '1150.00', '1150', '49.9', '1150']
-    """
-    text = text.rstrip(",.-")
-    decimals = re.search(r"[.,](\d{1,2})$", text)
-    whole = text[: decimals.start()] if decimals else text
-    return Decimal(re.sub(r"\D", "", whole) + (f".{decimals[1]}" if decimals else ""))

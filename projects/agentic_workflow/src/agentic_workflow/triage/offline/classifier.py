@@ -15,6 +15,7 @@ import hashlib
 import io
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,23 @@ _NGRAMS: dict[str, Any] = {"analyzer": "char_wb", "ngram_range": (3, 5), "sublin
 
 
 def read_examples(path: Path = EXAMPLES) -> list[tuple[str, Category]]:
-    """Lines {"subject", "text", "category"}; raises ConfigError with the line that is wrong."""
-    examples = []
+    """Lines {"subject", "text", "category"}, at least four of each category.
+
+    Raises ConfigError with the line that is wrong, or with the category that lacks examples.
+    """
+    examples: list[tuple[str, Category]] = []
     for place, row in read_json_lines(path):
         if row.get("category") not in CATEGORIES:
             raise ConfigError(f"{place}: unknown category {row.get('category')!r}.")
+        if missing := [name for name in ("subject", "text") if not isinstance(row.get(name), str)]:
+            raise ConfigError(f"{place}: {missing[0]!r} is missing, or is not text.")
         examples.append((f"{row['subject']}\n\n{row['text']}", row["category"]))
+    counts = Counter(category for _, category in examples)
+    if few := [f"{name} {counts[name]}" for name in CATEGORIES if counts[name] < _FOLDS]:
+        hint = "Add some to the shipped ones."
+        raise ConfigError(
+            f"{path}: each category needs {_FOLDS} examples, not {', '.join(few)}.", hint=hint
+        )
     return examples
 
 

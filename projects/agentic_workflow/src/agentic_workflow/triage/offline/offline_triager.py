@@ -2,6 +2,8 @@
 
 triager = OfflineTriager(Classifier(load_embeddings()))
 triager.triage(mail, screening).category    # "refund"
+
+Where the classifier is not sure, a small model that was trained to sort mails may be asked.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from agentic_workflow.triage.offline.fields import (
     own_text,
     read_fields,
 )
+from agentic_workflow.triage.offline.sorter import SURE, Sorter
 from agentic_workflow.triage.offline.words import plain
 from agentic_workflow.triage.triager import without_reading
 
@@ -24,12 +27,12 @@ _CLEAR, _MAX_CHARS = 0.8, 2000  # of the mail; a longer one goes to a person any
 
 
 class OfflineTriager:
-    """Reads English, German, French and Spanish."""
+    """Reads English, German, French and Spanish; with `sorter`, its category for unsure ones."""
 
     paid = False
 
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
+    def __init__(self, classifier: Classifier, sorter: Sorter | None = None) -> None:
+        self._classifier, self._sorter = classifier, sorter
 
     def triage(self, mail: Mail, screening: Screening) -> Triage:
         """All fields of a mail, with the words that decided each."""
@@ -44,6 +47,9 @@ class OfflineTriager:
             category, confidence, why = "other", 1.0, "automatic mail"
         elif category in ("other", "spam") and answers_an_offer(mail):
             category, confidence, why = "refund", 0.5, "answers an offer of money"
+        elif confidence < SURE and self._sorter and (other := self._sorter.category(mail)):
+            # Its probability stays the classifier's, so a person still decides.
+            category, confidence, why = other, odds[other], "model, as the classifier is not sure"
         # 2. The other fields, by rules.
         triage = read_fields(mail, category)
         # 3. What single sentences ask for besides.
@@ -58,6 +64,6 @@ class OfflineTriager:
         for part in parts if len(parts) > 1 else []:
             odds = self._classifier.probabilities(part)
             others |= {name for name, value in odds.items() if value > _CLEAR}
-        # A complaint asks for nothing else, and what a refund or a charge is worth, the shop knows.
+        # A complaint asks for nothing else, and the shop's data give the sum of a refund or charge.
         money = {"refund", "billing"} if category in ("refund", "billing") else set()
         return tuple(sorted(others - {category, "other", "complaint"} - money))

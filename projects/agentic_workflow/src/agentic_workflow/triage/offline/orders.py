@@ -27,7 +27,7 @@ _NOISE = [re.compile(pattern) for pattern in rows("postcode or phone")]
 def find_order(text: str, subject: str = "", quoted: str = "") -> str | None:
     """The digits of the order's number; None if the mail names none.
 
-    >>> find_order("Tracking 00340434161094 says delivered, but order no. 10234 never came.")
+    >>> find_order("Tracking 00340434161094: delivered, but order no. 10234 never came.")
     '10234'
     """
     places = [_candidates(text), _candidates(subject), _candidates(quoted)]
@@ -85,8 +85,8 @@ def _certainty(match: re.Match[str], before: str, after: str, *, listed: bool) -
     if _KEYED_AFTER.match(after) or (listed and _LISTED.search(before)):
         return 4.0
     if mark:
-        known = re.fullmatch(words("mark"), mark) and len(number) >= 4
-        return 3.5 if known else 1.5 * (5 <= len(number) <= 12)
+        of_order = re.fullmatch(words("mark"), mark) and len(number) >= 4
+        return 3.5 if of_order else 1.5 * (5 <= len(number) <= 12)
     if match["hash"]:
         return 3.0
     year_or_count = 1900 <= int(number) <= 2100 or int(number) % 1000 == 0

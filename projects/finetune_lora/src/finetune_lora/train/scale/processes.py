@@ -1,6 +1,6 @@
-"""Which of several processes this one is, and what to make of the loss of another.
+"""Which of several processes this one is, and the error when another one is lost.
 
-The launchers (torchrun, accelerate, Ray Train) say it in the environment. It knows no model.
+The launchers, torchrun and accelerate, set the environment variables RANK and WORLD_SIZE.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def count() -> int:
 
 
 def rank() -> int:
-    """The number of this process among them, from 0; the first one writes and tells."""
+    """The number of this process among them, from 0; rank 0 writes and reports."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -39,8 +39,8 @@ def is_first() -> bool:
 def line_of(error: BaseException, *, wait_s: float = _PATIENCE) -> str:
     """The line to print for an error, before this process ends with it.
 
-    All processes meet an error in the data or the arguments; the first one says it. Another process
-    waits a moment, in which the launcher ends it, and speaks where it is the only one to fail.
+    Errors in data or arguments occur in every process; only rank 0 prints them at once. Another
+    process waits, in which time the launcher ends it, and prints the error if it alone failed.
     """
     if is_first():
         return str(error)
@@ -50,8 +50,8 @@ def line_of(error: BaseException, *, wait_s: float = _PATIENCE) -> str:
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Say in one line that another process is lost, where torch says it in many."""
+def report_lost_process() -> Iterator[None]:
+    """Report in one line that another process is lost; torch's error has many."""
     try:
         yield
     except RuntimeError as error:
@@ -78,9 +78,6 @@ def closing_process_group() -> Iterator[None]:
         return
     import torch.distributed as dist
 
-    if dist.is_initialized():  # by Ray, which also closes it
-        yield
-        return
     try:
         yield
     except BaseException as error:

@@ -1,9 +1,9 @@
 """Answers that were given before, and answers that are being given right now.
 
-An answer is kept as its events, under a hash of what was asked. Equal requests in flight share one
-run. Nothing here knows keys, models or HTTP: a scope is a string that two requests must share, a
-run is any function that makes an async iterator of events. Events are shared between requests:
-whoever changes one copies it first.
+An answer is cached as its events, under a hash of the request. Equal requests in flight share one
+run. Keys, models and HTTP are left to the caller: a scope is a string that two requests must share,
+a run is any function that makes an async iterator of events. Events are shared between requests:
+copy one before changing it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ import asyncio
 import hashlib
 import json
 import logging
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from cachetools import TTLCache
 
-from llm_service.gateway.cache.recording import complete, merge, size_of
-from llm_service.request import Ask, Event, Facts
+from llm_service.request import Ask, Delta, Event, Events, Facts, Finish
 from seedbed.errors import Unavailable
 
 log = logging.getLogger(__name__)
-Run = Callable[[], AsyncIterator[Event]]
+Run = Callable[[], Events]
 
 _NOT_ASKED = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key"})
 
@@ -92,23 +94,19 @@ class AnswerCache:
     ) -> None:
         self.shared = shared
         self._on = mb > 0
-        self._kept: TTLCache[str, Answer] = TTLCache(
+        self._answers: TTLCache[str, Answer] = TTLCache(
             mb * 2**20, seconds, timer=clock, getsizeof=lambda answer: answer.size
         )
         self._flights: dict[str, _Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._answers)
 
     @property
     def bytes(self) -> int:
         """What the kept answers take, about."""
-        return int(self._kept.currsize)
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._tasks)
+        return int(self._answers.currsize)
 
     def cacheable(self, ask: Ask) -> bool:
         """Whether the same request would get the same answer: temperature 0, or a seed."""
@@ -128,12 +126,12 @@ class AnswerCache:
         *,
         store: bool = True,
         lookup: bool = True,
-    ) -> AsyncIterator[Event]:
+    ) -> Events:
         """The events of a kept answer, of one in flight, or of `run()`; close it to go away.
 
         `facts.cache` is set before the first event: hit, shared or miss; it stays empty
-        where nothing is cached. `lookup=False` runs anew, `store=False` keeps nothing and lets
-        nobody join. Errors of a run reach all its readers; it is cancelled when the last one goes.
+        where nothing is cached. `lookup=False` runs again, `store=False` caches nothing and is
+        not joined. Errors of a run reach all its readers; it is cancelled when the last one goes.
         """
         if not (store or lookup) or not self.cacheable(ask):
             return run()
@@ -141,14 +139,14 @@ class AnswerCache:
 
     async def _answer(
         self, ask: Ask, scope: str, run: Run, facts: Facts, store: bool, lookup: bool
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         scope = "" if self.shared else scope
         key = request_hash(ask, scope)
         if lookup:
-            kept = self._kept.get(key)
-            if kept is not None:
-                facts.cache, facts.model_used, facts.backend = "hit", kept.model_used, kept.backend
-                for event in kept.events:
+            hit = self._answers.get(key)
+            if hit is not None:
+                facts.cache, facts.model_used, facts.backend = "hit", hit.model_used, hit.backend
+                for event in hit.events:
                     yield event
                 return
         flight = self._flights.get(key) if lookup else None
@@ -191,7 +189,7 @@ class AnswerCache:
         return flight
 
     async def _abandon(self, flight: _Flight, key: str) -> None:
-        """Nobody reads any more: stop the run, and wait until it has stopped."""
+        """The last reader has left: cancel the run and wait for it to end."""
         self._forget(flight, key)
         assert flight.task is not None
         flight.task.cancel()
@@ -203,7 +201,11 @@ class AnswerCache:
 
     async def _pump(self, flight: _Flight, key: str, run: Run, store: bool) -> None:
         try:
-            await _copy(run(), flight)
+            async with aclosing(run()) as events:
+                async for event in events:
+                    flight.events.append(event)
+                    if flight.waiters:
+                        flight.wake()
             if store and complete(flight.events):
                 self._keep(key, flight)
         except asyncio.CancelledError:
@@ -224,13 +226,9 @@ class AnswerCache:
         answer = Answer(merge(flight.events), flight.facts.model_used, flight.facts.backend)
         answer.size = len(key) + 500 + size_of(answer.events)
         try:
-            self._kept[key] = answer
+            self._answers[key] = answer
         except ValueError:  # larger than the whole cache
             return
-
-    def clear(self) -> None:
-        """Forget every kept answer; runs under way go on."""
-        self._kept.clear()
 
     async def close(self) -> None:
         """Cancel the runs under way, and wait for them."""
@@ -240,14 +238,57 @@ class AnswerCache:
             await asyncio.wait(self._tasks)
 
 
-async def _copy(source: AsyncIterator[Event], flight: _Flight) -> None:
-    events = flight.events
-    try:
-        async for event in source:
-            events.append(event)
-            if flight.waiters:
-                flight.wake()
-    finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
+# ── the events of an answer as they are kept ────────────────────────────────────────────────────
+
+
+def complete(events: Iterable[Event]) -> bool:
+    """Whether every choice that began has ended; an upstream may just stop."""
+    begun = {event.index for event in events if isinstance(event, Delta)}
+    ended = {event.index for event in events if isinstance(event, Finish)}
+    return bool(ended) and begun <= ended
+
+
+def merge(events: Iterable[Event]) -> list[Event]:
+    """The same answer in fewer events: one delta a choice, except where `extra` comes in between.
+
+    Choice by choice, each with its end, and the usage last.
+    """
+    choices: dict[int, list[Any]] = {}
+    usage: list[Event] = []
+    for event in events:
+        if not isinstance(event, (Delta, Finish)):
+            usage.append(event)
+            continue
+        parts = choices.setdefault(event.index, [])
+        if isinstance(event, Finish) or event.extra:
+            parts.append(event)
+            continue
+        if not parts or not isinstance(parts[-1], list):
+            parts.append([])
+        parts[-1].append(event)
+    ordered = [part for index in sorted(choices) for part in choices[index]]
+    return [_join(part) if isinstance(part, list) else part for part in ordered] + usage
+
+
+def _join(deltas: list[Delta]) -> Delta:
+    return Delta(
+        "".join(delta.text for delta in deltas),
+        deltas[0].index,
+        sum(delta.tokens for delta in deltas),
+        tool_calls=tuple(call for delta in deltas for call in delta.tool_calls),
+        logprobs=tuple(entry for delta in deltas for entry in delta.logprobs),
+    )
+
+
+def size_of(value: Any) -> int:
+    """Bytes of a value and all it holds."""
+    total = sys.getsizeof(value)
+    if isinstance(value, Mapping):
+        return total + sum(size_of(k) + size_of(v) for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return total + sum(map(size_of, value))
+    if isinstance(value, Delta):
+        return total + sum(
+            map(size_of, (value.text, value.tool_calls, value.logprobs, value.extra or 0))
+        )
+    return total

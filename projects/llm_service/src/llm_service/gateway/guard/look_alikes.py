@@ -2,7 +2,7 @@
 
     text, place_of = readable("Ign\u200bor\u0435")    # "Ignore", with a Cyrillic last letter
 
-Patterns are written in plain letters. Without this, a character that nobody sees would hide an
+Patterns are written in plain letters. Without this, an invisible character would hide an
 instruction, an address or a blocked term from them.
 """
 

@@ -1,6 +1,6 @@
 """Changing every text in a request or a JSON value, and finding personal data in long ones.
 
-It knows the shape of OpenAI's bodies; which texts are changed, and why, is the screen's.
+It handles the shape of OpenAI's bodies; `screen` decides which texts are changed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from llm_service.gateway.guard.holdback import CONTEXT, Holdback
+from llm_service.gateway.guard.look_alikes import readable
+from llm_service.gateway.guard.window import CONTEXT
 from seedbed.safety.finding import Finding
 from seedbed.safety.personal_data import find_pii
 
@@ -18,29 +19,41 @@ Change = Callable[[str], str]
 
 LONG = 50_000  # characters beyond which a text is read piece by piece
 _PIECE = 8192
+_OVERLAP = 300
+
+
+def find(text: str, kinds: Iterable[str]) -> list[Finding]:
+    """`find_pii` that sees through invisible characters and look-alike letters.
+
+    >>> [(f.kind, f.start, f.end) for f in find("to bob@\u0435xample.org", ["email"])]
+    [('email', 3, 18)]
+    """
+    plain, place_of = readable(text)
+    findings = find_pii(plain, kinds)
+    if plain is text:
+        return findings
+    return [replace(f, start=place_of(f.start), end=place_of(f.end - 1) + 1) for f in findings]
 
 
 def find_all(text: str, kinds: Iterable[str]) -> list[Finding]:
-    """`find_pii` of a text of any length, piece by piece: a thread that does this lets others run.
+    """`find` in a text of any length, piece by piece: a regular expression holds Python's lock.
 
-    A regular expression does not, from one match to the next.
+    Other threads run between two pieces.
     """
-    if len(text) <= LONG:
-        return find_pii(text, kinds)
-    found: list[Finding] = []
-    holdback, place, context = Holdback(), 0, ""
-    for start in range(0, len(text) + _PIECE, _PIECE):
-        piece = text[start : start + _PIECE]
-        segment = holdback.feed(piece) if piece else holdback.rest()
-        shift = place - len(context)
-        found += [
-            replace(f, start=f.start + shift, end=f.end + shift)
-            for f in find_pii(context + segment, kinds)
-            if f.start >= len(context)
-        ]
-        place += len(segment)
-        context = (context + segment)[-CONTEXT:]
-    return found
+    findings: list[Finding] = []
+    start, size = 0, LONG if len(text) <= LONG else _PIECE
+    while start < len(text):
+        low = max(0, start - CONTEXT)
+        part = text[low : start + size + _OVERLAP]
+        hits = [replace(f, start=f.start + low, end=f.end + low) for f in find(part, kinds)]
+        hits = [f for f in hits if start <= f.start < start + size]
+        if hits and hits[-1].end == low + len(part) < len(text):
+            size *= 2  # the finding may go on behind this piece
+            continue
+        findings += hits
+        start = max(start + size, hits[-1].end if hits else 0)
+        size = _PIECE
+    return findings
 
 
 def windows(text: str) -> Iterator[str]:
@@ -106,7 +119,7 @@ def changed_value(value: Any, change: Change) -> Any:
     if isinstance(value, list):
         return [changed_value(item, change) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and value > 10**9:
-        changed = change(str(value))  # a card's number may stand there without quotes
+        changed = change(str(value))  # a card number may come without quotes
         return value if changed == str(value) else changed
     return value
 

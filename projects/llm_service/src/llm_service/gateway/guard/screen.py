@@ -3,36 +3,33 @@
 The rules are the table's, the findings are `seedbed.safety`'s; this decides where they
 are looked for and what follows. Personal data is looked for in every message; injection and blocked
 terms in what users and tools wrote, as the system prompt is the operator's own.
-
-A streamed answer is screened to exactly what screening the whole answer would give.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-from llm_service.gateway.guard.holdback import Terms
 from llm_service.gateway.guard.look_alikes import readable
 from llm_service.gateway.guard.redaction import (
     LONG,
     TEXTS,
     changed_field,
     everything,
+    find,
     find_all,
     windows,
     written,
 )
 from llm_service.gateway.guard.stream import screened
-from llm_service.gateway.guard.terms import read_terms
-from llm_service.request import Ask, Event, Facts
+from llm_service.gateway.guard.terms import Terms, read_terms
+from llm_service.gateway.guard.window import Screened, Window
+from llm_service.request import Ask, Events, Facts
 from seedbed.errors import BadInput
 from seedbed.safety.finding import Finding, replace_findings
 from seedbed.safety.injection import screen_injection
-from seedbed.safety.personal_data import find_pii
 
 # Every pattern of `find_pii` needs one of these; most words have none, and this is 20 times faster.
 _SUSPECT = re.compile(r"[\d@:]|-----|\S{12}")
@@ -87,20 +84,16 @@ class Screen:
 
         def change(text: str) -> str:
             nonlocal counted
-            plain, place_of = readable(text)
-            found = [
-                replace(f, start=place_of(f.start), end=place_of(f.end - 1) + 1)
-                for f in find_all(plain, self.rules.pii_kinds)
-            ]
-            if found and self.rules.pii_in == "block":
+            hits = find_all(text, self.rules.pii_kinds)
+            if hits and self.rules.pii_in == "block":
                 facts.decisions.append("pii_in:blocked")
-                kinds = ", ".join(sorted({finding.kind for finding in found}))
+                kinds = ", ".join(sorted({finding.kind for finding in hits}))
                 raise Blocked(
                     f"The request contains personal data or secrets ({kinds}).",
                     hint="Remove them: this service does not accept them.",
                 )
-            counted += len(found)
-            return replace_findings(text, found)
+            counted += len(hits)
+            return replace_findings(text, hits)
 
         changed = {name: changed_field(name, body[name], change) for name in TEXTS if name in body}
         if not counted:
@@ -136,59 +129,60 @@ class Screen:
 
     def _check_instructions(self, text: str, facts: Facts) -> None:
         rules = self.rules
-        plain, _ = readable(text)
-        # Also as it was sent: a term may be Cyrillic, and invisible characters are a finding.
-        texts = [plain] if plain == text else [plain, text]
-        if self.terms is not None and any(map(self.terms.pattern.search, texts)):
+        if self.terms is not None and self.terms.search(text):
             facts.decisions.append("terms:blocked")
             raise Blocked("The request contains a blocked term.", hint="Rephrase it.")
         if rules.injection == "off":
             return
-        every = (window for each in texts for window in windows(each))
-        found = next(filter(None, map(screen_injection, every)), None)
-        if found is None:
+        plain, _ = readable(text)
+        # Also as it was sent, because invisible characters are a finding.
+        every = (window for each in {plain: 0, text: 0} for window in windows(each))
+        hits = next(filter(None, map(screen_injection, every)), None)
+        if hits is None:
             return
         if rules.injection == "block":
             facts.decisions.append("injection:blocked")
             raise Blocked(
-                f"The request {found.reason} (prompt injection, {found.kind}).",
+                f"The request {hits.reason} (prompt injection, {hits.kind}).",
                 hint="Remove that passage.",
             )
         if "injection:flagged" not in facts.decisions:
             facts.decisions.append("injection:flagged")
 
-    def out(
-        self, events: AsyncIterator[Event], facts: Facts, choices: int = 1
-    ) -> AsyncIterator[Event]:
+    def out(self, events: Events, facts: Facts, choices: int = 1) -> Events:
         """The events of an answer, screened; where no rule applies, the same iterator.
 
-        Text is held back while it could become part of a finding, which is about a word. Where a
-        rule blocks, the choice ends before the finding with `content_filter`, and once that befell
-        all `choices`, the source is closed (no Usage comes then). Arguments of tool calls come
-        whole. Log probabilities of a segment that was changed are dropped: they spell it out.
+        Some 100 characters of text are held back, because they may become part of a finding. Where
+        a rule blocks, the choice ends before the finding with `content_filter`, and once that
+        happened to all `choices`, the source is closed (no Usage comes then). Arguments of tool
+        calls come whole. Log probabilities of a text that was changed are dropped: they spell it
+        out.
         """
         if not self._out:
             return events
-        return screened(events, self.segment, self.terms, facts, choices)
+        hold = self.terms.longest if self.terms else 0
+        return screened(events, lambda: Window(self.find, self.screen, hold), facts, choices)
 
-    def segment(self, text: str, start: int = 0) -> tuple[str, int, str]:
-        """`text[start:]` as it may go out, the number of findings, and the rule that ends it.
+    def find(self, text: str) -> list[Finding]:
+        """The personal data in a text of an answer."""
+        if self.rules.pii_out == "off" or not _SUSPECT.search(text):
+            return []
+        return find(text, self.rules.pii_kinds)
 
-        What stands before `start` went out already: patterns look back at it. A blocked text is
-        cut where the finding begins.
+    def screen(self, text: str, start: int, end: int, findings: list[Finding]) -> Screened:
+        """`text[start:end]` as it may be sent; a blocked text is cut where the finding begins.
+
+        Patterns look at what is before `start`, which was sent already, and behind `end`.
         """
-        rules = self.rules
-        found: list[Finding] = []
-        if rules.pii_out != "off" and _SUSPECT.search(text, start):
-            found = [f for f in find_pii(text, rules.pii_kinds) if f.start >= start]
-        stop, blocked = len(text), ""
-        if found and rules.pii_out == "block":
-            stop, blocked = found[0].start, "pii_out"
-        term = self.terms.pattern.search(text, start) if self.terms else None
-        if term is not None and term.start() < stop:
+        hits = [f for f in findings if start <= f.start and f.end <= end]
+        stop, blocked = end, ""
+        if hits and self.rules.pii_out == "block":
+            stop, blocked = hits[0].start, "pii_out"
+        term = self.terms.search(text, start) if self.terms else None
+        if term is not None and term[0] < stop:
             # A finding that reaches into the term goes with it.
-            stop = min([term.start(), *(f.start for f in found if f.end > term.start())])
+            stop = min([term[0], *(f.start for f in hits if f.end > term[0])])
             blocked = "terms_out"
         if blocked:
-            found = [f for f in found if f.end <= stop]
-        return replace_findings(text[:stop], found, start), len(found), blocked
+            hits = [f for f in hits if f.end <= stop]
+        return Screened(replace_findings(text[:stop], hits, start), len(hits), blocked, end - start)

@@ -1,32 +1,27 @@
 """A streamed answer, screened choice by choice: text, thoughts, tool calls, log probabilities.
 
-What a finding is and what follows is a function of the screen's, `segment`; this feeds it the
-texts as they arrive, in pieces that no finding crosses.
+Each text of a choice has a `Window`, which finds and screens; this splits deltas into their texts
+and puts together what may be sent.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llm_service.gateway.guard.holdback import CONTEXT, Holdback, Terms
 from llm_service.gateway.guard.redaction import changed_json, changed_value
-from llm_service.request import Delta, Event, Facts, Finish
+from llm_service.gateway.guard.window import Screened, Window
+from llm_service.request import Delta, Event, Events, Facts, Finish
 
-# (text, start) to the text from there as it may go out, findings, and the rule that ends it or "".
-Segment = Callable[..., tuple[str, int, str]]
+NewWindow = Callable[[], Window]
 
 
 async def screened(
-    events: AsyncIterator[Event],
-    segment: Segment,
-    terms: Terms | None,
-    facts: Facts,
-    choices: int,
-) -> AsyncIterator[Event]:
-    """What `Screen.out` describes, by the rules behind `segment`."""
+    events: Events, new_window: NewWindow, facts: Facts, choices: int
+) -> AsyncGenerator[Event, None]:
+    """What `Screen.out` describes, by the rules behind the windows."""
     open_choices: dict[int, _Choice] = {}
     count = _Count(facts)
     try:
@@ -36,7 +31,7 @@ async def screened(
                 continue
             choice = open_choices.get(event.index)
             if choice is None:
-                choice = open_choices[event.index] = _Choice(segment, terms, event.index, count)
+                choice = open_choices[event.index] = _Choice(new_window, event.index, count)
             if choice.blocked:
                 continue
             parts = choice.delta(event) if isinstance(event, Delta) else choice.finish(event)
@@ -50,9 +45,7 @@ async def screened(
                     yield part
     finally:
         count.write()
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
+        await events.aclose()
 
 
 @dataclass
@@ -70,36 +63,17 @@ class _Count:
             self.facts.decisions.append(f"{self.blocked}:blocked")
 
 
-class _Text:
-    """One text of a choice: what is held of it, and the end of what went out."""
-
-    def __init__(self, segment: Segment, terms: Terms | None) -> None:
-        self.segment = segment
-        self.holdback = Holdback(terms)
-        self.context = ""
-
-    def feed(self, piece: str | None) -> tuple[str, int, str, int]:
-        """After a piece (None: the end): text, findings, blocked, and characters dealt with."""
-        raw = self.holdback.rest() if piece is None else self.holdback.feed(piece)
-        if not raw:
-            return "", 0, "", 0
-        text = self.context + raw
-        out, found, blocked = self.segment(text, len(self.context))
-        self.context = text[-CONTEXT:]
-        return out, found, blocked, len(raw)
-
-
 class _Choice:
     """One choice of an answer while it is screened."""
 
-    def __init__(self, segment: Segment, terms: Terms | None, index: int, count: _Count) -> None:
-        self.segment, self.terms, self.index, self.count = segment, terms, index, count
-        self.text = _Text(segment, terms)
-        self.extras: dict[str, _Text] = {}
+    def __init__(self, new_window: NewWindow, index: int, count: _Count) -> None:
+        self.new_window, self.index, self.count = new_window, index, count
+        self.text = new_window()
+        self.extras: dict[str, Window] = {}
         self.calls: dict[int, list[str]] = {}
         self.tokens = 0  # of deltas that are held back
         self.held = 0  # characters of text
-        self.logprobs: deque[tuple[int, Sequence[dict[str, Any]]]] = deque()  # of held text
+        self.logprobs: deque[tuple[int, Sequence[dict[str, Any]]]] = deque()  # of text not sent yet
         self.blocked = False
         self.ended = False
 
@@ -109,12 +83,12 @@ class _Choice:
             return self._delta(delta)
         # The usual case, with nothing to do for anything but the text.
         self.tokens += delta.tokens
-        out, found, blocked, taken = self.text.feed(delta.text)
-        self.held += len(delta.text) - taken
+        out, hits, blocked, consumed = self.text.feed(delta.text)
+        self.held += len(delta.text) - consumed
         if blocked:
-            self._note(found, blocked)
+            self._note(hits, blocked)
             return self._emitted(out, (), None, (), quiet=True)
-        self.count.redacted += found
+        self.count.redacted += hits
         if not out:
             return ()
         tokens, self.tokens = self.tokens, 0
@@ -151,11 +125,13 @@ class _Choice:
         extra: Mapping[str, Any] | None,
         quiet: bool,
     ) -> Iterator[Event]:
-        out, found, blocked, taken = "", 0, "", 0
+        out, hits, blocked, consumed = Screened()
         if piece != "" and not self.blocked:
-            out, found, blocked, taken = self.text.feed(piece)
-        self._note(found, blocked)
-        logprobs = self._logprobs(taken, piece is None, drop=bool(found or self.blocked))
+            out, hits, blocked, consumed = (
+                self.text.rest() if piece is None else self.text.feed(piece)
+            )
+        self._note(hits, blocked)
+        logprobs = self._logprobs(consumed, piece is None, drop=bool(hits or self.blocked))
         return self._emitted(out, calls, extra, logprobs, quiet)
 
     def _emitted(
@@ -173,29 +149,29 @@ class _Choice:
             self.ended = True
             yield Finish("content_filter", self.index)
 
-    def _note(self, found: int, blocked: str) -> None:
-        self.count.redacted += found
+    def _note(self, hits: int, blocked: str) -> None:
+        self.count.redacted += hits
         if blocked and not self.blocked:
             self.blocked = True
             self.count.blocked = blocked
 
-    def _logprobs(self, taken: int, ended: bool, *, drop: bool) -> tuple[dict[str, Any], ...]:
+    def _logprobs(self, consumed: int, ended: bool, *, drop: bool) -> tuple[dict[str, Any], ...]:
         """Those whose text has gone out; the last one waits while its text is cut in two."""
-        self.held -= taken
+        self.held -= consumed
         going: list[dict[str, Any]] = []
         # Those without text of their own wait for the text that comes next.
-        while self.logprobs and (ended or max(1, self.logprobs[0][0]) <= taken):
+        while self.logprobs and (ended or max(1, self.logprobs[0][0]) <= consumed):
             length, entries = self.logprobs.popleft()
-            taken -= length
+            consumed -= length
             going += entries
-        if self.logprobs and taken:
+        if self.logprobs and consumed:
             length, entries = self.logprobs[0]
-            self.logprobs[0] = (length - taken, () if drop else entries)
+            self.logprobs[0] = (length - consumed, () if drop else entries)
         return () if drop else tuple(going)
 
-    def _screen(self, text: _Text, piece: str | None) -> str:
-        out, found, blocked, _ = text.feed(piece)
-        self._note(found, blocked)
+    def _screen(self, window: Window, piece: str | None) -> str:
+        out, hits, blocked, _ = window.rest() if piece is None else window.feed(piece)
+        self._note(hits, blocked)
         return out
 
     def _extra(self, extra: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -203,7 +179,7 @@ class _Choice:
         out: dict[str, Any] = {}
         for name, value in extra.items():
             if isinstance(value, str):
-                text = self.extras.setdefault(name, _Text(self.segment, self.terms))
+                text = self.extras.setdefault(name, self.new_window())
                 if part := self._screen(text, value):
                     out[name] = part
             else:
@@ -211,9 +187,8 @@ class _Choice:
         return out or None
 
     def _change(self, text: str) -> str:
-        out, found, blocked = self.segment(text)
-        self._note(found, blocked)
-        return out
+        window = self.new_window()
+        return self._screen(window, text) + self._screen(window, None)
 
     def _calls(self, chunks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The chunks without their arguments, which come whole when the choice ends."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from llm_service.gateway.guard.look_alikes import readable
 from seedbed.errors import ConfigError
 
 
@@ -39,3 +40,25 @@ def terms_pattern(terms: Iterable[str]) -> re.Pattern[str]:
         return re.compile(r"(?!)")  # matches nothing
     words = "|".join(r"\s{1,4}".join(map(re.escape, term.split())) for term in cleaned)
     return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+
+class Terms:
+    """Blocked terms, compiled once."""
+
+    def __init__(self, terms: Iterable[str]) -> None:
+        terms = tuple(terms)
+        self._pattern = terms_pattern(terms)
+        # Up to four spaces may stand for each one.
+        self.longest = max(len(term) + 4 * len(term.split()) for term in terms)
+
+    def search(self, text: str, start: int = 0) -> tuple[int, int] | None:
+        """The span of the first term in `text[start:]`, also one in look-alike letters."""
+        plain, place_of = readable(text)
+        for searched, place in ((text, int), (plain, place_of)):
+            for match in self._pattern.finditer(searched):
+                low, high = place(match.start()), place(match.end() - 1) + 1
+                if low >= start:
+                    return low, high
+            if plain is text:
+                break
+        return None

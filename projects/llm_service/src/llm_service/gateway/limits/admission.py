@@ -1,18 +1,19 @@
-"""Who may do what now: scopes and models, limits a minute, requests at a time, budgets.
+"""Admits requests: scopes and models, limits per minute, concurrency, budgets.
 
-It does not answer requests; each holds a `Ticket` while it is answered.
+It does not answer requests; each has a `Ticket` while it is answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from llm_service.gateway.limits.budgets import Budgets, OverBudget
-from llm_service.gateway.limits.rates import Rates, Steady
+from llm_service.gateway.limits.rates import Rates
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
 from seedbed.errors import Busy, Forbidden, TooLarge
@@ -26,10 +27,12 @@ class Admission:
     """
 
     def __init__(
-        self, database: Database, redis_url: str | None = None, clock: Steady | None = None
+        self,
+        database: Database,
+        redis_url: str | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        clock = clock or Steady()
-        self.rates = Rates(redis_url, clock)
+        self.rates = Rates(redis_url)
         self.budgets = Budgets(database, clock)
         self.running: Counter[str] = Counter()  # by key id
         self._charges: set[asyncio.Task[None]] = set()
@@ -41,7 +44,7 @@ class Admission:
         is what it needs ("": nothing).
 
         Raises Forbidden; TooLarge for more tokens than a minute allows; OverBudget; Busy with
-        the seconds after which it fits. A refused request holds nothing, but counts as one of
+        the seconds after which it fits. A refused request reserves nothing, but counts as one of
         its minute where only its tokens did not fit.
         """
         _check_rights(key, model, scope)
@@ -80,11 +83,11 @@ class Admission:
         counts = [("requests", key.rpm, 1), ("tokens", key.tpm, tokens)]
         limited = [(what, limit, cost) for what, limit, cost in counts if limit is not None]
         answers = await self.rates.take(key.id, *limited)
-        for (what, limit, cost), (window, taken) in zip(limited, answers, strict=False):
-            left = limit - window.used - (cost if taken else 0)
+        for (what, limit, cost), (window, accepted) in zip(limited, answers, strict=False):
+            left = limit - window.used - (cost if accepted else 0)
             headers[f"x-ratelimit-limit-{what}"] = str(limit)
             headers[f"x-ratelimit-remaining-{what}"] = str(max(0, left))
-            if not taken:
+            if not accepted:
                 needs = f"; this request needs {cost:,}" if what == "tokens" else ""
                 error = _limited(
                     f"Rate limit reached for key {key.name!r}: {window.used:,} of {limit:,} {what} "
@@ -105,9 +108,9 @@ class Admission:
 
 @dataclass(slots=True)
 class Ticket:
-    """What a request holds. `settle` says what it took, `close` gives the rest back.
+    """What a request has reserved. `settle` charges what it used, `close` returns the rest.
 
-    `headers` say what the key has left, as OpenAI names it. Also a context manager that closes.
+    `headers` say what the key has left, as OpenAI names it.
     """
 
     _admission: Admission
@@ -139,17 +142,6 @@ class Ticket:
         running[self._key.id] -= 1
         if not running[self._key.id]:
             del running[self._key.id]
-
-    def __enter__(self) -> Ticket:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _limited(message: str, limit: str, retry_after: float = 1.0) -> Busy:

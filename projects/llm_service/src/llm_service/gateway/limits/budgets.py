@@ -9,11 +9,11 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
-from llm_service.gateway.limits.rates import Steady
 from llm_service.store import tables
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
@@ -45,7 +45,7 @@ class Budgets:
     The month never goes back: a clock set back, also by a restart, does not renew a budget.
     """
 
-    def __init__(self, database: Database, clock: Steady) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
         self._day = (-1, "")  # since 1970, and its month
@@ -74,11 +74,11 @@ class Budgets:
         budgets = {f"key:{key.id}": key.budget_usd, f"team:{key.team}": key.team_budget_usd}
         budgets = {payer: budget for payer, budget in budgets.items() if budget is not None}
         for payer, budget in budgets.items():
-            taken = self._spent[payer] + self._reserved[payer]
-            if cost_usd > 0 and budget is not None and taken + cost_usd > budget + _ROUNDING:
+            used = self._spent[payer] + self._reserved[payer]
+            if cost_usd > 0 and budget is not None and used + cost_usd > budget + _ROUNDING:
                 owner = f"key {key.name!r}" if payer.startswith("key:") else f"team {key.team!r}"
                 raise OverBudget(
-                    f"Budget exceeded for {owner}: ${taken:.4f} of ${budget:.4f} used or "
+                    f"Budget exceeded for {owner}: ${used:.4f} of ${budget:.4f} used or "
                     "reserved in "
                     f"{self._month}; this request may cost up to ${cost_usd:.4f}.",
                     hint="Raise the budget, or lower max_tokens.",
@@ -118,9 +118,9 @@ class Budgets:
     async def _reread(self) -> None:
         try:
             month = self._month
-            found = await asyncio.to_thread(self._read, month)
+            totals = await asyncio.to_thread(self._read, month)
             if month == self._month:
-                for payer, cost in found.items():
+                for payer, cost in totals.items():
                     # The larger: ours may not be written yet, theirs is only in the database.
                     self._spent[payer] = max(self._spent[payer], cost)
         except SeedbedError as error:

@@ -26,29 +26,6 @@ _AWAY_SECONDS = 1.0  # then Redis is left alone for this long
 _WARN_SECONDS = 60.0
 
 
-class Steady:
-    """Seconds since 1970 that never go back: set back, the clock goes on from where it was.
-
-    `set_back` counts how often that happened, by more than a second.
-    """
-
-    def __init__(
-        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._wall, self._steady = wall, steady
-        self._offset = self._last = wall() - steady()
-        self.set_back = 0
-
-    def __call__(self) -> float:
-        steady = self._steady()
-        offset = self._wall() - steady
-        if offset < self._last - 1:
-            self.set_back += 1
-        self._last = offset
-        self._offset = max(self._offset, offset)
-        return steady + self._offset
-
-
 class Window(NamedTuple):
     """Two minutes of one counter: the one before counts by what it still overlaps."""
 
@@ -62,7 +39,7 @@ class Window(NamedTuple):
         return floor(self.before * self.before_left / WINDOW) + self.now
 
     def free_in(self, limit: int, cost: int) -> float:
-        """Seconds until `cost` ≤ `limit` fits, if nobody else takes anything."""
+        """Seconds until `cost` ≤ `limit` fits, if no other request takes any."""
         room = limit - cost + 1  # what is used, rounded down, must be less
         if self.used < room:
             return 0.0
@@ -75,19 +52,17 @@ class Window(NamedTuple):
 class Rates:
     """Counters by name. In memory; or in Redis, shared by processes and machines.
 
-    While Redis does not answer within 0.25 s, each process counts for itself: a limit is then
-    kept by each, and nobody is refused for Redis' sake. That is logged once a minute and
-    counted in `unreachable`.
+    While Redis does not answer within 0.25 s, each process counts for itself: no
+    request fails because Redis is down. That is logged once a minute and counted in `unreachable`.
     """
 
-    def __init__(self, redis_url: str | None = None, clock: Steady | None = None) -> None:
+    def __init__(self, redis_url: str | None = None) -> None:
         from limits.aio.storage import MemoryStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
         self.unreachable = 0
         self.patience = 0.25  # seconds a request waits for Redis
-        self._clock = clock or Steady()
-        self._set_back = self._clock.set_back
+        self._latest = time.time()
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared = SlidingWindowCounterRateLimiter(_redis(redis_url)) if redis_url else None
         self._away_until = self._warned_at = float("-inf")
@@ -96,10 +71,10 @@ class Rates:
         """For each (what, limit a minute, cost): what was used before, and whether it now is
         taken. After one that is not, the next ones are left alone. Costs are at most their limit.
         """
-        taken: list[tuple[Window, bool]] = await self._ask(
+        accepted: list[tuple[Window, bool]] = await self._ask(
             lambda limiter: _take(limiter, name, counts)
         )
-        return taken
+        return accepted
 
     async def charge(self, name: str, what: str, limit: int, cost: int) -> None:
         """Take `cost` afterwards, or all that is left: what is beyond a full window is forgiven."""
@@ -119,11 +94,11 @@ class Rates:
                     return await question(self._shared)
             except (redis.RedisError, OSError, TimeoutError) as error:
                 self._lost(error)
-        self._clock()
-        if self._clock.set_back != self._set_back:
+        now = time.time()
+        if now < self._latest - 1:
             # Its entries expire by the clock: after an hour set back they would an hour too late.
-            self._set_back = self._clock.set_back
             await self._local.storage.reset()
+        self._latest = now
         return await question(self._local)
 
     def _lost(self, error: Exception) -> None:
@@ -144,9 +119,9 @@ async def _take(
     answers = []
     for what, limit, cost in counts:
         window = await _window(limiter, name, what, limit)
-        taken = await limiter.hit(_item(limit), name, what, cost=cost)
-        answers.append((window, taken))
-        if not taken:
+        accepted = await limiter.hit(_item(limit), name, what, cost=cost)
+        answers.append((window, accepted))
+        if not accepted:
             break
     return answers
 

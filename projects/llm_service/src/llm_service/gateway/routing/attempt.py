@@ -1,6 +1,6 @@
-"""One try of one target: its first event within a time, and what came of it told to its breaker.
+"""One attempt on one replica: waits for its first event, and reports to its circuit breaker.
 
-Which target is tried, and what is tried after it, is `router`'s business.
+Which replica is tried, and in which order, is decided in `router`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _FAIR_CHANCE = 5.0
 
 
 @dataclass(slots=True, eq=False)
-class Slot:
-    """One replica of a model, and what is known of how it answers."""
+class Replica:
+    """One replica of a model, with its circuit breaker and its load."""
 
     model: str
     name: str
@@ -34,9 +34,9 @@ class Slot:
 
     @property
     def fair_chance(self) -> float:
-        """Seconds an attempt must have had for its end to say something of the target.
+        """Seconds that an attempt must have had before its timeout counts as a failure.
 
-        A local model that lets a request's time run out has a long queue: it is not broken.
+        A local model that uses up a request's time has a long queue: it is not broken.
         """
         return self.timeout if self.kind == "local" else min(self.timeout, _FAIR_CHANCE)
 
@@ -48,64 +48,64 @@ class Slot:
 
 @dataclass(slots=True)
 class Attempt:
-    """A target that has answered: `first` is the first event of `stream`, or all of an embedding.
+    """An attempt that succeeded: `first` is the first event of `stream`, or the whole embedding.
 
-    `settle` is called exactly once, when the stream has ended.
+    Call `settle` exactly once, when the stream has ended.
     """
 
-    slot: Slot
+    replica: Replica
     permit: Permit
     stream: AsyncGenerator[Event, None] | None
     first: Any
 
     def settle(self, *, failed: bool) -> None:
-        slot = self.slot
-        slot.running -= 1
+        replica = self.replica
+        replica.running -= 1
         if failed:
-            slot.failures += 1
-            slot.breaker.failed(self.permit)
+            replica.failures += 1
+            replica.breaker.failed(self.permit)
         else:
-            slot.breaker.succeeded(self.permit)
+            replica.breaker.succeeded(self.permit)
 
 
-async def begin(slot: Slot, permit: Permit, ask: Ask, timeout: float) -> Attempt:
-    """Ask a target, whose breaker gave the permit, and wait for its first event.
+async def begin(replica: Replica, permit: Permit, ask: Ask, timeout: float) -> Attempt:
+    """Send the request to a replica, with its breaker's permit, and wait for the first event.
 
-    Raises what the backend raised, and DeadlineExceeded after `timeout` seconds.
+    Raises the backend's error, or DeadlineExceeded after `timeout` seconds.
     """
-    slot.running += 1
+    replica.running += 1
     stream: AsyncGenerator[Event, None] | None = None
     try:
         async with asyncio.timeout(timeout):
             if ask.kind == "embedding":
-                first: Event | Embedded = await slot.backend.embed(ask)
+                first: Event | Embedded = await replica.backend.embed(ask)
             else:
-                stream, first = await _open(slot, ask)
+                stream, first = await _open(replica, ask)
     except (TimeoutError, DeadlineExceeded, Unavailable) as error:
-        slot.running -= 1
-        if timeout >= slot.fair_chance or not isinstance(error, TimeoutError):
-            slot.failures += 1
-            slot.breaker.failed(permit)
+        replica.running -= 1
+        if timeout >= replica.fair_chance or not isinstance(error, TimeoutError):
+            replica.failures += 1
+            replica.breaker.failed(permit)
         else:
-            slot.breaker.dropped(permit)
+            replica.breaker.dropped(permit)
         if isinstance(error, TimeoutError):
-            raise DeadlineExceeded(f"{slot.name}: no response within {timeout:.3g} s.") from None
+            raise DeadlineExceeded(f"{replica.name}: no response within {timeout:.3g} s.") from None
         raise
     except BaseException:
-        slot.running -= 1
-        slot.breaker.dropped(permit)
+        replica.running -= 1
+        replica.breaker.dropped(permit)
         raise
-    return Attempt(slot, slot.breaker.answered(permit), stream, first)
+    return Attempt(replica, replica.breaker.answered(permit), stream, first)
 
 
-async def _open(slot: Slot, ask: Ask) -> tuple[AsyncGenerator[Event, None], Event]:
-    stream = cast("AsyncGenerator[Event, None]", slot.backend.generate(ask))
+async def _open(replica: Replica, ask: Ask) -> tuple[AsyncGenerator[Event, None], Event]:
+    stream = cast("AsyncGenerator[Event, None]", replica.backend.generate(ask))
     try:
         return stream, await anext(stream)
     except BaseException as error:
         await stream.aclose()
         if isinstance(error, StopAsyncIteration):
-            raise Unavailable(f"{slot.name}: the response was empty.") from None
+            raise Unavailable(f"{replica.name}: the response was empty.") from None
         raise
 
 
@@ -137,7 +137,7 @@ class Watch:
         try:
             return await anext(stream)
         except asyncio.CancelledError:
-            # Only our own cancellation is taken back; somebody else's goes on.
+            # Only the timer's own cancellation is undone; the caller's is raised.
             if self._expired and task.uncancel() <= 0:
                 raise TimeoutError from None
             raise

@@ -1,6 +1,6 @@
 """A circuit breaker: whether a target may be asked now, judged by how its last answers went.
 
-It knows no targets and starts nothing; the router tells it what happened. Closed lets all
+It sends nothing itself; the router reports each outcome. Closed lets all
 through, open none, and half open a single one, whose outcome decides.
 """
 

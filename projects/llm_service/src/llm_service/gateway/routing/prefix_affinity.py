@@ -48,16 +48,6 @@ class PrefixAffinity:
         while len(self._seen) > self._most:
             self._seen.popitem(last=False)
 
-    def forget(self, name: str) -> None:
-        """A replica has lost what it had (it was started again)."""
-        for block, who in list(self._seen.items()):
-            if name in who:
-                left = tuple(n for n in who if n != name)
-                if left:
-                    self._seen[block] = left
-                else:
-                    del self._seen[block]
-
 
 def blocks_of(ask: Ask) -> list[int]:
     """The hashes of a request's full blocks, each of all that comes before its end."""

@@ -1,8 +1,7 @@
-"""Which target answers a request: choose, try again, fall back, all before one deadline.
+"""Selects the replica that answers a request: choose, retry, fall back, all before one deadline.
 
-A request may be tried again only until its first event has been passed on: what a client has begun
-to read is not begun anew. The router knows targets by their names and how they answered; what they
-are (a process of ours, an upstream) is their own business.
+A request may be retried only until its first event has been passed on, because a client that has
+begun to read cannot start again.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from llm_service.gateway.routing.attempt import Attempt, Slot, Watch, begin
+from llm_service.gateway.routing.attempt import Attempt, Replica, Watch, begin
 from llm_service.gateway.routing.breaker import Breaker
 from llm_service.gateway.routing.prefix_affinity import PrefixAffinity, blocks_of
 from llm_service.models.entry import ModelEntry, Route
@@ -31,29 +29,34 @@ from seedbed.errors import (
 
 FIRST_PAUSE = 0.2
 MOST_PAUSE = 5.0
-# What another target, or the same one later, may mend.
-_MENDABLE = (Unavailable, DeadlineExceeded, Busy)
-# What the same target would only say again: a queue is full, weights or a package are missing.
-_STAYS = (Busy, WeightsError, MissingExtra)
+# Errors that another replica, or the same one later, may not have.
+RETRYABLE = (Unavailable, DeadlineExceeded, Busy)
+# The same replica would fail again: its queue is full, or weights or a package are missing.
+NOT_ON_SAME_REPLICA = (Busy, WeightsError, MissingExtra)
 
 
 @dataclass(slots=True)
-class _Search:
-    """One request on its way: what was tried, and what is left to try."""
+class _Tries:
+    """The attempts of one request: on which replicas, and how they failed."""
 
     route: Route
     ask: Ask
     facts: Facts
     deadline: float
-    began: float
+    started: float
     blocks: list[int] = field(default_factory=list)
-    tried: dict[str, SeedbedError] = field(default_factory=dict)
+    errors: dict[str, SeedbedError] = field(default_factory=dict)  # by replica
     pauses: int = 0
+
+    @property
+    def models(self) -> list[str]:
+        """The targets of the route, then its fallbacks."""
+        return [*(target.model for target in self.route.targets), *self.route.fallback]
 
 
 class Router:
-    """`backends` holds each model's backend, or its replicas. `previous` is the router before a
-    reload: what it knows of backends that are still there is kept.
+    """`backends` has each model's backend, or its replicas. `previous` is the router before a
+    reload: breakers and loads of backends that remain are kept.
     """
 
     def __init__(
@@ -69,51 +72,39 @@ class Router:
         self._clock, self._sleep = clock, sleep
         self._random = rng or random.Random()
         self._affinity: PrefixAffinity = previous._affinity if previous else PrefixAffinity()
-        known = {id(slot.backend): slot for slot in previous.slots()} if previous else {}
-        self._slots: dict[str, list[Slot]] = {}
-        for model, given in backends.items():
-            replicas = list(given) if isinstance(given, Sequence) else [given]
-            self._slots[model] = []
+        old = {id(replica.backend): replica for replica in previous.replicas()} if previous else {}
+        self._replicas: dict[str, list[Replica]] = {}
+        for model, backends_of_model in backends.items():
+            replicas = (
+                list(backends_of_model)
+                if isinstance(backends_of_model, Sequence)
+                else [backends_of_model]
+            )
+            self._replicas[model] = []
             for place, backend in enumerate(replicas):
-                slot = known.get(id(backend)) or Slot(
+                replica = old.get(id(backend)) or Replica(
                     model,
                     model if len(replicas) == 1 else f"{model}#{place}",
                     backend,
                     Breaker(clock),
                 )
                 if models and (entry := models.get(model)):
-                    slot.kind, slot.timeout = entry.backend, entry.timeout
-                self._slots[model].append(slot)
+                    replica.kind, replica.timeout = entry.backend, entry.timeout
+                self._replicas[model].append(replica)
 
-    def slots(self) -> list[Slot]:
-        return [slot for slots in self._slots.values() for slot in slots]
-
-    def states(self) -> list[dict[str, Any]]:
-        """For metrics and the status page: a row for each replica."""
-        return [
-            {
-                "model": slot.model,
-                "name": slot.name,
-                "backend": slot.kind,
-                "state": slot.breaker.state,
-                "retry_after": slot.breaker.retry_after,
-                "running": slot.running,
-                "waiting": slot.backend.load.waiting,
-                "failures": slot.failures,
-            }
-            for slot in self.slots()
-        ]
+    def replicas(self) -> list[Replica]:
+        return [replica for replicas in self._replicas.values() for replica in replicas]
 
     async def generate(
         self, route: Route, ask: Ask, facts: Facts, deadline: float
     ) -> AsyncGenerator[Event, None]:
-        """The events of the first target that answers; `deadline` is a time of `clock`.
+        """The events of the first replica that answers; `deadline` is a time of `clock`.
 
-        Raises what the last target raised, Unavailable where none may be asked now, or
-        DeadlineExceeded. Closing it stops the work.
+        Raises the error of the last one, Unavailable if none may be tried now, or
+        DeadlineExceeded. Closing the generator cancels the work.
         """
-        search = _Search(route, ask, facts, deadline, self._clock())
-        attempt = await self._find(search)
+        tries = _Tries(route, ask, facts, deadline, self._clock())
+        attempt = await self._first_success(tries)
         stream, failed = attempt.stream, False
         assert stream is not None
         watch = Watch(self._left(deadline))
@@ -127,8 +118,8 @@ class Router:
                 except (Unavailable, DeadlineExceeded):
                     failed = True
                     raise
-                except TimeoutError:  # a long answer is no fault of its target
-                    raise self._late(attempt.slot.name) from None
+                except TimeoutError:  # a long answer is not the replica's fault
+                    raise self._deadline_error(attempt.replica.name) from None
                 yield event
         finally:
             watch.stop()
@@ -136,141 +127,126 @@ class Router:
             await stream.aclose()
 
     async def embed(self, route: Route, ask: Ask, facts: Facts, deadline: float) -> Embedded:
-        """The vectors, with the same tries and errors as `generate`."""
-        search = _Search(route, ask, facts, deadline, self._clock())
-        attempt = await self._find(search)
+        """The embeddings, with the same attempts and errors as `generate`."""
+        tries = _Tries(route, ask, facts, deadline, self._clock())
+        attempt = await self._first_success(tries)
         attempt.settle(failed=False)
         embedded: Embedded = attempt.first
         return embedded
 
-    async def check(self, model: str) -> None:
-        """Raise Unavailable unless one replica of the model can answer."""
-        error: SeedbedError = Unavailable(f"{model}: no backend with this name.")
-        for slot in self._slots.get(model, ()):
-            try:
-                return await slot.backend.check()
-            except SeedbedError as found:
-                error = found
-        raise error
+    # ── choosing replicas ───────────────────────────────────────────────────────────────────
 
-    # Finding a target
-
-    async def _find(self, search: _Search) -> Attempt:
-        """The attempt that brought a first event, after as many tries as the route allows."""
-        models = [target.model for target in search.route.targets]
-        if len(models) > 1 or len(self._slots.get(models[0], ())) > 1:
-            search.blocks = blocks_of(search.ask)
-        tries = [models] * (search.route.retries + 1)
-        tries += [[model] for model in search.route.fallback]
+    async def _first_success(self, tries: _Tries) -> Attempt:
+        """The attempt that returned a first event, after as many as the route allows."""
+        targets = [target.model for target in tries.route.targets]
+        if len(targets) > 1 or len(self._replicas.get(targets[0], ())) > 1:
+            tries.blocks = blocks_of(tries.ask)
+        rounds = [targets] * (tries.route.retries + 1)
+        rounds += [[model] for model in tries.route.fallback]
         try:
-            for among in tries:
-                slot = self._choose(search, among)
-                if slot is None or not await self._pause(search, slot):
+            for models in rounds:
+                replica = self._choose(tries, models)
+                if replica is None or not await self._pause(tries, replica):
                     continue
                 try:
-                    attempt = await self._attempt(search, slot)
-                    search.facts.model_used = attempt.slot.model
-                    search.facts.backend = attempt.slot.kind
+                    attempt = await self._attempt(tries, replica)
+                    tries.facts.model_used = attempt.replica.model
+                    tries.facts.backend = attempt.replica.kind
                     return attempt
-                except _MENDABLE as error:
-                    if self._clock() >= search.deadline:
-                        raise self._late(slot.name) from error
-            raise self._nobody(search)
+                except RETRYABLE as error:
+                    if self._clock() >= tries.deadline:
+                        raise self._deadline_error(replica.name) from error
+            raise self._final_error(tries)
         finally:
-            search.facts.waited = self._clock() - search.began
+            tries.facts.waited = self._clock() - tries.started
 
-    def _choose(self, search: _Search, among: Sequence[str]) -> Slot | None:
-        """The slot to ask next: one that was not tried yet, if there is one."""
-        ready = [
-            slot for model in among for slot in self._slots.get(model, ()) if slot.breaker.admits
-        ]
-        fresh = [slot for slot in ready if slot.name not in search.tried]
-        again = [slot for slot in ready if not isinstance(search.tried.get(slot.name), _STAYS)]
-        candidates = fresh or again
+    def _choose(self, tries: _Tries, models: Sequence[str]) -> Replica | None:
+        """The replica for the next attempt: an untried one, if there is one."""
+        ready = [r for model in models for r in self._replicas.get(model, ()) if r.breaker.admits]
+        untried = [r for r in ready if r.name not in tries.errors]
+        again = [r for r in ready if not isinstance(tries.errors.get(r.name), NOT_ON_SAME_REPLICA)]
+        candidates = untried or again
         if len(candidates) < 2:
             return candidates[0] if candidates else None
-        weights = {target.model: target.weight for target in search.route.targets}
-        models = list(dict.fromkeys(slot.model for slot in candidates))
+        weights = {target.model: target.weight for target in tries.route.targets}
+        models = list(dict.fromkeys(replica.model for replica in candidates))
         if len({weights.get(model, 1.0) for model in models}) > 1:
-            chosen = self._random.choices(models, [weights[model] for model in models])[0]
-            candidates = [slot for slot in candidates if slot.model == chosen]
-        busy = {slot.name: slot.busy for slot in candidates}
-        name = self._affinity.choose(search.blocks, busy)
+            model = self._random.choices(models, [weights[model] for model in models])[0]
+            candidates = [replica for replica in candidates if replica.model == model]
+        busy = {replica.name: replica.busy for replica in candidates}
+        name = self._affinity.choose(tries.blocks, busy)
         if name is None:
             least = min(busy.values())
             name = self._random.choice([n for n, count in busy.items() if count == least])
-        return next(slot for slot in candidates if slot.name == name)
+        return next(replica for replica in candidates if replica.name == name)
 
-    async def _pause(self, search: _Search, slot: Slot) -> bool:
-        """Wait before a target is asked again; False where that is not worth it.
+    async def _pause(self, tries: _Tries, replica: Replica) -> bool:
+        """Wait before a replica is tried again; False if that cannot help.
 
         Full jitter: a random part of a limit that doubles, so that clients do not come together.
         """
-        error = search.tried.get(slot.name)
+        error = tries.errors.get(replica.name)
         if error is None:
             return True
-        limit = min(FIRST_PAUSE * 2**search.pauses, MOST_PAUSE)
+        limit = min(FIRST_PAUSE * 2**tries.pauses, MOST_PAUSE)
         pause = max(self._random.uniform(0, limit), error.retry_after or 0.0)
-        if pause > MOST_PAUSE or self._clock() + pause >= search.deadline:
+        if pause > MOST_PAUSE or self._clock() + pause >= tries.deadline:
             return False
-        search.pauses += 1
+        tries.pauses += 1
         await self._sleep(pause)
-        return slot.breaker.admits
+        return replica.breaker.admits
 
-    # One try
-
-    async def _attempt(self, search: _Search, slot: Slot) -> Attempt:
-        """One target's first event; what comes of it is told to its breaker."""
-        left = self._left(search.deadline)
+    async def _attempt(self, tries: _Tries, replica: Replica) -> Attempt:
+        """One replica's first event; its breaker records the outcome."""
+        left = self._left(tries.deadline)
         if left <= 0:
-            raise self._late(slot.name)
-        timeout = slot.timeout
+            raise self._deadline_error(replica.name)
+        timeout = replica.timeout
         if timeout >= left:
-            # Half of it is for the targets that have not been tried.
-            timeout = left / 2 if self._others(search, slot) else left
-        permit = slot.breaker.begin()
+            # Half of it is for the replicas that have not been tried.
+            timeout = left / 2 if self._has_others(tries, replica) else left
+        permit = replica.breaker.begin()
         if permit is None:
-            raise Unavailable(f"{slot.name}: circuit open after repeated failures.")
-        if search.blocks:
-            self._affinity.saw(search.blocks, slot.name)
-        search.facts.attempts += 1
+            raise Unavailable(f"{replica.name}: circuit open after repeated failures.")
+        if tries.blocks:
+            self._affinity.saw(tries.blocks, replica.name)
+        tries.facts.attempts += 1
         try:
-            return await begin(slot, permit, search.ask, timeout)
-        except _MENDABLE as error:
-            search.tried[slot.name] = error
-            search.facts.failed.append((slot.model, error.type))
+            return await begin(replica, permit, tries.ask, timeout)
+        except RETRYABLE as error:
+            tries.errors[replica.name] = error
+            tries.facts.failed.append((replica.model, error.type))
             raise
 
-    def _others(self, search: _Search, slot: Slot) -> bool:
-        """Whether another target may still be asked: a replica, a target or a fallback."""
-        tried = {*search.tried, slot.name}
-        models = [*(target.model for target in search.route.targets), *search.route.fallback]
-        slots = (other for model in models for other in self._slots.get(model, ()))
-        return any(other.name not in tried and other.breaker.admits for other in slots)
+    def _has_others(self, tries: _Tries, replica: Replica) -> bool:
+        """Whether another replica, target or fallback may still be tried."""
+        tried = {*tries.errors, replica.name}
+        others = (other for model in tries.models for other in self._replicas.get(model, ()))
+        return any(other.name not in tried and other.breaker.admits for other in others)
 
-    # What to say when nobody answers
+    # ── errors ──────────────────────────────────────────────────────────────────────────────
 
     def _left(self, deadline: float) -> float:
         return max(deadline - self._clock(), 0.0)
 
-    def _late(self, name: str) -> DeadlineExceeded:
+    def _deadline_error(self, name: str) -> DeadlineExceeded:
         return DeadlineExceeded(
             f"{name}: the answer was not finished before the deadline.", hint="Lower max_tokens."
         )
 
-    def _nobody(self, search: _Search) -> SeedbedError:
-        """The last error; or, where no target could be asked at all, which those are."""
-        if search.tried:
-            error = list(search.tried.values())[-1]
-            # A full queue is the client's to wait for, even if a fallback failed after it.
-            return next((e for e in search.tried.values() if isinstance(e, Busy)), error)
-        models = [*(target.model for target in search.route.targets), *search.route.fallback]
-        slots = [slot for model in models for slot in self._slots.get(model, ())]
-        if not slots:
-            return Unavailable(f"No backend is running for {', '.join(models)}.")
-        wait = max(min(slot.breaker.retry_after for slot in slots), 1.0)
+    def _final_error(self, tries: _Tries) -> SeedbedError:
+        """The last error; or, if no replica could be tried at all, the open circuits."""
+        if tries.errors:
+            error = list(tries.errors.values())[-1]
+            # The client can wait for a full queue, even if a fallback failed after it.
+            return next((e for e in tries.errors.values() if isinstance(e, Busy)), error)
+        replicas = [r for model in tries.models for r in self._replicas.get(model, ())]
+        models = ", ".join(dict.fromkeys(tries.models))
+        if not replicas:
+            return Unavailable(f"No backend is running for {models}.")
+        wait = max(min(replica.breaker.retry_after for replica in replicas), 1.0)
         error = Unavailable(
-            f"Circuit open for {', '.join(dict.fromkeys(models))} after repeated failures; "
+            f"Circuit open for {models} after repeated failures; "
             f"next attempt in {math.ceil(wait)} s."
         )
         error.retry_after = wait

@@ -11,27 +11,25 @@ import base64
 import itertools
 import logging
 import math
+import socket
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from llm_service.models.entry import ModelEntry
-from llm_service.models.local import wire
-from llm_service.models.local.start_worker import Order, order_of, take
-from llm_service.protocol import chat, completions, embeddings
-from llm_service.protocol.body import refuse_unsupported
-from llm_service.request import Ask, Delta, Embedded, Event, Finish, Load, Usage
+from llm_service.models.local import unsupported, wire
+from llm_service.plugins import PROTOCOLS, load
+from llm_service.request import MAX_CHOICES, Ask, Delta, Embedded, Event, Finish, Load, Usage
 from seedbed.errors import Busy, SeedbedError, Unavailable
 
 log = logging.getLogger(__name__)
 START_SECONDS = 600.0  # a large model is converted at its first start, on a busy machine
 STOP_SECONDS = 5.0
 RETRY_SECONDS = 10.0
-_unsupported = {"chat": chat.unsupported, "text": completions.unsupported}
 
 
 class Inbox:
@@ -58,7 +56,7 @@ class Process(asyncio.Protocol):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.started: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.alive = True
         self.process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
@@ -67,12 +65,12 @@ class Process(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def start(cls, name: str, order: Order) -> Process:
+    async def start(cls, name: str, order: dict[str, Any]) -> Process:
         """A worker that is ready, having generated a token. Raises what it failed with."""
-        spawned = take(order)
+        process, connection = spawn(order)
         loop = asyncio.get_running_loop()
-        _, self = await loop.create_connection(lambda: cls(name), sock=spawned.connection)
-        self.process = spawned.process
+        _, self = await loop.create_connection(lambda: cls(name), sock=connection)
+        self.process = process
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self.started
@@ -88,7 +86,7 @@ class Process(asyncio.Protocol):
 
     @property
     def memory(self) -> int:
-        """Bytes of resident memory; 0 where that can't be told."""
+        """Resident memory in bytes; 0 if unknown."""
         import psutil
 
         if self.process is None or not self.alive:
@@ -138,16 +136,16 @@ class Process(asyncio.Protocol):
         for line in lines:
             self._read(wire.decode(line))
 
-    def _read(self, said: Any) -> None:
-        if isinstance(said, dict):
+    def _read(self, message: Any) -> None:
+        if isinstance(message, dict):
             if self.started.done():
                 return
-            if "ready" in said:
-                self.started.set_result(said["ready"])
+            if "ready" in message:
+                self.started.set_result(None)
             else:
-                self.started.set_exception(wire.to_error(said["failed"]))
+                self.started.set_exception(wire.to_error(message["failed"]))
             return
-        for frame in said:
+        for frame in message:
             inbox = self._inboxes.get(frame[0])
             if inbox is None:
                 continue
@@ -165,6 +163,20 @@ class Process(asyncio.Protocol):
         for number, inbox in self._inboxes.items():
             inbox.put([number, "error", wire.from_error(failure)])
         self._inboxes.clear()
+
+
+def spawn(order: dict[str, Any]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A process that loads what `order` names, and our end of its socket."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "llm_service.models.local.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the service, which ends this one after
+        )
+    ours.sendall(wire.encode(order))
+    return process, ours
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
@@ -225,18 +237,18 @@ class LocalBackend:
         """Whether to start it for a probe: often asked, those must not start it over and over."""
         return not self.starting and time.monotonic() > self._failed_at + RETRY_SECONDS
 
-    async def generate(self, ask: Ask) -> AsyncIterator[Event]:
+    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
         body = {**self.entry.defaults, **ask.body}
-        refuse_unsupported(_unsupported[ask.kind](body))
+        unsupported.check(ask, body)
         with self._slot():
             process = await self.loaded()
-            echo = iter(completions.echoed(body) if ask.kind == "text" else ())
+            prelude = iter(_prelude(ask.kind, body))
             with process.request(ask.kind, body) as inbox:
                 while True:
                     frame = await inbox.get()
                     kind = frame[1]
                     if kind != "error":
-                        for delta in echo:
+                        for delta in prelude:
                             yield delta
                     if kind == "text":
                         _, _, index, text, tokens, logprobs = frame
@@ -252,8 +264,7 @@ class LocalBackend:
                         raise wire.to_error(frame[2])
 
     async def embed(self, ask: Ask) -> Embedded:
-        embeddings.refuse_token_ids(ask.body)
-        refuse_unsupported(embeddings.unsupported(ask.body))
+        unsupported.check(ask, ask.body)
         with self._slot():
             process = await self.loaded()
             with process.request(ask.kind, dict(ask.body)) as inbox:
@@ -282,7 +293,10 @@ class LocalBackend:
         if self._make_room is not None:
             await self._make_room()
         started = time.monotonic()
-        order = order_of(self.entry.spec, self._most, self._max_queue, self.entry.kind)
+        # What the service lets in, the engine takes: it counts choices, which are more.
+        queue = (self._most + self._max_queue) * MAX_CHOICES
+        options = {"max_running": self._most, "max_queue": queue}
+        order = {"kind": self.entry.kind, "spec": self.entry.spec, "options": options}
         try:
             self._process = process = await Process.start(self.name, order)
         except SeedbedError as error:
@@ -327,6 +341,14 @@ class LocalBackend:
         self._in_flight += change
         self.load.running = min(self._in_flight, self._most)
         self.load.waiting = self._in_flight - self.load.running
+
+
+def _prelude(kind: str, body: dict[str, Any]) -> Iterator[Delta]:
+    """What an endpoint sends before the answer, e.g. the echo of a text's prompt."""
+    if kind != "chat":
+        for endpoint in load(PROTOCOLS, "ENDPOINT"):
+            if endpoint.request.kind == kind:
+                yield from endpoint.prelude(body)
 
 
 def _floats(encoded: str) -> array.array[float]:

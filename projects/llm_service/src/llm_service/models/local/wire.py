@@ -1,7 +1,8 @@
 """What the service and the process of a local model say to each other: one JSON value a line.
 
 To the process go objects: `{"id", "ask", "body"}` to answer, `{"id", "cancel": true}` to stop.
-From it come lists of events, all that one step of the engine made in one line:
+The first line names what to load: `{"kind", "spec", "options"}`. From it come lists of events, all
+that one step of the engine made in one line:
 
     [id, "text", index, text, tokens, logprobs]     one or several tokens
     [id, "calls", index, tool_calls, tokens]
@@ -10,7 +11,7 @@ From it come lists of events, all that one step of the engine made in one line:
     [id, "vectors", [base64 of float32 little-endian, …], tokens]
     [id, "error", {type, message, hint, retry_after, details}]
 
-The last four end a request (`finish` one choice of it). Before all else comes `{"ready": {…}}` or
+The last four end a request (`finish` one choice of it). Before all else comes `{"ready": true}` or
 `{"failed": {…}}`.
 """
 
@@ -19,11 +20,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from llm_service.request import TOO_LONG
 from seedbed import errors
 from seedbed.errors import ContextWindowError, SeedbedError
 
 Frame = list[Any]
-TOO_LONG = "context_length_exceeded"  # as OpenAI's clients know a ContextWindowError
 
 
 def encode(value: Any) -> bytes:
@@ -52,14 +53,14 @@ def from_error(error: SeedbedError) -> dict[str, Any]:
     }
 
 
-def to_error(found: dict[str, Any]) -> SeedbedError:
+def to_error(fields: dict[str, Any]) -> SeedbedError:
     """The error that `from_error` described; an unknown kind becomes a plain SeedbedError."""
-    kind = getattr(errors, found["type"], SeedbedError)
+    kind = getattr(errors, fields["type"], SeedbedError)
     if not (isinstance(kind, type) and issubclass(kind, SeedbedError)):
         kind = SeedbedError
     error = SeedbedError.__new__(kind)
-    SeedbedError.__init__(error, found["message"], hint=found["hint"])
-    if found["retry_after"] is not None:
-        error.retry_after = found["retry_after"]
-    error.details = found["details"]
+    SeedbedError.__init__(error, fields["message"], hint=fields["hint"])
+    if fields["retry_after"] is not None:
+        error.retry_after = fields["retry_after"]
+    error.details = fields["details"]
     return error

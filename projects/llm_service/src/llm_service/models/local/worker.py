@@ -3,8 +3,8 @@
     python -m llm_service.models.local.worker FD
 
 A step of the engine holds Python's lock until it ends (tens of milliseconds), so it runs in a
-process of its own: the service stays quick, a crash takes one model along and not the service, and
-unloading a model gives all of its memory back. It knows no HTTP, no keys and no money.
+process of its own: the service stays quick, a crash brings down that model, not the service, and
+unloading a model gives all of its memory back. HTTP, keys and money are left to the service.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Thread
@@ -27,7 +28,7 @@ from seedbed.errors import BadInput, ContextWindowError, SeedbedError
 from seedbed.observe.startup import silence_dependencies
 from seedbed.safety.secrets import reason
 
-PREPARE_SECONDS = 3.0  # of a request: its prompt and its schema
+PREPARE_SECONDS = 3.0  # of processor time, for the prompt and the schema of a request
 NICE = 5  # the service answers first where both want the processor
 # Parameters of OpenAI's body that the chat model takes by the same name.
 _SAMPLING = (
@@ -55,7 +56,7 @@ class ChatWorker:
                 f"{spec!r} cannot run as a local model: no OpenVINO or GGUF files found.",
                 hint="Convert the model to one of them, e.g. export an adapter with --to openvino.",
             )
-        if is_local(spec):  # opening lets go of Python's lock, so imports go on meanwhile
+        if is_local(spec):  # opening lets go of Python's lock, so imports run at the same time
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
             opened.start()
         from seedbed.engine.engine import Sampling
@@ -78,19 +79,15 @@ class ChatWorker:
         # Ready means: it has generated a token.
         self.engine.submit("a", Sampling(max_new_tokens=1)).result()
 
-    @property
-    def about(self) -> dict[str, Any]:
-        return {"context_window": self.engine.context_window}
-
     def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:
-        job = ChatJob(number, self)
-        with _time_limit(PREPARE_SECONDS):
+        job = ChatJob(number, self.out, self.logprobs, self.forget)
+        with time_limit(PREPARE_SECONDS):
             answers = self._chat(body) if ask == "chat" else self._texts(body)
         job.choices = [Choice(job, index, answer) for index, answer in enumerate(answers)]
         self._jobs[number] = job
         for choice in job.choices:
             choice.start()
-        self.out.flush()  # what had come before anybody listened
+        self.out.flush()  # events from before the listeners were set
 
     def cancel(self, number: int) -> None:
         if number in self._jobs:
@@ -101,10 +98,10 @@ class ChatWorker:
         self._jobs.pop(number, None)
 
     def logprobs(self, piece: Any) -> list[dict[str, Any]]:
-        found = []
+        entries = []
         for token, logprob in zip(piece.token_ids, piece.logprobs, strict=True):
             text = self.engine.decode([token])
-            found.append(
+            entries.append(
                 {
                     "token": text,
                     "logprob": logprob,
@@ -112,7 +109,7 @@ class ChatWorker:
                     "top_logprobs": [],
                 }
             )
-        return found
+        return entries
 
     def _chat(self, body: dict[str, Any]) -> list[Any]:
         from langchain_core.messages import convert_to_messages
@@ -122,10 +119,10 @@ class ChatWorker:
         except (ValueError, KeyError, TypeError, NotImplementedError):
             # LangChain's errors repeat the messages, which would end up in logs.
             raise BadInput("messages: contains a message that is not understood.") from None
-        given = {name: body[name] for name in _OPTIONS if name in body}
-        given.setdefault("parallel_tool_calls", True)
+        arguments = {name: body[name] for name in _OPTIONS if name in body}
+        arguments.setdefault("parallel_tool_calls", True)
         try:
-            answer = self.model.prepare(messages, _as_list(body.get("stop")), given)
+            answer = self.model.prepare(messages, _as_list(body.get("stop")), arguments)
         except ContextWindowError as error:  # its hint is for callers in Python
             hint = "Shorten the messages, or lower max_tokens."
             raise ContextWindowError(error.message, hint=hint) from None
@@ -167,10 +164,6 @@ class EmbeddingWorker:
         self.out = out
         self.model.embed_query("a")
 
-    @property
-    def about(self) -> dict[str, Any]:
-        return {}
-
     def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:  # noqa: ARG002
         import numpy as np
 
@@ -207,18 +200,20 @@ class _TooSlow(BaseException):
 
 
 @contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> Iterator[None]:
     """Give up a block of Python that takes longer: a schema can take for ever to compile, and
-    this thread reads everybody's requests. In the main thread, where signals arrive, only.
+    this thread reads the requests of all clients. In the main thread, where signals arrive, only.
+
+    The time is the thread's own, so that a busy machine refuses nothing.
     """
     if not hasattr(signal, "setitimer"):  # Windows
         yield
         return
 
-    armed = True
+    armed, started = True, time.thread_time()
 
     def give_up(*_: Any) -> None:
-        if armed:
+        if armed and time.thread_time() >= started + seconds:
             raise _TooSlow
 
     signal.signal(signal.SIGALRM, give_up)
@@ -237,10 +232,10 @@ def _time_limit(seconds: float) -> Iterator[None]:
         ) from None
 
 
-def _quietly(work: Callable[..., object], *given: Any, **options: Any) -> None:
+def _quietly(work: Callable[..., object], *arguments: Any, **options: Any) -> None:
     """Do it; what fails is raised again where it is needed."""
     with suppress(Exception):
-        work(*given, **options)
+        work(*arguments, **options)
 
 
 def _as_list(stop: str | list[str] | None) -> list[str] | None:
@@ -271,21 +266,14 @@ def serve(connection: socket.socket) -> None:
     """Load the model that the first line names, then answer until the other side is gone."""
     out = Outbox(connection)
     lines = connection.makefile("rb")
-    import openvino_genai  # noqa: F401  while it may not be known yet what to load
-
-    import seedbed.models.chat.open_engine  # noqa: F401
-
-    line = next(lines, None)
-    if line is None:  # nobody wants it any more
-        return
-    first = wire.decode(line)
+    first = wire.decode(next(lines))
     make: Callable[..., Any] = EmbeddingWorker if first["kind"] == "embedding" else ChatWorker
     try:
         worker = make(first["spec"], first["options"], out)
     except SeedbedError as error:
         out.say({"failed": wire.from_error(error)})
         return
-    out.say({"ready": worker.about})
+    out.say({"ready": True})
     for line in lines:
         request = wire.decode(line)
         if "cancel" in request:

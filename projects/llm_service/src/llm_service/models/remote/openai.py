@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_service.models.entry import ModelEntry
-from llm_service.models.remote.upstream import Upstream, estimate, message_of, prompt_chars
-from llm_service.request import Ask, Delta, Embedded, Event, Finish, Usage, several
+from llm_service.models.remote.upstream import Upstream, estimate, message_of
+from llm_service.request import Ask, Delta, Embedded, Event, Finish, Usage, prompt_chars, several
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ _KNOWN = _PLAIN | {"tool_calls"}
 
 
 class OpenAIBackend(Upstream):
-    kind = "openai"
-
     def __init__(self, name: str, entry: ModelEntry, session: aiohttp.ClientSession) -> None:
         key = entry.api_key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -56,12 +54,12 @@ class OpenAIBackend(Upstream):
         response = await self._send("/embeddings", self._dump(body, {}))
         async with self._reading(response):
             answer = await self._read_json(response)
-        given = body["input"]
-        wanted = len(several(given))
+        inputs = body["input"]
+        expected = len(several(inputs))
         try:
             rows = sorted(answer["data"], key=lambda row: row["index"])
             vectors = [row["embedding"] for row in rows]
-            fine = len(vectors) == wanted and all(isinstance(v, list) and v for v in vectors)
+            fine = len(vectors) == expected and all(isinstance(v, list) and v for v in vectors)
         except (KeyError, TypeError):
             fine = False
         if not fine:
@@ -69,9 +67,9 @@ class OpenAIBackend(Upstream):
         usage = answer.get("usage") or {}
         counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
         # A text has at most one token a byte, and its beginning and end.
-        most = prompt_chars(given, bytes_of_others=True) + 4 * wanted
+        most = prompt_chars(inputs, bytes_of_others=True) + 4 * expected
         count = _count(counted) if _count(counted) <= most else 0
-        return Embedded(vectors, count or estimate(prompt_chars(given)))
+        return Embedded(vectors, count or estimate(prompt_chars(inputs)))
 
     def _dump(self, body: Mapping[str, Any], more: Mapping[str, Any]) -> bytes:
         merged = {**self.entry.defaults, **body, "model": self.entry.model, **more}
@@ -81,14 +79,14 @@ class OpenAIBackend(Upstream):
         """The error that came in place of an answer, with a status of 200."""
         if not chunk.get("error"):
             return None
-        said, code = message_of(chunk)
+        error_text, code = message_of(chunk)
         error = chunk["error"]
         status = error.get("code") if isinstance(error, dict) else None
-        return self.refusal(status if isinstance(status, int) else 500, said, code)
+        return self.refusal(status if isinstance(status, int) else 500, error_text, code)
 
 
 class StreamReader:
-    """Reads an answer, whole or as a stream's events, and knows when it is complete."""
+    """Reads an answer, whole or as a stream's events, and detects when it is complete."""
 
     def __init__(self, backend: OpenAIBackend, ask: Ask) -> None:
         self.done = False  # [DONE] was read
@@ -169,14 +167,14 @@ class StreamReader:
 
 
 def delta_of(choice: dict[str, Any], message: dict[str, Any], index: int) -> Delta | None:
-    """What a choice of a chunk (or of a whole answer) says; None for nothing."""
+    """What a choice of a chunk (or of a whole answer) contains; None if nothing."""
     # A choice without a message is a text completion, or a chunk that only ends the choice.
     text = message.get("text" if message is choice else "content") or ""
     if not isinstance(text, str):
         raise TypeError("content is not a string")
     delta = Delta(text, index)
-    if found := choice.get("logprobs"):
-        delta.logprobs = _logprobs(found)
+    if fields := choice.get("logprobs"):
+        delta.logprobs = _logprobs(fields)
         delta.tokens = max(1, len(delta.logprobs))
     if message is not choice and not message.keys() <= _PLAIN:
         calls = message.get("tool_calls") or ()
@@ -186,20 +184,20 @@ def delta_of(choice: dict[str, Any], message: dict[str, Any], index: int) -> Del
     return delta if text or delta.tool_calls or delta.logprobs or delta.extra else None
 
 
-def _logprobs(found: dict[str, Any]) -> Sequence[dict[str, Any]]:
+def _logprobs(fields: dict[str, Any]) -> Sequence[dict[str, Any]]:
     """Log probabilities in the form of chat, also where a text completion has the older one."""
-    if "content" in found:
-        return found["content"] or ()
-    tops = found.get("top_logprobs") or ()
+    if "content" in fields:
+        return fields["content"] or ()
+    tops = fields.get("top_logprobs") or ()
     return [
         {
             **_logprob(token, logprob),
             "top_logprobs": [_logprob(*one) for one in (top or {}).items()],
         }
         for token, logprob, top in zip(
-            found.get("tokens") or (),
-            found.get("token_logprobs") or (),
-            [*tops, *[None] * len(found.get("tokens") or ())],
+            fields.get("tokens") or (),
+            fields.get("token_logprobs") or (),
+            [*tops, *[None] * len(fields.get("tokens") or ())],
             strict=False,
         )
     ]
@@ -220,13 +218,13 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _usage(found: Any) -> Usage:
+def _usage(fields: Any) -> Usage:
     """The tokens of an upstream's usage; 0 for what it does not say."""
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         return Usage(0)
-    details = found.get("prompt_tokens_details")
+    details = fields.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    read, written = found.get("prompt_tokens"), found.get("completion_tokens")
+    read, written = fields.get("prompt_tokens"), fields.get("completion_tokens")
     return Usage(_count(read), _count(written), _count(cached))
 
 
@@ -237,3 +235,6 @@ def _completed(usage: Usage, ask: Ask, chars: int, deltas: int = 1) -> Usage:
         usage.completion_tokens or estimate(chars, deltas),
         usage.cached_tokens,
     )
+
+
+BACKEND = OpenAIBackend

@@ -35,26 +35,26 @@ class EventParser:
             buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = buffer.split(b"\n")
         self._rest = rest + held
-        found: list[bytes] = []
+        events: list[bytes] = []
         for line in lines:
-            self._line(line, found)
+            self._line(line, events)
         if len(self._rest) + self._size > self._most:
             raise Unavailable(f"The upstream sent an event larger than {self._most:,} bytes.")
-        return found
+        return events
 
     def end(self) -> list[bytes]:
         """The last event of a stream that ended without its blank line."""
-        found: list[bytes] = []
+        events: list[bytes] = []
         for line in self._rest.rstrip(b"\r").split(b"\n"):
-            self._line(line, found)
-        self._line(b"", found)
+            self._line(line, events)
+        self._line(b"", events)
         self._rest = b""
-        return found
+        return events
 
-    def _line(self, line: bytes, found: list[bytes]) -> None:
+    def _line(self, line: bytes, events: list[bytes]) -> None:
         if not line:
             if self._data:
-                found.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+                events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
                 self._data, self._size = [], 0
         elif line.startswith(b"data:"):
             value = line[6:] if line[5:6] == b" " else line[5:]

@@ -17,9 +17,8 @@ from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llm_service.models.entry import ModelEntry
-from llm_service.models.local.wire import TOO_LONG
 from llm_service.models.remote.sse import EventParser
-from llm_service.request import Ask, Event, Load, Usage
+from llm_service.request import TOO_LONG, Ask, Event, Load, Usage
 from seedbed.errors import (
     BadInput,
     ContextWindowError,
@@ -39,19 +38,18 @@ log = logging.getLogger(__name__)
 MAX_ANSWER = 64 * 2**20
 """Bytes of one answer, at most."""
 _CONNECT = 5.0
-_CHECK = 5.0
 _END_OF_BODY = 0.1
 _MOST_ERROR = 16 * 2**10
 _MOST_TOKENS = 4_000_000  # above every model's context window
-# A key that is refused now is refused in a minute too: other targets are asked meanwhile.
+# A key that is refused now is refused in a minute too: other targets are tried until then.
 _WRONG_KEY_PAUSE = 60.0
 
 
 def open_session() -> aiohttp.ClientSession:
     """The one session of a service; close it with `await session.close()`.
 
-    It reads no proxy from the environment and keeps no cookies: where a request goes is what the
-    table says, and one client's request leaves nothing for the next.
+    It reads no proxy from the environment and keeps no cookies: the table alone decides where a
+    request goes, and one client's request leaves nothing for the next.
     """
     import aiohttp
 
@@ -83,8 +81,6 @@ class Reader(Protocol):
 
 class Upstream:
     """A model behind an API. Subclasses say how it is asked and how its answers are read."""
-
-    kind = "upstream"
 
     def __init__(
         self, name: str, entry: ModelEntry, session: aiohttp.ClientSession, headers: dict[str, str]
@@ -139,40 +135,21 @@ class Upstream:
             await self._drain(response)
 
     async def close(self) -> None:
-        """Nothing is held: the session belongs to whoever made it."""
-
-    async def check(self) -> None:
-        """Raise Unavailable unless the upstream lists its models."""
-        try:
-            async with (
-                asyncio.timeout(_CHECK),
-                self._session.get(
-                    f"{self.entry.base_url}/models",
-                    headers=self._headers,
-                    allow_redirects=False,
-                    timeout=self._timeout,
-                ) as response,
-            ):
-                if response.status >= 400 and response.status not in (404, 405):
-                    raise await self._refusal(response)
-        except TimeoutError:
-            raise Unavailable(
-                f"{self.name}: the upstream did not respond within {_CHECK:g} s."
-            ) from None
-        except BadInput as error:
-            raise Unavailable(str(error)) from None
-        except Exception as error:
-            raise self._failure(error) from None
+        """Nothing to close: the session belongs to the pool's owner."""
 
     async def _send(self, path: str, body: bytes) -> aiohttp.ClientResponse:
         """The response to a request, known to be a success, to be read under `_reading`."""
+        from opentelemetry import propagate
+
         self.load.running += 1
         response = None
+        headers = dict(self._headers)
+        propagate.inject(headers)  # the trace that the request belongs to, if spans are recorded
         try:
             response = await self._session.post(
                 self.entry.base_url + path,
                 data=body,
-                headers=self._headers,
+                headers=headers,
                 allow_redirects=False,  # it would carry the key and the prompt elsewhere
                 timeout=self._timeout,
             )
@@ -221,12 +198,12 @@ class Upstream:
     async def _read_json(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
         data = await self._read(response)
         try:
-            found = json.loads(data)
+            payload = json.loads(data)
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+            payload = None
+        if not isinstance(payload, dict):
             raise self._malformed(data)
-        return found
+        return payload
 
     def _malformed(self, data: bytes | str) -> Unavailable:
         """The error for an answer that is not in the protocol; only the log has an extract of it,
@@ -268,25 +245,27 @@ class Upstream:
         except (TimeoutError, Unavailable):
             data = b""
         try:
-            found = json.loads(data)
+            payload = json.loads(data)
         except (ValueError, RecursionError):
-            found = None
-        said, code = message_of(found)
-        return self.refusal(response.status, said, code, retry_after(response.headers))
+            payload = None
+        error_text, code = message_of(payload)
+        return self.refusal(response.status, error_text, code, retry_after(response.headers))
 
-    def refusal(self, status: int, said: str, code: str, wait: float | None = None) -> SeedbedError:
-        """Our error for an upstream's status; `said` is "" where it sent no error of its own.
+    def refusal(
+        self, status: int, error_text: str, code: str, wait: float | None = None
+    ) -> SeedbedError:
+        """Our error for an upstream's status; `error_text` is "" if it sent no error of its own.
 
         The client is shown what it can correct in its request; the rest is for the log.
         """
-        said = self._clean(said)
+        error_text = self._clean(error_text)
         if code == TOO_LONG:
-            too_long = ContextWindowError(f"{self.name}: {said}")
+            too_long = ContextWindowError(f"{self.name}: {error_text}")
             too_long.details["code"] = TOO_LONG
             return too_long
-        if status in (400, 404, 405, 413, 422) and said:
-            return BadInput(f"{self.name}: the upstream returned {status}: {said}")
-        log.warning("%s: %s returned %d: %s", self.name, self.entry.base_url, status, said)
+        if status in (400, 404, 405, 413, 422) and error_text:
+            return BadInput(f"{self.name}: the upstream returned {status}: {error_text}")
+        log.warning("%s: %s returned %d: %s", self.name, self.entry.base_url, status, error_text)
         if status in (401, 403) or code == "insufficient_quota":
             refused = Unavailable(f"{self.name}: the upstream rejected this service's API key.")
             refused.retry_after = _WRONG_KEY_PAUSE
@@ -318,21 +297,21 @@ class Upstream:
         raise error
 
 
-def message_of(found: Any) -> tuple[str, str]:
-    """What an error body says, and its code; both "" where it is no error of an API.
+def message_of(payload: Any) -> tuple[str, str]:
+    """The message and the code of an error body; both "" if it is not an API's error.
 
     OpenAI and Anthropic nest it under `error`; FastAPI (older vLLM) has `detail` or `message`.
     """
-    if not isinstance(found, dict):
+    if not isinstance(payload, dict):
         return "", ""
-    error = found.get("error")
+    error = payload.get("error")
     if isinstance(error, str):
         return error, ""
     if isinstance(error, dict):
-        found = error
-    said = found.get("message") or found.get("detail") or ""
-    code = found.get("code") or found.get("type") or ""
-    return said if isinstance(said, str) else json.dumps(said), str(code)
+        payload = error
+    error_text = payload.get("message") or payload.get("detail") or ""
+    code = payload.get("code") or payload.get("type") or ""
+    return error_text if isinstance(error_text, str) else json.dumps(error_text), str(code)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -353,22 +332,3 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def estimate(text_chars: int, at_least: int = 1) -> int:
     """Tokens of a text whose tokenizer is not known: four characters each, never none."""
     return max(at_least, -(-text_chars // 4), 1)
-
-
-def prompt_chars(value: Any, bytes_of_others: bool = False) -> int:
-    """Characters of all texts in a body's messages, prompt or input; pictures count as 1,000.
-
-    `bytes_of_others`: of a text that is not ASCII count three for each byte, so that a third of the
-    sum is never less than its tokens.
-    """
-    if isinstance(value, str):
-        if value.startswith("data:"):
-            return 1000
-        plain = not bytes_of_others or value.isascii()
-        return len(value) if plain else 3 * len(value.encode(errors="replace"))
-    if isinstance(value, Mapping):
-        kept = (v for k, v in value.items() if k not in ("role", "type", "id"))
-        return sum(prompt_chars(v, bytes_of_others) for v in kept)
-    if isinstance(value, list | tuple):
-        return sum(4 if isinstance(v, int) else prompt_chars(v, bytes_of_others) for v in value)
-    return 0

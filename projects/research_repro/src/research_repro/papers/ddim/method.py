@@ -36,7 +36,8 @@ def noise_schedule(times: int, dtype: torch.dtype = torch.float32) -> Tensor:
     tensor([1.0000e+00, 9.9990e-01, 4.0358e-05])
     """
     beta = torch.linspace(1e-4, 0.02, times, dtype=torch.float64)
-    return torch.cat([torch.ones(1), torch.cumprod(1 - beta, 0)]).to(dtype)
+    alphas = torch.cumprod(1 - beta, 0)  # DDPM, section 2: alpha-bar
+    return torch.cat([torch.ones(1), alphas]).to(dtype)
 
 
 def diffuse(images: Tensor, alphas: Tensor, times: Tensor, noise: Tensor) -> Tensor:
@@ -100,11 +101,11 @@ def reverse_step(
     `epsilon` is the network's estimate for x. With eta = 0 it is DDIM, without randomness; with
     eta = 1 and neighbouring times it is DDPM.
     """
-    # Equation 16
+    # The size of the noise, equation 16
     sigma = eta * ((1 - alpha_next) / (1 - alpha)).sqrt() * (1 - alpha / alpha_next).sqrt()
-    image = (x - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()  # the predicted x_0, equation 9
+    image = (x - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()  # predicted x_0, equation 9
     direction = (1 - alpha_next - sigma**2).clamp(min=0).sqrt() * epsilon  # pointing to x_t
-    return alpha_next.sqrt() * image + direction + sigma * noise
+    return alpha_next.sqrt() * image + direction + sigma * noise  # equation 12
 
 
 def larger_noise_step(
@@ -146,6 +147,7 @@ def encode(network: Module, images: Tensor, alphas: Tensor, tau: list[int]) -> T
     y = images
     for time, after in pairwise(tau):
         times = torch.full((len(y),), max(time, 1))  # the network was trained from t = 1
+        # Equation 14, where alpha = 1 / (s² + 1)
         y = y + (s[after] - s[time]) * network(y * alphas[time].sqrt(), times)
     return y * alphas[tau[-1]].sqrt()
 

@@ -1,11 +1,11 @@
-"""Answers questions about an image from what was recognized in it.
+"""Answers questions about a document from what was read in it.
 
-    answer = ask("What is the total?", prediction, pages, size=(1240, 1754))
+    answer = ask("What is the total?", pages)
     answer.text, answer.boxes[0].box, answer.confidence    # "65.43 EUR", (…), 0.93
 
-An answer is an extracted field, quoted from the page, or a label of the classifier. Every word of
-the question has to be there (`words.toml`), else the answer is UNKNOWN: a wrong answer costs more
-than none. Questions are English.
+An answer is an extracted field, or quoted from the page. Every word of the question has to be there
+(`words.toml`), else the answer is UNKNOWN: a wrong answer costs more than none. Questions are
+English, and ask for a value: yes or no, and what a picture shows, are left to a model.
 """
 
 from __future__ import annotations
@@ -15,26 +15,20 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from rapidfuzz.fuzz import ratio
 
-from vision_app.answer import describe as captions
 from vision_app.answer.answer import UNKNOWN, Answer, Support, support
+from vision_app.answer.describe import headings, legible
 from vision_app.answer.rules.pairs import find_pairs
-from vision_app.classify.kinds import is_kind, kinds_of
 from vision_app.extract.values import squeeze
 from vision_app.ocr.page import Page
 
-if TYPE_CHECKING:
-    from vision_app.classify.classifier import Prediction
-
-_NO_TEXT = "No text was recognized in this image."
 _MIN_SCORE = 0.45  # of a label on the page; measured on tests/answer/questions.jsonl
-_LIKELY, _CERTAIN = 0.4, 0.8  # confidence from which labels are a yes, and another label is a no
 _WORDS = tomllib.loads((resources.files(__package__) / "words.toml").read_text("utf-8"))
 _STOP, _VAGUE = (frozenset(_WORDS[name].split()) for name in ("stop", "vague"))
-_KINDS = {k: re.compile(form.replace("\n", "")) for k, form in _WORDS["questions"].items()}
+_OTHER = re.compile(_WORDS["other"])
 _TYPES = {name: re.compile(kind["question"]) for name, kind in _WORDS["types"].items()}
 _FORMS = {name: re.compile(kind["form"], re.VERBOSE) for name, kind in _WORDS["types"].items()}
 
@@ -48,25 +42,19 @@ class _Question(NamedTuple):
     hints: Sequence[str]
 
 
-class _Image(NamedTuple):
-    prediction: Prediction
+class _Document(NamedTuple):
     pages: Sequence[Page]
-    size: tuple[int, int]
     evidence: Mapping[str, Any]
     lines: Sequence[Support]
 
 
 def ask(
-    question: str,
-    prediction: Prediction,
-    pages: Sequence[Page],
-    size: tuple[int, int],
-    extraction: Mapping[str, Any] | None = None,
+    question: str, pages: Sequence[Page], extraction: Mapping[str, Any] | None = None
 ) -> Answer:
     """Answer a question, or abstain with UNKNOWN.
 
-    `prediction` is of the first page, `size` its (width, height) in pixels. `extraction` is the
-    result of `extract` ({"fields", "evidence"}), whose fields are labels like those on the page.
+    `extraction` is the result of `extract` ({"fields", "evidence"}), whose fields are labels like
+    those on the page.
     """
     # 1. Which type of value does the question ask for, and what is it about?
     text = " ".join(re.sub(r"[?!.]+(?=\s|$)", " ", question.lower().replace("’", "'")).split())
@@ -74,75 +62,28 @@ def ask(
     value_type = next((name for name, form in _TYPES.items() if form.search(text)), "")
     hints = _words(_WORDS["types"][value_type]["words"]) if value_type else []
     terms = [word for word in _words(text) if word not in hints]
-    # 2. What was recognized?
-    pages = captions.legible(pages)
+    # 2. What was read?
+    pages = legible(pages)
     lines = [item for page in pages for item in support(page, *page.lines)]
-    image = _Image(prediction, pages, size, (extraction or {}).get("evidence", {}), lines)
-    # 3. Answer by the kind of question.
-    kind = next((name for name, form in _KINDS.items() if form.search(text)), "value")
-    answer = _answer(kind, _Question(text, value_type, terms, hints), image)
-    return answer or Answer(UNKNOWN, abstained=True)
+    document = _Document(pages, (extraction or {}).get("evidence", {}), lines)
+    # 3. Which label or sentence is it about?
+    unknown = Answer(UNKNOWN, abstained=True)
+    if _OTHER.search(text):
+        return unknown
+    return _value(_Question(text, value_type, terms, hints), document) or unknown
 
 
-def _answer(kind: str, question: _Question, image: _Image) -> Answer | None:
-    """Answer a question of a kind of words.toml."""
-    lines, labels = image.lines, image.prediction.labels
-    match kind:
-        case "pages":
-            return Answer(f"{captions.count(len(image.pages) or 1, 'page')}.", confidence=1.0)
-        case "lines":
-            return _quote(f"{captions.count(len(lines), 'line')} of text.", lines)
-        case "size":
-            return Answer(f"{image.size[0]} × {image.size[1]} pixels.", confidence=1.0)
-        case "title" if image.pages and (heading := captions.title(image.pages[0])):
-            return _quote(heading.text, support(image.pages[0], heading))
-        case "text":
-            return _quote("\n".join(line.text for line in lines)[:2000] or _NO_TEXT, lines)
-        case "content" if lines or (labels and labels[0].confidence >= _LIKELY):
-            text = captions.describe(image.prediction, image.pages, image.size)
-            return Answer(text, tuple(lines), 0.8 if lines else labels[0].confidence)
-        case "mention" | "presence":
-            return _yes_no(kind, question, image)
-    return _value(question, image) if kind == "value" else None
-
-
-def _yes_no(kind: str, question: _Question, image: _Image) -> Answer | None:
-    """Yes if the text, a heading or labels are what the question names; no only if certain."""
-    terms, labels, is_mention = question.terms, image.prediction.labels, kind == "mention"
-    is_about_text = is_mention and re.search(r"\b(text|writing|written)\b", question.text)
-    if not (terms or is_about_text) or re.search(r"\b(my|our|your|his|her)\b", question.text):
-        return None
-    if is_mention or captions.is_document(image.pages):
-        lines = [line for line in image.lines if is_mention or len(line.text.split()) <= 3]
-        if match := next((line for line in lines if _contain(_words(line.text), terms)), None):
-            return _quote(f'Yes: "{match.text}".', (match,))
-        no = "No, that is not in the recognized text." if lines else _NO_TEXT
-        return Answer(no, confidence=0.8) if is_mention else None
-    kinds = [_words(" ".join([label.label, *kinds_of(label.label)])) for label in labels]
-    likely = [label for label, words in zip(labels, kinds, strict=True) if _contain(words, terms)]
-    confidence = min(1.0, sum(label.confidence for label in likely))
-    if confidence >= _LIKELY:
-        return Answer(
-            f"Yes, probably {captions.with_article(likely[0].label)}.", confidence=confidence
-        )
-    is_other = re.match(r"(is|are) (this|it|that)\b", question.text) and not likely
-    if is_other and is_kind(question.text.split()[-1]) and labels[0].confidence >= _CERTAIN:
-        text = f"Probably not: it looks like {captions.with_article(labels[0].label)}."
-        return Answer(text, confidence=labels[0].confidence)
-    return None
-
-
-def _value(question: _Question, image: _Image) -> Answer | None:
+def _value(question: _Question, document: _Document) -> Answer | None:
     """The value of the label, or the sentence, that the question is about."""
     # On an invoice, "the invoice date" is "the date".
-    headings = captions.headings(image.pages[0]) if image.pages and question.type else []
-    subject = _words(" ".join(line.text for line in headings))
+    titles = headings(document.pages[0]) if document.pages and question.type else []
+    subject = _words(" ".join(line.text for line in titles))
     rest = question._replace(terms=[t for t in question.terms if not _contain(subject, [t])])
     # 1. Labels that contain every word of the question, with a value of the right type.
-    matches = _matches(question, image) or _matches(rest, image)
+    matches = _matches(question, document) or _matches(rest, document)
     # 2. Else values that explain themselves, such as an e-mail address.
     if not matches and not rest.terms and question.type in ("email", "phone", "url", "date"):
-        values = [(_typed(question, line.text), line) for line in image.lines]
+        values = [(_typed(question, line.text), line) for line in document.lines]
         matches = [(0.8, value, (line,)) for value, line in values if value]
     if matches:
         score, value, boxes = matches[0]
@@ -151,7 +92,7 @@ def _value(question: _Question, image: _Image) -> Answer | None:
     # 3. A sentence of one or two lines with all words of the question.
     if len(question.terms) < (1 if question.type else 2) or question.type == "code":
         return None
-    for window in [*zip(image.lines), *pairwise(image.lines)]:
+    for window in [*zip(document.lines), *pairwise(document.lines)]:
         text = " ".join(line.text for line in window)
         words = _words(text)
         has_value = not {*words} <= {*question.terms} and _typed(question, text)
@@ -165,16 +106,18 @@ def _quote(text: str, boxes: Sequence[Support], certainty: float = 1.0) -> Answe
     return Answer(text, tuple(boxes), round(certainty * confidence, 3))
 
 
-def _matches(question: _Question, image: _Image) -> list[tuple[float, str, tuple[Support, ...]]]:
+def _matches(
+    question: _Question, document: _Document
+) -> list[tuple[float, str, tuple[Support, ...]]]:
     """(score, value, support) of the labels that fit, best first; the longer of equal ones."""
     fields = [
         (name.replace("_", " "), proof["text"], (Support(**proof),), 1.0)
-        for name, proof in image.evidence.items()
+        for name, proof in document.evidence.items()
         if proof and proof["box"] and proof["confidence"] >= 0.5 and name != "line_items"
     ]
     matches = [
         (score * weight, typed, boxes)
-        for label, value, boxes, weight in [*fields, *find_pairs(image.pages)]
+        for label, value, boxes, weight in [*fields, *find_pairs(document.pages)]
         if (score := _score(question, _words(label))) >= _MIN_SCORE
         and (typed := _typed(question, value))
     ]

@@ -33,6 +33,7 @@ SHARE = 0.12  # of the labels, from which a language is one of the document's
 MAX_LABEL_WORDS = 7
 MAX_WORDS = 10_000  # of a document; a dense page has 1,000
 MAX_PAIRS = 400_000  # of the labels and words of its pages (an invoice: 6,000), 4 s of scoring
+USUAL_FIELDS = 20  # of a schema for which that holds
 FUZZY_LENGTH, FUZZY_SCORE = 7, 88  # letters from which a label may have one slip in eight
 NUMBER_WORDS = (
     "no nr n num number nummer nbr # id numero numer nro numarul numar szama numarasi nomor nombor"
@@ -84,7 +85,7 @@ class Lexicon:
                 continue
             names = {*_PLACEHOLDER.findall(label)} - {"no"}
             for name in words[min(names)] if language == "all" else [language]:
-                # Those of a user's schema, who may be anybody, are no templates.
+                # Labels of a user's schema are not templates: its author is not trusted.
                 keys = _forms(label, name, words) if name else {squeeze(label)}
                 for key in keys:
                     self._labels[key].setdefault(kind, set()).update({name} - {""})
@@ -230,7 +231,7 @@ def type_titles() -> dict[str, str]:
 class Document:
     """`cells` of all pages in reading order; `columns` head the columns of a table.
 
-    Pages after the first one with too many words are left out, which `warnings` says.
+    Pages after the first one with too many words are left out, with a warning.
     """
 
     pages: Sequence[Page]
@@ -241,21 +242,22 @@ class Document:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, pages: Sequence[Page], lexicon: Lexicon) -> Document:
-        """The document that these pages make up."""
+    def of(cls, pages: Sequence[Page], lexicon: Lexicon, fields: int = USUAL_FIELDS) -> Document:
+        """The document that these pages make up; the more `fields`, the fewer words count."""
         # 1. Cells and their labels in all languages, as far as they take seconds, not hours.
+        max_pairs = MAX_PAIRS * USUAL_FIELDS / max(USUAL_FIELDS, fields)
         by_page: list[list[Cell]] = []
         labels: dict[Cell, list[Label]] = {}
         words = pairs = 0
         for page in pages:
             words += len(page.words)
             group = to_cells(page) if words <= MAX_WORDS else []
-            found = {cell: lexicon.find(cell.text) for cell in group}
-            pairs += len(page.words) * sum(map(len, found.values()))
-            if words > MAX_WORDS or pairs > MAX_PAIRS:
+            spans = {cell: lexicon.find(cell.text) for cell in group}
+            pairs += len(page.words) * sum(map(len, spans.values()))
+            if words > MAX_WORDS or pairs > max_pairs:
                 break
             by_page.append(group)
-            labels |= found
+            labels |= spans
         dense = f"page {len(by_page) + 1} has too many words: no field is from it or a later one"
         warnings = (dense,) if len(by_page) < len(pages) else ()
         cells = [*labels]

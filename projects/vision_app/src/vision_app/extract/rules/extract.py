@@ -33,7 +33,7 @@ from vision_app.ocr.page import Page, around
 TYPE = "document_type"
 SUMS = {"total", "subtotal", "tax"}
 EXACT = 0.97  # the certainty of amounts that agree with each other to the cent
-# Without that, a label alone is no proof of these.
+# Without that, a label alone does not prove these.
 UNCONFIRMED = {"subtotal": 0.85, "tax": 0.85, "customer": 0.85, "payment_method": 0.85}
 _NUMBERS = re.compile(r"(?:\s+[^\w\s]?\d[\d.,]*[^\w\s]?)+$")  # at the end of a description
 
@@ -62,7 +62,7 @@ def extract(
     """
     # 1. Cut the lines into cells, find the labels in them, and the evidence of the country.
     extra = tuple((f"field:{f.name}", f.labels) for f in schema.fields if f.labels)
-    document = Document.of(pages, lexicon_of(extra))
+    document = Document.of(pages, lexicon_of(extra), len(schema.fields))
     # 2. Score every value on the pages for each field, and keep the best above the threshold.
     rankings = {field.name: rank(document, field) for field in schema.fields}
     # 3. A page that is neither an invoice nor a receipt has none of their fields; a delivery note,

@@ -135,7 +135,7 @@ def _inside(document: Document, label: Label, value: Candidate, spans: Spans) ->
     if label.end > value.start:
         return None
     others = sum(label.end <= v.start < value.start for v in spans.get(cell, ()))
-    return label.score - 0.06 * _words(document, cell, label.end, value.start) - 0.2 * others
+    return label.score - 0.06 * words_beside(document, cell, label.end, value.start) - 0.2 * others
 
 
 def _left(
@@ -146,7 +146,9 @@ def _left(
     if place[2] > box[0] + 0.3 * document.height:
         return None
     gap = (box[0] - place[2]) / document.page_of(cell).width
-    words = _words(document, cell, label.end) + _words(document, value.cell, 0, value.start)
+    words = words_beside(document, cell, label.end) + words_beside(
+        document, value.cell, 0, value.start
+    )
     between = (
         len(spans.get(c, ()))
         for c in document.on_page[cell.page]
@@ -193,7 +195,7 @@ def _heads_taxes(document: Document, row: Sequence[Cell]) -> bool:
     return sum(not find_amounts(c.text) for c in labeled) > 1
 
 
-def _words(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
+def words_beside(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
     """The number of words between two characters that are neither label, currency nor value."""
     rest = _blank(cell.text, [(x.start, x.end) for x in document.labels[cell]])[start:end]
     rest = _blank(rest, [(x.start, x.end) for x in find_currencies(rest)])
@@ -506,8 +508,8 @@ def score_flags(document: Document, target: Field) -> list[Candidate]:
     candidates = []
     for cell, label, end in _labels_of(document, target):
         before = cell.text[: label.start].strip()
-        found = [(cell, 0, label.start, 0.9)] if before in FLAGS else []
-        for place, start, stop, strength in found or places_of(document, cell, label, end, target):
+        marks = [(cell, 0, label.start, 0.9)] if before in FLAGS else []
+        for place, start, stop, strength in marks or places_of(document, cell, label, end, target):
             text = place.text[start:stop].strip(" :.").casefold()
             if text in FLAGS:
                 candidate = Candidate(FLAGS[text], place, start, stop)

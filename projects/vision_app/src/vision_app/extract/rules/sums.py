@@ -23,6 +23,7 @@ from vision_app.extract.rules.scoring import THRESHOLD, Candidate, amounts_of, d
 CENT = Decimal("0.011")
 MAX_LINES = 6  # of taxes, whose combinations are tried
 MAX_RATE = Decimal("0.4")  # of the net amount, for all taxes together
+SURE = 0.7  # the score of another total, such as the gross amount where a deposit is deducted
 MAX_SHARE = Decimal("0.3")  # of the total, for a tax that nothing confirms
 _RATE = re.compile(r"(?<![\d.,])(\d{1,2}(?:[.,]\d{1,2})?)\s?%")
 
@@ -50,6 +51,7 @@ class Balance:
 def find_balance(document: Document, rankings: Mapping[str, Sequence[Candidate]]) -> Balance:
     """The subtotal and the tax that agree with the total at the head of its ranking."""
     totals = [c for c in rankings.get("total", ()) if c.score >= THRESHOLD]
+    totals = [c for n, c in enumerate(totals) if n == 0 or c.score >= SURE]
     nets = [c for c in rankings.get("subtotal", ()) if c.score >= 0.3][:5]
     if not totals:
         return Balance(next((c for c in nets if c.score >= THRESHOLD), None))
@@ -198,8 +200,8 @@ def _cost(rest: Decimal, payments: list[Decimal], net: Candidate, tax: Candidate
 
 def _unlabeled(document: Document, net: Decimal) -> list[Candidate]:
     """The last amount of this value on the pages, as a net amount without a label."""
-    found = [c for cell in document.cells for c in _candidates(cell) if decimal(c) == net]
-    return found[-1:]
+    equal = [c for cell in document.cells for c in _candidates(cell) if decimal(c) == net]
+    return equal[-1:]
 
 
 def sum_of(parts: Sequence[Candidate]) -> Candidate:

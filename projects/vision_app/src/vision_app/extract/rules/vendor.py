@@ -25,9 +25,10 @@ _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
 _PRICE = re.compile(r"(?<![\d.,])\d[\d ]*(?:[.,]\d{3})*[.,]\d\d(?![\d.,]*\d)")
+MAX_NAME = 200  # characters of a line that may be a name
 # The line above the window of an envelope: name, street and town, separated.
 _SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
-_NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
+_NAME_ENDING = re.compile(r"[\s,]*[(\[][^()\[\]]*\d[^()\[\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
 # Forms of address: a person who is addressed is the customer. Without "Dr", as in a practice.
 _PERSON = re.compile(
     r"(?:mr|mrs|ms|miss|herrn?|frau|familie|mme|mlle|monsieur|madame|sra?|sig(?:\.ra)?|dhr|mevr|hr|fru)"
@@ -43,6 +44,8 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
     candidates = []
     for cell in first:
         name = cell.text
+        if len(name) > MAX_NAME:
+            continue
         label = _leading_label(document, cell, "vendor")
         if label and (":" in name[label.end : label.end + 2] or label.end > 7):
             name = name[label.end :].strip(" :")

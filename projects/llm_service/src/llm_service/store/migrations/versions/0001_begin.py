@@ -86,8 +86,14 @@ def _create_usage() -> None:
         sa.Column("messages", sa.Text),
         sa.Column("answer", sa.Text),
     )
-    kept = sa.text("messages IS NOT NULL")
+    with_content = sa.text("messages IS NOT NULL")
     op.create_index("usage_at", "usage", ["at"])
     op.create_index("usage_response", "usage", ["response_id"])
     op.create_index("usage_experiment", "usage", ["experiment", "at"])
-    op.create_index("usage_with_content", "usage", ["at"], sqlite_where=kept, postgresql_where=kept)
+    op.create_index(
+        "usage_with_content",
+        "usage",
+        ["at"],
+        sqlite_where=with_content,
+        postgresql_where=with_content,
+    )

@@ -1,0 +1,3 @@
+-- A database for each project, as both have a table `events`.
+CREATE DATABASE agents;
+CREATE DATABASE workflow;

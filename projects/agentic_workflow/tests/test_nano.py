@@ -1,0 +1,72 @@
+"""The edition of one file: what is read, what is booked once, and two SIGKILLs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seedbed.testing.launch import import_file
+from seedbed.testing.vendor.server import launch_vendor
+
+FILE = Path(__file__).parents[1] / "nano.py"
+nano = import_file(FILE)
+MAIL = (
+    b"From: a@b.example\nSubject: Order 59688\n\nThe pot arrived broken. Refund me 23.40, please.\n"
+)
+
+
+def test_default_model_reads_category_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDBED_MODEL", "smollm2")
+    reading = nano.read_mail(MAIL)
+    assert (reading.category, reading.order_id, reading.amount) == ("refund", None, None)
+    assert not reading.certain
+
+
+def test_order_that_model_invents_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = {"category": "refund", "order_id": "59688", "amount": 23.4, "certain": True}
+    replies = [json.dumps(reply), json.dumps({**reply, "order_id": "11111"})]
+    with launch_vendor(replies) as vendor:
+        monkeypatch.setenv("SEEDBED_MODEL", "openai:gpt-4o-mini")
+        monkeypatch.setenv("SEEDBED_BASE_URL", f"{vendor.url}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+        assert nano.read_mail(MAIL).model_dump() == reply
+        invented = nano.read_mail(MAIL)
+        assert not vendor.problems
+    assert (invented.order_id, invented.certain) == (None, False)
+
+
+def test_html_and_attachments_are_left_unread() -> None:
+    mail = b'Subject: Hi\nContent-Type: text/html; charset="utf-8"\n\n<p>Text</p>\n'
+    assert nano.read_text(mail) == "Subject: Hi\n\n"
+    assert nano.read_text(MAIL).endswith("Refund me 23.40, please.\n")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "x-unknown-8bit", "ascii"])
+def test_mail_in_any_charset_is_read(charset: str) -> None:
+    header = f"Subject: Hi\nContent-Type: text/plain; charset={charset}\n\n"
+    text = nano.read_text(header.encode() + "Bestellung übergeben".encode())
+    assert text.startswith("Subject: Hi\n\nBestellung ")
+    assert text.endswith("bergeben")
+
+
+def test_payment_is_booked_once_per_key(tmp_path: Path) -> None:
+    payments = nano.Payments(tmp_path / "payments.sqlite")
+    for key in ("a", "a", "b"):
+        payments.book(key, 23.4)
+    assert payments.counts("a") == (2, 1)
+    assert payments.counts("b") == (1, 1)
+
+
+@pytest.mark.slow
+def test_refund_survives_two_kills(tmp_path: Path) -> None:
+    env = {**os.environ, "NANO_DATA": str(tmp_path), "SEEDBED_MODEL": "smollm2"}
+    done = subprocess.run(
+        [sys.executable, str(FILE)], env=env, capture_output=True, text=True, timeout=170
+    )
+    assert done.returncode == 0, done.stderr
+    assert "dies before recording it: -9" in done.stdout
+    assert "refund: 23.40 EUR refunded" in done.stdout
+    assert "called 2 times and booked 1 time" in done.stdout

@@ -1,1 +1,0 @@
-"""Evaluation of quality, and a load generator."""

@@ -1,0 +1,72 @@
+"""What local models do not support: a request that needs it is refused by name, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llm_service.plugins import PROTOCOLS, load
+from llm_service.protocol.body import SAMPLING, asked_beyond, invalid, refuse_unsupported
+from llm_service.request import Ask, several
+
+_CHAT = SAMPLING | {
+    *("messages", "max_completion_tokens", "response_format", "tools", "tool_choice"),
+    *("parallel_tool_calls", "prompt_cache_key", "safety_identifier"),
+}
+_EMBEDDING = frozenset(("input", "encoding_format", "user"))
+
+
+def check(ask: Ask, body: Mapping[str, Any]) -> None:
+    """Raise BadParameter for a field that no local model supports.
+
+    `body` is the request's with the defaults of the model.
+    """
+    if ask.kind == "embedding":
+        refuse_token_ids(body)
+        refuse_unsupported(asked_beyond(body, _EMBEDDING))
+    elif ask.kind == "chat":
+        refuse_unsupported(of_chat(body))
+    else:
+        for endpoint in load(PROTOCOLS, "ENDPOINT"):
+            if endpoint.request.kind == ask.kind:
+                refuse_unsupported(endpoint.unsupported(body))
+
+
+def refuse_token_ids(body: Mapping[str, Any]) -> None:
+    """Raise BadParameter for token ids: clients send those of another model's vocabulary."""
+    if any(not isinstance(text, str) for text in several(body["input"])):
+        raise invalid(
+            "input",
+            "token ids are not supported, because they depend on the vocabulary of one model",
+            "Send strings (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False).",
+        )
+
+
+def of_chat(body: Mapping[str, Any]) -> list[str]:
+    """The fields of a chat's body that no local model supports."""
+    names = asked_beyond(body, _CHAT)
+    for at, message in enumerate(body.get("messages", ())):
+        if message["role"] == "function":
+            names.append(f"messages.{at}.role")
+        names += [
+            f"messages.{at}.{name}" for name in ("audio", "function_call") if message.get(name)
+        ]
+        content = message.get("content")
+        if isinstance(content, list):
+            parts = enumerate(content)
+            names += [
+                f"messages.{at}.content.{n}.type ({p['type'][:40]})"
+                for n, p in parts
+                if p["type"] != "text"
+            ]
+        for n, call in enumerate(message.get("tool_calls") or ()):
+            if call.get("type", "function") != "function":
+                names.append(f"messages.{at}.tool_calls.{n}.type")
+    tools = enumerate(body.get("tools", ()))
+    names += [
+        f"tools.{at}.type ({tool['type'][:40]})" for at, tool in tools if tool["type"] != "function"
+    ]
+    choice = body.get("tool_choice")
+    if isinstance(choice, Mapping) and choice["type"] != "function":
+        names.append("tool_choice.type")
+    return names

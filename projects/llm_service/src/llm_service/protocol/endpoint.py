@@ -1,0 +1,58 @@
+"""A route that generates text: its body, and how an answer looks.
+
+The server adds a route for each `Endpoint` of `plugins.PROTOCOLS`, as it does for `CHAT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from llm_service.protocol import chat_answer
+from llm_service.protocol.body import Body
+from llm_service.protocol.chat import ChatRequest
+from llm_service.request import Delta, Events
+
+
+class About(NamedTuple):
+    """What an answer repeats: its id, when it was created (Unix seconds), the requested model."""
+
+    response_id: str
+    created: int
+    model: str
+
+
+def _nothing(body: Mapping[str, Any]) -> Iterable[Any]:  # noqa: ARG001
+    return ()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`POST /v1{path}`."""
+
+    path: str
+    summary: str
+    id_prefix: str
+    """How the ids of its answers begin."""
+    request: type[Body]
+    collect: Callable[[Events, Any, About], Any]
+    """A coroutine of the whole answer as JSON, from the events, the body and `About`."""
+    stream: Callable[[Events, Any, About], AsyncIterator[bytes]]
+    """The server-sent events, from the same."""
+    unsupported: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
+    """The fields of a request's body that no local model supports; None: as for a chat."""
+    prelude: Callable[[Mapping[str, Any]], Iterable[Delta]] = _nothing
+    """What a local model sends before its answer."""
+
+
+CHAT = Endpoint(
+    path="/chat/completions",
+    summary="Answer a conversation, complete or, with `stream`, as server-sent events.",
+    id_prefix="chatcmpl",
+    request=ChatRequest,
+    collect=lambda events, body, about: chat_answer.collect(events, *about),  # noqa: ARG005
+    stream=lambda events, body, about: chat_answer.stream(
+        events, *about, include_usage=body.include_usage
+    ),
+)

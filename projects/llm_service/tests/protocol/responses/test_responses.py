@@ -1,0 +1,369 @@
+"""The responses protocol, read by OpenAI's own types and driven by OpenAI's own client."""
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from openai import AsyncOpenAI
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import BaseModel, TypeAdapter
+
+from llm_service.models.local.unsupported import of_chat
+from llm_service.protocol import chat, chat_answer
+from llm_service.protocol.body import BadParameter
+from llm_service.protocol.responses import answer
+from llm_service.protocol.responses.request import ResponsesRequest
+from llm_service.request import Delta, Event, Finish, Usage
+from seedbed.errors import Busy, Unavailable
+
+TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+AS_CHAT = {"type": "function", "function": {"name": "weather", "parameters": TOOL["parameters"]}}
+CALL = {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"}
+CALLED = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+EVENT = TypeAdapter(ResponseStreamEvent)
+
+
+def request(**fields: Any) -> ResponsesRequest:
+    return ResponsesRequest.model_validate({"model": "m", "input": "Hello", **fields})
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    return dict(request(**fields).ask().body)
+
+
+async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
+    for event in events:
+        if isinstance(event, Exception):
+            raise event
+        yield event
+
+
+async def collected(*events: Event | Exception, **fields: Any) -> Response:
+    whole = await answer.collect(source(events), request(**fields).echo(), "resp_1", 7, "m")
+    return Response.model_validate_json(json.dumps(whole), strict=True)
+
+
+async def sent(*events: Event | Exception, **fields: Any) -> list[Any]:
+    parts = answer.stream(source(events), request(**fields).echo(), "resp_1", 7, "m")
+    text = b"".join([part async for part in parts]).decode()
+    found = []
+    for block in text.removesuffix("\n\n").split("\n\n"):
+        name, data = block.split("\n")
+        found.append(EVENT.validate_json(data.removeprefix("data: "), strict=True))
+        assert name == f"event: {found[-1].type}"
+    assert [event.sequence_number for event in found] == list(range(len(found)))
+    return found
+
+
+def test_a_text_becomes_a_chat():
+    ask = request(
+        instructions="Be short.",
+        max_output_tokens=5,
+        temperature=0,
+        stream=True,
+        user="u",
+        reasoning={"effort": "low"},
+        text={"format": {"type": "json_schema", "name": "n", "schema": {"enum": [None]}}},
+        store=True,
+    ).ask(user="key", request_id="r")
+    assert (ask.kind, ask.model, ask.stream, ask.user, ask.request_id) == (
+        *("chat", "m", True, "u", "r"),
+    )
+    assert ask.body == {
+        "messages": [
+            {"role": "system", "content": "Be short."},
+            {"role": "user", "content": "Hello"},
+        ],
+        "max_completion_tokens": 5,
+        "temperature": 0,
+        "user": "u",
+        "reasoning_effort": "low",
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "n", "schema": {"enum": [None]}},
+        },
+    }
+    assert of_chat(ask.body) == ["reasoning_effort"]
+
+
+def test_items_become_messages():
+    items = [
+        {"role": "developer", "content": "Be kind."},
+        {"role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+        {"type": "reasoning", "id": "rs", "summary": []},
+        {
+            "type": "message",
+            "id": "msg_1",
+            "status": "completed",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "Wait.", "annotations": []}],
+        },
+        CALL,
+        {**CALL, "call_id": "c2", "id": "fc_2", "status": "completed"},
+        {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
+        {
+            "type": "function_call_output",
+            "call_id": "c2",
+            "output": [{"type": "input_text", "text": "rain"}],
+        },
+    ]
+    assert body(input=items)["messages"] == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Wait.", "tool_calls": [CALLED, {**CALLED, "id": "c2"}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+        {"role": "tool", "tool_call_id": "c2", "content": "rain"},
+    ]
+
+
+def test_a_picture_is_carried_for_those_who_can_see():
+    part = {"type": "input_image", "image_url": "data:x", "detail": "low"}
+    sent = body(input=[{"role": "user", "content": [part]}])
+    assert sent["messages"][0]["content"] == [
+        {"type": "image_url", "image_url": {"url": "data:x", "detail": "low"}}
+    ]
+    assert of_chat(sent) == ["messages.0.content.0.type (image_url)"]
+
+
+def test_the_forms_of_tool_choice():
+    other = {**TOOL, "name": "other"}
+    named = body(tools=[TOOL], tool_choice={"type": "function", "name": "weather"})
+    assert named["tools"] == [AS_CHAT]
+    assert named["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
+    chosen = {"type": "function", "name": "weather"}
+    allowed = body(
+        tools=[other, TOOL],
+        tool_choice={"type": "allowed_tools", "mode": "required", "tools": [chosen]},
+    )
+    assert (allowed["tools"], allowed["tool_choice"]) == ([AS_CHAT], "required")
+    assert (
+        body(tools=[TOOL], tool_choice="auto", parallel_tool_calls=False)["parallel_tool_calls"]
+        is False
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"previous_response_id": "resp_0"}, "previous_response_id", "unsupported_parameter"),
+        ({"conversation": {"id": "c"}}, "conversation", "unsupported_parameter"),
+        ({"background": True}, "background", "unsupported_parameter"),
+        ({"include": ["reasoning.encrypted_content"]}, "include", "unsupported_parameter"),
+        ({"truncation": "auto"}, "truncation", "unsupported_parameter"),
+        ({"tools": [{"type": "web_search"}]}, "tools.0.type", "unsupported_parameter"),
+        ({"tool_choice": {"type": "web_search"}}, "tool_choice.type", "unsupported_parameter"),
+        ({"input": [{"type": "item_reference"}]}, "input.0.type", "unsupported_parameter"),
+        ({"max_tool_calls": 0}, "max_tool_calls", "unsupported_parameter"),
+        ({"messages": []}, "messages", "unknown_parameter"),
+        ({"input": None}, "input", "invalid_value"),
+        ({"input": []}, "input", "invalid_value"),
+        ({"input": [{"role": "robot", "content": ""}]}, "input.0.role", "invalid_value"),
+        ({"input": [{"role": "user"}]}, "input.0.content", "invalid_value"),
+        ({"input": [{"role": "user", "content": [5]}]}, "input.0.content.0", "invalid_value"),
+        ({"input": [{"role": ["user"], "content": ""}]}, "input.0.role", "invalid_value"),
+        ({"input": [{"type": ["x"]}]}, "input.0.type", "unsupported_parameter"),
+        (
+            {"input": [{"role": "user", "content": "a", "x": 1}]},
+            "input.0.x",
+            "unsupported_parameter",
+        ),
+        (
+            {"input": [{"type": "function_call_output", "call_id": "no", "output": ""}]},
+            *("input.0.call_id", "invalid_value"),
+        ),
+        ({"tools": [TOOL, TOOL]}, "tools.1.name", "invalid_value"),
+        ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "name": "x"}},
+            "tool_choice",
+            "invalid_value",
+        ),
+        ({"text": {"format": {"type": "json_schema"}}}, "text.format.schema", "invalid_value"),
+        ({"temperature": 3}, "temperature", "invalid_value"),
+        ({"input": "\0"}, "input", "invalid_value"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(fields, param, code):
+    with pytest.raises(BadParameter) as caught:
+        request(**fields)
+    assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def test_every_field_of_the_official_client_is_known():
+    from openai.types.responses.response_create_params import ResponseCreateParamsBase
+
+    known = {*ResponsesRequest.model_fields, *ResponsesRequest.passed_on}
+    assert set(ResponseCreateParamsBase.__annotations__) | {"stream"} <= known
+
+
+async def test_a_whole_answer_has_openais_shape():
+    answer = await collected(
+        Delta("Hi"),
+        Delta(" é", logprobs=[{"token": "é", "logprob": -1.0}]),
+        Finish("stop"),
+        Usage(5, 2, cached_tokens=4),
+        instructions="x",
+        metadata={"a": "b"},
+        tools=[TOOL],
+        text={"format": {"type": "json_object"}},
+    )
+    assert (answer.output_text, answer.status) == ("Hi é", "completed")
+    assert answer.usage.input_tokens_details.cached_tokens == 4
+    assert (answer.usage.output_tokens, answer.usage.total_tokens) == (2, 7)
+    assert (answer.instructions, answer.metadata) == ("x", {"a": "b"})
+    assert answer.tools[0].name == "weather"
+    assert answer.text.format.type == "json_object"
+    assert answer.output[0].content[0].logprobs[0].bytes == [0xC3, 0xA9]
+
+
+async def test_calls_are_items_and_an_answer_cut_off_is_incomplete():
+    answer = await collected(
+        Delta("Wait."),
+        Delta(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "weather"}}]),
+        Delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]),
+        Delta(tool_calls=[{"index": 1, **CALLED, "id": "c2"}]),
+        Finish("tool_calls"),
+    )
+    message, first, second = answer.output
+    assert message.content[0].text == "Wait."
+    assert [(c.call_id, c.arguments) for c in (first, second)] == [("c1", "{}"), ("c2", "{}")]
+    assert answer.status == first.status == "completed"
+    cut = await collected(Delta("Wai"), Finish("length"), Usage(1, 1))
+    assert (cut.status, cut.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    assert cut.output[0].status == "incomplete"
+    assert (await collected(Finish("stop"))).output_text == ""
+    with pytest.raises(Unavailable):
+        await collected(Delta("Wai"))
+
+
+async def test_a_stream_has_openais_events_in_order():
+    found = await sent(
+        Delta("Hi"),
+        Delta(" é"),
+        Delta(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "weather"}}]),
+        Delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]),
+        Finish("tool_calls"),
+        Usage(5, 2),
+    )
+    assert [event.type.removeprefix("response.") for event in found] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.delta",
+        "output_item.added",
+        "function_call_arguments.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "function_call_arguments.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert found[0].response.output == []
+    assert found[8].text == "Hi é"
+    assert found[-1].response.usage.total_tokens == 7
+    assert [item.id for item in found[-1].response.output] == [found[10].item.id, found[12].item.id]
+
+
+async def test_a_stream_that_is_cut_off_or_fails_says_so():
+    *_, last = await sent(Delta("Hi"), Finish("length"), Usage(1, 1))
+    assert last.type == "response.incomplete"
+    *_, last = await sent(Delta("Hi"), Busy("full"))
+    assert last.type == "response.failed"
+    assert last.response.error.code == "rate_limit_exceeded"
+    assert last.response.output[0].content[0].text == "Hi"
+    *_, last = await sent(Delta("Hi"))
+    assert (last.type, last.response.error.code) == ("response.failed", "server_error")
+    with pytest.raises(Busy):
+        await sent(Busy("full"))
+
+
+async def test_a_closed_stream_closes_its_source():
+    closed = []
+
+    async def endless() -> AsyncIterator[Event]:
+        try:
+            while True:
+                yield Delta("x")
+        finally:
+            closed.append(True)
+
+    stream = answer.stream(endless(), request().echo(), "resp_1", 7, "m")
+    await anext(stream)
+    await stream.aclose()
+    assert closed == [True]
+
+
+def client(*events: Event) -> AsyncOpenAI:
+    """OpenAI's client of a little server that answers with these events whatever is asked."""
+    app = FastAPI()
+
+    @app.post("/v1/responses")
+    async def respond(asked: ResponsesRequest) -> Any:
+        told = (source(events), asked.echo(), "resp_1", 7, "m")
+        if asked.streams:
+            return StreamingResponse(answer.stream(*told), media_type="text/event-stream")
+        return await answer.collect(*told)
+
+    @app.post("/v1/chat/completions")
+    async def complete(asked: chat.ChatRequest) -> Any:
+        told = (source(events), "chatcmpl-1", 7, "m")
+        if not asked.streams:
+            return await chat_answer.collect(*told)
+        sent = chat_answer.stream(*told, include_usage=asked.include_usage)
+        return StreamingResponse(sent, media_type="text/event-stream")
+
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+    return AsyncOpenAI(api_key="k", base_url="http://test/v1", http_client=http)
+
+
+class City(BaseModel):
+    name: str
+
+
+async def test_the_official_client_parses_answers_and_streams():
+    parts = (Delta('{"name": '), Delta('"Bern"}'), Finish("stop"), Usage(1, 2))
+    async with client(*parts) as openai:
+        parsed = await openai.responses.parse(model="m", input="x", text_format=City)
+        assert parsed.output_parsed == City(name="Bern")
+        async with openai.responses.stream(model="m", input="x", text_format=City) as stream:
+            types = [event.type async for event in stream]
+            final = await stream.get_final_response()
+        assert types.count("response.output_text.delta") == 2
+        assert final.output_parsed == City(name="Bern")
+        messages: Any = [{"role": "user", "content": "x"}]
+        told = await openai.chat.completions.parse(
+            model="m", messages=messages, response_format=City
+        )
+        assert told.choices[0].message.parsed == City(name="Bern")
+        # What the client has parsed goes back as it is.
+        again = [*messages, told.choices[0].message.model_dump(warnings=False), *messages]
+        async with openai.chat.completions.stream(model="m", messages=again) as chunks:
+            last = await chunks.get_final_completion()
+        assert last.choices[0].message.content == '{"name": "Bern"}'
+
+
+async def test_the_official_client_runs_the_loop_of_tools():
+    part = {"index": 0, "id": "c1", "type": "function"}
+    events = (
+        Delta(tool_calls=[{**part, "function": {"name": "weather", "arguments": ""}}]),
+        Delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]),
+        Finish("tool_calls"),
+        Usage(1, 2),
+    )
+    tools: Any = [{**TOOL, "strict": True}]
+    async with client(*events) as openai:
+        async with openai.responses.stream(model="m", input="x", tools=tools) as stream:
+            first = await stream.get_final_response()
+        (call,) = first.output
+        assert (call.type, call.call_id, call.arguments) == ("function_call", "c1", "{}")
+        output: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        items: Any = [{"role": "user", "content": "x"}, *first.output, output]
+        second = await openai.responses.create(model="m", input=items, tools=tools)
+        assert second.status == "completed"

@@ -1,0 +1,242 @@
+"""Stand-ins that tests inject: a backend that says what it is told, and the whole app around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from stub_upstream import Stub
+
+from llm_service.config import Config
+from llm_service.gateway.gateway import Gateway
+from llm_service.models.pool import Pool
+from llm_service.models.table import Table
+from llm_service.observe.metrics import Metrics
+from llm_service.plugins import is_available
+from llm_service.request import Ask, Delta, Embedded, Event, Finish, Load, Usage, several
+from llm_service.store.database import open_database
+from llm_service.store.keys import KeyStore
+from llm_service.web.openai_api import create_app
+from seedbed.server.keys import Keys
+from seedbed.settings import Settings
+from seedbed.testing.launch import free_port, run_server
+
+TABLE = """
+[models.echo]
+backend = "openai"
+base_url = "http://127.0.0.1:1/v1"
+price_in = 1.0
+price_out = 2.0
+[models.vectors]
+backend = "openai"
+base_url = "http://127.0.0.1:1/v1"
+kind = "embedding"
+"""
+
+
+def needs(*modules: str) -> pytest.MarkDecorator:
+    """Skips a test in a copy of the service without one of these plug-ins, e.g. "on_ray"."""
+    missing = [name for name in modules if not is_available(f"llm_service.{name}")]
+    return pytest.mark.skipif(bool(missing), reason=f"not in this copy: {', '.join(missing)}")
+
+
+@dataclass
+class FakeBackend:
+    """Says the words of `text` one by one, or raises `error`; notes what it was asked."""
+
+    name: str = "echo"
+    text: str = "one two three"
+    pause: float = 0.0
+    error: BaseException | None = None
+    load: Load = field(default_factory=Load)
+    asked: list[Ask] = field(default_factory=list)
+    closed: int = 0  # answers that were not read to their end
+
+    async def generate(self, ask: Ask) -> AsyncIterator[Event]:
+        self.asked.append(ask)
+        if self.error is not None:
+            raise self.error
+        words = self.text.split(" ")
+        finished = False
+        try:
+            for n, word in enumerate(words):
+                await asyncio.sleep(self.pause)
+                yield Delta(word if n == 0 else f" {word}")
+            finished = True
+        finally:
+            self.closed += not finished
+        yield Finish("stop")
+        yield Usage(7, len(words))
+
+    async def embed(self, ask: Ask) -> Embedded:
+        self.asked.append(ask)
+        texts = several(ask.body["input"])
+        return Embedded([[float(len(text)), 1.0] for text in texts], 3)
+
+    async def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def close(self) -> None:
+        pass
+
+
+class FakePool(Pool):
+    """Gives each model of the table the backend that the test made for it."""
+
+    def __init__(self, backends: dict[str, Any]) -> None:
+        self.backends = backends
+
+    def __call__(self, *_: Any) -> FakePool:
+        return self
+
+    def update(self, table: Table) -> dict[str, list[Any]]:
+        return {name: [self.backends.setdefault(name, FakeBackend(name))] for name in table.models}
+
+    def local(self) -> Iterator[Any]:
+        return iter(())
+
+    def memory(self) -> dict[str, int | None]:
+        return {}
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class Served:
+    """An app that runs, with a client to ask it and all that a test may look at."""
+
+    app: FastAPI
+    gateway: Gateway
+    keys: KeyStore
+    client: httpx.AsyncClient
+    echo: FakeBackend
+    models: Path
+    registry: CollectorRegistry
+
+    async def chat(self, content: str = "hello", key: str = "", **body: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        message = {"role": "user", "content": content}
+        return await self.client.post(
+            "/v1/chat/completions", json={"messages": [message], **body}, headers=headers
+        )
+
+
+@asynccontextmanager
+async def serving(
+    data_dir: Path, table: str = TABLE, backends: dict[str, Any] | None = None, **config: Any
+) -> AsyncIterator[Served]:
+    """The whole app in this process over fake backends; `table` is the text of its TOML file."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    models = data_dir / "models.toml"
+    models.write_text(table, encoding="utf-8")
+    made = backends if backends is not None else {}
+    echo = made.setdefault("echo", FakeBackend())
+    settings = Settings(_env_file=None)
+    options = Config(data_dir=data_dir, models=models, _env_file=None, **config)
+    database = open_database(options)
+    keys = KeyStore(database, Keys())
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    gateway = Gateway(options, settings, database, metrics, make_pool=FakePool(made))
+    app = create_app(gateway, keys)
+    transport = httpx.ASGITransport(app)
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            yield Served(app, gateway, keys, client, echo, models, registry)
+    finally:
+        database.close()
+
+
+@dataclass
+class Running:
+    """`llm-service serve` as a process of its own, with its data in `folder`."""
+
+    url: str
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+    env: dict[str, str]
+
+    def cli(self, *arguments: str) -> str:
+        """What `llm-service ARGUMENTS` prints, in another process on the same data."""
+        command = [sys.executable, "-m", "llm_service", *arguments]
+        env = {**os.environ, **self.env}
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+
+    def make_key(self, name: str, *limits: str) -> str:
+        made = json.loads(self.cli("keys", "create", "--name", name, "--json", *limits))
+        return str(made["key"])
+
+
+@contextmanager
+def run_service(
+    folder: Path, table: str = "", *, wrapper: Sequence[str] = (), **env: str
+) -> Iterator[Running]:
+    """The service in a process of its own, over the table's models (default: the local one) and
+    the data in `folder`; `wrapper` is a command that runs it, `env` further settings.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    port, models = free_port(), folder / "models.toml"
+    if table:
+        models.write_text(table, encoding="utf-8")
+    env = {"SERVICE_DATA_DIR": str(folder), "SEEDBED_LOG_LEVEL": "WARNING", **env}
+    command = [*wrapper, sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
+    command += ["--models", str(models)] if table else []
+    with run_server(command, port, "/readyz", timeout=120, env=env) as process:
+        yield Running(f"http://127.0.0.1:{port}", port, folder, process, env)
+
+
+@contextmanager
+def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
+    """The base URLs of stub upstreams, each on a port of its own, all in one thread."""
+    from aiohttp import web
+
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    urls: list[str] = []
+
+    async def serve(stub: Stub) -> web.AppRunner:
+        runner = web.AppRunner(stub.app(), handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
+        return runner
+
+    def run() -> None:
+        try:
+            runners = [loop.run_until_complete(serve(stub)) for stub in stubs]
+        finally:
+            ready.set()
+        loop.run_forever()
+        for runner in runners:
+            loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="stubs", daemon=True)
+    thread.start()
+    ready.wait()
+    if len(urls) < len(stubs):
+        raise RuntimeError("The stub upstreams did not start; see the error in their thread.")
+    try:
+        yield urls
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)

@@ -1,0 +1,181 @@
+"""The edition of one file, asked by the official client: answers, streams, refusals, metrics."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from langchain_core.messages import AIMessage
+from prometheus_client import CollectorRegistry
+
+from seedbed.errors import BadInput
+from seedbed.models.chat.load import load_chat_model, local_models
+from seedbed.models.scripted import ScriptedChatModel
+from seedbed.testing.launch import import_file, serve_app
+from seedbed.testing.vendor.server import launch_vendor
+
+nano = import_file(Path(__file__).parents[1] / "nano.py")
+HELLO: Any = [{"role": "user", "content": "Hi"}]
+WEATHER: Any = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+
+
+def application(replies: Any, key: str = "") -> Any:
+    return nano.create_app(ScriptedChatModel(replies), "scripted", key, CollectorRegistry())
+
+
+def client(url: str, key: str = "any") -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+
+
+@pytest.fixture
+def scripted() -> Iterator[Any]:
+    """Serves an application with these replies for one test."""
+    with ExitStack() as stack:
+        yield lambda replies, key="": stack.enter_context(serve_app(application(replies, key)))
+
+
+def test_answer_has_usage_and_is_counted(scripted: Any) -> None:
+    url = scripted(["Hello there."])
+    answer = client(url).chat.completions.create(model="scripted", messages=HELLO)
+    assert answer.choices[0].message.content == "Hello there."
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage and answer.usage.completion_tokens > 0
+    metrics = httpx.get(f"{url}/metrics/").text
+    assert 'nano_requests_total{status="200"} 1.0' in metrics
+    assert f'direction="output"}} {answer.usage.completion_tokens}.0' in metrics
+    assert "nano_running 0.0" in metrics
+
+
+def test_stream_arrives_in_pieces_with_usage(scripted: Any) -> None:
+    stream = client(scripted(["Hello there, reader."])).chat.completions.create(
+        model="scripted", messages=HELLO, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    pieces = [c.choices[0].delta.content or "" for c in chunks if c.choices]
+    assert "".join(pieces) == "Hello there, reader."
+    assert len([piece for piece in pieces if piece]) > 1
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage and chunks[-1].usage.completion_tokens > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tool_call_reaches_client(scripted: Any, stream: bool) -> None:
+    call = {"name": "get_weather", "args": {"city": "Rome"}, "id": "call_1"}
+    url = scripted([AIMessage("", tool_calls=[call])])
+    reply: Any = client(url).chat.completions.create(
+        model="scripted", messages=HELLO, tools=[WEATHER], stream=stream
+    )
+    if stream:
+        chunks = list(reply)
+        deltas = [d for c in chunks for d in c.choices[0].delta.tool_calls or ()]
+        name, arguments = deltas[0].function.name, "".join(d.function.arguments for d in deltas)
+        finish = chunks[-1].choices[0].finish_reason
+    else:
+        function = reply.choices[0].message.tool_calls[0].function
+        name, arguments = function.name, function.arguments
+        finish = reply.choices[0].finish_reason
+    assert (name, json.loads(arguments), finish) == ("get_weather", {"city": "Rome"}, "tool_calls")
+
+
+def test_wrong_key_is_refused(scripted: Any) -> None:
+    url = scripted(["Hello."], key="secret")
+    with pytest.raises(openai.AuthenticationError):
+        client(url, "guess").models.list()
+    assert client(url, "secret").models.list().data[0].id == "scripted"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"extra_body": {"logit_bias": {"1": 2}}}, "logit_bias: Extra inputs"),
+        ({"temperature": 3}, "temperature: Input should be less"),
+        ({"messages": []}, "messages: List should have at least 1"),
+        ({"messages": [{"role": "oracle", "content": "Hi"}]}, "oracle"),
+    ],
+    ids=["unsupported", "range", "empty", "role"],
+)
+def test_bad_request_names_field(scripted: Any, body: Any, message: str) -> None:
+    with pytest.raises(openai.APIStatusError, match=message) as refused:
+        client(scripted([])).chat.completions.create(
+            **{"model": "scripted", "messages": HELLO, **body}
+        )
+    assert refused.value.status_code == 400
+
+
+def test_unknown_model_is_refused(scripted: Any) -> None:
+    with pytest.raises(openai.NotFoundError, match="Available: scripted"):
+        client(scripted([])).chat.completions.create(model="other", messages=HELLO)
+
+
+def test_error_of_model_has_its_status(scripted: Any) -> None:
+    url = scripted([BadInput("Too long."), BadInput("Too long.")])
+    with pytest.raises(openai.BadRequestError, match="Too long"):
+        client(url).chat.completions.create(model="scripted", messages=HELLO)
+    with pytest.raises(openai.APIError, match="Too long"):
+        list(client(url).chat.completions.create(model="scripted", messages=HELLO, stream=True))
+    assert "nano_running 0.0" in httpx.get(f"{url}/metrics/").text
+
+
+def test_full_server_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain_openai")
+    monkeypatch.setattr(nano, "MAX_RUNNING", 1)
+    asked, finish = threading.Event(), threading.Event()
+
+    def wait(_: Any) -> str:
+        asked.set()
+        finish.wait(60)
+        return "Done."
+
+    with launch_vendor([wait]) as vendor:
+        monkeypatch.setenv("SEEDBED_BASE_URL", f"{vendor.url}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+        model = load_chat_model("openai:gpt-4o-mini")
+        app = nano.create_app(model, "gpt-4o-mini", "", CollectorRegistry())
+        with serve_app(app) as url, ThreadPoolExecutor() as pool:
+
+            def ask() -> Any:
+                return client(url).chat.completions.create(model="gpt-4o-mini", messages=HELLO)
+
+            first = pool.submit(ask)
+            assert asked.wait(60)
+            with pytest.raises(openai.RateLimitError, match="full") as refused:
+                ask()
+            assert refused.value.response.headers["retry-after"] == "1"
+            finish.set()
+            assert first.result(60).choices[0].message.content == "Done."
+            assert "nano_running 0.0" in httpx.get(f"{url}/metrics/").text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not local_models(), reason="this copy has remote models only")
+def test_default_model_follows_schema() -> None:
+    app = nano.create_app(load_chat_model("smollm2"), "smollm2", "", CollectorRegistry())
+    schema: Any = {
+        "name": "city",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {"city": {"enum": ["Paris", "Rome"]}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    }
+    with serve_app(app) as url:
+        answer = client(url).chat.completions.create(
+            model="smollm2",
+            messages=[{"role": "user", "content": "Which city is the capital of France?"}],
+            response_format={"type": "json_schema", "json_schema": schema},
+        )
+    assert json.loads(answer.choices[0].message.content or "")["city"] in ("Paris", "Rome")

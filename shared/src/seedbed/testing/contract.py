@@ -1,0 +1,373 @@
+"""What every server and command line keeps, as tests that a project's test class inherits.
+
+    @pytest.fixture(scope="module")
+    def app(chatbot: Chatbot) -> FastAPI:
+        return create_app(chatbot, SETTINGS)
+
+    class TestServer(ServerContract):
+        pass
+
+    class TestCommandLine(CommandContract):
+        app, package = __main__.app, "my_app"
+
+Routes and commands are read from the OpenAPI document and from Typer, so a new one is tested too.
+What the routes do is left to the tests of each project, and the code behind the contract to
+`shared/tests/server`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import pytest
+import typer
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from seedbed.server.keys import Keys
+from seedbed.settings import Settings
+from seedbed.testing.launch import run_command
+
+CALLER, KEY = "alice", "key-of-alice"
+SETTINGS = Settings(api_keys=f"{CALLER}={KEY}", open=False)
+"""The settings that the `app` of a `ServerContract` is created with."""
+_COMMON = ("/healthz", "/readyz", "/metrics")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_JSON = {"content-type": "application/json"}
+_CROSS_SITE = {"sec-fetch-site": "cross-site"}
+_NO_OBJECTS = {
+    "no JSON": b"{",
+    "nothing": b"",
+    "not UTF-8": b'{"a": "\xff\xfe"}',
+    "deeply nested": b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "a list": b"[]",
+    "null": b"null",
+    "an integer of 5,000 digits": b'{"a": ' + b"9" * 5000 + b"}",
+}
+Route = tuple[str, str, dict[str, Any]]
+
+
+def expect_error(response: Any, status: int, kind: str = "") -> str:
+    """Check that a response is an error with this status and type; returns its message.
+
+    assert "Allowed: POST" in expect_error(client.get("/v1/ask"), 405, "method_not_allowed")
+    """
+    request = f"{response.request.method} {response.request.url}: {response.text[:300]}"
+    assert response.status_code == status, f"{response.status_code}, not {status}: {request}"
+    assert response.headers["content-type"] == "application/json", request
+    error = response.json().get("error", {})
+    assert {"type", "message", "request_id"} <= set(error), request
+    assert error["request_id"] == response.headers["x-request-id"], request
+    assert error["type"] == (kind or error["type"]), request
+    message = str(error["message"])
+    assert message and "\n" not in message and len(message) < 1000, request
+    return message
+
+
+class ServerContract:
+    """Tests of a server: of the fixture `app`, which is created with `SETTINGS`."""
+
+    requests_per_route: ClassVar[int] = 15
+    """Number of generated requests per route and kind (valid, invalid)."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def client(cls, app: FastAPI) -> Iterator[TestClient]:
+        """A client of the running app, with a valid key."""
+        headers = {"authorization": f"Bearer {KEY}"}
+        with TestClient(app, raise_server_exceptions=False, headers=headers) as client:
+            yield client
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def document(cls, client: TestClient) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return dict(client.get("/openapi.json").json())
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def routes(cls, document: dict[str, Any]) -> list[Route]:
+        """The routes of the project."""
+        return routes_of(document)
+
+    def test_probes_answer_without_a_key(self, client: TestClient) -> None:
+        anyone = {"authorization": ""}
+        assert client.get("/healthz", headers=anyone).json() == {"status": "ok"}
+        assert client.get("/readyz", headers=anyone).json() == {"status": "ready"}
+
+    def test_draining_server_is_alive_but_not_ready(self, app: FastAPI, client: TestClient) -> None:
+        app.state.drain.draining = True
+        try:
+            expect_error(client.get("/readyz"), 503, "unavailable")
+            expect_error(client.get("/v1/anything"), 503, "unavailable")
+            assert client.get("/healthz").status_code == 200
+        finally:
+            app.state.drain.draining = False
+
+    def test_every_path_requires_a_key(self, client: TestClient, routes: list[Route]) -> None:
+        fixed = [("GET", path) for path in ("/", "/metrics", "/openapi.json", "/x", "/healthz/")]
+        for method, path in [*fixed, *((method, path) for method, path, _ in routes)]:
+            for wrong in ("", "Bearer wrong", f"Bearer {CALLER}"):
+                response = client.request(method, path, headers={"authorization": wrong})
+                expect_error(response, 401, "unauthorized")
+                assert response.headers["www-authenticate"]
+
+    def test_route_describes_the_key_and_every_response(
+        self, document: dict[str, Any], routes: list[Route]
+    ) -> None:
+        assert "HTTPValidationError" not in json.dumps(document)
+        for method, path, operation in routes:
+            assert operation.get("description"), f"{method} {path} has no docstring."
+            assert operation.get("security"), f"{method} {path} declares no API key."
+            for status, response in operation["responses"].items():
+                assert response["description"], f"{method} {path}: {status}"
+
+    def test_unknown_path_is_not_found(self, client: TestClient) -> None:
+        message = expect_error(client.get("/v1/no-such-path"), 404, "not_found")
+        assert message == "Not found: GET '/v1/no-such-path'."
+
+    def test_wrong_method_is_answered_with_the_allowed_ones(
+        self, client: TestClient, routes: list[Route]
+    ) -> None:
+        for path in {path for _, path, _ in routes}:
+            allowed = {method for method, other, _ in routes if other == path}
+            for method in set(_METHODS) - allowed:
+                response = client.request(method, path)
+                # A pattern such as {name:path} may match the path of another route.
+                if response.status_code != 405:
+                    assert response.status_code < 500, f"{method} {path}: {response.text}"
+                    continue
+                message = expect_error(response, 405, "method_not_allowed")
+                assert message.endswith(f"Allowed: {response.headers['allow']}.")
+                assert allowed & set(response.headers["allow"].split(", "))
+
+    def test_body_above_the_limit_is_too_large(
+        self, app: FastAPI, client: TestClient, routes: list[Route]
+    ) -> None:
+        size = {"content-length": str(app.state.max_body + 1)}
+        for method, path, operation in routes:
+            if "requestBody" in operation:
+                response = client.request(method, path, content=b"{}", headers=size)
+                expect_error(response, 413, "too_large")
+
+    def test_nul_character_in_the_url_is_bad_input(
+        self, client: TestClient, routes: list[Route]
+    ) -> None:
+        for method, path, _ in routes:
+            expect_error(client.request(method, f"{path}?x=%00"), 400, "bad_input")
+        expect_error(client.get("/v1/%00"), 400, "bad_input")
+
+    @pytest.mark.parametrize("body", _NO_OBJECTS.values(), ids=_NO_OBJECTS)
+    def test_body_that_is_no_object_is_bad_input(
+        self, client: TestClient, routes: list[Route], body: bytes
+    ) -> None:
+        for method, path, _ in json_routes(routes):
+            response = client.request(method, path, content=body, headers=_JSON)
+            expect_refusal(response, path)
+
+    @pytest.mark.parametrize("text", ["a\0b", "\ud800"], ids=["NUL", "lone surrogate"])
+    def test_text_that_no_database_accepts_is_bad_input(
+        self, client: TestClient, document: dict[str, Any], routes: list[Route], text: str
+    ) -> None:
+        for method, path, operation in json_routes(routes):
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            while "$ref" in schema:
+                schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            for name in schema.get("properties", {}):
+                body = json.dumps({**dict.fromkeys(schema.get("required", ()), "x"), name: text})
+                response = client.request(method, path, content=body, headers=_JSON)
+                assert response.status_code < 500, f"{method} {path} {body}: {response.text}"
+
+    def test_body_without_its_content_type_is_bad_input(
+        self, client: TestClient, routes: list[Route]
+    ) -> None:
+        for method, path, operation in json_routes(routes):
+            if operation["requestBody"].get("required"):
+                headers = {"content-type": "application/x-www-form-urlencoded"}
+                response = client.request(method, path, content=b"{}", headers=headers)
+                expect_refusal(response, path)
+
+    def test_request_of_another_site_is_refused(
+        self, client: TestClient, routes: list[Route]
+    ) -> None:
+        for method, path, _ in routes:
+            if method != "GET":  # a link from another site is harmless
+                response = client.request(method, path, headers=_CROSS_SITE)
+                assert "Cross-site" in expect_error(response, 401, "unauthorized")
+
+    def test_local_server_without_keys_accepts_localhost_only(
+        self, app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app.state.access, "keys", Keys())
+        monkeypatch.setattr(app.state.access, "local_only", True)
+        response = client.get("/v1/x", headers={"host": "evil.example:8001"})
+        assert "'evil.example' is not allowed" in expect_error(response, 401, "unauthorized")
+        assert client.get("/openapi.json", headers={"host": "localhost:1"}).status_code == 200
+
+    def test_metrics_count_requests_by_route(self, client: TestClient) -> None:
+        client.get("/v1/never-seen-path")
+        response = client.get("/metrics")
+        assert response.headers["content-type"].startswith("text/plain")
+        assert 'seedbed_http_errors_total{type="not_found"}' in response.text
+        assert "never-seen-path" not in response.text
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(300)
+    @pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # threads of an app may
+    @pytest.mark.parametrize("valid", [True, False], ids=["valid", "invalid"])
+    def test_generated_request_has_a_declared_response(
+        self, client: TestClient, document: dict[str, Any], valid: bool
+    ) -> None:
+        for label, request, response in generated_requests(
+            client, document, self.requests_per_route, valid=valid
+        ):
+            status, declared = response.status_code, document["paths"]
+            assert status < 500, f"{request}: {response.text}"
+            method, path = label.split()
+            responses = declared[path][method.lower()]["responses"]
+            documented = {str(status), f"{status // 100}XX"} & set(responses)
+            assert documented, f"{label} does not declare {status}: {response.text}"
+            # A route for browsers may answer an error with a page.
+            if status >= 400 and response.headers.get("content-type") == "application/json":
+                expect_error(response, status)
+
+
+def expect_refusal(response: Any, path: str) -> None:
+    """Check that a body was refused, or not looked at as "x" of the path does not exist."""
+    if response.status_code == 404 and "/x" in path:
+        expect_error(response, 404, "not_found")
+    else:
+        expect_error(response, 400, "bad_input")
+
+
+def routes_of(document: dict[str, Any]) -> list[Route]:
+    """Method, path and description of every route but the common ones; parameters are "x"."""
+    return [
+        (method.upper(), re.sub(r"\{\w+\}", "x", path), operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if path not in _COMMON
+    ]
+
+
+def json_routes(routes: Iterable[Route]) -> Iterator[Route]:
+    """The routes whose request body is JSON and nothing else."""
+    for route in routes:
+        if [*route[2].get("requestBody", {}).get("content", {})] == ["application/json"]:
+            yield route
+
+
+def generated_requests(
+    client: TestClient, document: dict[str, Any], number: int, *, valid: bool
+) -> list[tuple[str, dict[str, Any], Any]]:
+    """Send requests that the routes of a project allow, or that they do not, the same in every run.
+
+    Returns the label of the route, the request and the response, `number` times per route.
+    """
+    schemathesis = pytest.importorskip("schemathesis")
+    from hypothesis import HealthCheck, Phase, given, settings
+    from schemathesis.core.control import SkipTest
+    from schemathesis.core.errors import SerializationNotPossible
+
+    mode = schemathesis.GenerationMode.POSITIVE if valid else schemathesis.GenerationMode.NEGATIVE
+    schema = schemathesis.openapi.from_dict(document).exclude(path=[*_COMMON])
+    schema.config.generation.update(modes=[mode])
+    sent: list[tuple[str, dict[str, Any], Any]] = []
+    for parsed in schema.get_all_operations():
+
+        @settings(
+            max_examples=number,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=parsed.ok().as_strategy(generation_mode=mode))
+        def send(case: Any) -> None:
+            request = case.as_transport_kwargs(base_url="http://testserver")
+            request.pop("cookies", None)
+            request["headers"] = {
+                name: value
+                for name, value in (request.get("headers") or {}).items()
+                if name.lower() != "authorization"
+            }
+            if isinstance(request.get("files"), list):  # httpx takes text and bytes only
+                request["files"] = [
+                    (name, tuple(str(v) if isinstance(v, int | float) else v for v in part))
+                    for name, part in request["files"]
+                ]
+            sent.append((case.operation.label, request, client.request(**request)))
+
+        # Without parameters there is no invalid request, and a body may be neither JSON nor a form.
+        with suppress(SkipTest, SerializationNotPossible):
+            send()
+    return sent
+
+
+class CommandContract:
+    """Tests of a command line. A subclass names its Typer application and its package."""
+
+    app: ClassVar[typer.Typer]
+    package: ClassVar[str]
+    heavy: ClassVar[set[str]] = {
+        *(
+            "chromadb",
+            "dbos",
+            "fastapi",
+            "gradio",
+            "langchain_core",
+            "langgraph",
+            "numpy",
+            "openvino",
+        ),
+        *("PIL", "scipy", "sqlalchemy", "torch", "transformers"),
+    }
+    """Packages that `--help` must not import: it is to answer in half a second."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def verbs(cls) -> list[list[str]]:
+        """The words of every command, such as ["keys", "create"]; [] for the program itself."""
+
+        def walk(command: Any, words: list[str]) -> Iterator[list[str]]:
+            yield words
+            for name, inner in getattr(command, "commands", {}).items():
+                yield from walk(inner, [*words, name])
+
+        return list(walk(typer.main.get_command(cls.app), []))
+
+    def test_every_verb_has_help(self, verbs: list[list[str]]) -> None:
+        for words in verbs:
+            output = run_command(self.app, *words, "--help")
+            assert output.status == 0 and "Usage:" in output.out and len(output.out) > 200, output
+
+    def test_help_imports_no_heavy_packages(self, verbs: list[list[str]]) -> None:
+        code = (
+            "import json, sys\n"
+            f"from {self.package}.__main__ import main\n"
+            "for words in json.loads(sys.argv[1]):\n"
+            "    try: main([*words, '--help'])\n"
+            "    except SystemExit: pass\n"
+            "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+        )
+        command = [sys.executable, "-c", code, json.dumps(verbs)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        modules = {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+        assert "typer" in modules and modules & self.heavy == set()
+
+    def test_unknown_option_and_wrong_value_have_status_2(self, verbs: list[list[str]]) -> None:
+        for words in verbs:
+            output = run_command(self.app, *words, "--no-such-option")
+            assert output.status == 2 and "Traceback" not in output.err, output
+            assert "--no-such-option" in output.err, output
+        output = run_command(self.app, "no-such-verb")
+        assert output.status == 2 and "no-such-verb" in output.err
+        output = run_command(self.app, "serve", "--port", "many")
+        assert output.status == 2 and "--port" in output.err

@@ -1,0 +1,71 @@
+"""The editions of one file: short, independent of their projects, and one of them a notebook."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tools.prices import PRICES
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(ROOT.glob("projects/*/nano.py"))
+PROJECTS = {file.parent.name for file in ROOT.glob("projects/*/pyproject.toml")}
+LOADERS = {
+    "seedbed.models.chat.load",
+    "seedbed.models.embeddings.load",
+    "seedbed.models.weights.hf_folder",
+}
+each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
+
+
+def test_every_project_has_an_edition_and_a_price_list() -> None:
+    assert {file.parent.name for file in FILES} == PROJECTS == set(PRICES)
+
+
+@each_file
+def test_edition_has_at_most_300_lines(file: Path) -> None:
+    assert len(file.read_text("utf-8").splitlines()) <= 300
+
+
+@each_file
+def test_edition_imports_loaders_alone(file: Path) -> None:
+    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    modules = {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
+    modules |= {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+    own = {module for module in modules if module.partition(".")[0] in {"seedbed", *PROJECTS}}
+    assert own <= LOADERS
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_notebook_runs_and_shows_its_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jupytext, nbclient = (pytest.importorskip(name) for name in ("jupytext", "nbclient"))
+    pytest.importorskip("ipykernel")
+    for name in ("NANO_DATA", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    text = (ROOT / "projects/research_repro/nano.py").read_text("utf-8")
+    assert "SEEDS = tuple(range(10))" in text
+    few = text.replace("SEEDS = tuple(range(10))", "SEEDS = (0, 1, 2)")
+    notebook = jupytext.reads(few, fmt="py:percent")
+    assert [cell.cell_type for cell in notebook.cells[:2]] == ["markdown", "code"]
+    done = nbclient.NotebookClient(notebook, timeout=500, kernel_name="python3").execute()
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    assert any("holds" in output.get("text", "") for output in outputs)
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_figures_of_research_in_the_price_list_are_those_published() -> None:
+    """The number of claims is written by hand, as it is in no file of results."""
+    from research_repro.report.table import published_markdown
+
+    pairs = [
+        [int(number) for number in line.split("**: ")[1].split(" claims")[0].split(" of ")]
+        for line in published_markdown().splitlines()
+        if line.startswith("- **")
+    ]
+    holding, tested = (sum(column) for column in zip(*pairs, strict=True))
+    assert any(f"{tested} claims" in buys for *_, buys in PRICES["research_repro"])
+    assert any(f"{holding} of them" in buys for *_, buys in PRICES["research_repro"])
