@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -49,6 +51,25 @@ def test_server_has_the_pages_of_the_site_only(config: Config) -> None:
         assert client.get("/index.html").headers["content-security-policy"].startswith("default")
         assert client.get("/nothing.html").status_code == 404
         assert client.get("/..%2fsecret.html").status_code == 404
+
+
+def test_page_is_whole_while_a_run_replaces_it(config: Config) -> None:
+    write_index(config)
+    enough = threading.Event()
+
+    def replace() -> None:
+        while not enough.is_set():
+            for length in (10, 1000):
+                write_index(config, "x" * length)
+
+    with (
+        TestClient(create_app(config, replace), base_url="http://127.0.0.1") as client,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(enough.set)
+        for _ in range(200):
+            page = client.get("/")
+            assert len(page.content) == int(page.headers["content-length"])
 
 
 @pytest.mark.slow

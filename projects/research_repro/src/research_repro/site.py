@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import HTMLResponse
 
 from research_repro.config import Config
 from research_repro.paper import SCALES, Paper, Scale
@@ -91,10 +91,12 @@ def create_app(
 
     @app.get("/", include_in_schema=False)
     @app.get("/{name}.html", include_in_schema=False)
-    def page(_: Caller, name: str = "index") -> FileResponse:
+    def page(_: Caller, name: str = "index") -> HTMLResponse:
         names = {path.stem: path for path in folder.glob("*.html")}
         if name not in names:
             raise NotFound(f"There is no page {name!r}.", hint="Available: /index.html")
-        return FileResponse(names[name], headers={"content-security-policy": _POLICY})
+        # Read whole: a run may replace the file between its length and its content.
+        html = names[name].read_bytes()
+        return HTMLResponse(html, headers={"content-security-policy": _POLICY})
 
     return app
