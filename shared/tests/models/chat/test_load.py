@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from seedbed.errors import BadInput, ConfigError, ContextWindowError, DeadlineExceeded, WeightsError
 from seedbed.models.chat.load import load_chat_model
 from seedbed.models.chat.local import LocalChatModel
-from seedbed.models.chat.open_engine import opens
+from seedbed.models.chat.open_engine import folder_of, opens
 from seedbed.models.chat.tool_protocol import as_chat
 from seedbed.settings import Settings
 
@@ -126,6 +126,22 @@ def test_response_format_of_openai_constrains_the_answer(model):
     assert isinstance(json.loads(answer.text)["n"], int)
     with pytest.raises(BadInput, match="response_format"):
         model.invoke("Seven.", response_format={"type": "xml"})
+
+
+@pytest.mark.slow
+def test_tuned_model_reads_the_prompt_that_it_was_trained_on(tmp_path):
+    """`finetune-lora export` writes task.json; the schema is enforced, and not described."""
+    for file in folder_of("smollm2", Settings()).iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    (tmp_path / "task.json").write_text(json.dumps({"schema": schema}), "utf-8")
+    model = load_chat_model(f"path:{tmp_path}", max_tokens=24)
+    asked = {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+    answer = model.invoke("Seven.", **asked)
+    assert isinstance(json.loads(answer.text)["n"], int)
+    plain = model.invoke("Seven.")
+    assert answer.usage_metadata["input_tokens"] == plain.usage_metadata["input_tokens"]
+    model.engine.close()
 
 
 def test_tool_result_is_a_message_of_the_user():

@@ -110,12 +110,17 @@ def _response_schema(response_format: Any) -> Schema | None:
 
 
 def answer_form(
-    tools: Sequence[Schema], choice: str, schema: Schema | None, *, parallel: bool = False
+    tools: Sequence[Schema],
+    choice: str,
+    schema: Schema | None,
+    *,
+    parallel: bool = False,
+    describe_schema: bool = True,
 ) -> AnswerForm:
     """The form of an answer with calls of `tools`, unless `choice` is "none", or for `schema`.
 
-    With `parallel`, several tools may be called. Raises BadInput for a schema or parameters that
-    cannot be guaranteed.
+    With `parallel`, several tools may be called. Without `describe_schema`, the prompt does not
+    mention the schema. Raises BadInput for a schema or parameters that cannot be guaranteed.
 
     >>> answer_form([], "none", {"type": "integer"}).instructions
     'Answer with JSON that follows this schema: {"type": "integer"}'
@@ -133,6 +138,8 @@ def answer_form(
         return AnswerForm()
     with _naming_parameter("response_format"):
         constraint = constrain(schema)
+    if not describe_schema:
+        return AnswerForm("", constraint.grammar, constraint)
     # A small model copies {"type": "object"}, so that schema is not shown to any.
     any_object = schema is ANY_OBJECT
     instructions = "Answer with a JSON object." if any_object else schema_instructions(schema)

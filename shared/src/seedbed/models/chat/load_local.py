@@ -8,6 +8,7 @@ with MODEL=remote has neither it nor what only it imports: the engine, grammars,
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,30 @@ def load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
     It runs in the engine, or in transformers if OpenVINO cannot read its weights.
     """
     engine = open_engine(spec, settings, **kwargs.pop("engine_options", {}))
+    folder = folder_of(spec, settings)
     if engine is None:
-        return _load_transformers(folder_of(spec, settings), kwargs)
+        return _load_transformers(folder, kwargs)
+    if _learned_schema(folder):
+        kwargs = {"describe_schema": False, **kwargs}
     # Help for a model that is too small to write answers; goes with the folder `small_model`.
     if (model := find(spec)) is not None and model.answer_mode == "quote":
         from seedbed.models.small_model.help import SmallModelHelp
 
         kwargs = {"help": SmallModelHelp(), **kwargs}
     return LocalChatModel(engine=engine, model_name=spec, **kwargs)
+
+
+def _learned_schema(folder: Path) -> bool:
+    """Whether a model was tuned to answer by a schema, as `task.json` of finetune_lora says.
+
+    No prompt described one in its training. With a description, such a model adds fields that
+    nobody asked for: of 130 requests, 87 instead of 96 were then answered rightly.
+    """
+    try:
+        about = json.loads((folder / "task.json").read_text("utf-8"))
+    except (OSError, ValueError):  # most models have none
+        return False
+    return isinstance(about, dict) and bool(about.get("schema"))
 
 
 def _load_transformers(folder: Path, kwargs: dict[str, Any]) -> BaseChatModel:

@@ -66,6 +66,9 @@ class LocalChatModel(StreamingChatModel):
     logprobs: bool = Field(False, description="Return the log probability of each token.")
     timeout: float | None = Field(None, description="Maximum seconds for one answer.")
     parallel_tool_calls: bool = Field(False, description="Allow several tool calls per message.")
+    describe_schema: bool = Field(
+        True, description="Describe a schema in the prompt; not to a model tuned to follow one."
+    )
     help: ModelHelp | None = Field(
         None,
         exclude=True,
@@ -140,7 +143,9 @@ class LocalChatModel(StreamingChatModel):
             stop = None if tools else stop
 
         # 3. Compile what the answer must look like, and describe it in the system message.
-        form = answer_form(tools, choice, schema, parallel=parallel)
+        form = answer_form(
+            tools, choice, schema, parallel=parallel, describe_schema=self.describe_schema
+        )
         if self.help and form.grammar is None and (text_form := self.help.text_form(messages)):
             form = AnswerForm(*text_form, must_complete=False)
 
