@@ -211,6 +211,10 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "three_against_one": ("three slow specialists against one", "×", "<= 1.2"),
         },
     ),
+    "flywheel": (
+        "flywheel.py",
+        {"minutes": ("`make flywheel`, two turns", "min", "<= 25")},
+    ),
     "research-lora": (
         "lora_step.py",
         {
@@ -235,6 +239,10 @@ MEASURES = {
     "service-throughput": ["shared/src/seedbed/engine"],
     "service-prefix": ["shared/src/seedbed/engine"],
     "vision-ocr": ["benchmarks/vision_documents"],
+    "flywheel": [
+        "tools/flywheel.py",
+        *(f"projects/{name}/src" for name in ("finetune_lora", "llm_service", "agentic_workflow")),
+    ],
 }
 CHOSEN_ON = {"rag-answers": ["projects/rag_chatbot/eval/questions.jsonl"]}
 PROJECTS = [path.parent.name for path in HERE.parent.glob("projects/*/pyproject.toml")]

@@ -109,8 +109,8 @@ def test_figures_carry_their_commit_and_their_interval() -> None:
         for path in re.findall("<!-- result: (.*?) -->", text):
             name, _, key = path.partition(" as ")[0].partition(".")
             wrong += [f"{page.name}: {path}: measured?"] if name not in marked else []
-            if key in results[name].get("intervals", {}) and not path.endswith(" as proportion"):
-                wrong.append(f"{page.name}: {path}: use as proportion")
+            if key in results[name].get("intervals", {}) and "intervals" not in path:
+                wrong.append(f"{page.name}: {path}: use {name}.intervals.{key} as interval")
     assert wrong == []
 
 

@@ -9,7 +9,7 @@ generated part is between `<!-- KIND: argument -->` and `<!-- end -->`:
     help: my-bot ask                        the output of `my-bot ask --help`
     result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
     result: rag-answers.recall as percent   the same for people: percent, ratio or whole, or
-                                            `proportion`, a percentage with n and its interval
+                                            `interval`, a percentage with its interval and n
     measured: rag-answers rag-ingest        at which commits, and whether the code has changed since
     text: my_bot.report:summary             the Markdown that a function returns
     lines: answer/quote talk/mcp.py         the lines of Python that a project saves without them
@@ -156,12 +156,8 @@ def result(file: Path, path: str) -> str:
     except KeyError:
         raise NotFound(f"result: {path!r} is not in {file}.", hint="Run: make bench") from None
     value = place[key]
-    if form == "proportion":
-        about = place.get("intervals", {}).get(key)
-        if not about:
-            raise NotFound(f"result: {path!r} has no interval.", hint="Use as percent.")
-        low, high = round(100 * about["low"]), round(100 * about["high"])
-        return f"{_formatted(value, 'percent')} (n = {about['n']}, {low} to {high} %)"
+    if form == "interval" and not isinstance(value, dict):
+        raise NotFound(f"result: {path!r} has no interval.", hint="Use as percent.")
     if form:
         return _formatted(value, form)
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value}"
@@ -185,11 +181,11 @@ def find(results: Any, path: str) -> tuple[dict[str, Any], str]:
 def _formatted(value: Any, form: str) -> str:
     """`value` as `percent` (0.808 → 81 %), `ratio` (1.0 → 1.00×) or `whole` (2426.4 → 2,426).
 
-    A share with "value", "low" and "high" as `interval` (81 % (72 to 88)).
+    A share with "value", "low", "high" and "n" as `interval` (81 % (72 to 88, n = 64)).
     """
     if form == "interval":
-        value, low, high = (f"{100 * value[key]:.0f}" for key in ("value", "low", "high"))
-        return f"{value} % ({low} to {high})"
+        share, low, high = (f"{100 * value[key]:.0f}" for key in ("value", "low", "high"))
+        return f"{share} % ({low} to {high}, n = {value['n']})"
     if form == "percent":
         return f"{100 * value:.0f} %"
     if form == "ratio":
@@ -198,7 +194,7 @@ def _formatted(value: Any, form: str) -> str:
         return f"{value:,.0f}"
     raise BadInput(
         f"result: unknown format {form!r}.",
-        hint="Use percent, proportion, ratio, whole or interval.",
+        hint="Use percent, ratio, whole or interval.",
     )
 
 

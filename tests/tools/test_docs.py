@@ -65,8 +65,8 @@ def test_result_formats_figures_for_people(tmp_path: Path) -> None:
     assert docs.result(file, "rag.share as percent") == "81 %"
     assert docs.result(file, "rag.ratio as ratio") == "1.00×"
     assert docs.result(file, "rag.n as whole") == "2,426"
-    assert docs.result(file, "rag.right as interval") == "81 % (72 to 88)"
-    with pytest.raises(BadInput, match="percent, proportion, ratio, whole or interval"):
+    assert docs.result(file, "rag.right as interval") == "81 % (72 to 88, n = 64)"
+    with pytest.raises(BadInput, match="percent, ratio, whole or interval"):
         docs.result(file, "rag.n as roman")
 
 
@@ -110,9 +110,9 @@ def test_figure_is_marked_when_its_code_has_changed(tmp_path: Path) -> None:
     (tmp_path / "benchmarks").mkdir()
     results = tmp_path / "benchmarks/results.json"
     results.write_text(json.dumps({"x": figures, "y": {"measured": {"before": "0ld"}}}))
-    assert docs.result(results, "x.recall as proportion") == "86 % (n = 64, 75 to 92 %)"
+    assert docs.result(results, "x.intervals.recall as interval") == "86 % (75 to 92, n = 64)"
     with pytest.raises(NotFound, match="has no interval"):
-        docs.result(results, "x.intervals.recall.value as proportion")
+        docs.result(results, "x.recall as interval")
     page = "<!-- measured: x y --><!-- end -->"
     chosen = "Constants of the code were chosen on `data.jsonl`."
     old = "Measured before 0ld (y); the code has changed since."
