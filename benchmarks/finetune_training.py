@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-EXAMPLES, BATCH, LR, RANK, ROUNDS = 160, 8, 1e-3, 16, 3
+EXAMPLES, BATCH, LR, RANK, ROUNDS = 64, 8, 1e-3, 16, 2
 Mark = tuple[float, float, float]  # tokens, seconds and processor seconds so far
 
 

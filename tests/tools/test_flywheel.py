@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 
-from tools.flywheel import Flywheel, Plan, Row
+from tools.flywheel import Flywheel, Plan, Row, passes_gate
 
 TINY = """
 from pathlib import Path
@@ -67,6 +67,25 @@ def test_stopped_flywheel_goes_on_with_the_stage_that_was_stopped(
     rest = Counting(tmp_path)
     assert rest.run() == [{"name": "measure"}]
     assert rest.calls == STAGES[STAGES.index(stopped) :]
+
+
+BETTER, SAME = "'round1' is better: +28 percentage points", "no significant difference yet: …"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "before", "after", "promoted"),
+    [
+        (BETTER, 0.84, 0.87, True),
+        (BETTER, 0.84, 0.75, False),
+        (BETTER, 0.84, 0.84, False),
+        (SAME, 0.84, 0.87, False),
+        (BETTER.replace("round1", "base"), 0.84, 0.87, False),
+    ],
+)
+def test_gate_refuses_a_model_that_is_not_better_in_the_experiment_and_at_the_desk(
+    verdict: str, before: float, after: float, promoted: bool
+) -> None:
+    assert passes_gate("round1", verdict, {"value": before}, {"value": after}) == promoted
 
 
 def killed_in(stage: str, output: IO[str], process: subprocess.Popen[str]) -> bool:
