@@ -251,9 +251,12 @@ PROJECTS = [path.parent.name for path in HERE.parent.glob("projects/*/pyproject.
 def measures(name: str) -> list[str]:
     """The paths of the code and data that a benchmark measures."""
     script = f"benchmarks/{BENCHMARKS[name][0].split()[0]}"
-    short = name.split("-")[0].rstrip("s")  # agents → multi_agent
+    short = name.removeprefix("nano-").split("-")[0].rstrip("s")  # agents → multi_agent
     own = [project for project in PROJECTS if short in project.split("_")]
-    return [script, *(f"projects/{project}/src" for project in own), *MEASURES.get(name, [])]
+    places = [f"projects/{project}/src" for project in own]
+    if name.startswith("nano-"):
+        places += [f"projects/{project}/nano.py" for project in own]
+    return [script, *places, *MEASURES.get(name, [])]
 
 
 # Benchmarks on data of your own: the variable that names its folder.
