@@ -143,9 +143,8 @@ class LocalChatModel(StreamingChatModel):
             stop = None if tools else stop
 
         # 3. Compile what the answer must look like, and describe it in the system message.
-        form = answer_form(
-            tools, choice, schema, parallel=parallel, describe_schema=self.describe_schema
-        )
+        describe = options.get("describe_schema", self.describe_schema)
+        form = answer_form(tools, choice, schema, parallel=parallel, describe_schema=describe)
         if self.help and form.grammar is None and (text_form := self.help.text_form(messages)):
             form = AnswerForm(*text_form, must_complete=False)
 
