@@ -76,7 +76,11 @@ PLOTS: list[tuple[str, str, bool, Systems]] = [
         False,
         {
             "finetune_lora": "finetune-training.ways.ours.tokens_per_second",
-            "TRL, with checkpointing and bfloat16": "finetune-training.ways.trl.tokens_per_second",
+            "finetune_lora, prefix not shared": (
+                "finetune-training.ways.ours, prefix not shared.tokens_per_second"
+            ),
+            "TRL": "finetune-training.ways.trl.tokens_per_second",
+            "TRL, packed": "finetune-training.ways.trl, packed.tokens_per_second",
         },
     ),
     (

@@ -184,10 +184,10 @@ PRICES: dict[str, list[Part]] = {
         (
             IMPROVE,
             "train",
-            "speed against TRL at its best not measured; after "
-            "{finetune-task.training_minutes} minutes "
+            "{finetune-training.ratio as ratio} the tokens a second of TRL at its best; after "
+            "{finetune-task.training_minutes as whole} minutes "
             "{finetune-task.systems.adapter.exact_match as percent} of the calls are right, "
-            "{finetune-task.systems.base.exact_match as percent} before; nano not measured",
+            "nano {nano-finetune.nano.exact_match as interval} after four",
         ),
         (CHECK, "data", "duplicates, leaks into the test, personal data; not measured"),
         (KEEP, "jobs runs", "a run continues after SIGKILL; nano starts again"),
