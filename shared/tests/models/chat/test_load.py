@@ -130,7 +130,7 @@ def test_response_format_of_openai_constrains_the_answer(model):
 
 @pytest.mark.slow
 def test_tuned_model_reads_the_prompt_that_it_was_trained_on(tmp_path):
-    """`finetune-lora export` writes task.json; the schema is enforced, and not described."""
+    """Its task.json has the schema of its answers, which is enforced, and not described."""
     for file in folder_of("smollm2", Settings()).iterdir():
         (tmp_path / file.name).symlink_to(file)
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

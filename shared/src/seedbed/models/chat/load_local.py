@@ -41,7 +41,7 @@ def load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
 
 
 def _learned_schema(folder: Path) -> bool:
-    """Whether a model was tuned to answer by a schema, as `task.json` of finetune_lora says.
+    """Whether a model was tuned to answer by a schema, as `task.json` beside it says.
 
     No prompt described one in its training. With a description, such a model adds fields that
     nobody asked for: of 130 requests, 87 instead of 96 were then answered rightly.
