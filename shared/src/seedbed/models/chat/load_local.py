@@ -41,10 +41,10 @@ def load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
 
 
 def _learned_schema(folder: Path) -> bool:
-    """Whether a model was tuned to answer by a schema, as `task.json` beside it says.
+    """Whether a model was tuned to answer by a schema, which `task.json` beside it then has.
 
-    No prompt described one in its training. With a description, such a model adds fields that
-    nobody asked for: of 130 requests, 87 instead of 96 were then answered rightly.
+    No prompt described one in its training. With a description, such a model adds fields that are
+    not in the request: of 130 requests, 87 instead of 96 were then answered rightly.
     """
     try:
         about = json.loads((folder / "task.json").read_text("utf-8"))
