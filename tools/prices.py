@@ -113,9 +113,9 @@ PRICES: dict[str, list[Part]] = {
         (
             CHECK,
             "gateway",
-            "limits, budgets, fallbacks, a cache, for {service-overhead.added_p50_ms} ms a request; "
-            "guardrails stop {nano-service.full.pii_stopped as interval} of the prompts with "
-            "personal data, nano none",
+            "limits, budgets, fallbacks, a cache, for {service-overhead.added_p50_ms} ms a "
+            "request; guardrails stop {nano-service.full.pii_stopped as interval} of the prompts "
+            "with personal data, nano none",
         ),
         (KEEP, "store", "keys, usage and money survive SIGKILL; nano has one key and counters"),
         (
