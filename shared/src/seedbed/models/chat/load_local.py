@@ -30,7 +30,7 @@ def load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
     folder = folder_of(spec, settings)
     if engine is None:
         return _load_transformers(folder, kwargs)
-    if _learned_schema(folder):
+    if _has_learned_schema(folder):
         kwargs = {"describe_schema": False, **kwargs}
     # Help for a model that is too small to write answers; goes with the folder `small_model`.
     if (model := find(spec)) is not None and model.answer_mode == "quote":
@@ -40,7 +40,7 @@ def load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
     return LocalChatModel(engine=engine, model_name=spec, **kwargs)
 
 
-def _learned_schema(folder: Path) -> bool:
+def _has_learned_schema(folder: Path) -> bool:
     """Whether a model was tuned to answer by a schema, which `task.json` beside it then has.
 
     No prompt described one in its training. With a description, such a model adds fields that are
