@@ -27,10 +27,9 @@ def load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
     It runs in the engine, or in transformers if OpenVINO cannot read its weights.
     """
     engine = open_engine(spec, settings, **kwargs.pop("engine_options", {}))
-    folder = folder_of(spec, settings)
     if engine is None:
-        return _load_transformers(folder, kwargs)
-    if _has_learned_schema(folder):
+        return _load_transformers(folder_of(spec, settings), kwargs)
+    if _has_learned_schema(engine.model_dir):
         kwargs = {"describe_schema": False, **kwargs}
     # Help for a model that is too small to write answers; goes with the folder `small_model`.
     if (model := find(spec)) is not None and model.answer_mode == "quote":
