@@ -1,6 +1,9 @@
 """The whole job, the demo and what they say, on a base small enough for a test."""
 
 import json
+import socket
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from finetune_lora.jobs import demo
 from finetune_lora.jobs.evaluate_job import helpdesk, newest, shots, with_system
 from finetune_lora.jobs.whole_job import run, write_task
 from seedbed.errors import NotFound
+from seedbed.testing.launch import free_port, run_server
 
 
 @pytest.mark.own_process
@@ -43,6 +47,24 @@ def test_the_whole_job(
     assert report["schema_valid"] == 1  # the server enforces the learned schema
     assert (folder / "README.md").read_text("utf-8").startswith("---\n")
     assert (folder / "model" / "openvino_model.xml").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("when", ["at its start", "in training"])
+def test_page_ends_with_the_job(tmp_path: Path, when: str) -> None:
+    port, base = free_port(), tiny_base(tmp_path / "base", window=4096)
+    command = [sys.executable, "-m", "finetune_lora", "run", "--port", str(port)]
+    environment = {"FINETUNE_DATA_DIR": str(tmp_path / "data"), "FINETUNE_MODEL": str(base)}
+    with run_server(command, port, env=environment) as job:
+        while when == "in training" and not list(tmp_path.glob("data/**/progress.jsonl")):
+            assert job.poll() is None
+            time.sleep(0.1)
+        job.terminate()
+        assert job.wait(60) == 130
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))  # raises while the page still listens
 
 
 def test_without_a_run_there_is_no_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from finetune_lora.example import Dataset
 from finetune_lora.helpdesk.tools import system_prompt
 from finetune_lora.jobs.evaluate_job import evaluate_run, helpdesk, with_system
 from finetune_lora.jobs.train_job import train_run
+from finetune_lora.train.signals import on_signal, raise_stopped
 from seedbed.files import write_text
 from seedbed.settings import Settings, load
 
@@ -52,7 +54,7 @@ def run(
     from finetune_lora.train.arguments import TrainArgs
 
     base = base or load(Settings).model
-    with _page(address):
+    with _page(address) as page:
         data = config.data_dir / "data" / "helpdesk"
         write_task(data, requests)
         args = TrainArgs(
@@ -66,9 +68,11 @@ def run(
         trained = train_run(args)
         result = finish(trained.folder, test)
         typer.echo(summary(result, trained.folder))
-        if address is not None:
+        if page is not None and address is not None:
             where = "http://{}:{}".format(*address)
             typer.echo(f"The page keeps running on {where}. Press Ctrl-C to stop.", err=True)
+            with suppress(KeyboardInterrupt):
+                page.wait()
     return result
 
 
@@ -97,19 +101,15 @@ def summary(result: dict[str, Any], folder: Path) -> str:
 
 
 @contextmanager
-def _page(address: Address | None) -> Iterator[None]:
-    """The page in a process of its own; on the way out it stays until Ctrl-C."""
+def _page(address: Address | None) -> Iterator[subprocess.Popen[bytes] | None]:
+    """The page in a process of its own, which ends with this one also if that is by SIGTERM."""
     if address is None:
-        yield
+        yield None
         return
     host, port = address
     command = [sys.executable, "-m", "finetune_lora", "serve", "--host", host, "--port", str(port)]
-    page = subprocess.Popen(command)
-    try:
-        yield
-        page.wait()
-    except KeyboardInterrupt:
-        typer.echo("", err=True)
-    finally:
-        page.terminate()
-        page.wait()
+    with on_signal(raise_stopped, (signal.SIGTERM,)), subprocess.Popen(command) as page:
+        try:
+            yield page
+        finally:
+            page.terminate()
