@@ -3,8 +3,8 @@
     python -m tools.stack                        # until Ctrl-C
     SEEDBED_MODEL=openai:gpt-4o-mini python -m tools.stack "What does LoRA train?"
 
-multi_agent asks the model that llm_service serves, and searches the handbook through rag_chatbot's
-MCP server; the default model is too small to plan that. Their spans go to MLflow, where a question
+multi_agent asks the model that llm_service serves, and searches the handbook that rag_chatbot serves
+over MCP; the default model is too small to plan that. Their spans go to MLflow, where a question
 is one trace, which a question on the command line prints. Everything stays on this machine; the
 files are in `var/stack`.
 """
@@ -12,10 +12,8 @@ files are in `var/stack`.
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -42,6 +40,7 @@ class Stack:
 
     mlflow: str
     service: str
+    rag: str
     agents: str
 
 
@@ -80,22 +79,23 @@ def open_stack(
         # 2. The model.
         service = start("llm-service serve", "/readyz", SERVICE_DATA_DIR=f"{folder}/service")
         model = httpx.get(f"{service}/v1/models").raise_for_status().json()["data"][0]["id"]
-        # 3. The documents. multi_agent starts this server, with only these variables of ours.
-        rag = env | {"RAG_DATA_DIR": f"{folder}/rag"}
-        subprocess.run([BIN / "rag-chatbot", "ingest", documents], env=os.environ | rag, check=True)
-        variables = [f"{name}={value}" for name, value in rag.items()]
-        handbook = shlex.join(["env", *variables, str(BIN / "rag-chatbot"), "mcp"])
+        # 3. The documents.
+        rag = start(
+            f"rag-chatbot serve {shlex.quote(str(documents))}",
+            "/readyz",
+            RAG_DATA_DIR=f"{folder}/rag",
+        )
         # 4. The team.
         agents = start(
             "multi-agent serve",
             "/readyz",
             AGENTS_DATA_DIR=f"{folder}/agents",
-            AGENTS_MCP_SERVERS=json.dumps({"handbook": handbook}),
+            AGENTS_MCP_SERVERS=json.dumps({"handbook": f"{rag}/v1/mcp"}),
             AGENTS_BUDGET=BUDGET,
             SEEDBED_MODEL=f"openai:{model}",
             SEEDBED_BASE_URL=f"{service}/v1",
         )
-        yield Stack(mlflow, service, agents)
+        yield Stack(mlflow, service, rag, agents)
 
 
 def solve(stack: Stack, task: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ model = "gpt-4o-mini"
 """
 
 
-def test_question_through_three_processes_is_one_trace(tmp_path: Path) -> None:
+def test_question_through_four_processes_is_one_trace(tmp_path: Path) -> None:
     models, documents = tmp_path / "models.toml", tmp_path / "documents"
     documents.mkdir()
     (documents / "returns.md").write_text("# Returns\n\nGoods can be returned within 45 days.\n")

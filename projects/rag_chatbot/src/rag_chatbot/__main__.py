@@ -236,7 +236,7 @@ def demo(paths: Paths) -> None:
 def mcp() -> None:
     """Run an MCP server on standard input and output.
 
-    Its tools are `search` and `ask`.
+    Its tools are `search` and `ask`. `serve` has the same over HTTP, at /v1/mcp.
     """
     from rag_chatbot.talk.mcp_server import create_server
 

@@ -2,12 +2,16 @@ import json
 import os
 import sys
 
+import httpx
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from rag_chatbot.chatbot import OPERATOR
+from rag_chatbot.talk.api import create_app
 from rag_chatbot.talk.mcp_server import create_server
+from seedbed.settings import Settings
+from seedbed.testing.launch import serve_app
 
 FACT = "The harbour of Vellin opens at six in the morning."
 WHEN = "When does the harbour of Vellin open?"
@@ -66,3 +70,42 @@ async def test_mcp_tools_are_read_only(open_chatbot):
         assert all(t.annotations.read_only_hint for t in (await client.list_tools()).tools)
     assert bot.conversations.list("local") == []
     assert [item["source"] for item in bot.documents("default", OPERATOR)] == ["port.md"]
+
+
+@pytest.fixture
+def address(open_chatbot):
+    """The address of a server with the keys of Alice, who has a collection of her own, and Bob."""
+    bot = open_chatbot({"port.md": FACT})
+    bot.create_collection("alice/notes", "", "", "alice")
+    with serve_app(create_app(bot, Settings(api_keys="alice=key-a,bob=key-b"))) as url:
+        yield url
+
+
+@pytest.mark.asyncio
+async def test_mcp_over_http_reads_what_the_key_may_read(address):
+    found = {}
+    for key in ("key-a", "key-b"):
+        async with Client(address.replace("//", f"//me:{key}@") + "/v1/mcp") as client:
+            found[key] = structured_result(await client.call_tool("list_collections", {}))
+            hits = structured_result(await client.call_tool("search", {"query": WHEN}))
+            assert FACT in hits[0]["text"]
+            private = await client.call_tool("ask", {"question": WHEN, "collection": "alice/notes"})
+            assert private.is_error == (key == "key-b")
+            wrong = await client.call_tool("search", {"query": "x", "context": "y", "k": "many"})
+            assert wrong.content[0].text.startswith("search: k: ")
+    assert found == {"key-a": ["alice/notes", "default"], "key-b": ["default"]}
+
+
+def test_mcp_over_http_refuses_in_the_form_of_the_api(address):
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accept = {"accept": "application/json, text/event-stream"}
+    key = {"authorization": "Bearer key-a"}
+    for method, headers, status, kind in (
+        ("POST", accept, 401, "unauthorized"),
+        ("GET", accept | key, 405, "method_not_allowed"),
+        ("DELETE", accept | key, 405, "method_not_allowed"),
+    ):
+        response = httpx.request(method, f"{address}/v1/mcp", headers=headers)
+        assert (response.status_code, response.json()["error"]["type"]) == (status, kind)
+    response = httpx.post(f"{address}/v1/mcp", headers=accept | key, json=call)
+    assert len(response.json()["result"]["tools"]) == 3

@@ -127,6 +127,7 @@ def create_app(
     max_requests: int = 256,
     may_read_metrics: Callable[[str], bool] = lambda caller: True,  # noqa: ARG005
     cors_origins: Sequence[str] = (),
+    untraced: Sequence[str] = (),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
 ) -> FastAPI:
@@ -141,6 +142,7 @@ def create_app(
     - `may_read_metrics(caller)` is whether /metrics answers this caller, or with a 403.
     - `cors_origins` are the web sites whose pages may send requests, `*` for all. Browsers send no
       cookies and no stored credentials along: such a page passes its key in a header.
+    - `untraced` are paths whose requests get no span here, as what answers them makes its own.
     - `lifespan` is an async context manager around all requests, for what starts and stops with the
       app, such as a worker. It is entered before the first request is accepted, and left when the
       last one has ended or `serve`'s grace period is over.
@@ -177,7 +179,10 @@ def create_app(
         lifespan=life,
         docs_url=None,
         redoc_url=None,
-        telemetry={"operation_spans": False, "exclude": lambda scope: scope["path"] in OPEN_PATHS},
+        telemetry={
+            "operation_spans": False,
+            "exclude": lambda scope: scope["path"] in (*OPEN_PATHS, *untraced),
+        },
     )
     app.state.drain = drain
     app.state.max_body = int(max_body_mb * 2**20)

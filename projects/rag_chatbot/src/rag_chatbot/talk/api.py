@@ -57,10 +57,15 @@ FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded file
 
 
 def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
-    """The FastAPI application of a chatbot, with the web page. Its shutdown closes the chatbot."""
+    """The FastAPI application of a chatbot, with the web page and its tools for MCP.
+
+    Its shutdown closes the chatbot.
+    """
+    from rag_chatbot.talk import mcp_server
     from rag_chatbot.talk.page import build_page
     from seedbed.server import html, ui
 
+    mcp = mcp_server.create_server(chatbot)
     app = service.create_app(
         "rag_chatbot",
         version=__version__,
@@ -68,9 +73,12 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
         settings=settings,
         max_body_mb=chatbot.config.max_file_mb + FORM_MB,
         cors_origins=chatbot.config.cors_origins.split(","),
+        untraced=[mcp_server.PATH],  # its calls make spans, in the trace that their `_meta` names
+        lifespan=lambda _: mcp.session_manager.run(),
         on_shutdown=chatbot.close,
     )
     app.include_router(routes(chatbot))
+    mcp_server.add_to(app, mcp)
     ui.mount(app, build_page(chatbot), path="/", extra_css=html.styles("rag_chatbot.talk"))
     return app
 

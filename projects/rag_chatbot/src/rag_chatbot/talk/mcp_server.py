@@ -1,33 +1,55 @@
 """The tools `search` and `ask` for other programs, over the Model Context Protocol (MCP).
 
     rag-chatbot mcp          # an MCP server on standard input and output
+    rag-chatbot serve        # one over HTTP, at /v1/mcp, beside the API and the page
 
-Both tools are read-only: neither can add, change or delete a document.
+The tools are read-only: none can add, change or delete a document.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fastapi import FastAPI
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import ToolAnnotations
+from pydantic import ValidationError
+from starlette.routing import Route
 
 from rag_chatbot import __version__
+from rag_chatbot.chatbot import OPERATOR, Chatbot, Question
+from rag_chatbot.store.callers import Caller
 from seedbed.errors import SeedbedError
+from seedbed.server.service import caller_of
 
-if TYPE_CHECKING:
-    from mcp.server.mcpserver import MCPServer
+PATH = "/v1/mcp"
 
-    from rag_chatbot.chatbot import Chatbot
+
+def add_to(app: FastAPI, server: MCPServer) -> None:
+    """Serve it at `/v1/mcp` of an app of `seedbed.server.service`, which checks keys and hosts.
+
+    It keeps no sessions, so that any of several processes can answer. The app's lifespan must be
+    that of `server.session_manager.run()`.
+    """
+    server.streamable_http_app(
+        json_response=True,
+        stateless_http=True,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    endpoint = StreamableHTTPASGIApp(server.session_manager)
+    app.router.routes.append(Route(PATH, endpoint, methods=["POST"]))
 
 
 def create_server(chatbot: Chatbot) -> MCPServer:
-    """An MCP server for a chatbot. Its client may read every collection, like the command line."""
-    from mcp.server.mcpserver import MCPServer
-    from mcp.server.mcpserver.exceptions import ToolError
-    from mcp_types import ToolAnnotations
-    from pydantic import ValidationError
+    """An MCP server for a chatbot. Over HTTP its client may read what its API key may read.
 
-    from rag_chatbot.chatbot import OPERATOR, Question
+    On standard input it may read every collection, like the command line.
+    """
 
     class Server(MCPServer):
         async def call_tool(self, name: str, *arguments: Any) -> Any:
@@ -47,23 +69,29 @@ def create_server(chatbot: Chatbot) -> MCPServer:
         instructions="Search documents, or ask a question and get an answer with citations.",
     )
 
+    def caller(context: Context) -> Caller:
+        request = context.request_context.request  # None on standard input
+        return OPERATOR if request is None else caller_of(request)
+
     @server.tool(annotations=read_only)
-    def list_collections() -> list[str]:
+    def list_collections(context: Context) -> list[str]:
         """The names of the collections that `search` and `ask` can use."""
         with tool_errors():
-            return chatbot.collections(OPERATOR)
+            return chatbot.collections(caller(context))
 
     @server.tool(annotations=read_only)
-    def search(query: str, collection: str = "default", k: int = 5) -> list[dict[str, Any]]:
+    def search(
+        context: Context, query: str, collection: str = "default", k: int = 5
+    ) -> list[dict[str, Any]]:
         """Find the passages relevant to a query: source, heading, page, text and score."""
         with tool_errors():
-            return chatbot.search(query, collection=collection, caller=OPERATOR, k=k)
+            return chatbot.search(query, collection=collection, caller=caller(context), k=k)
 
     @server.tool(annotations=read_only)
-    def ask(question: str, collection: str = "default") -> dict[str, Any]:
+    def ask(context: Context, question: str, collection: str = "default") -> dict[str, Any]:
         """Answer a question from the documents, with citations, if they contain the answer."""
         with tool_errors():
-            return chatbot.ask(Question(question, collection, keep=False), caller=OPERATOR)
+            return chatbot.ask(Question(question, collection, keep=False), caller=caller(context))
 
     return server
 
@@ -71,8 +99,6 @@ def create_server(chatbot: Chatbot) -> MCPServer:
 @contextmanager
 def tool_errors() -> Iterator[None]:
     """Pass messages of SeedbedError on to the client, which sees no details of other exceptions."""
-    from mcp.server.mcpserver.exceptions import ToolError
-
     try:
         yield
     except SeedbedError as error:
