@@ -15,6 +15,7 @@ from typing import Any
 
 PROTOCOLS = (
     "llm_service.protocol.completions",
+    "llm_service.protocol.messages",
     "llm_service.protocol.responses",
 )
 """Endpoints beside chat and embeddings. Each has an `ENDPOINT`, a `protocol.endpoint.Endpoint`."""

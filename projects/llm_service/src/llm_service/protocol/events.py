@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from llm_service.request import Delta, Events, Finish, Usage
+from llm_service.request import Delta, Event, Events, Finish, Usage
 from seedbed.errors import SeedbedError, Unavailable
 from seedbed.safety.secrets import redact_secrets
 
@@ -192,3 +192,40 @@ async def send(events: Events, chunks: Chunks) -> AsyncIterator[bytes]:
             yield sse(error_body(error))
             return
         yield DONE
+
+
+class Draft(Protocol):
+    """An answer in the making, whose methods give the server-sent events that tell of a change."""
+
+    def begin(self) -> str: ...
+
+    def add(self, event: Event) -> Iterator[str]: ...
+
+    def end(self) -> str:
+        """Raises Unavailable if the answer isn't complete."""
+        ...
+
+    def failed(self, error: Exception) -> str: ...
+
+
+async def tell(events: Events, draft: Draft) -> AsyncIterator[bytes]:
+    """Server-sent events with types of their own, in place of `send`; there is no `[DONE]`.
+
+    An error before the first event is raised; what a draft makes of a later one is the last.
+    """
+    begun = False
+    async with aclosing(events):
+        try:
+            async for event in events:
+                out = "".join(draft.add(event))
+                if not begun:
+                    begun, out = True, draft.begin() + out
+                if out:
+                    yield out.encode()
+            end = draft.end()
+        except Exception as error:
+            if not begun:
+                raise
+            log_failure(error)
+            end = draft.failed(error)
+        yield end.encode()

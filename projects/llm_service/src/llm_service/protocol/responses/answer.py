@@ -17,7 +17,7 @@ from llm_service.protocol.events import (
     call_index,
     dumps,
     error_body,
-    log_failure,
+    tell,
 )
 from llm_service.request import Delta, Event, Events, Finish, Usage
 
@@ -40,7 +40,7 @@ async def collect(
     return draft.whole()
 
 
-async def stream(
+def stream(
     events: Events,
     request: Mapping[str, Any],
     response_id: str,
@@ -51,23 +51,7 @@ async def stream(
 
     An error before the first event is raised; a later one becomes `response.failed`, the last.
     """
-    draft = _Draft(request, response_id, created, model)
-    begun = False
-    async with aclosing(events):
-        try:
-            async for event in events:
-                out = "".join(draft.add(event))
-                if not begun:
-                    begun, out = True, draft.begin() + out
-                if out:
-                    yield out.encode()
-            end = draft.end()
-        except Exception as error:
-            if not begun:
-                raise
-            log_failure(error)
-            end = draft.failed(error)
-        yield end.encode()
+    return tell(events, _Draft(request, response_id, created, model))
 
 
 class _Draft:
