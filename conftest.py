@@ -33,7 +33,10 @@ HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "lo
 # What to start with, in this order: at the end, one of these would keep a single process busy, or
 # take much memory beside what the process has imported by then.
 FIRST = (
+    "tests/tools/test_flywheel.py",
     "tests/test_lift_out.py",
+    "multi_agent/tests/graph/test_kills.py",
+    "tests/test_verbs.py",
     "llm_service/tests/on_ray/test_ray.py",
     "shared/tests/models/test_chat_conformance.py",
     "tests/test_exercise_solutions.py",

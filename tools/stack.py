@@ -3,7 +3,7 @@
     python -m tools.stack                        # until Ctrl-C
     SEEDBED_MODEL=openai:gpt-4o-mini python -m tools.stack "What does LoRA train?"
 
-multi_agent asks the model that llm_service serves, and searches the handbook that rag_chatbot serves
+multi_agent asks the model that llm_service serves, and searches the handbook that rag_chatbot has,
 over MCP; the default model is too small to plan that. Their spans go to MLflow, where a question
 is one trace, which a question on the command line prints. Everything stays on this machine; the
 files are in `var/stack`.
