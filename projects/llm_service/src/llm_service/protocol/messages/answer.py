@@ -31,10 +31,10 @@ async def collect(events: Events, about: About) -> dict[str, Any]:
         content.append({"type": "text", "text": answer.text})
     for call in answer.calls():
         try:
-            given = json.loads(call["function"]["arguments"] or "{}")
+            arguments = json.loads(call["function"]["arguments"] or "{}")
         except ValueError:  # cut off by max_tokens
             continue
-        content.append(_call(call["id"], call["function"]["name"], given))
+        content.append(_call(call["id"], call["function"]["name"], arguments))
     reason = _REASONS.get(answer.reason or "", "end_turn")
     return _message(about, content, reason) | {"usage": _usage(usage)}
 
