@@ -106,7 +106,7 @@ PRICES: dict[str, list[Part]] = {
         (
             IMPROVE,
             "protocol",
-            "three more endpoints; nano accepts as many of the shipped schemas, "
+            "four more endpoints; nano accepts as many of the shipped schemas, "
             "{nano-service.nano.schema_accepted as interval}, and its replies are as valid, since "
             "it passes them on to the same model",
         ),
