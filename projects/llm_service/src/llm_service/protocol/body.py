@@ -211,6 +211,23 @@ class Body(Part):
         )
 
 
+class ForChat(Body):
+    """A body of another protocol, which `check` translates into that of a chat."""
+
+    kind: ClassVar[Kind] = "chat"
+    _chat: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def ask(self, *, user: str = "", request_id: str = "") -> Ask:
+        return Ask(
+            kind="chat",
+            model=self.model or "",
+            body=self._chat,
+            stream=self.streams,
+            user=self.user or user,
+            request_id=request_id,
+        )
+
+
 # A list of a million wrong things must not make a million complaints.
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Texts = Annotated[list[str], Field(fail_fast=True)]

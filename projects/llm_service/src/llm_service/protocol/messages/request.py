@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
-from llm_service.protocol.body import Body, Part, Texts, invalid, refuse_unsupported
+from llm_service.protocol.body import ForChat, Part, Texts, invalid, refuse_unsupported
 from llm_service.protocol.chat import check_functions
-from llm_service.request import Ask, Kind
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -66,10 +65,9 @@ class OutputConfig(Part):
     format: OutputFormat | None = None
 
 
-class MessagesRequest(Body):
+class MessagesRequest(ForChat):
     """Anthropic's request."""
 
-    kind: ClassVar[Kind] = "chat"
     max_tokens: int = Field(ge=1, le=10_000_000)
     messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)
     system: Content = ""
@@ -84,13 +82,13 @@ class MessagesRequest(Body):
     thinking: dict[str, Any] | None = None
     metadata: dict[Literal["user_id"], str | None] = Field(default_factory=dict)
     cache_control: Any = None
-    _chat: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def check(self) -> None:
         if "" in self.stop_sequences:
             raise invalid("stop_sequences", "should be non-empty strings")
         if self.thinking and self.thinking.get("type") != "disabled":
             refuse_unsupported(["thinking"])
+        self.user = self.metadata.get("user_id") or self.user
         self._chat = {"messages": _messages(self.system, self.messages)}
         self._chat |= self._sampling() | self._functions()
 
@@ -122,16 +120,6 @@ class MessagesRequest(Body):
             "tool_choice": _CHOICES.get(choice.type, one),
         }
         return body | ({"parallel_tool_calls": False} if choice.disable_parallel_tool_use else {})
-
-    def ask(self, *, user: str = "", request_id: str = "") -> Ask:
-        return Ask(
-            kind="chat",
-            model=self.model or "",
-            body=self._chat,
-            stream=self.streams,
-            user=self.metadata.get("user_id") or self.user or user,
-            request_id=request_id,
-        )
 
 
 def _function(tool: Tool) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field
 
 from llm_service.protocol.body import (
-    Body,
+    ForChat,
     Metadata,
     Part,
     StreamOptions,
@@ -23,7 +23,6 @@ from llm_service.protocol.body import (
 )
 from llm_service.protocol.chat import check_functions
 from llm_service.protocol.responses.input import messages_of
-from llm_service.request import Ask, Kind
 
 _REFUSED = (
     *("previous_response_id", "conversation", "include", "prompt", "max_tool_calls", "moderation"),
@@ -77,10 +76,9 @@ class Reasoning(Part):
     generate_summary: None = None
 
 
-class ResponsesRequest(Body):
+class ResponsesRequest(ForChat):
     """OpenAI's request; vLLM's sampling fields beside them."""
 
-    kind: ClassVar[Kind] = "chat"
     passed_on: ClassVar[frozenset[str]] = frozenset(_REFUSED)
     input: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)]
     instructions: str | None = None
@@ -116,7 +114,6 @@ class ResponsesRequest(Body):
     repetition_penalty: float | None = Field(None, gt=0, le=10)
     logit_bias: Annotated[dict[str, float], Field(fail_fast=True)] | None = None
     background: bool | None = None
-    _chat: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def check(self) -> None:
         check_stops(self.stop)
@@ -175,16 +172,6 @@ class ResponsesRequest(Body):
                 tools, choice = [tool for tool in tools if tool.name in allowed], choice.mode
         body: dict[str, Any] = {"tools": [_as_chat(tool) for tool in tools]} if tools else {}
         return body | ({"tool_choice": choice} if choice is not None else {})
-
-    def ask(self, *, user: str = "", request_id: str = "") -> Ask:
-        return Ask(
-            kind="chat",
-            model=self.model or "",
-            body=self._chat,
-            stream=self.streams,
-            user=self.user or user,
-            request_id=request_id,
-        )
 
     def echo(self) -> dict[str, Any]:
         """What the response repeats of the request."""
