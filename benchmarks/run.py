@@ -238,7 +238,6 @@ MEASURES = {
     "rag-answers": ["projects/rag_chatbot/eval/questions.jsonl", "docs"],
     "service-throughput": ["shared/src/seedbed/engine"],
     "service-prefix": ["shared/src/seedbed/engine"],
-    "vision-ocr": ["benchmarks/vision_documents"],
     "flywheel": [
         "tools/flywheel.py",
         *(f"projects/{name}/src" for name in ("finetune_lora", "llm_service", "agentic_workflow")),
