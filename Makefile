@@ -161,18 +161,17 @@ flywheel: $(VENV)/dev.ready ## Turns corrections of the help desk into a better 
 mlflow: $$(call ready,finetune) ## Opens MLflow on the runs of finetune; PORT= overrides its port
 	$(if $(PORT),PORT=$(PORT) )$(call command,finetune) mlflow
 
-lint: $(VENV)/dev.ready ## Runs ruff, mypy, import-linter and a check of the wording
+lint: $(VENV)/dev.ready ## Runs ruff, mypy and import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tools.wording
 
 docs: $(VENV)/dev.ready ## Updates the generated parts of the docs; exits 1 if something was out of date
 	$(BIN)/python -m tools.docs
 
-handbook: $(VENV)/dev.ready ## Builds the handbook as a site and serves it; PORT= overrides its port
-	$(BIN)/python -m tools.handbook $(or $(PORT),8010)
+handbook: | $(BIN)/uv ## Serves the handbook as a site with a search; PORT= overrides its port
+	$(BIN)/uv tool run 'zensical>=0.0.70' serve --dev-addr 127.0.0.1:$(or $(PORT),8010)
 
 doctor: ## Shows what is installed, the model and accelerators, and how to get what is missing
 	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.doctor
@@ -190,9 +189,6 @@ lock: | $(BIN)/uv ## Writes exact versions to constraints.txt; UPGRADE=1 takes t
 	@{ echo '# Generated: exact versions for every platform. Torch is left to the machine.'; \
 	   sed -E '/^(torch|torchvision|torchaudio|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+|-e .*)(==| |$$)/d' $(VENV)/constraints.txt; } > constraints.txt
 
-release-check: $(VENV)/dev.ready ## Says what keeps the repository from being released; writes licences and an SBOM
-	$(BIN)/python -m tools.release
-
 # All that is installed here, and what builds the projects. For torch's index see TORCH.
 wheelhouse: $(VENV)/dev.ready ## Downloads what setup installs on this kind of system; then: make setup WHEELS=wheelhouse
 	$(BIN)/uv pip freeze --python $(VENV) --exclude-editable | sed 's/ @ .*//' > $(VENV)/wheels.txt
@@ -204,4 +200,4 @@ wheelhouse: $(VENV)/dev.ready ## Downloads what setup installs on this kind of s
 clean: ## Removes .venv and caches; keeps your documents and models
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-.PHONY: help setup smoke test test-slow test-all test-shared test-repo exercise update-copy bench trace stack flywheel mlflow lint docs handbook doctor prefetch lock wheelhouse release-check clean
+.PHONY: help setup smoke test test-slow test-all test-shared test-repo exercise update-copy bench trace stack flywheel mlflow lint docs handbook doctor prefetch lock wheelhouse clean

@@ -3,7 +3,6 @@
     make bench                     all of them
     make bench ARGS="rag-start"    one
     BEIR=DIR make bench            also retrieval quality on that collection
-    INTENTS=DIR:DIR make bench     also intent classification on that data
     PEERS=DIR make bench           also the service's peers (service_peers.py says which)
 
 A bar that is not reached is printed as such; nothing here fails because a machine is slow.
@@ -21,9 +20,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # it is run as a program
-from tools.provenance import record  # noqa: E402
-
 RESULTS = HERE / "results.json"
 
 # name: script, and for each figure that has a bar: what it says, its unit, the bar
@@ -32,7 +28,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         "install.py",
         {
             "first_answer_seconds": ("fresh clone to the first cited answer", "s", "<= 45"),
-            "installed_mb": ("installed for it, without torch", "MB", "<= 1400"),
+            "installed_mb": ("rag_chatbot: installed size without torch", "MB", "<= 1400"),
         },
     ),
     "seedbed-embeddings": ("embeddings.py", {}),
@@ -40,7 +36,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         "ingest.py",
         {
             "chunks_per_second": ("ingest, everything written", "chunks/s", ">= 140"),
-            "ratio": ("the same, against sentence-transformers", "×", ">= 2"),
+            "ratio": ("ingest, against sentence-transformers", "×", ">= 2"),
             "unchanged_seconds": ("ingest of 10,000 unchanged chunks", "s", "<= 2"),
         },
     ),
@@ -59,8 +55,8 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         "start.py",
         {
             "help_seconds": ("`rag-chatbot --help`", "s", "<= 0.5"),
-            "ready_seconds": ("warm start of the server", "s", "<= 4"),
-            "resident_mb": ("resident memory while serving", "MB", "<= 1200"),
+            "ready_seconds": ("rag_chatbot: warm start of the server", "s", "<= 4"),
+            "resident_mb": ("rag_chatbot: resident memory while serving", "MB", "<= 1200"),
         },
     ),
     "rag-answers": (
@@ -132,15 +128,11 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
                 "",
                 ">= 0.85",
             ),
-            "training_minutes": ("training for it", "min", "<= 10.1"),
-            "peak_memory_mb": ("its peak memory", "MB", "<= 3000"),
+            "training_minutes": ("help-desk training", "min", "<= 10.1"),
+            "peak_memory_mb": ("help-desk training: peak memory", "MB", "<= 3000"),
             "demo_seconds": ("`finetune-lora demo`", "s", "<= 60"),
             "help_seconds": ("`finetune-lora --help`", "s", "<= 0.5"),
         },
-    ),
-    "finetune-intents": (
-        "finetune_intents.py",
-        {"above_minilm": ("ten intents: accuracy above MiniLM + logistic regression", "", ">= 0")},
     ),
     "finetune-served": (
         "finetune_served.py",
@@ -153,24 +145,36 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         "service_start.py",
         {
             "help_seconds": ("`llm-service --help`", "s", "<= 0.5"),
-            "ready_seconds": ("warm start of the service", "s", "<= 4"),
-            "resident_mb": ("its resident memory after 16 streams", "MB", "<= 1000"),
+            "ready_seconds": ("llm_service: warm start of the server", "s", "<= 4"),
+            "resident_mb": ("llm_service: resident memory after 16 streams", "MB", "<= 1000"),
         },
     ),
     "vision-install": (
         "install.py vision",
         {
             "first_answer_seconds": ("fresh clone to the first extracted invoice", "s", "<= 45"),
-            "installed_mb": ("installed for it, without torch", "MB", "<= 1400"),
+            "installed_mb": ("vision_app: installed size without torch", "MB", "<= 1400"),
         },
     ),
     "vision-classify": (
         "vision_classify.py",
         {
             "ratio_torch_1": ("EfficientNet-Lite0, one image, against torch eager", "×", ">= 2.5"),
-            "ratio_torch_16": ("the same, a batch of 16", "×", ">= 2.5"),
-            "ratio_onnxruntime_1": ("one image, against onnxruntime", "×", ">= 1"),
-            "ratio_onnxruntime_16": ("a batch of 16, against onnxruntime", "×", ">= 1"),
+            "ratio_torch_16": (
+                "EfficientNet-Lite0, a batch of 16, against torch eager",
+                "×",
+                ">= 2.5",
+            ),
+            "ratio_onnxruntime_1": (
+                "EfficientNet-Lite0, one image, against onnxruntime",
+                "×",
+                ">= 1",
+            ),
+            "ratio_onnxruntime_16": (
+                "EfficientNet-Lite0, a batch of 16, against onnxruntime",
+                "×",
+                ">= 1",
+            ),
         },
     ),
     "vision-ocr": (
@@ -185,14 +189,14 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         "vision_search.py",
         {
             "p95_ms": ("similar images among 100,000, p95", "ms", "<= 30"),
-            "recall_at_10": ("the same, recall@10 against brute force", "", ">= 0.9"),
+            "recall_at_10": ("similar images: recall@10 against brute force", "", ">= 0.9"),
         },
     ),
     "workflow-install": (
         "install.py workflow",
         {
             "first_answer_seconds": ("fresh clone to the first draft for approval", "s", "<= 45"),
-            "installed_mb": ("installed for it, without torch", "MB", "<= 1400"),
+            "installed_mb": ("agentic_workflow: installed size without torch", "MB", "<= 1400"),
         },
     ),
     "workflow": (
@@ -211,75 +215,32 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "three_against_one": ("three slow specialists against one", "×", "<= 1.2"),
         },
     ),
-    "flywheel": (
-        "flywheel.py",
-        {"minutes": ("`make flywheel`, two turns", "min", "<= 25")},
-    ),
-    "research-lora": (
-        "lora_step.py",
-        {
-            "ratio_qv": ("a LoRA step on W_q and W_v, against PEFT: tokens/s", "×", ">= 1"),
-            "ratio_all_linear": ("the same on all linear layers", "×", ">= 1"),
-            "memory_ratio_qv": ("its peak memory, against PEFT", "×", "<= 1.05"),
-            "memory_ratio_all_linear": ("the same on all linear layers", "×", "<= 1.05"),
-        },
-    ),
 }
-
-# The editions of one file beside the projects; their figures are in the price list.
-for _part in ("agents", "finetune", "rag", "research", "service", "vision", "workflow"):
-    BENCHMARKS[f"nano-{_part}"] = (f"nano.py {_part}", {})
-
-
-# What a benchmark measures beside its own script and the sources of its project; and the data on
-# which constants of that code were chosen.
-MEASURES = {
-    "seedbed-embeddings": ["shared/src/seedbed/models/embeddings"],
-    "rag-answers": ["projects/rag_chatbot/eval/questions.jsonl", "docs"],
-    "service-throughput": ["shared/src/seedbed/engine"],
-    "service-prefix": ["shared/src/seedbed/engine"],
-    "flywheel": [
-        "tools/flywheel.py",
-        *(f"projects/{name}/src" for name in ("finetune_lora", "llm_service", "agentic_workflow")),
-    ],
-}
-CHOSEN_ON = {"rag-answers": ["projects/rag_chatbot/eval/questions.jsonl"]}
-PROJECTS = [path.parent.name for path in HERE.parent.glob("projects/*/pyproject.toml")]
-
-
-def measures(name: str) -> list[str]:
-    """The paths of the code and data that a benchmark measures."""
-    script = f"benchmarks/{BENCHMARKS[name][0].split()[0]}"
-    short = name.removeprefix("nano-").split("-")[0].rstrip("s")  # agents → multi_agent
-    own = [project for project in PROJECTS if short in project.split("_")]
-    places = [f"projects/{project}/src" for project in own]
-    if name.startswith("nano-"):
-        places += [f"projects/{project}/nano.py" for project in own]
-    return [script, *places, *MEASURES.get(name, [])]
-
 
 # Benchmarks on data of your own: the variable that names its folder.
-NEEDS = {"rag-beir": "BEIR", "finetune-intents": "INTENTS"}
+NEEDS = {"rag-beir": "BEIR"}
 
 
 def machine() -> dict[str, Any]:
+    """The processor, its cores, Python's version, the day and the commit."""
     model = platform.processor()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
+    affinity = getattr(os, "sched_getaffinity", None)
+    git = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
     return {
         "processor": model,
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "python": platform.python_version(),
         "date": date.today().isoformat(),
+        "commit": subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip(),
     }
 
 
 def place(where: dict[str, Any]) -> str:
-    """A machine in a few words, with the day."""
-    return f"{where['processor']}, {where['cores']} cores, {where['date']}"
+    """A machine in a few words, with the day and the commit."""
+    return f"{where['processor']}, {where['cores']} cores, {where['date']}, {where['commit']}"
 
 
 def run(script: str) -> dict[str, Any]:
@@ -298,42 +259,35 @@ def reached(value: float, bar: str) -> bool:
 
 
 def table(results: dict[str, Any]) -> str:
-    """results.md: a line for each figure with a bar, then every figure as measured."""
+    """results.md: a line for each figure with a bar; results.json has the others."""
     lines = [
         "# Benchmarks",
         "",
-        "Made by `make bench`, each figure in one run with its peers; the last column says where.",
+        "Measured by `make bench`, each figure in the same run as its peers; the last column",
+        "names the machine, the date and the commit. [results.json](results.json) has all.",
         "",
         "| figure | measured | bar | | on |",
         "|---|---|---|---|---|",
     ]
     for name, (_, bars) in BENCHMARKS.items():
-        found = results.get(name, {})
+        figures = results.get(name, {})
         for key, (what, unit, bar) in bars.items():
-            value = found.get(key)
-            if value is not None:
+            if (value := figures.get(key)) is not None:
                 verdict = "reached" if reached(value, bar) else "**not reached**"
-                lines.append(
-                    f"| {what} | {value} {unit}".rstrip()
-                    + f" | {bar} | {verdict} | {place(found['machine'])} |"
-                )
-    lines += ["", "Everything that was measured:", "", "```json"]
-    lines += [json.dumps(results, indent=2, ensure_ascii=False), "```", ""]
-    return "\n".join(lines)
+                measured, where = f"{value} {unit}".rstrip(), place(figures["machine"])
+                lines.append(f"| {what} | {measured} | {bar} | {verdict} | {where} |")
+    return "\n".join([*lines, ""])
 
 
 def main(names: list[str]) -> None:
     if unknown := set(names) - set(BENCHMARKS):
-        raise SystemExit(
-            f"There is no benchmark {unknown.pop()!r}. There are: {', '.join(BENCHMARKS)}"
-        )
+        raise SystemExit(f"Unknown benchmark {unknown.pop()!r}. Available: {', '.join(BENCHMARKS)}")
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() and names else {}
     for name in names or BENCHMARKS:
         if (needed := NEEDS.get(name)) and needed not in os.environ:
             continue
         print(f"{name} …", flush=True)
-        about = record(HERE.parent, measures(name), CHOSEN_ON.get(name, []))
-        results[name] = {**run(BENCHMARKS[name][0]), "machine": machine(), "measured": about}
+        results[name] = {**run(BENCHMARKS[name][0]), "machine": machine()}
         print(json.dumps(results[name], indent=2), flush=True)
     RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
     (HERE / "results.md").write_text(table(results), "utf-8")

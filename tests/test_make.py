@@ -25,7 +25,7 @@ VERBS = [
         "test-rag",
     ),
     *("test-slow", "test-all", "test-shared", "test-repo", "bench", "smoke", "lint", "docs"),
-    *("handbook", "wheelhouse", "release-check"),
+    *("handbook", "wheelhouse"),
     *("doctor", "lock", "prefetch", "mlflow", "clean"),
     *("exercise", "exercise-rag", "check-rag", "new-rag"),
 ]

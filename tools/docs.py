@@ -6,25 +6,19 @@ It exits 1 if anything was out of date, so that CI fails until the new text is c
 generated part is between `<!-- KIND: argument -->` and `<!-- end -->`:
 
     settings: my_bot.config:Config          a table of a settings class
-    help: my-bot ask                        the output of `my-bot ask --help`
     result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
     result: rag-answers.recall as percent   the same for people: percent, ratio or whole, or
                                             `interval`, a percentage with its interval and n
-    measured: rag-answers rag-ingest        at which commits, and whether the code has changed since
     text: my_bot.report:summary             the Markdown that a function returns
-    lines: answer/quote talk/mcp.py         the lines of Python that a project saves without them
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
-import shlex
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +28,17 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
 
-_MARK = re.compile(
-    r"<!-- (settings|help|result|text|lines|measured): (.+?) -->(.*?)<!-- end -->", re.DOTALL
-)
+_MARK = re.compile(r"<!-- (settings|result|text): (.+?) -->(.*?)<!-- end -->", re.DOTALL)
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "": lambda value: f"{value:.3g}" if isinstance(value, float) else f"{value}",
+    "percent": lambda value: f"{100 * value:.0f} %",
+    "ratio": lambda value: f"{value:.2f}×",
+    "whole": lambda value: f"{value:,.0f}",
+    "interval": lambda share: (
+        f"{100 * share['value']:.0f} % "
+        f"({100 * share['low']:.0f} to {100 * share['high']:.0f}, n = {share['n']})"
+    ),
+}
 _PAGES = ("*.md", "docs/**/*.md", "shared/*.md", "vendor/*/*.md", "projects/*/*.md")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
@@ -44,7 +46,7 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 def update(root: Path) -> list[Path]:
     """Rewrite the pages below `root` that are out of date; returns them."""
     pages = sorted({page for pattern in _PAGES for page in root.glob(pattern)})
-    texts = {page: render(page.read_text("utf-8"), root, page.parent) for page in pages}
+    texts = {page: render(page.read_text("utf-8"), root) for page in pages}
     texts[root / ".env.example"] = env_example(root)
     stale = [page for page, text in texts.items() if not _is_current(page, text)]
     for page in stale:
@@ -56,11 +58,8 @@ def _is_current(page: Path, text: str) -> bool:
     return page.exists() and page.read_text("utf-8") == text
 
 
-def render(text: str, root: Path, folder: Path | None = None) -> str:
-    """Generate each marked part of `text` again, except inside fenced code.
-
-    `folder` is the project that `lines` counts in.
-    """
+def render(text: str, root: Path) -> str:
+    """Generate each marked part of `text` again, except inside fenced code."""
     fences = [match.span() for match in _FENCE.finditer(text)]
 
     def part(match: re.Match[str]) -> str:
@@ -69,17 +68,9 @@ def render(text: str, root: Path, folder: Path | None = None) -> str:
         kind, argument = match[1], match[2]
         if kind == "result":
             content = result(root / "benchmarks" / "results.json", argument)
-        elif kind == "measured":
-            # Not at the top: a copied-out project, which has no figures, lacks it.
-            from tools.provenance import note
-
-            results = json.loads((root / "benchmarks" / "results.json").read_text("utf-8"))
-            content = note(root, results, argument.split())
-        elif kind == "lines":
-            content = lines(folder or root, argument)
         else:
-            generators = {"settings": settings_table, "help": help_text, "text": function_text}
-            content = f"\n{generators[kind](argument)}\n"
+            generate = settings_table if kind == "settings" else function_text
+            content = f"\n{generate(argument)}\n"
         return f"<!-- {kind}: {argument} -->{content}<!-- end -->"
 
     return _MARK.sub(part, text)
@@ -129,88 +120,23 @@ def _class(spec: str) -> type[BaseSettings]:
     return cls
 
 
-def help_text(command: str) -> str:
-    """The output of `command --help`, 90 columns wide, as a fenced block."""
-    program, *words = shlex.split(command)
-    path = Path(sys.executable).with_name(program)
-    plain = {"COLUMNS": "90", "TERMINAL_WIDTH": "90", "NO_COLOR": "1", "TYPER_USE_RICH": "0"}
-    done = subprocess.run(
-        [str(path) if path.exists() else program, *words, "--help"],
-        env={**os.environ, **plain, "TERM": "dumb"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise BadInput(f"help: {command!r} failed: {done.stderr.strip()[-300:]}")
-    lines = [line.rstrip() for line in done.stdout.strip().splitlines()]
-    return "\n".join(["```text", *lines, "```"])
-
-
 def result(file: Path, path: str) -> str:
-    """The figure at a dotted path of the benchmark results; floats have three digits."""
+    """The figure at a dotted path of the benchmark results, for people.
+
+    `rate as percent` (0.808 → 81 %), `ratio` (1.0 → 1.00×), `whole` (2426.4 → 2,426), or
+    `interval` of a share with "value", "low", "high" and "n" (81 % (72 to 88, n = 64)); floats
+    without a format have three digits.
+    """
     name, _, form = path.partition(" as ")
-    results = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    try:
-        place, key = find(results, name)
-    except KeyError:
-        raise NotFound(f"result: {path!r} is not in {file}.", hint="Run: make bench") from None
-    value = place[key]
-    if form == "interval" and not isinstance(value, dict):
-        raise NotFound(f"result: {path!r} has no interval.", hint="Use as percent.")
-    if form:
-        return _formatted(value, form)
-    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value}"
-
-
-def find(results: Any, path: str) -> tuple[dict[str, Any], str]:
-    """Where the figure at a dotted path is, and its key there; a key may have dots itself.
-
-    Raises KeyError if there is none.
-
-    >>> find({"speed": {"llama.cpp": 5}}, "speed.llama.cpp")
-    ({'llama.cpp': 5}, 'llama.cpp')
-    """
-    keys = sorted(results, key=len, reverse=True) if isinstance(results, dict) else []
-    key = next((key for key in keys if f"{path}.".startswith(f"{key}.")), None)
-    if key is None:
-        raise KeyError(path)
-    return (results, key) if path == key else find(results[key], path[len(key) + 1 :])
-
-
-def _formatted(value: Any, form: str) -> str:
-    """`value` as `percent` (0.808 → 81 %), `ratio` (1.0 → 1.00×) or `whole` (2426.4 → 2,426).
-
-    A share with "value", "low", "high" and "n" as `interval` (81 % (72 to 88, n = 64)).
-    """
-    if form == "interval":
-        share, low, high = (f"{100 * value[key]:.0f}" for key in ("value", "low", "high"))
-        return f"{share} % ({low} to {high}, n = {value['n']})"
-    if form == "percent":
-        return f"{100 * value:.0f} %"
-    if form == "ratio":
-        return f"{value:.2f}×"
-    if form == "whole":
-        return f"{value:,.0f}"
-    raise BadInput(
-        f"result: unknown format {form!r}.",
-        hint="Use percent, ratio, whole or interval.",
-    )
-
-
-def lines(project: Path, paths: str) -> str:
-    """The lines of Python in files and folders of a package and in their tests, in two digits.
-
-    What has been deleted counts nothing.
-    """
-    count = 0
-    for path in paths.split():
-        parent, _, name = path.rpartition("/")
-        places = [*project.glob(f"src/*/{path}"), *project.glob(f"tests/{path}")]
-        places += project.glob(f"tests/{parent or '.'}/test_{name}")
-        files = {file for place in places for file in [place, *place.rglob("*.py")]}
-        count += sum(file.read_bytes().count(b"\n") for file in files if file.is_file())
-    return f"{round(count, 2 - len(str(count))):,}"
+    value: Any = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    for key in name.split("."):
+        if not isinstance(value, dict) or key not in value:
+            raise NotFound(f"result: {path!r} is not in {file}.", hint="Run: make bench")
+        value = value[key]
+    if form not in _FORMATS:
+        names = ", ".join(filter(None, _FORMATS))
+        raise BadInput(f"result: unknown format {form!r}.", hint=f"Use {names}.")
+    return _FORMATS[form](value)
 
 
 def env_example(root: Path) -> str:
