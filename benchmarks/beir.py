@@ -238,7 +238,7 @@ def _require_distinct(ranked: Sequence[str]) -> None:
 
 
 def main() -> dict[str, Any]:
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
     from seedbed.settings import Settings, load
 
     folder = Path(os.environ["BEIR"])

@@ -21,7 +21,7 @@ import numpy as np
 
 from seedbed.errors import WeightsError
 from seedbed.models.embeddings.bert import BertEmbeddings
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.embeddings.load_embeddings import load_embeddings
 from seedbed.models.weights.catalog import MODELS
 
 ROOT = Path(__file__).parents[1]

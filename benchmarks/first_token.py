@@ -31,7 +31,7 @@ def first_token_seconds(model: Any, prompt: str) -> float:
 
 
 def main() -> dict[str, Any]:
-    from seedbed.models.chat.load import load_chat_model
+    from seedbed.models.load import load_chat_model
 
     model = load_chat_model("smollm2")
     texts = list(corpus.passages(REPEATS * 12))

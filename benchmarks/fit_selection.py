@@ -44,7 +44,7 @@ from rag_chatbot.evaluate.questions import Case, read_questions, temporary_store
 from rag_chatbot.ingest import ingest
 from rag_chatbot.read.language import SEPARATOR
 from rag_chatbot.search.retrieve import Hit, Retriever
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.embeddings.load_embeddings import load_embeddings
 
 Array = npt.NDArray[np.float64]
 PROJECT = Path("projects/rag_chatbot/eval")

@@ -77,7 +77,7 @@ def unchanged_seconds(files: Path, data: Path) -> tuple[float, int]:
 
 
 def main() -> dict[str, Any]:
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
 
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder, "small"), Path(folder, "large")

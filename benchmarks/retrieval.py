@@ -52,7 +52,7 @@ def measure(chunks: int) -> dict[str, Any]:
     from rag_chatbot.ingest import ingest
     from rag_chatbot.search.retrieve import POOL, Retriever
     from rag_chatbot.store.store import Store
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
     from seedbed.runs.evaluation import quantile
 
     with tempfile.TemporaryDirectory() as folder:

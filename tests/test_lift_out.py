@@ -70,7 +70,7 @@ REMOTES = (REMOTE, *STAND_INS)
 # The copies with most of seedbed, with least, and without local models run its tests. In the others
 # they are the same, and what they import is there, as a quick test finds.
 SEEDBED_IS_TESTED = ("llm_service", "research_repro", "rag_chatbot, BRAIN=llm")
-LOAD_LOCAL = "seedbed/models/chat/load_local.py"
+LOAD_LOCAL = "seedbed/models/local/load_local.py"
 
 
 @pytest.fixture(scope="module", params=[*PROJECTS, *REMOTES])
@@ -320,7 +320,7 @@ def test_remote_copy_refuses_a_local_model_in_one_line(
     if variant not in REMOTES:
         pytest.skip("this copy has a local model")
     installed = request.getfixturevalue("installed")
-    code = "from seedbed.models.chat.load import load_chat_model as load; load('smollm2')"
+    code = "from seedbed.models.load import load_chat_model as load; load('smollm2')"
     command = [".venv/bin/python", "-c", code]
     done = subprocess.run(command, cwd=installed, capture_output=True, text=True, check=False)
     assert "ConfigError: This copy has remote models only; 'smollm2'" in done.stderr

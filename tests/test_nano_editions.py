@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted(ROOT.glob("projects/*/nano.py"))
 PROJECTS = {file.parent.name for file in ROOT.glob("projects/*/pyproject.toml")}
 LOADERS = {
-    "seedbed.models.chat.load",
-    "seedbed.models.embeddings.load",
+    "seedbed.models.load",
+    "seedbed.models.embeddings.load_embeddings",
     "seedbed.models.weights.hf_folder",
 }
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)

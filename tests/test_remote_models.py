@@ -202,7 +202,7 @@ def test_image_has_what_a_remote_model_needs(project: str) -> None:
     try:
         with vendor(["Hello."]) as (server, variables):
             options = [word for name in variables for word in ("-e", name)]
-            load = "from seedbed.models.chat.load import load_chat_model as load"
+            load = "from seedbed.models.load import load_chat_model as load"
             program = f"{load}; print(load({SPEC!r}).invoke('Hi').text)"
             command = [docker, "run", "--rm", "--network", "host", *options, "--entrypoint"]
             done = subprocess.run(

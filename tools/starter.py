@@ -57,7 +57,7 @@ _EXERCISES = "tools/exercises.py"
 _IMAGE = {"docker/Dockerfile", "docker/entrypoint.sh"}
 _LIBRARY = ("shared/pyproject.toml", "shared/README.md")
 _WEIGHTS = "shared/models.txt"
-_LOAD_EMBEDDINGS = "shared/src/seedbed/models/embeddings/load.py"
+_LOAD_EMBEDDINGS = "shared/src/seedbed/models/embeddings/load_embeddings.py"
 
 
 def lift(project: str, target: Path, *, root: Path, choices: Choices = EVERYTHING) -> Path:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 # Only a chat model on this machine needs it; leaving it out leaves out what only it imports.
-LOCAL_CHAT = "shared/src/seedbed/models/chat/load_local.py"
+LOCAL_CHAT = "shared/src/seedbed/models/local/load_local.py"
 
 _SOURCE, _TESTS = "shared/src", "shared/tests"
 _FROM = re.compile(r"\bfrom (seedbed[\w.]*) import (\([^)]*\)|[^\n;]*)")

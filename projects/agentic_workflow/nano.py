@@ -36,11 +36,12 @@ from dbos import DBOS, DBOSClient, run_dbos_database_migrations
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel, Field
 
+from seedbed.models.embeddings.load_embeddings import load_embeddings
+
 # The only part that is not a library of the field: models that run here, without a key. Instead of
 # it, write `init_chat_model("openai:gpt-4o-mini")` from `langchain.chat_models`, and
 # `OpenAIEmbeddings()` from `langchain_openai`.
-from seedbed.models.chat.load import load_chat_model
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.load import load_chat_model
 
 DATA = Path(os.environ.get("NANO_DATA", "var/nano_workflow"))
 APPROVAL_SECONDS = 7 * 24 * 3600.0  # after which a mail that nobody looked at is closed

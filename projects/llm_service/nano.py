@@ -35,7 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 # The only part that is not a library of the field: a model that runs here, without a key. Instead
 # of it, write `init_chat_model("openai:gpt-4o-mini")` from `langchain.chat_models`.
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 
 MAX_RUNNING = 16  # requests at a time; the next one is refused rather than queued without end
 MAX_BODY = 1_000_000  # bytes

@@ -37,11 +37,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel, Field
 
+from seedbed.models.embeddings.load_embeddings import load_embeddings
+
 # The only part that is not a library of the field: models that run here, without a key. Instead of
 # it, write `init_chat_model("openai:gpt-4o-mini")` from `langchain.chat_models`, and
 # `OpenAIEmbeddings()` from `langchain_openai`.
-from seedbed.models.chat.load import load_chat_model
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.load import load_chat_model
 
 SHOP = Path(__file__).parent / "src/multi_agent/sample"  # tables as CSV, policies as Markdown
 DATA = Path(os.environ.get("NANO_DATA", "var/nano_agents"))  # the database and the checkpoints

@@ -30,12 +30,13 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_text_splitters import MarkdownHeaderTextSplitter, RecursiveCharacterTextSplitter
 from pydantic import BaseModel, Field
 
+from seedbed.models.embeddings.load_embeddings import load_embeddings
+
 # The only part that is not a library of the field: models that run here, without a key. Instead of
 # it, write `init_chat_model("openai:gpt-4o-mini")` from `langchain.chat_models`, and
 # `OpenAIEmbeddings()` from `langchain_openai` or `HuggingFaceEmbeddings()` from
 # `langchain_huggingface`. Nothing else changes, as these are LangChain's own interfaces.
-from seedbed.models.chat.load import load_chat_model
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.load import load_chat_model
 
 CHUNK_CHARACTERS = 500  # about 110 tokens; the embedding model reads 256
 OVERLAP = 100  # characters, at most, that two neighbouring chunks share: a sentence

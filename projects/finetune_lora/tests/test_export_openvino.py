@@ -15,8 +15,8 @@ from finetune_lora.export.merge import merge
 from finetune_lora.export.openvino import same_tokens, to_openvino
 from finetune_lora.model.adapter import load_adapter
 from seedbed.errors import BadInput, ConfigError
-from seedbed.models.chat.load import load_chat_model
-from seedbed.models.chat.local import LocalChatModel
+from seedbed.models.load import load_chat_model
+from seedbed.models.local.local_chat import LocalChatModel
 
 OPTIONS = {"cache_tokens": 512}
 ASKED = "reset the password of anna"

@@ -625,7 +625,7 @@ def test_litellm(service):
 
 def test_the_other_projects_reach_it_by_their_base_url(service):
     pytest.importorskip("langchain_openai")
-    from seedbed.models.chat.load import load_chat_model
+    from seedbed.models.load import load_chat_model
     from seedbed.settings import Settings
 
     settings = Settings(base_url=f"{service}/v1", _env_file=None)

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage
 from prometheus_client import CollectorRegistry
 
 from seedbed.errors import BadInput
-from seedbed.models.chat.load import load_chat_model, local_models
+from seedbed.models.load import load_chat_model, local_models
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.testing.launch import import_file, serve_app
 from seedbed.testing.vendor.server import launch_vendor

@@ -11,7 +11,7 @@ import pytest
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 
-from seedbed.models.chat.load import local_models
+from seedbed.models.load import local_models
 from seedbed.testing.launch import import_file
 from seedbed.testing.vendor.script import Reply
 from seedbed.testing.vendor.server import launch_vendor

@@ -296,7 +296,7 @@ def test_ingest_lists_a_file_that_makes_the_tokenizer_panic(
 def test_ingest_with_real_embeddings_reads_names_that_are_not_utf8(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
 
     for name in ("\udcff.txt", "\udcfe.txt", "red\x1b[31m.txt"):
         (folder / name).write_text("Plain words.")
@@ -434,7 +434,7 @@ def test_ingest_does_not_open_files_with_unchanged_mtime(store: Store, folder: P
 def test_ingest_with_real_embeddings_supports_semantic_search(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
 
     write_file(folder, "pump.md", "# Pump\n\nIt starts when the red lever is pushed down.\n")
     write_file(folder, "tea.txt", "Pour boiling water over the leaves and wait three minutes.\n")

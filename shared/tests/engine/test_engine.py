@@ -21,7 +21,7 @@ from seedbed.errors import (
     Unavailable,
     WeightsError,
 )
-from seedbed.models.chat import open_engine as shared_engines
+from seedbed.models.local import open_engine as shared_engines
 from seedbed.models.weights import ensure as weights
 from seedbed.settings import Settings
 

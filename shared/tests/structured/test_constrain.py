@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, TypeAdapter
 
 from seedbed.errors import BadInput
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 from seedbed.structured.constrain import constrain
 from seedbed.structured.grammar import Alt, Chars, Grammar, Lit, Matcher, Rep, Seq
 from seedbed.structured.number_ranges import integer_range

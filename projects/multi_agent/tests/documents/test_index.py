@@ -5,7 +5,7 @@ import pytest
 
 from multi_agent.documents.index import DocumentIndex, open_documents, stems
 from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.embeddings.load_embeddings import load_embeddings
 
 
 def open_texts(folder: Path, **texts: str) -> DocumentIndex:

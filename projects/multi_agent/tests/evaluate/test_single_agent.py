@@ -20,7 +20,7 @@ from multi_agent.tools.builtin import builtin_tools, calculate
 from multi_agent.tools.toolbox import Tool, tool_of
 from multi_agent.tools.workspace import Workspace
 from seedbed.errors import Unavailable
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings, load
 from seedbed.testing.vendor.script import Reply

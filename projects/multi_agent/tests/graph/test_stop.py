@@ -11,7 +11,7 @@ import pytest
 
 from multi_agent.specialists import Context
 from multi_agent.state import Limits, Step
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 from seedbed.settings import Settings
 from seedbed.testing.vendor.script import Reply
 from seedbed.testing.vendor.server import launch_vendor

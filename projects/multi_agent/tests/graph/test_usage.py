@@ -16,7 +16,7 @@ import pytest
 from multi_agent.specialists import Context
 from multi_agent.state import Step
 from multi_agent.tools.toolbox import tool_of
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 from seedbed.settings import Settings
 from seedbed.testing.vendor.server import launch_vendor
 

@@ -19,7 +19,7 @@ from multi_agent.runs.store import RunRecord
 from multi_agent.state import Answer, Limits
 from multi_agent.team.open_team import open_team
 from multi_agent.team.team import Team
-from seedbed.models.chat_base import StreamingChatModel
+from seedbed.models.base import StreamingChatModel
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings, load
 

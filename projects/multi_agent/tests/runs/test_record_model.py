@@ -15,7 +15,7 @@ from multi_agent.runs.ledger import Ledger, NotRecorded
 from multi_agent.runs.record_model import RecordedModel, Stopped
 from multi_agent.runs.store import RunStore, ledger
 from seedbed.errors import BadInput, Busy, ReplyCutOff
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings
 from seedbed.testing.vendor.script import Reply

@@ -21,7 +21,7 @@ from multi_agent.specialists import Context, Workspace
 from multi_agent.specialists.operator import Operator
 from multi_agent.state import Result, Step
 from multi_agent.tools.toolbox import Tool, ToolBox
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 from seedbed.settings import Settings, load
 from seedbed.testing.vendor.script import Replies
 from seedbed.testing.vendor.server import Vendor, launch_vendor

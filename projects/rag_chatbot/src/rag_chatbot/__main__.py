@@ -192,7 +192,7 @@ def serve(
     with cli.collector_paused():
         chatbot = open_chatbot(model)
         if chatbot.writes:
-            from seedbed.models.chat.load import check_chat_model
+            from seedbed.models.load import check_chat_model
 
             check_chat_model(chatbot.answerer.spec)
         if paths:

@@ -30,7 +30,7 @@ from rag_chatbot.search.retrieve import Hit, Retriever
 from rag_chatbot.store.callers import LOCAL, OPERATOR, Caller
 from rag_chatbot.store.store import Store, StoredDocument
 from seedbed.errors import BadInput, Conflict, SeedbedError, public_message
-from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.embeddings.load_embeddings import embed_texts
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -257,8 +257,8 @@ class Chatbot:
 
 def open_chatbot(config: Config, settings: Settings) -> Chatbot:
     """The chatbot with the configured models; they are loaded at their first use."""
-    from seedbed.models.chat.load import load_chat_model
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
+    from seedbed.models.load import load_chat_model
 
     load_model = partial(load_chat_model, settings.model, settings=settings)
     return Chatbot(config, load_embeddings(settings=settings), load_model, settings.model)

@@ -14,7 +14,7 @@ from rag_chatbot.answer.claims import Claim
 from rag_chatbot.answer.verify import Checked, Verifier
 from rag_chatbot.store.store import Chunk
 from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.embeddings.load_embeddings import load_embeddings
 
 ROWS = [
     json.loads(line)

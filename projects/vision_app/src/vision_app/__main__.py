@@ -272,7 +272,7 @@ def serve(port: Port = 8003, host: Host = "127.0.0.1", model: Classifier = None)
     """Serve the web page and the HTTP API."""
     vision = open_vision(model)
     from vision_app.serve.api import create_app
-    from seedbed.models.chat.load import check_chat_model
+    from seedbed.models.load import check_chat_model
     from seedbed.server import service
 
     check_chat_model(settings=vision.settings)

@@ -92,7 +92,7 @@ class Vision:
     @property
     def language_model(self) -> BaseChatModel | None:
         """The model of SEEDBED_MODEL if it may read images; None for models on this machine."""
-        from seedbed.models.chat.load import load_chat_model
+        from seedbed.models.load import load_chat_model
         from seedbed.models.weights.catalog import find
 
         spec = self.settings.model

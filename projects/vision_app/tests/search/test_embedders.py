@@ -12,7 +12,7 @@ from vision_app.classify.kinds import kinds_of
 from vision_app.search.embedders import Clip, concept, label_vectors
 from seedbed.errors import ConfigError, WeightsError
 from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.embeddings.load_embeddings import embed_texts
 
 
 def test_concept_is_near_everyday_words_for_the_likely_label() -> None:

@@ -6,7 +6,7 @@
         print(piece.text, end="")
 
 Deals with prompts, tokens and limits. Messages, schemas and tools are translated in
-`seedbed.models.chat.local`; `seedbed.models.chat.open_engine` shares one engine per model.
+`seedbed.models.local.local_chat`; `seedbed.models.local.open_engine` shares one engine per model.
 """
 
 from __future__ import annotations

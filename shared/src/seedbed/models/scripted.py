@@ -25,7 +25,7 @@ from pydantic import Field, PrivateAttr
 
 from seedbed import errors
 from seedbed.errors import ConfigError
-from seedbed.models.chat_base import StreamingChatModel
+from seedbed.models.base import StreamingChatModel
 from seedbed.structured.schemas import (
     Schema,
     normalize_tool_choice,

@@ -7,7 +7,7 @@
 OpenVINO accepts a JSON schema too, but its compiler silently ignores keywords (see the package),
 and a reply that reaches the token limit is not valid JSON. Here a schema is either guaranteed or
 refused. How a chat model resumes a reply that left the grammar is in
-`seedbed.models.chat.answer_in_progress`.
+`seedbed.models.local.answer_in_progress`.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ def close_models() -> None:
     """Free the memory of the models that this process keeps open; they are opened again on use."""
     # A module that is not imported keeps none open, and some copies of seedbed lack it.
     modules = sys.modules
-    if engines := modules.get("seedbed.models.chat.open_engine"):
+    if engines := modules.get("seedbed.models.local.open_engine"):
         engines.close_engines()
-    if embeddings := modules.get("seedbed.models.embeddings.load"):
+    if embeddings := modules.get("seedbed.models.embeddings.load_embeddings"):
         embeddings._bert.cache_clear()
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from seedbed.models.embeddings import load as embeddings
+from seedbed.models.embeddings import load_embeddings as embeddings
 from seedbed.models.embeddings.bert import BertEmbeddings
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.embeddings.load_embeddings import load_embeddings
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import ensure
 
@@ -128,7 +128,7 @@ def test_inexact_int8_falls_back_to_float32(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["calibration.txt", "calibration_multilingual.txt"])
 def test_calibration_texts_ship_with_the_package(name: str) -> None:
-    lines = (resources.files("seedbed.models") / name).read_text("utf-8").splitlines()
+    lines = (resources.files("seedbed.models.weights") / name).read_text("utf-8").splitlines()
     assert len(lines) > 20
 
 

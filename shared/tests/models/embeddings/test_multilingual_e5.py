@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from seedbed.errors import WeightsError
 from seedbed.models.embeddings.bert import BertEmbeddings
-from seedbed.models.embeddings.load import embed_texts, load_embeddings
+from seedbed.models.embeddings.load_embeddings import embed_texts, load_embeddings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # the first test may convert the weights
 PAIRS = Path(__file__).with_name("multilingual.jsonl")
@@ -88,7 +88,7 @@ def test_requests_are_counted_under_the_name_of_the_model(model: BertEmbeddings)
 def test_loaded_model_takes_less_than_750_mb() -> None:
     code = (
         "import openvino, psutil, tokenizers\n"
-        "from seedbed.models.embeddings.load import load_embeddings\n"
+        "from seedbed.models.embeddings.load_embeddings import load_embeddings\n"
         "process = psutil.Process(); before = process.memory_info().rss\n"
         "load_embeddings('multilingual-e5').embed(['Wo ist der Bahnhof?'] * 16)\n"
         "print((process.memory_info().rss - before) / 1e6)"

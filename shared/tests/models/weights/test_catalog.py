@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.models.chat.load import local_models
+from seedbed.models.load import local_models
 from seedbed.models.weights.catalog import MODELS, Model, find
 
 MODELS_TXT = Path(__file__).parents[3] / "models.txt"

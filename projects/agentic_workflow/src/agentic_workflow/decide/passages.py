@@ -16,7 +16,7 @@ from typing import Any
 from agentic_workflow.decide.letter import templates
 from agentic_workflow.store.case import Category, Language, Mail, Passage, Triage
 from seedbed.errors import ConfigError
-from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.embeddings.load_embeddings import embed_texts
 
 TOPICS = {"refund": "returns", "account": "privacy", "complaint": "complaints"}  # others: the same
 # Questions in four languages whose first paragraph is right: 66 of the 70 from which the synonyms

@@ -72,7 +72,7 @@ def check_model(config: Config, settings: Settings) -> bool:
     Raises an error if its package or key is missing or, without it, if there are too few examples.
     """
     from agentic_workflow.triage.triager import check_examples, follows_instructions
-    from seedbed.models.chat.load import check_chat_model
+    from seedbed.models.load import check_chat_model
 
     if capable := follows_instructions(settings.model):
         check_chat_model(settings=settings)
@@ -88,8 +88,8 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
     from agentic_workflow.decide.shop import open_shop
     from agentic_workflow.triage.triager import open_triager
-    from seedbed.models.chat.load import load_chat_model, split_specs
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
+    from seedbed.models.load import load_chat_model, split_specs
     from seedbed.models.remote.prices import require_price
 
     capable = check_model(config, settings)

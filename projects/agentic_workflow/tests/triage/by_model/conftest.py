@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentic_workflow.triage.by_model.model_triager import ModelTriager
-from seedbed.models.chat.load import load_chat_model
+from seedbed.models.load import load_chat_model
 from seedbed.settings import Settings, load
 from seedbed.testing.vendor.script import Item, Script, Usage
 from seedbed.testing.vendor.server import launch_vendor

@@ -78,7 +78,7 @@ class ClassicalBaseline:
         import numpy as np
 
         if self._embeddings is None:
-            from seedbed.models.embeddings.load import load_embeddings
+            from seedbed.models.embeddings.load_embeddings import load_embeddings
 
             self._embeddings = load_embeddings("minilm")
         return np.asarray(self._embeddings.embed_documents(list(texts)))

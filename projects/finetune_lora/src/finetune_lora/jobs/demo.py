@@ -28,7 +28,7 @@ def run(base: str | None = None, steps: int = STEPS) -> list[str]:
     from finetune_lora.helpdesk.tools import system_prompt
     from finetune_lora.model.adapter import load_adapter, read_task
     from finetune_lora.train.arguments import TrainArgs
-    from seedbed.models.chat.load import load_chat_model
+    from seedbed.models.load import load_chat_model
     from seedbed.settings import Settings, load
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -232,8 +232,8 @@ def _exported(adapter: Path) -> str | None:
 
 def _served(model: str, name: str, task: Mapping[str, Any]) -> Predictor:
     from finetune_lora.answer.predictor import ChatPredictor
-    from seedbed.models.chat.load import load_chat_model
-    from seedbed.models.chat.open_engine import folder_to_convert
+    from seedbed.models.load import load_chat_model
+    from seedbed.models.local.open_engine import folder_to_convert
 
     settings = load(Settings)
     if folder := folder_to_convert(model):

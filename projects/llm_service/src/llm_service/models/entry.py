@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from llm_service.plugins import BACKENDS, is_available
-from seedbed.models.chat.open_engine import folder_to_convert
+from seedbed.models.local.open_engine import folder_to_convert
 from seedbed.models.remote.prices import Price, price
 from seedbed.models.weights import catalog
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from multi_agent.documents.read import Passage, read_folder
-from seedbed.models.embeddings.load import Vectors, embed_texts
+from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 
 CANDIDATES = 200  # passages per search that are embedded, those with the best words
 IN_HEADING = 0.7  # a stem in the heading against one in the text

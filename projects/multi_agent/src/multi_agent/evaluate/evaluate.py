@@ -64,7 +64,7 @@ def run(
     progress: Progress,
 ) -> dict[str, Any]:
     """The figures of the team; with `compare`, those of a single agent and the team's lead too."""
-    from seedbed.models.chat.load import load_chat_model
+    from seedbed.models.load import load_chat_model
 
     tasks = read_tasks(tasks_file)
     single = load_chat_model(settings=settings) if compare else None

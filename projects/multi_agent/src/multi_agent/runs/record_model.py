@@ -28,9 +28,9 @@ from multi_agent.runs.budget import Budget
 from multi_agent.runs.ledger import Ledger, NotRecorded
 from multi_agent.runs.store import as_json
 from seedbed.errors import ModelError, ModelTimeout, SeedbedError
-from seedbed.models.chat_base import StreamingChatModel
-from seedbed.models.remote.chat import RemoteChatModel
+from seedbed.models.base import StreamingChatModel
 from seedbed.models.remote.prices import cost
+from seedbed.models.remote.remote_chat import RemoteChatModel
 
 
 class Stopped(SeedbedError):

@@ -17,7 +17,7 @@ from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.evidence import foreign_numbers
 from seedbed.errors import InvalidReply, ReplyRefused
-from seedbed.models.embeddings.load import Vectors, embed_texts
+from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 from seedbed.models.prompts import load_prompt
 
 if TYPE_CHECKING:

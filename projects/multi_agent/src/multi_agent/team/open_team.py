@@ -57,7 +57,7 @@ def open_team(
     from multi_agent.sample.shop import ensure_shop, sample_documents
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
 
     folder = Path(config.data_dir)
     with ExitStack() as stack:
@@ -104,7 +104,7 @@ def load_models(
     missing, if the budget limits USD and the price of one is unknown, or if `needed` and a role has
     no model.
     """
-    from seedbed.models.chat.load import check_chat_model, load_chat_model, split_specs
+    from seedbed.models.load import check_chat_model, load_chat_model, split_specs
     from seedbed.models.remote.prices import require_price
 
     if unknown := sorted(config.models.keys() - {PLANNER, *specialist_names()}):

@@ -18,7 +18,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from rag_chatbot.read.language import language_of
-from seedbed.models.embeddings.load import Vectors, embed_texts
+from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 
 if TYPE_CHECKING:
     from rag_chatbot.store.store import StoredDocument

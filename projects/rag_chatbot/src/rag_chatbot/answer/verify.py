@@ -17,7 +17,7 @@ from rag_chatbot.answer.check import Check, check
 from rag_chatbot.answer.claims import Claim
 from rag_chatbot.answer.evidence import Span, locate, sentences
 from rag_chatbot.read.language import context, terms
-from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.embeddings.load_embeddings import embed_texts
 
 if TYPE_CHECKING:
     from rag_chatbot.store.records import Chunk

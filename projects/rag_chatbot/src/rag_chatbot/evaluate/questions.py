@@ -68,8 +68,8 @@ def run(
 
     Logs to MLflow if MLFLOW_TRACKING_URI is set.
     """
-    from seedbed.models.chat.load import load_chat_model
-    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.embeddings.load_embeddings import load_embeddings
+    from seedbed.models.load import load_chat_model
     from seedbed.settings import Settings, load
 
     settings, config = load(Settings, model=model), load(Config)

@@ -46,7 +46,7 @@ from rag_chatbot.store.records import (
 )
 from rag_chatbot.store.vector_index import VectorIndex
 from seedbed.errors import Busy, ConfigError, NotFound, Unavailable
-from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.embeddings.load_embeddings import embed_texts
 
 __all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
 

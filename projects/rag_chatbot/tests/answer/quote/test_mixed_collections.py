@@ -17,7 +17,7 @@ from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
 from rag_chatbot.search.retrieve import Retriever
 from rag_chatbot.store.store import Store
-from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.embeddings.load_embeddings import load_embeddings
 from seedbed.settings import load
 
 FILES = Path(__file__).parents[3] / "eval/mixed"

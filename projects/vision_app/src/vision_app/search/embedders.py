@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vision_app.classify.kinds import kinds_of
 from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, MissingExtra, WeightsError
-from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.embeddings.load_embeddings import embed_texts
 from seedbed.models.weights.ensure import ensure
 from seedbed.safety.secrets import reason
 

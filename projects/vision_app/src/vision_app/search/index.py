@@ -35,7 +35,7 @@ from vision_app.search.embedders import Clip, Vectors, concept, label_vectors
 from vision_app.search.store import Store
 from seedbed.cli import Progress
 from seedbed.errors import BadInput, SeedbedError, public_message
-from seedbed.models.embeddings.load import embed_texts, load_embeddings
+from seedbed.models.embeddings.load_embeddings import embed_texts, load_embeddings
 
 log = logging.getLogger(__name__)
 

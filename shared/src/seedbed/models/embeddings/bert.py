@@ -4,7 +4,7 @@
     a, b = model.embed(["a cat", "a kitten"])
     a @ b    # cosine similarity
 
-Converting the weights is left to `seedbed.models.weights.bert`.
+Converting the weights is left to `seedbed.models.weights.bert_graph`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class BertEmbeddings(Embeddings):
     """
 
     def __init__(self, folder: Path, model: Model, *, fast: bool = True) -> None:
-        from seedbed.models.weights import bert
+        from seedbed.models.weights import bert_graph
 
-        self._bert, self._model = bert, model
-        self._tokenizer = bert.load_tokenizer(folder / "tokenizer.json")
+        self._graph, self._model = bert_graph, model
+        self._tokenizer = bert_graph.load_tokenizer(folder / "tokenizer.json")
         # The special tokens and the prefix are part of the model's limit.
         added = len(self._tokenizer.encode(f"{model.passage_prefix}.").ids) - self.count_tokens(".")
         self.max_tokens = model.context_window - added
@@ -68,8 +68,8 @@ class BertEmbeddings(Embeddings):
             self._requests.put(compiled.create_infer_request())
 
     def _reproduces(self, vector: Vectors) -> bool:
-        """Whether this CPU gets the vector of `bert.PROBE`: without VNNI, int8 may saturate."""
-        ids = self._token_ids([self._model.passage_prefix + self._bert.PROBE])
+        """Whether this CPU computes the vector of PROBE: without VNNI, int8 may saturate."""
+        ids = self._token_ids([self._model.passage_prefix + self._graph.PROBE])
         return float(self._infer(ids)[0] @ vector) > 0.99
 
     def embed(self, texts: Sequence[str], *, queries: int = 0) -> Vectors:
@@ -110,12 +110,12 @@ class BertEmbeddings(Embeddings):
         return sum(map(len, ids))
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        return self._bert.token_ids(self._tokenizer, texts, self._model.context_window)
+        return self._graph.token_ids(self._tokenizer, texts, self._model.context_window)
 
     def _infer(self, ids: list[list[int]]) -> Vectors:
         request = self._requests.get()  # waits while all are in use
         try:
-            request.infer(self._bert.as_inputs(ids), share_inputs=True)
+            request.infer(self._graph.as_inputs(ids), share_inputs=True)
             result: Vectors = request.get_output_tensor(0).data.copy()
             return result
         finally:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from seedbed.models.stem import stem
+_SUFFIX = re.compile(r"(ations?|ing|ed|ly|ies|es|s|y|e)$")  # English; a stemmer is slow to import
 
 
 class HashEmbeddings(Embeddings):
@@ -47,3 +47,13 @@ class HashEmbeddings(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed_documents([text])[0]
+
+
+def stem(word: str) -> str:
+    """A word in lower case without its English suffix; a stem has at least three letters.
+
+    >>> stem("currencies"), stem("currency"), stem("uses")
+    ('currenc', 'currenc', 'uses')
+    """
+    stem = _SUFFIX.sub("", word)
+    return stem if len(stem) >= 3 else word

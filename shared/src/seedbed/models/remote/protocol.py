@@ -18,7 +18,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
-from seedbed.models.chat_base import StreamingChatModel
+from seedbed.models.base import StreamingChatModel
 from seedbed.models.remote.strict_schema import as_strict, drop_nulls
 from seedbed.structured.schemas import Schema
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from seedbed.models.weights.bert import Array, Encoder
+from seedbed.models.weights.bert_graph import Array, Encoder
 
 # Unrelated texts have a cosine near 0.75 without centring, near 0.2 with 0.7, and near 0 with 1. Of
 # the shares tried, 0.7 is the largest that costs no recall on the 36 questions of the tests in

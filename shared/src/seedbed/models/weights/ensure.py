@@ -180,11 +180,11 @@ def _convert(model: Model, sources: Sequence[Path], target: Path) -> None:
         gguf_to_openvino(sources[0], target)
     elif sources[0].name in ("model.safetensors", "e5-small-q4.bin"):
         MissingExtra.check("openvino", "safetensors", "tokenizers", extra="local")
-        from seedbed.models.weights import bert, e5
+        from seedbed.models.weights import bert_graph, e5
 
         packed = sources[0].suffix == ".bin"
-        encoder = e5.read(sources[0]) if packed else bert.read(sources[0].parent)
-        bert.convert(encoder, model, target)
+        encoder = e5.read(sources[0]) if packed else bert_graph.read(sources[0].parent)
+        bert_graph.convert(encoder, model, target)
     elif sources[0].suffix == ".pth":
         raise WeightsError(
             f"{sources[0].name} is converted by the project that uses it.",

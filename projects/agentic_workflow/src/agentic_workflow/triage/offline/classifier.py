@@ -29,7 +29,7 @@ from agentic_workflow.store.case import CATEGORIES, Category
 from agentic_workflow.triage.offline.words import plain
 from seedbed.errors import ConfigError, SeedbedError
 from seedbed.files import read_json_lines, write_bytes
-from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.embeddings.load_embeddings import embed_texts
 from seedbed.settings import Settings, load
 
 log = logging.getLogger(__name__)

@@ -46,7 +46,7 @@ class ChatWorker:
     """Answers chats and texts from one engine."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
-        from seedbed.models.chat.open_engine import folder_of, open_engine, opens
+        from seedbed.models.local.open_engine import folder_of, open_engine, opens
         from seedbed.models.weights.catalog import is_local
         from seedbed.settings import Settings, load
 
@@ -60,8 +60,8 @@ class ChatWorker:
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
             opened.start()
         from seedbed.engine.engine import Sampling
-        from seedbed.models.chat.load import load_chat_model
-        from seedbed.models.chat.local import LocalChatModel
+        from seedbed.models.load import load_chat_model
+        from seedbed.models.local.local_chat import LocalChatModel
 
         if opened is not None:
             opened.join()
@@ -158,7 +158,7 @@ class EmbeddingWorker:
     """Turns texts into vectors."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:  # noqa: ARG002
-        from seedbed.models.embeddings.load import load_embeddings
+        from seedbed.models.embeddings.load_embeddings import load_embeddings
 
         self.model: Any = load_embeddings(spec)
         self.out = out

@@ -23,7 +23,7 @@ from rag_chatbot.answer.evidence import Span
 from rag_chatbot.answer.quote.question import Question, read_question
 from rag_chatbot.answer.quote.units import Unit, cell_values, displayed, split, words
 from rag_chatbot.read.language import SEPARATOR, STOP_WORDS, language_of, plain, terms
-from seedbed.models.embeddings.load import Vectors, embed_texts
+from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit

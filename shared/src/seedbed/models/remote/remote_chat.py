@@ -29,7 +29,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import Field
 
 from seedbed.errors import InvalidReply, ModelError, ModelRequestError, ModelTimeout, SeedbedError
-from seedbed.models.chat_base import StreamingChatModel
+from seedbed.models.base import StreamingChatModel
 from seedbed.models.remote import background
 from seedbed.models.remote.failures import check_reply, translate
 from seedbed.models.remote.prices import cost

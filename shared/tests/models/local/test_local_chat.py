@@ -10,10 +10,10 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 
 from seedbed.errors import BadInput, ConfigError, ContextWindowError, DeadlineExceeded, WeightsError
-from seedbed.models.chat.load import load_chat_model
-from seedbed.models.chat.local import LocalChatModel
-from seedbed.models.chat.open_engine import folder_of, opens
-from seedbed.models.chat.tool_protocol import as_chat
+from seedbed.models.load import load_chat_model
+from seedbed.models.local.local_chat import LocalChatModel
+from seedbed.models.local.open_engine import folder_of, opens
+from seedbed.models.local.tool_protocol import as_chat
 from seedbed.settings import Settings
 
 pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy machine

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from seedbed.errors import ConfigError, MissingExtra
-from seedbed.models.chat.load import check_chat_model, load_chat_model, local_models
+from seedbed.models.load import check_chat_model, load_chat_model, local_models
 from seedbed.settings import Settings
 
 
@@ -61,7 +61,7 @@ def test_copy_with_remote_models_refuses_local_ones(check: object) -> None:
 def test_check_imports_neither_langchain_nor_the_client() -> None:
     code = (
         "import os, sys; os.environ['OPENAI_API_KEY'] = 'key'\n"
-        "from seedbed.models.chat.load import check_chat_model\n"
+        "from seedbed.models.load import check_chat_model\n"
         "check_chat_model('openai:gpt-4o-mini')\n"
         "print([m for m in ('langchain', 'langchain_core', 'openai') if m in sys.modules])"
     )

@@ -12,8 +12,8 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from seedbed.models.messages import text_of
-from seedbed.models.stem import stem
+from seedbed.models.embeddings.hash import stem
+from seedbed.models.local.messages import text_of
 from seedbed.structured.schemas import Schema, tool_name
 
 # Stems of words that are common in questions and in descriptions of tools.

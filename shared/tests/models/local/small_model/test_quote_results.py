@@ -3,7 +3,7 @@
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from seedbed.models.small_model.quote_results import (
+from seedbed.models.local.small_model.quote_results import (
     MAX_QUOTE,
     latest_results,
     quote_grammar,

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from seedbed.models.messages import text_of
+from seedbed.models.local.messages import text_of
 from seedbed.structured.constrain import constrain
 from seedbed.structured.grammar import MAX_CODE_POINT, Chars, Grammar, Node, Rep, alt, seq
 from seedbed.structured.schemas import Schema, tool_name, tool_parameters

@@ -12,9 +12,9 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 import seedbed
-from seedbed.models.chat.load import load_chat_model
-from seedbed.models.small_model.stop_loops import loop_end
-from seedbed.models.small_model.tool_words import related_tools
+from seedbed.models.load import load_chat_model
+from seedbed.models.local.small_model.stop_loops import loop_end
+from seedbed.models.local.small_model.tool_words import related_tools
 from seedbed.structured.schemas import tool_functions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -85,7 +85,7 @@ def test_seedbed_works_without_the_folder(tmp_path):
     source, tests = Path(seedbed.__file__).parent, Path(__file__).parents[1]
     shutil.copytree(source, tmp_path / "seedbed", ignore=shutil.ignore_patterns("small_model"))
     shutil.copytree(tests, tmp_path / "tests", ignore=shutil.ignore_patterns("small_model"))
-    load = tmp_path / "seedbed/models/chat/load_local.py"
+    load = tmp_path / "seedbed/models/local/load_local.py"
     statement = r"    # Help for a model that is too small.*?(?=    return LocalChatModel)"
     text, count = re.subn(statement, "", load.read_text("utf-8"), count=1, flags=re.DOTALL)
     assert count == 1

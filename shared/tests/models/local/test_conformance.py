@@ -5,8 +5,8 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from seedbed.models.chat.load import load_chat_model
-from seedbed.models.chat.local import LocalChatModel
+from seedbed.models.load import load_chat_model
+from seedbed.models.local.local_chat import LocalChatModel
 from seedbed.models.scripted import ScriptedChatModel
 
 pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy machine

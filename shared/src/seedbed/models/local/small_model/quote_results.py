@@ -19,8 +19,8 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from seedbed.models.messages import text_of
-from seedbed.models.small_model.tool_words import word_stems
+from seedbed.models.local.messages import text_of
+from seedbed.models.local.small_model.tool_words import word_stems
 from seedbed.structured.grammar import Grammar, Lit, alt, seq
 
 MAX_QUOTE = 400  # characters of one result

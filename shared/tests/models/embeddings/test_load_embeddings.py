@@ -25,7 +25,7 @@ from starlette.routing import Route
 from seedbed import errors
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.models.embeddings.load import embed_texts, load_embeddings
+from seedbed.models.embeddings.load_embeddings import embed_texts, load_embeddings
 from seedbed.models.weights.catalog import MODELS
 from seedbed.settings import Settings
 from seedbed.testing.launch import serve_app
@@ -40,7 +40,7 @@ def requests(model: str) -> float:
 
 def test_embedding_never_imports_torch_or_transformers() -> None:
     code = (
-        "import sys; from seedbed.models.embeddings.load import load_embeddings\n"
+        "import sys; from seedbed.models.embeddings.load_embeddings import load_embeddings\n"
         "load_embeddings('minilm').embed_query('hello')\n"
         "print([m for m in ('torch', 'transformers', 'onnxruntime') if m in sys.modules])"
     )
@@ -96,7 +96,7 @@ def test_base_url_applies_to_remote_embeddings() -> None:
 
 def test_load_embeddings_silences_dependencies_first() -> None:
     code = (
-        "import os, sys; from seedbed.models.embeddings.load import load_embeddings\n"
+        "import os, sys; from seedbed.models.embeddings.load_embeddings import load_embeddings\n"
         "load_embeddings('minilm')\n"
         "print(sys.modules['openvino_telemetry'], os.environ['HF_HUB_DISABLE_TELEMETRY'])"
     )

@@ -7,12 +7,13 @@
     check_chat_model()                               # before a server starts
 
 The result is a LangChain chat model. This module only decides which class serves which spec;
-`load_local`, `scripted` and `remote` do the work.
+`local`, `remote` and `scripted` do the work.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from seedbed.errors import ConfigError
@@ -21,6 +22,9 @@ from seedbed.settings import Settings, load
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+# Arguments that configure all candidates of a remote model, not the integration of one.
+_OWN_FIELDS = ("callbacks", "timeout", "attempts", "cancel", "metadata", "tags")
 
 
 def load_chat_model(
@@ -50,9 +54,7 @@ def load_chat_model(
     if len(specs) == 1 and (model := models[spec]) is not None:
         return model
     # 3. Anything else is PROVIDER:MODEL.
-    from seedbed.models.remote.load import load_remote
-
-    return load_remote(models, settings, kwargs)
+    return _load_remote(models, settings, kwargs)
 
 
 def check_chat_model(spec: str | None = None, *, settings: Settings | None = None) -> None:
@@ -86,7 +88,7 @@ def local_models() -> list[str]:
 
     local_models()    # ["smollm2", "phi-3.5-mini", "qwen3-8b"]
     """
-    if importlib.util.find_spec("seedbed.models.chat.load_local") is None:
+    if importlib.util.find_spec("seedbed.models.local.load_local") is None:
         return []
     return [name for name, model in MODELS.items() if model.kind == "chat"]
 
@@ -100,9 +102,35 @@ def _load_here(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
 
         return ScriptedChatModel.from_file(spec.removeprefix("scripted:"), **kwargs)
     # A module of its own, so that a copy can do without it and what it imports.
-    from seedbed.models.chat.load_local import load_local
+    from seedbed.models.local.load_local import load_local
 
     return load_local(spec, settings, kwargs)
+
+
+def _load_remote(
+    models: Mapping[str, BaseChatModel | None], settings: Settings, kwargs: Mapping[str, Any]
+) -> BaseChatModel:
+    """One model for several specs, the keys: each is called if those before it fail.
+
+    A value is None for PROVIDER:MODEL, or the model of a spec that runs here, such as `smollm2` as
+    the last resort.
+    """
+    from seedbed.models.remote.providers import integration
+    from seedbed.models.remote.remote_chat import Candidate, RemoteChatModel
+
+    own = {name: kwargs[name] for name in _OWN_FIELDS if kwargs.get(name) is not None}
+    fields = {name: value for name, value in kwargs.items() if name not in _OWN_FIELDS}
+    # SEEDBED_BASE_URL is one server: that of the first provider.
+    remote = [spec for spec, model in models.items() if model is None]
+    provider = remote[0].partition(":")[0] if remote else ""
+    candidates = []
+    for spec, model in models.items():
+        if model is None:
+            url = settings.base_url if spec.startswith(f"{provider}:") else None
+            model = integration(spec, url, fields)
+        candidates.append(Candidate(spec, model))
+    own = {"timeout": settings.model_timeout, "profile": candidates[0].model.profile, **own}
+    return RemoteChatModel(candidates=candidates, settings=settings, **own)
 
 
 def _is_here(spec: str) -> bool:

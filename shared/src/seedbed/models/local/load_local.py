@@ -15,8 +15,8 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from seedbed.errors import MissingExtra
-from seedbed.models.chat.local import DEFAULT_MAX_TOKENS, LocalChatModel
-from seedbed.models.chat.open_engine import folder_of, open_engine
+from seedbed.models.local.local_chat import DEFAULT_MAX_TOKENS, LocalChatModel
+from seedbed.models.local.open_engine import folder_of, open_engine
 from seedbed.models.weights.catalog import find
 from seedbed.settings import Settings
 
@@ -33,7 +33,7 @@ def load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
         kwargs = {"describe_schema": False, **kwargs}
     # Help for a model that is too small to write answers; goes with the folder `small_model`.
     if (model := find(spec)) is not None and model.answer_mode == "quote":
-        from seedbed.models.small_model.help import SmallModelHelp
+        from seedbed.models.local.small_model.help import SmallModelHelp
 
         kwargs = {"help": SmallModelHelp(), **kwargs}
     return LocalChatModel(engine=engine, model_name=spec, **kwargs)

@@ -16,8 +16,8 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from pydantic import BaseModel
 
 from seedbed import errors
-from seedbed.models.chat.load import load_chat_model
-from seedbed.models.remote.chat import RemoteChatModel
+from seedbed.models.load import load_chat_model
+from seedbed.models.remote.remote_chat import RemoteChatModel
 from seedbed.models.structured_reply import structured_reply
 from seedbed.observe.usage import UsageCallback
 from seedbed.settings import Settings

@@ -27,8 +27,8 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from seedbed.engine.engine import Engine, Generation, Piece, Sampling
-from seedbed.models.chat.answer_form import AnswerForm, ModelHelp
-from seedbed.models.chat.tool_protocol import read_calls
+from seedbed.models.local.answer_form import AnswerForm, ModelHelp
+from seedbed.models.local.tool_protocol import read_calls
 from seedbed.structured.grammar import Matcher
 
 MAX_RESUMES = 8  # each submits the prompt again; after the last, the shortest completion is taken

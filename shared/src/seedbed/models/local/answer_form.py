@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from langchain_core.messages import BaseMessage
 
 from seedbed.errors import BadInput
-from seedbed.models.chat.tool_protocol import (
+from seedbed.models.local.tool_protocol import (
     arguments_grammar,
     arguments_instructions,
     calls_grammar,
@@ -34,7 +34,7 @@ ANY_OBJECT: Schema = {"type": "object", "maxProperties": 16}
 
 @runtime_checkable
 class ModelHelp(Protocol):
-    """Decisions made for a model that is too small to make them; see `seedbed.models.small_model`.
+    """Decisions made for a model that is too small to make them; see `small_model`.
 
     A model that needs none of them has `LocalChatModel.help=None`.
     """

@@ -21,16 +21,16 @@ from pydantic import Field
 
 from seedbed.engine.engine import Sampling
 from seedbed.errors import BadInput, ContextWindowError
-from seedbed.models.chat.answer_form import (
+from seedbed.models.base import StreamingChatModel
+from seedbed.models.local.answer_form import (
     AnswerForm,
     ModelHelp,
     answer_form,
     requested_schema,
     requested_tools,
 )
-from seedbed.models.chat.answer_in_progress import AnswerInProgress
-from seedbed.models.chat.tool_protocol import as_chat
-from seedbed.models.chat_base import StreamingChatModel
+from seedbed.models.local.answer_in_progress import AnswerInProgress
+from seedbed.models.local.tool_protocol import as_chat
 from seedbed.structured.schemas import Schema
 
 DEFAULT_MAX_TOKENS = 512

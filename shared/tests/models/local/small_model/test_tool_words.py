@@ -2,7 +2,7 @@
 
 import pytest
 
-from seedbed.models.small_model.tool_words import shares_value
+from seedbed.models.local.small_model.tool_words import shares_value
 
 
 @pytest.mark.parametrize(

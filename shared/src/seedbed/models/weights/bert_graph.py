@@ -80,7 +80,7 @@ def convert(encoder: Encoder, model: Model, target: Path) -> None:
         return [as_inputs([text]) for text in ids]
 
     # 1. Tokenise sample texts, with each of the prefixes that the model expects.
-    files = [resources.files("seedbed.models") / name for name in encoder.samples]
+    files = [resources.files("seedbed.models.weights") / name for name in encoder.samples]
     texts = [line for file in files for line in file.read_text("utf-8").splitlines()]
     prefixes = dict.fromkeys((model.query_prefix, model.passage_prefix))
     samples = tokenize([prefix + text for prefix in prefixes for text in texts])

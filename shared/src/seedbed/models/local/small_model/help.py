@@ -3,8 +3,8 @@
     LocalChatModel(engine=engine, help=SmallModelHelp())
 
 `load_chat_model` passes it to the models of the catalogue that are too small to write answers.
-To drop it, delete this folder, its tests and the statement in `models/chat/load.py` that imports
-it. What is asked of the help, and when, is in `ModelHelp` of `models/chat/answer_form.py`.
+To drop it, delete this folder, its tests and the statement in `local/load_local.py` that imports
+it. What is asked of the help, and when, is in `ModelHelp` of `local/answer_form.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage
 
-from seedbed.models.messages import text_of
-from seedbed.models.small_model import stop_loops
-from seedbed.models.small_model.quote_results import latest_results, quote_grammar
-from seedbed.models.small_model.tool_words import related_tools, shares_value, uncalled_tools
+from seedbed.models.local.messages import text_of
+from seedbed.models.local.small_model import stop_loops
+from seedbed.models.local.small_model.quote_results import latest_results, quote_grammar
+from seedbed.models.local.small_model.tool_words import related_tools, shares_value, uncalled_tools
 from seedbed.structured.grammar import Grammar
 from seedbed.structured.schemas import Schema
 

@@ -1,1 +1,0 @@
-"""Chat models: local, remote and their common interface."""

@@ -1,0 +1,1 @@
+"""The chat model that runs in this process: prompt, grammar of the answer, tool calls."""
