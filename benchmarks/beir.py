@@ -1,10 +1,10 @@
-"""Retrieval quality on a collection in the BEIR layout: nDCG@10, recall@100 and MRR@10.
+"""Retrieval quality on a collection in the BEIR layout: nDCG@10 of BM25, vectors and the hybrid.
 
     BEIR=DIR python benchmarks/beir.py [--json]
 
-Three rankings are measured: BM25 alone, vectors alone, and the hybrid of both. The collection is
-ingested into a temporary store and searched by the code that serves users. No collection ships with
-this repository; BEIR is the folder of one (https://github.com/beir-cellar/beir).
+The collection is ingested into a temporary store and searched by the code that serves users. None
+ships with this repository; BEIR is the folder of one (https://github.com/beir-cellar/beir), with
+corpus.jsonl, queries.jsonl and qrels/test.tsv. A document ranks by its best chunk.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import statistics
 import sys
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,106 +27,47 @@ from rag_chatbot.read.chunk import chunk, counter
 from rag_chatbot.read.document import Block, Document
 from rag_chatbot.search.retrieve import POOL, Retriever
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput
-from seedbed.files import read_json_lines, read_lines
+from seedbed.files import read_json_lines
 
-ARMS: tuple[str, ...] = ("bm25", "dense", "hybrid")
-DEPTH = 500  # chunks retrieved per ranking, which come from a hundred documents or more
+DEPTH = 500  # chunks for each ranking
 BATCH_DOCUMENTS = 500  # written to the vector index together
-LAYOUT = "A BEIR folder has corpus.jsonl, queries.jsonl and qrels/test.tsv."
 
 
-@dataclass(frozen=True)
-class Beir:
-    """A collection: id → (title, text), query id → text, query id → relevant documents."""
-
-    documents: dict[str, tuple[str, str]]
-    queries: dict[str, str]
-    relevant: dict[str, set[str]]
-
-
-def evaluate_beir(path: Path, config: Config, embeddings: Any) -> dict[str, Any]:
-    """nDCG@10, recall@100 and MRR@10 with binary gains, for BM25, dense and hybrid retrieval.
-
-    `path` contains corpus.jsonl, queries.jsonl and qrels/test.tsv, the layout of BEIR
-    (https://github.com/beir-cellar/beir). A document ranks by its best chunk. Queries without a
-    relevant document are left out. Raises BadInput with the line if a file is missing or malformed.
-    """
-    # 1. Read the collection and ingest it into a temporary store.
-    data = read_beir(Path(path))
-    cases = []
+def evaluate_beir(folder: Path, config: Config, embeddings: Any) -> dict[str, Any]:
+    """The mean nDCG@10 of each ranking over the queries that have a relevant document."""
+    # 1. Read the collection.
+    documents = {
+        row["_id"]: (row.get("title") or "", row["text"])
+        for _, row in read_json_lines(folder / "corpus.jsonl")
+    }
+    queries = {row["_id"]: row["text"] for _, row in read_json_lines(folder / "queries.jsonl")}
+    relevant: dict[str, set[str]] = defaultdict(set)
+    for line in (folder / "qrels/test.tsv").read_text("utf-8").splitlines()[1:]:
+        query, document, score = line.split("\t")
+        if float(score) > 0 and query in queries:
+            relevant[query].add(document)
+    # 2. Ingest it, and rank the documents for each query in three ways.
+    gains: dict[str, list[float]] = defaultdict(list)
     with temporary_store(config, embeddings) as store:
-        _ingest(store, data.documents, config.chunk_tokens)
+        _ingest(store, documents, config.chunk_tokens)
         retriever = Retriever(store, embeddings, config)
-        # 2. Rank the documents for each query in three ways, and measure each ranking.
-        for query, relevant in data.relevant.items():
-            case: dict[str, Any] = {"id": query}
-            for arm, ranked in _rankings(retriever, data.queries[query]).items():
-                if _is_itself(data, query):
-                    ranked = [document for document in ranked if document != query]
-                for measure, value in _measures(ranked, relevant).items():
-                    case[f"{arm} {measure}"] = value
-            cases.append(case)
+        for query, targets in relevant.items():
+            for arm, ranked in _rankings(retriever, queries[query]).items():
+                # In ArguAna a query is itself a document; finding it is not a success.
+                others = [one for one in ranked if documents[one][1] != queries[query]]
+                gains[arm].append(ndcg(others, targets))
     # 3. Average over the queries.
-    means: dict[str, Any] = {
-        arm: {m: _mean([case[f"{arm} {m}"] for case in cases]) for m in _measures([], set())}
-        for arm in ARMS
-    }
-    return {**means, "queries": len(cases), "documents": len(data.documents), "cases": cases}
-
-
-def _rankings(retriever: Retriever, question: str) -> dict[str, list[str]]:
-    """The document ids in order, for each arm.
-
-    A search may return chunks of fewer than a hundred documents. For recall@100 the hybrid ranking
-    continues with the other documents that its arms retrieved.
-    """
-    if not question.strip():
-        return {arm: [] for arm in ARMS}
-    alone = {arm: _chunk_ids(retriever, question, arm, DEPTH) for arm in ARMS[:2]}
-    rest = [chunk_id for pair in zip(*alone.values(), strict=False) for chunk_id in pair]
-    rankings = {**alone, "hybrid": _chunk_ids(retriever, question, "hybrid", POOL) + rest}
-    chunk_ids = list(dict.fromkeys(chunk_id for ids in rankings.values() for chunk_id in ids))
-    sources = {chunk.id: chunk.source for chunk in retriever.store.chunks(chunk_ids)}
-    return {
-        arm: list(dict.fromkeys(sources[chunk_id] for chunk_id in ids))
-        for arm, ids in rankings.items()
-    }
-
-
-def _chunk_ids(retriever: Retriever, question: str, arm: str, pool: int) -> list[int]:
-    if arm == "bm25":
-        ranked = retriever.store.text("default", question, pool)
-    elif arm == "dense":
-        vector = np.asarray(retriever.embeddings.embed_query(question), dtype=np.float32)
-        ranked = retriever.store.dense("default", vector, pool)
-    else:
-        ranked = [(hit.chunk.id, 0.0) for hit in retriever.candidates(question, pool=pool)[0]]
-    return [chunk_id for chunk_id, _ in ranked]
-
-
-def _measures(ranked: list[str], relevant: set[str]) -> dict[str, float]:
-    return {
-        "ndcg@10": ndcg_at_k(ranked, relevant, 10),
-        "recall@100": recall_at_k(ranked, relevant, 100),
-        "mrr@10": mrr_at_k(ranked, relevant, 10),
-    }
-
-
-def _is_itself(data: Beir, query: str) -> bool:
-    """Whether the query is itself a document, as in ArguAna: retrieving it is not a success.
-
-    An equal id is not enough, because many collections number queries and documents from 1.
-    """
-    text = " ".join(data.queries[query].split())
-    return query in data.documents and text in " ".join(" ".join(data.documents[query]).split())
+    means = {arm: round(statistics.mean(values), 4) for arm, values in gains.items()}
+    return {"queries": len(relevant), "documents": len(documents), "ndcg@10": means}
 
 
 def _ingest(store: Store, documents: dict[str, tuple[str, str]], tokens: int) -> None:
     store.create_collection("default")
     count = counter(store.embeddings)
-    for number, (source, parts) in enumerate(documents.items(), 1):
-        document = _document(*parts)
+    for number, (source, (title, text)) in enumerate(documents.items(), 1):
+        body, title = (text, title) if text else (title, "")
+        blocks = (Block("paragraph", 0, len(body)),) if body else ()
+        document = Document(body, blocks, title)
         pieces = chunk(document, tokens, count)
         store.add_document("default", source, "", document, pieces, apply=False)
         if number % BATCH_DOCUMENTS == 0:
@@ -133,108 +75,30 @@ def _ingest(store: Store, documents: dict[str, tuple[str, str]], tokens: int) ->
     store.update_index()
 
 
-def _text_of(row: dict[str, Any], name: str, where: str, default: str | None = None) -> str:
-    """A text field of a JSON object. If it is missing or null, `default`, unless that is None.
-
-    Raises BadInput, beginning with `where`, if it is anything else.
-    """
-    value = row.get(name, default)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, str):
-        raise BadInput(f"{where}: {name!r} must be text, not {value!r}.")
-    return value
-
-
-def _document(title: str, text: str) -> Document:
-    """A document of one paragraph. One with a title only gets it as its text."""
-    title, text = (title, text) if text else ("", title)
-    return Document(text, (Block("paragraph", 0, len(text)),) if text else (), title)
-
-
-def read_beir(path: Path) -> Beir:
-    """Read a folder in the BEIR layout. Raises BadInput with the file and line of an error."""
-    documents = {
-        _text_of(row, "_id", where): (
-            _text_of(row, "title", where, ""),
-            _text_of(row, "text", where),
-        )
-        for where, row in read_json_lines(path / "corpus.jsonl", hint=LAYOUT)
+def _rankings(retriever: Retriever, question: str) -> dict[str, list[str]]:
+    """The document ids in order, for each ranking."""
+    vector = np.asarray(retriever.embeddings.embed_query(question), dtype=np.float32)
+    hits = retriever.candidates(question, pool=POOL)[0]
+    chunks = {
+        "bm25": [chunk_id for chunk_id, _ in retriever.store.text("default", question, DEPTH)],
+        "dense": [chunk_id for chunk_id, _ in retriever.store.dense("default", vector, DEPTH)],
+        "hybrid": [hit.chunk.id for hit in hits],
     }
-    queries = {
-        _text_of(row, "_id", where): _text_of(row, "text", where)
-        for where, row in read_json_lines(path / "queries.jsonl", hint=LAYOUT)
-    }
-    relevant: dict[str, set[str]] = {}
-    qrels = path / "qrels" / "test.tsv"
-    for number, (where, line) in enumerate(read_lines(qrels, hint=LAYOUT), 1):
-        fields = line.split("\t")
-        if number == 1 and fields[-1] == "score":
-            continue
-        try:
-            query, document, score = fields[0], fields[1], float(fields[2])
-        except (IndexError, ValueError):
-            raise BadInput(
-                f"{where}: {line[:80]!r} is not query-id, corpus-id and score."
-            ) from None
-        if score > 0 and query in queries:
-            relevant.setdefault(query, set()).add(document)
-    if not relevant or not documents:
-        raise BadInput(f"{path} contains no query with a relevant document.")
-    return Beir(documents, queries, relevant)
+    every = list({chunk_id for ids in chunks.values() for chunk_id in ids})
+    sources = {chunk.id: chunk.source for chunk in retriever.store.chunks(every)}
+    return {arm: list(dict.fromkeys(sources[one] for one in ids)) for arm, ids in chunks.items()}
 
 
-def _mean(values: Sequence[float]) -> float:
-    return round(sum(values) / len(values), 4) if values else 0.0
+def ndcg(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
+    """Normalized discounted cumulative gain with binary relevance (Järvelin and Kekäläinen, 2002).
 
-
-def ndcg_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
-    """Normalized discounted cumulative gain with binary relevance; 0.0 if nothing is relevant.
-
-    DCG / ideal DCG, where DCG is the sum of 1 / log2(i + 1) over the relevant documents at ranks
-    i <= k. Järvelin and Kekäläinen, 2002; https://doi.org/10.1145/582415.582418.
-    Raises BadInput if a document occurs twice.
-
-    >>> ndcg_at_k(["a", "b", "c"], {"a", "b"})
+    >>> ndcg(["a", "b", "c"], {"a", "b"})
     1.0
-    >>> round(ndcg_at_k(["x", "a"], {"a"}), 3)
+    >>> round(ndcg(["x", "a"], {"a"}), 3)
     0.631
     """
-    _require_distinct(ranked)
-    targets = set(relevant)
-    gain = sum(1 / math.log2(i + 2) for i, doc in enumerate(ranked[:k]) if doc in targets)
-    ideal = sum(1 / math.log2(i + 2) for i in range(min(len(targets), k)))
-    return gain / ideal if ideal else 0.0
-
-
-def recall_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 100) -> float:
-    """The share of the relevant documents among the first k; 0.0 if nothing is relevant.
-
-    Raises BadInput if a document occurs twice.
-
-    >>> recall_at_k(["a", "x"], {"a", "b"})
-    0.5
-    """
-    _require_distinct(ranked)
-    targets = set(relevant)
-    return len(targets.intersection(ranked[:k])) / len(targets) if targets else 0.0
-
-
-def mrr_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
-    """1 / rank of the first relevant document among the first k, else 0.0 (TREC-8 QA, 1999).
-
-    The mean over all queries is the mean reciprocal rank.
-
-    >>> mrr_at_k(["x", "a", "b"], {"a", "b"})
-    0.5
-    """
-    targets = set(relevant)
-    return next((1 / (i + 1) for i, doc in enumerate(ranked[:k]) if doc in targets), 0.0)
-
-
-def _require_distinct(ranked: Sequence[str]) -> None:
-    if len(set(ranked)) != len(ranked):
-        raise BadInput("The ranking contains a document twice.", hint="Remove duplicates first.")
+    gain = sum(1 / math.log2(i + 2) for i, name in enumerate(ranked[:k]) if name in relevant)
+    return gain / sum(1 / math.log2(i + 2) for i in range(min(len(relevant), k)))
 
 
 def main() -> dict[str, Any]:
@@ -243,14 +107,9 @@ def main() -> dict[str, Any]:
 
     folder = Path(os.environ["BEIR"])
     result = evaluate_beir(folder, load(Config), load_embeddings(settings=load(Settings)))
-    ndcg = {arm: result[arm]["ndcg@10"] for arm in ARMS}
-    return {
-        "collection": folder.resolve().name,
-        "queries": result["queries"],
-        "documents": result["documents"],
-        "ndcg@10": ndcg,
-        "gain": round(ndcg["hybrid"] - max(ndcg["bm25"], ndcg["dense"]), 4),
-    }
+    means = result["ndcg@10"]
+    gain = round(means["hybrid"] - max(means["bm25"], means["dense"]), 4)
+    return {"collection": folder.resolve().name, **result, "gain": gain}
 
 
 if __name__ == "__main__":

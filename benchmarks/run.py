@@ -52,7 +52,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         {"first_token_p50": ("first token after 800 prompt tokens, p50", "s", "<= 1.2")},
     ),
     "rag-start": (
-        "start.py",
+        "start.py rag",
         {
             "help_seconds": ("`rag-chatbot --help`", "s", "<= 0.5"),
             "ready_seconds": ("rag_chatbot: warm start of the server", "s", "<= 4"),
@@ -142,7 +142,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         },
     ),
     "service-start": (
-        "service_start.py",
+        "start.py service",
         {
             "help_seconds": ("`llm-service --help`", "s", "<= 0.5"),
             "ready_seconds": ("llm_service: warm start of the server", "s", "<= 4"),

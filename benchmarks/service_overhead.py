@@ -19,8 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import load
 import service_peers as peers
-from load import bench
 
 RATES = (50, 100, 200)
 PEER_RATES = (50, 100)
@@ -51,13 +51,14 @@ def make_key(data: str) -> str:
 
 
 def measure(server: peers.Server, key: str, rate: int, stream: bool, seed: int) -> dict[str, Any]:
-    result = bench.run(
+    result = load.run(
         server.url,
         model="stub",
         key=key or None,
         rate=rate,
         seconds=SECONDS,
-        arrivals="fixed",
+        fixed=True,
+        exact=False,
         stream=stream,
         output_tokens=OUTPUT_TOKENS,
         seed=seed,
@@ -85,18 +86,13 @@ def main(repeats: int = REPEATS) -> dict[str, Any]:
             theirs = stack.enter_context(peers.litellm(upstream.url, folder))
             servers["litellm"] = (theirs, peers.MASTER_KEY, PEER_RATES)
             about["versions"]["litellm"] = peers.version_of("litellm", "litellm")
-        for server, _, _ in list(servers.values())[1:]:
-            server.pause()
         for repeat in range(repeats + 1):  # the first one warms up
             for stream in (False, True):
                 for rate in RATES:
                     for name, (server, secret, rates) in servers.items():
                         if rate not in rates or (repeat == 0 and rate != 50):
                             continue
-                        server.resume()
                         found = measure(server, secret, rate, stream, repeat)
-                        if name != "direct":
-                            server.pause()
                         print(name, stream, rate, found["latency"], file=sys.stderr)
                         if repeat:
                             runs[name, stream, rate].append(found)

@@ -38,17 +38,11 @@ MASTER_KEY = "sk-benchmark"
 
 @dataclass
 class Server:
-    """A started process and what it started. Paused while others are measured."""
+    """A started process and the processes that it started."""
 
     process: subprocess.Popen[Any]
     url: str
     ready_seconds: float = 0.0
-
-    def pause(self) -> None:
-        os.killpg(self.process.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        os.killpg(self.process.pid, signal.SIGCONT)
 
     def resident_mb(self) -> float:
         return sum(one.memory_info().rss for one in self.processes()) / 1e6
@@ -63,7 +57,6 @@ class Server:
         return [parent, *parent.children(recursive=True)]
 
     def stop(self) -> None:
-        self.resume()
         os.killpg(self.process.pid, signal.SIGTERM)
         try:
             self.process.wait(30)

@@ -2,7 +2,7 @@
 
     python benchmarks/service_prefix.py [--json]
 
-Each pair has a prefix of its own and two questions, the first of which nobody has seen.
+Each pair has a prefix of its own and two questions; the second one finds the prefix in the cache.
 """
 
 from __future__ import annotations
@@ -14,36 +14,43 @@ import sys
 import tempfile
 from typing import Any
 
+import load
 import service_peers as peers
-from load.traffic import open_traffic, prompt
 
 PREFIX_TOKENS = 1000
+WORDS = 20  # of a question
 PAIRS = 15
 
 
 async def pairs(url: str) -> tuple[list[float], list[float], int]:
     """Seconds to the first token, of first and of second requests; tokens of a prompt."""
     first, second = [], []
-    for seed in range(PAIRS + 1):
-        traffic = await open_traffic(
-            url, prompt_tokens=50, output_tokens=8, prefix_tokens=PREFIX_TOKENS, seed=seed
-        )
-        for times in (first, second):
-            sample = await traffic.send()
-            if sample.first is None:
-                raise SystemExit(f"{url}: {sample.error}")
-            times.append(sample.first - sample.started)
-        traffic.client.close()
+    async with load.open_session() as session:
+        for seed in range(PAIRS + 1):
+            traffic = load.Traffic(
+                session,
+                url,
+                "smollm2",
+                words=WORDS,
+                output_tokens=8,
+                prefix_tokens=PREFIX_TOKENS,
+                seed=seed,
+            )
+            for times in (first, second):
+                sample = await traffic.send()
+                if sample.first is None:
+                    raise SystemExit(f"{url}: {sample.error}")
+                times.append(sample.first - sample.started)
     return first[1:], second[1:], sample.prompt_tokens or 0
 
 
-def in_the_engine(words: int) -> tuple[list[float], list[float]]:
+def in_the_engine() -> tuple[list[float], list[float]]:
     engine = peers.Worker(sys.executable, str(peers.HERE / "raw_engine.py"))
     times: tuple[list[float], list[float]] = [], []
     for seed in range(PAIRS + 1):
-        prefix = prompt(seed, "prefix", PREFIX_TOKENS)
+        prefix = load.prompt(seed, "prefix", PREFIX_TOKENS)
         for number, kept in enumerate(times):
-            text = f"{prefix} {prompt(seed, number + 1, words)}"
+            text = f"{prefix} {load.prompt(seed, number + 1, WORDS)}"
             found = engine.run(prompts=[text], level=1, output_tokens=8)
             kept.append(found["first_token"]["p50"])
     engine.close()
@@ -53,7 +60,7 @@ def in_the_engine(words: int) -> tuple[list[float], list[float]]:
 def main() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as data, peers.service(data) as server:
         first, second, tokens = asyncio.run(pairs(server.url))
-    engine_first, engine_second = in_the_engine(20)
+    engine_first, engine_second = in_the_engine()
     return {
         "prompt_tokens": tokens,
         "first_token_again": round(statistics.median(second), 4),

@@ -17,8 +17,8 @@ import threading
 import time
 from typing import Any
 
+import load
 import service_peers as peers
-from load import bench
 
 OVERLOAD = 1.5
 WARM_UP = 60.0
@@ -46,13 +46,13 @@ class Memory(threading.Thread):
 
 def main(minutes: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as data, peers.service(data) as server:
-        bench.run(server.url, concurrency=(16,), requests=32, seed=1)
-        measured = bench.run(server.url, concurrency=(16,), requests=96, seed=2)
+        load.run(server.url, concurrency=(16,), requests=32, seed=1)
+        measured = load.run(server.url, concurrency=(16,), requests=96, seed=2)
         capacity = measured["levels"][0]["requests_per_second"]
         memory = Memory(server)
         memory.start()
         began = time.monotonic()
-        found = bench.run(
+        found = load.run(
             server.url,
             rate=OVERLOAD * capacity,
             seconds=60 * minutes,

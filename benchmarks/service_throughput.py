@@ -3,11 +3,10 @@
     PEERS=FOLDER python benchmarks/service_throughput.py [--json] [--quick]
     python benchmarks/service_throughput.py --engine     16 streams, engine and service in turn
 
-Everybody reads 50-token prompts that nobody saw before and writes 64 tokens, end tokens ignored.
-All are started first and stand still (SIGSTOP) while another is measured. Repetitions alternate in
-turned order; the ratio to the engine is the median of the ratios of neighbours, so that a machine
-that gets slower changes none of them. Processor time per token is measured beside it: it says where
-the time goes, also on a busy machine.
+Every system gets unseen 50-token prompts and generates 64 tokens; end-of-text is ignored. All are
+started first, and only one works at a time. Repetitions alternate in reversed order; the ratio to
+the engine is the median of the ratios of neighbours, so that a machine that gets slower changes
+none of them. Processor time per token is measured beside it.
 """
 
 from __future__ import annotations
@@ -19,12 +18,11 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
+import load
 import service_peers as peers
-from load import bench
-from load.traffic import prompt
 
 LEVELS = (1, 8, 16, 32)
 PEER_LEVELS = (1, 16)
@@ -51,20 +49,19 @@ def requests(level: int) -> int:
 
 def over_http(server: peers.Server) -> Measure:
     def measure(level: int, seed: int) -> dict[str, Any]:
-        with running(server):
-            before = server.processor_seconds()
-            client = time.process_time()
-            result = bench.run(
-                server.url,
-                concurrency=(level,),
-                requests=requests(level),
-                seed=seed,
-                output_tokens=OUTPUT_TOKENS,
-                prompt_tokens=PROMPT_TOKENS,
-                timeout=600,
-            )
-            after = server.processor_seconds()
-            client = time.process_time() - client
+        before = server.processor_seconds()
+        client = time.process_time()
+        result = load.run(
+            server.url,
+            concurrency=(level,),
+            requests=requests(level),
+            seed=seed,
+            output_tokens=OUTPUT_TOKENS,
+            prompt_tokens=PROMPT_TOKENS,
+            timeout=600,
+        )
+        after = server.processor_seconds()
+        client = time.process_time() - client
         found = result["levels"][0]
         if found["errors"] or found["refused"]:
             raise SystemExit(
@@ -76,7 +73,7 @@ def over_http(server: peers.Server) -> Measure:
             "model": micros(after[1] - before[1], tokens),
             "client": micros(client, tokens),
         }
-        return {**found, "prompt_words": result["prompt_words"], "left_out": result["left_out"]}
+        return {**found, "prompt_words": result["prompt_words"]}
 
     return measure
 
@@ -85,20 +82,11 @@ def micros(seconds: float, tokens: int) -> float:
     return round(1e6 * seconds / tokens, 1)
 
 
-@contextmanager
-def running(server: peers.Server) -> Iterator[None]:
-    server.resume()
-    try:
-        yield
-    finally:
-        server.pause()
-
-
 def by_jobs(worker: peers.Worker, words: list[int]) -> Measure:
-    """`words` holds how long prompts are, once a server that counts tokens was asked."""
+    """`words` ends with the length of a prompt in words, which a server has measured."""
 
     def measure(level: int, seed: int) -> dict[str, Any]:
-        prompts = [prompt(seed, n + 1, words[-1]) for n in range(requests(level))]
+        prompts = [load.prompt(seed, n + 1, words[-1]) for n in range(requests(level))]
         before = worker.processor_seconds()
         found = worker.run(prompts=prompts, level=level, output_tokens=OUTPUT_TOKENS)
         used = worker.processor_seconds() - before
@@ -132,7 +120,6 @@ def contenders(
     for name, starting in servers.items():
         server = stack.enter_context(starting)
         about["answers"][name] = check_answers(name, server)
-        server.pause()
         yield name, over_http(server), LEVELS if name == "service" else PEER_LEVELS
     engine = peers.Worker(sys.executable, str(peers.HERE / "raw_engine.py"))
     stack.callback(engine.close)

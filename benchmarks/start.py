@@ -1,93 +1,75 @@
 """Start and size: `--help`, a warm server until it is ready, and its memory while it answers.
 
-python benchmarks/start.py [--json]
+    python benchmarks/start.py rag|service [--json]
+
+The service is warm once a token is generated; its memory is that after 16 streams at once.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+import load
+import service_peers as peers
+
 from seedbed.testing.launch import free_port
 
-COMMAND = str(Path(sys.executable).with_name("rag-chatbot"))
 DOCS = Path(__file__).parent.parent / "docs"
 QUESTIONS = ("What is hybrid search?", "What is LoRA?", "What does /readyz return while draining?")
 REPEATS = 5
 
 
-def seconds_of(*arguments: str) -> float:
+def command(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def seconds_of(*argv: str) -> float:
     started = time.perf_counter()
-    subprocess.run([COMMAND, *arguments], capture_output=True, check=True)
+    subprocess.run(argv, capture_output=True, check=True)
     return time.perf_counter() - started
 
 
-def serve(data: str) -> tuple[float, float]:
+def serve_rag(data: str) -> tuple[float, float]:
     """Seconds from the command to a ready server, and its resident memory in MB after questions."""
     port = free_port()
-    started = time.perf_counter()
-    server = subprocess.Popen(
-        [COMMAND, "serve", str(DOCS), "--port", str(port)],
-        env={**os.environ, "RAG_DATA_DIR": data},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not _answers(f"http://127.0.0.1:{port}/readyz"):
-            if server.poll() is not None or time.perf_counter() - started > 60:
-                raise SystemExit("The server did not start.")
-            time.sleep(0.02)
-        ready = time.perf_counter() - started
+    argv = [command("rag-chatbot"), "serve", str(DOCS), "--port", str(port)]
+    with peers.start(argv, port, "/readyz", env={"RAG_DATA_DIR": data}) as server:
         for question in QUESTIONS * 10:
-            _ask(port, question)
-        return ready, resident_mb(server.pid)
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
+            peers.post(f"{server.url}/v1/ask", {"question": question})
+        return server.ready_seconds, server.resident_mb()
 
 
-def _answers(address: str) -> bool:
-    try:
-        return urllib.request.urlopen(address, timeout=2).status == 200
-    except OSError:
-        return False
+def serve_service(data: str) -> tuple[float, float]:
+    with peers.service(data) as server:
+        load.run(server.url, concurrency=(16,), requests=64)
+        return server.ready_seconds, server.resident_mb()
 
 
-def _ask(port: int, question: str) -> None:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/ask",
-        json.dumps({"question": question}).encode(),
-        {"content-type": "application/json"},
-    )
-    urllib.request.urlopen(request, timeout=30).read()
-
-
-def resident_mb(pid: int) -> float:
-    import psutil
-
-    return psutil.Process(pid).memory_info().rss / 1e6
-
-
-def main() -> dict[str, Any]:
-    seconds_of("--help")
+def main(project: str) -> dict[str, Any]:
+    program, serve = {
+        "rag": (command("rag-chatbot"), serve_rag),
+        "service": (peers.COMMAND, serve_service),
+    }[project]
+    seconds_of(program, "--help")
     with tempfile.TemporaryDirectory() as data:
-        serve(data)  # makes the index, so that the next start is a warm one
+        serve(data)  # makes the index or converts the weights, so that the next start is a warm one
         starts = [serve(data) for _ in range(REPEATS)]
+    ready = [seconds for seconds, _ in starts]
+    helps = [seconds_of(program, "--help") for _ in range(REPEATS)]
     return {
-        "help_seconds": round(statistics.median(seconds_of("--help") for _ in range(REPEATS)), 3),
-        "ready_seconds": round(statistics.median(ready for ready, _ in starts), 2),
-        "ready_range": [round(min(s for s, _ in starts), 2), round(max(s for s, _ in starts), 2)],
+        "help_seconds": round(statistics.median(helps), 3),
+        "ready_seconds": round(statistics.median(ready), 2),
+        "ready_range": [round(min(ready), 2), round(max(ready), 2)],
         "resident_mb": round(max(size for _, size in starts)),
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(sys.argv[1]), indent=None if "--json" in sys.argv else 2))
