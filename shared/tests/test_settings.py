@@ -32,6 +32,13 @@ def test_load_prefers_arguments_then_environment_then_dotenv(monkeypatch, tmp_pa
     assert load(Settings, model="from-argument", embeddings=None).model == "from-argument"
 
 
+def test_variable_that_is_set_to_nothing_counts_as_unset(monkeypatch):
+    monkeypatch.setenv("SEEDBED_CACHE_DIR", "")
+    monkeypatch.setenv("SEEDBED_MODEL_TIMEOUT", "")
+    settings = load(Settings)
+    assert (settings.cache_dir.name, settings.model_timeout) == ("seedbed", 60)
+
+
 def test_invalid_value_is_one_line_with_variable_and_value(monkeypatch):
     monkeypatch.setenv("SEEDBED_OPEN", "perhaps")
     with pytest.raises(ConfigError) as excinfo:
@@ -77,6 +84,7 @@ def test_invalid_list_is_one_line(monkeypatch):
 def test_invalid_secret_is_not_printed(monkeypatch):
     class Config(ProjectSettings, env_prefix="DEMO_"):
         key: SecretStr = Field(SecretStr(""), min_length=20)
+        other: SecretStr = Field(SecretStr("-" * 20), min_length=20, validation_alias="OTHER_KEY")
         user: str = ""
 
         @model_validator(mode="after")
@@ -91,7 +99,10 @@ def test_invalid_secret_is_not_printed(monkeypatch):
     monkeypatch.setenv("DEMO_KEY", "very-secret, and long enough")
     with pytest.raises(ConfigError, match="a key needs a user") as alone:
         load(Config)
-    assert "very-secret" not in str(short.value) + str(alone.value)
+    monkeypatch.setenv("OTHER_KEY", "very-secret")
+    with pytest.raises(ConfigError, match=r"^OTHER_KEY: ") as aliased:
+        load(Config)
+    assert "very-secret" not in str(short.value) + str(alone.value) + str(aliased.value)
 
 
 def test_api_keys_are_not_printed(monkeypatch):

@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     'qwen3-8b'
     """
 
-    model_config = SettingsConfigDict(env_prefix="SEEDBED_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="SEEDBED_", env_file=".env", env_ignore_empty=True, extra="ignore"
+    )
 
     model: str = Field(
         DEFAULT_MODEL,
@@ -156,8 +158,9 @@ def _describe(cls: type[BaseSettings], error: Any) -> str:
     if not error["loc"]:  # a rule over several fields; the input contains all of them, secrets too
         return f"{cls.__name__}: {error['msg']}."
     first, *rest = map(str, error["loc"])
-    field = cls.model_fields.get(first)
-    name = variable(cls, first) if field else first.upper()  # pydantic reports an alias as it is
-    secret = field is not None and "Secret" in str(field.annotation)
-    value = "" if secret else f"={error['input']!r}"
+    name = variable(cls, first) if first in cls.model_fields else first.upper()  # or an alias
+    secrets = [
+        variable(cls, f) for f, i in cls.model_fields.items() if "Secret" in str(i.annotation)
+    ]
+    value = "" if name in secrets else f"={error['input']!r}"
     return f"{'.'.join([name, *rest])}{value}: {error['msg']}."

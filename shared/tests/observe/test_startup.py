@@ -38,6 +38,25 @@ def test_logs_are_json_with_request_id_and_without_secrets():
     assert "ZeroDivisionError" in second["exc_info"]
 
 
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE KEY-----"
+
+
+def test_json_log_has_no_secret_in_a_message_or_a_field_and_remains_json():
+    done = run(
+        "import logging; from seedbed.observe import startup as s; s.setup_logging()\n"
+        f"key = {KEY!r}; log = logging.getLogger('x')\n"
+        "log.info('read %s', key)\n"
+        "log.info('%s', {'api_key': 'abc123def456ghi7'})\n"
+        "log.info('call', extra={'token': 'abc123def456ghi7', 'n': 3, 'rows': [{'key': key}]})\n"
+        "try: raise ValueError(key)\nexcept ValueError: log.exception('broke')\n"
+    )
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert "MIIE" not in done.stderr and "abc123" not in done.stderr
+    assert lines[0]["message"] == "read [SECRET]"
+    assert (lines[2]["token"], lines[2]["n"]) == ("[SECRET]", 3)
+    assert lines[3]["exc_info"].endswith("ValueError: [SECRET]")
+
+
 def test_commands_log_plain_sentences_to_a_pipe_too():
     done = run(
         "import logging; from seedbed.observe import startup as s; s.start('x', server=False)\n"
@@ -46,10 +65,10 @@ def test_commands_log_plain_sentences_to_a_pipe_too():
     assert done.stderr == "Calibrating with key [SECRET]\n"
 
 
-def test_text_formatter_prints_readable_lines_without_secrets():
+def test_text_log_has_readable_lines_without_secrets():
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(startup.text_formatter())
+    handler.setFormatter(startup.LogFormatter("text"))
     logger = logging.Logger("x")
     logger.addHandler(handler)
     token = startup.request_id.set("r2")

@@ -58,7 +58,11 @@ def test_keys_are_stored_as_digests():
 
 
 @pytest.mark.parametrize(
-    "text", ["secretkey", "=secretkey", "a=", "a=secretkey,b=secretkey", "a=secretkey,a=other"]
+    "text",
+    [
+        *("secretkey", "=secretkey", "a=", "a=secretkey,b=secretkey", "a=secretkey,a=other"),
+        *("a=secretkeyß", "a=secretkey\x7f"),
+    ],
 )
 def test_parse_rejects_invalid_pairs_without_printing_keys(text):
     with pytest.raises(errors.ConfigError, match="name=key") as caught:

@@ -82,6 +82,33 @@ def test_cross_site_requests_are_refused(client, expect_error):
     assert client.get("/v1/stream", headers=cross).status_code == 200  # a link from another site
 
 
+@pytest.mark.parametrize("keys", ["", "alice=key-a"])
+@pytest.mark.parametrize(
+    ("origin", "refused"),
+    [
+        ("http://evil.example", True),
+        ("http://desk.lan", True),  # another port is another site
+        ("http://desk.lan:9000", True),
+        ("null", True),  # a sandboxed frame, or a file
+        ("http://desk.lan:8001", False),
+        ("HTTP://DESK.LAN:8001", False),
+    ],
+)
+def test_origin_must_be_the_host_that_is_addressed(build, expect_error, keys, origin, refused):
+    headers = {"x-api-key": "key-a", "host": "desk.lan:8001", "origin": origin}
+    response = TestClient(build(keys)).post("/v1/ask", json={"question": "q"}, headers=headers)
+    if refused:
+        assert "Cross-site" in expect_error(response, 401, "unauthorized")
+    else:
+        assert response.status_code == 200
+
+
+def test_browser_that_reports_the_same_origin_may_use_a_proxy_with_another_host(client):
+    headers = {"origin": "https://desk.example", "sec-fetch-site": "same-origin"}
+    response = client.post("/v1/ask", json={"question": "q"}, headers=headers)
+    assert response.status_code == 200
+
+
 def test_large_body_is_refused_by_declared_and_by_actual_size(client, expect_error):
     large = json.dumps({"question": "x" * 20_000}).encode()
     headers = {"content-type": "application/json"}

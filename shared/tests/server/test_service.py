@@ -33,7 +33,11 @@ def test_probes_answer_head_as_get_without_a_body(build):
 
 
 def test_readyz_returns_the_reason_while_healthz_is_ok(build, expect_error):
-    problems = [errors.WeightsError("No weights."), RuntimeError("a private detail")]
+    problems = [
+        errors.WeightsError("No weights."),
+        errors.BadInput("No documents."),
+        RuntimeError("a private detail"),
+    ]
 
     def ready():
         if problems:
@@ -41,6 +45,8 @@ def test_readyz_returns_the_reason_while_healthz_is_ok(build, expect_error):
 
     with TestClient(build(ready=ready)) as client:
         assert "No weights." in expect_error(client.get("/readyz"), 503, "weights_error")
+        message = expect_error(client.get("/readyz"), 503, "unavailable")
+        assert message == "Not ready: No documents."
         assert "private" not in expect_error(client.get("/readyz"), 503, "unavailable")
         assert client.get("/readyz").status_code == 200
         assert client.get("/healthz").status_code == 200

@@ -8,13 +8,15 @@ Recording spans and counters is left to `telemetry`.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.safety.secrets import redact_secrets
@@ -33,8 +35,8 @@ _NO_TELEMETRY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-
-
+# What a record without `extra` contains; uvicorn's color_message has escape codes.
+_RECORD_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 _NOISY_LOGGERS = [
     "alembic",
     "asyncio",
@@ -71,47 +73,49 @@ def start(service: str, level: str = "INFO", *, server: bool = True) -> None:
     setup_tracing(service)
 
 
-class _Text(logging.Formatter):
+class LogFormatter(logging.Formatter):
+    """Formats log records with secrets redacted, in one of three styles.
+
+    - "json": one object per line with time, level, logger, message, request_id, trace_id, the
+      traceback as exc_info, and the fields of `extra`.
+    - "text": lines such as `15:20:01 INFO    message [request id]`.
+    - "plain": the message alone.
+    """
+
+    def __init__(self, style: Literal["json", "text", "plain"]) -> None:
+        prefix = "%(asctime)s %(levelname)-7s " if style == "text" else ""
+        super().__init__(f"{prefix}%(message)s", "%H:%M:%S" if style == "text" else None)
+        self.style = style
+
     def format(self, record: logging.LogRecord) -> str:
-        suffix = f" [{request_id.get()}]" if request_id.get() else ""
-        return redact_secrets(super().format(record)) + suffix
+        if self.style != "json":
+            suffix = f" [{request_id.get()}]" if request_id.get() else ""
+            return redact_secrets(super().format(record)) + suffix
+        line = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": request_id.get(),
+            "trace_id": _trace_id(),
+            **{name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS},
+        }
+        if record.exc_info:
+            line["exc_info"] = self.formatException(record.exc_info)
+        # Redacted before it is encoded: the patterns expect line breaks and quotes as they are.
+        return json.dumps(_redacted(line), ensure_ascii=False)
 
 
-def text_formatter(*, server: bool = True) -> logging.Formatter:
-    """Lines such as `15:20:01 INFO    message [request id]`, with secrets redacted.
-
-    Without `server` the message alone.
-    """
-    prefix = "%(asctime)s %(levelname)-7s " if server else ""
-    return _Text(f"{prefix}%(message)s", "%H:%M:%S")
-
-
-def json_formatter() -> logging.Formatter:
-    """One JSON object per line, with secrets redacted.
-
-    Its keys: time, level, logger, message, request_id, trace_id, and those of `extra`.
-    """
-    from pythonjsonlogger.core import RESERVED_ATTRS
-    from pythonjsonlogger.json import JsonFormatter
-
-    class Json(JsonFormatter):
-        def add_fields(
-            self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
-        ) -> None:
-            super().add_fields(log_data, record, message_dict)
-            log_data["request_id"] = request_id.get()
-            log_data["trace_id"] = _trace_id()
-
-        def format(self, record: logging.LogRecord) -> str:
-            return redact_secrets(super().format(record))
-
-    return Json(
-        "{asctime}{levelname}{name}{message}",
-        style="{",
-        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-        reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, contains escape codes
-        json_ensure_ascii=False,
-    )
+def _redacted(value: Any, field: str = "") -> Any:
+    """A value that JSON can represent, with secrets redacted; `field` may name it as one."""
+    if isinstance(value, Mapping):
+        return {str(name): _redacted(item, str(name)) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(item, field) for item in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    text = redact_secrets(str(value))
+    return "[SECRET]" if redact_secrets(f"{field}={text}") == "[SECRET]" else text
 
 
 def _trace_id() -> str:
@@ -122,7 +126,7 @@ def _trace_id() -> str:
 
 
 def setup_logging(level: str = "INFO", *, server: bool = True) -> None:
-    """Log to stderr: `text_formatter` on a terminal or for a command, else `json_formatter`.
+    """Log to stderr: JSON lines, readable lines on a terminal, and sentences without `server`.
 
     Calling it again only changes the level. Raises ConfigError for an unknown level.
     """
@@ -131,10 +135,8 @@ def setup_logging(level: str = "INFO", *, server: bool = True) -> None:
     if handler is None:
         handler = logging.StreamHandler()
         handler.seedbed = True  # type: ignore[attr-defined]
-        if not server or sys.stderr.isatty():
-            handler.setFormatter(text_formatter(server=server))
-        else:
-            handler.setFormatter(json_formatter())
+        style: Literal["json", "text", "plain"] = "text" if sys.stderr.isatty() else "json"
+        handler.setFormatter(LogFormatter(style if server else "plain"))
         root.addHandler(handler)
     try:
         root.setLevel(level.upper())

@@ -56,10 +56,11 @@ class Keys:
         for position, pair in enumerate(pairs, 1):
             name, _, key = (part.strip() for part in pair.partition("="))
             digest = hashlib.sha256(key.encode()).digest()
-            if not name or not key or digest in digests or name in digests.values():
+            usable = key and key.isascii() and key.isprintable()  # in a header
+            if not name or not usable or digest in digests or name in digests.values():
                 raise errors.ConfigError(
-                    f"SEEDBED_API_KEYS: pair {position} is not of the form name=key, or repeats "
-                    "a name or key.",
+                    f"SEEDBED_API_KEYS: pair {position} is not of the form name=key, has a key "
+                    "with characters other than ASCII, or repeats a name or key.",
                     hint="Write name=key,name=key with distinct names and keys.",
                 )
             if name == "local" or not name.isprintable() or set(name) & set("*/"):

@@ -263,11 +263,22 @@ class Guard:
             )
         # 4. A browser sends stored credentials along with requests of other sites (CSRF).
         safe = scope.get("method") in ("GET", "HEAD", "OPTIONS")  # a WebSocket has no method
-        trusted = "*" in self.access.origins or headers.get("origin") in self.access.origins
-        if headers.get("sec-fetch-site") == "cross-site" and not safe and not trusted:
+        if not safe and self._is_cross_site(headers):
             raise errors.Unauthorized("Cross-site requests are not allowed.")
         # 5. The API key.
         return self.access.keys.caller(headers)
+
+    def _is_cross_site(self, headers: Headers) -> bool:
+        """Whether a browser sent the request for a page of another site, which is not trusted."""
+        origin = headers.get("origin")
+        if "*" in self.access.origins or origin in self.access.origins:
+            return False
+        # Pages cannot set the first header, but browsers send it to https and localhost only.
+        site = headers.get("sec-fetch-site")
+        if site is not None and site != "same-site":
+            return site == "cross-site"
+        host = headers.get("host", "").lower()
+        return origin is not None and (not host or origin.lower().partition("://")[2] != host)
 
 
 class BodyTimeout(errors.BadInput):

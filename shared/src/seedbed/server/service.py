@@ -234,8 +234,8 @@ def _add_health(
             raise
         except Exception as error:
             log.warning("not ready: %s", error)  # in full; probes need no key, so they get less
-            reason = str(error) if isinstance(error, errors.SeedbedError) else "a check failed"
-            raise errors.Unavailable(f"Not ready: {reason}.") from error
+            reason = str(error) if isinstance(error, errors.SeedbedError) else "A check failed."
+            raise errors.Unavailable(f"Not ready: {reason}") from error
         return {"status": "ready"}
 
     @app.get("/metrics", tags=["health"])

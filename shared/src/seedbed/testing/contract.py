@@ -40,7 +40,12 @@ SETTINGS = Settings(api_keys=f"{CALLER}={KEY}", open=False)
 _COMMON = ("/healthz", "/readyz", "/metrics")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _JSON = {"content-type": "application/json"}
-_CROSS_SITE = {"sec-fetch-site": "cross-site"}
+_CROSS_SITE = (
+    {"sec-fetch-site": "cross-site"},
+    {"origin": "http://evil.example"},  # browsers send the other header to https and localhost only
+    {"origin": "http://testserver:8001"},
+    {"origin": "null"},
+)
 _NO_OBJECTS = {
     "no JSON": b"{",
     "nothing": b"",
@@ -194,12 +199,14 @@ class ServerContract:
                 expect_refusal(response, path)
 
     def test_request_of_another_site_is_refused(
-        self, client: TestClient, routes: list[Route]
+        self, app: FastAPI, client: TestClient, routes: list[Route], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for method, path, _ in routes:
-            if method != "GET":  # a link from another site is harmless
-                response = client.request(method, path, headers=_CROSS_SITE)
-                assert "Cross-site" in expect_error(response, 401, "unauthorized")
+        for keys in (app.state.access.keys, Keys()):
+            monkeypatch.setattr(app.state.access, "keys", keys)
+            for method, path, _ in routes:
+                for headers in _CROSS_SITE if method != "GET" else ():  # a link is harmless
+                    response = client.request(method, path, headers=headers)
+                    assert "Cross-site" in expect_error(response, 401, "unauthorized")
 
     def test_local_server_without_keys_accepts_localhost_only(
         self, app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
