@@ -204,29 +204,6 @@ def _execute(server: Any, statement: str) -> None:
 
 
 @contextmanager
-def launch_ray() -> Iterator[Any]:
-    """A Ray cluster of two nodes with one CPU each, to which this process is connected.
-
-    Yields the module `ray`; skips the test if Ray is not installed.
-    """
-    import pytest
-
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    ray = pytest.importorskip("ray")
-    cluster = pytest.importorskip("ray.cluster_utils").Cluster(
-        head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
-    )
-    try:
-        cluster.add_node(num_cpus=1)
-        ray.init(address=cluster.address, log_to_driver=False)
-        yield ray
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-
-
-@contextmanager
 def serve_app(app: Any) -> Iterator[str]:
     """Serve an ASGI application from a thread of this process; yields its base URL.
 

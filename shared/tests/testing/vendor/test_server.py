@@ -3,7 +3,6 @@
 What `load_chat_model` meets too, such as streams, each fault and retries, is tested with it.
 """
 
-import sys
 import threading
 
 import anthropic
@@ -14,7 +13,6 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
-from seedbed.testing.launch import free_port, run_server
 from seedbed.testing.vendor.script import Fault, Reply, read_replies
 from seedbed.testing.vendor.server import launch_vendor
 
@@ -143,12 +141,6 @@ def test_function_in_the_script_receives_the_request():
         assert langchain_openai(vendor).invoke("hello").text == "HELLO"
 
 
-def test_replies_of_functions_that_wait_for_each_other_are_concurrent():
-    barrier = threading.Barrier(2, timeout=10)
-    with launch_vendor(lambda _: str(barrier.wait() >= 0)) as vendor:
-        assert [m.text for m in langchain_openai(vendor).batch(["a", "b"])] == ["True", "True"]
-
-
 @both
 def test_exhausted_script_fails_at_once_and_says_so(client):
     with launch_vendor([]) as vendor:
@@ -157,13 +149,6 @@ def test_exhausted_script_fails_at_once_and_says_so(client):
             retrying.ask()
         assert len(vendor.calls) == 1
         assert vendor.problems[0].endswith("the weather in Paris?'")
-
-
-def test_failing_function_in_the_script_is_a_problem():
-    with launch_vendor([lambda body: body["absent"]]) as vendor:
-        with pytest.raises(openai.InternalServerError, match="the script failed: KeyError"):
-            OpenAI(vendor).ask()
-        assert "KeyError" in vendor.problems[0]
 
 
 def test_refused_request_takes_no_reply():
@@ -180,32 +165,6 @@ def test_table_on_disk_has_the_same_fields(tmp_path):
     table.write_text('{"text": "a"}\n{"texts": "b"}\n', encoding="utf-8")
     with pytest.raises(ValueError, match=r"replies.jsonl:2: .*texts"):
         read_replies(table)
-
-
-def test_unknown_fault_is_an_error():
-    with pytest.raises(ValueError, match="Unknown fault '418'"):
-        Reply(fault="418")
-
-
-def test_context_window_can_be_set_for_a_model():
-    with (
-        launch_vendor(["Hello."], models={"gpt-4o-mini": 5}) as vendor,
-        pytest.raises(openai.BadRequestError, match="maximum context length is 5 tokens"),
-    ):
-        OpenAI(vendor).ask()
-
-
-def test_server_runs_as_a_process(tmp_path):
-    table = tmp_path / "replies.jsonl"
-    table.write_text('"Hello."\n', encoding="utf-8")
-    port = free_port()
-    command = [sys.executable, "-m", "seedbed.testing.vendor", "--replies", str(table)]
-    with run_server([*command, "--port", str(port)], port):
-        url = f"http://127.0.0.1:{port}"
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="test-key")
-        reply = client.chat.completions.create(model="gpt-4o-mini", messages=[USER])
-        assert reply.choices[0].message.content == "Hello."
-        assert httpx.get(f"{url}/calls").json()[0]["body"]["messages"] == [USER]
 
 
 # Faults
@@ -245,15 +204,6 @@ def test_disconnect_of_a_client_that_gives_up_is_recorded(client, fault):
             with httpx.stream("POST", url + path, json=body, headers=headers) as response:
                 assert next(response.iter_bytes()).startswith(b": keep-alive")
         vendor.wait_until(lambda: vendor.calls[0].disconnected)
-
-
-def test_drip_without_streaming_is_whitespace():
-    with launch_vendor([Reply(fault="drip")]) as vendor:
-        headers = {"authorization": "Bearer test-key"}
-        body = {"model": "gpt-4o-mini", "messages": [USER]}
-        url = f"{vendor.url}/v1/chat/completions"
-        with httpx.stream("POST", url, json=body, headers=headers) as response:
-            assert next(response.iter_bytes()) == b" "
 
 
 def test_server_stops_while_a_reply_hangs():

@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from seedbed.testing.vendor.request import Fault, count_tokens
-from seedbed.testing.vendor.script import Reply
+from seedbed.testing.vendor.script import Fault, Reply, count_tokens
 
 Event = dict[str, Any]
 _STOP_REASONS = {

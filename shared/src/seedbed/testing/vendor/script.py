@@ -15,15 +15,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seedbed.testing.vendor.request import Fault, texts
-
-__all__ = ["FAULTS", "Call", "Fault", "Item", "Replies", "Reply", "Script", "read_replies"]
-
+IMAGE_TOKENS = 765  # what gpt-4o charges for 1024 x 1024 pixels
 FAULTS = {
     # Error responses, with the vendor's status, body and headers.
     "401": "the key is wrong",
@@ -43,6 +40,20 @@ FAULTS = {
     "stream_error": "an error event in the middle of the stream; 500 without streaming",
     "empty_choices": "a completion without choices; a message without content",
 }
+
+
+@dataclass(eq=False)
+class Fault(Exception):
+    """An error response, of a rule or of the script."""
+
+    status: int
+    message: str
+    type: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ Replies = Sequence[Item] | Callable[[dict[str, Any]], "str | Reply"]
 
 
 @dataclass
-class Call:
+class VendorRequest:
     """One request as the server received it, accepted or refused."""
 
     path: str
@@ -136,3 +147,29 @@ def read_replies(path: str | Path) -> list[Item]:
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{path}:{number}: {error}") from error
     return replies
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, keys excepted."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts(item)
+
+
+def count_tokens(value: Any) -> int:
+    """Tokens of a JSON value: one per four characters of each string, and 765 per image.
+
+    >>> count_tokens([{"role": "user", "content": "Hello there."}])
+    7
+    """
+    if isinstance(value, str):
+        return -(-len(value) // 4)
+    if isinstance(value, list):
+        return sum(map(count_tokens, value))
+    if not isinstance(value, dict):
+        return 0
+    if value.get("type") in ("image", "image_url"):
+        return IMAGE_TOKENS
+    return sum(count_tokens(key) + count_tokens(item) for key, item in value.items())

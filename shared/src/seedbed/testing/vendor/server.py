@@ -14,32 +14,19 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from types import ModuleType
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from seedbed.testing.launch import serve_app
-from seedbed.testing.vendor import anthropic_rules, openai_rules, replies
-from seedbed.testing.vendor.request import Fault, Refusals
-from seedbed.testing.vendor.script import Call, Replies, Reply, Script, Usage
+from seedbed.testing.vendor import replies, rules
+from seedbed.testing.vendor.script import Fault, Replies, Reply, Script, Usage, VendorRequest
 
 MODELS = (
-    "gpt-4o-mini",
-    "gpt-4o",
-    "gpt-4.1-mini",
-    "gpt-5-mini",
-    "gpt-5.5",
-    "gpt-6-sol",
-    "o4-mini",
-    "claude-haiku-4-5",
-    "claude-sonnet-4-6",
-    "claude-opus-4-8",
-    "claude-sonnet-5-5",
-    "claude-opus-5-5",
+    *("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-5-mini", "o4-mini"),
+    *("claude-haiku-4-5", "claude-sonnet-4-6"),
 )
 _PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
 _DRIP_SECONDS = 0.02
@@ -49,31 +36,39 @@ _DRIP_SECONDS = 0.02
 class Protocol:
     """The parts of a protocol: what it refuses, and the form of its replies."""
 
-    rules: ModuleType
+    window: int  # tokens, unless a test sets another
+    check: Callable[[Any, Mapping[str, int]], None]
+    faults: Mapping[str, Fault]
     error: Callable[[Fault], dict[str, Any]]
     body: Callable[[replies.Completion], dict[str, Any]]
     events: Callable[[replies.Completion], Iterator[dict[str, Any]]]
-    named_events: bool
+    last: bytes  # what ends a stream
     request_id: str  # the name of the header
 
 
-OPENAI = Protocol(
-    openai_rules,
-    replies.openai_error,
-    replies.openai_body,
-    replies.openai_events,
-    named_events=False,
-    request_id="x-request-id",
-)
-ANTHROPIC = Protocol(
-    anthropic_rules,
-    replies.anthropic_error,
-    replies.anthropic_body,
-    replies.anthropic_events,
-    named_events=True,
-    request_id="request-id",
-)
-_PATHS = {"/v1/chat/completions": OPENAI, "/v1/messages": ANTHROPIC}
+_PATHS = {
+    "/v1/chat/completions": Protocol(
+        128_000,
+        rules.check_openai,
+        rules.OPENAI_FAULTS,
+        replies.openai_error,
+        replies.openai_body,
+        replies.openai_events,
+        b"data: [DONE]\n\n",
+        "x-request-id",
+    ),
+    "/v1/messages": Protocol(
+        200_000,
+        rules.check_anthropic,
+        rules.ANTHROPIC_FAULTS,
+        replies.anthropic_error,
+        replies.anthropic_body,
+        replies.anthropic_events,
+        b"",
+        "request-id",
+    ),
+}
+_OPENAI, _ANTHROPIC = _PATHS.values()
 
 
 class Vendor:
@@ -83,23 +78,26 @@ class Vendor:
         self, script: Replies, key: str, models: Sequence[str] | Mapping[str, int]
     ) -> None:
         self.url = ""
-        self.calls: list[Call] = []
+        self.calls: list[VendorRequest] = []
         self.usage = Usage()
-        self._script, self._key = Script(script), key
-        self._context = {
-            name: models[name]
-            if isinstance(models, Mapping)
-            else (ANTHROPIC if name.startswith("claude") else OPENAI).rules.limits(name)[0]
-            for name in models
-        }
+        self.key, self.script, self.models = key, Script(script), models
+        self.stopped = asyncio.Event()
         self._changed = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopped = asyncio.Event()
 
     @property
     def problems(self) -> list[str]:
         """Why requests were refused by a rule, or not answered by the script."""
         return [call.problem for call in self.calls if call.problem]
+
+    def windows(self, protocol: Protocol) -> dict[str, int]:
+        """The models of a protocol with their context windows."""
+        models = self.models
+        return {
+            name: models[name] if isinstance(models, Mapping) else protocol.window
+            for name in models
+            if name.startswith("claude") == (protocol is _ANTHROPIC)
+        }
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
         """Wait until a condition on `calls` is true; TimeoutError if it is not in time.
@@ -117,44 +115,32 @@ class Vendor:
     def stop(self) -> None:
         """End the responses that hang or drip."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._loop.call_soon_threadsafe(self.stopped.set)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
         self._loop = asyncio.get_running_loop()
         if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
+            for step in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{step}.complete"})
             return
         request = Request(scope, receive)
-        if scope["path"] == "/healthz":
-            await JSONResponse({"status": "ok"})(scope, receive, send)
-        elif scope["path"] == "/calls":  # for a test in another process
-            await JSONResponse([asdict(call) for call in self.calls])(scope, receive, send)
-        else:
-            call = Call(scope["path"], dict(request.headers))
-            call.body = _parse(await request.body())
-            self.calls.append(call)
-            self._notify()
-            await Exchange(self, call, scope["method"], receive, send).respond()
-            self._notify()
-
-
-def _parse(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None
+        call = VendorRequest(scope["path"], dict(request.headers))
+        with suppress(ValueError):  # refused below
+            call.body = json.loads(await request.body())
+        self.calls.append(call)
+        self._notify()
+        await Exchange(self, call, receive, send).respond()
+        self._notify()
 
 
 class Exchange:
     """The response to one request."""
 
-    def __init__(self, vendor: Vendor, call: Call, method: str, receive: Any, send: Any) -> None:
-        self.vendor, self.call, self.method = vendor, call, method
-        self.protocol = _PATHS.get(call.path, OPENAI)
+    def __init__(self, vendor: Vendor, call: VendorRequest, receive: Any, send: Any) -> None:
+        self.vendor, self.call = vendor, call
+        self.protocol = _PATHS.get(call.path, _OPENAI)
         self.number = len(vendor.calls)
         self._send = send
         self._left = asyncio.ensure_future(receive())  # done when the client disconnects
@@ -162,104 +148,77 @@ class Exchange:
     async def respond(self) -> None:
         """Check the request, take the reply from the script, and send it."""
         try:
-            reply = await self._reply()
-        except Fault as fault:
-            self.call.problem = fault.message
-            await self._send_error(fault)
-        except Exception as error:  # of a function in the script
-            self.call.problem = f"the script failed: {error!r}"
-            await self._send_error(Fault(500, self.call.problem, "server_error"))
-        else:
+            try:
+                self._check()
+                # In a thread, as a function of the script may wait for something.
+                reply = await asyncio.to_thread(self.vendor.script.take, self.call.body)
+            except Fault as fault:
+                reply = Reply(fault=fault)
+                self.call.problem = fault.message
+            except Exception as error:  # of a function in the script
+                self.call.problem = f"the script failed: {error!r}"
+                reply = Reply(fault=Fault(500, self.call.problem, "server_error"))
             await self._play(reply)
         finally:
             self._left.cancel()
 
-    async def _reply(self) -> Reply:
-        vendor, rules = self.vendor, self.protocol.rules
-        if self.call.path not in _PATHS or self.method != "POST":
-            text = f"Invalid URL ({self.method} {self.call.path}): only {', '.join(_PATHS)} exist"
-            raise Fault(404, text)
-        rules.check_key(self.call.headers, vendor._key)
-        is_claude = self.protocol is ANTHROPIC
-        context = {
-            name: size
-            for name, size in vendor._context.items()
-            if name.startswith("claude") == is_claude
-        }
-        rules.check(self.call.body, context)
-        # In a thread, as a function of the script may wait for something.
-        return await asyncio.to_thread(vendor._script.take, self.call.body)
+    def _check(self) -> None:
+        headers = self.call.headers
+        if self.call.path not in _PATHS:
+            raise Fault(404, f"Invalid URL ({self.call.path}): only {', '.join(_PATHS)} exist")
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        if headers.get("x-api-key", bearer) != self.vendor.key:
+            raise self.protocol.faults["401"]
+        if self.protocol is _ANTHROPIC and "anthropic-version" not in headers:
+            raise Fault(400, "anthropic-version: header is required")
+        self.protocol.check(self.call.body, self.vendor.windows(self.protocol))
 
     async def _play(self, reply: Reply) -> None:
-        streams = bool(self.call.body.get("stream"))
-        rows = self.protocol.rules.refusals.rows
-        if reply.fault == "502":
+        streams = bool((self.call.body or {}).get("stream"))
+        kind = "text/event-stream" if streams else "application/json"
+        fault: Any = reply.fault
+        if fault == "stream_error" and not streams:
+            fault = "500"
+        if fault == "502":
             await self._start(502, "text/html")
             await self._write(_PAGE, more=False)
-        elif isinstance(reply.fault, Fault):
-            await self._send_error(reply.fault, reply.retry_after)
-        elif reply.fault in rows:
-            await self._send_error(self._scripted_fault(reply.fault), reply.retry_after)
-        elif reply.fault == "stream_error" and not streams:
-            await self._send_error(self._scripted_fault("500"))
-        elif reply.fault == "hang" or (reply.fault == "stall" and not streams):
+        elif isinstance(fault, Fault) or fault in self.protocol.faults:
+            fault = fault if isinstance(fault, Fault) else self.protocol.faults[fault]
+            await self._send_error(fault, reply.retry_after)
+        elif fault == "hang":
             await self._wait(None)
             if not self.call.disconnected:  # the server stops: an incomplete response is cut
-                await self._start(200, "application/json", {"content-length": "1"})
+                await self._start(200, kind, {"content-length": "1"})
+        elif fault == "drip":
+            await self._start(200, kind)
+            while not await self._wait(_DRIP_SECONDS):
+                await self._write(b": keep-alive\n\n" if streams else b" ")
+        elif not await self._wait(reply.delay):
+            await self._send_completion(reply, kind, streams)
+
+    async def _send_completion(self, reply: Reply, kind: str, streams: bool) -> None:
+        done = replies.Completion(reply, self.call.body, self.number)
+        if streams:
+            chunks = [self._encode(event) for event in self.protocol.events(done)]
+            await self._start(200, kind)
         else:
-            done = replies.Completion(reply, self.call.body, self.number)
-            await (self._stream(done) if streams else self._send_body(done))
-
-    async def _send_body(self, done: replies.Completion) -> None:
-        reply = done.reply
-        if await self._wait(reply.delay):
-            return
-        if reply.fault == "drip":
-            await self._drip("application/json", b" ")
-            return
-        content = json.dumps(self.protocol.body(done)).encode()
-        await self._start(200, "application/json", {"content-length": str(len(content))})
-        if reply.fault == "cut":
-            await self._write(content[: len(content) // 2])
-            return  # uvicorn closes the connection of an incomplete response
-        self._count(done)
-        await self._write(content, more=False)
-
-    async def _stream(self, done: replies.Completion) -> None:
-        reply = done.reply
-        if reply.fault == "drip":
-            await self._drip("text/event-stream", b": keep-alive\n\n")
-            return
-        await self._start(200, "text/event-stream")
-        if await self._wait(reply.delay):
-            return
-        events = list(self.protocol.events(done))
-        if reply.fault in ("cut", "stream_error", "stall"):
-            events = events[: len(events) // 2]
-        for event in events:
-            await self._write(self._encode(event))
+            content = json.dumps(self.protocol.body(done)).encode()
+            chunks = [content[: len(content) // 2], content[len(content) // 2 :]]
+            await self._start(200, kind, {"content-length": str(len(content))})
+        breaks_off = reply.fault in ("cut", "stream_error", "stall")
+        if not breaks_off:
+            self.vendor.usage.calls += 1
+            self.vendor.usage.input_tokens += done.input_tokens
+            self.vendor.usage.output_tokens += done.output_tokens
+        for chunk in chunks[: len(chunks) // 2] if breaks_off else chunks:
+            await self._write(chunk)
             await asyncio.sleep(0)  # one event, one packet
         if reply.fault == "stall":
             await self._wait(None)
-        if reply.fault in ("cut", "stall"):
-            return
         if reply.fault == "stream_error":
-            error = self.protocol.error(self._scripted_fault("529"))
-            await self._write(self._encode(error))
-        else:
-            self._count(done)
-        last = b"" if self.protocol.named_events else b"data: [DONE]\n\n"
-        await self._write(last, more=False)
-
-    async def _drip(self, kind: str, drop: bytes) -> None:
-        await self._start(200, kind)
-        while not await self._wait(_DRIP_SECONDS):
-            await self._write(drop)
-
-    def _scripted_fault(self, name: str) -> Fault:
-        model = self.call.body["model"]
-        refusals: Refusals = self.protocol.rules.refusals
-        return refusals.fault(name, model=model, key="revoked")
+            await self._write(self._encode(self.protocol.error(self.protocol.faults["529"])))
+        if reply.fault not in ("cut", "stall"):  # uvicorn closes the connection of these
+            await self._write(self.protocol.last if streams else b"", more=False)
 
     async def _send_error(self, fault: Fault, retry_after: float | None = None) -> None:
         content = json.dumps(self.protocol.error(fault)).encode()
@@ -272,18 +231,12 @@ class Exchange:
         await self._write(content, more=False)
 
     def _encode(self, event: dict[str, Any]) -> bytes:
-        name = f"event: {event['type']}\n" if self.protocol.named_events else ""
+        name = f"event: {event['type']}\n" if self.protocol is _ANTHROPIC else ""
         return f"{name}data: {json.dumps(event)}\n\n".encode()
-
-    def _count(self, done: replies.Completion) -> None:
-        usage = self.vendor.usage
-        usage.calls += 1
-        usage.input_tokens += done.input_tokens
-        usage.output_tokens += done.output_tokens
 
     async def _wait(self, seconds: float | None) -> bool:
         """Wait, but not longer than the client does; True if the response must end."""
-        stopped = asyncio.ensure_future(self.vendor._stopped.wait())
+        stopped = asyncio.ensure_future(self.vendor.stopped.wait())
         waits = {self._left, stopped}
         done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
