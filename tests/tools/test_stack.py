@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from mlflow import MlflowClient
 
-from tools.stack import open_stack, read_trace, solve, trace_page, tree
+from tools.stack import open_stack
 from seedbed.testing.vendor.script import Reply
 from seedbed.testing.vendor.server import launch_vendor
 
@@ -36,17 +40,33 @@ def test_question_through_four_processes_is_one_trace(tmp_path: Path) -> None:
         models.write_text(MODELS.format(vendor.url))
         settings = {"SERVICE_MODELS": str(models), "TEAM_KEY": "test-key"}
         with open_stack(tmp_path / "var", documents, **settings) as stack:
-            run = solve(stack, PLAN["task"])
-            assert run["status"] == "done", (run["reason"], vendor.problems)
-            assert "45 days" in run["answer"]["text"]
-            page = trace_page(stack, run["id"])
-            spans = read_trace(stack, page)
-    lines = [line.partition(" s  ")[2] for line in tree(spans)]
-    assert len(lines) == len(spans)  # no span is without its parent
-    assert lines[0] == "POST /v1/runs"
-    names = {line.strip() for line in lines}
+            with httpx.Client(base_url=f"{stack.agents}/v1", timeout=300) as client:
+                run = client.post("/runs", json={"task": PLAN["task"]}).raise_for_status().json()
+                # The stream ends with the run.
+                lines = client.get(f"/runs/{run['id']}/events").text.splitlines()
+                record = client.get(f"/runs/{run['id']}").json()
+            assert record["status"] == "done", (record["reason"], vendor.problems)
+            assert "45 days" in record["answer"]["text"]
+            data = [json.loads(line[5:]) for line in lines if line.startswith("data:")]
+            page = next(event["data"]["page"] for event in data if event["kind"] == "traced")
+            spans = read_spans(stack.mlflow, page.rpartition("=")[2])
+    ids, names = {span.span_id for span in spans}, {span.name for span in spans}
+    assert [span.name for span in spans if span.parent_id not in ids] == ["POST /v1/runs"]
     assert {"run", "invoke_agent operator", "execute_tool handbook__search"} <= names  # the team
     assert {"POST /v1/chat/completions", "chat team"} <= names  # the service
     assert {"tools/call search", "retrieval default", "embeddings minilm"} <= names  # the documents
     # The vendor is told of the trace, too.
     assert all(call.headers["traceparent"].split("-")[1] in page for call in vendor.calls)
+
+
+def read_spans(address: str, trace: str) -> list[Any]:
+    """The spans of a trace, once all of them have arrived in MLflow."""
+    client, spans = MlflowClient(address), list[Any]()
+    for _ in range(60):
+        time.sleep(1)
+        before, spans = len(spans), list(client.get_trace(trace).data.spans)
+        ids = {span.span_id for span in spans}
+        roots = [span for span in spans if span.parent_id not in ids]
+        if len(spans) == before and len(roots) == 1:
+            break
+    return spans
