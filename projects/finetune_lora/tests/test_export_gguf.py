@@ -148,7 +148,6 @@ def test_families(tmp_path: Path, model: Path, config: PreTrainedConfig) -> None
     assert with_openvino(path.parent) == wanted
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_packaged_model_answers_alike_after_its_way_there_and_back(tmp_path: Path) -> None:

@@ -191,7 +191,6 @@ def test_a_base_with_a_poisoned_weight(args: TrainArgs, tmp_path: Path) -> None:
 # ── Ctrl-C and SIGTERM ──────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.own_process  # it gets real signals
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_checkpoint(
@@ -212,7 +211,6 @@ def test_a_signal_ends_it_with_a_checkpoint(
     assert_same(whole, train(replace(broken, resume=True)).folder)
 
 
-@pytest.mark.own_process  # it gets real signals
 @pytest.mark.slow
 def test_asked_twice_it_ends_at_once(args: TrainArgs, tmp_path: Path) -> None:
     def twice() -> None:

@@ -17,7 +17,6 @@ from seedbed.errors import NotFound
 from seedbed.testing.launch import free_port, run_server
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_whole_job(

@@ -606,7 +606,6 @@ def test_token_ids_for_embeddings_are_refused_clearly(client):
     assert "check_embedding_ctx_length" in caught.value.message
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 def test_litellm(service):
     litellm = pytest.importorskip("litellm")

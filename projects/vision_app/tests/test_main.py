@@ -109,7 +109,6 @@ def test_detect_without_detector_names_the_setting(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.slow
-@pytest.mark.own_process
 def test_demo_results_are_right() -> None:
     vision = Vision(load(Config), load(Settings))
     assert [problem for _, problem in check(vision) if problem] == []

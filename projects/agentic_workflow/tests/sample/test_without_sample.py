@@ -17,7 +17,6 @@ asyncio_default_fixture_loop_scope = function
 markers =
     slow: .
     browser: .
-    own_process: .
 """
 
 

@@ -170,7 +170,7 @@ def test_slow_call_is_given_up_and_the_session_goes_on(
     wait_until_gone(pid)
 
 
-@pytest.mark.parametrize("tool", ["freeze", pytest.param("flood", marks=pytest.mark.own_process)])
+@pytest.mark.parametrize("tool", ["freeze", "flood"])
 def test_server_that_is_stuck_is_killed_and_started_again(
     open_server: Callable[..., TestServer], tool: str
 ) -> None:

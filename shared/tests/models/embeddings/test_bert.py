@@ -49,7 +49,6 @@ def full() -> Iterator[BertEmbeddings]:
     embeddings._bert.cache_clear()  # frees its memory
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 def test_float32_vectors_equal_those_of_sentence_transformers(full: BertEmbeddings) -> None:
     reference = pytest.importorskip("sentence_transformers")

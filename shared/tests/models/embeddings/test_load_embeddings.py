@@ -105,7 +105,6 @@ def test_load_embeddings_silences_dependencies_first() -> None:
     assert done.stdout.strip() == "None 1", done.stderr
 
 
-@pytest.mark.own_process
 @pytest.mark.slow
 def test_path_spec_loads_a_sentence_transformers_folder() -> None:
     pytest.importorskip("langchain_huggingface")

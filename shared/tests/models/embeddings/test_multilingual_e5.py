@@ -41,7 +41,6 @@ def test_int8_arithmetic_is_used(model: BertEmbeddings) -> None:
     assert load_embeddings("multilingual-e5") is model
 
 
-@pytest.mark.own_process
 def test_int8_vectors_are_close_to_float32(model: BertEmbeddings) -> None:
     full = load_embeddings("multilingual-e5", fast=False)
     cosines = (model.embed(TEXTS) * embed_texts(full, TEXTS)).sum(axis=1)

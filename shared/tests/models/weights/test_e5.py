@@ -11,7 +11,7 @@ from seedbed.models.weights import bert_graph, e5
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import source_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.own_process, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 TEXTS = [
     "No",
     "What is a vector database?",

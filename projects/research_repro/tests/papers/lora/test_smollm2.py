@@ -50,7 +50,6 @@ def test_cell_with_tiny_llama(llama: str, workspace: Workspace, name: str) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.own_process
 def test_headline_cell_runs_with_the_packaged_model(workspace: Workspace) -> None:
     result = fine_tune(shortened("smollm2-lora"), workspace)
     assert result["parameters"] > 100e6 > 2e6 > result["trained_parameters"]

@@ -18,7 +18,6 @@ paint = runpy.run_path(str(HERE / "pictures.py"))["paint"]
 
 
 @pytest.mark.slow
-@pytest.mark.own_process
 @pytest.mark.parametrize(
     ("name", "right", "wrong", "invented"),
     [

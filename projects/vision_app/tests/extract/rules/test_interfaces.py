@@ -37,7 +37,6 @@ def extract(*arguments: str) -> None:
     assert not done.value.code
 
 
-@pytest.mark.own_process
 def test_extract_prints_fields_with_evidence(capsys: pytest.CaptureFixture[str]) -> None:
     extract(str(INVOICE), "--json")
     result = json.loads(capsys.readouterr().out)
@@ -47,7 +46,6 @@ def test_extract_prints_fields_with_evidence(capsys: pytest.CaptureFixture[str])
     assert "order_number" not in result["evidence"]
 
 
-@pytest.mark.own_process
 def test_extract_writes_csv_with_a_row_per_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
