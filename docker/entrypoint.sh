@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts a server in an image. A container's port may be published to a network, so where neither
-# keys nor SEEDBED_OPEN=1 are given it makes a key and says it: never open by accident.
+# Starts a server in an image. A container's port may be published to a network. Without keys and
+# without SEEDBED_OPEN=1 it generates a key and prints it, so that the server is never open by accident.
 set -eu
 if [ -z "${SEEDBED_API_KEYS:-}" ] && [ -z "${SEEDBED_OPEN:-}" ]; then
     key=$(python -c 'import secrets; print(secrets.token_urlsafe(18))')

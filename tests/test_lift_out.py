@@ -120,7 +120,8 @@ def base_python() -> str:
 
 def test_lifted_project_is_complete(texts: dict[str, str]) -> None:
     assert {"src/my_own/__main__.py", "vendor/seedbed/pyproject.toml", "Dockerfile"} <= set(texts)
-    assert "FROM my_own AS build" in texts["Dockerfile"] and "$PROJECT" not in texts["Dockerfile"]
+    assert "\nCOPY vendor/seedbed/ vendor/seedbed/\n" in texts["Dockerfile"]
+    assert "\nCOPY . .\n" in texts["Dockerfile"] and "projects/" not in texts["Dockerfile"]
     assert {"constraints.txt", "LICENSE", ".env.example", "tests/test_docstrings.py"} <= set(texts)
     tools = {"tools/exercises.py", "tools/docs.py", "tools/doctor.py"}
     assert {name for name in texts if name.startswith("tools/")} == tools

@@ -197,7 +197,7 @@ def test_image_has_what_a_remote_model_needs(project: str) -> None:
     if not docker or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
         pytest.skip("docker is not installed: no engine to build the image with")
     tag = f"seedbed-test-{project}".replace("_", "-")
-    build = [docker, "build", "-q", "-f", "docker/Dockerfile", "--build-arg", f"PROJECT={project}"]
+    build = [docker, "build", "-q", "-f", f"projects/{project}/Dockerfile"]
     subprocess.run([*build, "-t", tag, "."], cwd=ROOT, check=True)
     try:
         with vendor(["Hello."]) as (server, variables):

