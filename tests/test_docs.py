@@ -189,13 +189,13 @@ def test_env_example_is_up_to_date() -> None:
     assert (ROOT / ".env.example").read_text("utf-8") == docs.env_example(ROOT), "run: make docs"
 
 
-def test_ci_script_and_workflow_run_same_verbs() -> None:
+def test_workflow_runs_the_ci_script() -> None:
     script = (ROOT / ".ci/run").read_text("utf-8")
     loop = re.search(r"for verb in ([a-z -]+); do", script)
     assert loop
-    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
-    assert loop[1].split() == re.findall(r"- run: make ([a-z-]+)", workflow)
     assert {"lint", "docs", "test", "test-slow", "smoke"} <= set(loop[1].split())
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    assert "- run: bash .ci/run\n" in workflow
 
 
 PROJECTS = sorted(path.parent for path in ROOT.glob("projects/*/pyproject.toml"))

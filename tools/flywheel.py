@@ -1,6 +1,6 @@
-"""A flywheel of three projects, each in its own processes: `make flywheel`.
+"""A flywheel of three projects, each in its own processes.
 
-    python -m tools.flywheel             # its files are in var/flywheel
+    .venv/bin/python -m tools.flywheel       # its files are in var/flywheel
 
 agentic_workflow sorts mails and a scripted person corrects it, finetune_lora trains a small model
 on the corrections, and llm_service serves it beside the model that is served now, as an experiment.

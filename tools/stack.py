@@ -1,6 +1,6 @@
-"""Servers as processes of their own that work together, until Ctrl-C: `make stack`.
+"""Servers as processes of their own that work together, until Ctrl-C.
 
-    SEEDBED_MODEL=openai:gpt-4o-mini python -m tools.stack
+    SEEDBED_MODEL=openai:gpt-4o-mini .venv/bin/python -m tools.stack
 
 multi_agent asks the model that llm_service serves, and searches the handbook that rag_chatbot has,
 over MCP; the default model is too small to plan that. Their spans go to MLflow, where a question
