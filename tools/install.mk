@@ -39,8 +39,7 @@ $(VENV)/%.ready: projects/%/pyproject.toml $(VERSIONS) | $(BIN)/python
 $(VENV)/dev.ready: pyproject.toml $(VERSIONS) $(PROJECTS:%=projects/%/pyproject.toml) | $(PROJECTS:%=$(VENV)/%.ready)
 	@echo "Installing the tools for tests and linting into $(VENV) …"
 	@$(call torch_first,$<)
-	@# Compile once, here; otherwise every process of the first test run compiles what it imports.
-	@$(INSTALL) --compile-bytecode -c constraints.txt --group dev --all-extras -e ./shared \
+	@$(INSTALL) -c constraints.txt --group dev --all-extras -e ./shared \
 	  -r shared/pyproject.toml $(PROJECTS:%=-r projects/%/pyproject.toml)
 	@touch $@
 

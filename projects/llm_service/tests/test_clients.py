@@ -606,22 +606,6 @@ def test_token_ids_for_embeddings_are_refused_clearly(client):
     assert "check_embedding_ctx_length" in caught.value.message
 
 
-@pytest.mark.slow
-def test_litellm(service):
-    litellm = pytest.importorskip("litellm")
-    asked = {
-        "model": f"openai/{MODEL}",
-        "messages": HI,
-        "api_base": f"{service}/v1",
-        "api_key": "none",
-        "max_tokens": 8,
-        "temperature": 0,
-    }
-    assert litellm.completion(**asked).choices[0].message.content
-    chunks = list(litellm.completion(**asked, stream=True))
-    assert "".join(c.choices[0].delta.content or "" for c in chunks)
-
-
 def test_the_other_projects_reach_it_by_their_base_url(service):
     pytest.importorskip("langchain_openai")
     from seedbed.models.load import load_chat_model
