@@ -22,7 +22,7 @@ def model_setting() -> Iterator[None]:
 
 
 class ModelReplies:
-    """Replies of a model to the prompts of `llm/`, with the fields that are empty most of the time.
+    """Replies of a model to the prompts of a brain, with the fields that are mostly empty.
 
     replies.plan(("analyst", "How many orders?"), ("writer", "Write about {s1}"), first=1)
     """

@@ -9,8 +9,8 @@ from typing import Any
 from multi_agent.answer import verify
 from multi_agent.config import Config
 from multi_agent.data.database import open_database
+from multi_agent.runs.state import Evidence, Result
 from multi_agent.specialists import Workspace
-from multi_agent.state import Evidence, Result
 from seedbed.errors import Unavailable
 
 FOLDER = tempfile.TemporaryDirectory()

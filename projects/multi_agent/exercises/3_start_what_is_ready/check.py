@@ -4,10 +4,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from multi_agent.config import Config
-from multi_agent.graph import Run, dispatch
+from multi_agent.graph import RunContext, dispatch
 from multi_agent.runs.budget import Budget
+from multi_agent.runs.state import Result, RunState, Step
 from multi_agent.specialists import Workspace
-from multi_agent.state import Result, RunState, Step
 
 # s1 and s2 are independent, s3 needs s1, s4 needs both.
 S1 = Step(id="s1", specialist="analyst", task="How many orders came in May?")
@@ -26,15 +26,15 @@ def failures(*ids: str) -> dict[str, Result]:
     return {id: Result(step=id, problem=PROBLEM) for id in ids}
 
 
-def new_run(**limits: float) -> Run:
+def new_run(**limits: float) -> RunContext:
     nothing: Any = None
-    return Run(Workspace(Config()), {}, nothing, Budget(**limits), nothing, nothing)
+    return RunContext(Workspace(Config()), {}, nothing, Budget(**limits), nothing, nothing)
 
 
 def next_sends(
     results: dict[str, Result] | None = None,
     plan: tuple[Step, ...] = PLAN,
-    run: Run | None = None,
+    run: RunContext | None = None,
     replans: int = 2,
 ) -> Any:
     """Where `dispatch` goes; `results` None: the state has no results. All plans were made."""

@@ -3,7 +3,7 @@
     multi-agent serve                                     # page and API on http://127.0.0.1:8002
     multi-agent solve "How many orders came in May?"      # one task, with the evidence
     multi-agent runs                                      # past runs
-    multi-agent replay RUN                                # from its recorded calls, without a model
+    multi-agent resume RUN                                # one that failed or was stopped
 
 Commands parse options and print results; the work is done in the other modules. Heavy imports are
 inside the commands, so that `--help` is quick.
@@ -59,7 +59,7 @@ def _finish(team: Team, run_id: str, *, as_json: bool, asks: bool) -> NoReturn:
 
     run = team.wait(run_id)
     while asks and (question := team.question(run_id)):
-        team.answer(run_id, ask(question))
+        team.reply(run_id, ask(question), question["key"])
         run = team.wait(run_id)
     show(run.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(run))
     raise typer.Exit(0 if run.answer and run.answer.confident else 1)
@@ -133,45 +133,17 @@ def resume(run: RunId, as_json: Json = False) -> None:
 
 
 @app.command()
-def replay(run: RunId, as_json: Json = False) -> None:
-    """Replay a run from its recorded calls. Exits with status 1 if the answer differs."""
-    from dataclasses import asdict
-
-    from multi_agent.serve.terminal import replay_text
-
+def erase(run: RunId) -> None:
+    """Erase a run that has ended, with all that was recorded of it."""
     with _open() as team:
-        result = team.replay(run)
-        show(asdict(result), as_json, to_text=lambda _: replay_text(result))
-    raise typer.Exit(0 if result.same else 1)
-
-
-@app.command()
-def fork(
-    run: RunId,
-    step: Annotated[str, typer.Argument(help="Step to start from, such as s2.")],
-    task: Annotated[str, typer.Option(help="Another task for the step.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Start a new run from a step of another; results that do not depend on it are kept."""
-    with _open() as team:
-        new = team.fork(run, step, task)
-        _finish(team, new, as_json=as_json, asks=sys.stdin.isatty())
-
-
-@app.command()
-def mcp() -> None:
-    """Serve the team as an MCP server on standard input and output."""
-    from multi_agent.serve.mcp_server import create_server
-
-    with _open() as team:
-        create_server(team).run()
+        team.erase(run)
 
 
 @app.command()
 def demo() -> None:
     """Solve sample tasks and check the answers. Exits with status 1 if one is wrong."""
     config, settings = _settings()
-    from multi_agent.demo import run
+    from multi_agent.evaluate.demo import run
 
     raise typer.Exit(1 if run(config, settings) else 0)
 

@@ -3,7 +3,7 @@
     load(Config, max_parallel=2)                # with `seedbed.settings.load`
     AGENTS_MAX_PARALLEL=2 multi-agent serve     # the same from a shell
 
-The descriptions below are also the table in the README and the comments in `.env.example`.
+The descriptions below are also the comments in `.env.example`.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
     )
     documents: Path | None = Field(
         None,
-        description="Folder of the documents that the researcher quotes (Markdown, text, HTML)."
+        description="Folder of the documents that the researcher quotes (Markdown, text)."
         " Default: the policies of the sample shop.",
     )
     models: dict[str, str] = Field(
@@ -55,8 +55,8 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
     )
     sandbox: Literal["wasm", "off"] = Field(
         "wasm",
-        description="Where the coder's programs run: CPython in WebAssembly, probed with escape"
-        " attempts when it is opened; off removes the coder.",
+        description="Where the coder's programs run: CPython in WebAssembly; off removes the"
+        " coder.",
     )
     mcp_servers: dict[str, str] = Field(
         {},

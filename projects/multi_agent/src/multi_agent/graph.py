@@ -19,14 +19,13 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send, interrupt
 
-from multi_agent.answer.compose import compose_answer, final_results
+from multi_agent.answer.compose import compose_answer, final_results, says_the_same
 from multi_agent.answer.verify import verify_result, with_checks
 from multi_agent.brain import Brain, Progress, Refusal
 from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.runs.record_model import Stopped
+from multi_agent.runs.state import Result, RunState, Step, fill
 from multi_agent.specialists import Context, Specialist, Workspace
-from multi_agent.specialists.writer import checked_text
-from multi_agent.state import Result, RunState, Step, fill
 from multi_agent.tools.toolbox import NeedsUser, ToolBox
 from seedbed.errors import ModelError, SeedbedError
 from seedbed.observe.telemetry import span
@@ -36,13 +35,9 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
 
-DRAFT_SECONDS = 0.3
-"""Between two events with the text of an answer that is being written."""
-
-
 @dataclass
-class Run:
-    """What the nodes of one run use: the context of the graph."""
+class RunContext:
+    """What the nodes of one run use."""
 
     workspace: Workspace
     specialists: Mapping[str, Specialist]
@@ -61,7 +56,6 @@ class Run:
     max_replans: int = 2
     asks: bool = True
     """Whether the user can be asked."""
-    verifies: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
 
     def stop_reason(self) -> str:
@@ -82,9 +76,9 @@ class StepState(TypedDict):
     inputs: dict[str, Result]
 
 
-def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, Run, Any, Any]":
+def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, RunContext, Any, Any]":
     """The compiled graph; README's picture is generated from it."""
-    graph = StateGraph(RunState, context_schema=Run)
+    graph = StateGraph(RunState, context_schema=RunContext)
     graph.add_node("plan", plan)
     graph.add_node("dispatch", dispatch)
     graph.add_node("specialist", specialist)
@@ -98,7 +92,7 @@ def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, Run, Any, 
     return graph.compile(checkpointer=checkpointer)
 
 
-def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
+def plan(state: RunState, runtime: Runtime[RunContext]) -> RunState:
     """Typed steps with dependencies. Where a task has two meanings, the user is asked once."""
     run = runtime.context
     # 1. Complete a follow-up from the tasks before it.
@@ -118,7 +112,7 @@ def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
 
 
 def dispatch(
-    state: RunState, runtime: Runtime[Run]
+    state: RunState, runtime: Runtime[RunContext]
 ) -> Command[Literal["specialist", "replan", "answer"]]:
     """Send each step whose inputs are there to its specialist, side by side; or else go on.
 
@@ -149,7 +143,7 @@ def needs_replan(state: RunState, max_replans: int) -> bool:
     return failed and not vendor_fails and state["replans"] < max_replans
 
 
-def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
+def specialist(state: StepState, runtime: Runtime[RunContext]) -> RunState:
     """One specialist does one step, and its result is checked against its evidence.
 
     A failure is a result too: the others go on.
@@ -162,7 +156,7 @@ def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
             raise Stopped(reason)
         run.budget.take(steps=1)
         with span(f"invoke_agent {step.specialist}", **{"multi_agent.step.id": step.id}):
-            result = perform(run, step.model_copy(update={"task": task}), inputs)
+            result = run_step(run, step.model_copy(update={"task": task}), inputs)
     except SeedbedError as error:
         stopped = isinstance(error, OverBudget | Stopped)
         failure = "model" if isinstance(error, ModelError) else "stop" if stopped else ""
@@ -177,57 +171,57 @@ def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
     return {"results": {step.id: result}}
 
 
-def perform(run: Run, step: Step, inputs: Mapping[str, Result]) -> Result:
+def run_step(run: RunContext, step: Step, inputs: Mapping[str, Result]) -> Result:
     """The verified result of a step.
 
     Asks where a tool needs permission, a call is in doubt, or the task has two meanings.
     """
+
+    def work(step: Step) -> Result:
+        return run.specialists[step.specialist].work(step, context)
+
     context = Context(
         call=partial(run.toolbox.call, step.id),
         brain=run.brain(step.specialist),
         model=run.model(step.specialist),
         inputs=inputs,
     )
-    is_clarified = False
-    while True:
+    try:
         try:
-            result = run.specialists[step.specialist].work(step, context)
-            break
-        except NeedsUser as need:
-            if not run.asks:
-                return Result(step=step.id, problem=need.question)
-            run.toolbox.decide(need.key, ask(run, need.key, need.question, need.options, step.id))
+            result = work(step)
         except Refusal as refusal:
-            if is_clarified:
-                raise
-            task = clarify(run, f"{step.id}: {refusal.question}", step.task, refusal, step.id)
-            step, is_clarified = step.model_copy(update={"task": task}), True
-    if result.problem or not run.verifies:
-        return result
-    problem = verify_result(step, result, inputs, run.workspace)
+            key = f"{step.id}: {refusal.question}"
+            task = clarify(run, key, step.task, refusal, step.id)
+            result = work(step.model_copy(update={"task": task}))
+    except NeedsUser as need:
+        if not run.asks:
+            return Result(step=step.id, problem=need.question)
+        # The graph stops here. When it continues, the toolbox has the answer.
+        interrupt(question(need.key, need.question, need.options, step.id))
+        raise
+    problem = result.problem or verify_result(step, result, inputs, run.workspace)
     return Result(step=step.id, problem=problem) if problem else with_checks(result)
 
 
-def ask(run: Run, key: str, question: str, options: Sequence[str], step: str) -> str:
-    """The user's answer, from the record if there is one, so that a crash asks nothing twice.
+def question(key: str, text: str, options: Sequence[str], step: str) -> dict[str, Any]:
+    """What the user is asked; see `Team.question`."""
+    return {"question": text, "options": list(options), "step": step, "key": key}
 
-    Else the run stops here; when it goes on, its node starts again from the top.
+
+def clarify(run: RunContext, key: str, task: str, refusal: Refusal, step: str = "") -> str:
+    """The task with what the user decided. Raises the refusal if it has no question for them.
+
+    The answer is from the record if there is one, so that a crash asks nothing twice. Otherwise the
+    graph interrupts; on resume this node restarts from the top.
     """
-    if key in run.answers:
-        return run.answers[key]
-    value = {"question": question, "options": list(options), "step": step, "key": key}
-    return str(interrupt(value))
-
-
-def clarify(run: Run, key: str, task: str, refusal: Refusal, step: str = "") -> str:
-    """The task with what the user decided. Raises the refusal if it has no question for them."""
     if not (refusal.question and run.asks):
         raise refusal
-    answer = ask(run, key, refusal.question, refusal.options, step)
+    if (answer := run.answers.get(key)) is None:
+        answer = str(interrupt(question(key, refusal.question, refusal.options, step)))
     return answer if answer in refusal.options else f"{task} ({answer})"
 
 
-def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
+def replan(state: RunState, runtime: Runtime[RunContext]) -> RunState:
     """Steps with an answer stay, with their results; the brain plans the rest in another way."""
     run = runtime.context
     progress = Progress(state["plan"], state["results"])
@@ -239,8 +233,17 @@ def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
         run.emit("replan_failed", reason=str(error))
         if not isinstance(error, ModelError):
             return {"replans": run.max_replans}
-        changes = {"problem": str(error), "failure": "model"}  # a resumed run plans again
-        return {"results": {id: r.model_copy(update=changes) for id, r in failed.items()}}
+        # A resumed run plans again. Why the step failed is what its user wants to read.
+        results = {
+            id: r.model_copy(
+                update={
+                    "problem": f"{r.problem} (Planning again failed: {error})",
+                    "failure": "model",
+                }
+            )
+            for id, r in failed.items()
+        }
+        return {"results": results}
     if not steps:
         return {"replans": run.max_replans}
     steps = tuple(step for step in state["plan"] if step.id in progress.done) + steps
@@ -250,31 +253,20 @@ def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
     return {"plan": steps, "results": forgotten, "replans": state["replans"] + 1}
 
 
-def drafts(run: Run) -> Callable[[str], None]:
-    """Records the text of an answer while it is written, a few times per second."""
-    last = 0.0
-
-    def draft(text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last > DRAFT_SECONDS:
-            last = time.monotonic()
-            run.emit("draft", text=text)
-
-    return draft
-
-
-def answer(state: RunState, runtime: Runtime[Run]) -> RunState:
+def answer(state: RunState, runtime: Runtime[RunContext]) -> RunState:
     """The answer from what the steps found, and what is missing."""
     run = runtime.context
     reason = run.stop_reason() or state.get("problem", "")
     end = compose_answer(state["plan"], state["results"], reason)
     finals = final_results(state["plan"], state["results"])
-    # With a model, several answers become one text without other numbers.
+    # With a model, several answers become one text, if it adds nothing to them.
     if end.confident and len(finals) > 1 and run.model("writer"):
         try:
-            text = checked_text(run.brain("writer"), state["task"], finals, draft=drafts(run))
-            end = end.model_copy(update={"text": text})
+            text = run.brain("writer").compose(state["task"], finals)
         except SeedbedError as error:  # the answers side by side are an answer, too
             run.emit("compose_failed", reason=str(error))
+        else:
+            if says_the_same(text, state["task"], finals):
+                end = end.model_copy(update={"text": text})
     run.emit("answer", **end.model_dump(mode="json"))
     return {"answer": end}

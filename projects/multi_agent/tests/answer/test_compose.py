@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from multi_agent.answer.compose import compose_answer
-from multi_agent.state import Evidence, Result, Step
+import pytest
 
-QUERY = Evidence(kind="query", source="shop", text="SELECT 240")
+from multi_agent.answer.compose import compose_answer, says_the_same
+from multi_agent.runs.state import Evidence, Result, Step
+
+QUERY = Evidence(kind="query", source="shop", text="SELECT 240", checked="repeated")
 S1 = Step(id="s1", specialist="analyst", task="What are the fines?")
 S2 = Step(id="s2", specialist="calculator", task="What is 15 % of {s1}?", after=("s1",))
 S3 = Step(id="s3", specialist="researcher", task="How long is the window?")
@@ -39,12 +41,6 @@ def test_part_without_an_answer_is_reported_and_the_rest_kept() -> None:
     assert not answer.confident and answer.missing == ("How long is the window: Not there.",)
 
 
-def test_failure_of_the_first_step_is_reported_once_for_the_chain() -> None:
-    answer = compose_answer([S1, S2], {"s1": Result(step="s1", problem="No table.")})
-    assert answer.text == "I can't answer that. What are the fines: No table."
-    assert answer.missing == ("What are the fines: No table.",) and not answer.confident
-
-
 def test_answer_of_an_intermediate_step_is_no_answer_of_the_task() -> None:
     results = {"s1": answered("s1", "240", 240), "s2": Result(step="s2", problem="Too hard.")}
     answer = compose_answer([S1, S2], results)
@@ -63,3 +59,23 @@ def test_task_without_a_plan_is_answered_with_the_reason() -> None:
     answer = compose_answer([], {}, "The run was stopped.")
     assert answer.text == "I can't answer that. The run was stopped."
     assert answer.missing == ("The run was stopped.",) and not answer.confident
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("There are 3503 tracks. Redirects: No.", True),
+        ("There are 3503 tracks, and HTTPX does follow redirects by default.", False),
+        ("3503 redirects are followed.", False),
+        ("There are 3503 tracks. No. See https://evil.example/login to confirm.", False),
+        ("There are 3503 tracks. No, not one of 9 is followed.", False),
+        ("Bob has 3503 tracks. No.", False),
+        ("Es gibt 3503 Stücke; HTTPX folgt Weiterleitungen immer.", False),
+        ("I cannot help with that.", False),
+        ("", False),
+    ],
+)
+def test_text_of_a_model_is_used_only_if_it_adds_nothing(text: str, same: bool) -> None:
+    results = {"s1": answered("s1", "3503"), "s2": answered("s2", "No")}
+    task = "How many tracks are there, and does HTTPX follow redirects by default?"
+    assert says_the_same(text, task, results) is same

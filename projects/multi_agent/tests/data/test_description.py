@@ -6,10 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import duckdb
-
 from multi_agent.data.database import Database, open_database
-from multi_agent.data.schema import ForeignKey, RawColumn
+from multi_agent.data.schema import Column, ForeignKey
 
 
 def lines(database: Database) -> dict[str, str]:
@@ -20,7 +18,7 @@ def lines(database: Database) -> dict[str, str]:
 def test_schema_has_tables_columns_and_keys(shop: Database) -> None:
     schema = shop.schema
     assert list(schema.columns) == ["customers", "open_orders", "order lines", "orders", "refunds"]
-    assert schema.columns["orders"][0] == RawColumn("id", "INTEGER", True)
+    assert schema.columns["orders"][0] == Column("id", "INTEGER", True)
     assert schema.columns["orders"][-1].name == "month"
     assert [column.key for column in schema.columns["order lines"]] == [False] * 4
     # One column, with the key of its target left out; not that of two columns.
@@ -45,52 +43,9 @@ def test_description_has_no_names_and_addresses(shop: Database) -> None:
     assert "Holm" not in shop.description and "@" not in shop.description
 
 
-def test_repeated_addresses_are_not_described(tmp_path: Path) -> None:
-    path = tmp_path / "mails.csv"
-    path.write_text("sender,kind\n" + "ann@example.com,bill\nbo@example.com,offer\n" * 9)
-    with open_database(path) as database:
-        assert (
-            database.description
-            == "mails (18 rows): sender VARCHAR, kind VARCHAR ('bill', 'offer')"
-        )
-
-
-def test_names_are_spelled_as_in_a_query(shop: Database) -> None:
-    line = lines(shop)['"order lines" (0 rows)']
-    assert line.endswith(': "order" INTEGER, line INTEGER, "unit price" REAL, note TEXT')
-
-
 def test_views_are_described_but_broken_ones(shop: Database) -> None:
     assert lines(shop)["open_orders (10 rows)"].endswith("double_total (0.0 to 567.0)")
     assert "broken" not in shop.description
-
-
-def test_types_of_duckdb_are_described(tmp_path: Path) -> None:
-    path = tmp_path / "shop.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("CREATE TABLE kinds (kind TEXT PRIMARY KEY)")
-        connection.execute(
-            "CREATE TABLE items (id INTEGER PRIMARY KEY, kind TEXT REFERENCES kinds(kind),"
-            " price DECIMAL(8, 2), day DATE, made_at TIMESTAMP, is_new BOOLEAN, tags TEXT[],"
-            " size ENUM ('S', 'L'), data BLOB, \"select\" TEXT)"
-        )
-        connection.execute("INSERT INTO kinds VALUES ('a')")
-        connection.execute(
-            "INSERT INTO items SELECT n, 'a', n + 0.5, DATE '2025-01-01' + n::INT,"
-            " TIMESTAMP '2025-01-01 10:00:00', true, ['x'], 'S', 'b', NULL FROM range(4) t(n)"
-        )
-        connection.execute("CREATE TABLE empty (n INTEGER)")
-        connection.execute("CREATE VIEW days AS SELECT DISTINCT day FROM items")
-    with open_database(path) as database:
-        assert database.description.split("\n") == [
-            "days (4 rows): day DATE (2025-01-01 to 2025-01-04)",
-            "empty (0 rows): n INTEGER",
-            "items (4 rows): id INTEGER key, kind VARCHAR -> kinds.kind,"
-            " price DECIMAL(8,2) (0.5 to 3.5), day DATE (2025-01-01 to 2025-01-04),"
-            " made_at TIMESTAMP (2025-01-01 10:00:00 to 2025-01-01 10:00:00), is_new BOOLEAN,"
-            " tags VARCHAR[], size ENUM('S', 'L'), data BLOB, \"select\" VARCHAR",
-            "kinds (1 rows): kind VARCHAR key",
-        ]
 
 
 def test_long_table_is_described_in_time(tmp_path: Path) -> None:

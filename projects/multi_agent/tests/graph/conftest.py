@@ -13,9 +13,9 @@ import pytest
 from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
 from multi_agent.runs.checkpoints import open_checkpointer
+from multi_agent.runs.state import Evidence, Result, Step
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Specialist, Workspace
-from multi_agent.state import Evidence, Result, Step
 from multi_agent.team.team import Team
 from multi_agent.tools.toolbox import Tool
 from seedbed.settings import load
@@ -84,7 +84,7 @@ def scripted_team(
     tools: list[Tool] | None = None,
     **options: Any,
 ) -> Team:
-    names = {"asks", "verifies", "models", "lease_seconds", "brain"}
+    names = {"asks", "models", "lease_seconds", "brain"}
     settings = {k: v for k, v in options.items() if k not in names}
     config = load(Config, data_dir=folder, **settings)
     store = RunStore(config.database_url or folder / "runs.sqlite")

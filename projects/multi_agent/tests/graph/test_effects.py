@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 
+from multi_agent.runs.state import Result
 from multi_agent.specialists.operator import Operator
-from multi_agent.state import Result
 from multi_agent.tools.toolbox import tool_of
 from seedbed.models.scripted import Call, ScriptedChatModel
 
@@ -82,39 +82,3 @@ def test_mail_is_sent_once_though_the_run_plans_three_times(open_team: Open) -> 
     replans = team.store.events(run.id, kind="replanned")
     assert (mail.sent, len(replans)) == (["hi"], 2)
     assert kinds(team, run) == ["tool_started", "tool_ended", "tool_skipped", "tool_skipped"]
-    replay = team.replay(run.id)
-    assert replay.same and not replay.missing and mail.sent == ["hi"]
-
-
-def test_permission_for_a_mail_is_asked_once(open_team: Open) -> None:
-    mail = Mail()
-    team = open_team(mail)
-    run = team.wait(team.start(TASK))
-    questions = []
-    while run.status == "waiting":
-        questions.append(team.question(run.id)["question"])
-        team.answer(run.id, "allow")
-        run = team.wait(run.id)
-    assert questions == ['Allow send_mail with {"text": "hi"}?']
-    assert mail.sent == ["hi"]
-
-
-def test_mail_in_doubt_is_not_sent_again_without_a_user(open_team: Open) -> None:
-    mail = Mail(ConnectionError("connection lost"))
-    team = open_team(mail, permissions={"send_mail": "allow"}, asks=False)
-    run = team.wait(team.start(TASK))
-    assert mail.sent == ["hi"]
-    problems = [e.data["problems"] for e in team.store.events(run.id, kind="replanned")]
-    assert any("may have run" in text for text in problems[-1])
-
-
-def test_mail_in_doubt_is_sent_again_by_decision_of_the_user(open_team: Open) -> None:
-    mail = Mail(ConnectionError("connection lost"))
-    team = open_team(mail, permissions={"send_mail": "allow"})
-    run = team.wait(team.start(TASK))
-    questions = []
-    while run.status == "waiting":
-        questions.append(team.question(run.id)["options"])
-        team.answer(run.id, "repeat")
-        run = team.wait(run.id)
-    assert (questions, mail.sent) == ([["repeat", "skip"]], ["hi", "hi"])

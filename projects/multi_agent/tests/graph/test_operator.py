@@ -41,9 +41,8 @@ def test_run_waits_for_a_permission_and_repeats_neither_model_nor_tool_calls(
     team = open_scripted([Operator(tools)], tools, models=models)
     run = team.wait(team.start("Mail Ann."))
     assert run.status == "waiting" and "Allow send" in run.reason
-    team.answer(run.id, "allow")
+    team.reply(run.id, "allow", team.question(run.id)["key"])
     run = team.wait(run.id)
     assert (run.status, run.answer.text) == ("done", "sent to ann@example.com")
     assert done == ["look up ann", "send to ann@example.com"]
     assert len(model.calls) == 4 and len(planner.calls) == 1
-    assert team.replay(run.id).same

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from multi_agent.runs.state import Limits, Step
 from multi_agent.specialists import Context
-from multi_agent.state import Limits, Step
 from seedbed.models.load import load_chat_model
 from seedbed.settings import Settings
 from seedbed.testing.vendor.script import Reply
@@ -67,12 +67,3 @@ def test_seconds_of_the_run_end_the_model_call_in_progress(open_team: Open, faul
     assert "240" in run.answer.text
     assert run.usage["seconds"] < 3
     vendor.wait_until(lambda: vendor.calls[1].disconnected)
-
-
-def test_run_that_is_stopped_while_it_plans_is_stopped(open_team: Open) -> None:
-    team, vendor = open_team("hang", answers=())
-    run_id = team.start("Fines and fees?")
-    vendor.wait_until(lambda: vendor.calls)
-    team.stop(run_id)
-    run = team.wait(run_id, timeout=10)
-    assert (run.status, run.reason) == ("stopped", "The run was stopped.")

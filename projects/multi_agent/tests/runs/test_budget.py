@@ -32,22 +32,6 @@ def test_over_budget_names_limit_and_value(limits, amounts, message):
     with pytest.raises(OverBudget) as error:
         budget.check()
     assert str(error.value) == f"The budget of {message}"
-    assert error.value.limit in limits
-
-
-def test_limit_of_none_is_no_limit_and_unknown_limit_is_refused():
-    budget = Budget(tokens=None)
-    budget.spend(tokens=10**9)
-    budget.check()
-    with pytest.raises(TypeError, match="token"):
-        Budget(token=5)
-
-
-def test_check_ignores_limits_that_are_not_named():
-    budget = Budget(tool_calls=0, tokens=5)
-    budget.check("tokens", "usd")
-    with pytest.raises(OverBudget, match="0 tool calls"):
-        budget.check()
 
 
 def test_seconds_continue_after_restore():
@@ -58,19 +42,13 @@ def test_seconds_continue_after_restore():
     clock.now += 5_000  # until it is resumed
     resumed = Budget(seconds=120, tokens=10, clock=clock)
     resumed.restore({**usage, "tokens": 4})
+    clock.now += 500  # in the queue
     resumed.check()
+    resumed.start()
     clock.now += 20.4
     assert resumed.usage["tokens"] == 4
     with pytest.raises(OverBudget, match=r"120 seconds is used up \(120.4\)"):
         resumed.check()
-
-
-def test_seconds_left_are_those_until_the_limit():
-    clock = Clock()
-    budget = Budget(seconds=120, clock=clock)
-    clock.now += 50
-    assert budget.seconds_left == 70
-    assert Budget().seconds_left == float("inf")
 
 
 def test_threads_cannot_take_more_than_the_limit():

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from multi_agent.runs.ledger import InDoubt, Ledger
-from multi_agent.runs.store import RunStore, TakenOver
-from seedbed.errors import BadInput, Busy, Unavailable
+from multi_agent.runs.store import RunStore
+from seedbed.errors import BadInput, Unavailable
 
 
 @pytest.fixture
@@ -25,36 +25,6 @@ def tool(calls):
         return {"sum": (36, None)}
 
     return function
-
-
-def test_finished_call_is_not_made_again(store, tool, calls):
-    run = store.create("task")
-    for repeatable in (True, False):
-        for ledger in (Ledger(store, run.id), Ledger(store, run.id)):
-            result = ledger.once("s1", "add", {"a": 1, "b": 2}, tool, repeatable=repeatable)
-            assert result == {"sum": [36, None]}
-    assert len(calls) == 2
-
-
-def test_result_of_none_counts_as_finished(store, calls):
-    ledger = Ledger(store, store.create("task").id)
-    for _ in range(2):
-        assert ledger.once("s1", "pay", {}, lambda: calls.append(1), repeatable=False) is None
-    assert len(calls) == 1
-
-
-def test_key_has_run_step_name_and_arguments(store, tool, calls):
-    first, second = (Ledger(store, store.create("task").id) for _ in range(2))
-    for ledger, step, name, arguments in (
-        (first, "s1", "add", {"a": 1, "b": 2}),
-        (second, "s1", "add", {"a": 1, "b": 2}),
-        (first, "s2", "add", {"a": 1, "b": 2}),
-        (first, "s1", "sub", {"a": 1, "b": 2}),
-        (first, "s1", "add", {"a": 1, "b": 3}),
-        (first, "s1", "add", {"b": 2, "a": 1}),  # equal to the first
-    ):
-        ledger.once(step, name, arguments, tool, repeatable=True)
-    assert len(calls) == 5
 
 
 def test_call_with_effects_is_made_once_in_all_steps_of_a_run(store, tool, calls):
@@ -108,22 +78,6 @@ def test_call_in_doubt_is_settled_or_repeated(store, tool, calls):
     assert ledger.once("s1", "look", {}, tool, repeatable=True) == {"sum": [36, None]}
 
 
-def test_process_that_lost_its_run_leaves_the_call_to_the_one_that_has_it(store, tool, calls):
-    """It was frozen after it recorded the start, which may be that of the other by now."""
-    run = store.create("task", holder="second", seconds=60)
-    with pytest.raises(TakenOver):
-        Ledger(store, run.id).once(
-            "s1",
-            "pay",
-            {},
-            lambda: store.add_event(run.id, "tool_started", holder="first"),
-            repeatable=False,
-        )
-    with pytest.raises(InDoubt):
-        Ledger(store, run.id).once("s1", "pay", {}, tool, repeatable=False)
-    assert not calls
-
-
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_threads_make_a_call_once_and_share_its_result(store, repeatable):
     run, started, results, calls = store.create("task"), threading.Barrier(16), [], []
@@ -143,37 +97,6 @@ def test_threads_make_a_call_once_and_share_its_result(store, repeatable):
     for thread in threads:
         thread.join()
     assert (results, len(calls)) == ([1] * 16, 1)
-
-
-def test_different_calls_run_at_the_same_time(store):
-    ledger, both = Ledger(store, store.create("task").id), threading.Barrier(2, timeout=60)
-    threads = [
-        threading.Thread(
-            target=lambda n=n: ledger.once("s1", "add", {"n": n}, both.wait, repeatable=True)
-        )
-        for n in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not both.broken
-
-
-def test_full_disk_stops_the_call_before_it_is_made(tmp_path, tool, calls):
-    import resource
-
-    store = RunStore(tmp_path / "runs.sqlite")
-    ledger = Ledger(store, store.create("task").id)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        with pytest.raises((Unavailable, Busy)):
-            ledger.once("s1", "pay", {"text": "a" * 50_000}, tool, repeatable=False)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not calls
-    assert ledger.once("s1", "pay", {"text": "a" * 50_000}, tool, repeatable=False)
 
 
 _SCRIPT = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -33,12 +32,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connectio
         yield connection
 
 
-def test_shop_is_not_written_again_while_it_is_current(tmp_path: Path) -> None:
-    first = ensure_shop(tmp_path).stat()
-    second = ensure_shop(tmp_path).stat()
-    assert (first.st_ino, first.st_mtime_ns) == (second.st_ino, second.st_mtime_ns)
-
-
 def test_shop_replaces_a_damaged_file(tmp_path: Path) -> None:
     path = ensure_shop(tmp_path)
     content = path.read_bytes()
@@ -47,22 +40,9 @@ def test_shop_replaces_a_damaged_file(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["shop.sqlite"]
 
 
-def test_shop_is_created_by_concurrent_callers(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        paths = set(pool.map(lambda _: ensure_shop(tmp_path), range(8)))
-    assert paths == {tmp_path / "shop.sqlite"}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["shop.sqlite"]
-
-
 def test_rows_refer_to_existing_rows(shop: sqlite3.Connection) -> None:
     assert shop.execute("PRAGMA foreign_key_list(returns)").fetchall()
     assert shop.execute("PRAGMA foreign_key_check").fetchall() == []
-
-
-def test_missing_delivery_is_null(shop: sqlite3.Connection) -> None:
-    open_shipments = "SELECT count(*) FROM shipments WHERE delivered_on IS NULL"
-    assert shop.execute(open_shipments).fetchone() != (0,)
-    assert shop.execute("SELECT DISTINCT typeof(stock) FROM products").fetchall() == [("integer",)]
 
 
 def test_gold_sql_covers_every_task_over_data() -> None:
@@ -80,15 +60,8 @@ def test_answer_agrees_with_the_rows(name: str, shop: sqlite3.Connection) -> Non
     "task", [t for t in TASKS.values() if t.family == "docs"], ids=lambda t: t.id
 )
 def test_answer_is_in_the_documents(task) -> None:
-    for pattern in (*task.answers, *task.must_not_match):  # a wrong one nowhere would test nothing
+    for pattern in (*task.answers, *task.must_not_match):
         assert any(re.search(pattern, text) for text in DOCUMENTS.values()), pattern
-
-
-def test_literal_of_mixed_gold_is_in_the_documents() -> None:
-    mixed = "\n".join(sql for name, sql in GOLD.items() if name.startswith("mixed"))
-    literals = re.findall(r", '([^']+)'", mixed)
-    assert "60 days" in literals
-    assert [text for text in literals if text not in "\n".join(DOCUMENTS.values())] == []
 
 
 def test_one_document_contains_an_injected_instruction() -> None:

@@ -14,9 +14,9 @@ import pytest
 from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
 from multi_agent.runs.checkpoints import open_checkpointer
+from multi_agent.runs.state import Evidence, Result, Step
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Workspace
-from multi_agent.state import Evidence, Result, Step
 from multi_agent.team.team import Team
 from multi_agent.tools.toolbox import tool_of
 from seedbed.errors import RateLimited
@@ -51,7 +51,7 @@ class Clerk:
         text = context.call("look", query=step.task[:100], rows=rows)
         evidence = [
             Evidence(kind="program", source=f"shop {HOSTILE}", text="SELECT city", output=text),
-            Evidence(kind="page", source="returns.md:12-14", text=HOSTILE),
+            Evidence(kind="tool", source="returns.md:12-14", text=HOSTILE),
         ]
         many = 20 if "long" in step.task else 1
         answer = f"42 orders {HOSTILE}" if "hostile" in step.task else "42 orders"

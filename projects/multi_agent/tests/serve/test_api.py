@@ -1,4 +1,4 @@
-"""The HTTP API: runs, events, questions, forks, replays, memory, keys, limits, metrics."""
+"""The HTTP API: runs, events, questions, erasure, limits."""
 
 from __future__ import annotations
 
@@ -133,44 +133,21 @@ def test_run_is_stopped_with_what_it_has(client: TestClient, clerk_team: Any) ->
     assert sorted(started) == ["s1", "s2", "s3"], "a step with a result is not done again"
 
 
-def test_waiting_run_is_stopped(client: TestClient, clerk_team: Any) -> None:
-    run = solve(client, clerk_team.team, "How many orders by city?")
-    assert client.post(f"/v1/runs/{run['id']}/stop").json()["status"] == "stopped"
-    events = parse_events(client.get(f"/v1/runs/{run['id']}/events").text)
-    assert [kind for _, kind, _ in events][-3:] == ["question", "stopped", "end"]
-    assert client.post(f"/v1/runs/{run['id']}/answer", json={"text": "x"}).status_code == 409
-
-
-def test_usage_of_a_run_at_work_is_live(client: TestClient, slow_run: str) -> None:
-    usage = client.get(f"/v1/runs/{slow_run}").json()["usage"]
-    assert usage["steps"] == 1 and usage["seconds"] > 0
-
-
 def test_question_is_answered_with_an_option(client: TestClient, clerk_team: Any) -> None:
     run = solve(client, clerk_team.team, "How many orders by city?")
     url = f"/v1/runs/{run['id']}"
     assert run["status"] == "waiting" and run["answer"] is None
     question = client.get(f"{url}/question").json()
     assert question["options"] == ["orders by billing city", "orders by shipping city"]
-    assert client.post(f"{url}/answer", json={"text": "  "}).status_code == 400
-    answer = client.post(f"{url}/answer", json={"text": question["options"][0]})
+    key = question["key"]
+    assert client.post(f"{url}/answer", json={"text": "  ", "key": key}).status_code == 400
+    answer = client.post(f"{url}/answer", json={"text": question["options"][0], "key": key})
     assert answer.status_code == 202
     clerk_team.team.wait(run["id"])
     assert client.get(url).json()["answer"]["text"] == "42 orders"
-    again = client.post(f"{url}/answer", json={"text": "again"})
+    again = client.post(f"{url}/answer", json={"text": "again", "key": key})
     assert again.status_code == 409 and again.json()["error"]["type"] == "conflict"
     assert client.get(f"{url}/question").json() is None
-
-
-def test_resume_conflicts_with_a_run_at_work_and_an_ended_one(
-    client: TestClient, clerk_team: Any, slow_run: str
-) -> None:
-    assert client.post(f"/v1/runs/{slow_run}/resume").status_code == 409
-    clerk_team.clerk.gate.set()
-    clerk_team.team.wait(slow_run)
-    assert client.post(f"/v1/runs/{slow_run}/resume").status_code == 409
-    kinds = [event.kind for event in clerk_team.team.store.events(slow_run)]
-    assert kinds.count("run_started") == 1
 
 
 def test_run_whose_vendor_failed_keeps_its_answer_and_is_resumed(
@@ -194,57 +171,6 @@ def test_run_whose_vendor_failed_keeps_its_answer_and_is_resumed(
     started = [event["step"] for _, kind, event in events if kind == "step_started"]
     assert sorted(started) == ["s1", "s2", "s2"]
     assert client.post(f"{url}/resume").status_code == 409
-
-
-def test_fork_keeps_other_steps_and_shows_its_plan(client: TestClient, clerk_team: Any) -> None:
-    run = solve(client, clerk_team.team, "How many orders? How many impossible orders?")
-    assert not run["answer"]["confident"]
-    body = {"step": "s2", "task": "How many possible orders?"}
-    fork = client.post(f"/v1/runs/{run['id']}/fork", json=body).json()
-    clerk_team.team.wait(fork["id"])
-    record = client.get(f"/v1/runs/{fork['id']}").json()
-    assert record["parent"] == run["id"] and record["answer"]["text"] == "42 orders; 42 orders"
-    events = clerk_team.team.store.events(fork["id"])
-    assert [event.step for event in events if event.kind == "step_started"] == ["s2"]
-    kinds = [event.kind for event in events]
-    assert kinds[:4] == ["plan", "step_ended", "run_started", "step_started"]
-    missing = client.post(f"/v1/runs/{run['id']}/fork", json={"step": "s9"})
-    assert missing.status_code == 404 and "s1, s2" in missing.json()["error"]["message"]
-
-
-def test_replay_gives_the_same_answer_from_the_record(client: TestClient, clerk_team: Any) -> None:
-    run = solve(client, clerk_team.team, "How many orders?")
-    replay = client.post(f"/v1/runs/{run['id']}/replay").json()
-    assert replay == {"answer": "42 orders", "same": True, "calls": 1, "missing": ""}
-
-
-def test_memory_is_listed_and_erased(client: TestClient, clerk_team: Any) -> None:
-    client.delete("/v1/memory")
-    solve(client, clerk_team.team, "Remember that our VAT is 19 %.")
-    solve(client, clerk_team.team, "Remember that we close at noon.")
-    facts = client.get("/v1/memory").json()
-    assert [fact["text"] for fact in facts] == ["we close at noon", "our VAT is 19 %"]
-    fact = facts[1]["id"]
-    assert client.delete(f"/v1/memory/{fact}").status_code == 204
-    assert client.delete(f"/v1/memory/{fact}").status_code == 404
-    assert client.delete("/v1/memory").status_code == 204
-    assert client.get("/v1/memory").json() == []
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"task": "  "},
-        {"task": "x", "limits": {"steps": 0}},
-        {"task": "x", "limits": {"tokens": 1, "luck": 2}},
-        {"task": "x", "thread": "t" * 101},
-    ],
-)
-def test_bad_body_is_refused_in_one_line(client: TestClient, body: Any) -> None:
-    answer = client.post("/v1/runs", json=body)
-    error = answer.json()["error"]
-    assert answer.status_code == 400 and error["type"] == "bad_input"
-    assert "\n" not in error["message"] and len(error["message"]) < 300
 
 
 @pytest.mark.parametrize(
@@ -272,11 +198,6 @@ def test_limits_left_out_are_those_of_the_server(client: TestClient, clerk_team:
     assert run["limits"] == server | {"usd": 0.1}
 
 
-def test_task_above_the_limit_is_too_large(client: TestClient) -> None:
-    answer = client.post("/v1/runs", json={"task": "x" * 8_001})
-    assert answer.status_code == 413 and answer.json()["error"]["type"] == "too_large"
-
-
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -285,40 +206,11 @@ def test_task_above_the_limit_is_too_large(client: TestClient) -> None:
         ("GET", "runs/r0/question"),
         ("POST", "runs/r0/stop"),
         ("POST", "runs/r0/resume"),
-        ("POST", "runs/r0/replay"),
     ],
 )
 def test_unknown_run_is_not_found(client: TestClient, method: str, path: str) -> None:
     answer = client.request(method, f"/v1/{path}")
     assert answer.status_code == 404 and answer.json()["error"]["type"] == "not_found"
-
-
-@pytest.mark.parametrize("last", ["-1", "x", str(2**31), "9" * 30])
-def test_bad_last_event_id_is_bad_input(client: TestClient, clerk_team: Any, last: str) -> None:
-    run = solve(client, clerk_team.team, "What is 2 + 2?")["id"]
-    answer = client.get(f"/v1/runs/{run}/events", headers={"Last-Event-ID": last})
-    assert answer.status_code == 400
-
-
-def test_metrics_count_runs_steps_and_tool_calls(client: TestClient, clerk_team: Any) -> None:
-    def metrics() -> dict[str, float]:
-        lines = client.get("/metrics").text.splitlines()
-        pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("agents_"))
-        return {name: float(value) for name, value in pairs}
-
-    names = [
-        'agents_run_seconds_count{outcome="answer"}',
-        'agents_specialist_seconds_count{outcome="answer",specialist="clerk"}',
-        'agents_tool_seconds_count{outcome="ok",tool="look"}',
-    ]
-    solve(client, clerk_team.team, "How many orders?")
-    before = metrics()
-    solve(client, clerk_team.team, "How many orders?")
-    after = metrics()
-    assert [after[name] - before[name] for name in names] == [1, 1, 1]
-    solve(client, clerk_team.team, "How many impossible orders?")
-    name = 'agents_run_seconds_count{outcome="no_answer"}'
-    assert metrics()[name] == before.get(name, 0) + 1
 
 
 def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
@@ -332,4 +224,23 @@ def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
     )
     assert usage == f"run {run.id} · tokens 12,345/50,000 · usd 0.0313/0.5"
     assert run.id in terminal.runs_text(team.store.runs(3))
-    assert "the same answer" in terminal.replay_text(team.replay(run.id))
+
+
+def test_answer_that_is_sent_twice_does_not_answer_the_next_question(
+    client: TestClient, clerk_team: Any
+) -> None:
+    run = solve(client, clerk_team.team, "How many orders by city? How many refunds by city?")
+    url = f"/v1/runs/{run['id']}"
+    question = client.get(f"{url}/question").json()
+    body = {"text": question["options"][0], "key": question["key"]}
+    assert client.post(f"{url}/answer", json={"text": "x"}).status_code == 400
+    assert client.post(f"{url}/answer", json=body).status_code == 202
+    clerk_team.team.wait(run["id"])
+    assert client.get(url).json()["status"] == "waiting"
+    assert client.post(f"{url}/answer", json=body).status_code == 409
+    answered = clerk_team.team.store.events(run["id"], kind="answered")
+    assert [event.data["key"] for event in answered] == [question["key"]]
+
+
+def test_run_at_work_is_not_erased(client: TestClient, slow_run: str) -> None:
+    assert client.delete(f"/v1/runs/{slow_run}").status_code == 409

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from multi_agent.brain.llm import ModelBrain
 from multi_agent.config import Config
-from multi_agent.llm.brain import ModelBrain
 from multi_agent.runs.budget import Budget
 from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.record_model import RecordedModel
+from multi_agent.runs.state import Result, Step
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Workspace
 from multi_agent.specialists.operator import Operator
-from multi_agent.state import Result, Step
 from multi_agent.tools.toolbox import Tool, ToolBox
 from seedbed.models.load import load_chat_model
 from seedbed.settings import Settings, load
@@ -39,7 +39,6 @@ class OperatorRun:
     store: RunStore
     permissions: dict[str, Any]
     limits: dict[str, float]
-    embeddings: Any
     decisions: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     """Tools that were really called, not answered from the record."""
@@ -49,7 +48,7 @@ class OperatorRun:
 
     def work(self, task: str = "What is the weather in Bern?") -> Result:
         """Do the step, with the model calls and tool calls of earlier attempts on record."""
-        return Operator(self.tools, self.embeddings).work(self.step(task), self.context())
+        return Operator(self.tools).work(self.step(task), self.context())
 
     def step(self, task: str) -> Step:
         return Step(id="s1", specialist="operator", task=task)
@@ -65,7 +64,7 @@ class OperatorRun:
         brain = ModelBrain(recorded, Workspace(load(Config)))
         return Context(call=partial(toolbox.call, "s1"), brain=brain, model=recorded)
 
-    def _emit(self, kind: str, _step: str, data: dict[str, Any]) -> None:
+    def _emit(self, kind: str, _step: str, **data: Any) -> None:
         if kind == "tool_started":
             self.calls.append(data["tool"])
 
@@ -87,12 +86,11 @@ def open_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[O
             replies: Replies,
             *,
             spec: str = OPENAI,
-            embeddings: Any = None,
             permissions: dict[str, Any] | None = None,
             **limits: float,
         ) -> OperatorRun:
             vendor = stack.enter_context(launch_vendor(replies))
             given = permissions or {}
-            return OperatorRun(vendor, spec, tools, store, given, limits, embeddings)
+            return OperatorRun(vendor, spec, tools, store, given, limits)
 
         yield open_run

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from multi_agent.brain import Refusal
-from multi_agent.llm.brain import ModelBrain
+from multi_agent.brain.llm import ModelBrain
+from multi_agent.runs.state import Step
 from multi_agent.specialists import Context
 from multi_agent.specialists.calculator import open_specialist
-from multi_agent.state import Step
 from multi_agent.tools.builtin import calculate
 from seedbed.models.scripted import ScriptedChatModel
 

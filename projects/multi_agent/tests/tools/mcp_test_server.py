@@ -42,28 +42,8 @@ def count() -> str:
 
 
 @server.tool(annotations=READ_ONLY)
-def meet() -> str:
-    """Return when three calls are in progress."""
-    together.wait()
-    return "met"
-
-
-@server.tool(annotations=READ_ONLY)
-def flood() -> str:
-    """Return 50 MB."""
-    return "x" * 50_000_000
-
-
-@server.tool(annotations=READ_ONLY)
 def hang() -> str:
     """Never return."""
-    time.sleep(600)
-    return ""
-
-
-@server.tool(annotations=READ_ONLY)
-async def freeze() -> str:
-    """Never return, and let no other call return."""
     time.sleep(600)
     return ""
 

@@ -9,7 +9,6 @@ from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.store import RunStore
 from multi_agent.tools.toolbox import NeedsUser, ToolBox, ToolError, tool_of
-from seedbed.errors import BadInput, Conflict
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def open_box(store):
             Ledger(store, run),
             permissions or {},
             budget or Budget(),
-            emit or (lambda kind, step, data: box.events.append((kind, step, data))),
+            emit or (lambda kind, step, **data: box.events.append((kind, step, data))),
         )
         box.events = []
         return box
@@ -46,20 +45,6 @@ def test_call_returns_result_and_emits_start_and_end(open_box):
     (started, ended) = box.events
     assert started[:2] == ("tool_started", "s1") and '"number": 4' in started[2]["arguments"]
     assert ended[0] == "tool_ended" and ended[2]["seconds"] >= 0
-
-
-def test_finished_call_is_not_repeated(open_box):
-    calls = []
-
-    def search(query: str) -> str:
-        """Search."""
-        calls.append(query)
-        return "result"
-
-    assert open_box(search).call("s1", "search", query="a") == "result"
-    assert open_box(search).call("s1", "search", query="a") == "result"  # after a restart
-    open_box(search).call("s2", "search", query="a")
-    assert calls == ["a", "a"]
 
 
 def test_wrong_arguments_and_unknown_tool_are_named(open_box):
@@ -84,67 +69,6 @@ def test_tool_with_effects_asks_first_and_obeys_the_answer(open_box):
         box.call("s1", "double", number=5)
 
 
-def test_effect_is_carried_out_once_though_its_step_is_planned_again(open_box):
-    calls = []
-
-    def send(text: str) -> str:
-        """Send a text."""
-        calls.append(text)
-        return "sent"
-
-    box = open_box(send, effects=True)
-    with pytest.raises(NeedsUser) as need:
-        box.call("s1", "send", text="hi")
-    box.decide(need.value.key, "allow")
-    assert [box.call(step, "send", text="hi") for step in ("s1", "s2", "s3")] == ["sent"] * 3
-    assert calls == ["hi"]
-    kinds = [(kind, step) for kind, step, _ in box.events]
-    assert kinds == [
-        *(("tool_started", "s1"), ("tool_ended", "s1")),
-        *(("tool_skipped", "s2"), ("tool_skipped", "s3")),
-    ]
-    with pytest.raises(NeedsUser):  # other arguments, another action
-        box.call("s3", "send", text="hello")
-
-
-def test_effect_that_was_denied_is_not_asked_for_again(open_box):
-    box = open_box(double, effects=True)
-    with pytest.raises(NeedsUser) as need:
-        box.call("s1", "double", number=4)
-    box.decide(need.value.key, "deny")
-    for step in ("s1", "s2"):
-        with pytest.raises(ToolError, match="not permitted"):
-            box.call(step, "double", number=4)
-
-
-def test_effect_is_recorded_before_its_last_event(open_box):
-    """Another process has taken the run over while the call was in progress."""
-    calls = []
-
-    def send(text: str) -> str:
-        """Send a text."""
-        calls.append(text)
-        return "sent"
-
-    def emit(kind, _step, _data):
-        if kind == "tool_ended":
-            raise Conflict("The run is at work in another process.")
-
-    options = {"effects": True, "permissions": {"send": "allow"}}
-    with pytest.raises(Conflict):
-        open_box(send, emit=emit, **options).call("s1", "send", text="hi")
-    assert open_box(send, **options).call("s1", "send", text="hi") == "sent"
-    assert calls == ["hi"]
-
-
-def test_permissions_override_the_default(open_box):
-    assert open_box(double, effects=True, permissions={"double": "allow"}).call(
-        "s1", "double", number=1
-    )
-    with pytest.raises(ToolError, match="not permitted"):
-        open_box(double, permissions={"double": "deny"}).call("s2", "double", number=1)
-
-
 def test_interrupted_effect_is_repeated_only_by_decision(open_box):
     calls = []
 
@@ -167,36 +91,6 @@ def test_interrupted_effect_is_repeated_only_by_decision(open_box):
     assert box.call("s2", "refund", order="7") == "booked" and calls == ["7", "7"]
 
 
-def test_refused_effect_may_be_tried_again(open_box):
-    calls = []
-
-    def refund(order: str) -> str:
-        """Refund an order."""
-        calls.append(order)
-        if len(calls) == 1:
-            raise BadInput(f"No order {order}.")
-        return "booked"
-
-    box = open_box(refund, effects=True, permissions={"refund": "allow"})
-    with pytest.raises(ToolError, match="No order 7"):
-        box.call("s1", "refund", order="7")
-    assert box.call("s2", "refund", order="7") == "booked" and calls == ["7", "7"]
-
-
-def test_interrupted_effect_can_be_skipped(open_box):
-    def refund(order: str) -> str:
-        """Refund an order."""
-        raise ConnectionError(f"connection lost, order {order}")
-
-    box = open_box(refund, effects=True, permissions={"refund": "allow"})
-    with pytest.raises(ToolError):
-        box.call("s1", "refund", order="7")
-    with pytest.raises(NeedsUser) as need:
-        box.call("s1", "refund", order="7")
-    box.decide(need.value.key, "skip")
-    assert "Not repeated" in box.call("s1", "refund", order="7")
-
-
 def test_tool_that_hangs_is_given_up(open_box):
     release = threading.Event()
 
@@ -212,22 +106,6 @@ def test_tool_that_hangs_is_given_up(open_box):
         release.set()
 
 
-def test_reading_tool_that_failed_may_be_called_again(open_box):
-    errors = [OSError("reset")]
-
-    def fetch(page: int) -> str:
-        """Fetch a page."""
-        if errors:
-            raise errors.pop()
-        return f"page {page}"
-
-    box = open_box(fetch)
-    with pytest.raises(ToolError, match="fetch failed: reset"):
-        box.call("s1", "fetch", page=1)
-    assert box.events[-1][2]["problem"] == "reset"
-    assert box.call("s1", "fetch", page=1) == "page 1"
-
-
 def test_output_of_50_mb_is_cut_with_a_note(open_box):
     def dump() -> str:
         """Dump."""
@@ -235,15 +113,6 @@ def test_output_of_50_mb_is_cut_with_a_note(open_box):
 
     text = open_box(dump, max_output=1000).call("s1", "dump")
     assert len(text) < 1200 and "50,000,002 characters" in text
-
-
-def test_output_that_is_not_a_text_is_not_cut(open_box):
-    def dump() -> list[int]:
-        """Dump."""
-        return list(range(1000))
-
-    with pytest.raises(ToolError, match="dump: the output has 4,890 characters, the limit is 100"):
-        open_box(dump, max_output=100).call("s1", "dump")
 
 
 @pytest.mark.parametrize("result", [b"bytes", float("nan"), object()])
@@ -254,15 +123,6 @@ def test_result_that_is_not_json_is_an_error(open_box, result):
 
     with pytest.raises(ToolError, match="count returned no JSON data"):
         open_box(count).call("s1", "count")
-
-
-def test_exit_of_a_tool_is_an_error_of_that_tool(open_box):
-    def leave() -> str:
-        """Leave."""
-        raise SystemExit(3)
-
-    with pytest.raises(ToolError, match="leave failed: SystemExit"):
-        open_box(leave).call("s1", "leave")
 
 
 def test_secrets_are_redacted_in_events(open_box):
@@ -283,8 +143,8 @@ def test_budget_of_tool_calls_holds_across_threads(open_box):
         try:
             return box.call("s1", "double", number=number)
         except OverBudget as error:
-            return error.limit
+            return str(error)
 
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(call, range(8)))
-    assert results.count("tool_calls") == 5
+    assert sum("3 tool calls is used up" in str(result) for result in results) == 5

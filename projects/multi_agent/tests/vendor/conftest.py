@@ -42,7 +42,7 @@ class Solver:
         run = team.wait(team.start(task))
         for answer in answers:
             assert run.status == "waiting", run
-            team.answer(run.id, answer)
+            team.reply(run.id, answer, team.question(run.id)["key"])
             run = team.wait(run.id)
         return SimpleNamespace(run=run, vendor=self.vendor, team=team)
 

@@ -13,7 +13,7 @@ from seedbed.errors import ConfigError
 from seedbed.testing.vendor.script import Reply
 
 POET = """
-from multi_agent.state import Evidence, Result
+from multi_agent.runs.state import Evidence, Result
 
 
 class Poet:

@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
-from multi_agent.state import Answer, Result, Step, readable
+from multi_agent.answer.verify import CHECKED
+from multi_agent.runs.state import Answer, Result, Step, readable
+from multi_agent.tools.evidence import facts_of, foreign_numbers, links, names, negations, plain
 
 NO_ANSWER = "I can't answer that."
 
@@ -32,12 +35,14 @@ def compose_answer(plan: Sequence[Step], results: Mapping[str, Result], reason: 
         texts = [f"{NO_ANSWER} {missing[0] if missing else reason}"]
     elif missing:
         texts += [f"(no answer to: {text})" for text in missing]
+    evidence = [one for step in plan if step.id in results for one in results[step.id].evidence]
+    unchecked = any(one.kind in CHECKED and not one.checked for one in evidence)
     return Answer(
         text="; ".join(texts),
-        confident=bool(answers) and not missing,
+        confident=bool(answers) and not missing and not unchecked,
         number=answers[0].number if len(answers) == 1 else None,
         explanation="\n".join(explained(step, results) for step in plan if step.id in results),
-        evidence=tuple(e for step in plan if step.id in results for e in results[step.id].evidence),
+        evidence=tuple(evidence),
         missing=missing,
     )
 
@@ -47,6 +52,32 @@ def final_results(plan: Sequence[Step], results: Mapping[str, Result]) -> dict[s
     needed = {id for step in plan for id in step.after}
     last = [step.id for step in plan if step.id not in needed]
     return {id: results[id] for id in last if id in results and results[id].answer}
+
+
+def says_the_same(text: str, task: str, results: Mapping[str, Result]) -> bool:
+    """Whether a model's text has each result verbatim, and nothing that could change one.
+
+    That is a number, a name, a link or a negation that neither the task nor the results have.
+
+    >>> results = {"s1": Result(step="s1", answer="30 days")}
+    >>> says_the_same("You have 30 days.", "How long?", results)
+    True
+    >>> says_the_same("You do not have 30 days.", "How long?", results)
+    False
+    """
+    facts, words = facts_of(task, results), plain(text)
+    has_all = all(
+        re.search(rf"(?<!\w){re.escape(plain(one.answer))}(?!\w)", words)
+        for one in results.values()
+    )
+    said = plain(" ".join(one.answer for one in results.values()))
+    return (
+        has_all
+        and not foreign_numbers(text, facts)
+        and not links(text) - links(facts)
+        and not {name for name in names(text) if name not in plain(facts).split()}
+        and sorted(negations(text)) == sorted(negations(said))
+    )
 
 
 def problem_of(step: Step, results: Mapping[str, Result], reason: str) -> str:

@@ -14,9 +14,17 @@ from collections.abc import Mapping
 from math import isclose
 from typing import Any
 
+from multi_agent.runs.state import Evidence, Result, Step, fill
 from multi_agent.specialists import Workspace
-from multi_agent.state import Evidence, Result, Step, fill
-from multi_agent.tools.evidence import contains, foreign_numbers, plain, strange_numbers
+from multi_agent.tools.evidence import (
+    contains,
+    facts_of,
+    foreign_numbers,
+    is_span,
+    numbers_in,
+    plain,
+    strange_numbers,
+)
 from multi_agent.tools.exact import evaluate
 from seedbed.errors import SeedbedError
 
@@ -45,18 +53,23 @@ def verify_result(
     inherited = [(one.kind, one.source, one.text) for r in inputs.values() for one in r.evidence]
     own = [one for one in result.evidence if (one.kind, one.source, one.text) not in inherited]
     if not own:  # a text about the inputs
-        return missing_numbers(
-            result.answer, " ".join([task, *(r.answer for r in inputs.values())])
-        )
+        return missing_numbers(result.answer, facts_of(task, inputs))
     checks = (check_evidence(task, one, result, workspace) for one in own)
     return next(filter(None, checks), "")
 
 
 def with_checks(result: Result) -> Result:
-    """A result that was verified, whose evidence says what was checked."""
-    evidence = tuple(
-        one.model_copy(update={"checked": CHECKED.get(one.kind, "")}) for one in result.evidence
-    )
+    """A result that was verified, whose evidence says what was checked.
+
+    The answer to a question about documents has to be a part of its quote.
+    """
+
+    def check(one: Evidence) -> str:
+        if one.checked or (one.kind == "quote" and not is_span(result.answer, one.text)):
+            return one.checked
+        return CHECKED.get(one.kind, "")
+
+    evidence = tuple(one.model_copy(update={"checked": check(one)}) for one in result.evidence)
     return result.model_copy(update={"evidence": evidence})
 
 
@@ -66,10 +79,11 @@ def check_evidence(task: str, evidence: Evidence, result: Result, workspace: Wor
         case "quote":
             return check_quote(evidence, result, workspace)
         case "query":
-            problem = check_query(evidence, result, workspace)
-            return problem or check_source(evidence, workspace)
+            return check_query(evidence, result, workspace)
         case "calculation":
             return check_calculation(task, evidence, result)
+        case "program":
+            return check_program(task, evidence, result)
     return ""
 
 
@@ -83,29 +97,26 @@ def check_quote(evidence: Evidence, result: Result, workspace: Workspace) -> str
 
 
 def check_query(evidence: Evidence, result: Result, workspace: Workspace) -> str:
-    """The query returns the answer again: its number, or the texts of its first rows."""
+    """The query returns the answer again: its number, or the texts of its first rows.
+
+    It reads a table: a constant in the SELECT is not evidence.
+    """
     if workspace.database is None:
         return "There is no database to repeat the query on."
     try:
-        rows = workspace.database.query(evidence.text).rows
+        data = workspace.database.query(evidence.text)
     except SeedbedError as error:
         return f"The query fails: {error}"
-    values = [value for row in rows[:_FIRST_ROWS] for value in row]
+    if not data.tables:
+        return "The query reads no table of the database."
+    values = [value for row in data.rows[:_FIRST_ROWS] for value in row]
     if result.number is None:
         texts = [value for value in values if isinstance(value, str)]
         lacking = [text for text in texts if plain(text) not in plain(result.answer)]
         return f"The query returns {lacking[0]!r}, not {result.answer!r}." if lacking else ""
     if not any(isclose(as_number(value), result.number, rel_tol=1e-6) for value in values):
         return f"The query does not return {result.number:,g}."
-    digits = [float(n.replace(",", "")) for n in _NUMBER.findall(result.answer)]
-    near = any(isclose(n, abs(result.number), rel_tol=1e-3, abs_tol=0.006) for n in digits)
-    return "" if near else f"{result.answer!r} does not contain {result.number:,g}."
-
-
-def check_source(evidence: Evidence, workspace: Workspace) -> str:
-    """The query reads a table: a number that it makes up itself is not from the database."""
-    rows = workspace.database.query(evidence.text, max_rows=1) if workspace.database else None
-    return "" if rows and rows.tables else "The query reads no table of the database."
+    return missing_number(result.answer, result.number)
 
 
 def as_number(value: Any) -> float:
@@ -134,8 +145,19 @@ def check_calculation(task: str, evidence: Evidence, result: Result) -> str:
     return "" if value.text in result.answer else f"{evidence.text} is {value.text}."
 
 
+def check_program(task: str, evidence: Evidence, result: Result) -> str:
+    """The program computes the numbers that it prints: it does not have them from elsewhere."""
+    written, given = numbers_in(evidence.text), numbers_in(task)
+    made_up = [
+        text
+        for number, text in numbers_in(result.answer).items()
+        if number in written and number not in given and number > 9
+    ]
+    return f"The program does not compute {made_up[0]}, it contains it." if made_up else ""
+
+
 def missing_number(answer: str, number: float) -> str:
-    """A problem unless an answer contains a number, as it is or rounded like in `check_query`."""
+    """A problem unless an answer contains a number, as it is or rounded by a thousandth."""
     digits = [float(text.replace(",", "")) for text in _NUMBER.findall(answer)]
     tolerance = max(0.006, abs(number) / 1000)
     near = any(abs(one - abs(number)) <= tolerance for one in digits)

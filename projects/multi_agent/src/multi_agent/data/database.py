@@ -4,9 +4,9 @@
         database.query("SELECT count(*) FROM orders").rows      # ((1204,),)
 
 SQLite and DuckDB files are opened read-only; CSV and Parquet files are copied into a DuckDB file.
-Only a single SELECT runs, without access to other files. It runs in a child process (`engine.py`),
-which is killed if it takes too long or too much memory, and which closes the file after some
-seconds without queries.
+Only a single SELECT runs, without access to other files. It runs in one of a few child processes
+(`engine.py`), which is killed if it takes too long or too much memory, and which closes the file
+after some seconds without queries.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from queue import LifoQueue
 from typing import Any
 
-from multi_agent.data.description import describe
 from multi_agent.data.engine import MAX_MEMORY
-from multi_agent.data.schema import Schema, read_schema
+from multi_agent.data.schema import Schema, describe, read_schema
 from seedbed.errors import BadInput, DeadlineExceeded, SeedbedError, Unavailable
 from seedbed.safety.limited_process import LimitedProcess
 
 _FILES = (".csv", ".tsv", ".parquet")
 _GRACE = 0.8  # seconds until a query is killed that its engine has not stopped
 _MAX_MEMORY = 600_000_000  # bytes of the child: also what DuckDB does not count, and has freed
-_queries = LimitedProcess("multi_agent.data.engine:run", max_memory=_MAX_MEMORY)
+_WORKERS = 4  # queries at the same time
+_idle: LifoQueue[LimitedProcess] = LifoQueue()  # the one that was used last is taken first
+for _ in range(_WORKERS):
+    _idle.put(LimitedProcess("multi_agent.data.engine:run", max_memory=_MAX_MEMORY))
 _loader = LimitedProcess(
     "multi_agent.data.load:load", action="load", max_seconds=600, max_memory=2_000_000_000
 )
@@ -71,7 +74,7 @@ class Database:
     @cached_property
     def schema(self) -> Schema:
         """Tables, columns and keys; read at the first use."""
-        return read_schema(self)
+        return read_schema(self._select, is_duckdb=self.is_duckdb)
 
     @cached_property
     def description(self) -> str:
@@ -79,7 +82,10 @@ class Database:
 
         The values are untrusted text.
         """
-        return describe(self)
+        return describe(self.schema, self._select)
+
+    def _select(self, sql: str, **limits: Any) -> tuple[tuple[Any, ...], ...]:
+        return self.query(sql, **limits).rows
 
     def query(self, sql: str, *, seconds: float = 10.0, max_rows: int = 1000) -> Rows:
         """Run one SELECT.
@@ -88,27 +94,26 @@ class Database:
         after `seconds`, and Unavailable if another process has locked the database.
         """
         query = {"sql": sql, "seconds": seconds, "max_rows": max_rows, **self._file}
+        worker = _idle.get()
         started = time.monotonic()
         try:
-            reply, _ = _queries.call(b"", name=self.name, max_seconds=seconds + _GRACE, **query)
+            reply, _ = worker.call(b"", name=self.name, max_seconds=seconds + _GRACE, **query)
         except BadInput:  # the child process ended
             late = time.monotonic() > started + seconds
             reply = {"error": "TimeoutError" if late else "MemoryError", "message": ""}
+        finally:
+            _idle.put(worker)
         if "error" in reply:
             raise _translated(reply["error"], reply["message"], self.name, seconds)
         rows = tuple(map(tuple, reply["rows"]))
         return Rows(tuple(reply["columns"]), rows, tuple(reply["tables"]), reply["truncated"])
 
-    def close(self) -> None:
-        """Delete temporary files; the database cannot be used any more."""
-        if self._copy:
-            self._copy.cleanup()
-
     def __enter__(self) -> Database:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        if self._copy:  # the database cannot be used any more
+            self._copy.cleanup()
 
 
 def open_database(path: Path) -> Database:

@@ -3,7 +3,7 @@
     run(b"", path="shop.sqlite", opened=1, sql="SELECT 1", seconds=10, max_rows=1000)
     # ({"columns": ["1"], "rows": [[1]], "truncated": False, "tables": []}, b"")
 
-The limits of the engines come first here, as they keep the process alive; the process has its own,
+The engines' own limits should trigger first: they keep the process alive. The process has its own,
 because no engine bounds all of its functions. With limits of 5 s and 256 MB, DuckDB took 13 s and
 4.7 GB for `SELECT range(200000000)`, and SQLite 13 s for one `instr` of texts of 1 MB.
 """

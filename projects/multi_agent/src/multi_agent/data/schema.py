@@ -1,21 +1,36 @@
-"""Tables, columns and keys, as a database declares them.
+"""What a database declares, and what a model is shown of it so that it can write SQL.
 
-schema = read_schema(database)
-schema.columns["orders"][0]     # RawColumn("id", "INTEGER", key=True)
-schema.foreign_keys[0]          # ForeignKey("orders", "customer_id", "customers", "id")
+    schema = read_schema(rows, is_duckdb=False)     # `rows` runs a SELECT and returns its rows
+    schema.columns["orders"][0]                     # Column("id", "INTEGER", key=True)
+    print(describe(schema, rows))
+    # orders (1204 rows): id INTEGER key, status TEXT ('delivered', 'cancelled'), placed_on TEXT
+    # (2023-01-02 to 2025-06-30), customer_id INTEGER -> customers.id
+
+A column that repeats a few texts lists them, so that a model knows that a country is stored as
+'DE'; numbers and dates show their range. "…" marks texts of the first rows of a long table. Other
+texts, such as names and addresses, are not shown. All of this takes SECONDS at most; what would
+take longer is left out.
 """
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, DeadlineExceeded
 
-if TYPE_CHECKING:
-    from multi_agent.data.database import Database
-
+Rows = tuple[tuple[Any, ...], ...]
+Select = Callable[..., Rows]
+"""Runs a SELECT, with the `seconds` and the `max_rows` of `Database.query`."""
+SECONDS, SECONDS_PER_QUERY = 10.0, 1.0  # for the values of all tables, and for one query
+SAMPLE = 10_000  # rows that a long table is judged by
+MAX_VALUES, MAX_VALUE = 12, 40  # texts that are listed, and characters of one
+_DATE = re.compile(r"\d{4}-\d\d(-\d\d([T ].*)?)?")
+_OPAQUE = re.compile(r"BLOB|STRUCT|MAP|UNION|ENUM|\[")  # types without values; ENUM lists them
 _MAX = 10_000  # columns, and keys, that are read
 _SQLITE_TABLES = """
     SELECT name FROM pragma_table_list
@@ -38,7 +53,7 @@ _DUCKDB_KEYS = """
         AND constraint_type IN ('PRIMARY KEY', 'FOREIGN KEY')"""
 
 
-class RawColumn(NamedTuple):
+class Column(NamedTuple):
     """A column as the database declares it."""
 
     name: str
@@ -61,15 +76,15 @@ class ForeignKey:
 class Schema:
     """The tables with their columns and declared keys."""
 
-    columns: dict[str, list[RawColumn]]
+    columns: dict[str, list[Column]]
     """By table."""
     foreign_keys: list[ForeignKey]
     """Those of one column."""
 
 
-def read_schema(database: Database) -> Schema:
-    """The tables of an open database."""
-    return _of_duckdb(database) if database.is_duckdb else _of_sqlite(database)
+def read_schema(select: Select, *, is_duckdb: bool) -> Schema:
+    """The tables of a database."""
+    return _of_duckdb(select) if is_duckdb else _of_sqlite(select)
 
 
 def quoted(name: str) -> str:
@@ -81,25 +96,91 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _of_sqlite(database: Database) -> Schema:
-    columns: dict[str, list[RawColumn]] = {}
-    for (table,) in database.query(_SQLITE_TABLES, max_rows=_MAX).rows:
+def _of_sqlite(select: Select) -> Schema:
+    columns: dict[str, list[Column]] = {}
+    for (table,) in select(_SQLITE_TABLES, max_rows=_MAX):
         text = table.replace("'", "''")
         sql = f"SELECT name, type, pk FROM pragma_table_xinfo('{text}') WHERE hidden <> 1"
         with suppress(BadInput):  # a view of a table that was dropped
-            rows = database.query(sql, max_rows=_MAX).rows
+            rows = select(sql, max_rows=_MAX)
             is_single = sum(pk > 0 for *_, pk in rows) == 1
-            columns[table] = [
-                RawColumn(name, kind, is_single and pk > 0) for name, kind, pk in rows
-            ]
-    keys = database.query(_SQLITE_KEYS, max_rows=_MAX).rows
+            columns[table] = [Column(name, kind, is_single and pk > 0) for name, kind, pk in rows]
+    keys = select(_SQLITE_KEYS, max_rows=_MAX)
     return Schema(columns, [ForeignKey(*key) for key in keys])
 
 
-def _of_duckdb(database: Database) -> Schema:
-    keys = database.query(_DUCKDB_KEYS, max_rows=_MAX).rows
+def _of_duckdb(select: Select) -> Schema:
+    keys = select(_DUCKDB_KEYS, max_rows=_MAX)
     primary = {(table, column) for table, column, target, _ in keys if not target}
-    columns: dict[str, list[RawColumn]] = {}
-    for table, name, kind in database.query(_DUCKDB_COLUMNS, max_rows=_MAX).rows:
-        columns.setdefault(table, []).append(RawColumn(name, kind, (table, name) in primary))
+    columns: dict[str, list[Column]] = {}
+    for table, name, kind in select(_DUCKDB_COLUMNS, max_rows=_MAX):
+        columns.setdefault(table, []).append(Column(name, kind, (table, name) in primary))
     return Schema(columns, [ForeignKey(*key) for key in keys if key[2]])
+
+
+def describe(schema: Schema, run: Select) -> str:
+    """One line per table."""
+    end = time.monotonic() + SECONDS
+
+    def select(sql: str) -> Rows:
+        """The rows, or none if this takes too long or fails, as a view of a dropped table does."""
+        left = min(SECONDS_PER_QUERY, end - time.monotonic())
+        with suppress(BadInput, DeadlineExceeded):
+            return run(sql, seconds=left) if left > 0 else ()
+        return ()
+
+    references = {
+        (key.table, key.column): f"-> {key.target}.{key.target_column}"
+        for key in schema.foreign_keys
+    }
+    lines = []
+    for table, columns in schema.columns.items():
+        size = select(f"SELECT ' (' || count(*) || ' rows)' FROM {quoted(table)}")
+        texts = []
+        for name, kind, is_key in columns:
+            # For keys and references, values are not listed.
+            note = "key" if is_key else references.get((table, name), "")
+            if not note and not _OPAQUE.search(kind):
+                note = _values(table, name, select)
+            texts.append(" ".join(filter(None, (_spelled(name, select), kind, note))))
+        lines.append(f"{_spelled(table, select)}{size[0][0] if size else ''}: {', '.join(texts)}")
+    return "\n".join(lines)
+
+
+def _values(table: str, name: str, select: Select) -> str:
+    """The range of a column of numbers or dates, or its texts if they are few."""
+    column = quoted(name)
+    ends = select(f"SELECT min({column}), max({column}) FROM {quoted(table)}")
+    if ends and _is_range(*ends[0]):
+        return f"({ends[0][0]} to {ends[0][1]})"
+    groups = select(
+        f"SELECT {column}, count(*) FROM (SELECT {column} FROM {quoted(table)}"
+        f" WHERE {column} IS NOT NULL LIMIT {SAMPLE}) AS sample"
+        f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_VALUES + 1}"
+    )
+    rows = sum(count for _, count in groups)
+    if not groups or len(groups) > min(MAX_VALUES, rows - 1, (rows + 1) // 2):
+        return ""  # most texts occur once: these may be names
+    if not all(_is_label(text) for text, _ in groups):
+        return ""
+    listed = ["'" + text.replace("'", "''") + "'" for text, _ in groups]
+    return f"({', '.join([*listed, *(['…'] if rows == SAMPLE else [])])})"
+
+
+def _is_range(low: Any, high: Any) -> bool:
+    """Whether these are the ends of numbers or dates: SQLite sorts all numbers before all texts."""
+    if isinstance(low, str) and isinstance(high, str):
+        return bool(_DATE.fullmatch(low) and _DATE.fullmatch(high))
+    return all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
+
+
+def _is_label(value: Any) -> bool:
+    """Whether a value is a short text, and not an e-mail address."""
+    is_short = isinstance(value, str) and len(value) <= MAX_VALUE
+    return is_short and value.isprintable() and "@" not in value
+
+
+def _spelled(name: str, select: Select) -> str:
+    """A name in SQL, in quotes if it is a reserved word or has other characters than letters."""
+    plain = name.isidentifier() and select(f"WITH t({name}) AS (SELECT 1) SELECT {name} FROM t")
+    return name if plain else quoted(name)

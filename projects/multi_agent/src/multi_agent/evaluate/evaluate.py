@@ -12,22 +12,19 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from multi_agent.evaluate.single_agent import solve_alone
 from multi_agent.evaluate.tasks import Family, Task, read_tasks
 from multi_agent.runs.budget import Budget
-from multi_agent.state import Answer, Limits
-from multi_agent.team.open_team import open_team
-from multi_agent.team.team import Team
+from multi_agent.runs.state import Answer, Limits
+from multi_agent.team.open_team import follows_instructions, open_team
 from seedbed.cli import Progress, table
-from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
+from seedbed.errors import ConfigError
+from seedbed.runs.evaluation import paired_bootstrap
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
     from multi_agent.config import Config
     from seedbed.settings import Settings
 
@@ -35,24 +32,14 @@ Solver = Callable[[str], tuple[Answer, int]]
 """A task to its answer and the number of tokens."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a task."""
 
     task: Task
     answer: Answer
+    solved: bool
     tokens: int
     seconds: float
-
-    @property
-    def solved(self) -> bool:
-        """Whether the answer is right."""
-        return self.task.solved(self.answer.text, confident=self.answer.confident)
-
-    @property
-    def confident_wrong(self) -> bool:
-        """Whether a wrong answer was given without a reservation."""
-        return self.answer.confident and not self.solved
 
 
 def run(
@@ -63,52 +50,48 @@ def run(
     compare: bool = False,
     progress: Progress,
 ) -> dict[str, Any]:
-    """The figures of the team; with `compare`, those of a single agent and the team's lead too."""
+    """The figures of the team; with `compare`, those of a single agent and the team's lead too.
+
+    Raises ConfigError if they are to be compared with a model that cannot follow instructions.
+    """
     from seedbed.models.load import load_chat_model
 
     tasks = read_tasks(tasks_file)
-    single = load_chat_model(settings=settings) if compare else None
+    if compare and not follows_instructions(settings.model):
+        hint = "Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini."
+        raise ConfigError(f"A single agent cannot work with {settings.model}.", hint=hint)
     with tempfile.TemporaryDirectory(prefix="multi-agent-eval-") as folder:
-        # With a memory of its own, which learns from no task of a file.
         changes = {"data_dir": Path(folder), "database_url": None}
         with open_team(config.model_copy(update=changes), settings, asks=False) as team:
-            outcomes = measure(tasks, team_solver(team), progress)
-            others = measure(tasks, single_solver(team, single), progress) if single else []
-    result = summary(outcomes)
-    log_to_mlflow(report(result), "multi_agent")
-    return result | (comparison(outcomes, others) if others else {})
 
+            def together(task: str) -> tuple[Answer, int]:
+                record = team.wait(team.start(task))
+                answer = record.answer or Answer(text=record.reason, confident=False)
+                return answer, int(record.usage.get("tokens", 0))
 
-def team_solver(team: Team) -> Solver:
-    """Tasks go to the team. A run without an answer counts as one that is not confident."""
+            outcomes = measure(tasks, together, progress)
+            result = summary(outcomes)
+            if not compare:
+                return result
+            model = load_chat_model(settings=settings)
+            limits = Limits.parse(config.budget).model_dump(exclude={"steps"})
+            allowed = config.permissions  # only tools that need no permission: nobody answers here
+            tools = [
+                tool
+                for tool in team.tools
+                if allowed.get(tool.name, "ask" if tool.effects else "allow") == "allow"
+            ]
 
-    def solve(task: str) -> tuple[Answer, int]:
-        record = team.wait(team.start(task))
-        answer = record.answer or Answer(text=record.reason, confident=False)
-        return answer, int(record.usage.get("tokens", 0))
+            def alone(task: str) -> tuple[Answer, int]:
+                budget = Budget(**limits)
+                answer = solve_alone(task, model, tools, budget, team.workspace)
+                return answer, int(budget.usage["tokens"])
 
-    return solve
-
-
-def single_solver(team: Team, model: BaseChatModel) -> Solver:
-    """Tasks go to one agent with the model and budget of the team.
-
-    It has the tools that the team may use without asking, as nobody answers here.
-    """
-    limits = Limits.parse(team.config.budget).model_dump(exclude={"steps"})
-    allowed = team.config.permissions
-    tools = [
-        tool
-        for tool in team.tools
-        if allowed.get(tool.name, "ask" if tool.effects else "allow") == "allow"
-    ]
-
-    def solve(task: str) -> tuple[Answer, int]:
-        budget = Budget(**limits)
-        answer = solve_alone(task, model, tools, budget, team.workspace)
-        return answer, int(budget.usage["tokens"])
-
-    return solve
+            others = measure(tasks, alone, progress)
+    lead = paired_bootstrap([float(o.solved) for o in outcomes], [float(o.solved) for o in others])
+    interval = [round(lead.low, 4), round(lead.high, 4)]
+    lead_of_team = {"value": round(lead.difference, 4), "interval": interval}
+    return result | {"single_agent": summary(others), "lead_of_team": lead_of_team}
 
 
 def measure(tasks: Sequence[Task], solve: Solver, progress: Progress) -> list[Outcome]:
@@ -117,7 +100,8 @@ def measure(tasks: Sequence[Task], solve: Solver, progress: Progress) -> list[Ou
     for number, task in enumerate(tasks, 1):
         started = time.perf_counter()
         answer, tokens = solve(task.task)
-        outcomes.append(Outcome(task, answer, tokens, time.perf_counter() - started))
+        solved = task.solved(answer.text, confident=answer.confident)
+        outcomes.append(Outcome(task, answer, solved, tokens, time.perf_counter() - started))
         progress(number, len(tasks), task.id)
     return outcomes
 
@@ -127,44 +111,20 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     families = {}
     for family in get_args(Family):
         if some := [outcome for outcome in outcomes if outcome.task.family == family]:
+            wrong = sum(o.answer.confident and not o.solved for o in some)
             families[family] = {
                 "n": len(some),
                 "success": round(sum(o.solved for o in some) / len(some), 4),
-                "confident_wrong": round(sum(o.confident_wrong for o in some) / len(some), 4),
+                "confident_wrong": round(wrong / len(some), 4),
             }
     failures = [
         {"id": o.task.id, "answer": o.answer.text, "confident": o.answer.confident}
         for o in outcomes
         if not o.solved
     ]
-    return {
-        "families": families,
-        "tokens": sum(o.tokens for o in outcomes),
-        "seconds": round(sum(o.seconds for o in outcomes), 2),
-        "failures": failures,
-    }
-
-
-def comparison(team: Sequence[Outcome], single: Sequence[Outcome]) -> dict[str, Any]:
-    """The figures of a single agent, and how much larger the team's share of right answers is."""
-    lead = paired_bootstrap([float(o.solved) for o in team], [float(o.solved) for o in single])
-    interval = [round(lead.low, 4), round(lead.high, 4)]
-    return {
-        "single_agent": summary(single),
-        "lead_of_team": {"value": round(lead.difference, 4), "interval": interval},
-    }
-
-
-def report(result: dict[str, Any]) -> Report:
-    """The shares of the team with their intervals, for MLflow."""
-    return Report(
-        "multi_agent",
-        {
-            f"{family} {name}": Figure.share(round(figures[name] * figures["n"]), figures["n"])
-            for family, figures in result["families"].items()
-            for name in ("success", "confident_wrong")
-        },
-    )
+    tokens, seconds = sum(o.tokens for o in outcomes), sum(o.seconds for o in outcomes)
+    costs = {"tokens": tokens, "seconds": round(seconds, 2)}
+    return {"families": families, **costs, "failures": failures}
 
 
 def to_text(result: dict[str, Any]) -> str:
@@ -173,9 +133,9 @@ def to_text(result: dict[str, Any]) -> str:
     if "single_agent" in result:
         systems["single agent"] = result["single_agent"]
     rows = [
-        (name, family, f["n"], f["success"], f["confident_wrong"])
+        (name, family, *figures.values())
         for name, system in systems.items()
-        for family, f in system["families"].items()
+        for family, figures in system["families"].items()
     ]
     costs = [(name, f"{s['tokens']:,}", s["seconds"]) for name, s in systems.items()]
     failures = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from multi_agent.answer.compose import NO_ANSWER
 from multi_agent.runs.budget import Budget
 from multi_agent.runs.record_model import RecordedModel
-from multi_agent.state import Answer
+from multi_agent.runs.state import Answer
 from multi_agent.tools.toolbox import Tool, ToolError
 from multi_agent.tools.workspace import Workspace
 from seedbed.errors import SeedbedError
@@ -33,7 +33,7 @@ def solve_alone(
     task: str, model: BaseChatModel, tools: Sequence[Tool], budget: Budget, workspace: Workspace
 ) -> Answer:
     """The last message as an answer; one that gives up is not confident."""
-    from multi_agent.tools.agent import Agent
+    from multi_agent.tools.agent import run_agent
 
     functions = {tool.name: tool.function for tool in tools}
 
@@ -49,15 +49,11 @@ def solve_alone(
         dialect = "DuckDB" if database.is_duckdb else "SQLite"
         data = f"The database is {dialect}. {quote(database.description, 'schema')}"
     fields: Any = {"model": model, "budget": budget}
-    agent = Agent(
-        RecordedModel(role="single agent", **fields),
-        tools,
-        call,
-        system=load_prompt("multi_agent.evaluate", "single_agent").render(data=data),
-        max_turns=MAX_TURNS,
-    )
+    single = RecordedModel(role="single agent", **fields)
+    system = load_prompt("multi_agent.evaluate", "single_agent").render(data=data)
     try:
-        text = agent.solve(task) or f"{NO_ANSWER} It took too many turns."
+        text = run_agent(single, tools, call, task, [], system=system, max_turns=MAX_TURNS)
+        text = text or f"{NO_ANSWER} It took too many turns."
     except SeedbedError as error:
         text = f"{NO_ANSWER} {error}"
     return Answer(text=text, confident=not text.startswith((NO_ANSWER, GIVES_UP)))

@@ -1,1 +1,1 @@
-"""The brain without a model: plans, queries, quotes and expressions by rules."""
+"""The brain without a model: templates of questions. What no template accounts for is refused."""

@@ -1,9 +1,11 @@
-"""The brain without a model: plans by bids, parses questions, quotes.quoters, reads arithmetic.
+"""The brain without a model: each kind of question has templates, and everything else is refused.
 
     brain = OfflineBrain(workspace)
     brain.write_sql("How many orders are open?").sql
 
-It refuses wherever a word is left over: a wrong answer given with confidence is worse than none.
+A template is a regular expression beside the SQL or the expression that it writes. A word of a
+question that no template accounts for is a refusal that names the word: a wrong answer given with
+confidence is worse than none. To add a kind of question to `sql/`, add a file with such templates.
 """
 
 from __future__ import annotations
@@ -12,60 +14,53 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from multi_agent.brain import Attempt, Expression, Member, Progress, Query, Quote, Refusal
-from multi_agent.data.database import Database
-from multi_agent.documents.read import Passage
+from multi_agent.data.passages import Passage
 from multi_agent.offline.arithmetic import to_expression
-from multi_agent.offline.plan.bids import Bids
-from multi_agent.offline.plan.planner import Planner
-from multi_agent.offline.quotes.quoter import Quoter
-from multi_agent.offline.sql.question import QuestionParser
-from multi_agent.state import Result, Step
+from multi_agent.offline.plan import make_plan
+from multi_agent.offline.quotes import best_quote
+from multi_agent.offline.sql import counts, extremes, lookups, totals
+from multi_agent.offline.sql.tables import Table, read_tables
+from multi_agent.runs.state import Result, Step
 from multi_agent.tools.workspace import Workspace
-from seedbed.errors import SeedbedError
+
+PASSAGES = 8  # as many as the researcher gets
+ABILITIES = (
+    "Without a model, this team counts, adds up, averages and looks up rows of one table, quotes a"
+    " sentence, and computes a formula. Set SEEDBED_MODEL for anything else."
+)
 
 
 class OfflineBrain:
-    """See `brain.Brain` for what the methods do. A second attempt would be the same as the first:
-    there is none, neither of a plan nor of a query."""
+    """See `brain.Brain` for what the methods do. A second attempt would be like the first."""
 
-    context = ""
+    preamble = ""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     @cached_property
-    def _parser(self) -> QuestionParser | None:
+    def _tables(self) -> list[Table]:
         database = self._workspace.database
-        return None if database is None else QuestionParser(database)
-
-    @cached_property
-    def _quoter(self) -> Quoter | None:
-        documents = self._workspace.documents
-        return None if documents is None else Quoter(documents)
+        return [] if database is None else read_tables(database)
 
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
         if progress.plan:
             return ()
-        if steps := Planner(Bids(self._parser, self._quoter, team)).plan(task):
-            return steps
-        abilities = " ".join(member.description for member in team)
-        raise Refusal(f"Without a model, no specialist of this team can do that. {abilities}")
+        names = [member.name for member in team]
+        last = "researcher" if "researcher" in names else "calculator"
+        return make_plan(task, lambda text: self._specialist(text, names), last)
 
     def write_sql(self, question: str, failed: Attempt | None = None) -> Query:
-        if failed or self._parser is None:
-            raise Refusal(failed.error if failed else "There is no database.")
-        parse = self._parser.parse(question)
-        if parse.problem:
-            raise Refusal(parse.problem)
-        if self._workspace.database and _is_empty(parse.sql, self._workspace.database):
-            raise Refusal(f"No row matches: {parse.reading}.")
-        return Query(parse.sql, parse.reading, parse.unit)
+        if failed:
+            raise Refusal(failed.error)
+        text = " ".join(question.split()).rstrip(" .?!")
+        for query_of in (counts.query, totals.query, extremes.query, lookups.query):
+            if query := query_of(text, self._tables):
+                return query
+        raise Refusal(ABILITIES)
 
     def quote(self, question: str, passages: Sequence[Passage]) -> Quote:
-        quote = self._quoter and self._quoter.answer(question, passages)
-        if not quote:
-            raise Refusal("The documents don't contain the answer.")
-        return quote
+        return best_quote(question, passages)
 
     def compute(self, task: str) -> Expression:
         return to_expression(task)
@@ -73,23 +68,28 @@ class OfflineBrain:
     def write_program(self, task: str, failed: Attempt | None = None) -> str:  # noqa: ARG002
         raise Refusal("Only a model can write a program; set SEEDBED_MODEL.")
 
-    def compose(
-        self,
-        task: str,  # noqa: ARG002
-        results: Mapping[str, Result],
-        problem: str = "",  # noqa: ARG002
-        draft: Callable[[str], None] | None = None,  # noqa: ARG002
-    ) -> str:
-        return "\n".join(f"- {one.reading or id}: {one.answer}" for id, one in results.items())
+    def compose(self, task: str, results: Mapping[str, Result], problem: str = "") -> str:  # noqa: ARG002
+        return "; ".join(one.answer for one in results.values())
 
     def complete(self, task: str, earlier: Sequence[str]) -> str:  # noqa: ARG002
         return task
 
-
-def _is_empty(sql: str, database: Database) -> bool:
-    """Whether a query returns nothing, or the sum of nothing; one that fails is not empty."""
-    try:
-        rows = database.query(sql, max_rows=1).rows
-    except SeedbedError:  # the analyst runs into it again, and reports it
-        return False
-    return not rows or all(value is None for value in rows[0])
+    def _specialist(self, text: str, names: Sequence[str]) -> str:
+        """The first specialist that can answer a question. Raises the refusal that says most."""
+        if "```" in text and "coder" in names:
+            return "coder"
+        documents, refusals = self._workspace.documents, [Refusal(ABILITIES)]
+        checks: dict[str, Callable[[], object]] = {
+            "calculator": lambda: self.compute(text),
+            "analyst": lambda: self.write_sql(text),
+            "researcher": lambda: documents and self.quote(text, documents.search(text, PASSAGES)),
+        }
+        for name in [name for name in checks if name in names]:
+            try:
+                checks[name]()
+            except Refusal as refusal:
+                refusals.append(refusal)
+            else:
+                return name
+        # The one that accounts for most of the question knows best what is missing.
+        raise max(refusals, key=lambda one: one.accounted)

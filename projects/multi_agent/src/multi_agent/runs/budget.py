@@ -5,7 +5,9 @@
     budget.spend(tokens=18, usd=3.6e-6)  # after it
     budget.usage                         # {'steps': 0, 'tool_calls': 1, 'tokens': 18, …}
 
-Tokens and USD are known after a call, so they can exceed a limit by one call per thread.
+Tokens and USD are known after a call. A call is made with what is left as its `max_tokens`, so a
+limit is exceeded by at most the prompt and one reply of that size, for each step that works at the
+same time.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ _LIMITS = ("steps", "tool_calls", "tokens", "usd", "seconds")
 
 
 class OverBudget(SeedbedError):
-    """A limit is reached; `limit` is its name, e.g. "tokens"."""
+    """A limit is reached."""
 
     status = 429
 
@@ -29,7 +31,6 @@ class OverBudget(SeedbedError):
         unit = unit.removesuffix("s") if maximum == 1 else unit
         maximum, used = (round(value, 4 if limit == "usd" else 1) for value in (maximum, used))
         super().__init__(f"The budget of {maximum:,.12g} {unit} is used up ({used:,.12g}).")
-        self.limit = limit
 
 
 class Budget:
@@ -48,8 +49,9 @@ class Budget:
         if unknown := limits.keys() - set(_LIMITS):
             raise TypeError(f"Unknown limits {sorted(unknown)}.")
         self.limits = {name: limit for name, limit in limits.items() if limit is not None}
-        self._used: dict[str, float] = dict.fromkeys(_LIMITS[:-1], 0)
-        self._clock, self._started, self._lock = clock, clock(), threading.RLock()
+        self._used: dict[str, float] = dict.fromkeys(_LIMITS, 0)
+        self._clock, self._lock = clock, threading.RLock()
+        self._started: float | None = clock()
 
     def spend(self, **amounts: float) -> None:
         """Record what has been spent, e.g. `spend(tokens=120, usd=0.01)`, also above a limit."""
@@ -74,15 +76,20 @@ class Budget:
     def usage(self) -> dict[str, float]:
         """What has been spent, by the limit's name."""
         with self._lock:
-            return {**self._used, "seconds": self._clock() - self._started}
+            at_work = 0.0 if self._started is None else self._clock() - self._started
+            return {**self._used, "seconds": self._used["seconds"] + at_work}
 
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until the limit is reached; infinite without one."""
-        return self.limits.get("seconds", float("inf")) - self.usage["seconds"]
+    def left(self, name: str) -> float:
+        """What is left of a limit; infinite without one."""
+        return self.limits.get(name, float("inf")) - self.usage[name]
 
     def restore(self, usage: Mapping[str, float]) -> None:
-        """Continue from an earlier `usage`; the time in between does not count."""
+        """Continue from an earlier `usage`; seconds count again after `start`."""
         with self._lock:
             self._used |= {name: usage.get(name, 0) for name in self._used}
-            self._started = self._clock() - usage.get("seconds", 0.0)
+            self._started = None
+
+    def start(self) -> None:
+        """Let the seconds count from now on."""
+        with self._lock:
+            self._started = self._clock()

@@ -1,53 +1,35 @@
-"""The state of the graph after each step, in SQLite or Postgres.
+"""LangGraph's savers: the state of the graph after each step, and the facts of `tools/memory.py`.
 
-    with open_checkpointer(config) as checkpointer:
+    with open_checkpointer(config) as checkpointer, open_memory(config) as memory:
         graph = builder.compile(checkpointer=checkpointer)
 
-LangGraph's savers, limited to the types of `multi_agent.state`. They raise Busy if the database is
-locked and Unavailable if the disk is full or the server cannot be reached: the run then fails, and
-can be resumed from its last checkpoint.
+In SQLite files, or in Postgres. Checkpoints load no types but those of `multi_agent.runs.state`.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from multi_agent import state
+from multi_agent.runs import state
 from seedbed.database.sql_engine import sql_engine
 from seedbed.database.sqlite import open_sqlite, sqlite_errors
 from seedbed.errors import Unavailable
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+    from langgraph.store.base import BaseStore
 
     from multi_agent.config import Config
 
-_MIGRATION_LOCK = 8003_2026  # advisory lock of Postgres: any number that no other program uses
-
-
-@contextmanager
-def open_checkpointer(config: Config) -> Iterator[BaseCheckpointSaver[Any]]:
-    """The saver for these settings, for any number of threads. Raises ConfigError too."""
-    url = (
-        config.database_url and sql_engine(config.database_url, setting="SEEDBED_DATABASE_URL").url
-    )
-    if url and url.drivername != "sqlite":
-        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with _postgres(address) as saver:
-            yield saver
-    else:
-        with _sqlite(config.data_dir / "checkpoints.sqlite") as saver:
-            yield saver
-
 
 def serializer() -> JsonPlusSerializer:
-    """Loads no types but LangGraph's own and those of `multi_agent.state`."""
+    """Loads no types but LangGraph's own and those of `multi_agent.runs.state`."""
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
     values = [v for v in vars(state).values() if isinstance(v, type) and issubclass(v, state.Value)]
@@ -55,65 +37,79 @@ def serializer() -> JsonPlusSerializer:
 
 
 @contextmanager
-def _sqlite(path: Path) -> Iterator[BaseCheckpointSaver[Any]]:
-    from langgraph.checkpoint.sqlite import SqliteSaver
+def open_checkpointer(config: Config) -> Iterator[BaseCheckpointSaver[Any]]:
+    """The saver for these settings, for any number of threads. Raises ConfigError, Unavailable."""
+    if address := _postgres_address(config):
+        from langgraph.checkpoint.postgres import PostgresSaver
 
-    errors = {"setting": "AGENTS_DATA_DIR", "damaged": "Delete it: its runs cannot be resumed."}
+        with _postgres(address) as pool:
+            saver = PostgresSaver(pool, serde=serializer())
+            saver.setup()
+            yield saver
+    else:
+        from langgraph.checkpoint.sqlite import SqliteSaver
 
-    class Saver(SqliteSaver):
-        """One connection, for one thread at a time."""
-
-        @contextmanager
-        def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:  # noqa: ARG002
-            # LangGraph's own commits after an error too: half of the writes of a node.
-            with sqlite_errors(path, **errors), self.lock:
-                self.setup()
-                with self.conn, closing(self.conn.cursor()) as cursor:
-                    yield cursor
-
-    with suppress(OSError):  # SQLite reports the folder that it cannot open
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite_errors(path, **errors):
-        connection = open_sqlite(path, busy_seconds=10)
-        connection.isolation_level = "IMMEDIATE"  # the writes of a node are one transaction
-    with closing(connection):
-        yield Saver(connection, serde=serializer())
+        with _sqlite(config.data_dir / "checkpoints.sqlite") as connection:
+            connection.isolation_level = "IMMEDIATE"  # the writes of a node are one transaction
+            yield SqliteSaver(connection, serde=serializer())
 
 
 @contextmanager
-def _postgres(address: str) -> Iterator[BaseCheckpointSaver[Any]]:
-    from langgraph.checkpoint.postgres import PostgresSaver
-    from psycopg import OperationalError
+def open_memory(config: Config) -> Iterator[BaseStore]:
+    """LangGraph's store of facts, beside the checkpoints."""
+    if address := _postgres_address(config):
+        from langgraph.store.postgres import PostgresStore
+
+        with _postgres(address) as pool:
+            postgres = PostgresStore(pool)
+            postgres.setup()
+            yield postgres
+    else:
+        from langgraph.store.sqlite import SqliteStore
+
+        with _sqlite(config.data_dir / "memory.sqlite") as connection:
+            sqlite = SqliteStore(connection)
+            sqlite.setup()
+            yield sqlite
+
+
+def _postgres_address(config: Config) -> str:
+    if not config.database_url:
+        return ""
+    url = sql_engine(config.database_url, setting="SEEDBED_DATABASE_URL").url
+    if url.drivername == "sqlite":
+        return ""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@contextmanager
+def _sqlite(path: Path) -> Iterator[sqlite3.Connection]:
+    with suppress(OSError):  # SQLite reports the folder that it cannot open
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite_errors(path, setting="AGENTS_DATA_DIR", damaged="Delete it."):
+        connection = open_sqlite(path, busy_seconds=10)
+    with closing(connection):
+        yield connection
+
+
+@contextmanager
+def _postgres(address: str) -> Iterator[Any]:
     from psycopg.rows import dict_row
-    from psycopg_pool import ConnectionPool
+    from psycopg_pool import ConnectionPool, PoolTimeout
 
-    @contextmanager
-    def errors() -> Iterator[None]:
+    options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 5}
+    pool: Any = ConnectionPool(
+        address,
+        min_size=1,
+        max_size=2,
+        timeout=10,
+        kwargs=options,
+        check=ConnectionPool.check_connection,
+        open=False,
+    )
+    with pool:
         try:
-            yield
-        except OperationalError as error:  # also of the pool, without a connection
-            reason = " ".join(str(error).split())
-            raise Unavailable(f"Cannot store checkpoints: {reason}.") from None
-
-    class Saver(PostgresSaver):
-        """One connection at a time, from a pool that replaces lost ones."""
-
-        @contextmanager
-        def _cursor(self, *, pipeline: bool = False) -> Iterator[Any]:
-            with errors(), super()._cursor(pipeline=pipeline) as cursor:
-                yield cursor
-
-    connection: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 5}
-    options: dict[str, Any] = {"min_size": 1, "max_size": 2, "timeout": 10, "kwargs": connection}
-    with ConnectionPool(address, check=ConnectionPool.check_connection, **options) as pool:
-        saver = Saver(cast(Any, pool), serde=serializer())
-        with errors(), pool.connection() as lock:
-            # Not the function that waits: its snapshot would block CREATE INDEX CONCURRENTLY.
-            query = f"SELECT 1 AS one WHERE pg_try_advisory_lock({_MIGRATION_LOCK})"
-            while lock.execute(query).fetchone() is None:
-                time.sleep(0.05)
-            try:
-                saver.setup()
-            finally:
-                lock.execute(f"SELECT pg_advisory_unlock({_MIGRATION_LOCK})")
-        yield saver
+            pool.wait(10)
+        except PoolTimeout as error:
+            raise Unavailable(f"Cannot store checkpoints: {error}.") from None
+        yield pool

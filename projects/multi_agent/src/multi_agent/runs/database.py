@@ -1,4 +1,4 @@
-"""The database of runs, ledger, leases and memory: a SQLite file, or Postgres for several servers.
+"""The database of runs, ledger and leases: a SQLite file, or Postgres for several servers.
 
     engine = open_engine(Path("var/runs.sqlite"))        # or "postgresql://USER@HOST/NAME"
     create_tables(engine, metadata)
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
@@ -24,7 +23,6 @@ from seedbed.errors import SeedbedError, Unavailable
 
 _SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses
-_IDLE_SECONDS = 5
 
 
 def open_engine(url: str | Path) -> sa.Engine:
@@ -33,16 +31,8 @@ def open_engine(url: str | Path) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         with suppress(OSError):  # SQLite reports the folder that it cannot open
             Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
-    else:
-        sa.event.listen(engine, "connect", _limit_idle)
     sa.event.listen(engine, "handle_error", _translate)
     return engine
-
-
-def _limit_idle(connection: Any, _record: Any) -> None:
-    """Let Postgres take its locks from a process that is frozen in a transaction."""
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
-    connection.commit()
 
 
 def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
@@ -59,17 +49,11 @@ def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
 
 
 def create_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
-    """Create missing tables and columns; safe while other processes do the same."""
+    """Create missing tables; safe while other processes do the same."""
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"))
         tables.create_all(connection)
-        for table in tables.sorted_tables:
-            names = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in names:  # the database is of an earlier version
-                    definition = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
-                    connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
 
 
 @contextmanager

@@ -10,8 +10,7 @@ Checkpoints do not guarantee this. After SIGKILL, LangGraph repeats the node tha
 The key of a call is run, step, name and arguments. A call with effects has no step in its key: when
 the run plans again, the same action in a new step is still the same action.
 
-`RecordedCalls` replays a run from it. Model calls are made in `record_model.py`, and their replies
-and costs are rows without a step.
+Model calls are made in `record_model.py`; their replies and costs are rows without a step.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from multi_agent.runs.database import writing
 from multi_agent.runs.store import RunStore, as_json, ledger
 from seedbed.errors import SeedbedError
 
-_CONTINUES = ("answered", "resumed", "stopped")
-"""Events before which no process has worked on the run: that time does not count."""
+_IDLE_BEFORE = ("run_started", "continued", "answered", "resumed", "stopped")
+"""The run was idle before these events; that time is not charged."""
 
 
 class InDoubt(SeedbedError):
@@ -161,13 +160,10 @@ class Ledger:
                 for name, amount in result["spent"].items():
                     usage[name] += amount
         events = self._store.events(self.run_id, limit=1_000_000)
-        # A fork begins with ends of steps that its parent did.
-        started = {event.step for event in events if event.kind == "step_started"}
-        ended = [event.step for event in events if event.kind == "step_ended"]
-        usage["steps"] = sum(step in started for step in ended)
+        usage["steps"] = sum(event.kind == "step_ended" for event in events)
         usage["tool_calls"] = sum(event.kind == "tool_started" for event in events)
         for before, event in pairwise(events):
-            if event.kind not in _CONTINUES:
+            if event.kind not in _IDLE_BEFORE:
                 usage["seconds"] += (event.at - before.at).total_seconds()
         return usage
 
@@ -204,46 +200,3 @@ def _lock(key: str) -> Any:
     """The lock of a key in this process; it exists while it is used."""
     with _locks_change:
         return _locks.setdefault(key, threading.RLock())
-
-
-class NotRecorded(SeedbedError):
-    """A replay made a call that the run did not make."""
-
-
-class RecordedFailure(SeedbedError):
-    """A call that failed in the run, and so fails in the replay."""
-
-
-class RecordedCalls(Ledger):
-    """Answers the calls of a run from its record; no tool and no model is called."""
-
-    def __init__(self, store: RunStore, run_id: str) -> None:
-        super().__init__(store, run_id)
-        self.count = 0
-        self.missing = ""
-        """The first call that is not in the record."""
-        query = sa.select(ledger).where(ledger.c.run == run_id, ledger.c.ended_at.is_not(None))
-        with store.engine.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-        self._results = {row["key"]: row["result"] for row in rows}
-        self.names = {row["name"] for row in rows}
-        """Tools, and roles whose model was called."""
-        self._failures = {
-            (event.step, event.data["tool"]): event.data["problem"]
-            for event in store.events(run_id, limit=100_000, kind="tool_ended")
-            if event.data.get("problem")
-        }
-
-    def once(
-        self, step_id: str, name: str, arguments: Mapping[str, Any], *_: Any, **options: Any
-    ) -> Any:
-        """The recorded result. Raises RecordedFailure or NotRecorded."""
-        key = self.key(step_id if options["repeatable"] else "", name, arguments)
-        if key in self._results:
-            self.count += 1
-            return self._results[key]
-        if problem := self._failures.get((step_id, name)):
-            raise RecordedFailure(problem)
-        call = f"{name} in step {step_id} with {dict(arguments)}"
-        self.missing = self.missing or call
-        raise NotRecorded(f"The record of run {self.run_id!r} has no call of {call}.")

@@ -2,7 +2,6 @@
 
     ledger = Ledger(store, run.id)                                # one for all roles of the run
     model = RecordedModel(role="planner", model=model, ledger=ledger, budget=budget)
-    model = RecordedModel(role="planner", ledger=ledger)          # only replays
 
 A call is identified by its role, messages, tools, schema and options, and by how often it was made.
 A call that is in the record is not made again, so that a resumed run does not pay for it twice.
@@ -25,12 +24,16 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
 
 from multi_agent.runs.budget import Budget
-from multi_agent.runs.ledger import Ledger, NotRecorded
+from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.store import as_json
 from seedbed.errors import ModelError, ModelTimeout, SeedbedError
 from seedbed.models.base import StreamingChatModel
-from seedbed.models.remote.prices import cost
+from seedbed.models.remote.prices import cost, price
 from seedbed.models.remote.remote_chat import RemoteChatModel
+
+MAX_REPLY = 8_192
+"""Tokens of a reply, reasoning included. Vendors refuse a limit above the largest of the model."""
+_WITHOUT_MAX_TOKENS = ("ollama:", "google")  # they call it differently
 
 
 class Stopped(SeedbedError):
@@ -40,12 +43,11 @@ class Stopped(SeedbedError):
 class RecordedModel(StreamingChatModel):
     """A chat model within the budget of a run, whose calls are recorded.
 
-    A call raises OverBudget if the budget is used up, and Stopped once `stopped` is set. Without a
-    `model` it raises NotRecorded for a call that is not in the record.
+    A call raises OverBudget if the budget is used up, and Stopped once `stopped` is set.
     """
 
     role: str
-    model: StreamingChatModel | None = None
+    model: StreamingChatModel
     ledger: Ledger | None = None
     """None: nothing is recorded."""
     budget: Budget = Field(default_factory=Budget)
@@ -69,8 +71,6 @@ class RecordedModel(StreamingChatModel):
                 chunk = AIMessageChunk(**reply | {"type": "AIMessageChunk"})
                 yield ChatGenerationChunk(message=chunk)
                 return
-        if self.model is None:
-            raise NotRecorded(f"The record has no call of the {self.role} with {prompt!r}.")
         # 2. Call the model within the budget.
         whole = AIMessageChunk(content="")
         try:
@@ -80,11 +80,13 @@ class RecordedModel(StreamingChatModel):
         except BaseException as error:
             spent = self._spent(messages, whole, error)
             if self.ledger:
-                self.ledger.number(digest, -1)  # which is left to the next attempt
+                self.ledger.number(digest, -1)  # so that the retry reuses this number
                 if any(spent.values()):
                     failure = f"{key}-failed-{secrets.token_hex(4)}"
                     self.ledger.add_reply(failure, self.role, prompt, spent, None)
             self.budget.spend(**spent)
+            if isinstance(error, ModelError):  # the reply may have been cut where the budget ended
+                self.budget.check("tokens", "usd")
             raise
         # 3. Record the reply and what it has cost.
         message = cast("AIMessage", message_chunk_to_message(whole))
@@ -100,8 +102,8 @@ class RecordedModel(StreamingChatModel):
         """The reply, until the run is stopped or its seconds are used up."""
         self.budget.check("tokens", "usd", "seconds")
         if isinstance(model, RemoteChatModel):  # both end the wait for the vendor, too
-            options = dict(options)
-            seconds = min(options.pop("timeout", model.timeout), self.budget.seconds_left)
+            options = options | self._size_limit(model)
+            seconds = min(options.pop("timeout", model.timeout), self.budget.left("seconds"))
             model = model.model_copy(update={"timeout": seconds, "cancel": self.stopped})
         # Without callbacks of the caller, which see this model's own call already.
         stream: Any = model.stream(messages, {"callbacks": []}, stop=stop, **options)
@@ -117,6 +119,20 @@ class RecordedModel(StreamingChatModel):
         except ModelTimeout:
             self.budget.check("seconds")
             raise
+
+    def _size_limit(self, model: RemoteChatModel) -> dict[str, int]:
+        """`max_tokens` of a call, from what the budget still allows.
+
+        A reply of this size uses the budget up, so that it is exceeded by no more than the prompt.
+        """
+        tokens: float = min(MAX_REPLY, self.budget.left("tokens"))
+        for candidate in model.candidates:
+            if candidate.spec.startswith(_WITHOUT_MAX_TOKENS):
+                return {}
+            usd = price(candidate.spec, model.settings)
+            if usd and usd.output:
+                tokens = min(tokens, self.budget.left("usd") / usd.output * 1e6)
+        return {"max_tokens": max(1, math.ceil(tokens))}
 
     def _spent(
         self, messages: list[BaseMessage], reply: AIMessage, error: BaseException | None = None

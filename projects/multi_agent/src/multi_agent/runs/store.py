@@ -19,7 +19,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,11 @@ from pydantic import Field
 from pydantic_core import to_jsonable_python
 
 from multi_agent.runs.database import create_tables, open_engine, writing
-from multi_agent.state import Answer, Limits, Status, Value
+from multi_agent.runs.state import Answer, Limits, Status, Value
 from seedbed.errors import Conflict, NotFound
 
 _ENDED = ("done", "stopped", "failed")
 _ELSEWHERE = "Run {!r} is running in another process."
-_COLUMNS = ("owner", "thread", "status", "created_at", "ended_at", "parent")
 
 
 def as_json(value: Any) -> Any:
@@ -60,12 +59,17 @@ runs = sa.Table(
     _column("status", sa.String),
     _column("created_at", sa.Float, index=True),
     sa.Column("ended_at", sa.Float),
-    sa.Column("parent", sa.String),
     _column("events", sa.Integer, default=0),  # id of the last one
     _column("holder", sa.String, server_default=""),  # the process that runs it
     _column("held_until", sa.Float, server_default="0"),  # unless renewed
-    _column("data", sa.JSON),  # the other fields of RunRecord
+    _column("task", sa.JSON),
+    _column("full_task", sa.JSON),
+    _column("limits", sa.JSON),
+    _column("usage", sa.JSON),
+    sa.Column("answer", sa.JSON(none_as_null=True)),
+    _column("reason", sa.JSON),
 )
+_LEASE = ("events", "holder", "held_until")  # the columns that are not fields of RunRecord
 events = sa.Table(
     "events",
     metadata,
@@ -91,7 +95,7 @@ ledger = sa.Table(
 
 
 class TakenOver(Conflict):
-    """Another process runs the run; not a refusal of a tool, whose call may be the other's now."""
+    """Another process owns this run. Status 503, so that the ledger keeps the call in doubt."""
 
     status = 503
 
@@ -113,8 +117,6 @@ class RunRecord(Value):
     limits: Limits = Limits()
     usage: dict[str, float] = Field(default_factory=dict)
     answer: Answer | None = None
-    parent: str | None = None
-    """The run that this one was forked from."""
     reason: str = ""
     """Why it was stopped or failed, or what it waits for."""
 
@@ -160,19 +162,25 @@ class RunStore:
         owner: str = "",
         thread: str | None = None,
         limits: Limits | None = None,
-        parent: str | None = None,
         holder: str = "",
         seconds: float = 0.0,
     ) -> RunRecord:
         """Store a running run, held for some seconds; its thread is its own unless given."""
         id, now = f"r{secrets.token_hex(6)}", time.time()
-        data = {"task": task, "limits": limits or Limits()}
-        row: dict[str, Any] = {"id": id, "owner": owner, "thread": thread or id, "parent": parent}
-        row |= {"created_at": now, "status": "running", "data": as_json(data)}
+        record = RunRecord(
+            id=id,
+            owner=owner,
+            thread=thread or id,
+            task=task,
+            status="running",
+            created_at=datetime.fromtimestamp(now, UTC),
+            limits=limits or Limits(),
+        )
+        row = as_json(record) | {"created_at": record.created_at.timestamp()}
         row |= {"holder": holder, "held_until": now + seconds}
         with writing(self.engine) as connection:
             connection.execute(sa.insert(runs).values(row))
-        return self.run(id)
+        return record
 
     def run(self, id: str, owner: str | None = None) -> RunRecord:
         """A run, of any owner by default. Raises NotFound, also for a run of another owner."""
@@ -180,12 +188,18 @@ class RunStore:
             return _record(_row(connection, id, owner=owner))
 
     def runs(
-        self, limit: int = 50, *, owner: str | None = None, thread: str | None = None
+        self,
+        limit: int | None = 50,
+        *,
+        owner: str | None = None,
+        thread: str | None = None,
+        before: datetime | None = None,
     ) -> list[RunRecord]:
-        """The latest runs, of any owner by default, newest first."""
+        """The latest runs, of any owner by default, newest first; those created `before` a time."""
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
         query = query if owner is None else query.where(runs.c.owner == owner)
         query = query.where(runs.c.thread == thread) if thread else query
+        query = query.where(runs.c.created_at < before.timestamp()) if before else query
         with self.engine.connect() as connection:
             return [_record(dict(row)) for row in connection.execute(query).mappings()]
 
@@ -206,10 +220,19 @@ class RunStore:
                 raise Conflict(f"Run {id!r} is {row['status']}, not {' or '.join(when)}.")
             if "status" in fields:
                 fields["ended_at"] = time.time() if fields["status"] in _ENDED else None
-            columns = {name: fields.pop(name) for name in _COLUMNS if name in fields}
-            columns["data"] = row["data"] | as_json(fields)
+            columns = as_json(fields)
             connection.execute(sa.update(runs).where(runs.c.id == id).values(columns))
         return _record({**row, **columns})
+
+    def delete(self, id: str) -> None:
+        """Erase a run with its events and calls."""
+        with writing(self.engine) as connection:
+            for table, column in (
+                (runs, runs.c.id),
+                (events, events.c.run),
+                (ledger, ledger.c.run),
+            ):
+                connection.execute(sa.delete(table).where(column == id))
 
     def add_event(
         self, run: str, kind: str, /, step: str = "", *, holder: str = "", **data: Any
@@ -250,7 +273,8 @@ class RunStore:
         with writing(self.engine) as connection:
             values = {"holder": holder, "held_until": now + seconds}
             if not connection.execute(query.values(values)).rowcount:
-                raise Conflict(_ELSEWHERE.format(run))
+                hint = f"If that process has died, try again in {seconds:g} s."
+                raise Conflict(_ELSEWHERE.format(run), hint=hint)
 
     def renew(self, ids: Collection[str], holder: str, seconds: float) -> set[str]:
         """Renew the leases of runs; returns those that the process still holds."""
@@ -287,5 +311,4 @@ def _row(
 
 
 def _record(row: dict[str, Any]) -> RunRecord:
-    fields = {name: row[name] for name in ("id", *_COLUMNS)}
-    return RunRecord.model_validate(fields | row["data"])
+    return RunRecord.model_validate({k: v for k, v in row.items() if k not in _LEASE})

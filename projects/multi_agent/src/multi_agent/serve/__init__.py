@@ -1,1 +1,1 @@
-"""The page, the API and the MCP server."""
+"""The page, the API and the texts of the command line."""

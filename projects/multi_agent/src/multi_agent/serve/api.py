@@ -1,4 +1,4 @@
-"""The HTTP API: runs and their events, questions, forks, replays and the memory, under `/v1`.
+"""The HTTP API: runs and their events, questions and threads, under `/v1`.
 
     app = create_app(team, settings)
     service.serve(app, port=8002)               # what `multi-agent serve` runs
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
@@ -22,10 +21,9 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from multi_agent import __version__
-from multi_agent.memory import Fact
+from multi_agent.runs.state import Limits
 from multi_agent.runs.store import RunRecord
 from multi_agent.serve.page import Page, owner_of
-from multi_agent.state import Limits
 from multi_agent.team.team import MAX_TASK, Team
 from seedbed.server import service, ui
 from seedbed.server.service import Caller, CleanText, ErrorResponse
@@ -62,11 +60,7 @@ class RunRequest(BaseModel):
 
 class AnswerRequest(BaseModel):
     text: CleanText = Field(max_length=MAX_TASK, description="One of the options, or words.")
-
-
-class ForkRequest(BaseModel):
-    step: CleanText = Field(examples=["s2"], max_length=20)
-    task: CleanText = Field("", description="Another task for the step.")
+    key: CleanText = Field(description="Of the question: a reply answers no other one.")
 
 
 def _team(request: Request) -> Team:
@@ -140,6 +134,19 @@ async def stream_events(
         await asyncio.sleep(0 if events else POLL_SECONDS)
 
 
+@router.delete("/runs/{run}", status_code=204)
+def erase_run(run: OwnRun, team: Agents) -> None:
+    """Erase a run that does not run, with all that was recorded of it."""
+    team.erase(run.id)
+
+
+@router.delete("/threads/{thread}", status_code=204)
+def erase_thread(thread: str, team: Agents, owner: Owner) -> None:
+    """Erase the caller's runs of a thread."""
+    for run in team.store.runs(None, owner=owner, thread=thread):
+        team.erase(run.id)
+
+
 @router.post("/runs/{run}/stop", status_code=202)
 def stop_run(run: OwnRun, team: Agents) -> RunRecord:
     """Stop a run after the calls in progress; its answer is what was found until then."""
@@ -149,14 +156,14 @@ def stop_run(run: OwnRun, team: Agents) -> RunRecord:
 
 @router.get("/runs/{run}/question")
 def get_question(run: OwnRun, team: Agents) -> dict[str, Any] | None:
-    """The question of a waiting run, with its options; null for other runs."""
+    """The question of a waiting run, with its key and options; null for other runs."""
     return team.question(run.id)
 
 
 @router.post("/runs/{run}/answer", status_code=202)
 def answer_run(run: OwnRun, body: AnswerRequest, team: Agents) -> RunRecord:
     """Answer the question of a waiting run, which then continues."""
-    team.answer(run.id, body.text)
+    team.reply(run.id, body.text, body.key)
     return team.store.run(run.id)
 
 
@@ -167,31 +174,7 @@ def resume_run(run: OwnRun, team: Agents) -> RunRecord:
     return team.store.run(run.id)
 
 
-@router.post("/runs/{run}/fork", status_code=202)
-def fork_run(run: OwnRun, body: ForkRequest, team: Agents) -> RunRecord:
-    """Start a new run from a step of another; results that do not depend on it are kept."""
-    return team.store.run(team.fork(run.id, body.step, body.task))
-
-
-@router.post("/runs/{run}/replay")
-def replay_run(run: OwnRun, team: Agents) -> dict[str, Any]:
-    """Replay a run from its recorded calls, without a model or a tool, and compare the answer."""
-    return asdict(team.replay(run.id))
-
-
-@router.get("/memory")
-def list_memory(team: Agents, owner: Owner) -> list[Fact]:
-    """The facts that the caller asked to remember, newest first."""
-    return team.memory.facts(owner)
-
-
-@router.delete("/memory/{fact}", status_code=204)
-def forget_fact(fact: str, team: Agents, owner: Owner) -> None:
-    """Erase one fact of the caller's memory."""
-    team.memory.forget(owner, fact)
-
-
 @router.delete("/memory", status_code=204)
-def forget_all(team: Agents, owner: Owner) -> None:
-    """Erase the caller's memory."""
-    team.memory.forget(owner)
+def erase_memory(team: Agents, owner: Owner) -> None:
+    """Erase the facts that the caller asked to remember."""
+    team.erase_memory(owner)

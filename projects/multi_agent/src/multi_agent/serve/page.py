@@ -16,9 +16,9 @@ from typing import Any
 
 import gradio as gr
 
+from multi_agent.runs.state import Result, Step, readable
 from multi_agent.runs.store import RunRecord
 from multi_agent.serve.terminal import usage_text
-from multi_agent.state import Result, Step, readable
 from multi_agent.team.team import MAX_TASK, Team
 from seedbed.errors import public_message
 from seedbed.server import html
@@ -35,7 +35,7 @@ EVIDENCE = {
     "query": "Query on",
     "calculation": "Calculation by",
     "program": "Program run by",
-    "page": "Result of",
+    "tool": "Result of",
 }
 """The title of evidence, by its kind."""
 PLAN = ["id", "specialist", "task", "status", "answer"]  # columns
@@ -65,7 +65,6 @@ class Page:
                     if not (team.config.database or team.config.documents):
                         self._add_examples()
                     gr.render([self.runs, self.run], show_progress="hidden")(self.show_runs)
-                    self._add_memory()
             shown = [self.usage, self.stop, self.resume, self.follow_up]
             outputs = [self.view, self.runs, *shown]
             self.blocks.load(self.open, None, self.run, **QUIET)
@@ -94,13 +93,6 @@ class Page:
             button = gr.Button(example, size="sm")
             button.click(lambda text: text, button, self.task, **QUIET)
 
-    def _add_memory(self) -> None:
-        with gr.Accordion("Memory", open=False) as memory:
-            items = gr.CheckboxGroup([], label="Remembered", show_select_all=True)
-            erase = gr.Button("Erase", variant="stop", size="md")
-        memory.expand(self.remembered, None, items, **QUIET)
-        erase.click(self.forget, items, items, **QUIET)
-
     def _record(self, run_id: str, request: gr.Request) -> RunRecord:
         """A run. Raises NotFound, also for a run of another owner."""
         return self.store.run(run_id, owner_of(request))
@@ -127,18 +119,6 @@ class Page:
         """Resume a run that failed or was stopped."""
         with errors_shown():
             self.team.resume(self._record(run_id, request).id)
-
-    def remembered(self, request: gr.Request) -> Json:
-        """The facts of the memory, none of them selected."""
-        facts = self.team.memory.facts(owner_of(request))
-        return gr.update(choices=[(fact.text, fact.id) for fact in facts], value=[])
-
-    def forget(self, ids: list[str], request: gr.Request) -> Json:
-        """Erase facts of the memory."""
-        with errors_shown():
-            for id in ids:
-                self.team.memory.forget(owner_of(request), id)
-        return self.remembered(request)
 
     # What the page shows
 
@@ -196,7 +176,7 @@ class Page:
 
         def reply(words: str, request: gr.Request) -> None:
             with errors_shown():  # the key: a second click must not answer the next question
-                self.team.answer(self._record(run_id, request).id, words, question["key"])
+                self.team.reply(self._record(run_id, request).id, words, question["key"])
 
         text("The team asks", question["question"])
         with gr.Row():

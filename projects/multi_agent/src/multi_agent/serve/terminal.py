@@ -14,7 +14,6 @@ from seedbed.cli import table
 
 if TYPE_CHECKING:
     from multi_agent.runs.store import Event, RunRecord
-    from multi_agent.team.team import Replay
 
 
 def answer_text(run: RunRecord) -> str:
@@ -49,14 +48,6 @@ def runs_text(runs: Sequence[RunRecord]) -> str:
         return run.id, at, run.status, run.task[:60], run.answer.text[:60] if run.answer else ""
 
     return table(("run", "at", "status", "task", "answer"), map(row, runs))
-
-
-def replay_text(replay: Replay) -> str:
-    """Whether a replay came to the same answer."""
-    if replay.missing:
-        return f"The record lacks a call: {replay.missing}"
-    verdict = "the same answer" if replay.same else "another answer"
-    return f"{verdict} from {replay.calls} recorded calls: {replay.answer}"
 
 
 def usage_text(run: RunRecord) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multi_agent.brain import Brain
-from multi_agent.state import Result, Step
+from multi_agent.runs.state import Result, Step
 from multi_agent.tools.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ class Context:
     """The chat model of this specialist, paid from the budget; None with the offline brain."""
     inputs: Mapping[str, Result] = field(default_factory=dict)
     """The results of the steps in `step.after`."""
-    problem: str = ""
-    """Why the attempt before failed, if there was one."""
 
 
 class Specialist(Protocol):

@@ -9,8 +9,8 @@ from typing import Any
 
 from multi_agent.brain import Attempt, Query
 from multi_agent.data.database import Database
+from multi_agent.runs.state import Evidence, Result, Step
 from multi_agent.specialists import Context, Workspace
-from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.toolbox import ToolError
 
 REPAIRS = 2
@@ -49,6 +49,8 @@ class Analyst:
 
     def _result(self, step: Step, query: Query, data: dict[str, Any]) -> Result:
         answer, number = _answer(data["rows"], query.unit)
+        if data["truncated"]:
+            answer += f" (the result was cut after {len(data['rows']):,} rows)"
         output = "\n".join(" | ".join(map(_text, row)) for row in [data["columns"], *data["rows"]])
         evidence = Evidence(
             kind="query", source=self._database.name, text=query.sql, output=output[:2000]

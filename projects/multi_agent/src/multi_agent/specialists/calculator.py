@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multi_agent.state import Evidence, Result, Step
+from multi_agent.runs.state import Evidence, Result, Step
 
 if TYPE_CHECKING:
     from multi_agent.specialists import Context, Workspace
@@ -22,9 +22,7 @@ class Calculator:
     """Computes; see `specialists.Specialist`."""
 
     name = "calculator"
-    description = (
-        "Exact arithmetic on numbers in the task: percentages, units, money, averages, dates."
-    )
+    description = "Exact arithmetic on numbers in the task: percentages, money, averages, dates."
 
     def work(self, step: Step, context: Context) -> Result:
         """Compute the task; the expression with its result is the evidence."""
@@ -33,7 +31,8 @@ class Calculator:
         evidence = Evidence(
             kind="calculation", source="calculate", text=expression.text, output=computed["text"]
         )
-        answer = with_unit(computed["text"], computed["number"], expression.unit)
+        unit = expression.unit if has_unit(step.task, expression.unit) else ""
+        answer = with_unit(computed["text"], computed["number"], unit)
         return Result(
             step=step.id,
             answer=answer,
@@ -41,6 +40,17 @@ class Calculator:
             reading=expression.reading or f"{expression.text} = {answer}",
             evidence=(evidence,),
         )
+
+
+def has_unit(task: str, unit: str) -> bool:
+    """Whether a task names a unit: a brain must not turn 36 into 36 million dollars.
+
+    >>> has_unit("279 euros, less 20 %", "EUR"), has_unit("15 % of 240", "million dollars")
+    (True, False)
+    """
+    names = [unit.lower().removesuffix("s"), _SYMBOLS.get(unit.upper(), "-")]
+    names += ["percent"] if unit == "%" else []
+    return any(name and name in task.lower() for name in names)
 
 
 def with_unit(text: str, number: float | None, unit: str) -> str:

@@ -1,6 +1,7 @@
-"""The coder runs Python programs in the sandbox: those in the task, and those that a brain writes.
+r"""The coder runs Python programs in the sandbox: those in the task, and those that a brain writes.
 
-    Coder().work(Step(id="s1", specialist="coder", task="Run this: ```sum(range(10))```"), context)
+    task = "Run this:\n```python\nsum(range(10))\n```"
+    Coder().work(Step(id="s1", specialist="coder", task=task), context).answer     # "45"
 
 It does not look at what a program does; the sandbox decides what a program can do.
 """
@@ -10,8 +11,9 @@ from __future__ import annotations
 import re
 
 from multi_agent.brain import Attempt
+from multi_agent.runs.state import Evidence, Result, Step
 from multi_agent.specialists import Context, Workspace
-from multi_agent.state import Evidence, Result, Step
+from multi_agent.tools.builtin import has_sandbox
 
 REPAIRS = 2
 """How often a program that failed is written again."""
@@ -54,5 +56,5 @@ def _result(step_id: str, code: str, text: str) -> Result:
 
 
 def open_specialist(workspace: Workspace) -> Coder | None:
-    """The coder, unless the sandbox is off."""
-    return None if workspace.config.sandbox == "off" else Coder()
+    """The coder, if there is a sandbox."""
+    return Coder() if has_sandbox(workspace) else None

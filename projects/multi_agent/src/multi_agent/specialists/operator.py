@@ -1,4 +1,4 @@
-"""Uses the tools of MCP servers, where a model can choose among them.
+"""Uses the tools of MCP servers, those of `tools/own.py` and the memory, if it has a model.
 
 What a tool returns is quoted to the model as data. It can lead to another call of these tools, each
 within its permission, but not to another step or specialist. What the model makes of it is checked:
@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
+from multi_agent.runs.state import Evidence, Result, Step
 from multi_agent.specialists import Context, Workspace
-from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.evidence import foreign_numbers
 from seedbed.errors import InvalidReply, ReplyRefused
-from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 from seedbed.models.prompts import load_prompt
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_TURNS = 6
 MAX_TOOLS = 64
-"""Tools that the model can choose from in one step. OpenAI accepts 128; each costs tokens."""
-MAX_NAMES = 30
-"""Tools that are named to planners."""
+"""Tools that the model can choose from. OpenAI accepts 128; each costs tokens."""
 MAX_ANSWER, MAX_EVIDENCE = 1_000, 2_000
 """Characters of an answer in the words of the tools, and of a result as evidence."""
 NO_ANSWER = "NONE"
@@ -38,59 +35,39 @@ NO_ANSWER = "NONE"
 
 
 class Operator:
-    """Works with tools that the team did not bring along."""
+    """Calls tools that a model chooses."""
 
     name = "operator"
 
-    def __init__(self, tools: Sequence[Tool], embeddings: Any = None) -> None:
-        self.tools, self._embeddings = tools, embeddings
-
-    @property
-    def description(self) -> str:
-        """The tools, for planners."""
-        names = ", ".join(tool.name for tool in self.tools[:MAX_NAMES])
-        more = f" and others, {len(self.tools)} in all" if len(self.tools) > MAX_NAMES else ""
-        return f"Uses tools of MCP servers: {names}{more}."
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self.tools = tools[:MAX_TOOLS]
+        self.description = f"Uses these tools: {', '.join(tool.name for tool in self.tools)}."
 
     def work(self, step: Step, context: Context) -> Result:
         """Let the model call tools until it answers; see `checked_result` for what it may say."""
-        from multi_agent.tools.agent import Agent
+        from multi_agent.tools.agent import run_agent
 
         if context.model is None:
             return Result(step=step.id, problem="Only a model can choose among these tools.")
-        tools = self.choose_tools(step)
         prompt = load_prompt("multi_agent.specialists", "operate")
-        agent = Agent(
-            context.model,
-            tools,
-            context.call,
-            system=prompt.render(context=context.brain.context),
-            max_turns=MAX_TURNS,
-            check=partial(problem_of, step.task),
-        )
-        effects = {tool.name for tool in tools if tool.effects}
+        effects = {tool.name for tool in self.tools if tool.effects}
+        calls: list[Call] = []
         try:
-            answer = agent.solve(step.task)
+            answer = run_agent(
+                context.model,
+                self.tools,
+                context.call,
+                step.task,
+                calls,
+                system=prompt.render(context=context.brain.preamble),
+                max_turns=MAX_TURNS,
+                check=partial(problem_of, step.task),
+            )
         except (InvalidReply, ReplyRefused):
-            if not any(call.name in effects and not call.failed for call in agent.calls):
+            if not any(call.name in effects and not call.failed for call in calls):
                 raise
             answer = ""
-        return checked_result(step, answer, agent.calls, effects)
-
-    def choose_tools(self, step: Step) -> Sequence[Tool]:
-        """All tools, or those whose descriptions are nearest to the step if there are too many."""
-        if len(self.tools) <= MAX_TOOLS or self._embeddings is None:
-            return self.tools[:MAX_TOOLS]
-        log.warning("Step %s: %d of %d tools are offered.", step.id, MAX_TOOLS, len(self.tools))
-        query = embed_texts(self._embeddings, [step.task], queries=1)[0]
-        nearest = (-(self._vectors @ query)).argsort()[:MAX_TOOLS]
-        return [self.tools[number] for number in nearest]
-
-    @cached_property
-    def _vectors(self) -> Vectors:
-        """float32 (tools, dimensions)."""
-        texts = [f"{tool.name}: {tool.description}" for tool in self.tools]
-        return embed_texts(self._embeddings, texts)
+        return checked_result(step, answer, calls, effects)
 
 
 def problem_of(task: str, answer: str, calls: Sequence[Call]) -> str:
@@ -136,7 +113,7 @@ def evidence_of(call: Call) -> Evidence:
     """A call that succeeded, as evidence."""
     arguments = json.dumps(call.arguments, ensure_ascii=False)
     output = call.output[:MAX_EVIDENCE]
-    return Evidence(kind="page", source=call.name, text=arguments, output=output)
+    return Evidence(kind="tool", source=call.name, text=arguments, output=output)
 
 
 def own_words(calls: Sequence[Call]) -> str:
@@ -152,6 +129,6 @@ def own_words(calls: Sequence[Call]) -> str:
 
 def open_specialist(workspace: Workspace) -> Operator | None:
     """The operator, if there are such tools."""
-    if not workspace.tools:
-        return None
-    return Operator(workspace.tools, getattr(workspace.documents, "embeddings", None))
+    if len(workspace.tools) > MAX_TOOLS:
+        log.warning("The operator uses the first %d of %d tools.", MAX_TOOLS, len(workspace.tools))
+    return Operator(workspace.tools) if workspace.tools else None

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multi_agent.documents.read import Passage
+from multi_agent.data.passages import Passage
+from multi_agent.runs.state import Evidence, Result, Step
 from multi_agent.specialists import Context, Workspace
-from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.evidence import contains
 
 if TYPE_CHECKING:
-    from multi_agent.documents.index import DocumentIndex
+    from multi_agent.data.document_index import DocumentIndex
 
 PASSAGES = 8
 

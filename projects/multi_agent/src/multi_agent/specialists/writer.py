@@ -1,17 +1,15 @@
 """Writes texts from the results of other steps: a summary, a mail, a list.
 
-Every number of a text must be in the results or in the task; otherwise it is written once more with
-the problem, and then refused.
+Every number and link of a text must be in the results or in the task; otherwise it is written once
+more with the problem, and then refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from multi_agent.brain import Brain, Refusal
+from multi_agent.brain import Refusal
+from multi_agent.runs.state import Result, Step
 from multi_agent.specialists import Context, Workspace
-from multi_agent.state import Result, Step
-from multi_agent.tools.evidence import foreign_numbers
+from multi_agent.tools.evidence import facts_of, foreign_numbers, links
 
 
 class Writer:
@@ -24,29 +22,15 @@ class Writer:
         """The text; its evidence is that of the results it was made of."""
         if not context.inputs:
             return Result(step=step.id, problem="There are no results to write about.")
-        text = checked_text(context.brain, step.task, context.inputs)
+        facts, problem = facts_of(step.task, context.inputs), ""
         evidence = tuple(e for one in context.inputs.values() for e in one.evidence)
-        return Result(step=step.id, answer=text, evidence=evidence)
-
-
-def checked_text(
-    brain: Brain,
-    task: str,
-    results: Mapping[str, Result],
-    draft: Callable[[str], None] | None = None,
-) -> str:
-    """A text from results without other numbers; `draft` gets it while it is written.
-
-    Raises Refusal if the second text has other numbers, too.
-    """
-    facts = " ".join([task, *(f"{one.reading} {one.answer}" for one in results.values())])
-    problem = ""
-    for _ in range(2):
-        text = brain.compose(task, results, problem, draft)
-        if not (foreign := ", ".join(foreign_numbers(text, facts))):
-            return text
-        problem = f"It had {foreign}, which is not in the results."
-    raise Refusal(f"The text has numbers that no step found: {foreign}.")
+        for _ in range(2):
+            text = context.brain.compose(step.task, context.inputs, problem)
+            foreign = [*foreign_numbers(text, facts), *sorted(links(text) - links(facts))]
+            if not foreign:
+                return Result(step=step.id, answer=text, evidence=evidence)
+            problem = f"It had {', '.join(foreign)}, which is not in the results."
+        raise Refusal(f"The text has numbers or links that no step found: {', '.join(foreign)}.")
 
 
 def open_specialist(workspace: Workspace) -> Writer:  # noqa: ARG001

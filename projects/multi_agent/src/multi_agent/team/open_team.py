@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from multi_agent.data.database import open_database
-from multi_agent.runs.checkpoints import open_checkpointer
+from multi_agent.runs.checkpoints import open_checkpointer, open_memory
+from multi_agent.runs.state import Limits
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Workspace, open_specialists, specialist_names
-from multi_agent.state import Limits
 from multi_agent.team.team import Team
 from multi_agent.tools.mcp_client import open_servers, tool_names
+from multi_agent.tools.memory import memory_tools
+from multi_agent.tools.own import TOOLS
 from multi_agent.tools.toolbox import Tool
 from seedbed.errors import ConfigError
 from seedbed.models.weights import catalog
@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 PLANNER = "planner"
-"""The role beside those of the specialists."""
+"""Role name of the planner."""
 OFFLINE = "offline"
 """The value in AGENTS_MODELS for a role that works by rules."""
 
@@ -53,75 +52,94 @@ def open_team(
 
     Raises ConfigError, NotFound, Unavailable, MissingExtra or WeightsError.
     """
-    from multi_agent.documents.index import open_documents
-    from multi_agent.sample.shop import ensure_shop, sample_documents
+    from multi_agent.data.document_index import open_documents
     from multi_agent.tools.builtin import builtin_tools
-    from multi_agent.tools.sandbox import open_sandbox
     from seedbed.models.embeddings.load_embeddings import load_embeddings
 
-    folder = Path(config.data_dir)
     with ExitStack() as stack:
-        store = RunStore(config.database_url or folder / "runs.sqlite")
+        # 1. What runs are kept in.
+        store = RunStore(config.database_url or config.data_dir / "runs.sqlite")
         stack.callback(store.close)
         checkpointer = stack.enter_context(open_checkpointer(config))
-        database = open_database(config.database or ensure_shop(folder))
-        stack.callback(database.close)
-        documents = open_documents(
-            config.documents or sample_documents(), load_embeddings(settings=settings)
-        )
-        servers = stack.enter_context(open_servers(config.mcp_servers))
+        # 2. The data, and the tools of the operator.
+        database = stack.enter_context(open_database(config.database or sample_database(config)))
+        folder = config.documents or sample_documents()
+        documents = None
+        if folder:
+            documents = open_documents(folder, load_embeddings(settings=settings))
+        servers = open_servers(config.mcp_servers)
         for server, problem in servers.problems.items():
             log.warning("The MCP server %s is left out: %s", server, problem)
-        workspace = Workspace(config, database, documents, servers.tools)
-        sandbox = once(lambda: open_sandbox(folder / "sandbox"))
-        tools = builtin_tools(workspace, None if config.sandbox == "off" else sandbox)
-        check_permissions(config.permissions, [*tools, *servers.tools], servers.problems)
+        if models is None:
+            models = load_models(config, settings)
+        memory = stack.enter_context(open_memory(config)) if models else None
+        own = [*TOOLS, *servers.tools, *(memory_tools(memory) if memory else ())]
+        workspace = Workspace(config, database, documents, own)
+        tools = builtin_tools(workspace)
+        check_permissions(config.permissions, [*tools, *workspace.tools], servers.problems)
+        # 3. Who works on them.
         specialists = {one.name: one for one in open_specialists(workspace)}
         brain = open_offline_brain(workspace)
-        if models is None:
-            models = load_models(config, settings, [PLANNER, *specialists], needed=brain is None)
         parts = (config, workspace, tools, store, checkpointer, specialists, models)
-        team = Team(*parts, brain=brain, asks=asks)
+        team = Team(*parts, brain=brain, memory=memory, asks=asks)
         stack.callback(team.close)
         yield team
 
 
+def sample_database(config: Config) -> Path:
+    """The database of the sample shop. Raises ConfigError in a copy without the folder `sample`."""
+    try:
+        from multi_agent.sample.shop import ensure_shop
+    except ModuleNotFoundError:
+        raise ConfigError("There is no database.", hint="Set AGENTS_DATABASE.") from None
+    return ensure_shop(config.data_dir)
+
+
+def sample_documents() -> Path | None:
+    """The policies of the sample shop; None in a copy without the folder `sample`."""
+    try:
+        from multi_agent.sample.shop import sample_documents
+    except ModuleNotFoundError:
+        return None
+    return sample_documents()
+
+
 def open_offline_brain(workspace: Workspace) -> Brain | None:
     """The brain without a model; None in a copy without the folder `offline`."""
-    if importlib.util.find_spec("multi_agent.offline") is None:
+    try:
+        from multi_agent.offline.brain import OfflineBrain
+    except ModuleNotFoundError:
         return None
-    from multi_agent.offline.brain import OfflineBrain
-
     return OfflineBrain(workspace)
 
 
-def load_models(
-    config: Config, settings: Settings, roles: Sequence[str], *, needed: bool = False
-) -> dict[str, BaseChatModel]:
+def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
     """The models of the roles that can follow instructions; the default model cannot.
 
     Raises an error with the next step if a role is unknown, if the package or the key of a model is
-    missing, if the budget limits USD and the price of one is unknown, or if `needed` and a role has
-    no model.
+    missing, if the budget limits USD and the price of one is unknown, or if a role has no model in
+    a copy without the folder `offline`.
     """
     from seedbed.models.load import check_chat_model, load_chat_model, split_specs
     from seedbed.models.remote.prices import require_price
 
-    if unknown := sorted(config.models.keys() - {PLANNER, *specialist_names()}):
-        available = f"Available: {PLANNER}, {', '.join(specialist_names())}."
+    roles = [PLANNER, *specialist_names()]
+    if unknown := sorted(config.models.keys() - set(roles)):
+        available = f"Available: {', '.join(roles)}."
         raise ConfigError(f"AGENTS_MODELS: unknown role {unknown[0]!r}.", hint=available)
     specs = {role: config.models.get(role, settings.model) for role in roles}
     able = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
-    if needed and (lacking := [role for role in roles if role not in able]):
+    if len(able) < len(roles) and importlib.util.find_spec("multi_agent.offline") is None:
+        lacking = next(role for role in roles if role not in able)
         raise ConfigError(
-            f"No model that can follow instructions for the {lacking[0]}.",
+            f"No model that can follow instructions for the {lacking}.",
             hint="Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini.",
         )
+    limits_usd = Limits.parse(config.budget).usd is not None
     for spec in dict.fromkeys(able.values()):
         check_chat_model(spec, settings=settings)
-        if Limits.parse(config.budget).usd is not None:
-            for one in split_specs(spec):
-                require_price(one, settings)
+        for one in split_specs(spec) if limits_usd else ():
+            require_price(one, settings)
     return {role: load_chat_model(spec, settings=settings) for role, spec in able.items()}
 
 
@@ -154,14 +172,3 @@ def check_permissions(
                 f"AGENTS_PERMISSIONS: Unknown tool {name!r}.",
                 hint=f"Available tools: {', '.join(names)}.",
             )
-
-
-def once(function: Callable[[], T]) -> Callable[[], T]:
-    """A function that is called at most once, whichever thread asks first."""
-    lock, cached = threading.Lock(), cache(function)
-
-    def call() -> T:
-        with lock:
-            return cached()
-
-    return call

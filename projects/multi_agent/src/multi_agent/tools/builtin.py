@@ -1,12 +1,12 @@
 """The team's own tools, for what the workspace offers. They only read, and return JSON data.
 
-tools = builtin_tools(workspace, lambda: sandbox)
+tools = builtin_tools(workspace)
 [tool.name for tool in tools]      # ['calculate', 'search_documents', 'query_database', …]
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,13 @@ from multi_agent.tools.exact import evaluate
 from multi_agent.tools.toolbox import Tool, tool_of
 
 if TYPE_CHECKING:
-    from multi_agent.tools.sandbox import Sandbox
     from multi_agent.tools.workspace import Workspace
 
 SECONDS = 10.0  # time limit of a query, and of a program
 
 
-def builtin_tools(
-    workspace: Workspace, open_sandbox: Callable[[], Sandbox] | None = None
-) -> list[Tool]:
-    """`calculate`, and the tools for what is there: documents, database, sandbox.
-
-    The sandbox is opened at its first call, as it compiles for some seconds.
-    """
+def builtin_tools(workspace: Workspace) -> list[Tool]:
+    """`calculate`, and the tools for what is there: documents, database, sandbox."""
     documents, database = workspace.documents, workspace.database
     tools = [tool_of(calculate)]
     if documents is not None:
@@ -51,9 +45,13 @@ def builtin_tools(
             """
             return asdict(database.query(sql, seconds=SECONDS))
 
-        limits: dict[str, Any] = {"timeout": 3 * SECONDS, "max_output": 1_000_000}
+        # A query may have to wait for others.
+        limits: dict[str, Any] = {"timeout": 6 * SECONDS, "max_output": 1_000_000}
         tools.append(tool_of(query_database, **limits))
-    if open_sandbox is not None:
+    if has_sandbox(workspace):
+        from multi_agent.tools.sandbox.sandbox import Sandbox
+
+        sandbox = Sandbox(workspace.config.data_dir / "sandbox")
 
         def run_python(code: str) -> dict[str, Any]:
             """Run a Python program in the sandbox, without files or network.
@@ -61,10 +59,16 @@ def builtin_tools(
             Args:
                 code: The program; what it prints is the result.
             """
-            return asdict(open_sandbox().run(code, seconds=SECONDS))
+            return asdict(sandbox.run(code, seconds=SECONDS))
 
         tools.append(tool_of(run_python, timeout=6 * SECONDS))
     return tools
+
+
+def has_sandbox(workspace: Workspace) -> bool:
+    """Whether programs can be run: not with AGENTS_SANDBOX=off or without the folder `sandbox`."""
+    found = importlib.util.find_spec("multi_agent.tools.sandbox")
+    return workspace.config.sandbox != "off" and found is not None
 
 
 def calculate(expression: str) -> dict[str, Any]:

@@ -7,13 +7,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 
+from multi_agent.runs.state import Result
 from multi_agent.tools.exact import number_text, numbers_of
 
 _FACTORS = frozenset(map(Fraction, (1, 2, 4, 7, 12, 24, 52, 60, 100, 365, 1000)))
 """Numbers that any expression may contain: percent, days of a week, months of a year …"""
 _NUMBER = re.compile(r"(?<![A-Za-z_\d])\d[\d,]*(?:\.\d+)?")  # not the 1 in "s1"
+_LINK = re.compile(r"\w+://\S+|\bwww\.\S+|\b[\w-]+(?:\.[a-z]{2,})+\b", re.IGNORECASE)
+_NEGATION = re.compile(
+    r"\b(?:no|not|never|none|nor|neither|nothing|without|cannot|except|unless|only|but|until|if"
+    r"|nicht|nie|kein\w*|ohne|außer|nur|pas|sans|jamais)\b|\w+n['’]t\b",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"\b[^\W\d_]*[A-ZÀ-Þ][^\W_]*\b")
+_STARTS = frozenset(  # words that may begin a sentence
+    "a an and at by for from in it its of on our the there these they this to we with you".split()
+)
+
+
+def facts_of(task: str, results: Mapping[str, Result]) -> str:
+    """What a text about results may repeat: the task, the results, and how they were understood."""
+    return " ".join([task, *(f"{one.reading} {one.answer}" for one in results.values())])
 
 
 def contains(text: str, quote: str) -> bool:
@@ -24,6 +41,42 @@ def contains(text: str, quote: str) -> bool:
     """
     words = plain(quote)
     return len(words) > 3 and words in plain(text)
+
+
+def is_span(answer: str, quote: str) -> bool:
+    """Whether an answer is a part of its quote that leaves no negation or condition out.
+
+    For a statement, those of its sentence count; for a value, those beside it.
+
+    >>> is_span("10 days", "An order that has not been paid within 10 days is cancelled.")
+    True
+    >>> is_span("follows redirects", "HTTPX follows redirects only if asked.")
+    False
+    """
+    words, whole = plain(answer).strip(" ."), plain(quote)
+    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", whole) if words else None
+    if found is None:
+        return False
+    before = re.split(r"[.!?:]\s", whole[: found.start()])[-1]  # the rest of the sentence
+    after = re.split(r"[.!?](?:\s|$)", whole[found.end() :])[0]
+    if re.search(r"\d", words):
+        before, after = " ".join(before.split()[-2:]), " ".join(after.split()[:1])
+    return not negations(f"{before} {after}")
+
+
+def negations(text: str) -> list[str]:
+    """The words of a text that turn or restrict what it says."""
+    return [word.lower() for word in _NEGATION.findall(text)]
+
+
+def links(text: str) -> set[str]:
+    """The addresses in a text."""
+    return {link.lower().rstrip(".,;)") for link in _LINK.findall(text)}
+
+
+def names(text: str) -> set[str]:
+    """The words with capitals, but for words such as "The" that begin a sentence."""
+    return {word.lower() for word in _NAME.findall(text)} - _STARTS
 
 
 def plain(text: str) -> str:
@@ -59,10 +112,16 @@ def foreign_numbers(text: str, facts: str) -> list[str]:
 def strange_numbers(expression: str, task: str) -> str:
     """The numbers of an expression that its task does not have, but for common factors.
 
+    A percentage may be written as a share, added to 1 or taken from it.
+
     >>> strange_numbers("279 * (1 - 20 / 100)", "279 euros, less 20 percent")
+    ''
+    >>> strange_numbers("279 * 0.8", "279 euros, less 20 percent")
     ''
     >>> strange_numbers("7 * 3", "What is 7 times x?")
     '3'
     """
-    known = numbers_in(task).keys() | _FACTORS
+    given = numbers_in(task).keys()
+    shares = {number / 100 for number in given}
+    known = given | _FACTORS | shares | {1 + one for one in shares} | {1 - one for one in shares}
     return ", ".join(number_text(number) for number in sorted(numbers_of(expression) - known))

@@ -3,7 +3,6 @@
     evaluate("279 * (1 - 20 / 100)").text                         # "223.2"
     evaluate("days('2025-03-01', '2025-04-15')").text             # "45"
     evaluate("shift('2025-01-31', months=1)").text                # "2025-02-28"
-    evaluate("convert(5, 'mile', 'km')").text                     # "≈ 8.0467"
 
 An expression may come from a model: it is walked as a syntax tree of arithmetic alone, and nothing
 is passed to `eval`. Its cost is bounded.
@@ -19,9 +18,8 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 from seedbed.errors import BadInput
@@ -109,7 +107,7 @@ def _walk(node: ast.expr, source: str) -> Any:
     match node:
         case ast.Constant(value=int() | float()):
             return _number(node, source)
-        case ast.Constant(value=str(text)):  # a date or a unit, for the functions that take them
+        case ast.Constant(value=str(text)):  # a date
             return text
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_walk(operand, source)
@@ -138,14 +136,7 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
         raise BadInput(f"The power {base}**{exponent} is too large.")
     if exponent.denominator == 1:
         return base ** int(exponent)
-    with localcontext(prec=40):
-        exact = Decimal(base.numerator) / base.denominator
-        root = Fraction(exact ** (Decimal(exponent.numerator) / exponent.denominator))
-    candidate = root.limit_denominator(10**6)
-    is_exact = (
-        exponent.denominator < 10 and candidate**exponent.denominator == base**exponent.numerator
-    )
-    return candidate if is_exact else root
+    return Fraction(float(base) ** float(exponent))
 
 
 def _round(value: Fraction, digits: Fraction = Fraction(0)) -> Fraction:
@@ -159,23 +150,6 @@ def _round(value: Fraction, digits: Fraction = Fraction(0)) -> Fraction:
 
 def _date(value: str | date) -> date:
     return value if isinstance(value, date) else date.fromisoformat(value)
-
-
-def _convert(value: Fraction, start: str, end: str) -> Fraction:
-    """A value in another unit, such as "mile" in "km"; money has no fixed rate."""
-    import pint
-
-    try:
-        return Fraction(_units().Quantity(value, start).to(end).m)
-    except pint.PintError as error:
-        raise BadInput(f"Cannot convert {start!r} to {end!r}: {error}.") from None
-
-
-@cache
-def _units() -> Any:
-    import pint
-
-    return pint.UnitRegistry(non_int_type=Fraction)
 
 
 def _shift(
@@ -213,5 +187,4 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": lambda value: _power(value, Fraction(1, 2)),
     "days": lambda start, end: Fraction((_date(end) - _date(start)).days),
     "shift": _shift,
-    "convert": _convert,
 }

@@ -1,17 +1,12 @@
 """The tools of MCP servers as tools of the team, named `server__tool`.
 
-    with open_servers({"docs": "mcp-server-docs", "web": "http://127.0.0.1:9000/mcp"}) as servers:
-        servers.tools         # [Tool(name="docs__search", …), …]
-        servers.problems      # {"web": "MCP server 'web' did not respond within 20 s."}
+    servers = open_servers({"docs": "mcp-server-docs", "web": "http://127.0.0.1:9000/mcp"})
+    servers.tools         # [Tool(name="docs__search", …), …]
+    servers.problems      # {"web": "MCP server 'web' did not respond within 20 s."}
 
-Each server has one session, which stays open and is shared by all runs of the process, so a server
-can keep state: a browser, a login, a transaction. Before each call the session has to list its
-tools, which proves that it is alive; one that has ended is replaced, so that no action is sent to
-a dead server, where only a person could find out whether it was carried out. A tool has effects
-unless its server marks it as read-only.
-
-`langchain-mcp-adapters` would do part of this, but does not work with mcp 2: version 0.3.2 requires
-mcp<2, and 0.3.1 imports a class that mcp 2 no longer has.
+Each call has a session of its own, as with langchain-mcp-adapters (which requires mcp<2): runs
+share no state, and a server that was down is used again once it is up. A command is started for
+each call. A tool has effects unless its server marks it as read-only.
 """
 
 from __future__ import annotations
@@ -20,11 +15,10 @@ import asyncio
 import os
 import re
 import shlex
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.tools.toolbox import Tool, ToolError
@@ -35,12 +29,8 @@ if TYPE_CHECKING:
     import mcp_types
     from mcp import Client
 
-    Request = Callable[[Client], Awaitable[Any]]
-
 MAX_NAME = 64
 """Characters of a tool's name: OpenAI's limit, the lowest of the vendors."""
-STOP_SECONDS = 10.0
-"""The MCP SDK needs up to 7 s to stop a server: it closes its input, terminates, then kills it."""
 
 
 class NotConnected(Unavailable):
@@ -57,24 +47,108 @@ class Servers:
     problems: dict[str, str]
 
 
-@contextmanager
-def open_servers(addresses: Mapping[str, str], seconds: float = 20.0) -> Iterator[Servers]:
-    """Open a session with each server, until the end of the block.
+@dataclass(frozen=True)
+class Server:
+    """A server: a command or a URL; `seconds` limits the start of a session and each request."""
 
-    An address is a command or a URL; `seconds` limits the start of a server and each call.
-    """
-    servers = [Server(name, address, seconds) for name, address in addresses.items()]
-    with ThreadPoolExecutor(len(servers) or 1) as threads:
+    name: str
+    address: str
+    seconds: float
+
+    def send(self, request: Callable[[Client], Awaitable[Any]]) -> Any:
+        """The result of a request in a session of its own.
+
+        Raises NotConnected, Unavailable, or BadInput if the server refuses the request.
+        """
+        from mcp import MCPError
+        from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
+
+        connected, results = False, list[Any]()
+
+        async def exchange() -> None:
+            nonlocal connected
+            now = asyncio.get_running_loop().time
+            async with asyncio.timeout(self.seconds) as limit, self._client() as client:
+                connected = True
+                limit.reschedule(now() + self.seconds)
+                results.append(await request(client))
+                limit.reschedule(None)
+
         try:
-            problems = dict(zip(addresses, threads.map(Server.open, servers), strict=True))
-            listed = [(server, tool) for server in servers for tool in server.listing]
-            names = tool_names([(server.name, tool.name) for server, tool in listed])
-            tools = [
-                server.tool(tool, name) for (server, tool), name in zip(listed, names, strict=True)
-            ]
-            yield Servers(tools, {name: problem for name, problem in problems.items() if problem})
-        finally:
-            list(threads.map(Server.close, servers))
+            asyncio.run(exchange())
+        except Exception as error:
+            if results:  # the session only failed to end
+                return results[0]
+            while isinstance(error, ExceptionGroup):
+                error = error.exceptions[0]
+            problem = f"MCP server {self.name!r}: {reason(error)}."
+            if isinstance(error, TimeoutError):
+                problem = f"MCP server {self.name!r} did not respond within {self.seconds:g} s."
+            if isinstance(error, MCPError) and error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
+                raise BadInput(problem) from error
+            raise (Unavailable if connected else NotConnected)(problem) from error
+        return results[0]
+
+    def _client(self) -> Client:
+        from mcp import Client, StdioServerParameters
+        from mcp.client.stdio import stdio_client
+
+        if self.address.startswith(("http://", "https://")):
+            return Client(self.address)
+        command, *arguments = shlex.split(self.address) or [""]
+        parameters = StdioServerParameters(command=command, args=arguments)
+        return Client(stdio_client(parameters, errlog=Path(os.devnull).open("w")))  # not our log
+
+    def list_tools(self) -> list[mcp_types.Tool]:
+        """The tools of all pages. Raises what `send` raises."""
+
+        async def pages(client: Client) -> list[mcp_types.Tool]:
+            page = await client.list_tools()
+            tools = list(page.tools)
+            while page.next_cursor:
+                page = await client.list_tools(cursor=page.next_cursor)
+                tools += page.tools
+            return tools
+
+        return list(self.send(pages))
+
+    def tool(self, tool: mcp_types.Tool, name: str) -> Tool:
+        """A tool of this server, for the team."""
+
+        def function(**arguments: Any) -> str:
+            result = self.send(lambda client: client.call_tool(tool.name, arguments))
+            text = "\n".join(getattr(part, "text", f"[{part.type}]") for part in result.content)
+            if result.is_error:
+                raise ToolError(f"{name}: {text[:500]}")
+            return text
+
+        return Tool(
+            name=name,
+            description=tool.description or "",
+            parameters=tool.input_schema,
+            function=function,
+            effects=not (tool.annotations and tool.annotations.read_only_hint),
+            timeout=2 * self.seconds + 10,  # the SDK needs up to 7 s to end a server
+        )
+
+
+def open_servers(addresses: Mapping[str, str], seconds: float = 20.0) -> Servers:
+    """The tools that the servers have now."""
+    servers = [Server(name, address, seconds) for name, address in addresses.items()]
+
+    def listing(server: Server) -> list[mcp_types.Tool] | SeedbedError:
+        try:
+            return server.list_tools()
+        except SeedbedError as error:
+            return error
+
+    with ThreadPoolExecutor(len(servers) or 1) as threads:
+        listings = list(zip(servers, threads.map(listing, servers), strict=True))
+    problems = {s.name: str(found) for s, found in listings if isinstance(found, SeedbedError)}
+    listed = [(s, tool) for s, found in listings if isinstance(found, list) for tool in found]
+    names = tool_names([(server.name, tool.name) for server, tool in listed])
+    tools = [server.tool(tool, name) for (server, tool), name in zip(listed, names, strict=True)]
+    return Servers(tools, problems)
 
 
 def tool_names(tools: Sequence[tuple[str, str]]) -> list[str]:
@@ -94,148 +168,3 @@ def tool_names(tools: Sequence[tuple[str, str]]) -> list[str]:
             name = base[: MAX_NAME - len(suffix)] + suffix
         names[server, tool] = name
     return [names[tool] for tool in tools]
-
-
-class Server:
-    """One server and its session, which any thread may use."""
-
-    def __init__(self, name: str, address: str, seconds: float) -> None:
-        self.name = name
-        self.listing: list[mcp_types.Tool] = []
-        self._address, self._seconds = address, seconds
-        self._session: Session | None = None
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def open(self) -> str:
-        """Open a session and list the tools. Returns the problem, or an empty text."""
-        try:
-            self.listing = self._send(self._live_session(), list_tools)
-        except SeedbedError as error:
-            return str(error)
-        return ""
-
-    def tool(self, tool: mcp_types.Tool, name: str) -> Tool:
-        """A tool of this server, for the team."""
-
-        def function(**arguments: Any) -> str:
-            session = self._live_session()
-            result = self._send(session, lambda client: client.call_tool(tool.name, arguments))
-            text = "\n".join(getattr(part, "text", f"[{part.type}]") for part in result.content)
-            if result.is_error:
-                raise ToolError(f"{name}: {text[:500]}")
-            return text
-
-        return Tool(
-            name=name,
-            description=tool.description or "",
-            parameters=tool.input_schema,
-            function=function,
-            effects=not (tool.annotations and tool.annotations.read_only_hint),
-            # A session that does not respond, its end, the start of another one, and the call.
-            timeout=3 * self._seconds + STOP_SECONDS,
-        )
-
-    def close(self) -> None:
-        """End the session, for good."""
-        self._closed = True
-        with self._lock:
-            if self._session is not None:
-                self._session.close()
-
-    def _live_session(self) -> Session:
-        """A session that has just responded. Raises NotConnected if none can be opened."""
-        with self._lock:
-            if self._closed:
-                raise NotConnected(f"MCP server {self.name!r} is closed.")
-            if self._session is not None:
-                with suppress(Exception):
-                    # MCP has no smaller request that all servers must answer.
-                    self._session.send(lambda client: client.list_tools(cache_mode="bypass"))
-                    return self._session
-                self._session.close()
-                self._session = None
-            try:
-                self._session = Session(self._address, self._seconds)
-            except Exception as error:
-                raise NotConnected(self._reason(error)) from error
-            return self._session
-
-    def _send(self, session: Session, request: Request) -> Any:
-        """The result of a request. Raises Unavailable, or BadInput if the server refuses it."""
-        from mcp import MCPError
-        from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
-
-        try:
-            return session.send(request)
-        except Exception as error:
-            if isinstance(error, MCPError) and error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
-                raise BadInput(self._reason(error)) from error
-            raise Unavailable(self._reason(error)) from error
-
-    def _reason(self, error: Exception) -> str:
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        if isinstance(error, TimeoutError):
-            return f"MCP server {self.name!r} did not respond within {self._seconds:g} s."
-        return f"MCP server {self.name!r}: {reason(error)}."
-
-
-class Session:
-    """A connection to a server, in an event loop with a thread of its own.
-
-    Raises TimeoutError and what the MCP SDK raises.
-    """
-
-    def __init__(self, address: str, seconds: float) -> None:
-        from anyio.from_thread import start_blocking_portal
-
-        self._seconds = seconds
-        with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal())
-            connection = self._portal.wrap_async_context_manager(connect(address, seconds))
-            self._client = stack.enter_context(connection)
-            self._stack = stack.pop_all()
-
-    def send(self, request: Request) -> Any:
-        """The result of a request."""
-
-        async def within() -> Any:
-            async with asyncio.timeout(self._seconds):
-                return await request(self._client)
-
-        return self._portal.call(within)
-
-    def close(self) -> None:
-        """End the connection, the requests in progress and the process of a command."""
-        with suppress(Exception):  # of a connection that broke
-            self._stack.close()
-
-
-@asynccontextmanager
-async def connect(address: str, seconds: float) -> AsyncIterator[Client]:
-    """A client that is connected to a command or a URL."""
-    from mcp import Client, StdioServerParameters
-    from mcp.client.stdio import stdio_client
-
-    target: Any = address
-    async with AsyncExitStack() as stack:
-        if not address.startswith(("http://", "https://")):
-            command, *arguments = shlex.split(address) or [""]
-            parameters = StdioServerParameters(command=command, args=arguments)
-            # A server's log is not ours.
-            errors = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123, SIM115
-            target = stdio_client(parameters, errlog=errors)
-        async with asyncio.timeout(seconds):
-            client = await stack.enter_async_context(Client(target))
-        yield client
-
-
-async def list_tools(client: Client) -> list[mcp_types.Tool]:
-    """The tools of all pages."""
-    page = await client.list_tools()
-    tools = list(page.tools)
-    while page.next_cursor:
-        page = await client.list_tools(cursor=page.next_cursor)
-        tools += page.tools
-    return tools

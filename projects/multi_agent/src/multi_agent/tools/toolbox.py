@@ -83,7 +83,7 @@ class ToolBox:
         ledger: Ledger,
         permissions: Mapping[str, Permission],
         budget: Budget,
-        emit: Callable[[str, str, dict[str, Any]], object],
+        emit: Callable[..., object],
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self._ledger, self._budget = ledger, budget
@@ -141,7 +141,7 @@ class ToolBox:
 
         def function() -> Any:
             self._budget.take(tool_calls=1)
-            self._emit("tool_started", step_id, shown)
+            self._emit("tool_started", step_id, **shown)
             start = time.monotonic()
             end["tool"] = tool.name
             try:
@@ -164,9 +164,9 @@ class ToolBox:
             )
         finally:
             if end:  # after the ledger has the outcome, as this may fail too
-                self._emit("tool_ended", step_id, end)
+                self._emit("tool_ended", step_id, **end)
         if tool.effects and not end:
-            self._emit("tool_skipped", step_id, shown | {"reason": "It was done before."})
+            self._emit("tool_skipped", step_id, **shown, reason="It was done before.")
         return result
 
 

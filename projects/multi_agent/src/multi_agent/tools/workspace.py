@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from multi_agent.config import Config
     from multi_agent.data.database import Database
-    from multi_agent.documents.index import DocumentIndex
+    from multi_agent.data.document_index import DocumentIndex
     from multi_agent.tools.toolbox import Tool
 
 

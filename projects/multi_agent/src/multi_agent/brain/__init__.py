@@ -1,0 +1,119 @@
+"""The decisions that need a model, as one protocol: by a model (`llm.py`) or by rules (`offline/`).
+
+    brain = run.brain("analyst", budget)               # which of the two: AGENTS_MODELS
+    query = brain.write_sql("How many orders are open?")
+    query.sql, query.reading                           # raises Refusal if it cannot
+
+A brain proposes and never acts: queries, programs and expressions are run by tools, within the
+budget and the permissions, and quotes and numbers are checked by `answer/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from multi_agent.runs.state import Result, Step
+from seedbed.errors import SeedbedError
+
+if TYPE_CHECKING:
+    from multi_agent.data.passages import Passage
+
+
+class Refusal(SeedbedError):
+    """A brain cannot do it. With a `question`, the user may decide: one of `options`, or words."""
+
+    status = 422
+
+    def __init__(self, reason: str, question: str = "", options: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.question, self.options = question, tuple(options)
+        self.accounted = 0.0
+        """How much of a question is understood, 0 to 1; the largest refusal is the one shown."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A SELECT, and what it computes in words. `unit` is that of its number, if it has one."""
+
+    sql: str
+    reading: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A short answer, and the verbatim quote of a passage that contains it."""
+
+    answer: str
+    quote: str
+    number: float | None = None
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Arithmetic to be computed exactly: "279 * (1 - 20 / 100)", whose result is in `unit`."""
+
+    text: str
+    unit: str = ""
+    reading: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A query or a program that failed, with its error."""
+
+    text: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The current plan and its results; empty before the first plan."""
+
+    plan: Sequence[Step] = ()
+    results: Mapping[str, Result] = field(default_factory=dict)
+
+    @property
+    def done(self) -> dict[str, Result]:
+        """Results with an answer: steps that keep it, whatever the next plan is."""
+        return {id: result for id, result in self.results.items() if not result.problem}
+
+
+class Member(Protocol):
+    """A specialist, as planners see it."""
+
+    name: str
+    description: str
+
+
+class Brain(Protocol):
+    """Every method raises Refusal where it has no answer, and ModelError if its model fails."""
+
+    preamble: str
+    """What each prompt of a model begins with: the date."""
+
+    def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
+        """The steps still to do: for the whole task, or in the place of those that failed.
+
+        They may refer to steps that are done, as `{s1}`. Empty: nothing else can be tried.
+        """
+
+    def write_sql(self, question: str, failed: Attempt | None = None) -> Query:
+        """A SELECT over the database of the workspace."""
+
+    def quote(self, question: str, passages: Sequence[Passage]) -> Quote:
+        """The answer that the passages contain, with its quote."""
+
+    def compute(self, task: str) -> Expression:
+        """The expression whose value the task asks for."""
+
+    def write_program(self, task: str, failed: Attempt | None = None) -> str:
+        """A Python program that prints the result."""
+
+    def compose(self, task: str, results: Mapping[str, Result], problem: str = "") -> str:
+        """A text from results, with no number of its own; `problem` is that of the last text."""
+
+    def complete(self, task: str, earlier: Sequence[str]) -> str:
+        """A follow-up ("And in 2024?") as a task of its own; `earlier` has the newest one last."""

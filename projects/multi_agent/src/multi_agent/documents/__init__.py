@@ -1,1 +1,0 @@
-"""Answers questions from documents."""

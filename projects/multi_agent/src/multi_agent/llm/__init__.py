@@ -1,1 +1,0 @@
-"""The brain of a model that can follow instructions."""

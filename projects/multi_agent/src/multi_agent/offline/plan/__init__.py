@@ -1,1 +1,0 @@
-"""Plans by rules and bids."""

@@ -1,1 +1,0 @@
-"""Spans of quotes that answer a question, by rules."""

@@ -1,0 +1,109 @@
+"""Whole evaluations over a small database and a document, with scripted models."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multi_agent.config import Config
+from multi_agent.evaluate import evaluate
+from multi_agent.evaluate.evaluate import to_text
+from seedbed.cli import Progress, progress
+from seedbed.settings import Settings, load
+
+TASKS: list[dict[str, Any]] = [
+    {"id": "d", "family": "data", "task": "How many tents are there?", "numeric": 2},
+    {"id": "c", "family": "calc", "task": "What is 15 % of 240?", "numeric": 36},
+    {"id": "x", "family": "docs", "task": "Who is the king of the moon?", "unanswerable": True},
+]
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Path:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text("\n".join(map(json.dumps, TASKS)))
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "returns.md").write_text("# Returns\n\nReturn goods within 30 days.\n")
+    connection = sqlite3.connect(tmp_path / "shop.sqlite")
+    connection.execute("CREATE TABLE tents (id INTEGER PRIMARY KEY, name TEXT, grams INTEGER)")
+    connection.executemany(
+        "INSERT INTO tents (name, grams) VALUES (?, ?)", [("Marmot", 2150), ("Basecamp", 8400)]
+    )
+    connection.commit()
+    connection.close()
+    return load(
+        Config,
+        data_dir=tmp_path / "data",
+        database=tmp_path / "shop.sqlite",
+        documents=tmp_path / "docs",
+        sandbox="off",
+    )
+
+
+def scripts(folder: Path, config: Config) -> tuple[Config, Settings]:
+    """A planner and a single agent that follow scripts; the other roles have no model."""
+
+    def plan(specialist: str, task: str) -> dict[str, Any]:
+        step = {"id": "s1", "specialist": specialist, "task": task}
+        return {"json": {"steps": [step], "refusal": "", "question": "", "options": []}}
+
+    plans = [plan("analyst", TASKS[0]["task"]), plan("calculator", TASKS[1]["task"])]
+    refusal = {"steps": [], "refusal": "Nobody knows.", "question": "", "options": []}
+    plans.append({"json": refusal})
+    (folder / "plans.json").write_text(json.dumps(plans * 2))
+    (folder / "single.json").write_text(json.dumps(["2", "35", "It is Bob."]))
+    others = ("analyst", "researcher", "calculator", "coder", "writer")
+    models = {"planner": f"scripted:{folder / 'plans.json'}"} | dict.fromkeys(others, "smollm2")
+    settings = load(Settings, model=f"scripted:{folder / 'single.json'}")
+    return config.model_copy(update={"models": models}), settings
+
+
+@pytest.fixture
+def no_progress() -> Iterator[Progress]:
+    with progress(quiet=True) as silent:
+        yield silent
+
+
+def test_figures_by_family_without_a_model(
+    tmp_path: Path,
+    tasks: Path,
+    config: Config,
+    no_progress: Progress,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = evaluate.run(config, load(Settings), tasks, progress=no_progress)
+    right = {"n": 1, "success": 1.0, "confident_wrong": 0.0}
+    assert result["families"] == {"calc": right, "data": right, "docs": right}
+    assert result["tokens"] == 0 and result["seconds"] > 0 and result["failures"] == []
+    assert not config.data_dir.exists()
+
+
+def test_comparison_has_the_lead_of_the_team_with_its_interval(
+    tmp_path: Path, tasks: Path, config: Config, no_progress: Progress
+) -> None:
+    scripted, settings = scripts(tmp_path, config)
+    result = evaluate.run(scripted, settings, tasks, compare=True, progress=no_progress)
+    single, lead = result["single_agent"], result["lead_of_team"]
+    assert [figures["success"] for figures in result["families"].values()] == [1.0, 1.0, 1.0]
+    assert {name: figures["success"] for name, figures in single["families"].items()} == {
+        "calc": 0.0,
+        "data": 1.0,
+        "docs": 0.0,
+    }
+    assert (
+        lead["value"] == pytest.approx(2 / 3, abs=1e-3)
+        and lead["interval"][0] <= 2 / 3 <= lead["interval"][1]
+    )
+    assert result["tokens"] > 0 and single["tokens"] > 0
+    assert "single agent" in to_text(result) and "Lead of the team: 0.66" in to_text(result)
