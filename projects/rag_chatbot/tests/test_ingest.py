@@ -169,6 +169,13 @@ def test_ingest_reads_file_passed_twice_once(store: Store, folder: Path) -> None
     assert sources(store) == ["a.md"]
 
 
+def test_ingest_of_one_folder_by_two_paths_stores_it_once(store: Store, folder: Path) -> None:
+    write_file(folder, "a.md")
+    ingest(store, [folder])
+    assert counts(ingest(store, [folder / ".." / folder.name])) == (0, 0, 1, 0)
+    assert sources(store) == ["a.md"]
+
+
 @pytest.mark.parametrize(
     ("include", "exclude", "expected"),
     [

@@ -3,7 +3,7 @@
     load(Config, k=20)              # with `seedbed.settings.load`: one setting, the rest as set
     RAG_K=20 rag-chatbot ask "…"    # the same from a shell
 
-The descriptions below are also the table in the README and the comments in `.env.example`.
+The descriptions below are also the comments in `.env.example`.
 """
 
 from pathlib import Path

@@ -182,6 +182,8 @@ class Conversations:
             answer = json.loads(stored)
             good = row_rating == "up"
             cited = answer["citations"] if good else []
+            if good and not (cited or answer["abstained"]):
+                continue  # a greeting
             yield {
                 "id": identifier,
                 "question": answer["question"],

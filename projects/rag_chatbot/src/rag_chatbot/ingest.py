@@ -360,7 +360,7 @@ def _prune(
         and _is_gone(document.path)
     }
     for root in paths:
-        key = _key(Path(root).absolute())
+        key = _key(Path(os.path.abspath(root)))
         below = [path for path in gone if _is_below(path, key)]
         if below and not any(_is_below(path, key) for path in present):
             reason = (

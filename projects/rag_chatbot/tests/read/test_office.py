@@ -35,7 +35,7 @@ def workbook(**sheets: list[list[object]]) -> bytes:
 
 def test_spreadsheet_is_a_table_of_its_rows() -> None:
     document = parse(Path("sales.xlsx"), workbook(Sales=SALES))
-    assert (document.type, document.title) == ("csv", "sales")
+    assert (document.type, document.title) == ("spreadsheet", "sales")
     assert shape(document) == [
         ("table", None, "month,region,revenue\nMay,North,41200\nMay,South,7.5")
     ]

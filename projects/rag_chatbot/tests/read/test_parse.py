@@ -61,6 +61,14 @@ def words(text: str, y: int, size: int = 11, font: str = "F1", x: int = 72) -> s
     return f"BT /{font} {size} Tf {x} {y} Td ({text}) Tj ET"
 
 
+def test_markdown_that_begins_with_a_rule_keeps_its_text():
+    text = "---\n\nThe pump is red.\n\n---\n\nIt is old.\n"
+    document = parse(Path("a.md"), text.encode())
+    assert text.count("is") == sum(text[b.start : b.end].count("is") for b in document.blocks)
+    titled = parse(Path("a.md"), b"---\ntitle: Pumps\ntags:\n  - red\n\n# note\n---\n\nIt is old.\n")
+    assert titled.title == "Pumps" and len(titled.blocks) == 1
+
+
 def test_markdown_text_is_the_file_and_blocks_are_spans() -> None:
     text = (
         "---\ntitle: A guide\n---\n# Start ##\nSome *words*.\n\nSetext\n------\n- a\n- b\n\n"

@@ -72,7 +72,7 @@ def test_ask_returns_answer_with_citations(client):
     answer = response.json()
     assert response.status_code == 200 and set(answer) >= KEYS
     citation = answer["citations"][0]
-    assert set(citation) >= {"n", "source", "page", "heading", "quote", "score"}
+    assert set(citation) >= {"n", "source", "page", "heading", "quote"}
     assert (citation["n"], citation["source"], citation["heading"]) == (1, "port.md", "Hours")
     assert citation["quote"] in TEXTS["port.md"] and answer["abstained"] is False
 
@@ -318,6 +318,24 @@ def test_feedback_is_stored_and_exported(client, bot):
         "not_found",
     )
     assert status_and_type(client.post("/v1/feedback", json={**body, "rating": "so-so"}))[0] == 400
+
+
+def test_feedback_on_a_greeting_is_not_a_test_question(client, bot):
+    answer = ask(client, "Hello!").json()
+    assert not answer["abstained"] and not answer["citations"]
+    body = {"id": answer["id"], "rating": "up"}
+    assert client.post("/v1/feedback", json=body).status_code == 200
+    assert answer["id"] not in [case["id"] for case in bot.conversations.export()]
+
+
+def test_documents_are_listed_with_their_format(client):
+    mail = b"Subject: Harbour\nFrom: a@b.example\n\nThe crane is yellow.\n"
+    files = [("files", ("crane.eml", mail)), ("files", ("crane.csv", b"name,colour\ncrane,yellow\n"))]
+    assert client.post("/v1/documents", files=files).json()["added"] == 2
+    kinds = {item["source"]: item["type"] for item in client.get("/v1/documents").json()}
+    assert kinds["crane.eml"] == "email" and kinds["crane.csv"] == "csv"
+    for name in ("crane.eml", "crane.csv"):
+        client.delete("/v1/documents", params={"source": name})
 
 
 def test_openapi_has_examples_and_error_responses(client):

@@ -73,7 +73,7 @@ def test_ask_prints_answer_with_citations(run, docs):
     assert set(answer) >= {"answer", "abstained", "citations", "question", "model", "timings"}
     assert set(answer) >= {"prompt_version", "usage"}
     citation = answer["citations"][0]
-    assert set(citation) >= {"n", "source", "page", "heading", "quote", "score"}
+    assert set(citation) >= {"n", "source", "page", "heading", "quote"}
     assert (citation["source"], citation["heading"], citation["page"]) == (
         "deep/port.md",
         "Hours",

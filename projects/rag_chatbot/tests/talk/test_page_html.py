@@ -150,7 +150,7 @@ def test_details_show_question_timings_and_tokens():
     assert "Searched forWhat?" in words
     assert "total 1.2 s, first token 20 ms" in words
     assert "5 tokens read, 1 written, price unknown" in words
-    quoted = answer_json("What?", usage={"input_tokens": 0, "cost_usd": 0.0})
+    quoted = answer_json("What?", usage={"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0})
     assert "without a language model" in ParsedHtml(page_html.details(quoted, "default")).words
 
 

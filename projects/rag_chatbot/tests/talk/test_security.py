@@ -99,6 +99,22 @@ def test_collection_is_visible_to_its_keys_only(client):
     assert call(client, "key-a", "GET", f"conversations/{conversation}").json()[0]["rating"] is None
 
 
+def test_collection_belongs_to_the_key_that_made_it(client):
+    body = {"name": "alice/diary"}
+    assert call(client, "key-a", "POST", "collections", json=body).status_code == 201
+    files, where = [("files", ("vault.md", SECRET.encode()))], {"collection": "alice/diary"}
+    assert call(client, "key-a", "POST", "documents", files=files, data=where).status_code == 200
+    for method, path, options in requests_naming("alice/diary"):
+        response = call(client, "key-b", method, path, **options)
+        assert response.status_code in (400, 404) and b"4711" not in response.content, path
+    assert call(client, "key-a", "DELETE", "collections/alice/diary").status_code == 200
+    shared = {"name": "alice/diary", "readers": ["bob"]}
+    assert call(client, "key-a", "POST", "collections", json=shared).status_code == 201
+    assert "alice/diary" in call(client, "key-b", "GET", "collections").json()
+    assert call(client, "key-b", "DELETE", "collections/alice/diary").status_code == 403
+    assert call(client, "key-a", "DELETE", "collections/alice/diary").status_code == 200
+
+
 def test_default_collection_is_read_only_for_keys_without_the_right(client):
     where = {"collection": "default"}
     files = [("files", ("x.md", b"words"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -95,7 +96,14 @@ def test_objects_that_are_not_json_are_left_out(ask: Callable[..., Any]) -> None
 def test_usage_that_the_vendor_does_not_report_has_no_price(ask: Callable[..., Any]) -> None:
     asked = ask(QUESTION, [Reply(GOOD, usage=False)])
     assert asked.answer["answer"] == f"{FACT} [1]"
-    assert asked.answer["usage"]["cost_usd"] is None
+    assert asked.answer["usage"] == {"input_tokens": None, "output_tokens": None, "cost_usd": None}
+
+
+@pytest.mark.parametrize("k", [3, 7])
+def test_model_gets_as_many_passages_as_rag_k_says(ask: Callable[..., Any], k: int) -> None:
+    asked = ask(QUESTION, [GOOD], k=k)
+    prompt = asked.vendor.calls[-1].body["messages"][-1]["content"]
+    assert len(re.findall(r"^\[\d+\] ", prompt, re.MULTILINE)) == k
 
 
 def judgement(*verdicts: str) -> Reply:

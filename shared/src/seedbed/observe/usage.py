@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 class UsageCallback(BaseCallbackHandler):
     """Counts the calls to which it is passed; thread-safe.
 
-    `cost_usd` is None once the cost of a call is unknown. Calls that failed count with what the
-    vendor charged for them.
+    `cost_usd` is None once the cost of a call is unknown, and `complete` is False once its tokens
+    are. Calls that failed count with what the vendor charged for them.
     """
 
     def __init__(self) -> None:
         self.calls = self.input_tokens = self.output_tokens = 0
         self.cost_usd: float | None = 0.0
+        self.complete = True
         self._lock = threading.Lock()
 
     @property
@@ -40,10 +41,12 @@ class UsageCallback(BaseCallbackHandler):
         usage = getattr(message, "usage_metadata", None) or {}
         metadata = getattr(message, "response_metadata", {})
         self._add(usage, metadata.get("cost_usd", 0.0))
+        self.complete &= usage.get("total_tokens", 0) > 0
 
     def on_llm_error(self, error: BaseException, **_: Any) -> None:
         if isinstance(error, ModelError):
             self._add(error.usage, error.cost_usd)
+            self.complete &= bool(error.usage.get("total_tokens")) or error.cost_usd is not None
 
     def _add(self, usage: Any, cost_usd: float | None) -> None:
         with self._lock:

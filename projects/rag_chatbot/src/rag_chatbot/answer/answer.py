@@ -41,8 +41,7 @@ ABSTENTION = str(PHRASES["en"]["refusal"])
 class Citation:
     """A span of a document: `quote` is `text[start:end]` of it.
 
-    `n` is its number in the answer, `page` counts from 1, `score` is the confidence of the answer,
-    0 to 1.
+    `n` is its number in the answer, `page` counts from 1.
     """
 
     n: int
@@ -50,7 +49,6 @@ class Citation:
     page: int | None
     heading: str
     quote: str
-    score: float
     document_id: int
     start: int
     end: int
@@ -61,7 +59,7 @@ class Answer:
     """The answer to one question.
 
     `question` is the condensed one, `passages` are the retrieved chunks; timings are in seconds.
-    `usage` has the tokens of all calls of the model and `cost_usd`, None where it is unknown.
+    `usage` has the tokens of all calls of the model and `cost_usd`, None where they are unknown.
     """
 
     answer: str
@@ -128,7 +126,7 @@ class Answerer:
         clock.lap("condense")
 
         # 2. Retrieve the chunks that match it, and repair its typing errors with their words.
-        k = k or (self.writer.passages(self.config.k) if writes else self.config.k)
+        k = k or self.config.k
         alone = condensed == question
         condensed, hits = self._retrieve(condensed, collection, k)
         focus = condensed if alone else focus
@@ -160,15 +158,13 @@ class Answerer:
         yield Answer(
             answer=draft.text or reply or self.small_talk.refusal(question),
             abstained=not (draft.cited or reply),
-            citations=tuple(
-                _citation(n, span, draft.confidence) for n, span in enumerate(draft.cited, 1)
-            ),
+            citations=tuple(_citation(n, span) for n, span in enumerate(draft.cited, 1)),
             question=condensed,
             model=self.spec or self.writer.name,
             prompt_version=self.writer.version if writes else "quote",
             usage={
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
+                "input_tokens": usage.input_tokens if usage.complete else None,
+                "output_tokens": usage.output_tokens if usage.complete else None,
                 "cost_usd": usage.cost_usd,
             },
             timings=clock.times(),
@@ -234,7 +230,7 @@ def _history_notice(history: Sequence[Exchange]) -> list[str]:
     return [f"Only the last {MAX_EXCHANGES} of {len(history)} earlier turns were considered."]
 
 
-def _citation(n: int, span: Span, confidence: float) -> Citation:
+def _citation(n: int, span: Span) -> Citation:
     chunk = span.chunk
     return Citation(
         n,
@@ -242,7 +238,6 @@ def _citation(n: int, span: Span, confidence: float) -> Citation:
         chunk.page,
         chunk.heading,
         span.quote,
-        round(confidence, 3),
         chunk.document_id,
         span.start,
         span.end,

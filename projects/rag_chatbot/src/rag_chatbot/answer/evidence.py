@@ -16,7 +16,7 @@ from rag_chatbot.read.markdown_lines import is_row, is_row_rule, read_lines
 if TYPE_CHECKING:
     from rag_chatbot.store.records import Chunk
 
-_LINES = frozenset({"csv", "code", "json", "jsonl"})  # formats in which a line is a statement
+_LINES = frozenset({"csv", "spreadsheet", "code", "json", "jsonl"})  # formats in which a line is a statement
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 DEFAULT_WINDOW = 8192  # tokens, for a model whose context window is unknown
 REPLY_TOKENS = 512  # reserved for the answer
 MIN_PASSAGES, MAX_PASSAGES = 600, 12_000  # tokens of passages in a prompt
-CHUNK_TOKENS = 120  # tokens of a usual chunk, to choose how many to retrieve
 MAX_SENTENCES = 8  # of an answer, supported or not; a model that writes twice as many is stopped
 _REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
 _LOCAL = ("path:", "hf:")  # specs of models on this machine that the catalogue does not list
@@ -112,10 +111,6 @@ class AnswerWriter:
         """Tokens of passages: a tenth of the window keeps a small model quick and to the point."""
         available = self.window - 2 * REPLY_TOKENS
         return min(MAX_PASSAGES, max(MIN_PASSAGES, self.window // 10), max(MIN_PASSAGES, available))
-
-    def passages(self, k: int) -> int:
-        """The number of chunks to retrieve: `k`, or more for a model with a large window."""
-        return max(k, min(50, self.budget // CHUNK_TOKENS))
 
     def condense(self, question: str, history: Sequence[Exchange], usage: UsageCallback) -> str:
         """A follow-up rewritten by the model, or "" if the result is unusable."""
@@ -257,7 +252,8 @@ def _claims(pieces: Iterator[str], usage: UsageCallback) -> Iterator[Claim]:
         sentence = claim.sentence
         refused |= bool(_REFUSAL.match(sentence))
         if number >= 2 * MAX_SENTENCES:
-            usage.cost_usd = None  # a reply that is not read to its end has no figures
+            # A reply that is not read to its end has no figures.
+            usage.cost_usd, usage.complete = None, False
             return
         if sentence.endswith(("?", ":")):
             continue  # small models repeat the question, others announce the answer

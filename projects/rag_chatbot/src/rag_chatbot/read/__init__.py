@@ -45,8 +45,6 @@ TYPES: dict[str, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson"),
     "code": tuple(_CODE.split()),
 }
-# Formats whose text is that of another one.
-READ_AS = {"spreadsheet": "csv", "pptx": "docx", "email": "html"}
 BY_EXTENSION = {extension: kind for kind, extensions in TYPES.items() for extension in extensions}
 BY_NAME = {
     **dict.fromkeys(("makefile", "dockerfile", "containerfile", "justfile", "rakefile"), "code"),
@@ -74,13 +72,13 @@ def parse(path: Path, data: bytes) -> Document:
     if not document.text.strip():
         raise BadInput("The file contains no text.")
     title = re.sub(r"\s+", " ", document.title).strip()[:200] or path.stem
-    return Document(document.text, document.blocks, clean_name(title), READ_AS.get(kind, kind))
+    return Document(document.text, document.blocks, clean_name(title), kind)
 
 
 def _parser(kind: str) -> Callable[[bytes, Path], Document]:
     """The parser of a format. Imported here, so that reading Markdown does not load PDFium."""
     module = kind if kind in ("pdf", "html") else "text"
-    if kind == "docx" or kind in READ_AS:
+    if kind in ("docx", "pptx", "spreadsheet", "email"):
         module = "office"
     if kind in ("csv", "json", "jsonl", "notebook"):
         module = "data"

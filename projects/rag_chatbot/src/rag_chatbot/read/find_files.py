@@ -7,6 +7,7 @@ Decides by names and file types only; the content of a file is read in `ingest.p
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def find_files(
     """
     seen: set[Path] = set()
     for path in paths:
-        root = path.absolute()  # symbolic links are not resolved: users know these names
+        root = Path(os.path.abspath(path))  # without resolving links: users know these names
         try:
             is_folder = stat.S_ISDIR(root.stat().st_mode)
         except FileNotFoundError:

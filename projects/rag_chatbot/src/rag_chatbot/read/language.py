@@ -222,7 +222,7 @@ CELLS = " · "  # between the cells of a table's header, where that is a heading
 MARKED_UP = frozenset({"markdown", "notebook", "rst", "asciidoc"})
 # Formats without a text of their own: their parsers assemble one, with the tables, lists and fences
 # of Markdown, and a line ends where the document means it to.
-ASSEMBLED = frozenset({"html", "pdf", "docx"})
+ASSEMBLED = frozenset({"html", "pdf", "docx", "pptx", "email"})
 
 # What no pattern of markup may touch: fenced code, code spans, and signs after a backslash.
 _LITERAL = re.compile(

@@ -31,6 +31,9 @@ CODE_NAME_CHARS = 400  # of a line, where the name of a definition is looked for
 _SUBTITLE_TAG = re.compile(r"</?[a-z][^<>\n]{0,80}>|\{\\[^}\n]{0,80}\}", re.IGNORECASE)
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", '"', "”")
 
+# A line of front matter: a key, a comment, an item, a part of the value above, or nothing.
+YAML_LINE = re.compile(r"[\w.-]+:(?:\s|$)|[#}\]]|\s*-\s|[ \t]|$")
+
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 ADOC_HEADING = re.compile(r"(={1,6})[ \t]+(\S.*)$")
 ADOC_FENCE = re.compile(r"(-{4,}|\.{4,})$")
@@ -261,9 +264,9 @@ def _front_matter(text: str) -> tuple[int, str]:
     """Where the text begins after a YAML front matter, and the title given there."""
     if not text.startswith("---\n"):
         return 0, ""
-    end = text.find("\n---", 4, FRONT_MATTER_CHARS)
-    if end < 0:
-        return 0, ""
+    end = text.find("\n---\n", 3, FRONT_MATTER_CHARS)
+    if end < 0 or not all(map(YAML_LINE.match, text[4 : end + 1].splitlines())):
+        return 0, ""  # a rule, with text below it
     title = re.search(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", text[4:end], re.MULTILINE)
     line_end = text.find("\n", end + 1)
     return (len(text) if line_end < 0 else line_end + 1), title[1] if title else ""

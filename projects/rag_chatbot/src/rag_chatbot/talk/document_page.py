@@ -40,7 +40,7 @@ pre { font: .9em/1.6 ui-monospace, Menlo, Consolas, monospace; white-space: pre;
 .text { white-space: pre-wrap; tab-size: 4; margin-top: 1.2rem }
 mark { background: var(--mark); color: var(--on); border-radius: 3px; scroll-margin: 30vh }
 """
-CODE_TYPES = ("code", "csv", "json", "jsonl")  # shown in a fixed-width font
+CODE_TYPES = ("code", "csv", "spreadsheet", "json", "jsonl")  # shown in a fixed-width font
 
 
 def document_page(document: StoredDocument, start: int, end: int) -> HTMLResponse:

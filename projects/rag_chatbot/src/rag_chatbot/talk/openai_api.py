@@ -234,9 +234,10 @@ def _source_list(answer: Json) -> str:
     return SOURCES + "\n".join(lines) if lines else ""
 
 
-def _usage(answer: Json) -> Json:
-    usage = {name: answer["usage"].get(ours, 0) for ours, name in _USAGE.items()}
-    return {**usage, "total_tokens": sum(usage.values())}
+def _usage(answer: Json) -> Json | None:
+    """The tokens of an answer; None where they are unknown."""
+    usage = {name: answer["usage"][ours] for ours, name in _USAGE.items()}
+    return None if None in usage.values() else {**usage, "total_tokens": sum(usage.values())}
 
 
 def _chain(first: str | Json, events: Iterator[str | Json]) -> Iterator[str | Json]:

@@ -93,7 +93,7 @@ def details(result: dict[str, Any], collection: str) -> str:
     facts = {
         "Searched for": result["question"],
         "Answered by": f"{result['model']}, prompt {result['prompt_version']}"
-        if any(result["usage"].values())
+        if result["usage"]["input_tokens"] != 0
         else "quotes from the documents, without a language model",
         "Time": ", ".join(_seconds(name, value) for name, value in result["timings"].items()),
         "Tokens": usage(result),

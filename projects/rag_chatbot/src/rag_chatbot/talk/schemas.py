@@ -17,7 +17,10 @@ from seedbed.server.service import CleanText
 
 Name = Annotated[CleanText, Field(min_length=1, max_length=200, examples=["default"])]
 Source = Annotated[CleanText, Field(min_length=1, examples=["concepts/rag.md"])]
-Keys = Annotated[list[CleanText], Field(description="Names of API keys; `*` means every caller.")]
+Keys = Annotated[
+    list[CleanText],
+    Field(description="Names of API keys beside the caller's own; `*` means every caller."),
+]
 Example = dict[str, Any]
 
 QUOTE = "Hybrid search runs both and merges the two lists."
@@ -33,7 +36,6 @@ ANSWER: Example = {
             "page": None,
             "heading": "Vector search and keyword search",
             "quote": QUOTE,
-            "score": 0.81,
             "document_id": 9,
             "start": 2476,
             "end": 2525,
@@ -125,7 +127,6 @@ class Citation(BaseModel):
     page: int | None = Field(description="Counts from 1; null where a format has no pages.")
     heading: str = Field(description="Path of headings above the quote, joined by ` › `.")
     quote: str = Field(description="Verbatim text of the document from `start` to `end`.")
-    score: float = Field(description="How well the quote supports the answer, 0 to 1.")
     document_id: int
     start: int = Field(description="In characters.")
     end: int = Field(description="In characters.")
@@ -142,8 +143,10 @@ class Passage(BaseModel):
 
 
 class Usage(BaseModel):
-    input_tokens: int = Field(description="Tokens that the model read, in all its calls.")
-    output_tokens: int = Field(description="Tokens that it wrote.")
+    input_tokens: int | None = Field(
+        description="Tokens that the model read, in all its calls; null where the vendor did not report them."
+    )
+    output_tokens: int | None = Field(description="Tokens that it wrote.")
     cost_usd: float | None = Field(description="Their list price; null where it is unknown.")
 
 
@@ -194,8 +197,8 @@ class CollectionRequest(BaseModel):
     )
 
     name: Name
-    readers: Keys = ["*"]
-    writers: Keys = ["*"]
+    readers: Keys = []
+    writers: Keys = []
 
 
 class DocumentInfo(BaseModel):

@@ -26,7 +26,7 @@ def sources(answer: dict[str, Any]) -> str:
     lines += [f"  [{item['n']}] {location(item)}" for item in answer["citations"]]
     if answer["abstained"]:
         lines += [f"  nearest: {location(item)}" for item in answer["passages"][:3]]
-    if any(answer["usage"].values()):
+    if answer["usage"]["input_tokens"] != 0:
         lines.append(f"  usage: {usage(answer)}")
     return "\n".join(lines)
 
@@ -40,8 +40,9 @@ def usage(answer: dict[str, Any]) -> str:
     spent = answer["usage"]
     usd = spent.get("cost_usd")
     price = "price unknown" if usd is None else f"${usd:.2g}"
-    read, written = spent.get("input_tokens", 0), spent.get("output_tokens", 0)
-    return f"{read:,} tokens read, {written:,} written, {price}"
+    if spent["input_tokens"] is None:
+        return f"number of tokens unknown, {price}"
+    return f"{spent['input_tokens']:,} tokens read, {spent['output_tokens']:,} written, {price}"
 
 
 def location(item: dict[str, Any]) -> str:

@@ -9,6 +9,13 @@ def quotes(text: str) -> list[tuple[str, str]]:
     return [(unit.kind, text[unit.start : unit.end]) for unit in split(text)]
 
 
+def test_code_that_begins_with_a_blank_line_is_a_unit():
+    text = "Run this:\n\n```\n\nkestrel start\n```\n\nThen wait.\n"
+    units = [text[unit.start : unit.end] for unit in split(text)]
+    assert any("kestrel start" in unit for unit in units)
+    assert any(unit.startswith("Run this:") for unit in units) and "Then wait." in units
+
+
 def test_split_returns_sentences_items_rows_and_code(passage: str) -> None:
     assert quotes(passage) == [
         (

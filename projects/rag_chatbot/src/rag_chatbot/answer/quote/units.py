@@ -66,7 +66,7 @@ _SIGN = re.compile(rf"[{CJK}]")
 # a glossary in plain text (":yak shaving:").
 _TERM = re.compile(r"[ \t]*\S.{0,100}?(?<!:)(?:::|;;)$|:\w[^:\n]{0,80}:$")
 _ITEM_TERM = re.compile(r"[-*•][ \t]+(\S.{0,80}?):[ \t]")  # of a short definition in HTML
-_ROWS = frozenset({"csv"})  # formats of which every line is a table row
+_ROWS = frozenset({"csv", "spreadsheet"})  # formats of which every line is a table row
 _CODE = frozenset({"code", "json", "jsonl"})  # … or code
 
 
@@ -165,10 +165,11 @@ def split(text: str, kind: str = "markdown", heading: str = "") -> list[Unit]:
     if kind in _ROWS:
         return _csv_rows(lines, header)
 
-    # A fence with nothing below it closes code in whose middle the passage begins.
+    # Of an odd number of fences, the first one with nothing below it closes code in whose middle the
+    # passage begins.
     fences = [i for i, line in enumerate(lines) if markdown_lines.fence_mark(line.text)]
     i = 0
-    if fences and not "".join(line.text for line in lines[fences[0] + 1 : fences[0] + 2]):
+    if len(fences) % 2 and not "".join(line.text for line in lines[fences[0] + 1 : fences[0] + 2]):
         i = fences[0] + 1
         units = _code(text, lines[: fences[0]], "")
     lead = ""  # a sentence that ends with a colon, while the blocks that it announces follow
