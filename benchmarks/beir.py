@@ -62,26 +62,27 @@ def evaluate_beir(folder: Path, config: Config, embeddings: Any) -> dict[str, An
 
 
 def _ingest(store: Store, documents: dict[str, tuple[str, str]], tokens: int) -> None:
-    store.create_collection("default")
+    store.collections.create("default")
     count = counter(store.embeddings)
     for number, (source, (title, text)) in enumerate(documents.items(), 1):
         body, title = (text, title) if text else (title, "")
         blocks = (Block("paragraph", 0, len(body)),) if body else ()
         document = Document(body, blocks, title)
         pieces = chunk(document, tokens, count)
-        store.add_document("default", source, "", document, pieces, apply=False)
+        store.add_document("default", source, "", document, pieces, more=True)
         if number % BATCH_DOCUMENTS == 0:
-            store.update_index()
-    store.update_index()
+            store.write_index()
+    store.write_index()
 
 
 def _rankings(retriever: Retriever, question: str) -> dict[str, list[str]]:
     """The document ids in order, for each ranking."""
     vector = np.asarray(retriever.embeddings.embed_query(question), dtype=np.float32)
-    hits = retriever.candidates(question, pool=POOL)[0]
+    collection = retriever.store.collections.get("default")
+    hits = retriever.candidates(question, collection, pool=POOL)[0]
     chunks = {
-        "bm25": [chunk_id for chunk_id, _ in retriever.store.text("default", question, DEPTH)],
-        "dense": [chunk_id for chunk_id, _ in retriever.store.dense("default", vector, DEPTH)],
+        "bm25": [chunk_id for chunk_id, _ in retriever.store.text(collection, question, DEPTH)],
+        "dense": [chunk_id for chunk_id, _ in retriever.store.dense(collection, vector, DEPTH)],
         "hybrid": [hit.chunk.id for hit in hits],
     }
     every = list({chunk_id for ids in chunks.values() for chunk_id in ids})

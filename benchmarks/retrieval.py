@@ -66,9 +66,10 @@ def measure(chunks: int) -> dict[str, Any]:
         asked = questions(list(corpus.passages(chunks * 3 // 5)), WARM_UP + QUESTIONS)
         milliseconds(retriever.search, asked[:WARM_UP])
         hybrid = milliseconds(retriever.search, asked[WARM_UP:])
+        collection = store.collections.get("default")
         searches = {
-            "dense": lambda q: store.dense("default", np.array(embeddings.embed_query(q)), POOL),
-            "bm25": lambda q: store.text("default", q, POOL),
+            "dense": lambda q: store.dense(collection, np.array(embeddings.embed_query(q)), POOL),
+            "bm25": lambda q: store.text(collection, q, POOL),
         }
         arms = {arm: milliseconds(search, asked[WARM_UP:]) for arm, search in searches.items()}
         store.close()

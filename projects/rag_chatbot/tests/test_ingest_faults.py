@@ -23,7 +23,7 @@ import pytest
 
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
-from rag_chatbot.store.callers import OPERATOR
+from rag_chatbot.store.collections import OPERATOR
 from rag_chatbot.store.store import Store
 from seedbed.models.embeddings.hash import HashEmbeddings
 
@@ -48,12 +48,11 @@ def open_store(data: Path) -> Store:
 
 def check_store(store: Store) -> None:
     """Catalogue, full text, vectors and index agree, and every document is complete."""
-    store.check_index()
+    store.mend_index()
     db = store.database.connections.get()
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
-    for name in store.collections(OPERATOR):
-        owner = store.collection(name)
+    for name in store.collections.names(OPERATOR):
+        owner = store.collections.get(name)
         chunks = []
         for document in store.documents(name):
             rows = db.execute("SELECT id FROM chunks WHERE document_id = ?", (document.id,))
@@ -63,8 +62,8 @@ def check_store(store: Store) -> None:
             assert all(text[c.start : c.end] == c.text for c in document_chunks)
             chunks += [c.id for c in document_chunks]
         assert {i for (i,) in db.execute(f"SELECT rowid FROM {owner.fts}")} == set(chunks)
+        assert store._index.ids(owner.index_name) == set(chunks)
         stored = store._index.vectors(owner.index_name, chunks)
-        assert len(stored) == store._index.count(owner.index_name) == len(chunks)
         for at in range(0, len(chunks), 1000):  # each vector is that of its own text
             batch = store.chunks(chunks[at : at + 1000])
             expected = store._embed_chunks(owner, [chunk.id for chunk in batch])
@@ -93,7 +92,7 @@ def run_ingest(data: Path, folder: Path) -> None:
 def verify_next_run(data: Path, folder: Path) -> None:
     store = open_store(data)
     check_store(store)
-    before = len(store.documents("default")) if store.collections(OPERATOR) else 0
+    before = len(store.documents("default")) if store.collections.names(OPERATOR) else 0
     summary = ingest(store, [folder])
     files = len(list(folder.iterdir()))
     assert summary.failed == [] and summary.added + summary.unchanged == files
@@ -196,11 +195,12 @@ def test_store_sees_documents_of_another_process(tmp_path: Path) -> None:
     data = tmp_path / "data"
     ingest(reader := open_store(data), [make_files(tmp_path / "one", 2)])
     query = np.asarray(reader.embeddings.embed_query("a green elephant"), dtype=np.float32)
-    assert reader.dense("default", query, 1)[0][1] < 0.6
+    default = reader.collections.get("default")
+    assert reader.dense(default, query, 1)[0][1] < 0.6
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "animal.txt").write_text("A green elephant.")
     result = run_driver("run_ingest(args[0], args[1])", data, tmp_path / "two")
     assert result.returncode == 0, result.stderr[-3000:]
-    (best,) = reader.chunks([reader.dense("default", query, 1)[0][0]])
-    assert best.source == "animal.txt"
+    (best,) = reader.chunks([reader.dense(default, query, 1)[0][0]])
+    assert best.source == "two/animal.txt"
     reader.close()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_chatbot.store.callers import OPERATOR
+from rag_chatbot.store.collections import OPERATOR
 from rag_chatbot.talk import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
@@ -35,17 +35,9 @@ app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
 app.add_typer(feedback, name="feedback")
 
-
-def _text(value: str) -> str:
-    """Refuse bytes that are not UTF-8, which a path may contain but a name may not."""
-    if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise BadInput(f"{value[:100]!r} is not valid UTF-8.")
-    return value
-
-
 Collection = Annotated[
     str,
-    typer.Option("--collection", "-c", callback=_text, help="Name of the collection."),
+    typer.Option("--collection", "-c", help="Name of the collection."),
 ]
 Model = Annotated[
     str | None,
@@ -54,7 +46,7 @@ Model = Annotated[
         help="Chat model: a name or a spec, e.g. ollama:qwen3:4b. Default: SEEDBED_MODEL.",
     ),
 ]
-CollectionName = Annotated[str, typer.Argument(callback=_text, help="Name of the collection.")]
+CollectionName = Annotated[str, typer.Argument(help="Name of the collection.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders with their subfolders.")]
 
 
@@ -119,9 +111,10 @@ def _ingest(
             paths,
             collection=collection,
             progress=progress,
-            waiting=lambda notice: typer.echo(notice, err=True),
             **options,
         ).as_json()
+    if summary["removed"]:
+        chatbot.erase_deleted(collection)
     if not quiet:
         terminal.print_summary(summary)
     return summary
@@ -132,22 +125,12 @@ def ask(
     question: Annotated[str, typer.Argument(help="At most 4,000 characters.")],
     collection: Collection = "default",
     model: Model = None,
-    k: Annotated[
-        int | None,
-        typer.Option("-k", "--k", help="Number of chunks to answer from, 1 to 50. Default: RAG_K."),
-    ] = None,
-    mode: Annotated[
-        str | None, typer.Option(help="quote, write or auto. Default: RAG_MODE.")
-    ] = None,
-    strictness: Annotated[
-        float | None, typer.Option(help="Evidence needed, 0 to 1. Default: RAG_STRICTNESS.")
-    ] = None,
     as_json: Json = False,
 ) -> None:
     """Answer one question."""
     from rag_chatbot.chatbot import Question
 
-    request = Question(question, collection, k=k, mode=mode, strictness=strictness, keep=False)
+    request = Question(question, collection, keep=False)
     answer = open_chatbot(model).ask(request, caller=OPERATOR)
     show(answer, as_json, to_text=terminal.readable)
 
@@ -251,9 +234,7 @@ def list_documents(collection: Collection = "default", as_json: Json = False) ->
 
 @documents.command("delete")
 def delete_document(
-    source: Annotated[
-        str, typer.Argument(callback=_text, help="Name as printed by `documents list`.")
-    ],
+    source: Annotated[str, typer.Argument(help="Name as printed by `documents list`.")],
     collection: Collection = "default",
 ) -> None:
     """Delete one document."""
@@ -264,8 +245,7 @@ def delete_document(
 @collections.command("list")
 def list_collections(as_json: Json = False) -> None:
     """List all collections, and the keys that may read and write them."""
-    chatbot = open_chatbot()
-    existing = [chatbot.store.collection(name) for name in chatbot.store.collections(OPERATOR)]
+    existing = open_chatbot().store.collections.all()
     rules = [{"name": c.name, "readers": c.readers, "writers": c.writers} for c in existing]
     show(rules, as_json, to_text=terminal.collections)
 
@@ -304,12 +284,9 @@ def reindex(name: CollectionName) -> None:
 @feedback.command("export")
 def export_feedback(
     output: Annotated[Path, typer.Argument(help="JSON Lines file to write, for `eval --qa`.")],
-    all_ratings: Annotated[
-        bool, typer.Option("--all", help="Include answers rated down; correct them by hand.")
-    ] = False,
 ) -> None:
     """Write answers rated up as test questions for `eval --qa`."""
-    cases = list(open_chatbot().conversations.export(rating=None if all_ratings else "up"))
+    cases = list(open_chatbot().conversations.export())
     lines = (json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
     output.write_text("".join(lines), encoding="utf-8")
     typer.echo(f"{len(cases)} cases in {output}", err=True)

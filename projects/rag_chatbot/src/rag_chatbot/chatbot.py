@@ -4,14 +4,12 @@
     chatbot.ask(Question("How do I change the port?"), caller=LOCAL)["answer"]
 
 A question passes through `Chatbot.stream` → `Answerer.stream` → `Retriever.search` → `Store.text`
-and `Store.dense` → `fuse` → `Quoter.quote` or `AnswerWriter.write`. This module
+and `Store.dense` → `fuse` → `quote` or `AnswerWriter.write`. This module
 checks access, keeps conversations, and returns plain JSON.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,20 +21,16 @@ from langchain_core.language_models import BaseChatModel
 from rag_chatbot.answer.answer import Answer, Answerer, clean_question
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
-from rag_chatbot.conversation import Conversations, Origin
-from rag_chatbot.ingest import Progress, Summary, ingest_bytes
-from rag_chatbot.read.decode import clean_name
+from rag_chatbot.conversation import Conversation, Conversations, Turn
+from rag_chatbot.ingest import Progress, Summary, ingest_uploads
 from rag_chatbot.search.retrieve import Hit, Retriever
-from rag_chatbot.store.callers import LOCAL, OPERATOR, Caller
+from rag_chatbot.store.collections import LOCAL, OPERATOR, Caller
 from rag_chatbot.store.store import Store, StoredDocument
-from seedbed.errors import BadInput, Conflict, SeedbedError, public_message
+from seedbed.errors import BadInput, Conflict
 from seedbed.models.embeddings.load_embeddings import embed_texts
 from seedbed.settings import Settings
 
-log = logging.getLogger(__name__)
-
 __all__ = ["LOCAL", "OPERATOR", "Caller", "Chatbot", "Question", "open_chatbot"]
-_DOCUMENT_FIELDS = ("source", "title", "type", "chunks", "added")
 NO_DOCUMENTS = "This collection has no documents yet. Add some first."
 
 
@@ -45,8 +39,8 @@ class Question:
     """A question to a collection, and how to answer it; None: as configured.
 
     `k` is the number of chunks to retrieve, `mode` is auto, quote or write, `strictness` runs from
-    0 (always answer) to 1 (never). With `keep` the question becomes a turn of a conversation; a new
-    one is recorded with its `origin`. `history` has the turns before it if it has no conversation.
+    0 (always answer) to 1 (never). With `keep` the question becomes a turn of a conversation.
+    `history` has the turns before it if it has no conversation.
     """
 
     text: str
@@ -56,7 +50,6 @@ class Question:
     mode: str | None = None
     strictness: float | None = None
     keep: bool = True
-    origin: Origin = "api"
     history: tuple[Exchange, ...] = ()
 
     def __post_init__(self) -> None:
@@ -88,7 +81,7 @@ class Chatbot:
         self.conversations = Conversations(config.data_dir / "conversations.sqlite")
         self.answerer = Answerer(self.retriever, load_model, config, spec)
         self._model_works = False
-        self.store.create_collection("default")
+        self.store.collections.create("default")
 
     def close(self) -> None:
         """Close the store."""
@@ -101,9 +94,8 @@ class Chatbot:
     ) -> list[dict[str, Any]]:
         """The passages nearest to a question, best first."""
         checked = Question(question, k=k)
-        self.store.require(collection, caller, "read")
-        hits = self.retriever.search(checked.text, collection=collection, k=k)
-        return [passage(hit) for hit in hits]
+        owner = self.store.collections.require(collection, caller, "read")
+        return [passage(hit) for hit in self.retriever.search(checked.text, owner, k=k)]
 
     def ask(self, question: Question, *, caller: Caller) -> dict[str, Any]:
         """The whole answer as JSON, as in the last event of `stream`."""
@@ -114,22 +106,21 @@ class Chatbot:
     def stream(self, question: Question, *, caller: Caller) -> Generator[str | dict[str, Any]]:
         """Yield the answer's text piece by piece as it is ready, then the whole answer as JSON.
 
-        Raises NotFound for a collection or conversation that does not exist or is not accessible to
-        the caller.
+        An empty piece means that the answer is awaited. Raises NotFound for a collection or
+        conversation that does not exist or is not accessible to the caller.
         """
         # 1. Check access to the collection and to the conversation.
-        self.store.require(question.collection, caller, "read")
-        owner = LOCAL if caller is OPERATOR else caller
+        collection = self.store.collections.require(question.collection, caller, "read")
         history: Sequence[Exchange] = question.history
         if question.conversation_id:
-            turns = self.conversations.turns(question.conversation_id, owner)
+            _, turns = self.conversation(question.conversation_id, caller)
             history = [Exchange(turn.question, turn.answer["answer"]) for turn in turns]
 
         # 2. Answer.
         answer: Answer | None = None
         for event in self.answerer.stream(
             question.text,
-            collection=question.collection,
+            collection,
             history=history,
             k=question.k,
             mode=question.mode,
@@ -142,23 +133,41 @@ class Chatbot:
         assert answer is not None, "an answerer's last event is its answer"
 
         # 3. Add the turn to the conversation.
-        result = answer_json(answer)
+        result = asdict(answer) | {"passages": [passage(hit) for hit in answer.passages]}
         if not answer.passages and not self.store.documents(question.collection):
-            result["notices"].append(NO_DOCUMENTS)
-        yield self._keep(question, result, owner) if question.keep else result
+            result["notices"] = (*answer.notices, NO_DOCUMENTS)
+        yield self._keep(question, result, _name(caller)) if question.keep else result
 
-    def _keep(self, question: Question, answer: dict[str, Any], owner: str) -> dict[str, Any]:
+    def _keep(self, question: Question, answer: dict[str, Any], caller: str) -> dict[str, Any]:
         conversation_id = question.conversation_id or self.conversations.start(
-            owner, question.collection, question.text, question.origin
+            caller, question.collection, question.text
         )
-        turn_id = self.conversations.add(conversation_id, question.text, answer)
+        turn_id = self.conversations.add(conversation_id, question.text, answer | {"passages": []})
         return {"id": turn_id, "conversation_id": conversation_id, **answer}
+
+    # Conversations
+
+    def list_conversations(
+        self, caller: Caller, limit: int = 50, offset: int = 0
+    ) -> list[Conversation]:
+        """The caller's conversations about collections that it may read, the last updated first."""
+        readable = self.collections(caller)
+        return self.conversations.list(_name(caller), readable, limit, offset)
+
+    def conversation(self, identifier: str, caller: Caller) -> tuple[Conversation, list[Turn]]:
+        """A conversation with its turns.
+
+        Raises NotFound for one of another caller, or about a collection that it may not read.
+        """
+        conversation, turns = self.conversations.read(identifier, _name(caller))
+        self.store.collections.require(conversation.collection, caller, "read")
+        return conversation, turns
 
     # Documents and collections
 
     def collections(self, caller: Caller) -> list[str]:
         """The names of the collections that the caller may read."""
-        return self.store.collections(caller)
+        return self.store.collections.names(caller)
 
     def create_collection(
         self, name: str, readers: Sequence[str], writers: Sequence[str], caller: Caller
@@ -173,28 +182,28 @@ class Chatbot:
                 f"The name of your collection must begin with '{caller}/'.",
                 hint=f"Example: '{caller}/{name}'.",
             )
-        if name in self.store.collections(OPERATOR):
+        if name in self.store.collections.names(OPERATOR):
             raise Conflict(f"The name {name!r} is not available.", hint="Choose another.")
-        self.store.create_collection(name, _with(caller, readers), _with(caller, writers))
+        self.store.collections.create(name, _with(caller, readers), _with(caller, writers))
 
     def delete_collection(self, name: str, caller: Caller) -> None:
         """Delete a collection with all its documents; `default` stays, without documents."""
-        self.store.require(name, caller, "write")
+        self.store.collections.require(name, caller, "write")
         self.store.delete_collection(name)
+        self.conversations.erase_deleted(name, ())
         if name == "default":
-            self.store.create_collection(name)
+            self.store.collections.create(name)
 
     def documents(self, collection: str, caller: Caller) -> list[dict[str, Any]]:
         """The documents of a collection as JSON, ordered by source."""
-        self.store.require(collection, caller, "read")
-        return [
-            {name: getattr(document, name) for name in _DOCUMENT_FIELDS}
-            for document in self.store.documents(collection)
-        ]
+        self.store.collections.require(collection, caller, "read")
+        fields = ("source", "title", "type", "chunks", "added")
+        documents = self.store.documents(collection)
+        return [{name: getattr(document, name) for name in fields} for document in documents]
 
     def document(self, collection: str, source: str, caller: Caller) -> StoredDocument:
         """A document with its text. Raises NotFound."""
-        self.store.require(collection, caller, "read")
+        self.store.collections.require(collection, caller, "read")
         return self.store.document(collection, source)
 
     def upload(
@@ -203,48 +212,28 @@ class Chatbot:
         collection: str,
         caller: Caller,
         progress: Progress | None = None,
-    ) -> dict[str, Any]:
-        """Ingest uploaded files, given as (name, content), and return a summary as JSON.
-
-        A file that cannot be read is listed under `failed`; the others are ingested all the same.
-        When the server cannot go on, the files before that are in the summary; an error is raised
-        only if there are none.
-        """
-        self.store.require(collection, caller, "write")
-        start = time.monotonic()
-        summary = Summary()
-        for number, (name, data) in enumerate(files):
-            if progress:
-                progress(number, len(files), name)
-            try:
-                _, change, chunks = ingest_bytes(self.store, name, data, collection=collection)
-            except SeedbedError as error:
-                stops = error.status >= 500 or error.status == 429  # and not because of this file
-                if stops and not (summary.added or summary.updated or summary.unchanged):
-                    raise
-                rest = files[number:] if stops else [(name, data)]
-                summary.failed += [_failure(name, error) for name, _ in rest]
-                if stops:
-                    break
-            except Exception as error:  # a bug in a parser must not stop the other files
-                summary.failed.append(_failure(name, error))
-            else:
-                setattr(summary, change, getattr(summary, change) + 1)
-                summary.chunks += chunks if change != "unchanged" else 0
-        summary.seconds = time.monotonic() - start
-        return summary.as_json()
+    ) -> Summary:
+        """Ingest uploaded files, given as (name, content), see `ingest_uploads`."""
+        self.store.collections.require(collection, caller, "write")
+        return ingest_uploads(self.store, files, collection=collection, progress=progress)
 
     def delete_document(self, collection: str, source: str, caller: Caller) -> None:
-        """Delete a document with its chunks and vectors. Raises NotFound."""
-        self.store.require(collection, caller, "write")
+        """Delete a document with its chunks and vectors, and its text in answers."""
+        self.store.collections.require(collection, caller, "write")
         self.store.delete_document(collection, source)
+        self.erase_deleted(collection)
+
+    def erase_deleted(self, collection: str) -> None:
+        """Erase the answers of conversations that cite deleted documents of a collection."""
+        sources = {document.source for document in self.store.documents(collection)}
+        self.conversations.erase_deleted(collection, sources)
 
     def check(self) -> None:
         """Raise the error that would prevent an answer; cheap once the model has worked."""
-        self.conversations.list(LOCAL, limit=1)
+        self.conversations.list(LOCAL, [], limit=1)
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
-        for name in self.store.collections(OPERATOR)[:1]:
-            self.store.dense(name, vector, 1)
+        for name in self.collections(OPERATOR)[:1]:
+            self.store.dense(self.store.collections.get(name), vector, 1)
         if self.writes and not self._model_works and (model := self.answerer.writer.model):
             self._model_works = any(True for _ in model.stream("Hello"))
 
@@ -270,8 +259,9 @@ def _with(caller: Caller, names: Sequence[str]) -> list[str]:
     return [*names] if included else [*names, str(caller)]
 
 
-def _failure(name: str, error: Exception) -> dict[str, str]:
-    return {"path": clean_name(name), "reason": public_message(error, log)}
+def _name(caller: Caller) -> str:
+    """The name under which a caller's conversations are stored; the operator's are local ones."""
+    return LOCAL if caller is OPERATOR else str(caller)
 
 
 def passage(hit: Hit) -> dict[str, Any]:
@@ -285,15 +275,4 @@ def passage(hit: Hit) -> dict[str, Any]:
         "score": round(hit.score, 4),
         "start": chunk.start,
         "end": chunk.end,
-    }
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """An answer as JSON: all fields, with the retrieved chunks in short form."""
-    fields = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
-    return {
-        **fields,
-        "citations": [asdict(citation) for citation in answer.citations],
-        "passages": [passage(hit) for hit in answer.passages],
-        "notices": list(answer.notices),
     }

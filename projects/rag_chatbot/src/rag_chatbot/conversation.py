@@ -1,6 +1,7 @@
 """Conversations and feedback on answers, in a SQLite file of their own.
 
-Documents and models are not involved: an answer is stored as the JSON that was returned.
+Documents and models are not involved: an answer is stored as the JSON that was returned, without
+the passages that it does not quote.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,25 +20,22 @@ from seedbed.database.sqlite import open_sqlite, sqlite_errors
 from seedbed.errors import NotFound
 
 Rating = Literal["up", "down"]
-Origin = Literal["page", "api"]
+ERASED = "This answer quoted a document that was deleted."
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
     id TEXT PRIMARY KEY, caller TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
-    created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
-    origin TEXT NOT NULL DEFAULT 'page'
+    created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
 );
 CREATE INDEX IF NOT EXISTS conversations_by_caller ON conversations (caller, created);
 CREATE TABLE IF NOT EXISTS turns (
     id TEXT PRIMARY KEY,
     conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
-    question TEXT NOT NULL, answer TEXT NOT NULL, rating TEXT, comment TEXT NOT NULL DEFAULT '',
+    question TEXT NOT NULL, answer TEXT NOT NULL, rating TEXT,
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
 );
 CREATE INDEX IF NOT EXISTS turns_by_conversation ON turns (conversation_id);
 """
-# Files from before conversations had an origin; theirs is unknown, so the page lists them.
-ADD_ORIGIN = "ALTER TABLE conversations ADD COLUMN origin TEXT NOT NULL DEFAULT 'page'"
 _CONVERSATION = """
 SELECT id, collection, title, created,
     coalesce((SELECT max(created) FROM turns WHERE conversation_id = c.id), created) AS updated
@@ -58,13 +56,12 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Turn:
-    """A question with its answer as JSON, and the feedback on it."""
+    """A question with its answer, which is the response of `/v1/ask`, and the rating of it."""
 
     id: str
     question: str
     answer: dict[str, Any]
     rating: Rating | None = None
-    comment: str = ""
 
 
 class Conversations:
@@ -83,24 +80,18 @@ class Conversations:
             sqlite_errors(self.path, setting="RAG_DATA_DIR", damaged=damaged),
             closing(open_sqlite(self.path, busy_seconds=10, wal=False, foreign_keys=1)) as database,
         ):
-            database.executescript(SCHEMA)
-            if not _has_origin(database):  # a file of an earlier version
-                database.execute("BEGIN IMMEDIATE")  # several processes may open it
-                if not _has_origin(database):
-                    database.execute(ADD_ORIGIN)
-                database.execute("COMMIT")
+            # What is erased must not stay in free pages of the file.
+            database.executescript(f"PRAGMA secure_delete = ON; {SCHEMA}")
             yield database
 
-    def start(self, caller: str, collection: str, title: str, origin: Origin = "api") -> str:
+    def start(self, caller: str, collection: str, title: str) -> str:
         """Create a conversation; returns its id."""
-        identifier = uuid.uuid4().hex
+        row = (uuid.uuid4().hex, caller, collection, title[:80])
         with self._database() as database:
             database.execute(
-                "INSERT INTO conversations (id, caller, collection, title, origin)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (identifier, caller, collection, title[:80], origin),
+                "INSERT INTO conversations (id, caller, collection, title) VALUES (?, ?, ?, ?)", row
             )
-        return identifier
+        return row[0]
 
     def add(self, conversation_id: str, question: str, answer: dict[str, Any]) -> str:
         """Add a turn; returns its id. Raises NotFound if the conversation was deleted."""
@@ -115,89 +106,93 @@ class Conversations:
             raise _unknown(conversation_id) from None
         return row[0]
 
-    def find(self, conversation_id: str, caller: str) -> Conversation:
-        """One conversation. Raises NotFound if it does not exist or belongs to another caller."""
+    def read(self, conversation_id: str, caller: str) -> tuple[Conversation, list[Turn]]:
+        """A conversation with its turns, oldest first.
+
+        Raises NotFound if it does not exist or belongs to another caller.
+        """
         with self._database() as database:
             row = database.execute(
-                f"{_CONVERSATION} WHERE id = ? AND caller = ?",
-                (conversation_id, caller),
+                f"{_CONVERSATION} WHERE id = ? AND caller = ?", (conversation_id, caller)
             ).fetchone()
-        if row is None:
-            raise _unknown(conversation_id)
-        return Conversation(*row)
-
-    def turns(self, conversation_id: str, caller: str) -> list[Turn]:
-        """The turns of a conversation, oldest first. Raises NotFound."""
-        self.find(conversation_id, caller)
-        with self._database() as database:
-            rows = database.execute(
-                "SELECT id, question, answer, rating, comment FROM turns"
-                " WHERE conversation_id = ? ORDER BY rowid",
+            if row is None:
+                raise _unknown(conversation_id)
+            turns = database.execute(
+                "SELECT id, question, answer, rating FROM turns WHERE conversation_id = ?"
+                " ORDER BY rowid",
                 (conversation_id,),
             ).fetchall()
-        return [Turn(i, q, json.loads(a), r, c) for i, q, a, r, c in rows]
+        return Conversation(*row), [Turn(i, q, json.loads(a), r) for i, q, a, r in turns]
 
     def list(
-        self, caller: str, limit: int = 50, offset: int = 0, origin: Origin | None = None
+        self, caller: str, collections: Sequence[str], limit: int = 50, offset: int = 0
     ) -> list[Conversation]:
-        """Conversations of a caller, the last updated first; `origin` None lists both kinds."""
+        """Conversations of a caller about some collections, the last updated first."""
         with self._database() as database:
             rows = database.execute(
-                f"{_CONVERSATION} WHERE caller = ?1 AND (?2 IS NULL OR origin = ?2)"
-                " ORDER BY updated DESC, rowid DESC LIMIT ?3 OFFSET ?4",
-                (caller, origin, limit, offset),
+                f"{_CONVERSATION} WHERE caller = ?"
+                " AND collection IN (SELECT value FROM json_each(?))"
+                " ORDER BY updated DESC, rowid DESC LIMIT ? OFFSET ?",
+                (caller, json.dumps(collections), limit, offset),
             ).fetchall()
         return [Conversation(*row) for row in rows]
 
     def delete(self, conversation_id: str, caller: str) -> None:
         """Delete a conversation with its turns. Raises NotFound."""
-        self.find(conversation_id, caller)
         with self._database() as database:
-            database.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+            deleted = database.execute(
+                "DELETE FROM conversations WHERE id = ? AND caller = ?", (conversation_id, caller)
+            )
+        if not deleted.rowcount:
+            raise _unknown(conversation_id)
 
-    def rate(self, turn_id: str, caller: str, rating: Rating | None, comment: str = "") -> None:
-        """Store feedback on an answer in place of earlier feedback; None removes it."""
-        with self._database() as database:
-            updated = database.execute(
-                "UPDATE turns SET rating = ?, comment = ? WHERE id = ? AND conversation_id IN"
-                " (SELECT id FROM conversations WHERE caller = ?)",
-                (rating, comment, turn_id, caller),
-            ).rowcount
-        if not updated:
-            raise NotFound(f"Unknown answer {turn_id[:100]!r}.")
-
-    def export(self, *, rating: Rating | None = "up") -> Iterator[dict[str, Any]]:
-        """Rated answers as cases for `eval --qa`; `rating=None` exports both kinds.
-
-        For an answer rated up, the case expects the same quotes again. For one rated down the
-        expected answer is empty, to be filled in by a person.
-        """
+    def erase_deleted(self, collection: str, sources: Collection[str]) -> None:
+        """Erase the answers that cite other documents of a collection than `sources`."""
         with self._database() as database:
             rows = database.execute(
-                "SELECT id, answer, rating, comment FROM turns WHERE rating IS NOT NULL"
-                " AND (?1 IS NULL OR rating = ?1) ORDER BY rowid",
-                (rating,),
+                "SELECT t.id, t.answer FROM turns t JOIN conversations c ON c.id ="
+                " t.conversation_id WHERE c.collection = ?",
+                (collection,),
             ).fetchall()
-        for identifier, stored, row_rating, comment in rows:
+            for identifier, stored in rows:
+                answer = json.loads(stored)
+                if all(citation["source"] in sources for citation in answer["citations"]):
+                    continue
+                answer |= {"answer": ERASED, "abstained": True, "citations": [], "notices": []}
+                database.execute(
+                    "UPDATE turns SET answer = ?, rating = NULL WHERE id = ?",
+                    (json.dumps(answer, ensure_ascii=False), identifier),
+                )
+
+    def rate(self, turn_id: str, caller: str, rating: Rating | None) -> None:
+        """Store a rating in place of an earlier one; None removes it. Raises NotFound."""
+        with self._database() as database:
+            updated = database.execute(
+                "UPDATE turns SET rating = ? WHERE id = ? AND conversation_id IN"
+                " (SELECT id FROM conversations WHERE caller = ?)",
+                (rating, turn_id, caller),
+            )
+        if not updated.rowcount:
+            raise NotFound(f"Unknown answer {turn_id[:100]!r}.")
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """Answers rated up as cases for `eval --qa`, which expect the same quotes again."""
+        with self._database() as database:
+            rows = database.execute(
+                "SELECT id, answer FROM turns WHERE rating = 'up' ORDER BY rowid"
+            ).fetchall()
+        for identifier, stored in rows:
             answer = json.loads(stored)
-            good = row_rating == "up"
-            cited = answer["citations"] if good else []
-            if good and not (cited or answer["abstained"]):
+            cited = answer["citations"]
+            if not cited and not answer["abstained"]:
                 continue  # a greeting
             yield {
                 "id": identifier,
                 "question": answer["question"],
                 "answers": [as_pattern(citation["quote"]) for citation in cited],
                 "source": sorted({citation["source"] for citation in cited}),
-                "answerable": not (good and answer["abstained"]),
-                "rating": row_rating,
-                "comment": comment,
+                "answerable": not answer["abstained"],
             }
-
-
-def _has_origin(database: sqlite3.Connection) -> bool:
-    columns = database.execute("PRAGMA table_info(conversations)").fetchall()
-    return "origin" in {name for _, name, *_ in columns}
 
 
 def _unknown(conversation_id: str) -> NotFound:

@@ -38,8 +38,8 @@ class Shelf:
         self.texts = texts
         self.asked: list[str] = []
 
-    def search(self, question: str, *, collection: str, k: int) -> list[Hit]:
-        self.asked.append(f"{collection}: {question}")
+    def search(self, question: str, _: object = None, *, k: int) -> list[Hit]:
+        self.asked.append(question)
         query = self.embeddings.embed_query(question)
         hits = []
         for n, text in enumerate(self.texts):

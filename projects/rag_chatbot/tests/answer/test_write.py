@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rag_chatbot.answer.answer import ABSTENTION, Answerer
+from rag_chatbot.answer.answer import UNCHECKED, Answerer
 
 OpenAnswerer = Callable[..., Answerer]
 
@@ -21,7 +21,7 @@ def test_write_mode_drops_a_sentence_with_a_wrong_number(
     reply = "The server listens on port 7422 by default."
     answer = answerer(guide, replies=[reply]).ask("Which port is the default?", mode="write")
     assert answer.abstained
-    assert answer.answer == ABSTENTION
+    assert answer.answer == UNCHECKED
 
 
 def test_write_mode_abstains_when_the_model_replies_not_found(

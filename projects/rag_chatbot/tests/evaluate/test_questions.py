@@ -58,13 +58,6 @@ def test_qa_counts_right_answer_and_citation(ask: Ask) -> None:
     assert result["intervals"]["answer_accuracy"]["n"] == 1
     assert result["intervals"]["answer_accuracy"]["low"] < 0.5
     assert 0 < result["latency_p50_s"] <= result["latency_p95_s"]
-    assert result["words_per_answer"] > 3
-
-
-def test_qa_counts_wrong_fact_and_wrong_source(ask: Ask) -> None:
-    result = ask({**OAK, "answers": ["700"], "source": ["boats.md"]})
-    assert result["answer_accuracy"] == 0.0
-    assert result["citation_precision"] < 1.0
 
 
 def test_qa_source_may_be_relative_to_a_subfolder(ask: Ask) -> None:
@@ -111,11 +104,6 @@ def test_read_questions_error_names_line(
     path.write_text("\n".join(json.dumps(row) for row in (OAK, {**OAK, "id": "second", **change})))
     with pytest.raises(BadInput, match=message):
         read_questions(path)
-
-
-def test_qa_with_missing_documents_raises(ask: Ask, tmp_path: Path) -> None:
-    with pytest.raises(BadInput):
-        ask(OAK, folder=tmp_path / "nowhere")
 
 
 def test_run_reads_the_settings(

@@ -65,7 +65,9 @@ def test_markdown_that_begins_with_a_rule_keeps_its_text():
     text = "---\n\nThe pump is red.\n\n---\n\nIt is old.\n"
     document = parse(Path("a.md"), text.encode())
     assert text.count("is") == sum(text[b.start : b.end].count("is") for b in document.blocks)
-    titled = parse(Path("a.md"), b"---\ntitle: Pumps\ntags:\n  - red\n\n# note\n---\n\nIt is old.\n")
+    titled = parse(
+        Path("a.md"), b"---\ntitle: Pumps\ntags:\n  - red\n\n# note\n---\n\nIt is old.\n"
+    )
     assert titled.title == "Pumps" and len(titled.blocks) == 1
 
 
@@ -93,18 +95,12 @@ def test_markdown_unclosed_fence_and_front_matter_end_with_the_file() -> None:
     assert read("a.md", "---\nno end").title == "a"
 
 
-def test_rst_heading_levels_follow_order_of_underline_styles() -> None:
-    text = (
-        "=====\nTitle\n=====\n\nOne\n===\n\nText.\n\nTwo\n---\n\n"
-        "More.\n\n----\n\nOne again\n=========\n"
-    )
-    assert headings(read("a.rst", text)) == [(1, "Title"), (2, "One"), (3, "Two"), (2, "One again")]
-
-
-def test_asciidoc_finds_headings_and_listings() -> None:
-    document = read("a.adoc", "= Top\n\n== Part\n\n----\n== code\n----\n")
-    assert headings(document) == [(1, "Top"), (2, "Part")]
-    assert shape(document)[-1] == ("code", "----\n== code\n----")
+def test_headings_of_plain_text_are_underlined_or_begin_with_equals_signs() -> None:
+    assert headings(read("a.rst", "Title\n=====\n\nText.\n\nTwo\n---\n\nMore.\n")) == [
+        (1, "Title"),
+        (2, "Two"),
+    ]
+    assert headings(read("a.adoc", "= Top\n\n== Part\n\nText.\n")) == [(1, "Top"), (2, "Part")]
 
 
 def test_code_blocks_begin_at_definitions() -> None:
@@ -119,12 +115,9 @@ def test_code_blocks_begin_at_definitions() -> None:
     assert headings(read("a.go", "func (s *Server) Serve() {\n}\n")) == [(1, "Serve")]
 
 
-def test_data_blocks_are_tables_items_members_and_lines() -> None:
+def test_data_blocks_are_tables_and_lines() -> None:
     assert shape(read("a.csv", "name,age\nAda,36\n")) == [("table", "name,age\nAda,36")]
-    items = read("a.json", '[{"a": 1},\n {"b": [2, 3]}]')
-    assert [part for _, part in shape(items)] == ['{"a": 1}', '{"b": [2, 3]}']
-    long = json.dumps({"first": "x" * 400, "second": {"k": 1}})
-    assert headings(read("b.json", long)) == [(1, "first"), (1, "second")]
+    assert shape(read("a.json", '[{"a": 1}]\n')) == [("code", '[{"a": 1}]')]
     assert len(shape(read("c.jsonl", '{"a": 1}\n\n{"b": 2}\n'))) == 2
 
 
@@ -159,21 +152,6 @@ def test_html_keeps_content_and_drops_navigation() -> None:
     ]
 
 
-def test_html_definition_lists_keep_terms_with_definitions() -> None:
-    document = read(
-        "a.html",
-        "<h1>Zeta</h1><dl><dt>-q</dt><dt>--quiet</dt><dd>Print nothing.</dd>"
-        f"<dt>zeta_size (integer)</dt><dd><p>Sets it.</p><p>{'More. ' * 60}</p></dd></dl>"
-        "<p>End.</p>",
-    )
-    assert shape(document)[1:4] == [
-        ("list", "- -q, --quiet: Print nothing."),
-        ("heading", "zeta_size (integer):"),
-        ("paragraph", "Sets it."),
-    ]
-    assert document.blocks[-1].level == document.blocks[2].level  # "End." is not part of it
-
-
 def test_html_inside_form_is_read() -> None:
     page = "<body><form><p>All of it.</p><button>Send</button><select><option>x</select></form>"
     assert shape(read("a.html", page)) == [("paragraph", "All of it.")]
@@ -199,7 +177,7 @@ def test_pdf_finds_pages_headings_and_paragraphs() -> None:
                 words("Manual", 720, 20),
                 words("The pump starts when the red", 690),
                 words("lever is down.", 677),
-                words("Safety", 640, 11, "F2"),
+                words("Safety", 640, 14),
                 words("Wear gloves at all times.", 620),
             ],
             [words("Second page.", 720)],
@@ -219,30 +197,6 @@ def test_pdf_running_heads_are_left_out() -> None:
     text = read("a.pdf", pdf(*pages)).text
     assert "Body c text." in text
     assert "ACME" not in text and "Page" not in text
-
-
-def test_pdf_page_numbers_beside_changing_titles_are_left_out() -> None:
-    heads = ("Pumps {}", "{} Valves", "Hoses {}", "{} Seals")
-    pages = [
-        [words(heads[n].format(n + 11), 760), words(f"Part {'abcd'[n]} has 3 bolts.", 700)]
-        for n in range(4)
-    ]
-    text = read("a.pdf", pdf(*pages)).text
-    assert "Part c has 3 bolts." in text
-    assert not {"Pumps", "Valves", "Hoses", "Seals"} & set(text.split())
-
-
-def test_pdf_table_keeps_cells_apart_and_below_their_header() -> None:
-    rows = [("Name", "Size"), ("smallint", "2 bytes"), ("bigint", "8 bytes")]
-    page = [words("Every type has a size, which the table gives in bytes for all of them.", 720)]
-    for n, row in enumerate(rows):
-        font = "F2" if n == 0 else "F1"
-        page += [words(cell, 690 - 14 * n, 11, font, 72 + 150 * k) for k, cell in enumerate(row)]
-    document = read("a.pdf", pdf(page))
-    assert shape(document)[-1] == (
-        "table",
-        "| Name | Size |\n|---|---|\n| smallint | 2 bytes |\n| bigint | 8 bytes |",
-    )
 
 
 def test_pdf_lines_that_end_early_stay_lines() -> None:
@@ -291,7 +245,7 @@ def test_pdf_that_takes_too_long_is_an_error_and_the_next_one_is_read() -> None:
 
 @pytest.mark.parametrize(
     "encoding",
-    ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "cp1250", "cp1251", "shift_jis"],
+    ["utf-8-sig", "utf-16", "utf-32", "cp1252", "cp1250", "cp1251", "shift_jis"],
 )
 def test_decode_recognises_encodings(encoding: str) -> None:
     text = {
@@ -337,17 +291,3 @@ def test_parse_reads_five_megabytes_in_one_line(name: str) -> None:
     if name == "a.jsonl":
         line = json.dumps(line)
     assert len(read(name, line).text) > 4_900_000
-
-
-@pytest.mark.parametrize(
-    ("name", "head"), [("a.srt", ""), ("a.vtt", "WEBVTT\n\nNOTE made by hand\n\n")]
-)
-def test_subtitles_are_read_without_numbers_and_time_codes(name: str, head: str) -> None:
-    cues = (
-        "1\n00:00:01,000 --> 00:00:05,000\nThe pump moves <i>four</i>\nhundred litres\n\n"
-        "2\n00:00:05,500 --> 00:00:09,000\nof water per hour.\n\n"
-        "3\n00:00:09,500 --> 00:00:12,000\nIt is quiet.\n"
-    )
-    document = parse(Path(name), f"{head}{cues}".encode())
-    assert document.text == "The pump moves four hundred litres of water per hour.\n\nIt is quiet."
-    assert [document.text[b.start : b.end] for b in document.blocks] == document.text.split("\n\n")

@@ -1,17 +1,9 @@
 import json
-import sys
-import threading
-import time
-import urllib.request
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.config import Config
@@ -112,10 +104,6 @@ def test_ask_rejects_questions_without_words(client, question):
     assert status_and_type(ask(client, question, stream=True)) == (400, "bad_input")
 
 
-def test_ask_strips_control_characters_of_question(client):
-    assert ask(client, f"\x07{WHEN}\x1b").json()["question"] == WHEN
-
-
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -201,58 +189,15 @@ def test_documents_are_added_listed_and_deleted(client):
     )
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory is Linux's")
-def test_pdf_that_would_fill_the_memory_fails_alone(client):
-    packer = zlib.compressobj()
-    zeros = b"".join([*(packer.compress(bytes(10**6)) for _ in range(1100)), packer.flush()])
-    bomb = (
-        b"%%PDF-1.4\n1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj\n"
-        b"2 0 obj << /Type /Pages /Kids [3 0 R] /Count 1 /MediaBox [0 0 9 9] >> endobj\n"
-        b"3 0 obj << /Type /Page /Parent 2 0 R /Contents 4 0 R >> endobj\n"
-        b"4 0 obj << /Filter /FlateDecode /Length %d >> stream\n%s\nendstream endobj\n"
-        b"trailer << /Root 1 0 R >>" % (len(zeros), zeros)
-    )
-    files = [("files", ("bomb.pdf", bomb)), ("files", ("note.md", b"# Note\n\nIt is fine.\n"))]
-    summary = client.post("/v1/documents", files=files).json()
-    [failure] = summary["failed"]
-    assert failure["path"] == "bomb.pdf" and "takes more than 1,000 MB" in failure["reason"]
-    assert summary["added"] == 1
-    client.delete("/v1/documents", params={"source": "note.md"})
-
-
 def test_upload_rejects_files_over_size_limit(client):
     over_file_limit = [("files", ("big.txt", b"word " * 450_000))]
     assert "larger than 2 MB" in client.post("/v1/documents", files=over_file_limit).text
 
 
-@pytest.mark.slow
-def test_uploads_during_an_ingest_give_up_while_probes_are_answered(open_chatbot, serve):
-    bot = open_chatbot(TEXTS)
-    address = serve(create_app(bot, Settings(api_keys="")))
-    with bot.store.database.writing(), ThreadPoolExecutor(60) as threads:
-        uploads = [
-            threads.submit(
-                httpx.post,
-                f"{address}/v1/documents",
-                files={"files": (f"{n}.md", b"Some words.")},
-                timeout=120,
-            )
-            for n in range(60)
-        ]
-        uploads[0].exception()  # the first has given up, the others still wait or have given up
-        for path in ("healthz", "readyz", "v1/collections"):
-            assert httpx.get(f"{address}/{path}", timeout=60).status_code == 200
-        refused = [upload.result() for upload in uploads]
-    assert {response.status_code for response in refused} == {429}
-    assert all(response.headers["retry-after"] for response in refused)
-    assert all("data" not in response.json()["error"]["message"] for response in refused)
-
-
 def test_uploads_at_the_same_time_are_all_added(open_chatbot, serve):
     bot = open_chatbot()
     address = serve(create_app(bot, Settings(api_keys="")))
-    with ThreadPoolExecutor(20) as threads:
+    with ThreadPoolExecutor(8) as threads:
         uploads = [
             threads.submit(
                 httpx.post,
@@ -260,10 +205,10 @@ def test_uploads_at_the_same_time_are_all_added(open_chatbot, serve):
                 files={"files": (f"{n}.md", f"Words of {n}.".encode())},
                 timeout=120,
             )
-            for n in range(20)
+            for n in range(8)
         ]
         assert {upload.result().status_code for upload in uploads} == {200}
-    assert len(bot.documents("default", "local")) == 20
+    assert len(bot.documents("default", "local")) == 8
 
 
 def test_document_view_marks_citation(client):
@@ -283,36 +228,12 @@ def test_document_view_of_missing_document_is_a_page(client):
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
-def test_conversations_are_listed_by_page(client):
-    ids = [ask(client).json()["conversation_id"] for _ in range(3)][::-1]
-    listed = [
-        client.get("/v1/conversations", params={"limit": 1, "offset": n}).json() for n in range(3)
-    ]
-    assert [item["id"] for [item] in listed] == ids
-    for wrong in ({"limit": 0}, {"limit": 201}, {"offset": -1}, {"offset": 10**30}):
-        assert status_and_type(client.get("/v1/conversations", params=wrong))[0] == 400
-
-
-def test_collections_are_created_listed_and_deleted(client):
-    assert client.post("/v1/collections", json={"name": "my/notes"}).status_code == 201
-    assert "my/notes" in client.get("/v1/collections").json()
-    assert status_and_type(client.post("/v1/collections", json={"name": "my/notes"})) == (
-        409,
-        "conflict",
-    )
-    files = [("files", ("a.md", b"Some words about nothing."))]
-    summary = client.post("/v1/documents", files=files, data={"collection": "my/notes"}).json()
-    assert summary["added"] == 1
-    assert client.delete("/v1/collections/my/notes").json() == {"deleted": "my/notes"}
-    assert status_and_type(client.delete("/v1/collections/my/notes")) == (404, "not_found")
-
-
 def test_feedback_is_stored_and_exported(client, bot):
     answer = ask(client).json()
-    body = {"id": answer["id"], "rating": "up", "comment": "Right."}
+    body = {"id": answer["id"], "rating": "up"}
     assert client.post("/v1/feedback", json=body).json() == {"id": answer["id"], "rating": "up"}
     [case] = [case for case in bot.conversations.export() if case["id"] == answer["id"]]
-    assert (case["question"], case["source"][0], case["comment"]) == (WHEN, "port.md", "Right.")
+    assert (case["question"], case["source"][0]) == (WHEN, "port.md")
     assert status_and_type(client.post("/v1/feedback", json={**body, "id": "nope"})) == (
         404,
         "not_found",
@@ -330,7 +251,10 @@ def test_feedback_on_a_greeting_is_not_a_test_question(client, bot):
 
 def test_documents_are_listed_with_their_format(client):
     mail = b"Subject: Harbour\nFrom: a@b.example\n\nThe crane is yellow.\n"
-    files = [("files", ("crane.eml", mail)), ("files", ("crane.csv", b"name,colour\ncrane,yellow\n"))]
+    files = [
+        ("files", ("crane.eml", mail)),
+        ("files", ("crane.csv", b"name,colour\ncrane,yellow\n")),
+    ]
     assert client.post("/v1/documents", files=files).json()["added"] == 2
     kinds = {item["source"]: item["type"] for item in client.get("/v1/documents").json()}
     assert kinds["crane.eml"] == "email" and kinds["crane.csv"] == "csv"
@@ -368,46 +292,12 @@ def check_responses_without_chroma(app):
         assert "port.md" in client.get("/v1/documents").text
 
 
-OPENINGS = ("", "Yes: ", "Indeed, ", "In short, ", "So, ", "Again, ")
-
-
-class SlowChatModel(BaseChatModel):
-    """Slowly streams the fact in other words; `closed` is set when its stream ends or is closed."""
-
-    closed: threading.Event = threading.Event()
-    pieces: int = 0
-
-    @property
-    def _llm_type(self) -> str:
-        return "slow"
-
-    def _generate(self, *_, **__) -> ChatResult:
-        raise NotImplementedError
-
-    def _stream(self, *_, **__):
-        try:
-            for opening in OPENINGS:
-                self.pieces += 1
-                yield ChatGenerationChunk(message=AIMessageChunk(f"{opening}{FACT} "))
-                time.sleep(0.5 if self.pieces < 3 else 5)
-        finally:
-            self.closed.set()
-
-
-def test_ask_stream_stops_model_when_client_disconnects(open_chatbot, serve):
-    model = SlowChatModel()
-    bot = open_chatbot(TEXTS, model, mode="write", strictness=0)
-    address = serve(create_app(bot, Settings(api_keys="")))
-    request = urllib.request.Request(
-        f"{address}/v1/ask",
-        json.dumps({"question": WHEN, "stream": True}).encode(),
-        {"content-type": "application/json"},
-    )
-    response = urllib.request.urlopen(request, timeout=30)
-    assert response.readline() == b"event: token\n"
-    assert not model.closed.is_set()
-    response.close()
-    assert model.closed.wait(40)
-    assert model.pieces < len(OPENINGS)
-    assert urllib.request.urlopen(f"{address}/healthz", timeout=30).status == 200
-    assert bot.conversations.list("local") == []
+def test_deleted_document_leaves_no_text_in_conversations(client, bot):
+    files = [("files", ("gate.md", b"The gate of Tarn is ultramarine."))]
+    assert client.post("/v1/documents", files=files).json()["added"] == 1
+    answer = ask(client, "What colour is the gate of Tarn?").json()
+    assert "ultramarine" in answer["answer"]
+    client.delete("/v1/documents", params={"source": "gate.md"})
+    turns = client.get(f"/v1/conversations/{answer['conversation_id']}").text
+    assert "gate of Tarn?" in turns and "ultramarine" not in turns
+    assert b"ultramarine" not in bot.conversations.path.read_bytes()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from rag_chatbot.chatbot import OPERATOR, Question
@@ -82,7 +83,7 @@ def test_sentences_before_a_fault_are_kept(ask: Callable[..., Any], reply: Reply
     assert asked.answer["answer"] == f"{FACT} [1]"
     [notice] = [note for note in asked.answer["notices"] if "incomplete" in note]
     assert_one_sentence(notice)
-    turns = asked.chatbot.conversations.turns(asked.answer["conversation_id"], "local")
+    _, turns = asked.chatbot.conversation(asked.answer["conversation_id"], "local")
     assert turns[-1].answer["answer"] == f"{FACT} [1]"
 
 
@@ -146,16 +147,63 @@ def test_doubtful_sentences_are_marked_without_a_judge(ask: Callable[..., Any]) 
 def test_sentence_appears_before_the_model_has_finished(ask: Callable[..., Any]) -> None:
     bot = ask.chatbot([Reply(f"{GOOD}\n{GOOD}\n{GOOD}\n{GOOD}", fault="stall")])  # type: ignore[attr-defined]
     events = bot.stream(Question(QUESTION, keep=False), caller=OPERATOR)
-    assert next(events) == f"{FACT} [1]"  # while the vendor hangs
+    assert next(filter(None, events)) == f"{FACT} [1]"  # while the vendor hangs
     events.close()
     ask.vendor.wait_until(lambda: ask.vendor.calls[0].disconnected)  # type: ignore[attr-defined]
+
+
+def test_reply_that_cannot_be_checked_is_not_called_a_refusal(ask: Callable[..., Any]) -> None:
+    for reply in ('{"answer": "8,192", "citations": []}', "It was written by Napoleon in 1805."):
+        answer = ask(QUESTION, [reply]).answer
+        assert answer["abstained"] and "could not be checked" in answer["answer"]
+        assert answer["passages"]
+    assert ask(QUESTION, ["NOT FOUND"]).answer["answer"].startswith("I can't find this")
+
+
+def test_model_completes_follow_ups_in_any_language(ask: Callable[..., Any]) -> None:
+    rewritten = Reply(f"Sure! Here is the question:\n\n{QUESTION}", match="Rewrite the last")
+    asked = ask("Und wie lange gilt das?", [rewritten, GOOD], ["Was ist SmolLM2?"])
+    assert asked.answer["question"] == QUESTION
+    assert asked.answer["answer"] == f"{FACT} [1]"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("path", ["ask", "chat/completions"])
+@pytest.mark.parametrize("fault", ["hang", "stall"])
+def test_call_ends_when_the_client_leaves(
+    ask: Callable[..., Any], path: str, stream: bool, fault: str
+) -> None:
+    bot = ask.chatbot([Reply(REWORDED, fault=fault)])  # type: ignore[attr-defined]
+    body: dict[str, Any] = {"question": QUESTION, "stream": stream}
+    if path != "ask":
+        messages = [{"role": "user", "content": QUESTION}]
+        body = {"model": "default", "messages": messages, "stream": stream}
+    with serve_app(create_app(bot, load(Settings, api_keys=""))) as url:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{url}/v1/{path}", json=body, timeout=1.0)
+        ask.vendor.wait_until(  # type: ignore[attr-defined]
+            lambda: ask.vendor.calls and ask.vendor.calls[0].disconnected  # type: ignore[attr-defined]
+        )
+
+
+def test_call_ends_when_the_page_is_closed_before_the_first_word(ask: Callable[..., Any]) -> None:
+    bot = ask.chatbot([Reply(REWORDED, fault="hang")])  # type: ignore[attr-defined]
+    with serve_app(create_app(bot, load(Settings, api_keys=""))) as url, httpx.Client() as browser:
+        config = browser.get(f"{url}/config").json()
+        [number] = [d["id"] for d in config["dependencies"] if d["api_name"] == "ask"]
+        data = [QUESTION, [], [], "default", None]
+        body = {"data": data, "fn_index": number, "session_hash": "s"}
+        browser.post(f"{url}/gradio_api/queue/join", json=body)
+        with browser.stream("GET", f"{url}/gradio_api/queue/data?session_hash=s") as events:
+            next(line for line in events.iter_lines() if "Looking for an answer" in line)
+        ask.vendor.wait_until(  # type: ignore[attr-defined]
+            lambda: ask.vendor.calls and ask.vendor.calls[0].disconnected  # type: ignore[attr-defined]
+        )
 
 
 def test_api_reports_a_fault_with_its_status_and_a_price_with_the_answer(
     ask: Callable[..., Any],
 ) -> None:
-    import httpx
-
     bot = ask.chatbot([FAULTS["401"], GOOD], k=11)  # type: ignore[attr-defined]
     with serve_app(create_app(bot, load(Settings))) as url:
         body = {"question": QUESTION}

@@ -19,22 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 
-from rag_chatbot.answer.evidence import Draft, Span
+from rag_chatbot.answer import small_talk
+from rag_chatbot.answer.evidence import Draft
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense, is_short, with_topic
-from rag_chatbot.answer.small_talk import PHRASES, SmallTalk
-from rag_chatbot.answer.spelling import repair
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
 from seedbed.errors import BadInput, ConfigError
 from seedbed.observe.usage import UsageCallback
 
 if TYPE_CHECKING:
-    from rag_chatbot.answer.quote.quoter import Quoter
     from rag_chatbot.search.retrieve import Hit, Retriever
+    from rag_chatbot.store.collections import Collection
 
 MAX_CHARACTERS = 4000  # of a question
-REPAIRS = 3  # searches with repaired words: each may find the passages that repair the next one
-ABSTENTION = str(PHRASES["en"]["refusal"])
+ABSTENTION = small_talk.REFUSALS["en"]
+UNCHECKED = "The model's reply could not be checked against the documents."
 
 
 @dataclass(frozen=True)
@@ -89,21 +88,20 @@ class Answerer:
         self.config = config
         self.embeddings = retriever.embeddings
         self.spec = spec
-        self.quoter = open_quoter(self.embeddings)
-        self.small_talk = SmallTalk(self.embeddings)
+        self.quote = load_quote_mode()
         self.writer = AnswerWriter(chat_model, self.embeddings, spec, judges=config.judge)
 
-    def ask(self, question: str, **options: Any) -> Answer:
-        """The whole answer; options as for `stream`."""
-        *_, answer = self.stream(question, **options)
+    def ask(self, question: str, *collection: Any, **options: Any) -> Answer:
+        """The whole answer; arguments as for `stream`."""
+        *_, answer = self.stream(question, *collection, **options)
         assert isinstance(answer, Answer)
         return answer
 
     def stream(
         self,
         question: str,
+        collection: Collection | None = None,
         *,
-        collection: str = "default",
         history: Sequence[Exchange] = (),
         k: int | None = None,
         mode: str | None = None,
@@ -111,54 +109,69 @@ class Answerer:
     ) -> Iterator[str | Answer]:
         """Yield the text of the answer piece by piece as it is ready, then the Answer.
 
+        An empty piece means that the model is awaited. The collection is `default` by default.
         Raises BadInput for a question that is empty, too long or has no words.
         """
-        clock, usage = _Clock(), UsageCallback()
+        usage = UsageCallback()
+        started = time.perf_counter()
+        timings: dict[str, float] = {}
         question = clean_question(question)
         writes = self._mode(mode) == "write"
-        strictness = self.config.strictness if strictness is None else strictness
+        k = k or self.config.k
 
         # 1. Condense: a follow-up becomes a question that stands alone.
-        condensed = condense(question, history) if history else question
-        focus = question
-        if writes and condensed != question:
-            focus = condensed = self.writer.condense(question, history, usage) or condensed
-        clock.lap("condense")
+        condensed = question
+        if history and writes:
+            condensed = (yield from self.writer.condense(question, history, usage)) or question
+        elif history:
+            condensed = condense(question, history)
+        timings["condense"] = time.perf_counter() - started
 
-        # 2. Retrieve the chunks that match it, and repair its typing errors with their words.
-        k = k or self.config.k
-        alone = condensed == question
-        condensed, hits = self._retrieve(condensed, collection, k)
-        focus = condensed if alone else focus
-        clock.lap("retrieve")
+        # 2. Retrieve the chunks that match it.
+        hits = self.retriever.search(condensed, collection, k=k)
+        timings["retrieve"] = time.perf_counter() - started - timings["condense"]
 
         # 3. Let the model write from the chunks, or quote their best spans; or abstain. A short
         #    question that finds no quote alone may mean the topic of the one before.
-        if self.quoter is None or writes:
-            draft = yield from clock.timed(self.writer.write(condensed, hits, usage))
+        if self.quote is None or writes:
+            pieces = self.writer.write(condensed, hits, usage)
         else:
-            pieces = self.quoter.quote(condensed, hits, focus=focus, strictness=strictness)
-            draft = yield from clock.timed(pieces)
-            if not draft.text and history and alone and is_short(question):
-                topical = with_topic(question, history)
-                condensed, hits = self._retrieve(topical, collection, k)
-                pieces = self.quoter.quote(condensed, hits, focus=question, strictness=strictness)
-                draft = yield from clock.timed(pieces)
+            pieces = self._quote(condensed, hits, question, strictness)
+        draft = yield from _timed(pieces, timings, started)
+        follows = history and not (writes or draft.text) and condensed == question
+        if self.quote and follows and is_short(question):
+            condensed = with_topic(question, history)
+            hits = self.retriever.search(condensed, collection, k=k)
+            pieces = self._quote(condensed, hits, question, strictness)
+            draft = yield from _timed(pieces, timings, started)
 
-        # 4. Without an answer, greet or refuse.
-        reply = ""
-        if not draft.text:
-            reply = self.small_talk.reply(
-                question, lambda: self.retriever.store.documents(collection)
-            )
-            clock.first()
-            yield reply or self.small_talk.refusal(question)
-        clock.lap("write" if writes else "quote")
+        # 4. Without an answer, greet, or tell why.
+        text, greeting = draft.text, ""
+        if not text:
+            greeting = small_talk.greeting(question)
+            text = greeting or (UNCHECKED if draft.unchecked else small_talk.refusal(question))
+            yield text
+        timings["total"] = time.perf_counter() - started
+        timings["write" if writes else "quote"] = timings["total"] - sum(
+            timings[step] for step in ("condense", "retrieve")
+        )
 
         yield Answer(
-            answer=draft.text or reply or self.small_talk.refusal(question),
-            abstained=not (draft.cited or reply),
-            citations=tuple(_citation(n, span) for n, span in enumerate(draft.cited, 1)),
+            answer=text,
+            abstained=not (draft.cited or greeting),
+            citations=tuple(
+                Citation(
+                    n,
+                    span.chunk.source,
+                    span.chunk.page,
+                    span.chunk.heading,
+                    span.quote,
+                    span.chunk.document_id,
+                    span.start,
+                    span.end,
+                )
+                for n, span in enumerate(draft.cited, 1)
+            ),
             question=condensed,
             model=self.spec or self.writer.name,
             prompt_version=self.writer.version if writes else "quote",
@@ -167,29 +180,24 @@ class Answerer:
                 "output_tokens": usage.output_tokens if usage.complete else None,
                 "cost_usd": usage.cost_usd,
             },
-            timings=clock.times(),
+            timings={name: round(seconds, 4) for name, seconds in timings.items()},
             passages=tuple(hits),
             notices=(*_history_notice(history), *draft.notices),
         )
 
-    def _retrieve(self, question: str, collection: str, k: int) -> tuple[str, list[Hit]]:
-        """The question, with repaired spelling, and the chunks that match it."""
-        hits = self.retriever.search(question, collection=collection, k=k)
-        for _ in range(REPAIRS):
-            passages = (f"{hit.chunk.title} {hit.chunk.heading} {hit.chunk.text}" for hit in hits)
-            repaired = repair(question, passages, self.embeddings)
-            if repaired == question:
-                break
-            question = repaired
-            hits = self.retriever.search(question, collection=collection, k=k)
-        return question, hits
+    def _quote(
+        self, question: str, hits: Sequence[Hit], focus: str, strictness: float | None
+    ) -> Generator[str, None, Draft]:
+        assert self.quote is not None
+        strictness = self.config.strictness if strictness is None else strictness
+        return self.quote(question, hits, self.embeddings, focus=focus, strictness=strictness)
 
     def _mode(self, mode: str | None) -> str:
         mode = mode or self.config.mode
         if mode not in ("auto", "quote", "write"):
             raise BadInput(f"Unknown answer mode {mode!r}.", hint="Available: auto, quote, write.")
         mode = self.writer.mode if mode == "auto" else mode
-        if mode == "quote" and self.quoter is None:
+        if mode == "quote" and self.quote is None:
             raise ConfigError(
                 f"This copy cannot quote, and {self.spec or 'no model'} cannot write answers.",
                 hint="Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini.",
@@ -197,13 +205,13 @@ class Answerer:
         return mode
 
 
-def open_quoter(embeddings: Any) -> Quoter | None:
-    """The engine of quote mode; None in a copy without the folder `quote`."""
+def load_quote_mode() -> Callable[..., Generator[str, None, Draft]] | None:
+    """The function of quote mode; None in a copy without the folder `quote`."""
     if importlib.util.find_spec("rag_chatbot.answer.quote") is None:
         return None
-    from rag_chatbot.answer.quote.quoter import Quoter
+    from rag_chatbot.answer.quote.choose import quote
 
-    return Quoter(embeddings)
+    return quote
 
 
 def clean_question(question: str) -> str:
@@ -230,51 +238,17 @@ def _history_notice(history: Sequence[Exchange]) -> list[str]:
     return [f"Only the last {MAX_EXCHANGES} of {len(history)} earlier turns were considered."]
 
 
-def _citation(n: int, span: Span) -> Citation:
-    chunk = span.chunk
-    return Citation(
-        n,
-        chunk.source,
-        chunk.page,
-        chunk.heading,
-        span.quote,
-        chunk.document_id,
-        span.start,
-        span.end,
-    )
-
-
-class _Clock:
-    """Seconds of each step, until the first piece of text, and in total."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._times: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        """End the step `name`."""
-        now = time.perf_counter()
-        self._times[name] = now - self._last
-        self._last = now
-
-    def first(self) -> None:
-        """Record the time of the first piece of text; later calls change nothing."""
-        self._times.setdefault("first_token", time.perf_counter() - self._start)
-
-    def timed(self, pieces: Generator[str, None, Draft]) -> Generator[str, None, Draft]:
-        """Pass on what `pieces` yields and returns, and record when the first one came."""
-        with closing(pieces):  # also when the caller stops reading: that stops the model
-            while True:
-                try:
-                    piece = next(pieces)
-                except StopIteration as end:
-                    draft: Draft = end.value
-                    return draft
-                if piece:
-                    self.first()
-                yield piece
-
-    def times(self) -> dict[str, float]:
-        """All times so far, rounded to 0.1 ms."""
-        times = {**self._times, "total": time.perf_counter() - self._start}
-        return {name: round(seconds, 4) for name, seconds in times.items()}
+def _timed(
+    pieces: Generator[str, None, Draft], timings: dict[str, float], started: float
+) -> Generator[str, None, Draft]:
+    """Pass on what `pieces` yields and returns, and note when the first text came."""
+    with closing(pieces):  # also when the caller stops reading: that stops the model
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                draft: Draft = end.value
+                return draft
+            if piece:
+                timings.setdefault("first_token", time.perf_counter() - started)
+            yield piece

@@ -4,7 +4,8 @@
         claim.sentence, claim.quotes
 
 The reply should have one JSON object per line. Objects in a fence, in an array or over several
-lines are read too, and so is plain text, whose sentences come without quotes.
+lines are read too, and text around them is left out. A reply without objects is read as plain text
+at its end; its sentences come without quotes.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_chatbot.read.language import sentence_spans
+from seedbed.structured.reply_text import without_thinking
 
-_BETWEEN = re.compile(r"(?:[\s,\[\]]|```\w*)+")  # separators of objects
-_NEXT_OBJECT = re.compile(r"\n\s*(?=\{)")
+OBJECT_LINES = 40  # lines over which one object may go
+_SEPARATORS = re.compile(r"[\s,\[\]]*")
+_LIST_MARK = re.compile(r"^\s*(?:[-*+•]|#{1,6}|\d{1,3}[.)])\s+")
+_CITATION_MARKS = re.compile(r"(?:\s+|^|(?<=[.!?。]))(?:\[\d+(?:\s*,\s*\d+)*\])+(?=\s|$|[.!?。])")
 
 
 @dataclass(frozen=True)
 class Claim:
     """A sentence, and the passages (counted from 1) and quotes that are meant to support it.
 
-    An object that is not valid JSON is a claim without a sentence.
+    An object that cannot be read is a claim without a sentence.
     """
 
     sentence: str
@@ -33,75 +37,119 @@ class Claim:
     quotes: tuple[str, ...] = ()
 
 
-def read_claims(pieces: Iterable[str]) -> Iterator[Claim]:
-    """Yield the claims of a reply that comes in pieces.
+def read_claims(pieces: Iterable[str]) -> Iterator[Claim | None]:
+    """Yield the claims of a reply that comes in pieces, in a time proportional to its length.
 
-    >>> list(read_claims(['{"sentence": "It is 5.", "passage": 2, ', '"quote": "five"}']))
+    None is yielded for a piece that completes no line, so that a caller can stop reading.
+
+    >>> list(read_claims(['{"sentence": "It is 5.", "passage": 2, "quote": "five"}\\n']))
     [Claim(sentence='It is 5.', passages=(2,), quotes=('five',))]
+    >>> list(read_claims(["<think>Five?</think>1. It is 5. [1]\\n"]))
+    [Claim(sentence='It is 5.', passages=(), quotes=())]
     """
-    rest = ""
+    text: list[str] = []  # lines that are not part of an object
+    waiting: list[str] = []  # lines of an object that is not complete
+    has_objects = False
+    for line in _lines(pieces):
+        if line is None:
+            yield None
+        elif not waiting and not _SEPARATORS.sub("", line, count=1).startswith("{"):
+            text.append(line)
+        else:
+            waiting.append(line)
+            claims, complete = _read_objects("".join(waiting))
+            if complete or len(waiting) == OBJECT_LINES or line.lstrip().startswith("```"):
+                has_objects = True
+                waiting.clear()
+                yield from claims if complete else [*claims, Claim("")]
+    if waiting:
+        has_objects = True
+        yield from [*_read_objects("".join(waiting))[0], Claim("")]
+    if not has_objects:
+        for line in text:
+            yield from _read_text(line)
+
+
+def _lines(pieces: Iterable[str]) -> Iterator[str | None]:
+    """The lines of a reply as they are completed, without thinking in tags at its beginning.
+
+    None for a piece that completes none.
+    """
+    head = ""  # what may be thinking that has not ended
+    line: list[str] = []
+    begun = False
+
+    def complete(text: str) -> Iterator[str]:
+        nonlocal head, begun
+        if not begun:
+            head += text
+            text = without_thinking(head)
+            begun = bool(text.strip())
+        if begun:
+            yield from text.splitlines(keepends=True)
+
     for piece in pieces:
-        rest += piece
-        complete, rest = _split(rest)
-        yield from complete
-    complete, _ = _split(rest, at_end=True)
-    yield from complete
+        before, newline, after = piece.rpartition("\n")
+        if newline:
+            yield from complete("".join([*line, before, newline]))
+            line.clear()
+        else:
+            yield None
+        line.append(after)
+    yield from complete("".join(line))
 
 
-def _split(text: str, *, at_end: bool = False) -> tuple[list[Claim], str]:
-    """The complete claims at the beginning of a text, and the rest."""
+def _read_objects(text: str) -> tuple[list[Claim], bool]:
+    """The claims of the objects in a text, and whether the last one is complete."""
     claims: list[Claim] = []
-    while True:
-        between = _BETWEEN.match(text)
-        if between and between.end() == len(text) and not at_end:
-            return claims, text  # perhaps the beginning of a fence
-        text = text[between.end() :] if between else text
-        if not text:
-            return claims, ""
-        complete, length = _read_object(text) if text[0] == "{" else _read_text(text, at_end)
-        if not length:
-            if at_end:
+    decoder = json.JSONDecoder(strict=False)
+    at = _skip(text, 0)
+    while at < len(text) and text[at] == "{":
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            next_line = text.find("\n", at)
+            following = _skip(text, next_line) if next_line >= 0 else len(text)
+            if following < len(text) and text[following] == "{":  # the object before is broken
                 claims.append(Claim(""))
-            return claims, text
-        claims += complete
-        text = text[length:]
+                at = following
+                continue
+            return claims, False
+        claims += _claims(value)
+        at = _skip(text, end)
+    return claims, True
 
 
-def _read_object(text: str) -> tuple[list[Claim], int]:
-    """The claims of the object at the beginning of a text, and its length; 0 if incomplete."""
-    try:
-        value, length = json.JSONDecoder(strict=False).raw_decode(text)
-    except ValueError:
-        broken = _NEXT_OBJECT.search(text)
-        return ([Claim("")], broken.end()) if broken else ([], 0)
-    return list(_claims(value)), length
+def _skip(text: str, at: int) -> int:
+    match = _SEPARATORS.match(text, at)
+    return match.end() if match else at
 
 
-def _claims(value: Any) -> Iterator[Claim]:
-    """The claims of a JSON value: an object with a sentence, or such objects in a list."""
+def _claims(value: Any) -> list[Claim]:
+    """The claims of a JSON value: an object with a sentence, or such objects in a list in it."""
     if isinstance(value, list):
-        for item in value:
-            yield from _claims(item)
-    elif isinstance(value, dict) and isinstance(sentence := value.get("sentence"), str):
-        passages, quotes = _listed(value.get("passage")), _listed(value.get("quote"))
-        yield Claim(
-            sentence.strip(),
+        return [claim for item in value for claim in _claims(item)]
+    if not isinstance(value, dict):
+        return []
+    sentence = value.get("sentence")
+    if not isinstance(sentence, str):
+        return _claims([item for item in value.values() if isinstance(item, list)]) or [Claim("")]
+    passages, quotes = _as_list(value.get("passage")), _as_list(value.get("quote"))
+    return [
+        Claim(
+            _CITATION_MARKS.sub("", sentence).strip(),
             tuple(number for number in passages if isinstance(number, int)),
             tuple(quote for quote in quotes if isinstance(quote, str)),
         )
-    elif isinstance(value, dict):
-        yield from _claims([item for item in value.values() if isinstance(item, list)])
+    ]
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _read_text(text: str, at_end: bool) -> tuple[list[Claim], int]:
-    """The complete sentences at the beginning of plain text, and their length."""
-    line, newline, _ = text.partition("\n")
-    spans = list(sentence_spans(line))
-    if not newline and not at_end:
-        spans.pop()  # unfinished
-    length = len(line) + len(newline) if newline or at_end else (spans[-1][1] if spans else 0)
-    return [Claim(line[start:end]) for start, end in spans], length
+def _read_text(line: str) -> Iterator[Claim]:
+    """The sentences of a line of plain text, without marks of lists and citations."""
+    line = _CITATION_MARKS.sub("", _LIST_MARK.sub("", line, count=1)).strip()
+    if not line.startswith("```"):
+        yield from (Claim(line[start:end]) for start, end in sentence_spans(line))

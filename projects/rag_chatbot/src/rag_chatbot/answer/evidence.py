@@ -10,13 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag_chatbot.read.blocks import is_row, is_row_rule
 from rag_chatbot.read.language import sentence_spans
-from rag_chatbot.read.markdown_lines import is_row, is_row_rule, read_lines
 
 if TYPE_CHECKING:
     from rag_chatbot.store.records import Chunk
 
-_LINES = frozenset({"csv", "spreadsheet", "code", "json", "jsonl"})  # formats in which a line is a statement
+_LINES = frozenset(
+    {"csv", "spreadsheet", "code", "json", "jsonl"}
+)  # formats in which a line is a statement
 
 
 @dataclass(frozen=True)
@@ -31,27 +33,28 @@ class Span:
 
 @dataclass(frozen=True)
 class Draft:
-    """`cited[n - 1]` is the span of the mark `[n]` in `text`; an empty text means no answer.
+    """An answer, or an empty text: `cited[n - 1]` is the span of the mark `[n]` in it.
 
-    `confidence` is the probability, 0 to 1, that the draft answers the question.
+    `unchecked` is whether a model wrote something, of which nothing could be read or checked.
     """
 
     text: str
     cited: tuple[Span, ...] = ()
     notices: tuple[str, ...] = ()
-    confidence: float = 1.0
+    unchecked: bool = False
 
 
 def sentences(chunk: Chunk) -> list[Span]:
     """The sentences of a chunk; in tables, code and data its lines."""
     spans = []
     for start, end in sentence_spans(chunk.text):
-        lines = read_lines(chunk.text[start:end])
-        if chunk.type in _LINES or any(is_row(line.text) for line in lines):
+        lines = [m.span() for m in re.finditer(r"\S[^\n]*", chunk.text[start:end])]
+        texts = [chunk.text[start + first : start + last] for first, last in lines]
+        if chunk.type in _LINES or any(map(is_row, texts)):
             spans += [
-                (start + line.start, start + line.end)
-                for line in lines
-                if line.text.strip() and not is_row_rule(line.text)
+                (start + first, start + first + len(text.rstrip()))
+                for (first, _), text in zip(lines, texts, strict=True)
+                if not is_row_rule(text)
             ]
         else:
             spans.append((start, end))

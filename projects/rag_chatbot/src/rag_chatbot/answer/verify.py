@@ -1,6 +1,6 @@
-"""Finds the evidence for a sentence that a model wrote, and checks the sentence against it.
+"""Finds the evidence for each sentence that a model wrote, and checks the sentence against it.
 
-    Verifier(embeddings).verify(claim, passages).verdict    # supported, doubtful or refused
+    Verifier(embeddings, passages).verify(claim).verdict    # supported, doubtful or refused
 
 The quotes that the model names are tried first. They only point at the evidence, which is always
 text of the document; without a usable quote it is searched for.
@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rag_chatbot.answer.check import Check, check
+from rag_chatbot.answer.check import Verdict, check, normalized
 from rag_chatbot.answer.claims import Claim
 from rag_chatbot.answer.evidence import Span, locate, sentences
-from rag_chatbot.read.language import context, terms
-from seedbed.models.embeddings.load_embeddings import embed_texts
+from rag_chatbot.read.language import context
+from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 
 if TYPE_CHECKING:
     from rag_chatbot.store.records import Chunk
 
-NEAREST = 6  # sentences that share most words with one without a quote: compared by meaning
-NEAR = 0.5  # cosine from which they are evidence
-_ORDER = {"refused": 0, "doubtful": 1, "supported": 2}
+NEAR = 0.5  # cosine from which a sentence of a passage is evidence for one without a quote
 
 
 @dataclass
@@ -33,85 +31,59 @@ class Checked:
 
     sentence: str
     spans: tuple[Span, ...]
-    result: Check
-
-    @property
-    def verdict(self) -> str:
-        return self.result.verdict
+    verdict: Verdict
 
     @property
     def evidence(self) -> str:
         return " … ".join(span.quote for span in self.spans)
 
-    def at_most_doubtful(self) -> Checked:
-        """Words from several sentences may have been mixed up."""
-        if self.verdict != "supported":
-            return self
-        return Checked(self.sentence, self.spans, Check("doubtful", "several sentences"))
-
-
-_REFUSED = Checked("", (), Check("refused", "no evidence"))
-
-
-def _rank(checked: Checked) -> int:
-    return _ORDER[checked.verdict]
-
 
 class Verifier:
-    """Verifies sentences with one embedding model. Stateless, and safe to use from threads."""
+    """Verifies the sentences of one answer against its passages."""
 
-    def __init__(self, embeddings: Any) -> None:
+    def __init__(self, embeddings: Any, passages: Sequence[Chunk]) -> None:
         self.embeddings = embeddings
+        self.passages = passages
+        self.spans = [span for chunk in passages for span in sentences(chunk)]
+        self._by_text = {normalized(s.quote, s.chunk.type): s for s in reversed(self.spans)}
 
-    def verify(self, claim: Claim, passages: Sequence[Chunk], language: str = "en") -> Checked:
-        """The sentence with its best evidence: the quotes that it names, or the nearest spans."""
-        named = [passages[n - 1] for n in claim.passages if 0 < n <= len(passages)]
-        quotes = [_located(quote, [*named, *passages]) for quote in claim.quotes]
-        spans = list(dict.fromkeys(span for located in quotes for span in located))
-        best = max(
-            (self._compare(claim.sentence, [span], language) for span in spans),
-            key=_rank,
-            default=_REFUSED,
-        )
-        if best.verdict != "supported" and len(spans) > 1:
-            joint = self._compare(claim.sentence, spans, language)
-            best = max(best, joint.at_most_doubtful(), key=_rank)
-        if best.verdict != "supported":
-            nearest = self._nearest(claim.sentence, passages)
-            others = (self._compare(claim.sentence, [span], language) for span in nearest)
-            best = max(best, *others, key=_rank) if nearest else best
-        return best
+    def verify(self, claim: Claim) -> Checked:
+        """The sentence with its best evidence: an equal sentence, the quotes, the nearest one."""
+        if not claim.sentence:
+            return self._compare("", [])
+        named = [self.passages[n - 1] for n in claim.passages if 0 < n <= len(self.passages)]
+        quotes = [_located(quote, [*named, *self.passages]) for quote in claim.quotes]
+        equal = self._by_text.get(normalized(claim.sentence, "sentence"))
+        if equal is not None:
+            return self._compare(claim.sentence, [equal])
+        cited = list(dict.fromkeys(span for located in quotes for span in located))
+        result = self._compare(claim.sentence, cited)
+        if result.verdict == "refused" and (nearest := self._nearest(claim.sentence)):
+            result = self._compare(claim.sentence, [nearest])
+        return result
 
-    def _compare(self, sentence: str, spans: Sequence[Span], language: str) -> Checked:
-        evidence = " ".join(span.quote for span in spans)
+    def _compare(self, sentence: str, spans: Sequence[Span]) -> Checked:
+        if not spans:
+            return Checked(sentence, (), "refused")
         above = {context(span.chunk.title, span.chunk.heading) for span in spans}
         # The header of a table is its first line.
         above |= {span.chunk.text.partition("\n")[0] for span in spans if "|" in span.quote}
-        result = check(
-            sentence,
-            evidence,
-            context="\n".join(above),
-            cosine=partial(self._cosine, sentence, evidence),
-            language=language,
-        )
-        return Checked(sentence, tuple(spans), result)
+        evidence = "\n".join(span.quote for span in spans)
+        verdict = check(sentence, evidence, kind=spans[0].chunk.type, context="\n".join(above))
+        return Checked(sentence, tuple(spans), verdict)
 
-    def _cosine(self, sentence: str, evidence: str) -> float:
-        first, second = embed_texts(self.embeddings, [sentence, evidence])
-        return float(first @ second)
+    def _nearest(self, sentence: str) -> Span | None:
+        """The sentence of the passages whose meaning is nearest, if it is near."""
+        if not self.spans:
+            return None
+        cosines = self._vectors @ embed_texts(self.embeddings, [sentence])[0]
+        best = int(cosines.argmax())
+        return self.spans[best] if cosines[best] >= NEAR else None
 
-    def _nearest(self, sentence: str, passages: Sequence[Chunk]) -> list[Span]:
-        """The two sentences of the passages that are nearest to one without a quote."""
-        words = set(terms(sentence))
-        spans = [span for chunk in passages for span in sentences(chunk)]
-        spans.sort(key=lambda span: -len(words & set(terms(span.quote))))
-        spans = spans[:NEAREST]
-        if not spans:
-            return []
-        vectors = embed_texts(self.embeddings, [sentence, *(span.quote for span in spans)])
-        cosines = vectors[1:] @ vectors[0]
-        best = sorted(range(len(spans)), key=lambda n: -cosines[n])[:2]
-        return [spans[n] for n in best if cosines[n] >= NEAR]
+    @cached_property
+    def _vectors(self) -> Vectors:
+        """float32 (sentences, dimension)"""
+        return embed_texts(self.embeddings, [span.quote for span in self.spans])
 
 
 def _located(quote: str, chunks: Sequence[Chunk]) -> list[Span]:

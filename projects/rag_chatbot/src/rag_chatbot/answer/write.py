@@ -2,13 +2,15 @@
 
     draft = yield from AnswerWriter(model, embeddings).write(question, hits)
 
-The model names the quote that supports each of its sentences. The quote must be in a passage, and
-the sentence must agree with it, see `verify`. Sentences that could not be confirmed are decided by
-the model as a judge, or shown with a mark, `[1]?`.
+The model names the quote that supports each of its sentences. A sentence that equals one of the
+passages is shown, see `verify`. Others are decided by the model as a judge, or shown with a mark,
+`[1]?`.
 """
 
 from __future__ import annotations
 
+import contextvars
+import queue
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from rag_chatbot.answer.check import Check
 from rag_chatbot.answer.claims import Claim, read_claims
 from rag_chatbot.answer.evidence import Draft, Span
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
@@ -30,6 +31,7 @@ from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.weights import catalog
 from seedbed.observe.usage import UsageCallback
 from seedbed.safety.injection import screen_injection
+from seedbed.structured.reply_text import without_thinking
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 DEFAULT_WINDOW = 8192  # tokens, for a model whose context window is unknown
 REPLY_TOKENS = 512  # reserved for the answer
 MIN_PASSAGES, MAX_PASSAGES = 600, 12_000  # tokens of passages in a prompt
+HEARTBEAT = 0.25  # seconds: how often a caller who waits for the model gets an empty piece
 MAX_SENTENCES = 8  # of an answer, supported or not; a model that writes twice as many is stopped
 _REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
 _LOCAL = ("path:", "hf:")  # specs of models on this machine that the catalogue does not list
@@ -60,7 +63,7 @@ class AnswerWriter:
         about its doubtful sentences.
         """
         self.spec = spec
-        self.verifier = Verifier(embeddings)
+        self.embeddings = embeddings
         self.prompt = load_prompt("rag_chatbot", "answer")
         self.condense_prompt = load_prompt("rag_chatbot", "condense")
         self._judges = judges
@@ -112,8 +115,10 @@ class AnswerWriter:
         available = self.window - 2 * REPLY_TOKENS
         return min(MAX_PASSAGES, max(MIN_PASSAGES, self.window // 10), max(MIN_PASSAGES, available))
 
-    def condense(self, question: str, history: Sequence[Exchange], usage: UsageCallback) -> str:
-        """A follow-up rewritten by the model, or "" if the result is unusable."""
+    def condense(
+        self, question: str, history: Sequence[Exchange], usage: UsageCallback
+    ) -> Generator[str, None, str]:
+        """Yield empty pieces while the model rewrites a follow-up; return it, or "" if unusable."""
         exchanges = "\n".join(
             f"User: {exchange.question}\nAnswer: {exchange.answer[:500]}"
             for exchange in history[-MAX_EXCHANGES:]
@@ -121,22 +126,23 @@ class AnswerWriter:
         prompt = self.condense_prompt.render(
             history=quote(exchanges, "conversation"), question=question
         )
-        lines = "".join(self._stream(prompt, usage)).strip().splitlines()
-        return lines[0] if lines and 3 < len(lines[0]) <= 500 else ""
+        pieces: list[str] = []
+        for piece in self._stream(prompt, usage):
+            pieces.append(piece)
+            yield ""
+        lines = without_thinking("".join(pieces)).strip().splitlines()
+        # What comes before the question, such as "Sure! Here it is:", is not part of it.
+        rewritten = lines[-1].strip("`*\"'“” ") if lines else ""
+        return rewritten if 3 < len(rewritten) <= 500 else ""
 
     def write(
-        self,
-        question: str,
-        hits: Sequence[Hit],
-        usage: UsageCallback,
-        *,
-        language: str = "en",
+        self, question: str, hits: Sequence[Hit], usage: UsageCallback
     ) -> Generator[str, None, Draft]:
         """Yield sentences that a passage supports, with their citations; return the whole draft.
 
-        An empty piece stands for a sentence that cannot be shown, or not yet.
-        `usage` counts the calls. If the model fails after some of them, they are the answer, with a
-        notice; otherwise its ModelError is raised.
+        An empty piece is yielded for a sentence that is withheld, and while the model is awaited,
+        so that a caller can stop reading. `usage` counts the calls. If the model fails after some
+        sentences, they are the answer, with a notice; otherwise its ModelError is raised.
         """
         # 1. Leave out passages that try to instruct the model: they may not support it either.
         safe = [hit.chunk for hit in hits if not screen_injection(hit.chunk.text)]
@@ -146,22 +152,27 @@ class AnswerWriter:
             if hit.chunk not in safe
         ]
         passages = self._within_budget(safe)
+        if not passages:
+            return Draft("", notices=tuple(notices))
 
         # 2. Let the model write, and check each sentence. From the first doubtful one on they wait
         #    for the judge, so that none appears before it is decided.
         prompt = self.prompt.render(passages=_fence(passages), question=question)
+        verifier = Verifier(self.embeddings, passages)
         page = _Page()
         waiting: list[Checked] = []
         left_out = 0
+        reply = _Reply()
         try:
-            for claim in _claims(self._stream(prompt, usage), usage):
-                checked = self.verifier.verify(claim, passages, language)
+            for claim in reply.claims(self._stream(prompt, usage), usage):
+                if claim is None:
+                    yield ""
+                    continue
+                checked = verifier.verify(claim)
                 if checked.verdict == "refused":
                     left_out += 1
-                    yield ""  # so that a caller who left is noticed
                 elif waiting or (checked.verdict == "doubtful" and self.judges):
                     waiting.append(checked)
-                    yield ""
                 else:
                     yield page.add(checked)
         except ModelError as error:
@@ -170,7 +181,8 @@ class AnswerWriter:
             notices.append(f"The answer is incomplete: {error}")
 
         # 3. Let the model judge what is doubtful.
-        for checked in self._judged(question, waiting, usage, notices):
+        yield from self._judge(question, waiting, usage, notices)
+        for checked in waiting:
             if checked.verdict == "refused":
                 left_out += 1
             else:
@@ -180,14 +192,18 @@ class AnswerWriter:
             notices.append(f"Left out: {left_out} sentence(s) not supported by the documents.")
         if page.doubtful:
             notices.append("Sentences marked [n]? could not be confirmed: compare the source.")
-        return Draft(page.text, tuple(page.cited), tuple(notices))
+        return Draft(
+            page.text, tuple(page.cited), tuple(notices), unchecked=not (page.text or reply.refuses)
+        )
 
     def _stream(self, prompt: str, usage: UsageCallback) -> Iterator[str]:
-        """The text of the model's reply as it comes."""
-        if self.model is not None:
-            for chunk in self.model.stream([HumanMessage(prompt)], config={"callbacks": [usage]}):
-                if chunk.text:
-                    yield str(chunk.text)
+        """The text of the model's reply as it comes, and "" at least every HEARTBEAT seconds."""
+
+        def call(model: BaseChatModel) -> Iterator[str]:
+            for chunk in model.stream([HumanMessage(prompt)], config={"callbacks": [usage]}):
+                yield str(chunk.text)
+
+        return _in_background(self.model, call)
 
     def _within_budget(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """The best chunks, as many as the prompt has room for."""
@@ -204,23 +220,29 @@ class AnswerWriter:
         engine = getattr(self.model, "engine", None)
         return int(engine.count_tokens(text)) if engine is not None else len(text) // 4 + 1
 
-    def _judged(
-        self, question: str, waiting: Sequence[Checked], usage: UsageCallback, notices: list[str]
-    ) -> list[Checked]:
-        """The sentences that wait, with the judge's verdicts in the place of doubts."""
+    def _judge(
+        self,
+        question: str,
+        waiting: Sequence[Checked],
+        usage: UsageCallback,
+        notices: list[str],
+    ) -> Iterator[str]:
+        """Replace doubts by the judge's verdicts; yields empty pieces until they are there."""
         doubtful = [checked for checked in waiting if checked.verdict == "doubtful"]
-        model = self.model
-        if not doubtful or model is None:
-            return list(waiting)
+        if not doubtful:
+            return
         pairs = [(checked.sentence, checked.evidence) for checked in doubtful]
+
+        def call(model: BaseChatModel) -> Iterator[Any]:
+            yield judge(model, question, pairs, config={"callbacks": [usage]})
+
         try:
-            verdicts = judge(model, question, pairs, config={"callbacks": [usage]})
+            for verdicts in _in_background(self.model, call):
+                yield ""
+                for checked, verdict in zip(doubtful, verdicts, strict=False):
+                    checked.verdict = "supported" if verdict == "supported" else "refused"
         except ModelError as error:
             notices.append(f"Doubtful sentences were not judged: {error}")
-            return list(waiting)
-        for checked, verdict in zip(doubtful, verdicts, strict=True):
-            checked.result = Check("supported" if verdict == "supported" else "refused", verdict)
-        return list(waiting)
 
 
 class _Page:
@@ -242,25 +264,79 @@ class _Page:
         return piece
 
 
-def _claims(pieces: Iterator[str], usage: UsageCallback) -> Iterator[Claim]:
-    """The claims of a reply, each once, unless it refuses to answer.
+class _Reply:
+    """A reply of the model; `refuses` once it says that the passages don't contain the answer."""
 
-    The rest of a reply is read too, because its tokens are reported at its end; but not for ever.
+    def __init__(self) -> None:
+        self.refuses = False
+
+    def claims(self, pieces: Iterator[str], usage: UsageCallback) -> Iterator[Claim | None]:
+        """Its claims, each once, up to a refusal; None while the next one is awaited.
+
+        The rest of a reply is read too, because its tokens are reported at its end; but not for
+        ever.
+        """
+        seen = set[str]()
+        count = 0
+        for claim in read_claims(pieces):
+            if claim is None:
+                yield None
+                continue
+            sentence = claim.sentence
+            self.refuses |= bool(_REFUSAL.match(sentence))
+            count += 1
+            if count > 2 * MAX_SENTENCES:
+                # A reply that is not read to its end has no figures.
+                usage.cost_usd, usage.complete = None, False
+                return
+            if sentence.endswith(("?", ":")):
+                continue  # small models repeat the question, others announce the answer
+            repeated = sentence and sentence.lower() in seen
+            if not (self.refuses or repeated) and len(seen) < MAX_SENTENCES:
+                seen.add(sentence.lower())
+                yield claim
+
+
+def _in_background(
+    model: BaseChatModel | None, call: Callable[[BaseChatModel], Iterator[Any]]
+) -> Iterator[Any]:
+    """The items of a call of the model, which runs in a thread, and "" while they are awaited.
+
+    Closing the iterator ends the call: that of a vendor at once, any other after its next item.
     """
-    seen, refused = set[str](), False
-    for number, claim in enumerate(read_claims(pieces)):
-        sentence = claim.sentence
-        refused |= bool(_REFUSAL.match(sentence))
-        if number >= 2 * MAX_SENTENCES:
-            # A reply that is not read to its end has no figures.
-            usage.cost_usd, usage.complete = None, False
-            return
-        if sentence.endswith(("?", ":")):
-            continue  # small models repeat the question, others announce the answer
-        repeated = sentence and sentence.lower() in seen
-        if not (refused or repeated) and len(seen) < MAX_SENTENCES:
-            seen.add(sentence.lower())
-            yield claim
+    if model is None:
+        return
+    left = threading.Event()
+    if "cancel" in type(model).model_fields:
+        model = model.model_copy(update={"cancel": left})
+    items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    end = object()
+
+    def run(model: BaseChatModel) -> None:
+        try:
+            for item in call(model):
+                items.put(item)
+                if left.is_set():
+                    return
+            items.put(end)
+        except BaseException as error:
+            items.put(error)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run, model), daemon=True).start()
+    try:
+        while True:
+            try:
+                item = items.get(timeout=HEARTBEAT)
+            except queue.Empty:
+                item = ""
+            if item is end:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        left.set()
 
 
 def _fence(chunks: Sequence[Chunk]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -78,8 +78,9 @@ def run(
     result = evaluate_qa(
         qa, docs, config, embeddings, chat_model, spec=settings.model, progress=progress
     )
+    figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
     about = {"questions": qa.name, "model": settings.model, "embeddings": settings.embeddings}
-    log_to_mlflow(_report(result, about), "rag_chatbot")
+    log_to_mlflow(Report("rag-chatbot eval", figures, result["cases"], about), "rag_chatbot")
     return result
 
 
@@ -131,22 +132,26 @@ def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
     cited = [citation.source for citation in answer.citations]
     right = [source for source in cited if any(_same(source, s) for s in case.source)]
     sources_cited = [s for s in case.source if any(_same(source, s) for source in cited)]
-    matches = any(pattern.search(answer.answer) for pattern in case.answers)
-    answered = not answer.abstained
     return {
         "id": case.id,
         "question": answer.question,
         "answer": answer.answer,
         "answerable": case.answerable,
         "abstained": answer.abstained,
-        "correct": (answered and matches) if case.answerable else answer.abstained,
+        "correct": is_right(case, answer.answer, answer.abstained),
         "citations": len(cited) if case.answerable else None,
         "right_citations": len(right) if case.answerable else None,
         "sources": len(case.source) if case.answerable else None,
         "cited_sources": len(sources_cited) if case.answerable else None,
         "seconds": round(seconds, 4),
-        "words": len(answer.answer.split()) if answered else None,
     }
+
+
+def is_right(case: Case, answer: str, abstained: bool) -> bool:
+    """Whether an answer matches a pattern of its case, or is an abstention where it should be."""
+    if not case.answerable:
+        return abstained
+    return not abstained and any(pattern.search(answer) for pattern in case.answers)
 
 
 def _same(source: str, expected: str) -> bool:
@@ -172,12 +177,10 @@ def _summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
     }
     figures = {name: Figure.share(*counts) for name, counts in shares.items()}
     seconds = [case["seconds"] for case in cases]
-    words = [case["words"] for case in cases if case["words"] is not None]
     return {
         **{name: round(figure.value, 4) for name, figure in figures.items()},
         "latency_p50_s": quantile(seconds, 0.5),
         "latency_p95_s": quantile(seconds, 0.95),
-        "words_per_answer": round(sum(words) / len(words), 1) if words else 0.0,
         "questions": len(cases),
         "intervals": {name: asdict(figure) for name, figure in figures.items()},
         "cases": cases,
@@ -211,14 +214,6 @@ def _case(row: dict[str, Any], where: str) -> Case:
     if case.answerable and not case.answers:
         raise BadInput(f"{where}: an answerable question needs a pattern in 'answers'.")
     return case
-
-
-def _report(result: Mapping[str, Any], about: Mapping[str, str]) -> Report:
-    """The figures in the form that `seedbed.runs.evaluation` logs to MLflow."""
-    figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
-    for name in ("latency_p50_s", "latency_p95_s", "words_per_answer"):
-        figures[name] = Figure(result[name], result["questions"])
-    return Report("rag-chatbot eval", figures, result["cases"], about)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path, PurePath
 
@@ -29,10 +30,10 @@ _CODE = """
 # Format → file name extensions.
 TYPES: dict[str, tuple[str, ...]] = {
     "markdown": (".md", ".markdown", ".mdx", ".mdown", ".qmd", ".rmd"),
-    "text": (".txt", ".text", ".log", ".tex", ".org"),
-    "subtitles": (".srt", ".vtt"),
-    "rst": (".rst", ".rest"),
-    "asciidoc": (".adoc", ".asciidoc", ".asc"),
+    "text": (
+        *(".txt", ".text", ".log", ".tex", ".org", ".srt", ".vtt"),
+        *(".rst", ".rest", ".adoc", ".asciidoc", ".asc"),
+    ),
     "html": (".html", ".htm", ".xhtml"),
     "pdf": (".pdf",),
     "docx": (".docx",),
@@ -77,9 +78,11 @@ def parse(path: Path, data: bytes) -> Document:
 
 def _parser(kind: str) -> Callable[[bytes, Path], Document]:
     """The parser of a format. Imported here, so that reading Markdown does not load PDFium."""
-    module = kind if kind in ("pdf", "html") else "text"
     if kind in ("docx", "pptx", "spreadsheet", "email"):
-        module = "office"
+        from rag_chatbot.read.office import parse_office
+
+        return partial(parse_office, kind=kind)
+    module = kind if kind in ("pdf", "html") else "text"
     if kind in ("csv", "json", "jsonl", "notebook"):
         module = "data"
     return getattr(import_module(f"rag_chatbot.read.{module}"), f"parse_{kind}")  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rag_chatbot.read import markdown_lines
+from rag_chatbot.read.blocks import is_row_rule
 from rag_chatbot.read.document import Block, Document
 from rag_chatbot.read.language import CELLS, SEPARATOR, plain, sentence_spans
 
@@ -22,7 +22,6 @@ TokenCounter = Callable[[Sequence[str]], Sequence[int]]  # texts → number of t
 HEADING_CHARS = 120  # a longer heading is cut in the path
 TABLE_HEADER_CHARS = 200
 HEADINGS_IN_CODE = frozenset({"code", "json", "jsonl"})  # names and keys: not lines of their own
-ROW_LINES = 20  # most lines of a CSV row; beyond them a quote is taken to be unbalanced
 # Most characters counted as one token. Prose has 4 to 5; a tokenizer that maps unknown words to one
 # token would make a single chunk of a long line of base64.
 CHARS_PER_TOKEN = 8
@@ -48,14 +47,13 @@ class Piece:
 class _Unit:
     """What is not divided any further: a block, sentence, row or line.
 
-    `header` is its table's; `announces` is whether it ends with a colon.
+    `header`: the column names of the table that it belongs to.
     """
 
     start: int
     end: int
     tokens: int
     header: str = ""
-    announces: bool = False
 
 
 def counter(embeddings: Any) -> TokenCounter:
@@ -92,16 +90,12 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
         units: list[_Unit] = []
         for block in blocks:
             tokens = counts.get(block, max_tokens + 1)
-            # A list that does not fit below its announcement is divided, so that a part of it does.
-            announced = units and units[-1].announces and block.kind == "list"
-            room = max_tokens - (units[-1].tokens if announced else 0)
-            if tokens <= room or block.kind == "heading":
-                announces = text.endswith((":", ":*", "::"), block.start, block.end)
-                units.append(_Unit(block.start, block.end, tokens, announces=announces))
+            if tokens <= max_tokens or block.kind == "heading":
+                units.append(_Unit(block.start, block.end, tokens))
             else:
                 units += _split(text, block, max_tokens, count_tokens)
         # 4. Join neighbours into pieces of about equal size.
-        packed = _pack(_with_announcements(units, max_tokens), path, page, max_tokens)
+        packed = _pack(units, path, page, max_tokens)
         # 5. A heading goes with the first of them: it may have a date or a version to quote.
         if above and packed and document.type not in HEADINGS_IN_CODE:
             packed[0] = replace(packed[0], start=above.start, body=packed[0].start)
@@ -140,15 +134,14 @@ def _sections(
         if not _WORD.search(document.text, block.start, block.end):
             continue  # a rule or a row of signs
         is_heading = block.kind == "heading"
-        ends = bool(block.level and stack and stack[-1][0] >= block.level)
-        if run and (is_heading or ends or block.page != run[0].page):
+        if run and (is_heading or block.page != run[0].page):
             yield path(), run[0].page, run, above
             run, above = [], None
         elif lone and is_heading and block.level <= lone.level:
             yield path(), lone.page, [lone], None
-        while ends and stack and stack[-1][0] >= block.level:
-            stack.pop()
         if is_heading:
+            while stack and stack[-1][0] >= block.level:
+                stack.pop()
             lone = block
             name = plain(document.text[block.start : block.end], document.type)[:HEADING_CHARS]
             stack.append((block.level, name))
@@ -161,19 +154,6 @@ def _sections(
         yield path(), run[0].page, run, above
     elif lone:
         yield path(), lone.page, [lone], None
-
-
-def _with_announcements(units: list[_Unit], max_tokens: int) -> list[_Unit]:
-    """What ends with a colon ("Run this:") as one unit with what follows, if both fit."""
-    joined: list[_Unit] = []
-    for unit in units:
-        last = joined[-1] if joined else None
-        if last and last.announces and last.tokens + unit.tokens <= max_tokens:
-            tokens = last.tokens + unit.tokens
-            joined[-1] = replace(last, end=unit.end, tokens=tokens, announces=unit.announces)
-        else:
-            joined.append(unit)
-    return joined
 
 
 def _pack(units: list[_Unit], path: str, page: int | None, max_tokens: int) -> list[Piece]:
@@ -205,7 +185,7 @@ def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> lis
     if block.kind == "paragraph":
         spans = list(sentence_spans(part))
     elif block.kind == "table":
-        spans = _rows(part)
+        spans = _lines(part)
         header = _table_header(part, spans)
     else:
         spans = _lines(part)
@@ -222,8 +202,7 @@ def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> lis
         zip(spans, _count(part, spans, count), strict=True)
     ):
         for a, b, size in _fit(part, start, end, tokens, max_tokens, count):
-            announces = text.endswith(":", offset + a, offset + b)
-            units.append(_Unit(offset + a, offset + b, size, header if at else "", announces))
+            units.append(_Unit(offset + a, offset + b, size, header if at else ""))
     return units
 
 
@@ -263,30 +242,13 @@ def _lines(text: str) -> list[tuple[int, int]]:
     return [m.span() for m in re.finditer(r"[^\n]*\S[^\n]*", text)]
 
 
-def _rows(text: str) -> list[tuple[int, int]]:
-    """Spans of table rows: lines, except that a quoted field of CSV may contain newlines."""
-    rows: list[tuple[int, int]] = []
-    start, in_quotes, lines = -1, False, 0
-    for a, b in _lines(text):
-        if start < 0:
-            start, lines = a, 0
-        in_quotes ^= bool(text.count('"', a, b) % 2)
-        lines += 1
-        if not in_quotes or lines >= ROW_LINES:
-            rows.append((start, b))
-            start, in_quotes = -1, False
-    if start >= 0:
-        rows.append((start, len(text.rstrip())))
-    return rows
-
-
 def _table_header(table: str, rows: list[tuple[int, int]]) -> str:
     """The cells of the header row, which become the heading of the table's later chunks.
 
     A table between bars has one if a rule follows its first row; CSV always has one.
     """
     first, second = (table[slice(*row)] for row in (*rows[:2], (0, 0))[:2])
-    if "|" in first and not markdown_lines.is_row_rule(second):
+    if "|" in first and not is_row_rule(second):
         return ""
     cells = [cell.strip(' "*`') for cell in re.split(r"[|\t;,]", first.strip().strip("|"))]
     return CELLS.join(cell for cell in cells if cell)[:TABLE_HEADER_CHARS]

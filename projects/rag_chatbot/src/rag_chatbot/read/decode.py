@@ -25,9 +25,8 @@ BYTE_ORDER_MARKS = (  # UTF-32 before UTF-16, whose little-endian mark it begins
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-WESTERN = ("cp125", "iso8859", "latin", "mac_")  # families that differ in a few letters only
+WESTERN = ("cp125", "iso8859", "latin", "mac_")
 SAMPLE_BYTES = 65_536  # enough to recognise the encoding of a file of any size
-ZERO_SAMPLE_BYTES = 4096  # enough to see the zero bytes of UTF-16
 
 
 def decode(data: bytes) -> str:
@@ -66,21 +65,13 @@ def _decode_unknown(data: bytes) -> str:
     """Decode bytes that are not UTF-8 and have no byte-order mark."""
     from charset_normalizer import from_bytes
 
-    # 1. UTF-16 without a mark: in Western text every other byte is zero.
-    head = data[:ZERO_SAMPLE_BYTES]
-    zeros = head.count(0)
-    if zeros > len(head) // 5:
-        zeros_at_odd = head[1::2].count(0)
-        encoding = "utf-16-le" if zeros_at_odd * 2 > zeros else "utf-16-be"
-        return data.decode(encoding, errors="replace")
-    if zeros:
+    if 0 in data[:SAMPLE_BYTES]:
         raise BadInput("The file is binary, not text.")
-    # 2. A single-byte or CJK encoding: the best guess on a sample.
     matches = from_bytes(data[:SAMPLE_BYTES])
     best = matches.best()
     if best is None:
         raise BadInput("The encoding could not be recognised. Save the file as UTF-8.")
-    # 3. Among Western encodings that fit equally well, the common one.
+    # Western encodings differ in a few letters; among those that fit equally well, the common one.
     western = [m for m in matches if m.encoding in ("cp1252", "latin_1") and m.chaos <= best.chaos]
     encoding = "cp1252" if western and best.encoding.startswith(WESTERN) else best.encoding
     return data.decode(encoding, errors="replace")

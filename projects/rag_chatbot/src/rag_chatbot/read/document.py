@@ -23,10 +23,7 @@ Kind = Literal["heading", "paragraph", "list", "table", "code"]
 class Block:
     """`text[start:end]` of a document. For a heading these are its words, without markup.
 
-    `level` is the level of a heading, 1 for the top one. Any other block with a level ends the
-    sections of this level and below, as the text after a definition list does. A heading that ends
-    with a colon is a term, and its section the definition. `page` counts from 1; None if there are
-    no pages.
+    `level` is the level of a heading, 1 for the top one. `page` counts from 1; None without pages.
     """
 
     kind: Kind

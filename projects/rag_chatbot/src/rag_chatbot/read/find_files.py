@@ -8,7 +8,6 @@ Decides by names and file types only; the content of a file is read in `ingest.p
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -24,12 +23,12 @@ GENERATED = {"node_modules", "__pycache__", "venv", "site-packages", "target", "
 class FileEntry:
     """A file to read, or one that is left out: then `reason` is not empty.
 
-    `relative` is the path below `root`, with slashes. `failed` means that it should have been read.
+    `source` is the path from the folder that was passed, with its name and slashes: "docs/a.md".
+    `failed` means that it should have been read.
     """
 
     path: Path
-    root: Path
-    relative: str
+    source: str
     reason: str = ""
     failed: bool = False
 
@@ -43,16 +42,13 @@ def find_files(
     """
     seen: set[Path] = set()
     for path in paths:
-        root = Path(os.path.abspath(path))  # without resolving links: users know these names
-        try:
-            is_folder = stat.S_ISDIR(root.stat().st_mode)
-        except FileNotFoundError:
-            yield FileEntry(root, root, str(path), "No such file or folder.", failed=True)
-            continue
-        except OSError as error:
-            yield _unreadable(root, root, str(path), error)
-            continue
-        entries = _walk(root, include, exclude) if is_folder else [_file(root, root.parent)]
+        root = absolute(path)
+        if root.is_dir():
+            entries = _walk(root, include, exclude)
+        elif root.exists():
+            entries = iter([_file(root, root.name)])
+        else:
+            entries = iter([FileEntry(root, str(path), "No such file or folder.", failed=True)])
         for entry in entries:
             if entry.path not in seen:
                 seen.add(entry.path)
@@ -61,52 +57,48 @@ def find_files(
 
 def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[FileEntry]:
     """Yield the files of a folder and its subfolders. One that cannot be read stops no other."""
-    stack = [root]
-    while stack:
-        path = stack.pop()
-        relative = path.relative_to(root).as_posix()
-        try:
-            reason = "" if path == root else _reason_to_skip(path)
-            is_folder = not reason and stat.S_ISDIR(path.stat().st_mode)
-            below = sorted(path.iterdir(), reverse=True) if is_folder else []
-        except OSError as error:
-            yield _unreadable(path, root, relative, error)
-            continue
-        if reason:
-            yield FileEntry(path, root, relative, reason)
-        elif is_folder:
-            stack += [
-                child
-                for child in below
-                if not _matches(child.relative_to(root).as_posix(), exclude)
-            ]
-        elif not include or _matches(relative, include):
-            yield _file(path, root)
+    errors: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=errors.append):
+        below = Path(folder).relative_to(root)
+        for name in sorted(folders):
+            relative = (below / name).as_posix()
+            reason = _reason_to_skip(Path(folder, name), is_folder=True)
+            if _matches(relative, exclude):
+                folders.remove(name)
+            elif reason:
+                folders.remove(name)
+                yield FileEntry(Path(folder, name), f"{root.name}/{relative}", reason)
+        folders.sort()
+        for name in sorted(names):
+            path, relative = Path(folder, name), (below / name).as_posix()
+            if _matches(relative, exclude) or (include and not _matches(relative, include)):
+                continue
+            source = f"{root.name}/{relative}"
+            reason = _reason_to_skip(path, is_folder=False)
+            yield FileEntry(path, source, reason) if reason else _file(path, source)
+    for error in errors:
+        reason = f"Cannot be read: {error.strerror}."
+        yield FileEntry(Path(error.filename), str(error.filename), reason, failed=True)
 
 
-def _reason_to_skip(path: Path) -> str:
+def _reason_to_skip(path: Path, *, is_folder: bool) -> str:
     """Why an entry of a folder is skipped by its name or kind, or an empty string."""
     if path.name.startswith("."):
         return "Hidden: the name begins with a dot."
     if path.is_symlink():
         return "A symbolic link. Ingest what it points to by its own path."
-    if path.name in GENERATED and path.is_dir():
+    if is_folder and path.name in GENERATED:
         return "A folder of generated or installed files."
     return ""
 
 
-def _file(path: Path, root: Path) -> FileEntry:
-    relative = path.relative_to(root).as_posix()
+def _file(path: Path, source: str) -> FileEntry:
     if not path.is_file():
-        return FileEntry(path, root, relative, "Not a regular file.")
+        return FileEntry(path, source, "Not a regular file.")
     if file_type(path) is None:
         kind = f"file type {path.suffix}" if path.suffix else "file without an extension"
-        return FileEntry(path, root, relative, f"Unsupported {kind}.")
-    return FileEntry(path, root, relative)
-
-
-def _unreadable(path: Path, root: Path, relative: str, error: OSError) -> FileEntry:
-    return FileEntry(path, root, relative, f"Cannot be read: {error.strerror}.", failed=True)
+        return FileEntry(path, source, f"Unsupported {kind}.")
+    return FileEntry(path, source)
 
 
 def _matches(relative: str, globs: Sequence[str]) -> bool:
@@ -116,3 +108,19 @@ def _matches(relative: str, globs: Sequence[str]) -> bool:
         fnmatchcase(relative, glob) or fnmatchcase(name, glob) or fnmatchcase(f"{relative}/", glob)
         for glob in globs
     )
+
+
+def absolute(path: Path | str) -> Path:
+    """The path without `..`; links are not resolved, as users know these names."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def is_gone(path: Path | str) -> bool:
+    """Whether nothing is at this path. Where permission is missing, something may be."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

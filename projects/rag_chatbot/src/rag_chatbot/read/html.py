@@ -14,31 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from rag_chatbot.read.decode import clean, decode
-from rag_chatbot.read.document import Document, DocumentBuilder, Kind, markdown_table
+from rag_chatbot.read.document import Document, DocumentBuilder, markdown_table
 
-_SKIPPED_TAGS = """
-    nav footer iframe select button head object canvas math textarea dialog
-"""
 _BLOCK_TAGS = """
     p div section article main header aside blockquote ul ol dl dt dd li figure figcaption details
     summary address hr fieldset center body table tbody thead tr td th
 """
-SKIP = frozenset(_SKIPPED_TAGS.split())  # elements without content of the page
 BLOCKS = frozenset(_BLOCK_TAGS.split())  # elements that begin and end a paragraph
-SKIP_ROLES = {"navigation", "banner", "contentinfo", "search", "complementary"}
-# Classes and ids of what is not content: sidebars, menus, "skip to content" links.
-FURNITURE = re.compile(
-    r"(?:^|[\s_-])(?:sidebar|sphinxsidebar|navbar|breadcrumbs?|headerlink|toc|cookie|skip-link|"
-    r"menu|pagination|toctree-wrapper|related)(?:$|[\s_-])",
-    re.IGNORECASE,
-)
+# What is not content: elements by tag, role, class or id.
+SKIPPED = """
+    nav, footer, iframe, select, button, head, object, canvas, math, textarea, dialog, script,
+    style, noscript, template, svg, [hidden], [aria-hidden=true], [role=navigation], [role=banner],
+    [role=contentinfo], [role=search], [role=complementary], .sidebar, .sphinxsidebar, .navbar,
+    .breadcrumb, .breadcrumbs, .headerlink, .toc, #toc, .cookie, .skip-link, .menu, .pagination,
+    .toctree-wrapper, .related
+"""
 HEADINGS = {f"h{n}": n for n in range(1, 7)}
 OPEN_OR_CLOSE = re.compile(
     r"<(/?)(?:div|span|section|article|blockquote|table|ul|ol|dl|font|b|i|em|strong|a|center|small"
     r"|big|u|sub|sup|code|main|details)\b",
     re.IGNORECASE,
 )
-SHORT_DEFINITION = 300  # characters; the term of a longer definition becomes a heading
 MAX_DEPTH = 2000  # the parser's time grows with the square of the depth
 
 
@@ -53,10 +49,12 @@ def parse_html(data: bytes, path: Path) -> Document:
         source = f"<p>{re.sub(r'<[^<>]*>', ' ', source)}</p>"
     # 2. Parse, and find the title and the main content.
     tree = LexborHTMLParser(source)
-    tree.strip_tags(["script", "style", "noscript", "template", "svg"])
     title = tree.css_first("title")
     first = tree.css_first("h1")
     name = _words(first.text() if first else "") or _words(title.text() if title else "")
+    for node in tree.css(SKIPPED):
+        if node.tag not in ("body", "main", "article"):
+            node.decompose()
     root = _main_element(tree)
     # 3. Walk the main content and build the blocks.
     builder = _Walk(root).builder if root is not None else DocumentBuilder()
@@ -107,10 +105,6 @@ class _Walk:
         self.inline: list[str] = []
         self.items: list[str] = []  # of the current list
         self.lists = 0  # depth of nested lists
-        self.terms: list[str] = []  # of a definition list, whose definition follows
-        self.definitions = 0  # depth of nested definition lists
-        self.level = 0  # of the last heading of the page
-        self.ended = 0  # level of the definitions that the next block ends; 0 for none
         node, depth = root, 0
         while node is not None:
             down = self._enter(node)
@@ -133,40 +127,29 @@ class _Walk:
         if tag == "-text":
             self.inline.append(re.sub(r"\s+", " ", node.text_content or ""))
             return False
-        if tag in SKIP or tag.startswith("-") or _furniture(node):
+        if tag.startswith("-"):
             return False
         if tag == "br":
             self.inline.append("\n")
         elif tag in HEADINGS:
             self._flush()
             self._end_list()
-            self.level = HEADINGS[tag]
-            self.builder.add("heading", _strip_anchor(_words(node.text())), self.level)
+            self.builder.add("heading", _strip_anchor(_words(node.text())), HEADINGS[tag])
             return False
         elif tag == "pre":
             self._flush()
             self._end_list()
-            self._add("code", clean(node.text()))
+            self.builder.add("code", clean(node.text()))
             return False
         elif tag == "table" and not node.css_first("table table, h1, h2, h3, h4, pre, ul ul"):
             self._flush()
             self._end_list()
-            self._add("table", _table(node))
+            self.builder.add("table", _table(node))
             return False
-        elif tag == "dt":
-            self._flush()
-            self.terms.append(_strip_anchor(_words(node.text())))
-            return False
-        elif tag == "dd" and self.terms:
-            self._flush()
-            return self._define(node)
         elif tag in BLOCKS:
             self._flush()
             if tag in ("ul", "ol"):
                 self.lists += 1
-            elif tag == "dl":
-                self._end_list()
-                self.definitions += 1
         return True
 
     def _leave(self, node: Any) -> None:
@@ -178,28 +161,6 @@ class _Walk:
             self.lists = max(0, self.lists - 1)
             if not self.lists:
                 self._end_list()
-        elif tag == "dl":
-            self.definitions = max(0, self.definitions - 1)
-            self._end_list()
-            self.ended = self.level + 1 + self.definitions
-
-    def _define(self, node: Any) -> bool:
-        """Add the definition of the last terms as a list item, if it is short.
-
-        Otherwise the terms become a heading. Returns whether to visit the definition's children.
-        """
-        term, text = ", ".join(self.terms), _words(node.text())
-        self.terms.clear()
-        if len(text) <= SHORT_DEFINITION and not node.css_first("pre, table, dl, ul, ol"):
-            self.items.append(f"- {term}: {text}")
-            return False
-        self._end_list()
-        self.builder.add("heading", f"{term}:", self.level + self.definitions)
-        return True
-
-    def _add(self, kind: Kind, text: str) -> None:
-        self.builder.add(kind, text, self.ended)
-        self.ended = 0
 
     def _flush(self) -> None:
         """Make a paragraph or a list item of the text collected so far."""
@@ -211,25 +172,12 @@ class _Walk:
         if self.lists:
             self.items.append(f"{'  ' * (self.lists - 1)}- {text}")
         else:
-            self._add("paragraph", text)
+            self.builder.add("paragraph", text)
 
     def _end_list(self) -> None:
         if self.items:
-            self._add("list", "\n".join(self.items))
+            self.builder.add("list", "\n".join(self.items))
             self.items.clear()
-
-
-def _furniture(node: Any) -> bool:
-    """Whether an element is hidden or is navigation, by its attributes."""
-    attributes = node.attributes
-    if not attributes:
-        return False
-    if attributes.get("role") in SKIP_ROLES or attributes.get("aria-hidden") == "true":
-        return True
-    if "hidden" in attributes:
-        return True
-    marks = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
-    return bool(FURNITURE.search(marks)) and node.tag not in ("body", "main", "article")
 
 
 def _table(node: Any) -> str:

@@ -219,7 +219,7 @@ SEPARATOR = " › "  # between the headings of a path
 CELLS = " · "  # between the cells of a table's header, where that is a heading
 
 # Formats with inline markup. In all others a sign is a sign: `__init__` and `<file>` are text.
-MARKED_UP = frozenset({"markdown", "notebook", "rst", "asciidoc"})
+MARKED_UP = frozenset({"markdown", "notebook"})
 # Formats without a text of their own: their parsers assemble one, with the tables, lists and fences
 # of Markdown, and a line ends where the document means it to.
 ASSEMBLED = frozenset({"html", "pdf", "docx", "pptx", "email"})
@@ -233,11 +233,6 @@ _LITERAL = re.compile(
 )
 _PLACEHOLDER = 0x100000  # plane 16, for private use: the n-th literal while markup is removed
 _PLACEHOLDERS = re.compile("[\U00100000-\U0010fffd]")
-# A role or link of reStructuredText: :ref:`the port <port>`, `the port <#port>`_.
-_RST_LINK = re.compile(
-    r":[a-z][a-z0-9:_+.-]{0,40}:`([^`<\n]{1,200}?)(?: ?<[^>\n]{0,300}>)?`"
-    r"|`([^`<\n]{1,200}?) <[^>\n]{1,300}>`__?"
-)
 # Tags that people write in Markdown. Any other, like `<branch>`, is a placeholder and stays.
 _TAG = (
     r"</?(?:a|abbr|b|blockquote|br|center|code|dd|del|details|div|dl|dt|em|figure|figcaption|font"
@@ -296,8 +291,6 @@ def plain(text: str, kind: str = "markdown") -> str:
         return chr(_PLACEHOLDER + len(literals) - 1)
 
     text = _PLACEHOLDERS.sub("", text)
-    if kind in MARKED_UP and "`" in text:
-        text = _RST_LINK.sub(lambda match: match[1] or match[2], text)
     if "`" in text or "~~~" in text or "\\" in text:
         text = _LITERAL.sub(placeholder, text)
 

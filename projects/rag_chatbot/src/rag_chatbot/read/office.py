@@ -1,6 +1,6 @@
 """Parse Word documents, spreadsheets, presentations and e-mails.
 
-    parse_spreadsheet(Path("sales.xlsx").read_bytes(), Path("sales.xlsx"))
+    parse_office(Path("sales.xlsx").read_bytes(), Path("sales.xlsx"), "spreadsheet")
 
 They are read by mammoth, python-calamine, python-pptx and Python's own `email`, in a process of its
 own with limits of time and memory, as these files come from strangers and unpack to much more than
@@ -38,27 +38,14 @@ _CELL_TAG = re.compile(r"(</?)td")
 _process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text, CSV or HTML.")
 
 
-def parse_docx(data: bytes, path: Path) -> Document:
-    """Headings by style, lists, tables, footnotes; tracked changes count as accepted."""
-    return _parse(data, path, "docx")
+def parse_office(data: bytes, path: Path, kind: str) -> Document:
+    """A document of the format `kind`: docx, spreadsheet, pptx or email.
 
-
-def parse_spreadsheet(data: bytes, path: Path) -> Document:
-    """Each sheet as CSV below its name; its first row is the header. Empty rows are left out."""
-    return _parse(data, path, "spreadsheet")
-
-
-def parse_pptx(data: bytes, path: Path) -> Document:
-    """A section for each slide, with its title, texts, tables and notes; pages are slides."""
-    return _parse(data, path, "pptx")
-
-
-def parse_email(data: bytes, path: Path) -> Document:
-    """Subject, sender, recipients, date, and the text. Attachments are named, and not read."""
-    return _parse(data, path, "email")
-
-
-def _parse(data: bytes, path: Path, kind: str) -> Document:
+    Of Word the headings by style, lists, tables and footnotes; tracked changes count as accepted.
+    Of a spreadsheet each sheet as CSV below its name, without empty rows. Of a presentation a
+    section and page for each slide, with its title, texts, tables and notes. Of an e-mail the
+    subject, sender, recipients, date and text; attachments are named, and not read.
+    """
     (title, blocks), text = _process.call(data, name="The file", kind=kind)
     return Document(text.decode(), tuple(Block(*block) for block in blocks), title or path.stem)
 

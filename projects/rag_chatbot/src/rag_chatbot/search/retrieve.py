@@ -17,13 +17,12 @@ import numpy as np
 from rag_chatbot.config import Config
 from rag_chatbot.read.language import SEPARATOR
 from rag_chatbot.search.fusion import Array, distinct, fuse
+from rag_chatbot.store.collections import Collection
 from rag_chatbot.store.store import Chunk, Store
-from seedbed.errors import BadInput
 from seedbed.observe.telemetry import retrieval
 
 POOL = 150  # candidates from each of the two searches
 COPY = 0.98  # cosine from which two chunks count as copies; the better one stays
-MAX_QUESTION = 20_000  # characters; the rest of a longer question is ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +49,15 @@ class Retriever:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="full-text")
 
     def search(
-        self, question: str, *, collection: str = "default", k: int | None = None
+        self, question: str, collection: Collection | None = None, *, k: int | None = None
     ) -> list[Hit]:
-        """At most `k` chunks, best first.
+        """At most `k` chunks of a collection (by default, of `default`), best first.
 
-        Raises BadInput for an empty question, NotFound for an unknown collection and Unavailable
-        when the Chroma server does not answer.
+        Raises Unavailable when the Chroma server does not answer.
         """
         k = self.k if k is None else k
-        with retrieval(collection, **{"gen_ai.request.top_k": k}) as span:
+        collection = collection or self.store.collections.get("default")
+        with retrieval(collection.name, **{"gen_ai.request.top_k": k}) as span:
             hits, vectors = self.candidates(question, collection)
             span.set_attribute("retrieval.candidates", len(hits))
             hits = _without_copies(hits, vectors, k)
@@ -66,10 +65,10 @@ class Retriever:
         return hits
 
     def candidates(
-        self, question: str, collection: str = "default", pool: int = POOL
+        self, question: str, collection: Collection | None = None, pool: int = POOL
     ) -> tuple[list[Hit], Array]:
         """All candidates, best first, with their vectors: float32 (n, dimension)."""
-        question = _checked(question)
+        collection = collection or self.store.collections.get("default")
 
         # 1. Search by words and by meaning side by side: SQLite's scan runs without Python's lock.
         full_text = self._threads.submit(self.store.text, collection, question, pool)
@@ -77,16 +76,13 @@ class Retriever:
         nearest = self.store.dense(collection, query, pool)
         bm25 = dict(full_text.result())
 
-        # 2. Fetch chunks and vectors of all candidates, once. One that has been deleted since is
-        #    missing from the result; if its document was replaced, a second search by words, in the
-        #    same snapshot, finds the new version.
-        ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
-        chunks, vectors = self.store.fetch(collection, ids)
-        if len(chunks) < len(ids) and bm25.keys() - {chunk.id for chunk in chunks}:
+        # 2. Fetch chunks and vectors of all candidates. Where a document has been replaced since, a
+        #    second search by words, in the same snapshot, finds its new version.
+        chunks, vectors = self._fetch(collection, nearest, bm25)
+        if bm25.keys() - {chunk.id for chunk in chunks}:
             with self.store.database.snapshot():
                 bm25 = dict(self.store.text(collection, question, pool))
-                ids = list(dict.fromkeys([*ids, *bm25]))
-                chunks, vectors = self.store.fetch(collection, ids)
+                chunks, vectors = self._fetch(collection, nearest, bm25)
         if not chunks:
             return [], vectors
 
@@ -100,18 +96,17 @@ class Retriever:
         ]
         return hits, vectors[order]
 
+    def _fetch(
+        self, collection: Collection, nearest: list[tuple[int, float]], bm25: dict[int, float]
+    ) -> tuple[list[Chunk], Array]:
+        ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
+        return self.store.fetch(collection, ids)
+
     def _embed(self, question: str) -> Array:
         """float32 (dimension,), of length 1."""
         vector = np.asarray(self.embeddings.embed_query(question), dtype=np.float32)
         unit: Array = vector / max(float(np.linalg.norm(vector)), 1e-9)
         return unit
-
-
-def _checked(question: str) -> str:
-    question = question[:MAX_QUESTION].strip()
-    if not question:
-        raise BadInput("The question is empty.", hint="Type a question.")
-    return question
 
 
 def _without_copies(hits: list[Hit], vectors: Array, k: int) -> list[Hit]:

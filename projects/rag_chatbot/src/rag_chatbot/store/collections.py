@@ -9,15 +9,26 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
-from rag_chatbot.store.callers import LOCAL, OPERATOR, Caller
 from rag_chatbot.store.database import Database
-from rag_chatbot.store.vector_index import PREFIX
 from seedbed.errors import BadInput, Forbidden, NotFound
 
 Action = Literal["read", "write"]
 
+
+class Operator(Enum):
+    """The person who runs commands on this machine, and may use every collection."""
+
+    OPERATOR = "operator"
+
+
+OPERATOR = Operator.OPERATOR
+LOCAL = "local"  # the caller on a server without API keys
+Caller = str | Operator  # the name of an API key, LOCAL or OPERATOR
+
+PREFIX = "seedbed-"  # of our names in Chroma, which other programs may use too
 _COLUMNS = "id, name, readers, writers, embedder, index_name"
 
 
@@ -54,19 +65,23 @@ class Collections:
         self.embedder = embedder
         self.writers = (LOCAL, *writers)
 
-    def create(self, name: str, readers: Sequence[str], writers: Sequence[str]) -> Collection:
+    def create(
+        self, name: str, readers: Sequence[str] = ("*",), writers: Sequence[str] = ()
+    ) -> Collection:
         """Create a collection, or return the existing one with its rules unchanged.
 
-        Raises BadInput for a name that is empty, over 200 characters or not printable.
+        Without `writers` it is the operator's, see `Config.writers`. Raises BadInput for a name
+        that is empty, over 200 characters or not printable.
         """
         if not name.strip() or len(name) > 200 or not name.isprintable():
             raise BadInput(
                 f"Invalid collection name {name[:60]!r}.", hint="Use 1 to 200 printable characters."
             )
         with self.database.writing(), self.database.transaction() as db:
+            index_name = f"{PREFIX}{uuid.uuid4().hex}"  # Chroma's names allow few characters
             created = db.execute(
                 f"INSERT OR IGNORE INTO collections ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?)",
-                (name, _dump(readers), _dump(writers), self.embedder, new_index_name()),
+                (name, _dump(readers), _dump(writers), self.embedder, index_name),
             )
             if created.rowcount:
                 db.execute(
@@ -74,19 +89,6 @@ class Collections:
                     "(title, heading, body, tokenize='porter unicode61')"
                 )
         return self.get(name)
-
-    def find(self, name: str) -> Collection | None:
-        """The collection, or None."""
-        db = self.database.connections.get()
-        row = db.execute(f"SELECT {_COLUMNS} FROM collections WHERE name = ?", (name,)).fetchone()
-        return _collection(row) if row else None
-
-    def of_index(self, index_name: str) -> Collection | None:
-        """The collection with this name in Chroma, or None."""
-        db = self.database.connections.get()
-        query = f"SELECT {_COLUMNS} FROM collections WHERE index_name = ?"
-        row = db.execute(query, (index_name,)).fetchone()
-        return _collection(row) if row else None
 
     def get(self, name: str) -> Collection:
         """The collection, without a check of access. Raises NotFound."""
@@ -98,8 +100,10 @@ class Collections:
         Raises the same NotFound whether it does not exist or the caller may not read it, and
         Forbidden for one that it may read but not write.
         """
-        collection = self.find(name)
-        if collection is not None:
+        db = self.database.connections.get()
+        row = db.execute(f"SELECT {_COLUMNS} FROM collections WHERE name = ?", (name,)).fetchone()
+        if row is not None:
+            collection = _collection(row)
             can_read = _allows(collection.readers, caller)
             can_write = _allows(collection.writers or self.writers, caller)
             if can_write if action == "write" else can_read:
@@ -114,17 +118,15 @@ class Collections:
             hint="List yours: rag-chatbot collections list, or GET /v1/collections.",
         )
 
-    def names(self, caller: Caller = OPERATOR) -> list[str]:
-        """The names of all collections that `caller` may read, in alphabetical order."""
+    def all(self, caller: Caller = OPERATOR) -> list[Collection]:
+        """All collections that `caller` may read, in alphabetical order."""
         db = self.database.connections.get()
         rows = db.execute(f"SELECT {_COLUMNS} FROM collections ORDER BY name")
-        collections = [_collection(row) for row in rows]
-        return [c.name for c in collections if _allows(c.readers, caller)]
+        return [c for c in map(_collection, rows) if _allows(c.readers, caller)]
 
-
-def new_index_name() -> str:
-    """A fresh name for Chroma, whose names allow few characters, while ours may contain any."""
-    return f"{PREFIX}{uuid.uuid4().hex}"
+    def names(self, caller: Caller = OPERATOR) -> list[str]:
+        """The names of `all`."""
+        return [collection.name for collection in self.all(caller)]
 
 
 def _allows(names: Sequence[str], caller: Caller) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -38,22 +38,7 @@ CREATE TABLE IF NOT EXISTS chunks (
     heading TEXT NOT NULL, page INTEGER, text TEXT NOT NULL, hash BLOB NOT NULL,
     UNIQUE (document_id, ordinal));
 CREATE INDEX IF NOT EXISTS chunks_hash ON chunks (hash);
-CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, index_name TEXT NOT NULL,
-    chunk_id INTEGER NOT NULL DEFAULT 0);
 """
-
-
-_OTHER = "Another upload or ingest is changing the documents"
-
-
-_UPGRADES = (  # of folders of an older version
-    # Before version 1, the operator's collections let every API key write to them.
-    "UPDATE collections SET writers = '[]' WHERE writers = '[\"*\"]' AND instr(name, '/') = 0;"
-    " PRAGMA user_version = 1;",
-    # Before version 2, the vectors were in both databases; Chroma has them all.
-    "DROP TABLE IF EXISTS vectors; PRAGMA user_version = 2;",
-)
 
 
 class Database:
@@ -70,11 +55,7 @@ class Database:
             folder.mkdir(parents=True, exist_ok=True)
             self._file_lock = FileLock(str(folder / "write.lock"), thread_local=False)
             with self._errors():
-                db = self.connections.get()
-                db.executescript(SCHEMA)
-                (version,) = db.execute("PRAGMA user_version").fetchone()
-                for upgrade in _UPGRADES[version:]:
-                    db.executescript(upgrade)
+                self.connections.get().executescript(SCHEMA)
         except OSError as error:
             raise Unavailable(
                 f"Cannot keep data in {str(folder)!r}: {error.strerror or error}.",
@@ -82,21 +63,14 @@ class Database:
             ) from None
 
     @contextmanager
-    def writing(
-        self, timeout: float = WRITE_SECONDS, waiting: Callable[[str], None] | None = None
-    ) -> Iterator[None]:
+    def writing(self, timeout: float = WRITE_SECONDS) -> Iterator[None]:
         """Hold the writers' lock of this folder, across threads and processes. Reentrant.
 
-        `waiting` is called once with a message when another writer holds it. Raises Busy after
-        `timeout` seconds.
+        Hold it for a moment only: parse and embed before. Raises Busy after `timeout` seconds.
         """
-        acquired = self._acquire(0.05)
-        if not acquired:
-            if waiting:
-                waiting(f"{_OTHER}: waiting for it to finish.")
-            acquired = self._acquire(timeout)
-        if not acquired:
-            raise Busy(f"{_OTHER}.", hint="Try again in a moment.", retry_after=5)
+        if not self._acquire(timeout):
+            message = "Another upload or ingest is changing the documents."
+            raise Busy(message, hint="Try again in a moment.", retry_after=5)
         try:
             yield
         finally:

@@ -11,7 +11,6 @@ from typing import Any
 from rag_chatbot.read.chunk import Piece
 from rag_chatbot.read.document import Document
 from rag_chatbot.read.language import context, plain
-from rag_chatbot.store import outbox
 from rag_chatbot.store.collections import Collection
 
 DOCUMENT = "id, source, title, type, chunks, added, data_hash, path, size, mtime_ns"
@@ -114,18 +113,16 @@ def insert_chunks(
         f"INSERT INTO {owner.fts} (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
         [(i, *part) for i, (_, part, _) in numbered],
     )
-    ids = [i for i, _ in numbered]
-    outbox.add(db, "upsert", owner.index_name, ids)
-    return ids
+    return [i for i, _ in numbered]
 
 
-def delete_document(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
-    """Delete a document with its chunks."""
+def delete_document(db: sqlite3.Connection, owner: Collection, document_id: int) -> list[int]:
+    """Delete a document with its chunks; returns the ids of these."""
     rows = db.execute("SELECT id FROM chunks WHERE document_id = ?", (document_id,)).fetchall()
     db.executemany(f"DELETE FROM {owner.fts} WHERE rowid = ?", rows)
     db.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
     db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
-    outbox.add(db, "delete", owner.index_name, [i for (i,) in rows])
+    return [i for (i,) in rows]
 
 
 def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:

@@ -1,21 +1,22 @@
 """The store: documents, chunks and vectors, and the two searches over them.
 
     store = Store(Config(), load_embeddings())
-    store.text("default", "change the port", k=10)     # [(chunk id, bm25), …]
+    store.text(collection, "change the port", k=10)     # [(chunk id, bm25), …]
 
 The catalogue (SQLite) is the truth: documents, chunks and the keyword index. The vectors are in
-Chroma alone. A document is written in one transaction, together with what the vector index has to
-do for it (`outbox`); a vector that is missing is computed again from its text. Parsing, ranking and
-answering are left to others.
+Chroma alone. A document is written to the catalogue first, then its vectors to Chroma. After a kill
+in between the two differ, so their ids are compared at the first search and after a failure; what
+is missing is computed again from its text. Parsing, ranking and answering are left to others.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-import time
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,10 @@ import numpy as np
 from rag_chatbot.config import Config
 from rag_chatbot.read.chunk import Piece
 from rag_chatbot.read.document import Document
-from rag_chatbot.store import outbox
-from rag_chatbot.store.callers import Caller
-from rag_chatbot.store.collections import Action, Collection, Collections, new_index_name
-from rag_chatbot.store.database import WRITE_SECONDS, Database
-from rag_chatbot.store.full_text import Frequencies, text_search
+from rag_chatbot.read.find_files import is_gone
+from rag_chatbot.store.collections import Collection, Collections
+from rag_chatbot.store.database import Database
+from rag_chatbot.store.full_text import text_search
 from rag_chatbot.store.records import (
     CHUNK,
     DOCUMENT,
@@ -45,7 +45,7 @@ from rag_chatbot.store.records import (
     text_hash,
 )
 from rag_chatbot.store.vector_index import VectorIndex
-from seedbed.errors import Busy, ConfigError, NotFound, Unavailable
+from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
 from seedbed.models.embeddings.load_embeddings import embed_texts
 
 __all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
@@ -53,8 +53,7 @@ __all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
 log = logging.getLogger(__name__)
 _FROM_CHUNKS = "FROM chunks c JOIN documents d ON d.id = c.document_id"
 CACHED = 50_000  # vectors kept in memory, 77 MB with 384 dimensions: Chroma takes 30 µs for one
-REINDEX_BATCH = 1000  # chunks embedded together
-RETRY_SECONDS = 10.0  # before the index is checked again while another process writes
+BATCH = 512  # chunks whose vectors are embedded or written together
 
 
 class Store:
@@ -66,16 +65,15 @@ class Store:
         self.embeddings = embeddings
         self.embedder = embedder_name(embeddings)
         self.database = Database(Path(config.data_dir))
-        self._frequencies = Frequencies()
-        self._collections = Collections(
+        self.collections = Collections(
             self.database, self.embedder, [name.strip() for name in config.writers.split(",")]
         )
         self._index = VectorIndex(Path(config.data_dir) / "chroma", config.chroma_url)
-        self._outbox = outbox.Outbox(self.database, self._index, self._vectors_to_write)
         # By chunk id. A chunk never changes, and ids are not used again, so neither does a vector.
         self._cache: dict[int, np.ndarray] = {}
-        # When to compare index and catalogue next, by time.monotonic(); infinity once they agreed.
-        self._check_at = 0.0
+        # Vectors that are not in the index yet, by the name of their index and chunk id.
+        self._pending: dict[str, dict[int, np.ndarray]] = {}
+        self._compared = False  # whether the ids of index and catalogue were found to be equal
 
     def close(self) -> None:
         """Close the vector index and the connections of all threads."""
@@ -85,12 +83,11 @@ class Store:
 
     # Searching
 
-    def text(self, collection: str, query: str, k: int) -> list[tuple[int, float]]:
+    def text(self, collection: Collection, query: str, k: int) -> list[tuple[int, float]]:
         """(chunk id, bm25) of the `k` best chunks, higher is better; any text is a valid query."""
-        owner = self.collection(collection)
-        return text_search(self._db, owner, query, k, self._frequencies)
+        return text_search(self._db, collection, query, k)
 
-    def dense(self, collection: str, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
+    def dense(self, collection: Collection, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
         """(chunk id, cosine) of the `k` chunks nearest to `vector`, best first.
 
         A chunk that was deleted a moment ago may be among them. Raises Unavailable when the Chroma
@@ -98,14 +95,22 @@ class Store:
         """
         self.require_embedder(collection)
         vector = np.asarray(vector, dtype=np.float32)
-        self._ready()
-        with suppress(Unavailable):  # it may be damaged, or a server's data may be new
-            return self._index.query(self.collection(collection).index_name, vector, k)
-        self._check_at = 0.0
-        self._ready()
-        return self._index.query(self.collection(collection).index_name, vector, k)
+        for retry in (True, False):
+            if not self._compared:
+                with suppress(Busy):  # another process is writing; the next question tries again
+                    self.mend_index()
+            self._index.reopen_if_changed(self._generation())
+            try:
+                return self._index.query(collection.index_name, vector, k)
+            except Unavailable:  # it may be damaged, or a server's data may be new
+                self._compared = False
+                if not retry:
+                    raise
+        raise AssertionError("the second attempt returns or raises")
 
-    def fetch(self, collection: str, chunk_ids: Sequence[int]) -> tuple[list[Chunk], np.ndarray]:
+    def fetch(
+        self, collection: Collection, chunk_ids: Sequence[int]
+    ) -> tuple[list[Chunk], np.ndarray]:
         """Chunks of a collection with their vectors: float32 (n, dimension), rows of length 1.
 
         In the order of `chunk_ids`; chunks that have been deleted are left out.
@@ -114,10 +119,9 @@ class Store:
         if not chunks:
             return [], np.zeros((0, 0), dtype=np.float32)
         ids = [chunk.id for chunk in chunks]
-        owner = self.collection(collection)
-        vectors = self._vectors(owner, ids)
+        vectors = self._vectors(collection, ids)
         missing = [i for i in ids if i not in vectors]  # added a moment ago
-        vectors |= self._embed_chunks(owner, missing)
+        vectors |= self._embed_chunks(collection, missing)
         chunks = [chunk for chunk in chunks if chunk.id in vectors]
         return chunks, np.stack([vectors[chunk.id] for chunk in chunks])
 
@@ -133,19 +137,16 @@ class Store:
         """All documents of a collection, ordered by source, without their text."""
         rows = self._db.execute(
             f"SELECT {DOCUMENT} FROM documents WHERE collection_id = ? ORDER BY source",
-            (self.collection(collection).id,),
+            (self.collections.get(collection).id,),
         )
         return [StoredDocument(*row) for row in rows]
 
     def document(self, collection: str, source: str) -> StoredDocument:
         """One document with its text. Raises NotFound."""
-        row = self._db.execute(
-            f"SELECT {DOCUMENT}, text FROM documents WHERE collection_id = ? AND source = ?",
-            (self.collection(collection).id, source),
-        ).fetchone()
-        if row is None:
+        document = self._find(self.collections.get(collection), source)
+        if document is None:
             raise _unknown_document(source, collection)
-        return StoredDocument(*row)
+        return document
 
     def add_document(
         self,
@@ -156,73 +157,92 @@ class Store:
         pieces: Sequence[Piece],
         *,
         file: FileStat | None = None,
-        apply: bool = True,
-    ) -> int:
-        """Add a document, or replace the one with the same source; returns its id.
+        more: bool = False,
+    ) -> StoredDocument | None:
+        """Add a document; returns the one of the same source that it replaces.
 
-        Pass `apply=False` to call `update_index` once after many documents.
+        With `more`, others follow, and `write_index` after the last one. Raises BadInput if the
+        source is that of an upload or of another file: one never replaces the other.
         """
-        owner = self.require_embedder(collection)
+        owner = self.require_embedder(self.collections.get(collection))
 
         # 1. Embed the texts of all chunks, before the lock is taken.
         parts = index_parts(document, pieces)
         texts = [joined(*part) for part in parts]
-        vectors = self.embed(collection, texts)
+        vectors = self.embed(owner, texts)
         entries = [(p, part, text_hash(t)) for p, part, t in zip(pieces, parts, texts, strict=True)]
 
-        # 2. Replace the document in one transaction, with the changes of the index in the outbox.
-        self._frequencies.clear()
+        # 2. Replace the document in one transaction.
         with self.database.writing():
-            with self.database.transaction() as db:
-                _delete_if_present(db, owner, source)
-                document_id = insert_document(
-                    db, owner, source, data_hash, document, file, len(pieces)
+            old = self._find(owner, source)
+            if old is not None and not _may_replace(old, file):
+                raise BadInput(
+                    f"{source!r} is the name of another document.",
+                    hint="Rename the file, or delete the other document first.",
                 )
+            with self.database.transaction() as db:
+                removed = delete_document(db, owner, old.id) if old is not None else []
+                count = len(pieces)
+                document_id = insert_document(db, owner, source, data_hash, document, file, count)
                 chunk_ids = insert_chunks(db, owner, document_id, document.text, entries)
 
-            # 3. Bring the vector index up to date; after a crash here the next start does it.
+            # 3. Write the vectors; after a kill here the next process finds them missing.
             self._remember(zip(chunk_ids, vectors, strict=True))
-            if apply:
-                self._log_update()
-        return document_id
+            pending = self._pending.setdefault(owner.index_name, {})
+            pending.update(zip(chunk_ids, vectors, strict=True))
+            self._forget(owner, removed)
+            if not more or len(pending) >= BATCH:
+                self.write_index()
+        return old
 
-    def delete_document(self, collection: str, source: str, *, apply: bool = True) -> None:
+    def delete_document(self, collection: str, source: str) -> None:
         """Delete a document with its chunks and vectors. Raises NotFound."""
-        owner = self.collection(collection)
+        owner = self.collections.get(collection)
         with self.database.writing():
+            old = self._find(owner, source)
+            if old is None:
+                raise _unknown_document(source, collection)
             with self.database.transaction() as db:
-                if not _delete_if_present(db, owner, source):
-                    raise _unknown_document(source, collection)
-            if apply:
-                self._log_update()
+                removed = delete_document(db, owner, old.id)
+            self._forget(owner, removed)
 
     def touch(self, document_id: int, file: FileStat) -> None:
         """Record the path, size and time of a file whose content has not changed."""
-        with self.database.transaction() as db:
+        with self.database.writing(), self.database.transaction() as db:
             db.execute(
                 "UPDATE documents SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
                 (file.path, file.size, file.mtime_ns, document_id),
             )
 
+    def delete_collection(self, name: str) -> None:
+        """Delete a collection with all its documents. Raises NotFound."""
+        owner = self.collections.get(name)
+        with self.database.writing():
+            with self.database.transaction() as db:
+                for document in self.documents(name):
+                    delete_document(db, owner, document.id)
+                db.execute(f"DROP TABLE {owner.fts}")
+                db.execute("DELETE FROM collections WHERE id = ?", (owner.id,))
+            self._try_to_change_index(partial(self._index.drop, owner.index_name))
+
     # Vectors
 
-    def embed(self, collection: str, texts: Sequence[str]) -> np.ndarray:
+    def embed(self, collection: Collection, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts: float32 (n, dimension), rows of length 1.
 
         A text that occurs twice, or that the collection already contains, is embedded once.
         """
-        owner = self.collection(collection)
         hashes = [text_hash(text) for text in texts]
         texts_by_hash = dict(zip(hashes, texts, strict=True))
         rows = self._by_ids(
             f"SELECT c.hash, c.id {_FROM_CHUNKS} WHERE d.collection_id = ? AND c.hash IN ({{}})",
             list(texts_by_hash),
-            owner.id,
+            collection.id,
         )
         by_hash: dict[bytes, np.ndarray] = {}
-        if rows and owner.embedder == self.embedder:
+        if rows:
             with suppress(Unavailable):  # then they are embedded again
-                stored = self._vectors(owner, [i for _, i in rows])
+                stored = self._vectors(collection, [i for _, i in rows])
                 by_hash = {key: stored[i] for key, i in rows if i in stored}
         missing = [key for key in texts_by_hash if key not in by_hash]
         if missing:
@@ -230,81 +250,103 @@ class Store:
             by_hash |= dict(zip(missing, arrays, strict=True))
         return np.array([by_hash[key] for key in hashes], dtype=np.float32)
 
-    def reindex(self, collection: str) -> int:
+    def reindex(self, name: str) -> int:
         """Compute all vectors of a collection again, with the current embeddings; returns how many.
 
-        This repairs an index, or changes the embeddings. The old vectors stay in use until all new
-        ones are written; if the process is killed before, the next start removes the new ones.
+        This repairs an index, or changes the embeddings. A search meanwhile finds a part of them.
         """
-        owner, name = self.collection(collection), new_index_name()
+        owner = self.collections.get(name)
+        self._cache.clear()
         with self.database.writing():
-            self._cache.clear()
-            with self.database.transaction() as db:
-                outbox.add(db, "drop", name)
-                (unfinished,) = db.execute("SELECT max(id) FROM outbox").fetchone()
-            rows = self._db.execute(f"SELECT rowid FROM {owner.fts} ORDER BY rowid").fetchall()
-            for at in range(0, len(rows), REINDEX_BATCH):
-                vectors = self._embed_chunks(owner, [i for (i,) in rows[at : at + REINDEX_BATCH]])
-                self._index.upsert(name, list(vectors), np.stack(list(vectors.values())))
+            self._change_index(partial(self._index.drop, owner.index_name))  # first: see `_mend`
             with self.database.transaction() as db:
                 db.execute(
-                    "UPDATE collections SET embedder = ?, index_name = ? WHERE id = ?",
-                    (self.embedder, name, owner.id),
+                    "UPDATE collections SET embedder = ? WHERE id = ?", (self.embedder, owner.id)
                 )
-                db.execute(
-                    "DELETE FROM outbox WHERE id = ? OR index_name = ?",
-                    (unfinished, owner.index_name),
-                )
-                outbox.add(db, "drop", owner.index_name)
-                self._outbox.note_change(db)
-            self._log_update()
-        return len(rows)
+        self.mend_index()
+        return len(self._chunk_ids(owner))
 
-    def update_index(self) -> str:
-        """Bring the vector index up to date with the catalogue.
+    def write_index(self) -> None:
+        """Write the vectors of added documents to the index; a failure is logged.
 
-        Returns "", or why it could not: the documents are stored, and a later call continues.
+        The documents are stored in any case, and a later search or ingest continues.
+        """
+
+        def write() -> None:
+            pending, self._pending = self._pending, {}
+            for name, vectors in pending.items():
+                self._index.upsert(name, vectors)
+
+        self._try_to_change_index(write)
+
+    def mend_index(self) -> None:
+        """Make the ids of the index those of the catalogue.
+
+        Raises Unavailable, and Busy when another process writes.
         """
         try:
-            self._outbox.drain()
-        except Unavailable as error:
-            self._check_at = 0.0
-            return str(error)
-        return ""
-
-    def check_index(self, timeout: float = WRITE_SECONDS) -> None:
-        """Complete what a crash left unfinished, and reindex collections whose vectors are missing.
-
-        Raises Unavailable, and Busy when another process writes for `timeout` seconds.
-        """
-        with self.database.writing(timeout):
-            try:
-                self._compare_index()
-            except Unavailable:
-                if self._index.url:
-                    raise
-                log.warning("The vector index is damaged, and is built again.")
+            self._mend()
+        except Unavailable:
+            if self._index.url:
+                raise
+            log.warning("The vector index is damaged, and is built again.")
+            with self.database.writing():
                 self._index.reset()
-                self._compare_index()
-        self._check_at = float("inf")
+            self._mend()
+        self._compared = True
 
-    def _compare_index(self) -> None:
-        self._outbox.drain()
-        for name in self._collections.names():
-            owner = self.collection(name)
-            (count,) = self._db.execute(f"SELECT count(*) FROM {owner.fts}").fetchone()
-            if owner.embedder == self.embedder and self._index.count(owner.index_name) != count:
-                log.warning("The vectors of collection %r are incomplete: reindexing it.", name)
-                self.reindex(name)
+    def _mend(self) -> None:
+        # The index is read first: what is added meanwhile is then in the catalogue at least.
+        names = set() if self._index.url else set(self._index.names())  # a server may be shared
+        collections = self.collections.all()
+        for name in names - {owner.index_name for owner in collections}:
+            self._change_index(partial(self._index.drop, name))
+        for owner in collections:
+            if owner.embedder != self.embedder:
+                continue
+            indexed = self._index.ids(owner.index_name)
+            stored = set(self._chunk_ids(owner))
+            if surplus := list(indexed - stored):
+                self._change_index(partial(self._index.delete, owner.index_name, surplus))
+            if missing := stored - indexed:
+                log.warning("%d vectors of %r are computed again.", len(missing), owner.name)
+                chunk_ids = sorted(missing)
+                for at in range(0, len(chunk_ids), BATCH):
+                    vectors = self._embed_chunks(owner, chunk_ids[at : at + BATCH])
+                    self._change_index(partial(self._index.upsert, owner.index_name, vectors))
 
-    def _ready(self) -> None:
-        """Check the index once per process; reopen it when another process has changed it."""
-        if time.monotonic() >= self._check_at:
-            try:
-                self.check_index(timeout=0.5)
-            except Busy:  # another process is writing, and drains the outbox itself
-                self._check_at = time.monotonic() + RETRY_SECONDS
-        self._index.reopen_if_changed(self._db)
+    def _forget(self, owner: Collection, chunk_ids: Sequence[int]) -> None:
+        """Remove the vectors of deleted chunks."""
+        pending = self._pending.get(owner.index_name, {})
+        for chunk_id in chunk_ids:
+            pending.pop(chunk_id, None)
+        if chunk_ids:
+            self._try_to_change_index(partial(self._index.delete, owner.index_name, chunk_ids))
+
+    def _try_to_change_index(self, change: Callable[[], None]) -> None:
+        """Change the index after the catalogue; a failure is logged, and mended later."""
+        try:
+            self._change_index(change)
+        except (Unavailable, Busy) as error:
+            self._compared = False
+            log.warning("%s", error)
+
+    def _change_index(self, change: Callable[[], None]) -> None:
+        """Change the index, alone, and let other processes notice it."""
+        with self.database.writing():
+            self._index.reopen_if_changed(self._generation())
+            change()
+            self._index.generation = uuid.uuid4().hex
+            with self.database.transaction() as db:
+                row = ("generation", self._index.generation)
+                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
+
+    def _generation(self) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+        return row[0] if row else ""
+
+    def _chunk_ids(self, owner: Collection) -> list[int]:
+        return [i for (i,) in self._db.execute(f"SELECT rowid FROM {owner.fts} ORDER BY rowid")]
 
     def _vectors(self, owner: Collection, chunk_ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors of those chunks that have one in memory or in the index."""
@@ -314,20 +356,7 @@ class Store:
         cached = ((i, self._cache.get(i)) for i in chunk_ids)
         return {i: vector for i, vector in cached if vector is not None} | fetched
 
-    def _vectors_to_write(self, index_name: str, chunk_ids: list[int]) -> dict[int, np.ndarray]:
-        """The vectors of new chunks; those of an earlier process are computed again.
-
-        None for a collection with other embeddings: the next process that has them finds it
-        incomplete, and reindexes it.
-        """
-        owner = self._collections.of_index(index_name)
-        if owner is None or owner.embedder != self.embedder:
-            return {}
-        vectors = {i: self._cache[i] for i in chunk_ids if i in self._cache}
-        missing = [i for i in chunk_ids if i not in vectors]
-        return vectors | self._embed_chunks(owner, missing)
-
-    def _embed_chunks(self, owner: Collection, chunk_ids: list[int]) -> dict[int, np.ndarray]:
+    def _embed_chunks(self, owner: Collection, chunk_ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors of chunks, computed from their text; deleted chunks are left out."""
         rows = self._by_ids(
             f"SELECT rowid, title, heading, body FROM {owner.fts} WHERE rowid IN ({{}})", chunk_ids
@@ -343,64 +372,23 @@ class Store:
         for chunk_id in list(islice(self._cache, max(0, len(self._cache) - CACHED))):
             self._cache.pop(chunk_id, None)
 
-    # Collections
-
-    def create_collection(
-        self, name: str, readers: Sequence[str] = ("*",), writers: Sequence[str] = ()
-    ) -> Collection:
-        """Create a collection, or return the existing one with its rules unchanged.
-
-        Without `writers` it is the operator's, see `Config.writers`.
-        """
-        return self._collections.create(name, readers, writers)
-
-    def delete_collection(self, name: str) -> None:
-        """Delete a collection with all its documents. Raises NotFound."""
-        owner = self.collection(name)
-        with self.database.writing():
-            with self.database.transaction() as db:
-                rows = db.execute(
-                    "SELECT id FROM documents WHERE collection_id = ?", (owner.id,)
-                ).fetchall()
-                for (document_id,) in rows:
-                    delete_document(db, owner, document_id)
-                db.execute(f"DROP TABLE {owner.fts}")
-                db.execute("DELETE FROM collections WHERE id = ?", (owner.id,))
-                db.execute("DELETE FROM outbox WHERE index_name = ?", (owner.index_name,))
-                outbox.add(db, "drop", owner.index_name)
-            self._log_update()
-
-    def collection(self, name: str) -> Collection:
-        """The collection, without a check of access. Raises NotFound."""
-        return self._collections.get(name)
-
-    def collections(self, caller: Caller) -> list[str]:
-        """The names of the collections that `caller` may read."""
-        return self._collections.names(caller)
-
-    def require(self, name: str, caller: Caller, action: Action) -> Collection:
-        """The collection, if `caller` may do this with it. Raises NotFound or Forbidden."""
-        return self._collections.require(name, caller, action)
-
-    def require_embedder(self, name: str) -> Collection:
-        """The collection, if its vectors come from this store's embeddings.
-
-        Raises NotFound, or ConfigError for a collection made with other embeddings.
-        """
-        collection = self.collection(name)
+    def require_embedder(self, collection: Collection) -> Collection:
+        """The same collection; raises ConfigError if it was made with other embeddings."""
         if collection.embedder != self.embedder:
             raise ConfigError(
-                f"Collection {name!r} was made with the embeddings {collection.embedder!r},"
-                f" not with {self.embedder!r}.",
+                f"Collection {collection.name!r} was made with the embeddings"
+                f" {collection.embedder!r}, not with {self.embedder!r}.",
                 hint="Set SEEDBED_EMBEDDINGS back, or compute its vectors again with:"
-                f" rag-chatbot collections reindex {name!r}",
+                f" rag-chatbot collections reindex {collection.name!r}",
             )
         return collection
 
-    def _log_update(self) -> None:
-        """Update the vector index after a change that is already committed; log a failure."""
-        if reason := self.update_index():
-            log.warning("%s", reason)
+    def _find(self, owner: Collection, source: str) -> StoredDocument | None:
+        row = self._db.execute(
+            f"SELECT {DOCUMENT}, text FROM documents WHERE collection_id = ? AND source = ?",
+            (owner.id, source),
+        ).fetchone()
+        return StoredDocument(*row) if row else None
 
     def _by_ids(self, sql: str, ids: Sequence[Any], *before: Any) -> list[tuple[Any, ...]]:
         """Rows of a query with `IN ({})`; SQLite allows some 1,000 parameters in one."""
@@ -415,14 +403,11 @@ class Store:
         return self.database.connections.get()
 
 
-def _delete_if_present(db: sqlite3.Connection, owner: Collection, source: str) -> bool:
-    """Delete the document of this source; returns whether there was one."""
-    row = db.execute(
-        "SELECT id FROM documents WHERE collection_id = ? AND source = ?", (owner.id, source)
-    ).fetchone()
-    if row is not None:
-        delete_document(db, owner, row[0])
-    return row is not None
+def _may_replace(old: StoredDocument, file: FileStat | None) -> bool:
+    """Whether a document is an older version: of the same file, or an upload of an upload."""
+    if file is None or old.path is None:
+        return file is None and old.path is None
+    return file.path == old.path or is_gone(old.path)
 
 
 def _unknown_document(source: str, collection: str) -> NotFound:

@@ -4,15 +4,14 @@
     index.query("seedbed-1", vector, k=10)     # [(chunk id, cosine), …]
 
 An embedded Chroma does not see what another process wrote until it is reopened. What is written,
-and when, is decided in `outbox` and `store`.
+and when, is decided in `store`.
 """
 
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from seedbed.errors import ConfigError, SeedbedError, Unavailable
 
 # The space is cosine, so a distance is 1 - cosine.
 HNSW = {"space": "cosine", "ef_search": 200}
-PREFIX = "seedbed-"  # of our names in Chroma, which other programs may use too
 LOW_DISK_MB = 100  # with less space left, an error of Chroma is taken to be a full disk
 
 
@@ -40,13 +38,15 @@ class VectorIndex:
         self._collections: dict[str, Any] = {}
         self._lock = threading.RLock()
 
-    def upsert(self, name: str, ids: Sequence[int], vectors: np.ndarray) -> None:
-        """Add or replace. vectors: float32 (len(ids), dimension)."""
+    def upsert(self, name: str, vectors: Mapping[int, np.ndarray]) -> None:
+        """Add or replace vectors, each float32 (dimension,), by chunk id."""
+        ids = list(vectors)
         with self._translated():
             collection = self._collection(name)
             for at in range(0, len(ids), 1000):
+                part = ids[at : at + 1000]
                 collection.upsert(
-                    ids=[str(i) for i in ids[at : at + 1000]], embeddings=vectors[at : at + 1000]
+                    ids=[str(i) for i in part], embeddings=np.stack([vectors[i] for i in part])
                 )
 
     def delete(self, name: str, ids: Sequence[int]) -> None:
@@ -74,10 +74,15 @@ class VectorIndex:
         pairs = zip(result["ids"][0], result["distances"][0], strict=True)
         return [(int(i), 1.0 - float(distance)) for i, distance in pairs]
 
-    def count(self, name: str) -> int:
-        """The number of entries."""
+    def ids(self, name: str) -> set[int]:
+        """The ids of all entries."""
         with self._translated():
-            return int(self._collection(name).count())
+            return set(map(int, self._collection(name).get(include=[])["ids"]))
+
+    def names(self) -> list[str]:
+        """The names of all collections."""
+        with self._translated():
+            return [collection.name for collection in self._open().list_collections()]
 
     def vectors(self, name: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors of those chunks that have an entry."""
@@ -99,10 +104,8 @@ class VectorIndex:
                 with suppress(Exception):
                     client.close()
 
-    def reopen_if_changed(self, db: sqlite3.Connection) -> None:
-        """Reopen an embedded index if another process has changed it; `db` is the catalogue."""
-        row = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-        generation = row[0] if row else ""
+    def reopen_if_changed(self, generation: str) -> None:
+        """Reopen an embedded index if another process has changed it."""
         if generation != self.generation:
             if self.generation and not self.url:
                 self.close()

@@ -9,19 +9,17 @@ true, with server-sent events: `token` for each piece of text, then `answer`, or
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import itertools
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Form, Query, UploadFile
+from fastapi import APIRouter, FastAPI, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse
-from starlette.concurrency import run_in_threadpool
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import Chatbot, Question
-from rag_chatbot.store.database import WRITE_SECONDS
+from rag_chatbot.conversation import Conversation, Turn
+from rag_chatbot.ingest import Summary
 from rag_chatbot.talk import openai_api
 from rag_chatbot.talk.document_page import document_page, missing_page
 from rag_chatbot.talk.schemas import (
@@ -31,29 +29,21 @@ from rag_chatbot.talk.schemas import (
     AskRequest,
     AskResponse,
     CollectionRequest,
-    ConversationInfo,
-    Deleted,
-    DocumentInfo,
     FeedbackRequest,
     Name,
     SearchRequest,
-    SearchResponse,
     Source,
-    TurnInfo,
-    UploadSummary,
 )
-from seedbed.errors import Busy, NotFound, SeedbedError, public_message
-from seedbed.observe.startup import request_id
+from rag_chatbot.talk.streams import Item, closing, error_body, first_item, last_item
+from seedbed.errors import NotFound
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import EventStream, event, in_thread
 from seedbed.settings import Settings
 
-log = logging.getLogger(__name__)
-AnswerJson = dict[str, Any]
-UPLOADS = 4  # at a time; documents are stored one after the other anyway
 MAX_OFFSET = 10**9  # SQLite has no larger integers than 2**63 - 1
 FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded files
+Json = dict[str, Any]
 
 
 def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
@@ -86,40 +76,30 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
 def routes(chatbot: Chatbot) -> APIRouter:
     """All routes under `/v1`, bound to one chatbot."""
     router = APIRouter(prefix="/v1", responses=ERRORS)
-    _add_ask(router, chatbot)
     router.include_router(openai_api.routes(chatbot))
+    _add_answers(router, chatbot)
     _add_documents(router, chatbot)
-    _add_collections(router, chatbot)
     _add_conversations(router, chatbot)
     return router
 
 
-def _add_ask(router: APIRouter, chatbot: Chatbot) -> None:
+def _add_answers(router: APIRouter, chatbot: Chatbot) -> None:
     @router.post("/ask", response_model=AskResponse, responses=STREAM)
-    def ask(request: AskRequest, caller: Caller) -> Any:
+    async def ask(request: AskRequest, caller: Caller, http: Request) -> Any:
         """Answer a question from the documents of a collection, with verified citations.
 
         With `conversation_id` the question is read as a follow-up. If the documents don't contain
         the answer, `abstained` is true and `passages` are the nearest ones.
         """
-        question = Question(
-            request.question,
-            request.collection,
-            request.conversation_id,
-            request.k,
-            request.mode,
-            request.strictness,
-        )
+        options = request.model_dump(exclude={"question", "stream"})
+        events = chatbot.stream(Question(request.question, **options), caller=caller)
         if not request.stream:
-            return chatbot.ask(question, caller=caller)
-        events = chatbot.stream(question, caller=caller)
-        first = next(events)  # an invalid question raises here, before the status line is sent
-        # When the client disconnects, closing the generator stops a model that is still writing.
-        close = partial(run_in_threadpool, events.close)
-        return EventStream(in_thread(answer_events(first, events)), close)
+            return await last_item(http, events)
+        first = await first_item(http, events)
+        return EventStream(in_thread(answer_events(first, events)), closing(events))
 
-    @router.post("/search", response_model=SearchResponse)
-    def search(request: SearchRequest, caller: Caller) -> Any:
+    @router.post("/search")
+    def search(request: SearchRequest, caller: Caller) -> dict[str, list[Json]]:
         """Find the passages of a collection that are nearest to a query, best first."""
         passages = chatbot.search(
             request.query, collection=request.collection, caller=caller, k=request.k
@@ -128,42 +108,29 @@ def _add_ask(router: APIRouter, chatbot: Chatbot) -> None:
 
 
 def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
-    @router.get("/documents", response_model=list[DocumentInfo])
-    def list_documents(caller: Caller, collection: Name = "default") -> Any:
+    @router.get("/documents")
+    def list_documents(caller: Caller, collection: Name = "default") -> list[Json]:
         """List the documents of a collection, sorted by source."""
         return chatbot.documents(collection, caller)
 
-    uploads = asyncio.Semaphore(UPLOADS)
-
-    @router.post("/documents", response_model=UploadSummary)
-    async def add_documents(
+    @router.post("/documents")
+    def add_documents(
         caller: Caller,
         files: list[UploadFile],
         collection: Annotated[CleanText, Form(examples=["default"])] = "default",
-    ) -> Any:
+    ) -> Summary:
         """Add uploaded files to a collection. An earlier upload with the same name is replaced.
 
         A file that cannot be read is listed under `failed` with the reason; the others are added.
         """
+        contents = [(file.filename or "unnamed", file.file.read()) for file in files]
+        return chatbot.upload(contents, collection, caller)
 
-        def upload() -> Any:
-            contents = [(file.filename or "unnamed", file.file.read()) for file in files]
-            return chatbot.upload(contents, collection, caller)
-
-        try:  # without a thread: other requests need those
-            async with asyncio.timeout(WRITE_SECONDS):
-                await uploads.acquire()
-        except TimeoutError:
-            message = "Too many uploads are waiting."
-            raise Busy(message, hint="Try again in a moment.", retry_after=5) from None
-        try:
-            return await run_in_threadpool(upload)
-        finally:
-            uploads.release()
-
-    @router.delete("/documents", response_model=Deleted)
-    def delete_document(caller: Caller, source: Source, collection: Name = "default") -> Any:
-        """Delete one document with its chunks and vectors."""
+    @router.delete("/documents")
+    def delete_document(
+        caller: Caller, source: Source, collection: Name = "default"
+    ) -> dict[str, str]:
+        """Delete one document with its chunks and vectors, and its text in conversations."""
         chatbot.delete_document(collection, source, caller)
         return {"deleted": source}
 
@@ -185,8 +152,6 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
             return missing_page(source)
         return document_page(document, start, end)
 
-
-def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:
     @router.get("/collections")
     def list_collections(caller: Caller) -> list[str]:
         """List the collections that the caller may read."""
@@ -194,59 +159,55 @@ def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:
 
     @router.post("/collections", status_code=201, responses=TAKEN)
     def create_collection(request: CollectionRequest, caller: Caller) -> dict[str, str]:
-        """Create a collection. Names of private ones begin with the key's name: `alice/notes`."""
+        """Create a collection that only the caller may use, unless it names other keys.
+
+        With API keys, its name begins with the key's name: `alice/notes`.
+        """
         chatbot.create_collection(request.name, request.readers, request.writers, caller)
         return {"name": request.name}
 
-    @router.delete("/collections/{name:path}", response_model=Deleted)
-    def delete_collection(name: CleanText, caller: Caller) -> Any:
+    @router.delete("/collections/{name:path}")
+    def delete_collection(name: CleanText, caller: Caller) -> dict[str, str]:
         """Delete a collection with all its documents."""
         chatbot.delete_collection(name, caller)
         return {"deleted": name}
 
 
 def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
-    @router.get("/conversations", response_model=list[ConversationInfo])
+    @router.get("/conversations")
     def list_conversations(
         caller: Caller,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="How many to skip.")] = 0,
-    ) -> Any:
+    ) -> list[Conversation]:
         """List the caller's conversations, the last updated first."""
-        return [vars(item) for item in chatbot.conversations.list(caller, limit, offset)]
+        return chatbot.list_conversations(caller, limit, offset)
 
-    @router.get("/conversations/{identifier}", response_model=list[TurnInfo])
-    def get_conversation(identifier: CleanText, caller: Caller) -> Any:
-        """List the questions and answers of one conversation, oldest first."""
-        return [vars(turn) for turn in chatbot.conversations.turns(identifier, caller)]
+    @router.get("/conversations/{identifier}")
+    def get_conversation(identifier: CleanText, caller: Caller) -> list[Turn]:
+        """List the questions and answers of one conversation, oldest first, without passages."""
+        return chatbot.conversation(identifier, caller)[1]
 
-    @router.delete("/conversations/{identifier}", response_model=Deleted)
-    def delete_conversation(identifier: CleanText, caller: Caller) -> Any:
-        """Delete one conversation, including the feedback on its answers."""
+    @router.delete("/conversations/{identifier}")
+    def delete_conversation(identifier: CleanText, caller: Caller) -> dict[str, str]:
+        """Delete one conversation, including the ratings of its answers."""
         chatbot.conversations.delete(identifier, caller)
         return {"deleted": identifier}
 
     @router.post("/feedback")
     def give_feedback(request: FeedbackRequest, caller: Caller) -> dict[str, str]:
         """Rate an answer. A second rating replaces the first."""
-        chatbot.conversations.rate(request.id, caller, request.rating, request.comment)
+        chatbot.conversations.rate(request.id, caller, request.rating)
         return {"id": request.id, "rating": request.rating}
 
 
-def answer_events(first: str | AnswerJson, events: Iterator[str | AnswerJson]) -> Iterator[bytes]:
-    """An answer as server-sent events.
-
-    The status line is already sent when an error occurs, so the error becomes an event too.
-    """
+def answer_events(first: Item, events: Iterator[Item]) -> Iterator[bytes]:
+    """An answer as server-sent events."""
     try:
-        yield _event(first)
-        for item in events:
-            yield _event(item)
+        for item in itertools.chain([first], events):
+            if isinstance(item, str):
+                yield event("token", {"text": item}) if item else b""
+            else:
+                yield event("answer", item)
     except Exception as error:
-        kind = error.type if isinstance(error, SeedbedError) else "internal_error"
-        body = {"type": kind, "message": public_message(error, log)}
-        yield event("error", {"error": body | {"request_id": request_id.get()}})
-
-
-def _event(item: str | AnswerJson) -> bytes:
-    return event("token", {"text": item}) if isinstance(item, str) else event("answer", item)
+        yield event("error", error_body(error))

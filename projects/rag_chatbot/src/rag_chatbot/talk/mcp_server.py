@@ -18,12 +18,11 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import ToolAnnotations
-from pydantic import ValidationError
 from starlette.routing import Route
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import OPERATOR, Chatbot, Question
-from rag_chatbot.store.callers import Caller
+from rag_chatbot.store.collections import Caller
 from seedbed.errors import SeedbedError
 from seedbed.server.service import caller_of
 
@@ -51,19 +50,8 @@ def create_server(chatbot: Chatbot) -> MCPServer:
     On standard input it may read every collection, like the command line.
     """
 
-    class Server(MCPServer):
-        async def call_tool(self, name: str, *arguments: Any) -> Any:
-            try:
-                return await super().call_tool(name, *arguments)
-            except ToolError as error:  # wrong arguments in one line, without a link to pydantic
-                if not isinstance(error.__cause__, ValidationError):
-                    raise
-                first = error.__cause__.errors()[0]
-                field = ".".join(str(part) for part in first["loc"])
-                raise ToolError(f"{name}: {field}: {first['msg']}.") from None
-
     read_only = ToolAnnotations(read_only_hint=True)
-    server = Server(
+    server = MCPServer(
         "rag-chatbot",
         version=__version__,
         instructions="Search documents, or ask a question and get an answer with citations.",

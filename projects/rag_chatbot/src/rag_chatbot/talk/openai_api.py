@@ -10,39 +10,27 @@ A conversation is the messages that are sent; nothing is stored. The answer is t
 
 from __future__ import annotations
 
+import itertools
 import json
-import logging
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urljoin
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.talk.page_html import view_link
+from rag_chatbot.talk.streams import Item, closing, error_body, first_item, last_item
 from rag_chatbot.talk.terminal import location
-from seedbed.errors import BadInput, SeedbedError, public_message
-from seedbed.observe.startup import request_id
+from seedbed.errors import BadInput
 from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import EventStream, in_thread
 
-log = logging.getLogger(__name__)
 SOURCES = "\n\nSources:\n"  # heading of the list below an answer
-# Values of fields that ask for nothing but an answer. Tools may be offered, since a model need not
-# call one: some clients, such as Open WebUI, always offer theirs.
-_ACCEPTED: dict[str, tuple[Any, ...]] = {
-    "tool_choice": (None, "auto", "none"),
-    "function_call": (None, "auto", "none"),
-    "response_format": (None, {"type": "text"}),
-    "audio": (None,),
-    "logprobs": (None, False),
-}
 _USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 Json = dict[str, Any]
 
@@ -74,12 +62,8 @@ class Message(BaseModel):
         return self.text
 
 
-class StreamOptions(BaseModel):
-    include_usage: bool = False
-
-
 class ChatRequest(BaseModel):
-    """Sampling parameters are accepted and have no effect."""
+    """Other fields of the protocol, such as sampling parameters, are accepted without effect."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -103,14 +87,10 @@ class ChatRequest(BaseModel):
         ),
     ]
     stream: bool = False
-    stream_options: StreamOptions | None = None
-    n: Annotated[int | None, Field(ge=1, le=1, description="One answer per question.")] = None
+    stream_options: dict[str, Any] | None = None
 
     def question(self) -> Question:
         """The last message as a question about the ones before it. Raises BadInput."""
-        for name, accepted in _ACCEPTED.items():
-            if (self.model_extra or {}).get(name) not in accepted:
-                raise BadInput(f"{name!r} is not supported: answers come from documents.")
         turns = [m for m in self.messages if m.role in ("user", "assistant")]
         if not turns or turns[-1].role != "user":
             raise BadInput("The last message must be a question, with the role 'user'.")
@@ -128,16 +108,18 @@ def routes(chatbot: Chatbot) -> APIRouter:
         return {"object": "list", "data": [_model(name) for name in chatbot.collections(caller)]}
 
     @router.post("/chat/completions", response_model=None)
-    def chat_completions(request: ChatRequest, caller: Caller, http: Request) -> Any:
+    async def chat_completions(request: ChatRequest, caller: Caller, http: Request) -> Any:
         """Answer the last message from the documents of a collection, in OpenAI's format."""
         completion = _Completion(request.model, str(http.base_url))
-        if not request.stream:
-            return completion.whole(chatbot.ask(request.question(), caller=caller))
         events = chatbot.stream(request.question(), caller=caller)
-        first = next(events)  # an invalid question raises here, before the status line is sent
-        usage = bool(request.stream_options and request.stream_options.include_usage)
+        if not request.stream:
+            answer = await last_item(http, events)
+            assert isinstance(answer, dict)
+            return completion.whole(answer)
+        first = await first_item(http, events)
+        usage = bool((request.stream_options or {}).get("include_usage"))
         chunks = completion.chunks(first, events, usage)
-        return EventStream(in_thread(chunks), partial(run_in_threadpool, events.close))
+        return EventStream(in_thread(chunks), closing(events))
 
     return router
 
@@ -180,35 +162,30 @@ class _Completion:
             "citations": answer["citations"],
         }
 
-    def chunks(
-        self, first: str | Json, events: Iterator[str | Json], with_usage: bool
-    ) -> Iterator[bytes]:
+    def chunks(self, first: Item, events: Iterator[Item], with_usage: bool) -> Iterator[bytes]:
         """The response as server-sent events. An error after the first one is an event too."""
         yield self._chunk({"role": "assistant", "content": ""})
         try:
             answer: Json = {}
-            for event in _chain(first, events):
-                if isinstance(event, str):
-                    yield self._chunk({"content": event})
+            for item in itertools.chain([first], events):
+                if isinstance(item, dict):
+                    answer = item
                 else:
-                    answer = event
+                    yield self._chunk({"content": item}) if item else b""
             yield self._chunk(
                 {"content": _source_list(answer), "annotations": self._annotations(answer)},
                 citations=answer["citations"],
             )
             yield self._chunk({}, finish_reason="stop")
             if with_usage:
-                frame = self._frame("chat.completion.chunk", [])
-                yield _event(json.dumps({**frame, "usage": _usage(answer)}))
+                yield _event(self._frame("chat.completion.chunk", []) | {"usage": _usage(answer)})
         except Exception as error:
-            kind = error.type if isinstance(error, SeedbedError) else "internal_error"
-            body = {"type": kind, "message": public_message(error, log)}
-            yield _event(json.dumps({"error": body | {"request_id": request_id.get()}}))
-        yield _event("[DONE]")
+            yield _event(error_body(error))
+        yield b"data: [DONE]\n\n"
 
     def _chunk(self, delta: Json, finish_reason: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-        return _event(json.dumps({**self._frame("chat.completion.chunk", [choice]), **more}))
+        return _event(self._frame("chat.completion.chunk", [choice]) | more)
 
     def _frame(self, kind: str, choices: list[Json]) -> Json:
         return {**self.head, "object": kind, "model": self.collection, "choices": choices}
@@ -240,10 +217,5 @@ def _usage(answer: Json) -> Json | None:
     return None if None in usage.values() else {**usage, "total_tokens": sum(usage.values())}
 
 
-def _chain(first: str | Json, events: Iterator[str | Json]) -> Iterator[str | Json]:
-    yield first
-    yield from events
-
-
-def _event(data: str) -> bytes:
-    return f"data: {data}\n\n".encode()
+def _event(data: Json) -> bytes:
+    return f"data: {json.dumps(data)}\n\n".encode()

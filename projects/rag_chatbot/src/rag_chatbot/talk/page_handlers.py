@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 import gradio as gr
-from gradio.components.chatbot import ExampleMessage, Message, MessageDict
+from gradio.components.chatbot import Message, MessageDict
 
 from rag_chatbot.answer.answer import MAX_CHARACTERS
 from rag_chatbot.chatbot import Chatbot, Question
@@ -32,13 +32,6 @@ Messages = list[MessageDict | Message]
 Ids = list[str | None]  # one per chat message: the turn of an answer, None for a question
 
 PAST = 200  # past conversations that are listed
-
-# Example questions, offered if the collection contains the document that answers them.
-EXAMPLES = {
-    "concepts/rag.md": "What is hybrid search?",
-    "how-to/bigger-model.md": "How do I use a bigger model?",
-    "concepts/fine-tuning.md": "When does fine-tuning pay?",
-}
 
 
 class Handlers:
@@ -66,65 +59,53 @@ class Handlers:
         if not text.strip():
             yield "", messages, ids, conversation
             return
-        # The error below a question that is too long must be in sight.
+        # A question that is too long is shortened, so that the error below it is visible.
         bubble = text if len(text) <= MAX_CHARACTERS else f"{text[:200]} …"
         messages = [*messages, {"role": "user", "content": page_html.plain_text(bubble)}]
         ids = [*ids, None, None]
-        yield "", [*messages, page_html.message(page_html.WAITING)], ids, conversation
+        reply = page_html.WAITING
+        yield "", [*messages, page_html.message(reply)], ids, conversation
         partial = ""
         try:
-            question = Question(text, collection, conversation, origin="page")
+            question = Question(text, collection, conversation)
             for event in self.chatbot.stream(question, caller=caller_of(request)):
-                if isinstance(event, str):
-                    partial += event
-                    reply = page_html.text(partial)
-                else:  # the last event: the whole answer, with its citations
+                if isinstance(event, dict):  # the last one: the whole answer, with its citations
                     ids[-1], conversation = event["id"], event["conversation_id"]
                     reply = page_html.answer(event, collection)
+                elif event:
+                    partial += event
+                    reply = page_html.text(partial)
+                # Also while the model is awaited: Gradio then notices that the page was closed.
                 yield gr.skip(), [*messages, page_html.message(reply)], ids, conversation
         except Exception as error:
             reply = html.error(public_message(error, log))
             yield text, [*messages, page_html.message(reply)], ids, conversation
 
-    def refresh(
-        self,
-        collection: str,
-        conversation: str | None,
-        selected: list[str],
-        request: gr.Request,
-    ) -> tuple[Any, ...]:
-        """Reload what other sessions may have changed.
-
-        Returns chat (welcome text and examples), collections, the tab of documents, the selection
-        of them, their list, past conversations, and the button that deletes the open one.
-        """
+    def list_documents(self, collection: str, request: gr.Request) -> tuple[Any, ...]:
+        """Returns chat (welcome text), collections, tab, names and list of the documents."""
         caller = caller_of(request)
         names = self.chatbot.collections(caller)
         if collection not in names:
             collection = names[0] if names else collection
-        items = self._documents(collection, caller)
-        sources = [item["source"] for item in items]
-        selected = [source for source in selected if source in sources]
-        examples: list[ExampleMessage] = [
-            {"text": text} for source, text in EXAMPLES.items() if source in sources
-        ]
-        past = self.chatbot.conversations.list(caller, PAST, origin="page")
-        is_open = conversation in {item.id for item in past}
+        try:  # a collection that was just deleted must not prevent the page from loading
+            items = self.chatbot.documents(collection, caller)
+        except SeedbedError:
+            items = []
         return (
-            gr.Chatbot(
-                placeholder=page_html.WELCOME if items else page_html.EMPTY, examples=examples
-            ),
+            gr.Chatbot(placeholder=page_html.WELCOME if items else page_html.EMPTY),
             gr.Dropdown(names or [collection], value=collection, visible=len(names) > 1),
             gr.Tab(f"Documents ({len(items):,})"),
-            gr.Dropdown(sources, value=selected),
-            page_html.documents(items, selected, collection),
-            gr.Radio(
-                [(_label(item), item.id) for item in past],
-                value=conversation if is_open else None,
-                visible=bool(past),
-            ),
-            gr.Button(visible=is_open),
+            gr.Dropdown([item["source"] for item in items], value=None),
+            page_html.documents(items, collection),
         )
+
+    def list_past(self, conversation: str | None, request: gr.Request) -> tuple[Any, ...]:
+        """Returns the past conversations, and the button that deletes the open one."""
+        past = self.chatbot.list_conversations(caller_of(request), PAST)
+        is_open = conversation in {item.id for item in past}
+        choices = [(_label(item), item.id) for item in past]
+        value = conversation if is_open else None
+        return gr.Radio(choices, value=value, visible=bool(past)), gr.Button(visible=is_open)
 
     def upload(
         self,
@@ -143,51 +124,43 @@ class Handlers:
             )
         except Exception as error:
             return None, html.error(public_message(error, log))
-        return None, page_html.summary(summary)
+        return None, page_html.summary(summary.as_json())
 
-    def select(self, sources: list[str], collection: str, request: gr.Request) -> str:
-        """The list of the selected documents; without a selection that of all."""
-        items = self._documents(collection, caller_of(request))
-        return page_html.documents(items, sources, collection)
-
-    def delete(self, sources: list[str], collection: str, request: gr.Request) -> str:
-        """Delete the selected documents. Returns a note, "" if the user did not confirm."""
+    def delete(self, source: str | None, collection: str, request: gr.Request) -> str:
+        """Delete the document of this name. Returns a note."""
+        if not source:
+            return html.hint("Find the document first.")
         try:
-            for source in sources:
-                self.chatbot.delete_document(collection, source, caller_of(request))
+            self.chatbot.delete_document(collection, source, caller_of(request))
         except Exception as error:
             return html.error(public_message(error, log))
-        return html.hint(f"Deleted {', '.join(sources)}.") if sources else ""
+        return html.hint(f"Deleted {source}.")
 
     def new(self) -> tuple[Any, ...]:
         """A new conversation. Returns chat, ids, conversation, note and tabs."""
         return [], [], None, "", gr.Tabs(selected="chat")
 
     def forget(self, conversation: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Delete the open conversation; None if the user did not confirm. Returns as `new`."""
-        if conversation is None:
-            return (gr.skip(),) * 5
+        """Delete the open conversation. Returns as `new`."""
         with suppress(NotFound):  # another tab has deleted it
-            self.chatbot.conversations.delete(conversation, caller_of(request))
+            self.chatbot.conversations.delete(conversation or "", caller_of(request))
         return self.new()
 
     def reopen(self, conversation: str, request: gr.Request) -> tuple[Any, ...]:
         """Load a past conversation. Returns chat, ids, conversation, note, tabs, collection."""
-        caller = caller_of(request)
         try:
-            collection = self.chatbot.conversations.find(conversation, caller).collection
-            turns = self.chatbot.conversations.turns(conversation, caller)
+            about, turns = self.chatbot.conversation(conversation, caller_of(request))
         except NotFound as error:
             raise gr.Error(str(error), print_exception=False) from None
         messages: Messages = []
         ids: Ids = []
         for turn in turns:
             messages.append({"role": "user", "content": page_html.plain_text(turn.question)})
-            messages.append(page_html.message(page_html.answer(turn.answer, collection)))
+            messages.append(page_html.message(page_html.answer(turn.answer, about.collection)))
             ids += [None, turn.id]
         thumbs = [{"up": "Like", "down": "Dislike"}.get(turn.rating or "") for turn in turns]
         chat = gr.Chatbot(messages, feedback_value=thumbs)
-        return chat, ids, conversation, "", gr.Tabs(selected="chat"), collection
+        return chat, ids, conversation, "", gr.Tabs(selected="chat"), about.collection
 
     def rate(self, ids: Ids, like: gr.LikeData, request: gr.Request) -> None:
         """Store a thumb, or remove it."""
@@ -195,13 +168,6 @@ class Handlers:
         turn = ids[index] if index < len(ids) else None
         if turn is not None:
             self.chatbot.conversations.rate(turn, caller_of(request), _RATINGS.get(like.liked))
-
-    def _documents(self, collection: str, caller: str) -> list[dict[str, Any]]:
-        # A collection that was just deleted must not prevent the page from loading.
-        try:
-            return self.chatbot.documents(collection, caller)
-        except SeedbedError:
-            return []
 
 
 def _label(conversation: Conversation) -> str:

@@ -31,7 +31,7 @@ EMPTY = (
     "<div class='welcome'><h2>There are no documents here yet</h2>"
     "<p>Add some under <b>Documents</b>, then ask about them.</p></div>"
 )
-LISTED = 200  # documents in the list; the selection finds the others
+LISTED = 200  # documents in the list
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.S | re.M)
 _MARK = re.compile(r"&#91;(\d+)&#93;")  # [1], escaped
 
@@ -123,19 +123,16 @@ def summary(upload: dict[str, Any]) -> str:
     return html
 
 
-def documents(items: Sequence[dict[str, Any]], selected: Sequence[str], collection: str) -> str:
-    """The selected documents, each with a link; without a selection the first of all."""
-    hits = [item for item in items if item["source"] in selected] or items
-    if not hits:
+def documents(items: Sequence[dict[str, Any]], collection: str) -> str:
+    """The first documents of a collection, each with a link."""
+    if not items:
         return hint("No documents yet.")
     rows = [
         (_link_to(item, collection), escape(item["type"]), escape(item["added"][:10]))
-        for item in hits[:LISTED]
+        for item in items[:LISTED]
     ]
     html = table(("Document", "Type", "Added"), rows)
-    if len(hits) > LISTED:
-        html += hint(f"The first {LISTED} of {len(hits):,} documents. Select others to see them.")
-    return html
+    return html + hint(f"The first {LISTED} of {len(items):,}.") * (len(items) > LISTED)
 
 
 def view_link(item: dict[str, Any], collection: str) -> str:

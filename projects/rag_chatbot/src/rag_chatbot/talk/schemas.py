@@ -1,8 +1,7 @@
 """Request and response bodies of the HTTP API, with the examples in its OpenAPI document.
 
 For example, `AskRequest(question="What is hybrid search?")` is the body of `POST /v1/ask`, and
-`AskResponse` is what comes back. Names ending in `Info` are responses about stored things. Nothing
-here imports the code that answers, so the HTTP contract changes only when this file does.
+`AskResponse` is what comes back.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag_chatbot.answer.answer import Citation
 from rag_chatbot.conversation import Rating
 from seedbed.server import service
 from seedbed.server.service import CleanText
@@ -121,32 +121,11 @@ class AskRequest(BaseModel):
     )
 
 
-class Citation(BaseModel):
-    n: int = Field(description="The number in the answer's `[n]`.")
-    source: str
-    page: int | None = Field(description="Counts from 1; null where a format has no pages.")
-    heading: str = Field(description="Path of headings above the quote, joined by ` › `.")
-    quote: str = Field(description="Verbatim text of the document from `start` to `end`.")
-    document_id: int
-    start: int = Field(description="In characters.")
-    end: int = Field(description="In characters.")
-
-
-class Passage(BaseModel):
-    source: str
-    page: int | None
-    heading: str
-    text: str
-    score: float = Field(description="Relevance to the question; higher is better.")
-    start: int = Field(description="In characters.")
-    end: int = Field(description="In characters.")
-
-
 class Usage(BaseModel):
-    input_tokens: int | None = Field(
-        description="Tokens that the model read, in all its calls; null where the vendor did not report them."
-    )
-    output_tokens: int | None = Field(description="Tokens that it wrote.")
+    """Tokens of all calls of the model; null where the vendor did not report them."""
+
+    input_tokens: int | None
+    output_tokens: int | None
     cost_usd: float | None = Field(description="Their list price; null where it is unknown.")
 
 
@@ -157,7 +136,9 @@ class AskResponse(BaseModel):
     conversation_id: str
     answer: str
     abstained: bool = Field(description="True if the documents don't contain the answer.")
-    citations: list[Citation]
+    citations: list[Citation] = Field(
+        description="`quote` is the text of the document from `start` to `end`, in characters."
+    )
     question: str = Field(
         description="The question that was searched for: a follow-up is completed from the"
         " conversation."
@@ -166,7 +147,10 @@ class AskResponse(BaseModel):
     prompt_version: str = Field(description="`quote` if no language model was called.")
     usage: Usage
     timings: dict[str, float] = Field(description="Seconds from the start, by step.")
-    passages: list[Passage] = Field(description="The retrieved chunks, best first.")
+    passages: list[dict[str, Any]] = Field(
+        description="The retrieved chunks, best first: source, page, heading, text, score, and"
+        " start and end in the document."
+    )
     notices: list[str] = Field(description="What was left out of the answer, and why.")
 
 
@@ -178,16 +162,11 @@ class SearchRequest(BaseModel):
     k: int | None = Field(None, ge=1, le=50, description="Number of passages. Default: `RAG_K`.")
 
 
-class SearchResponse(BaseModel):
-    passages: list[Passage] = Field(description="Best first.")
-
-
 class FeedbackRequest(BaseModel):
-    model_config = _example({"id": ANSWER["id"], "rating": "up", "comment": "Just what I needed."})
+    model_config = _example({"id": ANSWER["id"], "rating": "up"})
 
     id: CleanText = Field(description="The `id` of the answer.")
     rating: Rating
-    comment: CleanText = Field("", max_length=2000)
 
 
 class CollectionRequest(BaseModel):
@@ -199,47 +178,3 @@ class CollectionRequest(BaseModel):
     name: Name
     readers: Keys = []
     writers: Keys = []
-
-
-class DocumentInfo(BaseModel):
-    source: str
-    title: str
-    type: str
-    chunks: int
-    added: str = Field(description="When it was added or updated, ISO 8601 in UTC.")
-
-
-class RejectedFile(BaseModel):
-    path: str
-    reason: str
-
-
-class UploadSummary(BaseModel):
-    added: int
-    updated: int
-    unchanged: int
-    removed: int
-    failed: list[RejectedFile]
-    skipped: list[RejectedFile]
-    chunks: int = Field(description="Number of chunks written.")
-    seconds: float
-
-
-class ConversationInfo(BaseModel):
-    id: str
-    collection: str
-    title: str
-    created: str = Field(description="ISO 8601 in UTC.")
-    updated: str = Field(description="When its last question was asked, ISO 8601 in UTC.")
-
-
-class TurnInfo(BaseModel):
-    id: str
-    question: str
-    answer: dict[str, Any] = Field(description="The response of `/v1/ask`.")
-    rating: Rating | None
-    comment: str
-
-
-class Deleted(BaseModel):
-    deleted: str

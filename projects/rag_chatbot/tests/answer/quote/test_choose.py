@@ -66,17 +66,6 @@ def test_choose_leaves_out_unrelated_neighbours() -> None:
     assert only.quote == "The pump is descaled every month."
 
 
-def test_score_prefers_definition_of_the_named_term() -> None:
-    other = hit("The setting zeta_size is used if zeta_path is not set.", 2)
-    defined = hit("The default is 128 megabytes.", 1)
-    defined = replace(
-        defined, chunk=replace(defined.chunk, heading="Memory › zeta_size (integer):")
-    )
-    units = features.candidates([other, defined])
-    scored = features.score("What is the default value of zeta_size?", units, HashEmbeddings())
-    assert scored[0].unit.term == "zeta_size (integer)"
-
-
 def test_candidates_exclude_diagrams() -> None:
     assert features.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
 

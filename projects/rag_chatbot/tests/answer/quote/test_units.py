@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag_chatbot.answer.quote.units import LONG_WORDS, Unit, displayed, split
+from rag_chatbot.answer.quote.units import LONG_WORDS, displayed, split
 
 
 def quotes(text: str) -> list[tuple[str, str]]:
@@ -42,8 +42,7 @@ def test_split_skips_headings_rules_and_markup(text: str) -> None:
 
 
 def test_split_joins_a_short_sentence_to_the_previous() -> None:
-    note = ".. note:: The limit holds for each client. It is 5.\n\n"
-    note += "    Ask the operator of the server for more."
+    note = "The limit holds for each client. It is 5.\n\nAsk the operator of the server for more."
     assert quotes(note) == [
         ("sentence", "The limit holds for each client. It is 5."),
         ("sentence", "Ask the operator of the server for more."),
@@ -73,34 +72,10 @@ def test_displayed_csv_row_names_its_columns() -> None:
     assert shown('product,price\n"lamp, red",49\n', "csv") == ["product: lamp, red; price: 49"]
 
 
-def test_displayed_glossary_has_each_term_before_its_definition() -> None:
-    glossary = ":bug:\n\n   An error.\n\n:yak shaving:\n\n   Work before the work.\n"
-    assert displayed(glossary, Unit(0, len(glossary), "item"), "text") == (
-        "bug: An error.\n\nyak shaving: Work before the work."
-    )
-
-
 def test_displayed_text_is_as_the_document_has_it() -> None:
     text = "Run zeta copy <source> *.py for __init__ in\none line."
     assert shown(text, "text") == [text.replace("\n", " ")]
     assert shown(text, "pdf") == [text]  # here the parser has joined the lines
-
-
-def test_split_notes_the_term_of_a_definition() -> None:
-    adoc = "-q::\n--quiet::\n\tPrint nothing. Errors are\n\tstill printed to the screen.\n"
-    assert [(unit.term, displayed(adoc, unit, "text")) for unit in split(adoc, "text")] == [
-        ("-q, --quiet", "-q: --quiet: Print nothing."),
-        ("-q, --quiet", "Errors are still printed to the screen."),
-    ]
-    item = "- -q, --quiet: Print nothing."
-    assert split(item, "html")[0].term == "-q, --quiet"
-    assert split("Print nothing.", "html", "OPTIONS › -q, --quiet:")[0].term == "-q, --quiet"
-
-
-def test_split_skips_asciidoc_attributes_and_reads_listings() -> None:
-    adoc = "[verse]\ngit stash list\n\nRun this:\n\n----\n$ git stash\n\n$ git pull\n----\n"
-    assert ("code", "$ git pull") in [(u.kind, adoc[u.start : u.end]) for u in split(adoc, "text")]
-    assert not any("verse" in text or "----" in text for text in shown(adoc, "text"))
 
 
 def test_split_reads_code_whose_beginning_is_in_another_passage() -> None:
@@ -111,16 +86,6 @@ def test_split_reads_code_whose_beginning_is_in_another_passage() -> None:
 def test_split_does_not_join_unrelated_short_sentences() -> None:
     text = "Open from 9 to 18 on weekdays. Books may be borrowed for four weeks."
     assert len(split(text)) == 2
-
-
-def test_split_joins_the_term_of_a_glossary_to_its_definition() -> None:
-    text = (
-        ":yak shaving:\n\n   A pointless task. Without it the actual work cannot be done.\n\n"
-        ":heisenbug:\n\n   A shy bug.\n"
-    )
-    units = split(text, "text")
-    assert [unit.term for unit in units] == ["yak shaving", "yak shaving", "heisenbug"]
-    assert displayed(text, units[-1], "text") == "heisenbug: A shy bug."
 
 
 def test_split_reads_sentences_without_spaces() -> None:

@@ -1,17 +1,31 @@
-"""The choice of the spans that are quoted: greedy, by score, within a limit of words.
+"""Quote mode: an answer that consists of the best spans of the documents; no model writes.
 
-spans = choose(score(question, candidates(hits), embeddings))
+    draft = yield from quote(question, hits, embeddings)
+
+The spans are chosen greedily, by score, within a limit of words.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from rag_chatbot.answer.quote.features import FEATURES, Candidate, words_of
-from rag_chatbot.answer.quote.units import heading_of, words
+from rag_chatbot.answer.evidence import Draft
+from rag_chatbot.answer.quote.features import (
+    FEATURES,
+    Candidate,
+    candidates,
+    confidence,
+    score,
+    words_of,
+)
+from rag_chatbot.answer.quote.units import displayed, heading_of, words
 from rag_chatbot.read.language import SEPARATOR
+
+if TYPE_CHECKING:
+    from rag_chatbot.search.retrieve import Hit
 
 # Set by hand on the shipped questions; in units of the score, a logit.
 NEXT_TO = 0.5  # bonus beside a selected unit: an answer often needs two in a row
@@ -28,6 +42,54 @@ _WORD = re.compile(r"\w")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?:-(\d\d)(?:-(\d\d))?)?(?!\d)")
 _VERSION = re.compile(r"(?<![\d.])\d+(?:\.\d+)+(?![\d.])")
+
+
+def quote(
+    question: str,
+    hits: Sequence[Hit],
+    embeddings: Any,
+    *,
+    focus: str = "",
+    strictness: float = 0.5,
+) -> Generator[str, None, Draft]:
+    """Yield the quotes that answer the question, and return the whole draft.
+
+    `focus` is the last question of a condensed one: its words count for more.
+    """
+    # 1. Select the spans of the chunks that answer it best.
+    scored = score(question, candidates(hits), embeddings, focus=focus)
+    spans = choose(scored)
+
+    # 2. Decide whether they support an answer.
+    if not spans or confidence(scored) < strictness:
+        return Draft("")
+
+    # 3. Quote them.
+    return (yield from compose(spans))
+
+
+def compose(spans: Sequence[Candidate]) -> Generator[str, None, Draft]:
+    """Yield each span with its number, in reading order; return the whole draft."""
+    spans = reading_order(spans)
+    text = ""
+    for n, span in enumerate(spans, 1):
+        quoted = displayed(span.hit.chunk.text, span.unit, span.hit.chunk.type)
+        flows = span.unit.kind == "sentence" and "\n" not in quoted
+        follows = n > 1 and flows and spans[n - 2].unit.kind == "sentence"
+        before = "" if n == 1 else " " if follows else "\n"
+        mark = f"\n[{n}]" if quoted.endswith("```") else f" [{n}]"
+        piece = f"{before}{quoted}{mark}"
+        text += piece
+        yield piece
+    return Draft(text, tuple(span.span for span in spans))
+
+
+def reading_order(spans: Sequence[Candidate]) -> list[Candidate]:
+    """The document of the best span first; within a document, from its beginning to its end."""
+    places: dict[int, int] = {}
+    for span in spans:
+        places.setdefault(span.hit.chunk.document_id, len(places))
+    return sorted(spans, key=lambda span: (places[span.hit.chunk.document_id], span.start))
 
 
 def choose(

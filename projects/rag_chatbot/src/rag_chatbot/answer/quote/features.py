@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag_chatbot.answer.evidence import Span
-from rag_chatbot.answer.quote.question import Question, read_question
 from rag_chatbot.answer.quote.units import Unit, cell_values, displayed, split, words
-from rag_chatbot.read.language import SEPARATOR, STOP_WORDS, language_of, plain, terms
+from rag_chatbot.read.language import (
+    SEPARATOR,
+    STOP_WORDS,
+    language_of,
+    plain,
+    subject_terms,
+    terms,
+)
 from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 
 if TYPE_CHECKING:
@@ -45,21 +51,24 @@ WEIGHTS = {
     "minilm": (2.56, 2.40, 1.28, 2.07, 3.02, 0.79, 0.0, -5.62),
     "multilingual-e5": (4.34, 3.36, 1.12, 1.64, 2.64, 0.70, 2.63, -6.51),
 }
-# Set by hand. Added where the unit is part of the definition of a term that the question names; for
-# the order of units alone, as not all that is asked of a term is in its definition.
-DEFINES = 2.0
+# Set by hand.
 IDENTIFIER = 3.0  # penalty for a chunk without a version, part number or option of the question
 HEADED = 2.0  # bonus where the heading right above has them: "1.1.0 (2024-02-01)"
 FOCUS = 0.4  # share of the last question alone in the features of a condensed one
+
+
+_TOKEN = re.compile(r"--?\w[\w-]*|\w(?:[\w.+/-]*\w)?")
+_CODE_NAME = re.compile(r"\d|^--?\w|\w_\w|\w\w\.\w\w")  # versions, numbers, options, attributes
+_PLAIN_NUMBER = re.compile(r"[\d,]+(?:\.\d+)?|\d+(?:st|nd|rd|th|%)")
+NOUNS_ARE_CAPITAL = "de"  # where a capital letter does not make a word a name
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A unit of a retrieved chunk that may be quoted.
 
-    `text` is the unit without markup, `place` its number within the chunk; `logit` is that of the
-    probability that it answers, `score` the same for ordering units, `vector` its embedding:
-    float32 (dimension,), of length 1.
+    `text` is the unit without markup, `place` its number within the chunk, `score` the logit of the
+    probability that it answers, `vector` its embedding: float32 (dimension,), of length 1.
     """
 
     hit: Hit
@@ -67,7 +76,6 @@ class Candidate:
     text: str
     place: int
     score: float = 0.0
-    logit: float = 0.0
     features: Vectors = field(
         default_factory=lambda: np.zeros(len(FEATURES), np.float32), compare=False
     )
@@ -147,15 +155,8 @@ def score(
         logits -= IDENTIFIER * ~np.array([whole.has_identifiers(_text(c.hit)) for c in units])
         headings = (c.hit.chunk.heading.rsplit(SEPARATOR, 1)[-1] for c in units)
         logits += HEADED * np.array([whole.has_identifiers(heading) for heading in headings])
-    scores = logits + DEFINES * np.array([_defines(c.unit.term, whole) for c in units])
     scored = [
-        replace(
-            c,
-            score=float(scores[n]),
-            logit=float(logits[n]),
-            features=rows[n],
-            vector=vectors[2 + n],
-        )
+        replace(c, score=float(logits[n]), features=rows[n], vector=vectors[2 + n])
         for n, c in enumerate(units)
     ]
     return sorted(scored, key=lambda c: -c.score)
@@ -163,7 +164,7 @@ def score(
 
 def confidence(scored: Sequence[Candidate]) -> float:
     """The probability, 0 to 1, that the best candidate answers the question."""
-    return 1 / (1 + math.exp(-max(c.logit for c in scored))) if scored else 0.0
+    return 1 / (1 + math.exp(-max(c.score for c in scored))) if scored else 0.0
 
 
 def model_of(embeddings: Any) -> str:
@@ -181,7 +182,7 @@ def features(
     for n, c in enumerate(units):
         chunk = c.hit.chunk
         above = f"{chunk.title} {chunk.heading}"
-        own = f"{c.unit.context} {c.unit.term} {c.text}"
+        own = f"{c.unit.context} {c.text}"
         if chunk.id not in chunks:
             chunks[chunk.id] = _chunk_features(question, _text(c.hit))
         own_terms = set(terms(own, question.language))
@@ -209,16 +210,6 @@ def _chunk_features(question: Question, text: str) -> list[float]:
     names = 0 if not question.names else -1 if question.lacks_name(text, present) else 1
     foreign = language_of(text, question.language) != question.language
     return [question.coverage(present), names, foreign]
-
-
-def _defines(term: str, question: Question) -> bool:
-    """Whether the question names a term of a glossary, a definition list or a table.
-
-    It may have alternatives and a signature: "-p, --prune", "partial(func, /, *args)".
-    """
-    alternatives = re.sub(r"\(.*", "", term).split(", ")
-    stems = (set(terms(alternative, question.language)) for alternative in alternatives)
-    return any(words and words <= question.terms for words in stems)
 
 
 def _rows_that_lack_a_value(
@@ -269,3 +260,58 @@ def _words(text: str) -> set[str]:
 
 def _key(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
+
+
+@dataclass(frozen=True)
+class Question:
+    """`terms` are stems; `names` are in lower case: numbers, names in code, capitalised words."""
+
+    text: str
+    language: str
+    terms: frozenset[str]
+    names: tuple[str, ...]
+
+    def coverage(self, present: Set[str]) -> float:
+        """The share of the terms that is present, 0 to 1."""
+        return len(self.terms & present) / max(1, len(self.terms))
+
+    def lacks_name(self, text: str, present: Set[str]) -> bool:
+        """Whether a name of the question is missing in `text`, whose terms are `present`."""
+        return not all(_contains(text, name, present, self.language) for name in self.names)
+
+    @property
+    def identifiers(self) -> list[str]:
+        """The names other than words and plain numbers: versions, part numbers, options."""
+        return [
+            name
+            for name in self.names
+            if _CODE_NAME.search(name) and not _PLAIN_NUMBER.fullmatch(name)
+        ]
+
+    def has_identifiers(self, text: str) -> bool:
+        """Whether `text` has all identifiers of the question."""
+        return all(_contains(text, name, frozenset(), self.language) for name in self.identifiers)
+
+
+def read_question(text: str) -> Question:
+    """The language, terms and names of a question.
+
+    >>> question = read_question("Which toner does the Atlas need after E40?")
+    >>> question.language, sorted(question.terms), question.names
+    ('en', ['atlas', 'e40', 'toner'], ('atlas', 'e40'))
+    """
+    language = language_of(text)
+    names: dict[str, None] = {}
+    for match in _TOKEN.finditer(text):
+        word = match[0]
+        capital = match.start() > 0 and word[0].isupper() and language != NOUNS_ARE_CAPITAL
+        if _CODE_NAME.search(word) or (capital and word.lower() not in STOP_WORDS):
+            names[word.lower()] = None
+    return Question(text, language, frozenset(subject_terms(text, language)), tuple(names))
+
+
+def _contains(text: str, name: str, present: Set[str], language: str) -> bool:
+    if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
+        return True
+    stems = terms(name, language)  # "Planets" for "planet", but 3.1 only for itself
+    return not _CODE_NAME.search(name) and bool(stems) and present >= set(stems)
