@@ -11,8 +11,8 @@ checkpoint after each step, so a run that waits for approval needs no process.
 
 The default model has 135 million parameters. Its calls are well-formed, because decoding is
 constrained to the schema, and mostly wrong: it sent three of four questions about documents to the
-analyst. Without a bigger model, therefore, the documents are quoted if they are near the task, and
-otherwise the model's query is a proposal that a person approves. No approval, no answer.
+analyst. Without a bigger model, therefore, the nearest passage of the documents is quoted if it is
+near enough, and any other task needs SEEDBED_MODEL.
 """
 
 from __future__ import annotations
@@ -46,14 +46,28 @@ from seedbed.models.load import load_chat_model
 
 SHOP = Path(__file__).parent / "src/multi_agent/sample"  # tables as CSV, policies as Markdown
 DATA = Path(os.environ.get("NANO_DATA", "var/nano_agents"))  # the database and the checkpoints
-MAX_ASSIGNMENTS = (
-    4  # per task; a supervisor that never finishes would otherwise call models forever
-)
+# Per task; a supervisor that never finishes would otherwise call models forever.
+MAX_ASSIGNMENTS = 4
 MAX_ROWS = 20  # of a query's result, so that it fits the model's context
 # Without a bigger model: the cosine similarity to the task that makes a passage an answer. Chosen
 # on the tasks in `eval`. At 0.55 a quote answers one task more, and 13 more are answered wrongly.
 MIN_SIMILARITY = 0.65
 NO_ANSWER = "I can't answer that."
+NEEDS_MODEL = "It needs a bigger model: set SEEDBED_MODEL."
+# What a statement may do; SQLite checks each part of it. ATTACH and VACUUM INTO, for example, write
+# files even where the database is read-only.
+READ = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+}
+CHANGE = READ | {
+    sqlite3.SQLITE_INSERT,
+    sqlite3.SQLITE_UPDATE,
+    sqlite3.SQLITE_DELETE,
+    sqlite3.SQLITE_TRANSACTION,
+}
 
 
 # The tools --------------------------------------------------------------------------------------
@@ -75,9 +89,13 @@ def create_database(path: Path) -> Path:
     return path
 
 
-def run_query(database: Path, sql: str, *, writable: bool = False) -> str:
-    """The rows as text. Raises sqlite3.Error; without `writable` also for any change."""
-    shop = sqlite3.connect(f"file:{database}?mode={'rw' if writable else 'ro'}", uri=True)
+def run_query(database: Path, sql: str, allowed: set[int]) -> str:
+    """The rows as text. Raises sqlite3.Error, also if the statement does more than `allowed`."""
+    mode = "ro" if allowed == READ else "rw"
+    shop = sqlite3.connect(f"file:{database}?mode={mode}", uri=True)
+    shop.set_authorizer(
+        lambda action, *_: sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY
+    )
     try:
         with shop:  # commits, or rolls back if the query fails
             cursor = shop.execute(sql)
@@ -95,17 +113,18 @@ def database_tool(database: Path) -> BaseTool:
     def query_database(sql: str) -> str:
         """Run one SQLite statement on the shop's database, and return its rows."""
         try:
-            return run_query(database, sql)
+            return run_query(database, sql, READ)
         except sqlite3.Error as error:
-            # SQLite, not a search for words in the statement, decides whether it is a change.
-            if error.sqlite_errorname != "SQLITE_READONLY":
+            # Not every error of the module has a name: two statements at once have none.
+            if getattr(error, "sqlite_errorname", "") != "SQLITE_AUTH":
                 return f"Error: {error}"  # the model may correct its query
-        # `interrupt` stores a checkpoint and stops the run. When the run is resumed, the tool
-        # starts again from its first line, and this time `interrupt` returns the person's reply.
-        if interrupt({"approve": sql}) != "yes":
-            return "The person did not approve this change. Do not try it again."
         try:
-            return run_query(database, sql, writable=True)
+            run_query(database, f"EXPLAIN {sql}", CHANGE)  # compiled, not run
+            # `interrupt` stores a checkpoint and stops the run. When the run is resumed, the tool
+            # starts again from its first line, and this time `interrupt` returns the reply.
+            if interrupt({"approve": sql}) != "yes":
+                return "The person did not approve this change. Do not try it again."
+            return run_query(database, sql, CHANGE)
         except sqlite3.Error as error:
             return f"Error: {error}"
 
@@ -154,12 +173,6 @@ class Assignment(BaseModel):
     )
 
 
-class Query(BaseModel):
-    """A query that answers the task."""
-
-    sql: str
-
-
 class State(TypedDict, total=False):
     """What a checkpoint contains. `notes` grows; the other keys are replaced."""
 
@@ -191,11 +204,7 @@ def build_graph(checkpointer: Any) -> Any:
     """The compiled graph; `invoke({"task": …}, config)` runs it."""
     model = load_chat_model(temperature=0)
     database, store = create_database(DATA / "shop.sqlite"), read_documents(load_embeddings())
-    schema = (SHOP / "tables/schema.sql").read_text("utf-8")
-    analyse = ANALYSE.format(schema=schema)
-    # The default is too small for a team; any other model is given one.
-    if os.environ.get("SEEDBED_MODEL", "smollm2") == "smollm2":
-        return small_model_graph(model, analyse, database, store).compile(checkpointer)
+    analyse = ANALYSE.format(schema=(SHOP / "tables/schema.sql").read_text("utf-8"))
     agents = {
         "analyst": create_agent(model, [database_tool(database)], system_prompt=analyse),
         "researcher": create_agent(model, [document_tool(store)], system_prompt=RESEARCH),
@@ -233,53 +242,31 @@ def team_graph(model: BaseChatModel, agents: dict[str, Any]) -> Any:
     return graph
 
 
-def small_model_graph(
-    model: BaseChatModel, analyse: str, database: Path, store: InMemoryVectorStore
-) -> Any:
-    """Quote the documents; if they are not near the task, propose a query to a person."""
-
-    def quote(state: State) -> State:
-        (passage, similarity), *_ = store.similarity_search_with_score(state["task"], k=1)
-        if similarity < MIN_SIMILARITY:
-            return {}
-        return {"answer": f"{passage.metadata['text']}  [{passage.metadata['source']}]"}
-
-    def propose(state: State) -> State:
-        prompt = [("system", analyse), ("user", state["task"])]
-        query = Query.model_validate(model.with_structured_output(Query).invoke(prompt))
-        return {"notes": [query.sql]}
-
-    def approve(state: State) -> State:
-        sql = state["notes"][-1]
-        if interrupt({"approve": sql, "note": "from a small model, and probably wrong"}) != "yes":
-            return {"answer": f"{NO_ANSWER} The query was not approved."}
-        try:
-            return {"answer": run_query(database, sql)}
-        except sqlite3.Error as error:
-            return {"answer": f"{NO_ANSWER} The query failed: {error}."}
-
-    graph = StateGraph(State)
-    for node in (quote, propose, approve):
-        graph.add_node(node.__name__, node)
-    graph.add_edge(START, "quote")
-    graph.add_conditional_edges("quote", lambda state: END if "answer" in state else "propose")
-    # Two nodes: the one with the interrupt starts again, and should not call the model twice.
-    graph.add_edge("propose", "approve")
-    return graph
+def quote_documents(task: str) -> str:
+    """The passage nearest to the task, if it is near enough to answer it. Calls no chat model."""
+    store = read_documents(load_embeddings())
+    (passage, similarity), *_ = store.similarity_search_with_score(task, k=1)
+    if similarity < MIN_SIMILARITY:
+        return f"{NO_ANSWER} {NEEDS_MODEL}"
+    return f"{passage.metadata['text']}  [{passage.metadata['source']}]"
 
 
 # The command line -------------------------------------------------------------------------------
 def main(arguments: list[str]) -> None:
-    if not arguments or (arguments[0] == "--resume" and len(arguments) != 3):
+    resumes = arguments[:1] == ["--resume"]
+    if not arguments or (resumes and (len(arguments) != 3 or arguments[2] not in ("yes", "no"))):
         raise SystemExit('Usage: nano.py "TASK", or nano.py --resume THREAD yes|no')
+    if os.environ.get("SEEDBED_MODEL", "smollm2") == "smollm2":  # too small for a team
+        return print(NEEDS_MODEL if resumes else quote_documents(" ".join(arguments)))
     DATA.mkdir(parents=True, exist_ok=True)
     with SqliteSaver.from_conn_string(str(DATA / "checkpoints.sqlite")) as checkpointer:
         graph = build_graph(checkpointer)
-        step: Any = {"task": " ".join(arguments)}
-        thread = uuid.uuid4().hex[:8]
-        if arguments[0] == "--resume":
-            thread, step = arguments[1], Command(resume=arguments[2])
-        state = graph.invoke(step, {"configurable": {"thread_id": thread}})
+        thread = arguments[1] if resumes else uuid.uuid4().hex[:8]
+        config = {"configurable": {"thread_id": thread}}
+        if resumes and not graph.get_state(config).interrupts:
+            raise SystemExit(f"No run {thread!r} waits for approval.")
+        step: Any = Command(resume=arguments[2]) if resumes else {"task": " ".join(arguments)}
+        state = graph.invoke(step, config)
     if waiting := state.get("__interrupt__"):
         print(f"Waiting for approval: {waiting[0].value}")
         print(f"Reply with: nano.py --resume {thread} yes    (or no)")

@@ -103,6 +103,53 @@ def test_wrong_query_is_reported_to_the_model(data: Path) -> None:
     assert tool.invoke({"sql": "SELECT * FROM people"}) == "Error: no such table: people"
 
 
+@pytest.mark.parametrize(
+    ("sql", "error"),
+    [
+        ("SELECT 1; SELECT 2", "one statement"),
+        ("UPDATE people SET name = 'x'", "no such table"),
+        ("ATTACH DATABASE '{folder}/new.db' AS other", "not authorized"),
+        ("DROP TABLE orders", "not authorized"),
+        ("PRAGMA writable_schema = 1", "not authorized"),
+    ],
+)
+def test_other_statement_is_refused_without_asking(data: Path, sql: str, error: str) -> None:
+    tool = nano.database_tool(nano.create_database(data / "shop.sqlite"))
+    reply = tool.invoke({"sql": sql.format(folder=data)})
+    assert reply.startswith("Error: ") and error in reply
+    assert [file.name for file in data.iterdir()] == ["shop.sqlite"]
+
+
+@pytest.mark.parametrize("allowed", [nano.READ, nano.CHANGE])
+def test_vacuum_writes_no_file(data: Path, allowed: set[int]) -> None:
+    database = nano.create_database(data / "shop.sqlite")
+    with pytest.raises(sqlite3.Error, match="not authorized|authorization denied"):
+        nano.run_query(database, f"VACUUM INTO '{data}/copy.db'", allowed)
+    assert [file.name for file in data.iterdir()] == ["shop.sqlite"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--resume", "nosuch", "yes"], ["--resume", "t1", "maybe"], ["--resume", "t1"]]
+)
+def test_resume_of_no_run_prints_one_line(vendor: Any, arguments: list[str]) -> None:
+    vendor([])
+    with pytest.raises(SystemExit) as exit:
+        nano.main(arguments)
+    assert "nosuch" in str(exit.value) or "Usage" in str(exit.value)
+
+
+def test_resume_continues_from_the_command_line(
+    vendor: Any, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = Reply(tool_calls=[("query_database", {"sql": CANCEL})])
+    vendor([assign("analyst", "Cancel it."), call, "Done.", assign("finish", "Cancelled.")])
+    nano.main(["Cancel order 5001."])
+    command = capsys.readouterr().out.split("nano.py ")[1].split("    ")[0].split()
+    nano.main(command)
+    assert capsys.readouterr().out == "Cancelled.\n"
+    assert status_of_order(data) == "cancelled"
+
+
 def test_supervisor_without_end_is_stopped(vendor: Any, data: Path) -> None:
     turn = [assign("analyst", "Count again."), "I don't know."]
     vendor(turn * nano.MAX_ASSIGNMENTS)
@@ -113,22 +160,13 @@ def test_supervisor_without_end_is_stopped(vendor: Any, data: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not local_models(), reason="this copy has remote models only")
-def test_default_model_quotes_or_proposes(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEEDBED_MODEL", "smollm2")
-    monkeypatch.setenv("SEEDBED_EMBEDDINGS", "minilm")
-    state = invoke(data, {"task": "Within how many days can I return goods after delivery?"})
-    assert "within 30 days after delivery" in state["answer"]
-    assert state["answer"].endswith("[returns.md]")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not local_models(), reason="this copy has remote models only")
-def test_query_of_default_model_waits_for_approval(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+def test_default_model_quotes_or_declines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SEEDBED_MODEL", "smollm2")
     monkeypatch.setenv("SEEDBED_EMBEDDINGS", "minilm")
-    state = invoke(data, {"task": "How many customers does the shop have?"})
-    assert "customers" in state["__interrupt__"][0].value["approve"]
-    assert "answer" not in state
-    assert invoke(data, Command(resume="no"))["answer"].startswith(nano.NO_ANSWER)
+    nano.main(["Within how many days can I return goods after delivery?"])
+    output = capsys.readouterr().out
+    assert "within 30 days after delivery" in output and output.endswith("[returns.md]\n")
+    nano.main(["How many customers does the shop have?"])
+    assert capsys.readouterr().out == f"{nano.NO_ANSWER} {nano.NEEDS_MODEL}\n"
