@@ -20,18 +20,18 @@ import json
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, convert_to_messages, convert_to_openai_messages
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from starlette.datastructures import Headers
 
 # The only part that is not a library of the field: a model that runs here, without a key. Instead
 # of it, write `init_chat_model("openai:gpt-4o-mini")` from `langchain.chat_models`.
@@ -134,9 +134,9 @@ def status_of(error: Exception) -> int:
 
 # Streaming --------------------------------------------------------------------------------------
 async def stream_events(
-    model: BaseChatModel, name: str, request: ChatRequest, done: Any
+    model: BaseChatModel, name: str, request: ChatRequest, record: Callable[[AIMessage], None]
 ) -> AsyncIterator[str]:
-    """The answer as server-sent events. `done` is called with the whole reply.
+    """The answer as server-sent events. `record` is called with the whole reply.
 
     If the client disconnects, the server cancels this generator, which ends the model's work.
     """
@@ -169,18 +169,57 @@ async def stream_events(
                 yield event({"tool_calls": calls})
             elif chunk.text:
                 yield event({"content": chunk.text})
+        record(whole)
         yield event({}, finish_reason(whole))
         if request.stream_options.get("include_usage"):
             last = {**head, "choices": [], "usage": usage(whole)}
             yield f"data: {json.dumps(last)}\n\n"
     except Exception as error:  # the status line is already sent, so the error is an event
         yield f"data: {json.dumps(error_body(status_of(error), str(error)))}\n\n"
-    finally:
-        done(whole)
     yield "data: [DONE]\n\n"
 
 
 # The application --------------------------------------------------------------------------------
+class Gate:
+    """Checks the key, the number of running requests, and the size of a body while it arrives.
+
+    A middleware, since FastAPI reads the whole body before it calls any dependency, and since here
+    a request also ends if its client leaves before the first event of a stream.
+    """
+
+    def __init__(self, app: Any, key: str, running: Gauge, seconds: Histogram) -> None:
+        self.app, self.key, self.running, self.seconds = app, key, running, seconds
+        self.busy = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            return await self.app(scope, receive, send)
+        sent = Headers(scope=scope).get("authorization", "").removeprefix("Bearer ")
+        # Compared in constant time, so that timing does not reveal how much of a guess is right.
+        if self.key and not hmac.compare_digest(sent.encode(), self.key.encode()):
+            refusal = JSONResponse(error_body(401, "Wrong or missing API key."), 401)
+            return await refusal(scope, receive, send)
+        if self.busy >= MAX_RUNNING:
+            body = error_body(429, "The server is full.")
+            return await JSONResponse(body, 429, {"retry-after": "1"})(scope, receive, send)
+        size = 0
+
+        async def receive_counted() -> Any:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY:
+                raise HTTPException(413, f"The body is larger than {MAX_BODY} bytes.")
+            return message
+
+        self.busy += 1
+        try:
+            with self.running.track_inprogress(), self.seconds.time():
+                await self.app(scope, receive_counted, send)
+        finally:
+            self.busy -= 1
+
+
 def create_app(
     model: BaseChatModel, name: str, key: str = "", registry: CollectorRegistry = REGISTRY
 ) -> FastAPI:
@@ -189,62 +228,34 @@ def create_app(
     tokens = Counter("nano_tokens", "Tokens by direction.", ["direction"], registry=registry)
     seconds = Histogram("nano_seconds", "Duration of an answer.", registry=registry)
     running = Gauge("nano_running", "Requests that are being answered.", registry=registry)
-    busy = 0
 
-    @asynccontextmanager
-    async def slot() -> AsyncIterator[Any]:
-        """One of the places for running requests; yields what records the reply."""
-        nonlocal busy
-        if busy >= MAX_RUNNING:
-            raise HTTPException(429, "The server is full.", {"retry-after": "1"})
-        busy, start = busy + 1, time.perf_counter()
-        running.set(busy)
-
-        def done(reply: AIMessage | None) -> None:
-            nonlocal busy
-            busy -= 1
-            running.set(busy)
-            seconds.observe(time.perf_counter() - start)
-            if reply is not None and reply.usage_metadata:
-                tokens.labels("input").inc(reply.usage_metadata["input_tokens"])
-                tokens.labels("output").inc(reply.usage_metadata["output_tokens"])
-
-        yield done
-
-    def check_key(request: Request) -> None:
-        sent = request.headers.get("authorization", "").removeprefix("Bearer ")
-        # Compared in constant time, so that timing does not reveal how much of a guess is right.
-        if key and not hmac.compare_digest(sent.encode(), key.encode()):
-            raise HTTPException(401, "Wrong or missing API key.")
-        if int(request.headers.get("content-length") or MAX_BODY) > MAX_BODY:
-            raise HTTPException(413, f"The body is larger than {MAX_BODY} bytes.")
+    def record(reply: AIMessage) -> None:
+        if reply.usage_metadata:
+            tokens.labels("input").inc(reply.usage_metadata["input_tokens"])
+            tokens.labels("output").inc(reply.usage_metadata["output_tokens"])
 
     app = FastAPI(title="nano_service")
+    app.add_middleware(Gate, key=key, running=running, seconds=seconds)
     app.mount("/metrics", make_asgi_app(registry))
 
     @app.get("/healthz")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/v1/models", dependencies=[Depends(check_key)])
+    @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "nano"}]}
 
-    @app.post("/v1/chat/completions", dependencies=[Depends(check_key)])
+    @app.post("/v1/chat/completions")
     async def chat(request: ChatRequest) -> Any:
         if request.model not in ("", name):
             raise HTTPException(404, f"Unknown model {request.model!r}. Available: {name}.")
-        async with slot() as done:
-            if request.stream:
-                events = stream_events(model, name, request, done)
-                return StreamingResponse(events, media_type="text/event-stream")
-            reply = None
-            try:
-                messages = convert_to_messages(request.messages)
-                reply = await model.ainvoke(messages, **request.options())
-            finally:
-                done(reply)
-            return completion(name, reply)
+        if request.stream:
+            events = stream_events(model, name, request, record)
+            return StreamingResponse(events, media_type="text/event-stream")
+        reply = await model.ainvoke(convert_to_messages(request.messages), **request.options())
+        record(reply)
+        return completion(name, reply)
 
     @app.middleware("http")
     async def count(request: Request, call_next: Any) -> Any:

@@ -1,5 +1,6 @@
 """The edition of one file, asked by the official client: answers, streams, refusals, metrics."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -94,6 +95,73 @@ def test_wrong_key_is_refused(scripted: Any) -> None:
     with pytest.raises(openai.AuthenticationError):
         client(url, "guess").models.list()
     assert client(url, "secret").models.list().data[0].id == "scripted"
+
+
+async def post_chunks(
+    app: Any, headers: dict[str, str], chunks: list[bytes], *, leave: bool = False
+) -> tuple[int, int]:
+    """Status of a request whose body arrives in chunks, and how many of them the server read.
+
+    With `leave`, the client disconnects before it receives anything (then the status is 0).
+    """
+    status, unread = 0, list(chunks)
+
+    async def receive() -> dict[str, Any]:
+        if not unread:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": unread.pop(0), "more_body": bool(unread)}
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal status
+        if leave:
+            raise OSError("The client has left.")
+        status = message.get("status", status)
+
+    scope = {
+        **{"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b""},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "headers": [(b"content-type", b"application/json")]
+        + [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    try:
+        await app(scope, receive, send)
+    except Exception:
+        assert leave
+    return status, len(chunks) - len(unread)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"authorization": "Bearer guess", "content-length": "2000000"}, (401, 0)),
+        ({"authorization": "Bearer guess"}, (401, 0)),
+        ({"authorization": "Bearer secret", "content-length": "2000000"}, (413, 11)),
+        ({"authorization": "Bearer secret"}, (413, 11)),
+    ],
+    ids=["wrong-key", "wrong-key-chunked", "large", "large-chunked"],
+)
+def test_wrong_key_and_large_body_are_refused_before_the_body_is_read(
+    headers: dict[str, str], expected: tuple[int, int]
+) -> None:
+    assert nano.MAX_BODY == 1_000_000
+    posted = post_chunks(application([], "secret"), headers, [b" " * 100_000] * 20)
+    assert asyncio.run(posted) == expected
+
+
+def test_client_that_leaves_before_the_first_event_frees_its_slot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nano, "MAX_RUNNING", 1)
+    app = application(["Hello."] * 3)
+    stream = json.dumps({"messages": HELLO, "stream": True}).encode()
+
+    async def leave_twice_and_stay() -> int:
+        for _ in range(2):
+            await post_chunks(app, {}, [stream], leave=True)
+        status, _ = await post_chunks(app, {}, [json.dumps({"messages": HELLO}).encode()])
+        return status
+
+    assert asyncio.run(leave_twice_and_stay()) == 200
 
 
 @pytest.mark.parametrize(
