@@ -42,9 +42,8 @@ CHUNK_CHARACTERS = 500  # about 110 tokens; the embedding model reads 256
 OVERLAP = 100  # characters, at most, that two neighbouring chunks share: a sentence
 CHUNKS = 6  # retrieved for a question: the answer is in the first six more often than in the first
 # Without a bigger model: the most sentences that an answer quotes, the cosine similarity to the
-# question that the best one needs, and how much worse the others may be. Chosen on the 80 questions
-# in `eval`, when chunks still ended anywhere: it quoted the answer to 38 of 64 and declined 14 of
-# them, and 5 of the 16 that have none. A lower minimum answers more of both. Choose your own.
+# question that the best one needs, and how much worse the others may be. A lower minimum answers
+# more questions, also of those that the documents don't answer. Choose your own.
 QUOTES = 3
 MIN_SIMILARITY = 0.45
 MARGIN = 0.1
@@ -181,13 +180,15 @@ def write_answer(model: BaseChatModel, question: str, passages: list[Document]) 
 # 6. Answer without one --------------------------------------------------------------------------
 def quote_answer(embeddings: Embeddings, question: str, passages: list[Document]) -> Answer:
     """The sentences of the passages that are nearest to the question, if they are near enough."""
-    candidates = [
-        (passage, sentence)
-        for passage in passages
+    # Neighbouring chunks overlap, so the same sentence may be in two passages.
+    sources = {
+        sentence: passage
+        for passage in reversed(passages)  # the nearest one counts
         for paragraph in passage.metadata["text"].split("\n\n")
         for sentence in re.split(r"(?<=[.!?])\s+", " ".join(paragraph.split()))
         if sentence
-    ]
+    }
+    candidates = [(passage, sentence) for sentence, passage in sources.items()]
     if not candidates:
         return Answer("", [])
     # Each sentence is embedded with its heading, for the reason given in `split_documents`.

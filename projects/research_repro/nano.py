@@ -64,7 +64,7 @@ CLAIM = Claim(
 # %% [markdown]
 # ## The method
 #
-# Equation 3 of the paper, and nothing else:
+# Equation 3 of the paper, with the factor that section 4.1 describes below it:
 #
 # $$h = W_0 x + \frac{\alpha}{r} B A x$$
 #
