@@ -123,7 +123,7 @@ def test_other_statement_is_refused_without_asking(data: Path, sql: str, error: 
 @pytest.mark.parametrize("allowed", [nano.READ, nano.CHANGE])
 def test_vacuum_writes_no_file(data: Path, allowed: set[int]) -> None:
     database = nano.create_database(data / "shop.sqlite")
-    with pytest.raises(sqlite3.Error, match="not authorized|authorization denied"):
+    with pytest.raises(sqlite3.Error, match=r"not authorized|authorization denied"):
         nano.run_query(database, f"VACUUM INTO '{data}/copy.db'", allowed)
     assert [file.name for file in data.iterdir()] == ["shop.sqlite"]
 
