@@ -10,23 +10,30 @@ calls the function again, and each step that is recorded returns its recorded re
 running. So the workflow may wait for a person for days, in no process at all.
 
 A step that ended without being recorded does run again. An effect on the world therefore needs a
-receiver that recognizes a repetition: the payment API here books each idempotency key once.
+receiver that recognizes a repetition: the payment API here books each idempotency key once. The key
+is made from the mail, so the same mail that is submitted twice is refunded once.
 
 The default model has 135 million parameters and cannot read a mail reliably. Without a bigger one
 the category is the nearest description, which is right for 46 % of the shipped English mails and
 32 % of all, so it is a proposal only: a person types the amount. With one, the model also proposes
-order and amount. No refund is booked without a person in either case.
+order and amount, which count only if the mail contains them. No refund is booked without a person
+in either case.
 """
 
 from __future__ import annotations
 
 import email
+import hashlib
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
+import uuid
 from contextlib import closing
+from decimal import Decimal
 from email import policy
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -45,6 +52,7 @@ from seedbed.models.load import load_chat_model
 
 DATA = Path(os.environ.get("NANO_DATA", "var/nano_workflow"))
 APPROVAL_SECONDS = 7 * 24 * 3600.0  # after which a mail that nobody looked at is closed
+MAX_REFUND = Decimal(1000)  # EUR
 MAX_CHARACTERS = 4000  # of a mail; the rest is not read
 SAMPLE = Path(__file__).parent / "src/agentic_workflow/sample/mails/05-billing-double-en.eml"
 
@@ -103,8 +111,12 @@ def read_mail(raw: bytes) -> Reading:
         reader = PROMPT | load_chat_model(temperature=0).with_structured_output(Reading)
         reading = Reading.model_validate(reader.invoke({"mail": text}))
         # A number that is not in the mail is the model's invention.
-        if reading.order_id and reading.order_id not in text:
+        if reading.order_id and not re.search(rf"(?<!\w){re.escape(reading.order_id)}(?!\w)", text):
             reading.order_id, reading.certain = None, False
+        numbers = re.findall(r"(?<![\w.,])\d[\d.,]*\d|\d", text)
+        amounts = {parse_amount(number) for number in numbers} - {None}
+        if reading.amount is not None and parse_amount(f"{reading.amount:.2f}") not in amounts:
+            reading.amount, reading.certain = None, False
         return reading
     embeddings = load_embeddings()
     vectors = np.array(embeddings.embed_documents(list(DESCRIPTIONS)))
@@ -112,19 +124,33 @@ def read_mail(raw: bytes) -> Reading:
     return Reading(category=get_args(Category)[nearest])
 
 
+def parse_amount(text: str) -> Decimal | None:
+    """An amount such as 23.40 or 23,40; None if it cannot be refunded."""
+    if not re.fullmatch(r"\d{1,6}([.,]\d{1,2})?", text, re.ASCII):
+        return None
+    amount = Decimal(text.replace(",", ".")).quantize(Decimal("0.01"))
+    return amount if 0 < amount <= MAX_REFUND else None
+
+
+def refund_key(raw: bytes) -> str:
+    """The idempotency key of the refund that a mail asks for: one mail, one refund."""
+    return f"refund-{hashlib.sha256(raw).hexdigest()[:16]}"
+
+
 class Payments:
-    """The payment API of the demo: which books each idempotency key once."""
+    """The payment API of the demo, which books each idempotency key once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with closing(sqlite3.connect(path)) as database, database:
-            database.execute("CREATE TABLE IF NOT EXISTS bookings (key TEXT PRIMARY KEY, eur REAL)")
+            database.execute("CREATE TABLE IF NOT EXISTS bookings (key TEXT PRIMARY KEY, eur TEXT)")
             database.execute("CREATE TABLE IF NOT EXISTS calls (key TEXT)")
 
-    def book(self, key: str, amount: float) -> None:
+    def book(self, key: str, amount: str) -> None:
         with closing(sqlite3.connect(self.path)) as database, database:
             database.execute("INSERT INTO calls VALUES (?)", (key,))
             database.execute("INSERT OR IGNORE INTO bookings VALUES (?, ?)", (key, amount))
+        time.sleep(float(os.environ.get("NANO_PAYMENT_SECONDS", "0")))  # until its response arrives
 
     def counts(self, key: str) -> tuple[int, int]:
         """How often the API was called with this key, and how often it booked."""
@@ -144,14 +170,8 @@ def read(raw: bytes) -> dict[str, Any]:
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
-def refund(key: str, amount: float) -> float:
+def refund(key: str, amount: str) -> None:
     Payments(DATA / "payments.sqlite").book(key, amount)
-    # The demo kills the worker at the worst moment: the money is booked, the step not recorded.
-    marker = DATA / "crash"
-    if marker.exists():
-        marker.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return amount
 
 
 @DBOS.step()
@@ -165,19 +185,18 @@ def handle_mail(raw: bytes) -> str:
     # 1. Read the mail, and show what was read.
     reading = read(raw)
     DBOS.set_event("proposal", reading)
-    # 2. Wait for a person. Approval is the amount to refund; anything else is a refusal.
-    decision = DBOS.recv("approval", timeout_seconds=APPROVAL_SECONDS)
-    if decision is None:
-        return report(reading, "closed, as nobody decided")
-    try:
-        amount = float(decision)
-    except ValueError:
-        return report(reading, "not approved")
-    # 3. Refund. The workflow's id is the idempotency key: the same after every crash.
-    key = DBOS.workflow_id
-    assert key is not None
-    refund(key, amount)
-    return report(reading, f"{amount:.2f} EUR refunded")
+    # 2. Wait for a person, who approves an amount or replies "no". Another reply decides nothing.
+    amount = None
+    while amount is None:
+        decision = DBOS.recv("approval", timeout_seconds=APPROVAL_SECONDS)
+        if decision is None:
+            return report(reading, "closed, as nobody decided")
+        if decision == "no":
+            return report(reading, "not approved")
+        amount = parse_amount(decision)
+    # 3. Refund. The key is the same after every crash, and if the mail is submitted again.
+    refund(refund_key(raw), str(amount))
+    return report(reading, f"{amount} EUR refunded")
 
 
 # Processes --------------------------------------------------------------------------------------
@@ -214,36 +233,42 @@ def submit(client: DBOSClient, raw: bytes) -> str:
 
 def demo(client: DBOSClient) -> None:
     """One refund, with a worker that is killed twice."""
-    key = submit(client, SAMPLE.read_bytes())
+    raw = f"X-Demo: {uuid.uuid4()}\n".encode() + SAMPLE.read_bytes()  # a new mail in each run
+    payments, key = Payments(DATA / "payments.sqlite"), refund_key(raw)
+    mail = submit(client, raw)
     worker = start_worker()
-    print(f"1. A worker reads mail {key}.")
-    print(f"   It proposes: {client.get_event(key, 'proposal', timeout_seconds=120)}")
-    worker.kill()
-    worker.wait()
+    print(f"1. A worker reads mail {mail}.")
+    print(f"   It proposes: {client.get_event(mail, 'proposal', timeout_seconds=120)}")
+    kill(worker)
     print(
         "2. SIGKILL while it waits for approval. No process is left, and the mail is still there."
     )
-    client.send(key, "23.40", "approval")
-    (DATA / "crash").touch()
-    code = start_worker().wait(timeout=120)
-    print(f"3. 23.40 EUR approved. A second worker books it, and dies before recording it: {code}.")
+    client.send(mail, "23.40", "approval")
+    worker = start_worker(NANO_PAYMENT_SECONDS="600")
+    while payments.counts(key) == (0, 0):
+        time.sleep(0.05)
+    kill(worker)
+    print("3. 23.40 EUR approved. A second worker books it: SIGKILL before the step is recorded.")
     worker = start_worker()
     try:
-        result: Any = client.retrieve_workflow(key).get_result()
+        result: Any = client.retrieve_workflow(mail).get_result()
     finally:
-        worker.kill()
-        worker.wait()
-    calls, bookings = Payments(DATA / "payments.sqlite").counts(key)
+        kill(worker)
+    calls, bookings = payments.counts(key)
     print(f"4. A third worker ends it: {result}")
     print(f"   The payment API was called {calls} times and booked {bookings} time.")
     if bookings != 1:
         raise SystemExit("The refund was not booked exactly once.")
 
 
-def start_worker() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, __file__, "worker"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def start_worker(**variables: str) -> subprocess.Popen[bytes]:
+    command, quiet = [sys.executable, __file__, "worker"], subprocess.DEVNULL
+    return subprocess.Popen(command, env={**os.environ, **variables}, stdout=quiet, stderr=quiet)
+
+
+def kill(worker: subprocess.Popen[bytes]) -> None:
+    worker.kill()
+    worker.wait()
 
 
 def main(arguments: list[str]) -> None:
@@ -258,6 +283,10 @@ def main(arguments: list[str]) -> None:
             key = submit(client, Path(file).read_bytes())
             print(f"{key} {client.get_event(key, 'proposal', timeout_seconds=60) or 'is queued'}")
         case ["approve", key, decision]:
+            if decision != "no" and parse_amount(decision) is None:
+                raise SystemExit(
+                    f"{decision!r} is neither no nor an amount up to {MAX_REFUND} EUR."
+                )
             client.send(key, decision, "approval")
             print(client.retrieve_workflow(key).get_result())
         case _:

@@ -38,6 +38,43 @@ def test_order_that_model_invents_is_dropped(monkeypatch: pytest.MonkeyPatch) ->
     assert (invented.order_id, invented.certain) == (None, False)
 
 
+@pytest.mark.parametrize("amount", [234.0, 3.4, 40, -23.4, 1e12])
+def test_amount_that_model_invents_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, amount: float
+) -> None:
+    reply = {"category": "refund", "order_id": "59688", "amount": amount, "certain": True}
+    with launch_vendor([json.dumps(reply)]) as vendor:
+        monkeypatch.setenv("SEEDBED_MODEL", "openai:gpt-4o-mini")
+        monkeypatch.setenv("SEEDBED_BASE_URL", f"{vendor.url}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+        reading = nano.read_mail(MAIL)
+    assert (reading.amount, reading.certain) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("23.40", "23.40"), ("23,40", "23.40"), ("23", "23.00"), ("1000", "1000.00")]
+    + [(text, None) for text in ("nan", "-5", "1e12", "0", "0.00", "1000.01", "1.234,50", "", "٣")],
+)
+def test_amount_is_parsed_or_refused(text: str, amount: str | None) -> None:
+    parsed = nano.parse_amount(text)
+    assert amount == (None if parsed is None else str(parsed))
+
+
+@pytest.mark.parametrize("reply", ["nan", "-5", "1e12", "yes", "23;40"])
+def test_reply_that_is_no_amount_is_refused_and_the_mail_waits(
+    reply: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nano, "DATA", tmp_path)
+    with pytest.raises(SystemExit, match="neither no nor an amount"):
+        nano.main(["approve", "some-id", reply])
+
+
+def test_key_of_a_refund_comes_from_the_mail() -> None:
+    assert nano.refund_key(MAIL) == nano.refund_key(bytes(MAIL))
+    assert nano.refund_key(MAIL) != nano.refund_key(MAIL + b"!")
+
+
 def test_html_and_attachments_are_left_unread() -> None:
     mail = b'Subject: Hi\nContent-Type: text/html; charset="utf-8"\n\n<p>Text</p>\n'
     assert nano.read_text(mail) == "Subject: Hi\n\n"
@@ -55,7 +92,7 @@ def test_mail_in_any_charset_is_read(charset: str) -> None:
 def test_payment_is_booked_once_per_key(tmp_path: Path) -> None:
     payments = nano.Payments(tmp_path / "payments.sqlite")
     for key in ("a", "a", "b"):
-        payments.book(key, 23.4)
+        payments.book(key, "23.40")
     assert payments.counts("a") == (2, 1)
     assert payments.counts("b") == (1, 1)
 
@@ -67,6 +104,6 @@ def test_refund_survives_two_kills(tmp_path: Path) -> None:
         [sys.executable, str(FILE)], env=env, capture_output=True, text=True, timeout=170
     )
     assert done.returncode == 0, done.stderr
-    assert "dies before recording it: -9" in done.stdout
+    assert "SIGKILL before the step is recorded" in done.stdout
     assert "refund: 23.40 EUR refunded" in done.stdout
     assert "called 2 times and booked 1 time" in done.stdout
