@@ -59,8 +59,8 @@ def main() -> dict[str, Any]:
         through_service = served(folder)
     low, high = through_service["interval"]
     systems = {
-        name: {"exact_match": found["exact_match"], "interval": found["interval"]}
-        for name, found in report["systems"].items()
+        name: {"exact_match": row["exact_match"], "interval": row["interval"]}
+        for name, row in report["systems"].items()
     }
     return {
         "exact_match": round(report["exact_match"], 4),

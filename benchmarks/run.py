@@ -3,7 +3,7 @@
     make bench                     all of them
     make bench ARGS="rag-start"    one
     BEIR=DIR make bench            also retrieval quality on that collection
-    PEERS=DIR make bench           also the service's peers (service_peers.py says which)
+    PEERS=DIR make bench           also the service's peers (see service_peers.py)
 
 A bar that is not reached is printed as such; nothing here fails because a machine is slow.
 """
@@ -22,7 +22,7 @@ from typing import Any
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 
-# name: script, and for each figure that has a bar: what it says, its unit, the bar
+# name: script, and for each figure that has a bar: label, unit, bar
 BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
     "rag-install": (
         "install.py",

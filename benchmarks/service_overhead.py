@@ -64,10 +64,10 @@ def measure(server: peers.Server, key: str, rate: int, stream: bool, seed: int) 
         seed=seed,
         timeout=60,
     )
-    found = result["levels"][0]
-    if not found["ok"]:
-        raise SystemExit(f"{server.process.args}: {found['errors']}")
-    return found
+    row = result["levels"][0]
+    if not row["ok"]:
+        raise SystemExit(f"{server.process.args}: {row['errors']}")
+    return row
 
 
 def main(repeats: int = REPEATS) -> dict[str, Any]:
@@ -92,10 +92,10 @@ def main(repeats: int = REPEATS) -> dict[str, Any]:
                     for name, (server, secret, rates) in servers.items():
                         if rate not in rates or (repeat == 0 and rate != 50):
                             continue
-                        found = measure(server, secret, rate, stream, repeat)
-                        print(name, stream, rate, found["latency"], file=sys.stderr)
+                        row = measure(server, secret, rate, stream, repeat)
+                        print(name, stream, rate, row["latency"], file=sys.stderr)
                         if repeat:
-                            runs[name, stream, rate].append(found)
+                            runs[name, stream, rate].append(row)
         for name, (server, _, _) in servers.items():
             about["ready_seconds"][name] = round(server.ready_seconds, 2)
             about["resident_mb"][name] = round(server.resident_mb())
@@ -112,7 +112,7 @@ def added(
 ) -> float:
     """Milliseconds above the direct answer, each the median of the repetitions."""
     through, direct = (
-        statistics.median(found[what][share] for found in runs[who, stream, rate])
+        statistics.median(row[what][share] for row in runs[who, stream, rate])
         for who in (name, "direct")
     )
     return round(1000 * (through - direct), 2)
@@ -131,14 +131,14 @@ def figures(runs: dict[tuple[str, bool, int], list[dict[str, Any]]]) -> dict[str
         if stream:
             of["added_first_token_p50_ms"] = added(runs, name, stream, rate, "first_token", "p50")
         of["answered_per_second"] = statistics.median(
-            found["requests_per_second"] for found in runs[name, stream, rate]
+            row["requests_per_second"] for row in runs[name, stream, rate]
         )
         of["errors"] = sum(
-            found["refused"] + sum(found["errors"].values()) for found in runs[name, stream, rate]
+            row["refused"] + sum(row["errors"].values()) for row in runs[name, stream, rate]
         )
     direct = {
-        f"{'stream' if stream else 'whole'} {rate}": found[0]["latency"]
-        for (name, stream, rate), found in runs.items()
+        f"{'stream' if stream else 'whole'} {rate}": row[0]["latency"]
+        for (name, stream, rate), row in runs.items()
         if name == "direct"
     }
     whole = result["service"]["whole"][200]
@@ -151,5 +151,5 @@ def figures(runs: dict[tuple[str, bool, int], list[dict[str, Any]]]) -> dict[str
 
 
 if __name__ == "__main__":
-    found = main(1 if "--quick" in sys.argv else REPEATS)
-    print(json.dumps(found, indent=None if "--json" in sys.argv else 2))
+    row = main(1 if "--quick" in sys.argv else REPEATS)
+    print(json.dumps(row, indent=None if "--json" in sys.argv else 2))

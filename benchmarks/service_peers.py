@@ -32,7 +32,7 @@ from seedbed.testing.launch import free_port
 
 HERE = Path(__file__).parent / "peers"
 COMMAND = str(Path(sys.executable).with_name("llm-service"))
-STREAMS = 32  # the most that a peer is asked for at once
+STREAMS = 32  # the most sent to a peer at the same time
 MASTER_KEY = "sk-benchmark"
 
 
@@ -95,8 +95,8 @@ def _wait(server: Server, path: str, output: IO[bytes], seconds: float = 600) ->
     while not answers(server.url + path):
         if server.process.poll() is not None or time.monotonic() > end:
             output.seek(0)
-            said = output.read().decode(errors="replace")[-3000:]
-            raise SystemExit(f"{server.process.args} did not start:\n{said}")
+            text = output.read().decode(errors="replace")[-3000:]
+            raise SystemExit(f"{server.process.args} did not start:\n{text}")
         time.sleep(0.02)
 
 
@@ -147,13 +147,13 @@ def python_of(peer: str) -> str | None:
 
 
 def version_of(peer: str, package: str) -> str:
-    said = f"from importlib.metadata import version; print(version({package!r}))"
+    text = f"from importlib.metadata import version; print(version({package!r}))"
     python = python_of(peer) or sys.executable
-    return subprocess.check_output([python, "-c", said], text=True).strip()
+    return subprocess.check_output([python, "-c", text], text=True).strip()
 
 
 def gguf() -> Path:
-    """The weights that everybody serves."""
+    """The weights that all of them serve."""
     entry = MODELS["smollm2"]
     return Path(str(metadata.distribution(entry.package).locate_file(entry.files[0].path)))
 

@@ -52,7 +52,7 @@ def main(minutes: float) -> dict[str, Any]:
         memory = Memory(server)
         memory.start()
         began = time.monotonic()
-        found = load.run(
+        row = load.run(
             server.url,
             rate=OVERLOAD * capacity,
             seconds=60 * minutes,
@@ -68,22 +68,22 @@ def main(minutes: float) -> dict[str, Any]:
     warm = min(WARM_UP, lasted / 4)
     window = min(60.0, lasted / 4)
     before, after = memory.between(warm, warm + window), memory.between(lasted - window, lasted)
-    refused = found["refused_latency"] or {"p50": None, "p99": None}
+    refused = row["refused_latency"] or {"p50": None, "p99": None}
     return {
         "minutes": minutes,
         "capacity_per_second": capacity,
-        "rate": found["rate"],
-        "requests": found["requests"],
-        "answered": found["ok"],
-        "refused": found["refused"],
-        "unfinished": sum(found["errors"].values()),
-        "errors": found["errors"],
+        "rate": row["rate"],
+        "requests": row["requests"],
+        "answered": row["ok"],
+        "refused": row["refused"],
+        "unfinished": sum(row["errors"].values()),
+        "errors": row["errors"],
         "same_processes": alive,
         "says_after": answers,
         "refused_p50_ms": refused["p50"] and round(1000 * refused["p50"], 2),
         "refused_p99_ms": refused["p99"] and round(1000 * refused["p99"], 2),
-        "tokens_per_second": found["tokens_per_second"],
-        "first_token": found["first_token"],
+        "tokens_per_second": row["tokens_per_second"],
+        "first_token": row["first_token"],
         "resident_mb_warm": round(before, 1),
         "resident_mb_end": round(after, 1),
         "growth_percent": round(100 * (after / before - 1), 2),

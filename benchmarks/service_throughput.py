@@ -62,18 +62,16 @@ def over_http(server: peers.Server) -> Measure:
         )
         after = server.processor_seconds()
         client = time.process_time() - client
-        found = result["levels"][0]
-        if found["errors"] or found["refused"]:
-            raise SystemExit(
-                f"{server.process.args}: {found['errors']}, {found['refused']} refused"
-            )
-        tokens = found["output_tokens"]
-        found["processor_us_per_token"] = {
+        row = result["levels"][0]
+        if row["errors"] or row["refused"]:
+            raise SystemExit(f"{server.process.args}: {row['errors']}, {row['refused']} refused")
+        tokens = row["output_tokens"]
+        row["processor_us_per_token"] = {
             "server": micros(after[0] - before[0], tokens),
             "model": micros(after[1] - before[1], tokens),
             "client": micros(client, tokens),
         }
-        return {**found, "prompt_words": result["prompt_words"]}
+        return {**row, "prompt_words": result["prompt_words"]}
 
     return measure
 
@@ -88,10 +86,10 @@ def by_jobs(worker: peers.Worker, words: list[int]) -> Measure:
     def measure(level: int, seed: int) -> dict[str, Any]:
         prompts = [load.prompt(seed, n + 1, words[-1]) for n in range(requests(level))]
         before = worker.processor_seconds()
-        found = worker.run(prompts=prompts, level=level, output_tokens=OUTPUT_TOKENS)
+        row = worker.run(prompts=prompts, level=level, output_tokens=OUTPUT_TOKENS)
         used = worker.processor_seconds() - before
         tokens = requests(level) * OUTPUT_TOKENS
-        return {**found, "processor_us_per_token": {"model": micros(used, tokens)}}
+        return {**row, "processor_us_per_token": {"model": micros(used, tokens)}}
 
     return measure
 
@@ -145,14 +143,14 @@ def main(
                 for number, (name, measure, own) in list(enumerate(every))[::turn]:
                     if level not in own or (repeat == 0 and level not in (1, 16)):
                         continue
-                    found = measure(level, 1000 * repeat + 10 * level + number)
-                    words += [found["prompt_words"]] if "prompt_words" in found else []
-                    rate, used = found["tokens_per_second"], found["processor_us_per_token"]
+                    row = measure(level, 1000 * repeat + 10 * level + number)
+                    words += [row["prompt_words"]] if "prompt_words" in row else []
+                    rate, used = row["tokens_per_second"], row["processor_us_per_token"]
                     print(
                         f"{name} at {level}: {rate} tokens/s, µs per token {used}", file=sys.stderr
                     )
                     if repeat:
-                        runs[name][level].append(found)
+                        runs[name][level].append(row)
     about["precision"] = {name: PRECISION[name] for name in runs}
     return {**figures(runs, with_peers), **about}
 
@@ -168,13 +166,13 @@ def against_engine(rates: dict[str, dict[int, list[float]]], level: int) -> dict
 
 def figures(runs: dict[str, dict[int, list[dict[str, Any]]]], with_peers: bool) -> dict[str, Any]:
     rates = {
-        name: {level: [found["tokens_per_second"] for found in of] for level, of in levels.items()}
+        name: {level: [row["tokens_per_second"] for row in of] for level, of in levels.items()}
         for name, levels in runs.items()
     }
     used = {
         name: {
             level: {
-                who: statistics.median(found["processor_us_per_token"][who] for found in of)
+                who: statistics.median(row["processor_us_per_token"][who] for row in of)
                 for who in of[0]["processor_us_per_token"]
             }
             for level, of in levels.items()
@@ -192,7 +190,7 @@ def figures(runs: dict[str, dict[int, list[dict[str, Any]]]], with_peers: bool) 
 
     first = {
         name: {
-            level: statistics.median(found["first_token"]["p95"] for found in of)
+            level: statistics.median(row["first_token"]["p95"] for row in of)
             for level, of in levels.items()
             if "first_token" in of[0]
         }
@@ -223,7 +221,7 @@ def figures(runs: dict[str, dict[int, list[dict[str, Any]]]], with_peers: bool) 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
     if "--engine" in sys.argv:
-        found = main(1 if quick else PAIRS, levels=(16,), with_peers=False)
+        row = main(1 if quick else PAIRS, levels=(16,), with_peers=False)
     else:
-        found = main(1 if quick else REPEATS)
-    print(json.dumps(found, indent=None if "--json" in sys.argv else 2))
+        row = main(1 if quick else REPEATS)
+    print(json.dumps(row, indent=None if "--json" in sys.argv else 2))
