@@ -87,10 +87,11 @@ tests-repo := tests
 exercise: ## Lists the exercises of all projects
 	$(TOOL) tools.exercises list
 
-exercise-%: ## Copies a project's code with a gap for you to fill: N=1; HINT=1 prints a hint, SOLUTION=1 fills it
+exercise-%: ## Copies a project's code with a gap for you to fill: N=1; HINT=1 prints a hint, SOLUTION=1 the solution
 	$(TOOL) tools.exercises $(if $(HINT),hint,$(if $(SOLUTION),solve,start)) $(call folder,$*) $(N)
 
 check-%: $$(call ready,$$*) ## Checks your solution of an exercise: N=1
+	@$(INSTALL) --quiet -c constraints.txt pytest pytest-asyncio hypothesis
 	$(TOOL) tools.exercises check $(call folder,$*) $(N)
 
 new-%: ## Copies a project out of the repository as your own: TO=../my-bot; docs/how-to/your-project.md has the options

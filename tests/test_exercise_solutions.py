@@ -4,19 +4,21 @@
 
     [1]
     right = "…"       # a body of the function that differs from the project's code, and passes
-    wrong = [
-        [step, "mistake", 'code of `right`', 'what replaces it', "part of the message"],
-    ]
+    also_right = [["what differs", 'code of `right`', 'what replaces it']]   # optional
+    wrong = [[step, "mistake", 'code of `right`', 'what replaces it', "the test that refuses it"]]
 
-The check must refuse each wrong solution with such a message about the step.
+Without a test, the check of the step must refuse a wrong solution.
 """
 
 import ast
 import multiprocessing
+import os
 import re
 import sys
 import textwrap
 import tomllib
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +33,19 @@ SOLUTIONS: dict[str, Any] = {
     for file in sorted((ROOT / "tests/exercise_solutions").glob("*.toml"))
     for number, solutions in tomllib.loads(file.read_text("utf-8")).items()
 }
-# What the checks import besides the project, and what takes long.
+# What checks and tests import besides the project, and what takes long.
 PRELOADED = [
     *("torch._dynamo", "transformers", "pandas", "sqlalchemy", "pydantic", "prometheus_client"),
-    *("langgraph.graph", "fastapi", "babel", "chromadb", "seedbed.testing"),
+    *(
+        "langgraph.graph",
+        "fastapi",
+        "babel",
+        "chromadb",
+        "seedbed.testing",
+        "hypothesis",
+        "_pytest.main",
+    ),
 ]
-
-
-def working_copy(name: str, folder: Path) -> exercises.Exercise:
-    """The exercise with a new working copy in `folder`."""
-    (folder / "projects").symlink_to(ROOT / "projects")
-    project, number = name.split()
-    exercise = exercises.load(project, number, root=folder)
-    exercises.start(exercise)
-    return exercise
 
 
 def fill_gap(code: str, body: str) -> str:
@@ -66,78 +67,75 @@ def patch(body: str, old: str, new: str) -> str:
 
 
 def prepare_import(folder: str) -> None:
-    """Let this process import the working copy, which changes from check to check."""
+    """Let this process and those that it starts import the working copy."""
     sys.path.insert(0, folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
     sys.dont_write_bytecode = True
 
 
-def run_checks(exercise: exercises.Exercise, codes: list[str]) -> list[list[str]]:
+def run_each(exercise: exercises.Exercise, codes: list[str]) -> list[list[str]]:
     """The failures of each solution, each in a new process that has imported `PRELOADED`."""
     results = []
-    check = exercise.folder / "check.py"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    arguments = (exercise.folder, exercise.open_file, exercise.tests)
     with context.Pool(
         1, prepare_import, [str(exercise.work / "src")], maxtasksperchild=1
     ) as processes:
         for code in codes:
             exercise.open_file.write_text(code, "utf-8")
-            run = processes.apply_async(exercises.run_check, (check, exercise.open_file))
-            results.append(run.get(timeout=120))
+            results.append(processes.apply_async(exercises.run, arguments).get(timeout=120))
     return results
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a dozen solutions, on a busy machine
 @pytest.mark.parametrize("name", EXERCISES)
-def test_check_refuses_gap_and_accepts_code_of_the_project(name: str, tmp_path: Path) -> None:
-    exercise = working_copy(name, tmp_path)
-    (failure,) = exercises.check(exercise)
-    assert re.fullmatch(r"✗ step 1: .* \(and \d+ more\): not written yet", failure)
-    exercises.solve(exercise)
-    assert exercises.check(exercise) == []
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)  # up to 30 solutions, on a busy machine
-@pytest.mark.parametrize("name", SOLUTIONS)
-def test_check_accepts_right_solution_and_refuses_each_mistake(name: str, tmp_path: Path) -> None:
-    exercise, solutions = working_copy(name, tmp_path), SOLUTIONS[name]
+def test_check_accepts_right_solutions_and_refuses_gap_and_mistakes(
+    name: str, tmp_path: Path
+) -> None:
+    exercise, solutions = replace(EXERCISES[name], work=tmp_path / "copy"), SOLUTIONS[name]
+    exercises.start(exercise)
     gap, right = exercise.open_file.read_text("utf-8"), solutions["right"]
-    wrong = [patch(right, old, new) for _, _, old, new, _ in solutions["wrong"]]
-    results = run_checks(exercise, [fill_gap(gap, body) for body in (right, *wrong)])
-    assert results[0] == []
-    problems = []
-    for (step, mistake, _, _, message), failures in zip(
-        solutions["wrong"], results[1:], strict=True
+    others = [patch(right, old, new) for _, old, new in solutions.get("also_right", ())]
+    wrong = [patch(right, old, new) for _, _, old, new, *_ in solutions["wrong"]]
+    own = (exercise.source / exercise.file).read_text("utf-8")
+    bodies = [fill_gap(gap, body) for body in (right, *others, *wrong)]
+    of_gap, *results = run_each(exercise, [gap, own, *bodies])
+    assert of_gap
+    assert all(re.fullmatch(r"✗ step \d: .*: not written yet", line) for line in of_gap)
+    count = 2 + len(others)
+    assert results[:count] == [[]] * count
+    for (step, mistake, _, _, *test), failures in zip(
+        solutions["wrong"], results[count:], strict=True
     ):
-        of_step = [line for line in failures if line.startswith(f"✗ step {step}: ")]
-        if not any(message in line for line in of_step):
-            problems.append(f"step {step}, {mistake}: expected {message!r}, got {failures}")
-    assert not problems, "\n".join(problems)
+        reason = f"::{test[0]}" if test else f"✗ step {step}: "
+        assert any(reason in line for line in failures), f"{step}, {mistake}: {failures}"
 
 
-@pytest.mark.parametrize("name", SOLUTIONS)
-def test_each_mistake_is_a_patch_of_the_right_solution(name: str) -> None:
-    """A quick look: without it, only a slow test notices a misspelt patch."""
-    solutions = SOLUTIONS[name]
-    mistakes = [mistake for _, mistake, *_ in solutions["wrong"]]
-    assert len(set(mistakes)) == len(mistakes)
-    for _, mistake, old, new, _ in solutions["wrong"]:
+@pytest.mark.parametrize("name", EXERCISES)
+def test_check_is_short_and_each_step_has_a_mistake_that_patches_the_solution(name: str) -> None:
+    exercise, solutions = EXERCISES[name], SOLUTIONS[name]
+    folder = exercise.folder
+    readme, check = ((folder / file).read_text("utf-8") for file in ("README.md", "check.py"))
+    steps = re.findall(r"^(\d+)\. ", readme, re.M)
+    checked = re.findall(r"^def check_(\d+)_", check, re.M)
+    assert checked == [step for step in steps if step in checked]  # tests may prove the others
+    assert checked == steps or exercise.tests
+    assert check.count("\n") <= 60
+    for test in exercise.tests:
+        file, _, function = test.partition("::")
+        assert f"def {function}(" in (folder.parents[1] / file).read_text("utf-8")
+    mistakes = Counter(str(step) for step, *_ in solutions["wrong"])
+    assert set(mistakes) == set(steps)
+    assert set(mistakes.values()) <= {1, 2}
+    for _, mistake, old, new, *test in solutions["wrong"]:
+        assert all(name in " ".join(exercise.tests) for name in test)
         body = patch(solutions["right"], old, new)
         try:
             ast.parse("async def solution():\n" + textwrap.indent(body, "    "))
         except SyntaxError as error:
             pytest.fail(f"{mistake}: {error}")
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_each_step_has_a_check_and_a_wrong_solution(name: str) -> None:
-    folder = EXERCISES[name].folder
-    readme, check = ((folder / file).read_text("utf-8") for file in ("README.md", "check.py"))
-    steps = set(re.findall(r"^(\d+)\. ", readme, re.M))
-    assert steps
-    assert set(re.findall(r"^def check_(\d+)_", check, re.M)) == steps
-    assert {str(step) for step, *_ in SOLUTIONS[name]["wrong"]} == steps
 
 
 @pytest.mark.parametrize("project", sorted({exercise.project for exercise in EXERCISES.values()}))

@@ -110,7 +110,7 @@ exercise: {needs} ## Lists the exercises; N=1 starts one, HINT=1 and SOLUTION=1 
 \t@{path}$(BIN)/python -m tools.exercises \\
 \t  $(if $(N),$(if $(HINT),hint,$(if $(SOLUTION),solve,start)) {package} $(N),list)
 
-check: setup ## Checks your solution of an exercise: N=1
+check: .venv/test.ready ## Checks your solution of an exercise: N=1
 \t@$(BIN)/python -m tools.exercises check {package} $(N)
 
 """

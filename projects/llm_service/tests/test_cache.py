@@ -193,6 +193,24 @@ async def test_the_first_may_go_away_and_the_last_one_stops_the_run(cache: Answe
     assert source.ended == 1 and not cache._tasks and source.given < 10
 
 
+async def test_reader_that_leaves_before_the_first_event_stops_the_run(cache: AnswerCache) -> None:
+    ended = []
+
+    async def stuck() -> AsyncIterator[Event]:
+        try:
+            await asyncio.Event().wait()
+            yield Delta("a")
+        finally:
+            ended.append("run")
+
+    events = cache.answer(ask_of(), "key", stuck, Facts())
+    reader = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.01)
+    reader.cancel()
+    await asyncio.wait([reader])
+    assert ended == ["run"] and not cache._flights
+
+
 async def test_who_comes_while_a_run_is_stopping_gets_a_new_one(cache: AnswerCache) -> None:
     source, release = Source(), asyncio.Event()
 

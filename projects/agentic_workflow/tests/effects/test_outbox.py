@@ -149,6 +149,31 @@ def test_frozen_sender_that_wakes_settles_its_doubt(open_outbox: Callable[..., O
     assert perform(other).receipt == "late receipt"
 
 
+def test_effect_in_doubt_is_repeated_by_a_receiver_that_recognizes_it(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    assert perform(open_outbox(Scripted(Unknown("connection lost")))).status == "in_doubt"
+    receiver = Scripted(repeatable=True)
+    assert perform(open_outbox(receiver)).status == "done"
+    assert receiver.delivered == 1
+
+
+def test_attempt_does_not_settle_a_later_one_of_the_same_worker(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    later = open_outbox(Scripted(KeyboardInterrupt(), repeatable=True))  # type: ignore[arg-type]
+
+    class Slow(Scripted):
+        def deliver(self, _payload: Mapping[str, Any], _key: str, claim: Claim) -> str:
+            claim()
+            with pytest.raises(KeyboardInterrupt):
+                perform(later)
+            raise NotDelivered("busy")
+
+    perform(open_outbox(Slow(repeatable=True)))
+    assert [row.key for row in later.list("claimed")] == [KEY]
+
+
 def test_stopped_worker_claims_nothing(open_outbox: Callable[..., Outbox]) -> None:
     receiver = Scripted()
     outbox = open_outbox(receiver)

@@ -19,29 +19,19 @@ def expect(
 
 
 def check_1_a_candidate_at_the_limit_is_available_and_above_it_is_not() -> None:
-    for least in (0, 8):
-        limit = int(least * prefix_affinity._SLACK_SHARE + prefix_affinity._SLACK)
-        expect("a", {"a": LONG}, {"a": limit, "b": least})
-        expect(None, {"a": LONG}, {"a": limit + 1, "b": least})
-
-
-def check_1_a_change_of_the_constants_changes_the_limit() -> None:
     before = prefix_affinity._SLACK_SHARE, prefix_affinity._SLACK
-    prefix_affinity._SLACK_SHARE, prefix_affinity._SLACK = 2.0, 1
     try:
-        expect("a", {"a": LONG}, {"a": 7, "b": 3})
-        expect(None, {"a": LONG}, {"a": 8, "b": 3})
+        for prefix_affinity._SLACK_SHARE, prefix_affinity._SLACK in (before, (2.0, 1)):
+            limit = int(8 * prefix_affinity._SLACK_SHARE + prefix_affinity._SLACK)
+            expect("a", {"a": LONG}, {"a": limit, "b": 8})
+            expect(None, {"a": LONG}, {"a": limit + 1, "b": 8})
     finally:
         prefix_affinity._SLACK_SHARE, prefix_affinity._SLACK = before
 
 
-def check_2_the_longest_beginning_wins() -> None:
-    expect("b", {"a": OTHER, "b": LONG}, {"a": 0, "b": 0})
+def check_2_the_longest_beginning_that_a_candidate_has_processed_wins() -> None:
     expect("b", {"a": SHORT, "b": LONG}, {"a": 0, "b": 3})
     expect("b", {"a": LONG, "b": SHORT}, {"a": 50, "b": 0})
-
-
-def check_2_only_candidates_are_chosen() -> None:
     expect("b", {"down": LONG, "b": SHORT}, {"b": 0})
 
 

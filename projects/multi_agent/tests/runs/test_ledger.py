@@ -10,7 +10,7 @@ import pytest
 
 from multi_agent.runs.ledger import InDoubt, Ledger
 from multi_agent.runs.store import RunStore
-from seedbed.errors import BadInput, Unavailable
+from seedbed.errors import BadInput, SeedbedError, Unavailable
 
 
 @pytest.fixture
@@ -62,6 +62,30 @@ def test_failed_call_can_be_repeated_if_that_is_safe(store, tool):
     with pytest.raises(InDoubt, match="pay was interrupted") as error:
         ledger.once("s1", "pay", {}, tool, repeatable=False)
     assert error.value.key == ledger.key("", "pay", {})
+
+
+class Foreign(Exception):
+    status = 404  # of another library, so that it may mean anything
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, OSError, Foreign, SeedbedError])
+def test_call_with_effects_is_in_doubt_after_any_error_but_a_refusal(store, tool, error):
+    ledger = Ledger(store, store.create("task").id)
+    with pytest.raises(error):
+        ledger.once("s1", "pay", {}, fail(error("down")), repeatable=False)
+    with pytest.raises(InDoubt):
+        ledger.once("s1", "pay", {}, tool, repeatable=False)
+
+
+def test_start_of_a_call_with_effects_survives_a_power_cut(store, tool):
+    class Watched(Ledger):
+        def _start(self, row, *, durable):
+            starts.append(durable)
+            return super()._start(row, durable=durable)
+
+    starts = []
+    Watched(store, store.create("task").id).once("s1", "pay", {}, tool, repeatable=False)
+    assert starts == [True]
 
 
 def test_call_in_doubt_is_settled_or_repeated(store, tool, calls):

@@ -106,6 +106,14 @@ def test_fuse_uses_one_search_where_the_other_is_empty() -> None:
     assert list(np.argsort(-mix(nothing, np.array([2.0, 9.0, 5.0], dtype=np.float32)))) == [1, 2, 0]
 
 
+@pytest.mark.parametrize("scale", [0.001, 0.03, 1, 1000])
+def test_mix_does_not_depend_on_the_scale_of_a_search(scale: float) -> None:
+    cosines, bm25 = np.array([0.6, 0.2, -0.1], np.float32), np.array([4, 0, 10], np.float32)
+    expected = mix(cosines, bm25)
+    assert np.allclose(mix(cosines, bm25 * np.float32(scale)), expected)
+    assert np.allclose(mix(cosines * np.float32(min(1, scale)), bm25), expected)
+
+
 def test_fuse_scores_are_between_0_and_1() -> None:
     rng = np.random.default_rng(0)
     vectors = unit(*rng.normal(size=(80, 16)))

@@ -1,193 +1,60 @@
-"""Checks of exercise 3: batches of the jobs in a queue."""
+"""Checks of exercise 3: jobs whose items are numbers, or the exceptions that they end with."""
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 from vision_app.serve.batching import Batcher, _Job
 
-SECONDS = 20  # after which a worker that does not end is reported
-Job = _Job[int, int]
+
+class Fatal(BaseException): ...
 
 
-class Model:
-    """Doubles numbers, and fails for negative ones; `on_call` is called at the start of each batch.
-
-    While `free` is cleared, a call waits, unless it is in the thread of the event loop.
-    """
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.loop_thread = threading.get_ident()
-        self.is_in_loop = False
-        self.on_call: Callable[[], None] = lambda: None
-        self.free, self.entered = threading.Event(), threading.Event()
-        self.free.set()
-
-    def __call__(self, items: list[int]) -> list[int]:
-        self.is_in_loop = threading.get_ident() == self.loop_thread
-        self.batches.append(items)
-        self.entered.set()
-        self.on_call()
-        assert self.is_in_loop or self.free.wait(SECONDS)
-        if any(item < 0 for item in items):
-            raise ValueError("negative") if -1 in items else OSError("very negative")
-        return [2 * item for item in items]
+def state(outcome: asyncio.Future[Any]) -> Any:
+    """The result of a job, or what became of it."""
+    if outcome.cancelled() or not outcome.done():
+        return "cancelled" if outcome.cancelled() else "waits"
+    return type(outcome.exception()).__name__ if outcome.exception() else outcome.result()
 
 
-def run(check: Callable[[], Awaitable[None]]) -> None:
-    async def within_time() -> None:
-        try:
-            await asyncio.wait_for(check(), SECONDS)
-        except TimeoutError:
-            raise AssertionError("expected an empty queue and an end, got neither") from None
+def expect(*items: Any, cancelled: int = -1, **expected: Any) -> None:
+    """What happens to these jobs, of which two fit into a batch; one is cancelled in the first."""
+    seen: dict[str, Any] = {"batches": [], "waiting": []}
 
-    asyncio.run(within_time())
+    async def main() -> None:
+        batcher, outcomes = Batcher(list, limit=32, max_batch=2), [asyncio.Future() for _ in items]
+        batcher._jobs.extend(map(_Job, items, outcomes))
 
+        def attempt(batch: list[Any]) -> list[Any]:
+            seen["batches"].append(batch)
+            seen["waiting"].append(batcher._waiting._value.get())
+            seen["in_thread"] = threading.current_thread() is not threading.main_thread()
+            seen["before"] = [state(outcome) for outcome in outcomes]
+            if cancelled >= 0:
+                outcomes[cancelled].cancel()
+            return batch
 
-def add(batcher: Batcher[int, int], items: Sequence[int]) -> list[Job]:
-    jobs = [_Job(item, asyncio.get_running_loop().create_future()) for item in items]
-    batcher._jobs.extend(jobs)
-    return jobs
+        batcher._attempt = attempt
+        await asyncio.wait_for(batcher._drain(), 20)
+        seen["after"] = [state(outcome) for outcome in outcomes]
 
-
-async def while_busy(batcher: Batcher[int, int], model: Model, work: Callable[[], None]) -> None:
-    """Run `_drain`, and `work` while the model is busy with the first batch."""
-    model.free.clear()
-    worker = asyncio.create_task(batcher._drain())
-    entered = asyncio.create_task(asyncio.to_thread(model.entered.wait, SECONDS))
-    await asyncio.wait({worker, entered}, return_when=asyncio.FIRST_COMPLETED)
-    model.entered.set()  # ends the thread if the worker has ended without a batch
-    work()
-    model.free.set()
-    await worker
-    await entered
+    asyncio.run(main())
+    actual = {name: seen[name] for name in expected}
+    assert actual == expected, f"jobs {items}, 2 in a batch: expected {expected}, got {actual}"
 
 
-def results(jobs: Sequence[Job]) -> list[int | str]:
-    """The result of each job, or the name of its error."""
-    states: list[int | str] = []
-    for job in jobs:
-        if job.outcome.cancelled() or not job.outcome.done():
-            states.append("cancelled" if job.outcome.cancelled() else "nothing")
-        else:
-            error = job.outcome.exception()
-            states.append(job.outcome.result() if error is None else type(error).__name__)
-    return states
+def check_1_at_most_max_batch_jobs_are_taken_at_once() -> None:
+    expect(1, 2, 3, 4, 5, batches=[[1, 2], [3, 4], [5]], waiting=[3, 1, 0])
 
 
-def check_1_batches_have_a_limited_size() -> None:
-    async def check() -> None:
-        batcher = Batcher(model := Model(), limit=32, max_batch=3)
-        add(batcher, [1, 2, 3, 4, 5])
-        await batcher._drain()
-        expected = [[1, 2, 3], [4, 5]]
-        case = "5 jobs, at most 3 in a batch"
-        assert model.batches == expected, f"{case}: expected {expected}, got {model.batches}"
-
-    run(check)
+def check_2_the_model_runs_in_a_thread() -> None:
+    expect(1, 2, 3, in_thread=True)
 
 
-def check_1_the_number_of_waiting_jobs_is_set() -> None:
-    async def check() -> None:
-        batcher = Batcher(model := Model(), limit=32, max_batch=3)
-        add(batcher, [1, 2, 3, 4, 5])
-        seen: list[float] = []
-        await while_busy(batcher, model, lambda: seen.append(batcher._waiting._value.get()))
-        case = "5 jobs, 3 of them in the model"
-        assert seen == [2], f"{case}: expected 2 waiting, got {seen[0]:g}"
-        assert batcher._waiting._value.get() == 0, "at the end: expected 0 waiting, got more"
-
-    run(check)
-
-
-def check_1_the_size_of_each_batch_is_observed() -> None:
-    async def check() -> None:
-        batcher, sizes = Batcher(Model(), limit=32, max_batch=3), list[float]()
-        batcher._batch_size = SimpleNamespace(observe=sizes.append)  # type: ignore[assignment]
-        add(batcher, [1, 2, 3, 4, 5])
-        await batcher._drain()
-        assert sizes == [3, 2], f"batches of 3 and 2: expected the sizes [3, 2], got {sizes}"
-
-    run(check)
-
-
-def check_1_no_batch_waits_for_a_timer() -> None:
-    async def check() -> None:
-        batcher = Batcher(Model(), limit=32, max_batch=3)
-        loop, timers = asyncio.get_running_loop(), list[float]()
-        call_at = loop.call_at
-
-        def note_timer(when: float, *args: Any, **more: Any) -> asyncio.TimerHandle:
-            timers.append(round(when - loop.time(), 2))
-            return call_at(when, *args, **more)
-
-        add(batcher, [1, 2, 3, 4, 5])
-        loop.call_at = note_timer  # type: ignore[method-assign]
-        await batcher._drain()
-        assert not timers, f"5 jobs: expected no timer, got one of {timers[0]:g} s"
-
-    run(check)
-
-
-def check_2_jobs_may_join_while_the_model_is_busy() -> None:
-    async def check() -> None:
-        batcher = Batcher(model := Model(), limit=32)
-        add(batcher, [1])
-        await while_busy(batcher, model, lambda: add(batcher, [2, 3]) and None)
-        problem = "the model: expected another thread, got the one of the event loop"
-        assert not model.is_in_loop, problem
-        expected = [[1], [2, 3]]
-        case = "two jobs join during the first batch"
-        assert model.batches == expected, f"{case}: expected {expected}, got {model.batches}"
-
-    run(check)
-
-
-def check_3_each_job_gets_its_own_result() -> None:
-    async def check() -> None:
-        batcher = Batcher(Model(), limit=32)
-        jobs = add(batcher, [1, 2, 3])
-        await batcher._drain()
-        actual = results(jobs)
-        assert actual == [2, 4, 6], f"1, 2, 3 doubled: expected [2, 4, 6], got {actual}"
-
-    run(check)
-
-
-def check_3_an_exception_reaches_its_own_job_only() -> None:
-    async def check() -> None:
-        batcher = Batcher(Model(), limit=32)
-        jobs = add(batcher, [1, -1, 3, -2])
-        await batcher._drain()
-        actual, expected = results(jobs), [2, "ValueError", 6, "OSError"]
-        case = "the second and the last of 4 fail"
-        assert actual == expected, f"{case}: expected {expected}, got {actual}"
-
-    run(check)
-
-
-def check_3_a_batch_has_its_outcomes_before_the_next_one_begins() -> None:
-    async def check() -> None:
-        batcher = Batcher(model := Model(), limit=32, max_batch=2)
-        jobs, seen = add(batcher, [1, 2, 3]), list[object]()
-        model.on_call = lambda: seen.append(results(jobs))
-        await batcher._drain()
-        expected = [2, 4, "nothing"]
-        case = "batches of 2 and 1, when the second begins"
-        assert seen[1:] == [expected], f"{case}: expected {expected}, got {seen[1:]}"
-
-    run(check)
+def check_3_each_job_gets_its_own_outcome_before_the_next_batch() -> None:
+    outcomes = [1, "ValueError", 3, "Fatal"]
+    expect(1, ValueError(), 3, Fatal(), 5, before=[*outcomes, "waits"], after=[*outcomes, 5])
 
 
 def check_4_a_job_that_was_cancelled_is_skipped() -> None:
-    async def check() -> None:
-        batcher = Batcher(model := Model(), limit=32)
-        jobs = add(batcher, [1, 2, 3])
-        await while_busy(batcher, model, lambda: jobs[1].outcome.cancel() and None)
-        actual, expected = results(jobs), [2, "cancelled", 6]
-        assert actual == expected, f"the second is cancelled: expected {expected}, got {actual}"
-
-    run(check)
+    expect(1, 2, 3, cancelled=0, after=["cancelled", 2, 3])

@@ -21,6 +21,15 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
+def test_attention_and_its_gradients_equal_torch() -> None:
+    q, k, v = (torch.randn(2, 3, n, 8, requires_grad=True) for n in (5, 7, 7))
+    ours, _ = method.scaled_dot_product_attention(q, k, v)
+    theirs = nn.functional.scaled_dot_product_attention(q, k, v)
+    torch.testing.assert_close(ours, theirs)
+    gradients = (torch.autograd.grad(out.square().sum(), (q, k, v)) for out in (ours, theirs))
+    torch.testing.assert_close(*gradients)
+
+
 def test_multi_head_attention_equals_torch() -> None:
     ours = method.MultiHeadAttention(TINY).double()
     theirs = nn.MultiheadAttention(16, 2, batch_first=True).double()

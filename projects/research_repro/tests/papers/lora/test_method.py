@@ -64,6 +64,18 @@ def test_only_a_and_b_receive_gradients(kind: str) -> None:
     assert all(model.get_parameter(name).grad.abs().max() > 0 for name in names)
 
 
+def test_gradients_of_a_layer_are_those_of_its_formula() -> None:
+    model = nn.Sequential(nn.Linear(3, 3))
+    add_lora(model, ["0"], rank=1, alpha=3)
+    (layer,) = lora_layers(model).values()
+    nn.init.normal_(layer.B)
+    x = torch.randn(2, 3, requires_grad=True)
+    expected = F.linear(x, layer.weight + 3 * layer.B @ layer.A, layer.bias)
+    parts = [x, layer.A, layer.B]
+    ours, theirs = (torch.autograd.grad(h.square().sum(), parts) for h in (model(x), expected))
+    torch.testing.assert_close(ours, theirs)
+
+
 def test_gradient_of_b_is_projection_of_full_gradient() -> None:
     """With B = 0, dL/dB = α/r · dL/dW · Aᵀ."""
     model, full, batch = lora_model("llama", random_b=False), make_model("llama"), make_batch(0)
