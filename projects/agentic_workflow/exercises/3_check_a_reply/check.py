@@ -4,14 +4,14 @@ from agentic_workflow.decide.letter import Case
 from agentic_workflow.decide.verify import problem
 from agentic_workflow.store.case import Decision, Facts, Mail, Passage, Triage
 
-TEXT = "I paid 54.80 with 4111 1111 1111 1111, see https://shop.example/orders. Where is it?"
+TEXT = "I paid 54 with 4111 1111 1111 1111, see https://shop.example/orders for it. Where is it?"
 THREAD = "> See https://old.example/offer for 777 EUR."
 MAIL = Mail(message_id="m", content_hash="h", sender="", subject="4711", text=TEXT, quoted=THREAD)
 FACTS = Facts(order_id="59921", ordered_on="2026-02-20", expected_on="2026-03-04", total=1154.8)
 RULE = Passage(source="shipping §1", text="We refund lost parcels. Write to service@shop.example.")
-LIMIT = Passage(source="limit 54.80", text="Larger orders are insured.")
+LIMIT = Passage(source="limit §54", text="Larger orders are insured.")
 ASK = Decision(action="ask", approval=False, rule="r")
-REFUND = Decision(action="refund", approval=False, rule="r", amount=54.8)
+REFUND = Decision(action="refund", approval=False, rule="r", amount=54)
 
 
 def expect(quote: str, body: str, *citations: str, decision: Decision = ASK) -> None:
@@ -40,20 +40,14 @@ def check_3_links_are_those_of_the_case() -> None:
 
 
 def check_4_numbers_have_the_value_of_one_in_the_case() -> None:
-    expect("", "Order 59921 of 20 February 2026: 1,154.80 EUR. You paid 54.8, it comes on March 4.")
-    for number in (
-        "20 March",
-        "4 days",
-        "777 EUR",
-        "54.90 EUR",
-        *(f"{n} lamps" for n in (1, 2, 3)),
-    ):
+    expect("", "Order 59921 of 20 February 2026: 1,154.80 EUR. You paid 54.0, it comes on March 4.")
+    for number in ("20 March", "4 days", "777 EUR", "54.90 EUR", "1 lamp", "2 lamps", "3 lamps"):
         expect(number.split()[0], f"Order 59921: {number}.")
 
 
 def check_5_a_refund_is_stated_and_nothing_else_is_promised() -> None:
-    expect("", "We will refund 54.8 EUR.", decision=REFUND)
-    expect("54.8", "We refund what you paid for order 59921.", decision=REFUND)
-    expect("54.8", "You paid 1,154.80. We refund it [limit 54.80].", decision=REFUND)
+    expect("", "We will refund 54.00 EUR.", decision=REFUND)
+    expect("54", "We refund what you paid for order 59921.", decision=REFUND)
+    expect("54", "You paid 1,154.80. We refund it [limit §54].", decision=REFUND)
     expect("refund", "Sorry, we will refund it.")
     expect("", f"{RULE.text} [shipping §1]")
