@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from agentic_workflow.effects.outbox import Claim, NotDelivered, Rejected, Unknown, key_digest
 from seedbed.errors import ConfigError
+from seedbed.server.service import is_loopback
 
 SECONDS = 20.0
 """Timeout of each read and write."""
@@ -55,7 +56,7 @@ class SmtpReceiver:
                 self._log_in(client)
                 _expect(client.mail(self._address))
                 _expect(client.rcpt(str(message["To"])))
-                _expect(client.docmd("DATA"), 354)
+                _expect(client.docmd("DATA"), range(354, 355))
                 client.send(data)
             except (OSError, smtplib.SMTPException) as error:
                 raise NotDelivered(f"mail server: {error}") from error
@@ -67,7 +68,12 @@ class SmtpReceiver:
                 answer = client.getreply()
             except (OSError, smtplib.SMTPException) as error:
                 raise Unknown(f"no answer after the whole mail: {error}") from error
-            return _expect(answer)
+            try:
+                return _expect(answer)
+            except NotDelivered as error:
+                if 400 <= answer[0] < 500:
+                    raise
+                raise Unknown(f"unclear answer after the whole mail: {error}") from None
 
     def _connect(self) -> smtplib.SMTP:
         host, port = str(self._url.hostname), self._url.port or 0
@@ -80,6 +86,9 @@ class SmtpReceiver:
         client.ehlo_or_helo_if_needed()
         if client.has_extn("starttls"):
             client.starttls(context=ssl.create_default_context())
+            client.ehlo()  # RFC 3207: the session begins again
+        elif self._url.username and self._url.scheme == "smtp" and not is_loopback(str(self._url.hostname)):
+            raise NotDelivered("mail server: it offers no STARTTLS, so the password is not sent")
         if self._url.username:
             client.login(unquote(self._url.username), unquote(self._url.password or ""))
 
@@ -110,8 +119,8 @@ def build_message(payload: Mapping[str, Any], key: str, address: str) -> EmailMe
     return message
 
 
-def _expect(answer: tuple[int, bytes], code: int = 250) -> str:
+def _expect(answer: tuple[int, bytes], codes: range = range(200, 300)) -> str:
     text = f"{answer[0]} {answer[1].decode(errors='replace')}"
-    if answer[0] == code:
+    if answer[0] in codes:
         return text
     raise Rejected(text) if 500 <= answer[0] < 600 else NotDelivered(text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 
 from agentic_workflow.effects.outbox import NotDelivered, Rejected, Unknown
 from agentic_workflow.effects.smtp import SmtpReceiver, build_message
@@ -28,6 +31,17 @@ PAYLOAD: dict[str, Any] = {
 }
 KEY = "m1@example.com:reply:1"
 ANSWERS = [b"220 hi", b"250 hi", b"250 ok", b"250 ok", b"354 go", b"250 done"]
+
+
+class Sink:
+    """What a server receives."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+        self.received.append(envelope.content)
+        return "250 OK"
 
 
 @pytest.fixture
@@ -96,6 +110,31 @@ def test_connection_lost_after_the_final_dot_is_unknown(
         send(scripted_server(*ANSWERS[:-1]))
 
 
+@pytest.mark.parametrize(
+    "answer", [b"354 go on", b"Ok: queued", b"2.0.0 Ok: queued", b"199 soon", b"999 what"]
+)
+def test_unclear_answer_to_the_final_dot_is_unknown(
+    scripted_server: Callable[..., str], answer: bytes
+) -> None:
+    with pytest.raises(Unknown):
+        send(scripted_server(*ANSWERS[:-1], answer))
+
+
+@pytest.mark.parametrize("answer", [b"250 done", b"251 will forward", b"200 fine"])
+def test_every_2xx_answer_to_the_final_dot_is_delivered(
+    scripted_server: Callable[..., str], answer: bytes
+) -> None:
+    receipt, claims = send(scripted_server(*ANSWERS[:-1], answer))
+    assert (receipt, len(claims)) == (answer.decode(), 1)
+
+
+def test_recipient_that_the_server_forwards_is_accepted(
+    scripted_server: Callable[..., str],
+) -> None:
+    answers = [*ANSWERS[:3], b"251 user not local; will forward", *ANSWERS[4:]]
+    assert send(scripted_server(*answers))[0] == "250 done"
+
+
 @pytest.mark.parametrize("phase", range(2, len(ANSWERS)))
 @pytest.mark.parametrize(("code", "error"), [(b"451", NotDelivered), (b"550", Rejected)])
 def test_refusal_tells_whether_to_try_again(
@@ -117,6 +156,35 @@ def test_claim_that_fails_leaves_the_mail_unsent(tmp_path: Path) -> None:
         with pytest.raises(RuntimeError):
             receiver.deliver(PAYLOAD, KEY, claim)
     assert not received(tmp_path)
+
+
+def test_password_is_never_sent_without_tls(scripted_server: Callable[..., str]) -> None:
+    server = scripted_server(b"220 hi", b"250-hi\r\n250 AUTH PLAIN", b"235 welcome", *ANSWERS[2:])
+    port = server.rpartition(":")[2]
+    with pytest.raises(NotDelivered, match="STARTTLS"):
+        send(f"smtp://help:secret@0.0.0.0:{port}")  # reaches this machine, but is not loopback
+
+
+def test_session_begins_again_after_starttls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([*make, *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    mails = Sink()
+    # This server forgets the greeting at STARTTLS, as RFC 3207 demands, and wants a new one.
+    controller = Controller(mails, hostname="127.0.0.1", port=free_port(), tls_context=context)
+    controller.start()
+    try:
+        receipt, _ = send(f"smtp://localhost:{controller.port}")
+    finally:
+        controller.stop()
+    assert receipt.startswith("250 ")
+    assert len(mails.received) == 1
 
 
 def test_server_that_is_away_is_not_delivered() -> None:
