@@ -139,6 +139,24 @@ def test_missing_message_id_is_made_from_the_content():
     assert first.content_hash == again.content_hash != other.content_hash
 
 
+def test_other_photo_or_other_thread_is_other_content():
+    def mail(name: str, content: bytes, parent: str = "1@shop.example") -> str:
+        message = EmailMessage()
+        message["From"], message["Subject"] = "a@b.de", "Re: Your message"
+        message["In-Reply-To"] = f"<{parent}>"
+        message.set_content("Yes please.")
+        message.add_attachment(content, maintype="image", subtype="png", filename=name)
+        return parse_mail(message.as_bytes()).content_hash
+
+    first, again = mail("photo.png", b"front"), mail("photo.png", b"front")
+    others = {
+        mail("photo.png", b"back!"),
+        mail("two.png", b"front"),
+        mail("photo.png", b"front", "2@x"),
+    }
+    assert first == again and first not in others and len(others) == 3
+
+
 def test_mail_with_a_30_mb_attachment_is_refused_and_24_mb_need_bounded_memory():
     def mail(size: int) -> bytes:
         line = b"A" * 76 + b"\n"

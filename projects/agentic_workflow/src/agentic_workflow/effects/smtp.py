@@ -87,7 +87,11 @@ class SmtpReceiver:
         if client.has_extn("starttls"):
             client.starttls(context=ssl.create_default_context())
             client.ehlo()  # RFC 3207: the session begins again
-        elif self._url.username and self._url.scheme == "smtp" and not is_loopback(str(self._url.hostname)):
+        elif (
+            self._url.username
+            and self._url.scheme == "smtp"
+            and not is_loopback(str(self._url.hostname))
+        ):
             raise NotDelivered("mail server: it offers no STARTTLS, so the password is not sent")
         if self._url.username:
             client.login(unquote(self._url.username), unquote(self._url.password or ""))

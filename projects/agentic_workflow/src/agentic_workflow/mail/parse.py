@@ -56,7 +56,7 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     # 1. Read headers and parts as far as possible.
     message = _read(data, warnings)
     headers = _read_headers(message, warnings)
-    body, hidden, files = _read_parts(message, warnings)
+    body, hidden, files, contents = _read_parts(message, warnings)
     sender = find_sender(message, headers, trust)
     warnings += [sender.doubt] if sender.doubt else []
     warnings += [SPAM] if headers.get("x-spam-flag", "").strip().lower() == "yes" else []
@@ -69,11 +69,13 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
         warnings.append(f"hidden text: {hidden[:1000]}")
     # 3. Separate the new text from the thread.
     text, quoted = split_reply(body)
-    digest = _digest(sender.address, subject, text)
-    own = text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"
-    own_id = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
-    date = getattr(_parse(headers, "date"), "datetime", None)
     parents = _ids(headers, "in-reply-to") + _ids(headers, "references")[::-1]
+    # "Yes, please" in another thread, or with another photo, is another mail.
+    same = (sender.address, subject, text, quoted, " ".join(parents[:1]), *names, contents)
+    digest = _digest(*same)
+    own = text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"
+    own_id = f"{_digest(digest, headers.get('date', ''))[:32]}@no-message-id"
+    date = getattr(_parse(headers, "date"), "datetime", None)
     return Mail(
         message_id=next(iter(_ids(headers, "message-id")), own_id),
         content_hash=digest,
@@ -184,9 +186,11 @@ def _is_automatic(message: EmailMessage, headers: _Headers) -> bool:
     )
 
 
-def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, list[Attachment]]:
-    """(text, hidden text, attachments)."""
-    plain, visible, hidden, files = "", "", "", list[Attachment]()
+def _read_parts(
+    message: EmailMessage, warnings: list[str]
+) -> tuple[str, str, list[Attachment], str]:
+    """(text, hidden text, attachments, digest of their contents)."""
+    plain, visible, hidden, files, contents = "", "", "", list[Attachment](), hashlib.sha256()
     for number, part in enumerate(message.walk()):
         try:
             name = part.get_filename()
@@ -194,6 +198,8 @@ def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, l
                 warnings.append("parts cut")
                 break
             if name or part.get_content_disposition() == "attachment":
+                raw = part.get_payload()
+                contents.update((raw if isinstance(raw, str) else "").encode(errors="replace"))
                 files.append(_describe(part, name or "attachment"))
             elif part.get_content_type() == "text/html":
                 text, unseen = read_html(_read_text(part, warnings))
@@ -204,7 +210,8 @@ def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, l
                 plain = f"{plain}\n{_read_text(part, warnings)}"
         except Exception as error:  # one broken part does not hide the others
             warnings.append(f"malformed: part {number}, {type(error).__name__}")
-    return (plain if plain.strip() else visible).strip("\r\n"), hidden, files
+    text = (plain if plain.strip() else visible).strip("\r\n")
+    return text, hidden, files, contents.hexdigest()
 
 
 def _describe(part: Any, name: str) -> Attachment:
@@ -255,7 +262,7 @@ _WHITE_TEXT = re.compile(rf"(?<![\w-])color\s*:\s*{_WHITE}", re.IGNORECASE)
 _DARK = re.compile(
     rf"background(?:-color)?\s*:\s*(?!\s|none|transparent|inherit|{_WHITE})", re.IGNORECASE
 )
-_CLASS = re.compile(r"([.#][\w-]{1,60})\s*\{([^}]{1,500})\}")
+_CLASS = re.compile(r"([.#][A-Za-z_][\w-]{0,60})\s*\{([^}]{1,500})\}")
 # Stand for line breaks and for the ends of quoted blocks until white space is collapsed.
 _BREAK, _QUOTE, _UNQUOTE = _MARKS = "\ue000\ue001\ue002"
 

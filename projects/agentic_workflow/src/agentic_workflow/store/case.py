@@ -57,7 +57,7 @@ class Mail(Value):
     """A parsed mail. All text in it is masked: it contains no card, account or passport number."""
 
     message_id: str  # without <>; made from the content if the mail has none
-    content_hash: str  # equal for the same sender, subject and text
+    content_hash: str  # equal for the same sender, subject, text, thread and attachments
     sender: str  # address in lower case; empty if there is none
     verified: bool = False  # the configured mail server verified the sender's domain
     sender_name: str = ""

@@ -121,7 +121,7 @@ class Store:
             return _case(connection, id)
 
     def duplicate_of(self, id: str) -> str | None:
-        """The first case with the same sender, subject and text that is open, or an hour old.
+        """The first case with the same content and sender that is open, or an hour old.
 
         A sender who repeats a mail after the answer was not helped by it.
         """
