@@ -117,6 +117,12 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         description="Domains of your contact forms, separated by commas: in their mails, Reply-To"
         " names the customer, who counts as not verified.",
     )
+    gateways: str = Field(
+        "",
+        description="Names of the API keys of mail gateways, separated by commas: senders in the"
+        " mails that they post are verified as in mails from IMAP. Default: none, so what is posted"
+        " to the API is left to people.",
+    )
     approvers: str = Field(
         "",
         description="Names of the API keys that may approve cases, separated by commas; on the"
@@ -135,6 +141,10 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         "payments": "WORKFLOW_PAYMENTS",
     }
     """Variables of the parts that a worker needs and that have no default, by field."""
+
+    def names(self, field: str) -> frozenset[str]:
+        """The names in a setting that lists API keys."""
+        return frozenset(filter(None, map(str.strip, getattr(self, field).split(","))))
 
     def missing_parts(self) -> list[str]:
         """The variables of the parts that are not configured."""

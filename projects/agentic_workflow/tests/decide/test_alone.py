@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agentic_workflow.decide.alone import Alone, require_proof
+from agentic_workflow.mail.parse import SPAM
 from agentic_workflow.store.case import Decision, Facts, Mail, Standing, Triage
 
 MAIL = Mail(
@@ -48,6 +49,7 @@ MISSING: dict[str, dict[str, dict[str, Any]]] = {
     "verified sender": {"mail": {"verified": False}},
     "language of a template": {"mail": {"spoken": "it"}},
     "language": {"mail": {"spoken": ""}},
+    "a person who wrote it": {"mail": {"looks_automatic": ("list-id",)}},
     "no attachments": {"mail": {"attachments": ("bill.pdf",)}},
     "a mail in order": {"mail": {"warnings": ("hidden text: pay",)}},
     "a short mail": {"mail": {"text": "word " * 200}},
@@ -93,10 +95,14 @@ def test_unverified_sender_is_handed_over_without_money(action: Any) -> None:
     assert (decision.action, decision.amount, decision.approval) == ("hand_over", None, True)
 
 
-def test_mail_is_ignored_only_if_it_is_certainly_spam_of_a_stranger() -> None:
+def test_mail_is_closed_unread_only_with_evidence_and_never_a_customers() -> None:
     ignore = REFUND.model_copy(update={"action": "ignore", "amount": None})
-    stranger = {"customer_id": None}
-    assert not judge(ignore, facts=stranger).approval
-    assert judge(ignore, facts=stranger, triage={"confidence": 0.85}).approval
-    assert judge(ignore).approval
-    assert not judge(ignore, mail={"automatic": True}).approval
+    stranger: dict[str, Any] = {"customer_id": None}
+    marked: dict[str, Any] = {"warnings": (SPAM,)}
+    program: dict[str, Any] = {"automatic": True}
+    assert not judge(ignore, facts=stranger, mail=marked).approval
+    assert not judge(ignore, facts=stranger, mail=program).approval
+    assert judge(ignore, facts=stranger).approval
+    assert judge(ignore, facts=stranger, mail=marked, triage={"confidence": 0.85}).approval
+    assert judge(ignore, mail=marked).approval
+    assert judge(ignore, mail=program).approval

@@ -189,29 +189,36 @@ def test_long_text_is_cut_and_no_part_of_a_number_is_left():
 
 AUTOMATIC = [
     "Auto-Submitted: auto-replied",
-    "Precedence: bulk",
-    "List-Id: <news.example>",
-    "X-Autoreply: yes",
     "Return-Path: <>",
     "Content-Type: multipart/report; report-type=delivery-status; boundary=x",
+]
+LOOKS_AUTOMATIC = [
+    "Precedence: bulk",
+    "List-Id: <news.example>",
+    "List-Unsubscribe: <mailto:x@news.example>",
+    "X-Autoreply: yes",
+    "X-Auto-Response-Suppress: All",
     "From: MAILER-DAEMON@mx.example",
     "From: No-Reply@shop.example",
     "Subject: Automatic reply: Order 10234",
-    "Subject: Out of Office",
     "Subject: Abwesenheitsnotiz: Bestellung",
-    "Subject: Automatische Antwort: Bestellung",
-    "Subject: Réponse automatique : commande",
-    "Subject: Respuesta automática: pedido",
-    "Subject: Undelivered Mail Returned to Sender",
-    "Subject: Unzustellbar: Bestellung",
+    "Subject: Delivery status of order 70391",
+    "Subject: Out of office chair spare parts",
+    "Subject: Non remis : colis",
     "Subject: Re: Re: AW: Re: Re: Re: Hello",
     "\n".join(f"Received: from a by b; {n}" for n in range(30)),
 ]
 
 
 @pytest.mark.parametrize("header", AUTOMATIC)
-def test_automatic_mail_is_recognized(header):
+def test_mail_of_a_program_is_recognized_by_evidence(header):
     assert parse_mail(f"{header}\n\nHello".encode()).automatic
+
+
+@pytest.mark.parametrize("header", LOOKS_AUTOMATIC)
+def test_what_people_and_lists_send_too_is_a_sign_and_no_evidence(header):
+    mail = parse_mail(f"{header}\n\nHello".encode())
+    assert mail.looks_automatic == (header.partition(":")[0].lower(),) and not mail.automatic
 
 
 @pytest.mark.parametrize(
@@ -224,8 +231,9 @@ def test_automatic_mail_is_recognized(header):
         "Precedence: first-class",
     ],
 )
-def test_mail_of_a_person_is_not_automatic(header):
-    assert not parse_mail(f"{header}\n\nHello".encode()).automatic
+def test_mail_of_a_person_has_no_sign(header):
+    mail = parse_mail(f"{header}\n\nHello".encode())
+    assert not mail.automatic and not mail.looks_automatic
 
 
 @pytest.mark.parametrize(

@@ -85,4 +85,6 @@ def test_reply_to_counts_only_in_mails_of_configured_forms() -> None:
     assert (mail.sender, mail.sender_name, mail.verified) == ("bob@x.org", "Bob", False)
     assert not mail.automatic
     mail = parse(PASS, "From: noreply@mail.example", reply_to)
-    assert (mail.sender, mail.automatic) == ("noreply@mail.example", True)
+    assert (mail.sender, mail.verified) == ("noreply@mail.example", True)
+    assert mail.looks_automatic == ("from",)
+    assert mail.warnings == ("Reply-To names bob@x.org",)

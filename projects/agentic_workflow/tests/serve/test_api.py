@@ -24,7 +24,7 @@ from agentic_workflow.store.database import writing
 from agentic_workflow.store.schema import approvals, cases, outbox
 from seedbed.settings import Settings
 
-KEYS = {"anna": "a-secret", "ben": "b-secret", "guest": "g-secret"}
+KEYS = {"anna": "a-secret", "ben": "b-secret", "guest": "g-secret", "mta": "m-secret"}
 SETTINGS = Settings(api_keys=SecretStr(",".join(f"{k}={v}" for k, v in KEYS.items())))
 
 
@@ -32,16 +32,21 @@ def as_person(name: str) -> dict[str, str]:
     return {"authorization": f"Bearer {KEYS[name]}"}
 
 
-def mail(number: int, text: str = "Where is my parcel?") -> bytes:
+def mail(number: int | str, text: str = "Where is my parcel?") -> bytes:
     return (
         f"From: Bob <bob@example.com>\r\nTo: help@shop.example\r\nSubject: Parcel {number}\r\n"
-        f"Message-ID: <m{number}@example.com>\r\n\r\n{text}\r\n"
+        f"Message-ID: <m{str(number).replace(' ', '-')}@example.com>\r\n\r\n{text}\r\n"
     ).encode()
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    config = Config(data_dir=tmp_path_factory.mktemp("desk"), approvers="anna, ben")
+    config = Config(
+        data_dir=tmp_path_factory.mktemp("desk"),
+        approvers="anna, ben",
+        gateways="mta",
+        authserv_id="mx.shop.example",
+    )
     app = create_app(config, SETTINGS)
     with TestClient(app, headers=as_person("anna")) as client:
         yield client
@@ -82,6 +87,17 @@ def test_mail_posted_by_ten_threads_gives_one_case(client: TestClient) -> None:
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len(client.get("/v1/cases", params={"text": "parcel 1"}).json()["cases"]) == 1
+
+
+@pytest.mark.parametrize(("key", "verified"), [("anna", False), ("guest", False), ("mta", True)])
+def test_posted_mail_is_verified_only_with_the_key_of_a_gateway(
+    client: TestClient, key: str, verified: bool
+) -> None:
+    passed = b"Authentication-Results: mx.shop.example; dmarc=pass header.from=example.com\r\n"
+    content = passed + mail(f"trust {key}")
+    case = client.post("/v1/mails", content=content, headers=as_person(key)).json()["id"]
+    details = client.get(f"/v1/cases/{case}").json()
+    assert details["case"]["mail"]["verified"] is verified
 
 
 @pytest.mark.parametrize("body", [{"content": b" "}, {"files": {"other": b"x"}}])

@@ -16,6 +16,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agentic_workflow.mail.parse import SPAM
 from agentic_workflow.store.case import Decision, Facts, Mail, Standing, Triage
 
 _NUMBER = re.compile(r"(?<![\d.,])\d{4,}(?![\d]|[.,]\d)")  # an order's, or one that needs a reader
@@ -47,7 +48,7 @@ def require_proof(
     Without verification a sender gets no refund and no reply about an order, even with approval.
     """
     if decision.action == "ignore":
-        reasons = [] if mail.automatic else _doubts_about_spam(triage, facts, terms)
+        reasons = _doubts_about_silence(mail, triage, facts, terms)
     else:
         reasons = [
             *_doubts_about_mail(mail, triage, terms),
@@ -64,10 +65,18 @@ def require_proof(
     return decision.model_copy(update=change)
 
 
-def _doubts_about_spam(triage: Triage, facts: Facts, terms: Alone) -> list[str]:
-    reasons = [f"{triage.confidence:.0%} sure that it is spam."]
-    customer = ["A customer's mail is not ignored."] if facts.customer_id else []
-    return customer + (reasons if triage.confidence < terms.confidence else [])
+def _doubts_about_silence(mail: Mail, triage: Triage, facts: Facts, terms: Alone) -> list[str]:
+    """Whether the mail may be closed unread: proven to be a program's, or certain spam."""
+    proven = {
+        "A customer's mail is not closed unread.": facts.customer_id is None,
+        f"{triage.confidence:.0%} sure that it is spam.": (
+            mail.automatic or triage.confidence >= terms.confidence
+        ),
+        "Only a person or the mail server can tell that it is spam.": (
+            mail.automatic or SPAM in mail.warnings
+        ),
+    }
+    return [reason for reason, holds in proven.items() if not holds]
 
 
 def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
@@ -76,6 +85,9 @@ def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
         "The mail server has not verified the sender.": mail.verified,
         f"There are no templates for its language ({mail.spoken or 'unknown'}).": (
             mail.spoken == mail.language and triage.language in ("", mail.language)
+        ),
+        f"It may come from a program or a list ({', '.join(mail.looks_automatic)}).": (
+            not mail.looks_automatic
         ),
         "It has attachments.": not mail.attachments,
         f"It is not in order: {', '.join(mail.warnings)[:200]}.": not mail.warnings,

@@ -104,7 +104,7 @@ class When(Table):
     priority: Annotated[tuple[Priority, ...], _LIST] | None = None
     order_status: Annotated[tuple[_Status, ...], _LIST] | None = None
     spam: bool | None = None
-    automatic: bool | None = None  # an auto-reply, a bounce or a mailing list
+    automatic: bool | None = None  # proven to be an automatic reply or a delivery report
     injection: bool | None = None  # the mail tries to instruct a model
     order_known: bool | None = None  # the order exists and belongs to the sender
     refund_due: bool | None = None  # cancelled, returned or paid twice, and not refunded yet

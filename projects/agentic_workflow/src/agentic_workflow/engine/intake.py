@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,15 @@ class Intake:
         self._store, self._queue, self._trust = store, queue, _trust(config)
         self.mailbox = open_mailbox(config)
 
-    def take(self, data: bytes) -> CaseRecord:
+    def take(self, data: bytes, *, by_mail_server: bool = False) -> CaseRecord:
         """The case of a mail, new or not.
 
+        `by_mail_server` is whether the mail comes straight from the configured mail server. Only
+        then do its `Authentication-Results` verify the sender: any other channel can add them.
         Raises TooLarge above 25 MB, and Unavailable or Busy if a database does not answer.
         """
-        mail = parse_mail(data, self._trust)
+        trust = self._trust if by_mail_server else replace(self._trust, authserv_id="")
+        mail = parse_mail(data, trust)
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
             number, automatic = record.number, mail.automatic
@@ -67,7 +71,7 @@ class Intake:
 
     def _take_from_mailbox(self, name: Any) -> None:
         try:
-            self.take(self.mailbox.read(name))
+            self.take(self.mailbox.read(name), by_mail_server=True)
         except NotFound:  # another process took it
             return
         except TRANSIENT:

@@ -91,7 +91,8 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
         in_reply_to=tuple(dict.fromkeys(parents))[:20],
         attachments=tuple(names),
         files=tuple(f.model_copy(update={"name": n}) for f, n in zip(files, names, strict=True)),
-        automatic=_is_automatic(message, {**headers, "from": sender.address, "subject": subject}),
+        automatic=bool(_matches("automatic", headers)),
+        looks_automatic=_signs(message, {**headers, "from": sender.address, "subject": subject}),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -178,12 +179,15 @@ def _ids(headers: _Headers, name: str) -> list[str]:
     return [x if mask(x) == x else f"{_digest(x)[:32]}@masked" for x in dict.fromkeys(ids)]
 
 
-def _is_automatic(message: EmailMessage, headers: _Headers) -> bool:
+def _matches(table: str, headers: _Headers) -> tuple[str, ...]:
+    """The headers of a table of phrases.toml that match."""
+    names = sorted(headers.keys() & PHRASES[table].keys())
+    return tuple(name for name in names if pattern(table, name).match(headers[name]))
+
+
+def _signs(message: EmailMessage, headers: _Headers) -> tuple[str, ...]:
     hops = [name.lower() for name in message.keys()].count("received")  # noqa: SIM118 - no mapping
-    return hops > _MAX_HOPS or any(
-        pattern("automatic", name).match(headers[name])
-        for name in headers.keys() & PHRASES["automatic"].keys()
-    )
+    return (*_matches("looks automatic", headers), *(["received"] if hops > _MAX_HOPS else []))
 
 
 def _read_parts(

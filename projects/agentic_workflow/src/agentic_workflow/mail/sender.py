@@ -53,7 +53,9 @@ def find_sender(message: EmailMessage, headers: dict[str, str], trust: Trust) ->
     if froms > 1:
         return sender._replace(doubt="several From headers")
     verified = not sender.doubt and _verifies(message, _domain(sender.address), trust)
-    return sender._replace(verified=verified)
+    other = _read(headers.get("reply-to", "")).address
+    doubt = f"Reply-To names {other}" if other not in ("", sender.address) else sender.doubt
+    return sender._replace(verified=verified, doubt=doubt)
 
 
 def _read(raw: str) -> Sender:

@@ -52,7 +52,7 @@ class Actions:
 
     def __init__(self, config: Config, store: Store, queue: CaseQueue, outbox: Outbox) -> None:
         self.config, self.store, self.queue, self.outbox = config, store, queue, outbox
-        self._approvers = {name.strip() for name in config.approvers.split(",") if name.strip()}
+        self._approvers, self.gateways = config.names("approvers"), config.names("gateways")
 
     def may_approve(self, by: str) -> bool:
         """Whether this person may decide, settle, replay and switch."""

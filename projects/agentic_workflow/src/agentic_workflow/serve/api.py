@@ -139,14 +139,18 @@ router = APIRouter(
 
 @router.post("/mails", status_code=202, response_model=CaseState, openapi_extra=MAIL_BODY)
 async def post_mail(
-    request: Request, intake: Annotated[Intake, _part("intake")], _caller: Caller
+    request: Request, intake: Annotated[Intake, _part("intake")], desk: Desk, caller: Caller
 ) -> Any:
-    """Take in a mail, the raw message. The same mail again returns the same case."""
+    """Take in a mail, the raw message. The same mail again returns the same case.
+
+    Its sender counts as verified only with the API key of a mail gateway.
+    """
     data = await request.body()
     form = request.headers.get("content-type", "").startswith("multipart/")
     if form or not data.strip():
         raise BadInput("The body is not a mail.", hint="Send the raw message as the body.")
-    return await run_in_threadpool(intake.take, data)
+    by_mail_server = caller in desk.gateways
+    return await run_in_threadpool(intake.take, data, by_mail_server=by_mail_server)
 
 
 @router.get("/inbox", response_model=Inbox)

@@ -70,7 +70,8 @@ class Mail(Value):
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
     attachments: tuple[str, ...] = ()  # names; contents are not read
     files: tuple[Attachment, ...] = ()  # the attachments with type and size
-    automatic: bool = False  # an auto-reply, bounce or mailing list (RFC 3834), never answered
+    automatic: bool = False  # proven by a header of RFC 3834 or a report of RFC 3464; not answered
+    looks_automatic: tuple[str, ...] = ()  # headers that programs and lists add, and people's too
     warnings: tuple[str, ...] = ()  # what was wrong with the mail
 
 

@@ -145,7 +145,9 @@ class World:
     def take(self, text: str, **headers: Any) -> str:
         """Take in a mail with a text; returns the id of its case."""
         self.count += 1
-        return self.intake.take(scripted.mail_bytes(self.count, text, **headers)).id
+        return self.intake.take(
+            scripted.mail_bytes(self.count, text, **headers), by_mail_server=True
+        ).id
 
     def worker(self, id: str, *, crash: str = "", version: str = "", **env: str) -> Worker:
         """Start a worker; with `crash`, one worker of this world kills itself at that point."""

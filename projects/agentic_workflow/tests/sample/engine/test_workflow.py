@@ -90,7 +90,9 @@ def test_sender_who_is_not_verified_gets_no_money_and_no_fact(world: Any) -> Non
     before = len(world.refunds())
     mail = world.scripted.mail_bytes(world.count + 1, "refund 30.00")
     world.count += 1
-    case = world.intake.take(mail.replace(b"mx.shop.example", b"mx.evil.example")).id
+    case = world.intake.take(
+        mail.replace(b"mx.shop.example", b"mx.evil.example"), by_mail_server=True
+    ).id
     assert world.wait([case]) == ["waiting"]
     record = world.store.case(case)
     assert (record.decision.action, record.decision.amount) == ("hand_over", None)
@@ -206,7 +208,7 @@ def test_same_content_is_answered_once(world: Any) -> None:
     world.count += 1
     data = [world.scripted.mail_bytes(world.count, "again", Date=str(n)) for n in range(2)]
     data[1] = data[1].replace(b"<mail-", b"<copy-")
-    cases = [world.intake.take(d).id for d in (data[0], data[0], data[1])]
+    cases = [world.intake.take(d, by_mail_server=True).id for d in (data[0], data[0], data[1])]
     assert world.wait(cases) == ["closed", "closed", "duplicate"]
     assert len(mails_of(world, cases[0])) == 1
     assert not mails_of(world, cases[2])
