@@ -22,8 +22,9 @@ from dbos import DBOS, DBOSConfiguredInstance, error
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 
-from agentic_workflow.decide.alone import require_proof
+from agentic_workflow.decide.alone import Understand, require_proof
 from agentic_workflow.decide.shop import look_up
+from agentic_workflow.decide.vocabulary import vocabulary_doubts
 from agentic_workflow.effects.outbox import Outbox, Outcome, effect_key
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
@@ -80,6 +81,7 @@ class HelpDesk(DBOSConfiguredInstance):
         self.store, self.policy, self.triager = store, policy, triager
         self.shop, self.passages, self.writer = shop, passages, writer
         self.outbox, self.queue = outbox, queue
+        self.understand: Understand = vocabulary_doubts
         self.running: set[str] = set()  # workflow ids, for the supervisor
         self.restart: Callable[[], NoReturn] | None = None  # of this process; set by the worker
 
@@ -217,7 +219,9 @@ class HelpDesk(DBOSConfiguredInstance):
         limit = self._exceeded(case_id)
         decision = policy.decide(mail, screening, triage, facts, over_limit=limit)
         standing = self.store.standing(case_id)
-        decision = require_proof(decision, mail, triage, facts, policy.alone, standing)
+        decision = require_proof(
+            decision, mail, triage, facts, policy.alone, standing, self.understand
+        )
         change = {"decision": decision, "policy_version": policy.version}
         reason = f"{decision.action} by rule {decision.rule!r}, policy {policy.version}"
         return self._record(case_id, "decide", started, decision, reason, decision.reasons, change)

@@ -14,7 +14,7 @@ MAIL = Mail(
     content_hash="h",
     sender="tom@mail.example",
     subject="Order 59921",
-    text="I sent the lamp back. When do I get my money?",
+    text="I returned the parcel. When do I get my money?",
     verified=True,
     spoken="en",
 )
@@ -40,7 +40,7 @@ def test_refund_with_every_proof_needs_no_person() -> None:
     decision = judge()
     assert (decision.action, decision.approval, decision.reasons) == ("refund", False, ())
     quoted = {"quoted": "> Your refund of order 59921"}
-    tracked = {"text": "Parcel PO4476396401 of order 59921 is back. And the money?"}
+    tracked = {"text": "I returned parcel PO4476396401 of order 59921. Where is the money?"}
     assert not judge(mail=quoted).approval
     assert not judge(mail=tracked).approval
 
@@ -50,6 +50,7 @@ MISSING: dict[str, dict[str, dict[str, Any]]] = {
     "language of a template": {"mail": {"spoken": "it"}},
     "language": {"mail": {"spoken": ""}},
     "a person who wrote it": {"mail": {"looks_automatic": ("list-id",)}},
+    "words that are all understood": {"mail": {"text": "I kept the mug. Please refund the lamp."}},
     "no attachments": {"mail": {"attachments": ("bill.pdf",)}},
     "a mail in order": {"mail": {"warnings": ("hidden text: pay",)}},
     "a short mail": {"mail": {"text": "word " * 200}},

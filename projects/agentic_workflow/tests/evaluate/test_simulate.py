@@ -6,11 +6,19 @@ from pathlib import Path
 
 from agentic_workflow.decide.policy import SHOP_POLICY, Policy, load_policy
 from agentic_workflow.evaluate.simulate import simulate
+from agentic_workflow.mail.parse import SPAM
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import Category, Facts, Mail, Triage
 from agentic_workflow.store.store import Store
 
 POLICY = load_policy(SHOP_POLICY)
+
+
+TEXTS: dict[str, str] = {
+    "refund": "Please refund order 59921.",
+    "shipping": "Where is order 59921?",
+    "spam": "You have won.",
+}
 
 
 def changed(folder: Path, old: str, new: str) -> Policy:
@@ -28,9 +36,10 @@ def store_with(folder: Path, *cases: tuple[Category, Facts, str]) -> Store:
             message_id=f"{number}@m",
             content_hash=str(number),
             sender="a@m.example",
-            subject="?",
+            text=TEXTS[category],
             verified=True,
             spoken="en",
+            warnings=(SPAM,) if category == "spam" else (),
         )
         record, _ = store.receive(mail)
         triage, day = Triage(category=category), record.received_at.date()

@@ -11,14 +11,17 @@ policy file. Rules and safeguards of the policy come before, and may want a pers
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agentic_workflow.decide.vocabulary import vocabulary_doubts
 from agentic_workflow.mail.parse import SPAM
-from agentic_workflow.store.case import Decision, Facts, Mail, Standing, Triage
+from agentic_workflow.store.case import Category, Decision, Facts, Mail, Standing, Triage
 
+Understand = Callable[[Mail, Category, Collection[str]], list[str]]
 _NUMBER = re.compile(r"(?<![\d.,])\d{4,}(?![\d]|[.,]\d)")  # an order's, or one that needs a reader
 
 
@@ -42,8 +45,11 @@ def require_proof(
     facts: Facts,
     terms: Alone,
     standing: Standing = Standing(),  # noqa: B008 - immutable
+    understand: Understand = vocabulary_doubts,
 ) -> Decision:
     """The decision, left to a person with the reasons unless everything is proven.
+
+    `understand` returns why a mail is not understood completely; see `vocabulary.py`.
 
     Without verification a sender gets no refund and no reply about an order, even with approval.
     """
@@ -54,6 +60,7 @@ def require_proof(
             *_doubts_about_mail(mail, triage, terms),
             *_doubts_about_request(decision, mail, triage, facts, terms),
             *_doubts_about_sender(standing, terms),
+            *understand(mail, triage.category, _numbers_of(decision, triage, facts)),
         ]
     if triage.changed_by:
         reasons.append(f"{triage.changed_by} changed the request.")
@@ -63,6 +70,13 @@ def require_proof(
     if not mail.verified and decision.action in ("reply", "refund", "ask"):
         change |= {"action": "hand_over", "amount": None}
     return decision.model_copy(update=change)
+
+
+def _numbers_of(decision: Decision, triage: Triage, facts: Facts) -> set[str]:
+    """The numbers that belong to the order, and the sums that belong to the decision."""
+    orders = {str(id).lower() for id in (facts.order_id, triage.order_id) if id}
+    sums = {f"{sum:.2f}" for sum in (decision.amount, facts.total) if sum is not None}
+    return orders | sums | {facts.tracking.lower()} - {""}
 
 
 def _doubts_about_silence(mail: Mail, triage: Triage, facts: Facts, terms: Alone) -> list[str]:

@@ -187,7 +187,9 @@ def open_scripted_desk(
     }
     receivers = {name: CrashingReceiver(r) for name, r in open_receivers(config).items()}
     outbox = Outbox(store.engine, receivers, executor_id)
-    return HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
+    desk = HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
+    desk.understand = lambda *_: []  # the texts of these mails are orders to the script
+    return desk
 
 
 def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> bytes:

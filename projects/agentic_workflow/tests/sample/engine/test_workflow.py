@@ -214,9 +214,20 @@ def test_same_content_is_answered_once(world: Any) -> None:
     assert not mails_of(world, cases[2])
 
 
-def test_automatic_mail_is_not_answered(world: Any) -> None:
-    case = world.take("I am on holiday", Auto_Submitted="auto-replied")
-    assert world.wait([case]) == ["closed"]
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"List_Id": "<help.shop.example>"},
+        {"X_Auto_Response_Suppress": "All"},
+        {"Subject": "Delivery status of order 7"},
+    ],
+)
+def test_mail_of_a_customer_that_looks_automatic_waits_for_a_person(
+    world: Any, headers: dict[str, str]
+) -> None:
+    case = world.take("I am on holiday", **headers)
+    assert world.wait([case]) == ["waiting"]
     assert not mails_of(world, case)
 
 
