@@ -39,9 +39,9 @@ EXPECTED = {
     "07-legal-en": ("waiting", "hand_over"),
     "10-account-deletion-fr": ("waiting", "reply"),
     "12-refund-cancelled-es": ("closed", "reply"),
-    "14-auto-reply-de": ("closed", "ignore"),
+    "14-auto-reply-de": ("waiting", "ignore"),
     "15-injection-en": ("waiting", "hand_over"),
-    "16-spam-en": ("closed", "ignore"),
+    "16-spam-en": ("waiting", "ignore"),
     "19-refund-due-de": ("closed", "refund"),
 }
 APPROVED = "02-refund-large-de"
@@ -67,7 +67,10 @@ def check(config: Config) -> Iterator[tuple[str, str]]:
         intake = Intake(config, store, queue)
         with workers(config, count=1):
             # 1. Take the mails in, and wait until each is closed or waits for a person.
-            cases = {f.stem: intake.take(f.read_bytes()).id for f in sorted(MAILS.glob("*"))}
+            cases = {
+                f.stem: intake.take(f.read_bytes(), by_mail_server=True).id
+                for f in sorted(MAILS.glob("*"))
+            }
             records = {name: _settled(store, case) for name, case in cases.items()}
             for name, (status, action) in EXPECTED.items():
                 if with_model and action != "ignore":
