@@ -358,6 +358,8 @@ def effect(case: CaseRecord, action: str) -> tuple[str, str, Json]:
     """The key of an effect, its receiver, and what that needs to know, as JSON."""
     mail, decision, draft = case.mail, case.decision, case.draft
     key = effect_key(case.id, action)
+    if action == "reply" and case.reopened:  # another letter; a refund is booked once, whatever
+        key = f"{key}:{case.reopened}"
     if action == "refund" and decision and case.facts:
         amount = {"amount": f"{decision.amount:.2f}", "currency": decision.currency}
         number = {"refund_number": case.facts.refunds + 1}

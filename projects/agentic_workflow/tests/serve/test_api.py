@@ -100,6 +100,19 @@ def test_posted_mail_is_verified_only_with_the_key_of_a_gateway(
     assert details["case"]["mail"]["verified"] is verified
 
 
+def test_closed_case_is_reopened_by_an_approver(client: TestClient, actions: Actions) -> None:
+    case = client.post("/v1/mails", content=mail("reopen")).json()["id"]
+    path = f"/v1/cases/{case}/reopen"
+    assert client.post(path).status_code == 409  # not closed yet
+    actions.store.update(case, status="closed", outcome="nothing to do")
+    assert case in [row.id for row in actions.store.unanswered()]
+    assert client.post(path, headers=as_person("guest")).status_code == 403
+    assert client.post(path).json() == {"id": case, "status": "waiting"}
+    assert client.post("/v1/cases/c0/reopen").status_code == 404
+    assert case not in [row.id for row in actions.store.unanswered()]
+    assert case in [row["id"] for row in client.get("/v1/inbox").json()["waiting"]]
+
+
 @pytest.mark.parametrize("body", [{"content": b" "}, {"files": {"other": b"x"}}])
 def test_mail_without_content_is_refused(client: TestClient, body: Any) -> None:
     assert client.post("/v1/mails", **body).status_code == 400

@@ -202,3 +202,17 @@ def test_steps_mark_the_current_one() -> None:
     assert [states[name] for name in ("draft", "approve", "act")] == ["done", "current", "to do"]
     states = dict(steps({"status": "closed", "decision": {}}, None, [*events, {"kind": "close"}]))
     assert [states[name] for name in ("draft", "act", "close")] == ["skipped", "skipped", "done"]
+
+
+def test_case_closed_without_an_answer_is_listed_and_reopened(
+    visit: Visit, actions: Actions
+) -> None:
+    case_id = new_case(actions, "Green lamp", waits=False)
+    actions.store.update(case_id, status="closed", outcome="nothing to do")
+    page = visit()
+    page.click("#inbox summary:has-text('Closed without an answer')")
+    page.click("#inbox details a:has-text('Green lamp')")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("#top button:has-text('Reopen')")
+    page.wait_for_selector("button:has-text('Approve and send')")
+    assert actions.store.case(case_id).status == "waiting"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,7 @@ from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
 
 Json = dict[str, Any]
+REOPENED = timedelta(days=2)  # until the reminder that a reopened case waits
 SWITCHES = ("stopped", "dry_run")
 _log = logging.getLogger(__name__)
 
@@ -149,6 +151,11 @@ class Actions:
         self.store.update(case_id, status="received", attempt=case.attempt + 1)
         self.queue.handle_again(case_id, case.attempt + 1, case.sender)
         return case_id
+
+    def reopen(self, case_id: str, by: str) -> CaseRecord:
+        """Let a closed case wait for a person again. Raises Forbidden, NotFound or Conflict."""
+        self._check(by)
+        return self.store.reopen(case_id, by, datetime.now(UTC) + REOPENED)
 
     def set_switch(self, name: str, on: bool, by: str) -> None:
         """Turn "stopped" (no effects) or "dry_run" (effects are only recorded) on or off."""

@@ -200,6 +200,12 @@ def replay_case(case_id: CleanText, desk: Desk, caller: Caller) -> Any:
     return desk.store.case(desk.replay(case_id, caller))
 
 
+@router.post("/cases/{case_id}/reopen", response_model=CaseState)
+def reopen(case_id: CleanText, desk: Desk, caller: Caller) -> Any:
+    """Let a closed case wait for a person again, who may write another reply."""
+    return desk.reopen(case_id, caller)
+
+
 @router.get("/effects", response_model=list[Effect])
 def list_effects(desk: Desk, _caller: Caller, status: CleanText = "in_doubt") -> Any:
     """List refunds and replies by status, e.g. `in_doubt` or `failed`."""

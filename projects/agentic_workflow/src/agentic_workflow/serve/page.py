@@ -180,6 +180,7 @@ class Page:
             "happened": lambda: self.actions.resolve(key, True, by),
             "repeat": lambda: self.actions.resolve(key, False, by),
             "replay": lambda: self.actions.replay(key, by),
+            "reopen": lambda: self.actions.reopen(key, by),
             "switch": lambda: self.actions.set_switch(key, item["value"] == "on", by),
         }
         problem = _attempt(lambda: actions[item["do"]]() and "")
@@ -230,7 +231,8 @@ class Page:
             for cases in self.actions.trouble()
         ]
         busy = sum(totals.get(status, 0) for status in ("received", "working", "approved"))
-        return render("inbox", rows, totals, *trouble, busy)
+        silent = [self._row(case.id, case.changed_at) for case in self.store.unanswered(ROWS)]
+        return render("inbox", rows, totals, *trouble, busy, silent)
 
     def _load_row(self, case_id: str, _changed_at: object) -> Json:
         approval = self.store.approval(case_id)

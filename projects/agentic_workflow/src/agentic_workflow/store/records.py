@@ -23,6 +23,7 @@ class CaseSummary(Value):
     id: str
     status: Status
     attempt: int = 0  # of performing the effects
+    reopened: int = 0  # how often a person has reopened the case
     sender: str
     subject: str
     category: str | None = None

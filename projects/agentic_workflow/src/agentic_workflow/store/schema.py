@@ -71,7 +71,7 @@ cases = sa.Table(
     sa.Column("content_hash", Text, nullable=False, index=True),
     *_text("sender", "subject", "status", "outcome", "policy_version", "closed_by"),
     *_columns(Text, "category", "priority"),
-    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    *_columns(sa.Integer, "attempt", "reopened", nullable=False, default=0),
     *_columns(Json, "mail", "triage", "facts", "decision", "draft"),
     sa.Column("received_at", UtcTime, nullable=False, index=True),
     *_columns(UtcTime, "changed_at", "closed_at"),

@@ -27,7 +27,7 @@ from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.store import search
-from agentic_workflow.store.case import Draft, Mail, Standing, Status, Triage, Value
+from agentic_workflow.store.case import Decision, Draft, Mail, Standing, Status, Triage, Value
 from agentic_workflow.store.database import open_database, reading, writing
 from agentic_workflow.store.records import (
     Approval,
@@ -337,6 +337,40 @@ class Store:
             self._take_waiting(connection, id, "received", **values)
             self._add_event(connection, id, "change", actor=triage.changed_by, reason=reason)
             return _case(connection, id)
+
+    def reopen(self, id: str, by: str, due_at: datetime) -> CaseRecord:
+        """Let a closed case, or a duplicate, wait for a person, who writes the reply.
+
+        A refund that was booked stays booked and is never booked again. Raises Conflict if the case
+        is not closed, and NotFound.
+        """
+        reason = f"{by} reopened the case."
+        with writing(self.engine) as connection:
+            case = _case(connection, id)
+            decision = Decision(action="reply", approval=True, rule="reopened", reasons=(reason,))
+            change = {
+                **{"status": "waiting", "closed_at": None, "closed_by": "", "outcome": ""},
+                **{"attempt": case.attempt + 1, "reopened": case.reopened + 1},
+                **{
+                    "decision": decision,
+                    "draft": Draft(subject=f"Re: {case.mail.subject}", body=""),
+                },
+                **{"changed_at": self._now()},
+            }
+            closed = (cases.c.id == id) & cases.c.status.in_(_FINAL)
+            if not connection.execute(update(cases).where(closed).values(change)).rowcount:
+                raise Conflict(f"Case {id} is {case.status}; only closed cases can be reopened.")
+            connection.execute(approvals.delete().where(approvals.c.case_id == id))
+            request = {"requested_at": self._now(), "due_at": due_at, "reasons": (reason,)}
+            connection.execute(insert(approvals).values(case_id=id, **request))
+            self._add_event(connection, id, "reopen", actor=by)
+            return _case(connection, id)
+
+    def unanswered(self, limit: int = 100) -> list[CaseSummary]:
+        """Cases that the desk closed without a reply, the latest first."""
+        alone = cases.c.status.in_(_FINAL) & (cases.c.closed_by == "desk")
+        query = _SUMMARY.where(alone, ~cases.c.outcome.contains("reply"))
+        return self._all(CaseSummary, query.order_by(cases.c.number.desc()), limit)
 
     def corrections(self) -> list[Correction]:
         """The cases whose category a person changed, in the order of their last change."""

@@ -214,13 +214,26 @@ def test_same_content_is_answered_once(world: Any) -> None:
     assert not mails_of(world, cases[2])
 
 
+def test_reopened_case_gets_another_letter_and_no_second_refund(world: Any) -> None:
+    case, before = world.take("refund 30.00"), len(world.refunds())
+    assert world.wait([case]) == ["closed"]
+    world.actions.reopen(case, "anna")
+    assert world.statuses([case]) == ["waiting"]
+    record = world.actions.decide(case, "approve", "anna", body="The lamp comes tomorrow.")
+    assert record.status == "approved"
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert any("The lamp comes tomorrow." in str(mail) for mail in mails_of(world, case))
+    assert len(mails_of(world, case)) == 2
+    assert len({mail["Message-ID"] for mail in mails_of(world, case)}) == 2
+    assert len(world.refunds()) == before + 1
+
+
 @pytest.mark.parametrize(
     "headers",
     [
         {"Auto_Submitted": "auto-replied"},
         {"List_Id": "<help.shop.example>"},
         {"X_Auto_Response_Suppress": "All"},
-        {"Subject": "Delivery status of order 7"},
     ],
 )
 def test_mail_of_a_customer_that_looks_automatic_waits_for_a_person(
