@@ -81,8 +81,12 @@ def _rankings(retriever: Retriever, question: str) -> dict[str, list[str]]:
     collection = retriever.store.collections.get("default")
     hits = retriever.candidates(question, collection, pool=POOL)[0]
     chunks = {
-        "bm25": [chunk_id for chunk_id, _ in retriever.store.text(collection, question, DEPTH)],
-        "dense": [chunk_id for chunk_id, _ in retriever.store.dense(collection, vector, DEPTH)],
+        "bm25": [
+            chunk_id for chunk_id, _ in retriever.store.keyword_search(collection, question, DEPTH)
+        ],
+        "dense": [
+            chunk_id for chunk_id, _ in retriever.store.vector_search(collection, vector, DEPTH)
+        ],
         "hybrid": [hit.chunk.id for hit in hits],
     }
     every = list({chunk_id for ids in chunks.values() for chunk_id in ids})

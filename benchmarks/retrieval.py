@@ -68,8 +68,10 @@ def measure(chunks: int) -> dict[str, Any]:
         hybrid = milliseconds(retriever.search, asked[WARM_UP:])
         collection = store.collections.get("default")
         searches = {
-            "dense": lambda q: store.dense(collection, np.array(embeddings.embed_query(q)), POOL),
-            "bm25": lambda q: store.text(collection, q, POOL),
+            "dense": lambda q: store.vector_search(
+                collection, np.array(embeddings.embed_query(q)), POOL
+            ),
+            "bm25": lambda q: store.keyword_search(collection, q, POOL),
         }
         arms = {arm: milliseconds(search, asked[WARM_UP:]) for arm, search in searches.items()}
         store.close()

@@ -18,11 +18,13 @@ WHEN = "When does the harbour of Vellin open?"
 def test_check_tries_the_model_once(open_chatbot):
     model = ScriptedChatModel(["Hello."])
     bot = open_chatbot(TEXTS, model, mode="write")
-    bot.check()
-    bot.check()
+    bot.check_ready()
+    bot.check_ready()
     assert len(model.calls) == 1
     with pytest.raises(Unavailable, match="no weights"):
-        open_chatbot(TEXTS, ScriptedChatModel([Unavailable("no weights")]), mode="write").check()
+        open_chatbot(
+            TEXTS, ScriptedChatModel([Unavailable("no weights")]), mode="write"
+        ).check_ready()
 
 
 def test_stream_closed_early_stores_nothing(open_chatbot):
@@ -131,9 +133,9 @@ def test_chatbot_opens_with_damaged_conversations(open_chatbot, config):
     bot = open_chatbot(TEXTS)
     assert "six" in bot.ask(Question(WHEN, keep=False), caller=OPERATOR)["answer"]
     with pytest.raises(Unavailable, match=r"conversations\.sqlite' is damaged.*Move it away"):
-        bot.check()
+        bot.check_ready()
     (config.data_dir / "conversations.sqlite").unlink()
-    bot.check()
+    bot.check_ready()
     assert bot.ask(Question(WHEN), caller=LOCAL)["conversation_id"]
 
 

@@ -259,7 +259,7 @@ def test_ingest_keeps_old_version_after_failed_update(store: Store, folder: Path
     ingest(store, [folder])
     path.write_text("{")
     assert ingest(store, [folder], prune=True).failed
-    assert store.text(store.collections.get("default"), "lever", 1)
+    assert store.keyword_search(store.collections.get("default"), "lever", 1)
 
 
 class SlowEmbeddings(HashEmbeddings):
@@ -299,6 +299,6 @@ def test_ingest_with_real_embeddings_supports_semantic_search(
     store = open_store(embeddings=load_embeddings())
     assert ingest(store, [folder]).added == 2
     query = store.embeddings.embed(["how to brew a hot drink"])[0]
-    best = store.dense(store.collections.get("default"), query, 2)
+    best = store.vector_search(store.collections.get("default"), query, 2)
     assert store.chunks([best[0][0]])[0].source == "files/tea.txt"
     assert best[0][1] > 0.3

@@ -196,11 +196,11 @@ def test_store_sees_documents_of_another_process(tmp_path: Path) -> None:
     ingest(reader := open_store(data), [make_files(tmp_path / "one", 2)])
     query = np.asarray(reader.embeddings.embed_query("a green elephant"), dtype=np.float32)
     default = reader.collections.get("default")
-    assert reader.dense(default, query, 1)[0][1] < 0.6
+    assert reader.vector_search(default, query, 1)[0][1] < 0.6
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "animal.txt").write_text("A green elephant.")
     result = run_driver("run_ingest(args[0], args[1])", data, tmp_path / "two")
     assert result.returncode == 0, result.stderr[-3000:]
-    (best,) = reader.chunks([reader.dense(default, query, 1)[0][0]])
+    (best,) = reader.chunks([reader.vector_search(default, query, 1)[0][0]])
     assert best.source == "two/animal.txt"
     reader.close()

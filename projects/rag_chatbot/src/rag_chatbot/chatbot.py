@@ -3,9 +3,9 @@
     chatbot = open_chatbot(Config(), Settings())
     chatbot.ask(Question("How do I change the port?"), caller=LOCAL)["answer"]
 
-A question passes through `Chatbot.stream` → `Answerer.stream` → `Retriever.search` → `Store.text`
-and `Store.dense` → `fuse` → `quote` or `AnswerWriter.write`. This module
-checks access, keeps conversations, and returns plain JSON.
+A question passes through `Chatbot.stream`, `Answerer.stream`, `Retriever.search`,
+`Store.keyword_search`, `Store.vector_search`, `fuse`, and `quote` or `AnswerWriter.write`. This
+module checks access, keeps conversations, and returns plain JSON.
 """
 
 from __future__ import annotations
@@ -228,12 +228,12 @@ class Chatbot:
         sources = {document.source for document in self.store.documents(collection)}
         self.conversations.erase_deleted(collection, sources)
 
-    def check(self) -> None:
+    def check_ready(self) -> None:
         """Raise the error that would prevent an answer; cheap once the model has worked."""
         self.conversations.list(LOCAL, [], limit=1)
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
         for name in self.collections(OPERATOR)[:1]:
-            self.store.dense(self.store.collections.get(name), vector, 1)
+            self.store.vector_search(self.store.collections.get(name), vector, 1)
         if self.writes and not self._model_works and (model := self.answerer.writer.model):
             self._model_works = any(True for _ in model.stream("Hello"))
 

@@ -45,7 +45,10 @@ FROM conversations c
 
 @dataclass(frozen=True)
 class Conversation:
-    """`title` is the first question, `updated` the time of the last turn; UTC in ISO 8601."""
+    """A conversation of one caller about one collection. Times are UTC in ISO 8601.
+
+    `title` is its first question, `updated` the time of its last turn.
+    """
 
     id: str
     collection: str

@@ -45,7 +45,7 @@ def default(store: Store) -> Collection:
 
 
 def dense(store: Store, text: str, k: int = 9, name: str = "default") -> list[tuple[int, float]]:
-    return store.dense(store.collections.get(name), ask(store, text), k)
+    return store.vector_search(store.collections.get(name), ask(store, text), k)
 
 
 def sources(store: Store) -> list[str]:
@@ -86,13 +86,13 @@ def test_store_dense_and_text_find_the_chunk_with_true_scores(store: Store) -> N
     put(store, "pump.md", PUMP)
     put(store, "boat.md", BOAT)
     query = ask(store, "when does the boat leave the harbour")
-    best, cosine = store.dense(default(store), query, 2)[0]
+    best, cosine = store.vector_search(default(store), query, 2)[0]
     assert store.chunks([best])[0].source == "boat.md"
     text = joined("Boat", "", "The boat leaves the harbour at noon.")
     expected = float(query @ store.embeddings.embed([text])[0])
     assert cosine == pytest.approx(expected, abs=1e-5)
     assert store.fetch(default(store), [best])[1][0] @ query == pytest.approx(expected, abs=1e-5)
-    scores = store.text(default(store), "Leaving boats?", 5)
+    scores = store.keyword_search(default(store), "Leaving boats?", 5)
     assert [store.chunks([i])[0].source for i, _ in scores] == ["boat.md"]
     assert scores[0][1] > 0
 
@@ -101,7 +101,7 @@ def test_store_delete_and_replace_remove_all_rows(store: Store) -> None:
     put(store, "a.md", PUMP)
     put(store, "a.md", BOAT)
     assert {c.id for c in chunks_of(store)} == index_ids(store)
-    assert store.text(default(store), "lever", 5) == []
+    assert store.keyword_search(default(store), "lever", 5) == []
     store.delete_document("default", "a.md")
     assert index_ids(store) == set()
     db = store.database.connections.get()
@@ -139,7 +139,7 @@ def test_store_embeds_equal_text_once(open_store: OPEN) -> None:
 def test_full_text_accepts_any_query(store: Store, query: str) -> None:
     put(store, "pump.md", PUMP)
     assert len(match_expression(query)) < 20_000  # so that its search takes a bounded time
-    found = store.text(default(store), query, 5)
+    found = store.keyword_search(default(store), query, 5)
     assert bool(found) == ("lever" in query or query == "the and of")
 
 
@@ -184,7 +184,7 @@ def test_collection_name_may_be_any_printable_text(store: Store, name: str) -> N
     put(store, "a.md", PUMP, name)
     put(store, "a.md", BOAT)
     assert len(dense(store, "red lever", name=name)) == 2
-    assert store.text(store.collections.get(name), "boat", 9) == []
+    assert store.keyword_search(store.collections.get(name), "boat", 9) == []
     store.delete_collection(name)
     assert store.collections.names(OPERATOR) == ["default"]
     assert store._index.names() == [default(store).index_name]
@@ -204,7 +204,7 @@ def test_store_with_other_embeddings_requires_reindex(open_store: OPEN) -> None:
         dense(other, "lever")
     with pytest.raises(ConfigError):
         put(other, "b.md", BOAT)
-    assert other.text(default(other), "lever", 1)
+    assert other.keyword_search(default(other), "lever", 1)
     assert other.reindex("default") == 2
     found = dense(other, "red lever")
     assert len(found) == 2 and found[0][1] > 0.2
@@ -256,7 +256,7 @@ def test_search_includes_a_chunk_whose_vector_is_not_in_the_index_yet(open_store
     put(writer, "a.md", PUMP)
     assert len(dense(reader, "boat")) == 2
     put(writer, "b.md", BOAT, more=True)
-    [(chunk_id, _)] = reader.text(default(reader), "harbour", 9)
+    [(chunk_id, _)] = reader.keyword_search(default(reader), "harbour", 9)
     [chunk], vectors = reader.fetch(default(reader), [chunk_id])
     assert chunk.source == "b.md" and vectors[0] @ ask(reader, "boat leaves the harbour") > 0.4
 
@@ -285,7 +285,7 @@ def test_store_survives_a_restart_of_the_chroma_server(open_store: OPEN, tmp_pat
     with pytest.raises(Unavailable, match=url):
         dense(store, "lever")
     put(store, "b.md", BOAT)
-    assert store.text(default(store), "harbour", 1)
+    assert store.keyword_search(default(store), "harbour", 1)
     with run_server(argv, port, "/api/v2/heartbeat"):
         assert len(dense(store, "boat")) == 3
     shutil.rmtree(tmp_path / "server")  # the server comes back with an empty folder
@@ -305,7 +305,7 @@ def test_readers_do_not_wait_for_a_writer_and_writers_take_turns(open_store: OPE
     results: list[object] = []
 
     def read_and_write() -> None:
-        results.append(store.text(default(store), "lever", 1) and dense(store, "x"))
+        results.append(store.keyword_search(default(store), "lever", 1) and dense(store, "x"))
         try:
             with other.database.writing(0.1):
                 pass

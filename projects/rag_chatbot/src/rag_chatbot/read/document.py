@@ -21,7 +21,7 @@ Kind = Literal["heading", "paragraph", "list", "table", "code"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`text[start:end]` of a document. For a heading these are its words, without markup.
+    """A block of a document: `text[start:end]`. For a heading these are its words, without markup.
 
     `level` is the level of a heading, 1 for the top one. `page` counts from 1; None without pages.
     """

@@ -71,9 +71,9 @@ class Retriever:
         collection = collection or self.store.collections.get("default")
 
         # 1. Search by words and by meaning side by side: SQLite's scan runs without Python's lock.
-        full_text = self._threads.submit(self.store.text, collection, question, pool)
+        full_text = self._threads.submit(self.store.keyword_search, collection, question, pool)
         query = self._embed(question)
-        nearest = self.store.dense(collection, query, pool)
+        nearest = self.store.vector_search(collection, query, pool)
         bm25 = dict(full_text.result())
 
         # 2. Fetch chunks and vectors of all candidates. Where a document has been replaced since, a
@@ -81,7 +81,7 @@ class Retriever:
         chunks, vectors = self._fetch(collection, nearest, bm25)
         if bm25.keys() - {chunk.id for chunk in chunks}:
             with self.store.database.snapshot():
-                bm25 = dict(self.store.text(collection, question, pool))
+                bm25 = dict(self.store.keyword_search(collection, question, pool))
                 chunks, vectors = self._fetch(collection, nearest, bm25)
         if not chunks:
             return [], vectors

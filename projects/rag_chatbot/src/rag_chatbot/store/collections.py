@@ -34,7 +34,9 @@ _COLUMNS = "id, name, readers, writers, embedder, index_name"
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`readers` and `writers` are names of API keys, or `"*"` for every caller.
+    """A named set of documents with access rules.
+
+    `readers` and `writers` are names of API keys, or `"*"` for every caller.
 
     Without `writers` it is the operator's, see `Config.writers`. `embedder` names the embeddings of
     its vectors; `index_name` is its name in Chroma.

@@ -24,9 +24,10 @@ Parts = tuple[str, str, str]  # title, heading path and body of a chunk, as inde
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`text` is `[start:end]` of its document's text; `heading` is a path; `page` counts from 1.
+    """A stored chunk: `text` is `[start:end]` of its document's text.
 
-    `type` is the document's format, see `read.TYPES`.
+    `heading` is the path of headings above it, `page` counts from 1, and `type` is the format of
+    the document, see `read.TYPES`.
     """
 
     id: int
@@ -53,7 +54,10 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """`path`, `size` and `mtime_ns` are its file's, if any; only `Store.document` reads `text`."""
+    """A document; only `Store.document` reads its text.
+
+    `path`, `size` and `mtime_ns` are those of its file, if it was ingested from one.
+    """
 
     id: int
     source: str

@@ -1,7 +1,7 @@
 """The store: documents, chunks and vectors, and the two searches over them.
 
     store = Store(Config(), load_embeddings())
-    store.text(collection, "change the port", k=10)     # [(chunk id, bm25), …]
+    store.keyword_search(collection, "change the port", k=10)     # [(chunk id, bm25), …]
 
 The catalogue (SQLite) is the truth: documents, chunks and the keyword index. The vectors are in
 Chroma alone. A document is written to the catalogue first, then its vectors to Chroma. After a kill
@@ -83,11 +83,13 @@ class Store:
 
     # Searching
 
-    def text(self, collection: Collection, query: str, k: int) -> list[tuple[int, float]]:
+    def keyword_search(self, collection: Collection, query: str, k: int) -> list[tuple[int, float]]:
         """(chunk id, bm25) of the `k` best chunks, higher is better; any text is a valid query."""
         return text_search(self._db, collection, query, k)
 
-    def dense(self, collection: Collection, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
+    def vector_search(
+        self, collection: Collection, vector: np.ndarray, k: int
+    ) -> list[tuple[int, float]]:
         """(chunk id, cosine) of the `k` chunks nearest to `vector`, best first.
 
         A chunk that was deleted a moment ago may be among them. Raises Unavailable when the Chroma

@@ -59,7 +59,7 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
     app = service.create_app(
         "rag_chatbot",
         version=__version__,
-        ready=chatbot.check,
+        ready=chatbot.check_ready,
         settings=settings,
         max_body_mb=chatbot.config.max_file_mb + FORM_MB,
         cors_origins=chatbot.config.cors_origins.split(","),

@@ -79,7 +79,7 @@ def test_ask_in_quote_mode_loads_no_model(config: Config) -> None:
         return ScriptedChatModel(["Hello."])
 
     bot = Chatbot(config, HashEmbeddings(), load, "smollm2")
-    bot.check()
+    bot.check_ready()
     assert bot.ask(Question("What is it?"), caller=LOCAL)["model"] == "smollm2"
     assert loaded == []
     bot.close()

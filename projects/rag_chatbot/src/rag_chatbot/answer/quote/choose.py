@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 NEXT_TO = 0.5  # bonus beside a selected unit: an answer often needs two in a row
 ANNOUNCED = 8.0  # bonus for what a selected sentence announces, which comes next: "Allowed are:"
 SAME_DOCUMENT = 0.5  # bonus in the document of the best unit
-FAR = 2.0  # a unit whose score is this far below the best is never quoted
-SURE = 0.0  # a unit of another document than the best unit's is quoted from this score on
+FAR = 2.0  # units that score this much less than the best are never quoted
+SURE = 0.0  # minimum score for quoting from a second document
 GAP = 60  # characters allowed between two units of one quote
 ALIKE = 0.9  # cosine above which two units are repeats
 EDITIONS_ALIKE = 0.8  # … and two units of different documents are versions of one sentence;

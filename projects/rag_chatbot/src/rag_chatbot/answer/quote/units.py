@@ -62,7 +62,10 @@ _CODE = frozenset({"code", "json", "jsonl"})  # … or code
 
 @dataclass(frozen=True)
 class Unit:
-    """`passage[start:end]`; `context` is the text that announces it or the header of its table."""
+    """A part of a passage that may be quoted: `passage[start:end]`.
+
+    `context` is the text that announces it, or the header of its table.
+    """
 
     start: int
     end: int
