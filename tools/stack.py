@@ -71,7 +71,11 @@ def open_stack(
         httpx.post(
             f"{mlflow}/api/2.0/mlflow/experiments/search", json=everything, timeout=SECONDS
         ).raise_for_status()
-        env |= {"MLFLOW_TRACKING_URI": mlflow, "OTEL_EXPORTER_OTLP_TIMEOUT": "30"}
+        env |= {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": mlflow,
+            "OTEL_EXPORTER_OTLP_HEADERS": "x-mlflow-experiment-id=0",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "30",
+        }
         # 2. The model.
         service = start("llm-service serve", "/readyz", SERVICE_DATA_DIR=f"{folder}/service")
         model = httpx.get(f"{service}/v1/models").raise_for_status().json()["data"][0]["id"]
@@ -99,7 +103,7 @@ def main() -> None:
     with open_stack() as stack:
         for name, address in vars(stack).items():
             print(f"{name:8} {address}")
-        print("Ask the team on its page; each run has a link to its trace. Ctrl-C stops all.")
+        print("Ask the team on its page; each run is a trace in MLflow. Ctrl-C stops all.")
         signal.sigwait([signal.SIGINT, signal.SIGTERM])
 
 

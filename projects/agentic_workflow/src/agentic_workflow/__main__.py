@@ -49,7 +49,7 @@ PolicyPath = Annotated[
 
 def _settings() -> tuple[Config, Settings]:
     from agentic_workflow.config import Config
-    from seedbed.observe.startup import start
+    from seedbed.observe.logs_and_traces import start
     from seedbed.settings import Settings, load
 
     settings = load(Settings)

@@ -61,7 +61,7 @@ Columns = Annotated[
 def read_config(*, server: bool = False, **overrides: Any) -> Config:
     """Settings from the environment; sets up logging and silences dependencies."""
     from finetune_lora.config import Config
-    from seedbed.observe.startup import start
+    from seedbed.observe.logs_and_traces import start
     from seedbed.runs.quiet import quiet
     from seedbed.settings import Settings, load
 

@@ -61,7 +61,7 @@ def read_settings(model: str | None = None, **overrides: Any) -> tuple[Config, S
 
 def open_store() -> Database:
     from llm_service.store.database import open_database
-    from seedbed.observe.startup import setup_logging
+    from seedbed.observe.logs_and_traces import setup_logging
 
     config, settings = read_settings()
     setup_logging(settings.log_level)
@@ -70,7 +70,7 @@ def open_store() -> Database:
 
 def open_keys() -> KeyStore:
     from llm_service.store import keys
-    from seedbed.observe.startup import setup_logging
+    from seedbed.observe.logs_and_traces import setup_logging
 
     config, settings = read_settings()
     setup_logging(settings.log_level)

@@ -39,7 +39,7 @@ Documents = Annotated[
 
 def _settings(**overrides: Any) -> tuple[Config, Settings]:
     from multi_agent.config import Config
-    from seedbed.observe.startup import start
+    from seedbed.observe.logs_and_traces import start
     from seedbed.settings import Settings, load
 
     settings = load(Settings)

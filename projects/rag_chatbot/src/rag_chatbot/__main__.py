@@ -53,7 +53,7 @@ Paths = Annotated[list[Path], typer.Argument(help="Files, or folders with their 
 def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
     """Open the chatbot with the settings of the environment; options override them."""
     from rag_chatbot.config import Config
-    from seedbed.observe.startup import start
+    from seedbed.observe.logs_and_traces import start
     from seedbed.settings import Settings, load
 
     # The matrices of one question are small: more threads only compete for the cores.

@@ -42,7 +42,7 @@ AtScale = Annotated[
 
 def _config(**overrides: Any) -> Config:
     from research_repro.config import Config
-    from seedbed.observe.startup import start
+    from seedbed.observe.logs_and_traces import start
     from seedbed.settings import Settings, load
 
     start("research_repro", load(Settings).log_level)

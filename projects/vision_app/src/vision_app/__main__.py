@@ -45,7 +45,7 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="Print a table as CSV.")]
 def open_vision(classifier: str | None = None, **overrides: Any) -> Vision:
     """Open the app with the settings of the environment; options override them."""
     from vision_app.config import Config
-    from seedbed.observe.startup import start
+    from seedbed.observe.logs_and_traces import start
     from seedbed.settings import Settings, load
 
     settings = load(Settings)

@@ -15,7 +15,7 @@ from typing import Any
 
 from seedbed.engine.generation import Sampling
 from seedbed.errors import WeightsError
-from seedbed.observe.startup import silence_dependencies
+from seedbed.observe.logs_and_traces import silence_dependencies
 
 # Tokens that one step processes at most. OpenVINO keeps Python's global lock during a step, so a
 # long prompt is processed in parts, between which other threads run.

@@ -1,12 +1,12 @@
 """OpenTelemetry spans and Prometheus metrics of models, searches and tools.
 
-    with retrieval("docs"), model_call("minilm", "embeddings") as call:
+    with span("search"), model_call("minilm", "embeddings") as call:
         vectors = embed(texts)
         call.usage(input_tokens=120)
 
 Attributes follow the GenAI semantic conventions (`gen_ai.*`):
 https://opentelemetry.io/docs/specs/semconv/gen-ai/
-Where spans and logs are sent is left to `startup`.
+`logs_and_traces` sets up where spans and logs are sent.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import LLMResult
     from opentelemetry.trace import Span
-    from prometheus_client import Counter, Histogram
 
 _log = logging.getLogger("seedbed.model")
 # LangChain's provider → the conventions' `gen_ai.provider.name`, where they differ.
@@ -44,13 +41,6 @@ _PROVIDERS = {"google_genai": "gcp.gemini", "google_vertexai": "gcp.vertex_ai"} 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
-def _start_span(name: str, attributes: dict[str, Any]) -> Span:
-    from opentelemetry import trace
-
-    attributes = {key: value for key, value in attributes.items() if value is not None}
-    return trace.get_tracer("seedbed").start_span(name, attributes=attributes)
-
-
 @contextmanager
 def span(name: str, **attributes: Any) -> Iterator[Span]:
     """A span around a block; an exception marks it as failed. Attributes of None are left out.
@@ -60,23 +50,15 @@ def span(name: str, **attributes: Any) -> Iterator[Span]:
     """
     from opentelemetry import trace
 
-    current = _start_span(name, attributes)
-    try:
-        with trace.use_span(current, record_exception=False, set_status_on_exception=False):
+    present = {key: value for key, value in attributes.items() if value is not None}
+    with trace.get_tracer("seedbed").start_as_current_span(
+        name, attributes=present, record_exception=False, set_status_on_exception=False
+    ) as current:
+        try:
             yield current
-    except BaseException as error:
-        _mark_failed(current, error)
-        raise
-    finally:
-        current.end()
-
-
-@contextmanager
-def retrieval(collection: str, **attributes: Any) -> Iterator[Span]:
-    """The span of one search in `collection`."""
-    standard = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": collection}
-    with span(f"retrieval {collection}", **standard, **attributes) as current:
-        yield current
+        except BaseException as error:
+            _mark_failed(current, error)
+            raise
 
 
 def error_kind(error: BaseException) -> str:
@@ -101,59 +83,63 @@ def _mark_failed(current: Span, error: BaseException) -> None:
         current.set_status(Status(StatusCode.ERROR, kind))
 
 
+_metrics: dict[str, Any] = {}
 _registering = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """Metrics of model calls, labelled with the model's spec and the operation (`chat` …)."""
+def metric(name: str) -> Any:
+    """A Prometheus metric of this process by its name without `seedbed_`.
 
-    requests: Counter
-    errors: Counter
-    seconds: Histogram
-    first_token: Histogram
-    tokens: Counter
-    cost: Counter
-
-
-def metrics() -> Metrics:
-    """The metrics of this process; the first call registers them with Prometheus."""
-    with _registering:  # `cache` alone would let two threads register them
-        return _metrics()
-
-
-@cache
-def _metrics() -> Metrics:
-    from prometheus_client import Counter, Histogram
+    The first call registers them all. Those of models are labelled with the model's spec and the
+    operation (`chat` …).
+    """
+    from prometheus_client import Counter, Gauge, Histogram
 
     labels = ("model", "operation")
-    return Metrics(
-        Counter("seedbed_model_requests_total", "Number of model calls.", labels),
-        Counter("seedbed_model_errors_total", "Number of failed model calls.", (*labels, "kind")),
-        Histogram("seedbed_model_seconds", "Seconds per call.", labels, buckets=_SECONDS),
-        Histogram(
-            "seedbed_first_token_seconds", "Seconds to the first token.", labels, buckets=_SECONDS
-        ),
-        Counter("seedbed_model_tokens_total", "Input and output tokens.", ("model", "direction")),
-        Counter("seedbed_model_cost_usd_total", "Cost of calls with a known price.", ("model",)),
-    )
+    with _registering:
+        if not _metrics:
+            for kind, key, text, names in (
+                (Counter, "model_requests", "Number of model calls.", labels),
+                (Counter, "model_errors", "Number of failed model calls.", (*labels, "kind")),
+                (Histogram, "model_seconds", "Seconds per call.", labels),
+                (Histogram, "first_token_seconds", "Seconds to the first token.", labels),
+                (Counter, "model_tokens", "Input and output tokens.", ("model", "direction")),
+                (Counter, "model_cost_usd", "Cost of calls with a known price.", ("model",)),
+                (Counter, "http_requests", "HTTP requests.", ("method", "route", "status")),
+                (Counter, "http_errors", "HTTP error responses by type.", ("type",)),
+                (Histogram, "http_seconds", "Time to the last byte of a response.", ("route",)),
+                (Gauge, "http_running", "HTTP requests in progress.", ()),
+            ):
+                options: Any = {"buckets": _SECONDS} if kind is Histogram else {}
+                _metrics[key] = kind(f"seedbed_{key}", text, names, **options)
+    return _metrics[name]
 
 
-@dataclass
 class ModelCall:
-    """The record of one call of a model: a span, and the metrics when it ends.
+    """The record of one call of a model: a span from the start, and the metrics when it ends.
 
-    `model_call` creates and ends it; the caller reports `first_token` and `usage`.
+    The caller reports `first_token` and `usage`, and ends it; `model_call` does the latter.
     """
 
-    model: str
-    operation: str
-    span: Span
-    started: float = field(default_factory=time.perf_counter)
-    time_to_first_token: float | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0  # None: unknown
+    def __init__(self, model: str, operation: str = "chat", **attributes: Any) -> None:
+        from opentelemetry import trace
+
+        prefix = model.partition(":")[0] if ":" in model else ""
+        local = prefix in ("", "hf", "path", "scripted")
+        request_model = model if local else model.partition(":")[2]
+        standard = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": "seedbed" if local else _PROVIDERS.get(prefix, prefix),
+            "gen_ai.request.model": request_model,
+        }
+        self.model, self.operation = model, operation
+        self.span: Span = trace.get_tracer("seedbed").start_span(
+            f"{operation} {request_model}", attributes=standard | attributes
+        )
+        self.started = time.perf_counter()
+        self.time_to_first_token: float | None = None
+        self.input_tokens = self.output_tokens = 0
+        self.cost_usd: float | None = 0.0  # None: unknown
 
     def first_token(self, seconds: float | None = None) -> None:
         """Record the time to the first token, in seconds (default: since the start of the call).
@@ -164,7 +150,7 @@ class ModelCall:
             delay = time.perf_counter() - self.started if seconds is None else seconds
             self.time_to_first_token = delay
             self.span.set_attribute("gen_ai.response.time_to_first_chunk", delay)
-            metrics().first_token.labels(self.model, self.operation).observe(delay)
+            metric("first_token_seconds").labels(self.model, self.operation).observe(delay)
 
     def usage(
         self,
@@ -187,28 +173,16 @@ class ModelCall:
 
     def end(self, error: BaseException | None = None) -> None:
         """Update the metrics and end the span; call it once."""
-        counters, labels = metrics(), (self.model, self.operation)
-        counters.requests.labels(*labels).inc()
-        counters.seconds.labels(*labels).observe(time.perf_counter() - self.started)
-        counters.tokens.labels(self.model, "input").inc(self.input_tokens)
-        counters.tokens.labels(self.model, "output").inc(self.output_tokens)
-        counters.cost.labels(self.model).inc(self.cost_usd or 0.0)
+        labels = (self.model, self.operation)
+        metric("model_requests").labels(*labels).inc()
+        metric("model_seconds").labels(*labels).observe(time.perf_counter() - self.started)
+        metric("model_tokens").labels(self.model, "input").inc(self.input_tokens)
+        metric("model_tokens").labels(self.model, "output").inc(self.output_tokens)
+        metric("model_cost_usd").labels(self.model).inc(self.cost_usd or 0.0)
         if error is not None:
-            counters.errors.labels(*labels, error_kind(error)).inc()
+            metric("model_errors").labels(*labels, error_kind(error)).inc()
             _mark_failed(self.span, error)
         self.span.end()
-
-
-def _start_call(model: str, operation: str, **attributes: Any) -> ModelCall:
-    prefix = model.split(":", 1)[0] if ":" in model else ""
-    local = prefix in ("", "hf", "path", "scripted")
-    standard = {
-        "gen_ai.operation.name": operation,
-        "gen_ai.provider.name": "seedbed" if local else _PROVIDERS.get(prefix, prefix),
-        "gen_ai.request.model": model if local else model.split(":", 1)[1],
-    }
-    name = f"{operation} {standard['gen_ai.request.model']}"
-    return ModelCall(model, operation, _start_span(name, standard | attributes))
 
 
 @contextmanager
@@ -220,7 +194,7 @@ def model_call(model: str, operation: str = "chat", **attributes: Any) -> Iterat
     """
     from opentelemetry import trace
 
-    call = _start_call(model, operation, **attributes)
+    call = ModelCall(model, operation, **attributes)
     try:
         with trace.use_span(call.span, record_exception=False, set_status_on_exception=False):
             yield call
@@ -258,7 +232,7 @@ class ModelTelemetry(BaseCallbackHandler):
             for name in ("temperature", "top_p", "top_k", "max_tokens", "seed")
             if isinstance(params.get(name), int | float)
         }
-        call = _start_call(self.spec, "chat", **attributes)
+        call = ModelCall(self.spec, "chat", **attributes)
         if self.log_content:
             content = _as_parts(messages[0])
             call.span.set_attribute("gen_ai.input.messages", content)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.errors import MissingExtra
-from seedbed.observe.startup import silence_dependencies
+from seedbed.observe.logs_and_traces import silence_dependencies
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

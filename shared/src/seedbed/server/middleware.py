@@ -19,21 +19,16 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
-from seedbed.observe.startup import request_id
-from seedbed.observe.telemetry import error_kind
+from seedbed.observe.logs_and_traces import request_id
+from seedbed.observe.telemetry import error_kind, metric
 from seedbed.safety.secrets import redact_secrets
 from seedbed.server.keys import KeySource
-
-if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge, Histogram
 
 log = logging.getLogger("seedbed.service")
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -57,29 +52,6 @@ class Drain:
     """Number of requests in progress, without probes and Gradio's heartbeat."""
     limit: int = 256
     """Maximum of `running`; requests above it are answered with 429."""
-
-
-@dataclass(frozen=True)
-class HttpMetrics:
-    """The Prometheus metrics of a server's requests."""
-
-    requests: Counter
-    errors: Counter
-    seconds: Histogram
-    running: Gauge
-
-
-@cache
-def http_metrics() -> HttpMetrics:
-    """The metrics of this process; registered once, on the first call."""
-    from prometheus_client import Counter, Gauge, Histogram
-
-    return HttpMetrics(
-        Counter("seedbed_http_requests_total", "HTTP requests.", ("method", "route", "status")),
-        Counter("seedbed_http_errors_total", "HTTP error responses by type.", ("type",)),
-        Histogram("seedbed_http_seconds", "Time to the last byte of a response.", ("route",)),
-        Gauge("seedbed_http_running", "HTTP requests in progress."),
-    )
 
 
 def envelope(type_: str, message: str, **details: str) -> bytes:
@@ -157,7 +129,7 @@ class Context:
         # 2. Count the request as running, so that a drain waits for it.
         counts = not scope["path"].startswith(OPEN_PATHS) and _ENDLESS not in scope["path"]
         self.drain.running += counts
-        http_metrics().running.inc()
+        metric("http_running").inc()
         try:
             # 3. Run the app.
             await self.app(scope, receive, send_with_id)
@@ -175,7 +147,7 @@ class Context:
         finally:
             # 6. Record the outcome, also of a request whose client has disconnected.
             self.drain.running -= counts
-            http_metrics().running.dec()
+            metric("http_running").dec()
             self._record(scope, status, time.perf_counter() - start)
             request_id.reset(token)
 
@@ -183,11 +155,10 @@ class Context:
         # Labels are routes, never paths of a client: the number of time series stays bounded.
         route = _route(scope)
         method = scope["method"] if scope["method"] in METHODS else "other"
-        metrics = http_metrics()
-        metrics.requests.labels(method, route, str(status)).inc()
-        metrics.seconds.labels(route).observe(seconds)
+        metric("http_requests").labels(method, route, str(status)).inc()
+        metric("http_seconds").labels(route).observe(seconds)
         if status >= 400:
-            metrics.errors.labels(scope.get("seedbed.error", f"http_{status}")).inc()
+            metric("http_errors").labels(scope.get("seedbed.error", f"http_{status}")).inc()
         # Probes, scrapes and the many files of a page would bury the other lines.
         quiet = route in OPEN_PATHS or (route in ("page", "/metrics") and status < 400)
         log.log(

@@ -34,7 +34,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from seedbed import errors
-from seedbed.observe import startup
+from seedbed.observe import logs_and_traces
 from seedbed.server.keys import Keys, KeySource
 from seedbed.server.middleware import (
     OPEN_PATHS,
@@ -158,7 +158,7 @@ def create_app(
     """
     # 1. Settings, logs and traces.
     settings = settings or load(Settings)
-    startup.start(title, settings.log_level)
+    logs_and_traces.start(title, settings.log_level)
     drain = Drain(limit=max_requests)
 
     @asynccontextmanager

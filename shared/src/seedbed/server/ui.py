@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seedbed.observe.startup import silence_dependencies
+from seedbed.observe.logs_and_traces import silence_dependencies
 from seedbed.server.middleware import METHODS
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from finetune_lora.runs.mlflow_registry import register
 from finetune_lora.runs.run_folder import RunFolder, read_progress, read_run
 from seedbed.errors import ConfigError
-from seedbed.observe.startup import silence_dependencies
+from seedbed.observe.logs_and_traces import silence_dependencies
 from seedbed.runs.tracking import artifacts_uri, mlflow_experiment, open_client, tracking_uri
 from seedbed.safety.secrets import reason
 

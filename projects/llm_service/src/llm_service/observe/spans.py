@@ -1,7 +1,7 @@
 """A span for each answer, after OpenTelemetry's conventions for generative models (`gen_ai.*`).
 
-Where spans go, if anywhere, is decided in `seedbed.observe.startup`; without an address this costs
-next to nothing. https://opentelemetry.io/docs/specs/semconv/gen-ai/
+`seedbed.observe.logs_and_traces` sets up where spans go; without an address this costs next to
+nothing. https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from llm_service.models.table import Table
 from llm_service.on_ray import parts
 from llm_service.request import Backend
 from seedbed.errors import ConfigError, MissingExtra, Unavailable
-from seedbed.observe.startup import setup_logging
+from seedbed.observe.logs_and_traces import setup_logging
 from seedbed.settings import Settings, load
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from llm_service.models.pool import Pool
 from llm_service.observe import metrics
 from llm_service.store.keys import open_keys
 from llm_service.web.openai_api import create_app
-from seedbed.observe.startup import start
+from seedbed.observe.logs_and_traces import start
 from seedbed.settings import Settings
 
 

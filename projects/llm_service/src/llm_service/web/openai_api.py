@@ -34,7 +34,7 @@ from llm_service.web.errors import ERRORS
 from llm_service.web.live_gauges import LiveGauges
 from llm_service.web.status import Status
 from seedbed.errors import ConfigError
-from seedbed.observe.startup import request_id
+from seedbed.observe.logs_and_traces import request_id
 from seedbed.server import service, ui
 from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import EventStream, until_disconnect

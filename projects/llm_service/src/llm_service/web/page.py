@@ -24,7 +24,7 @@ from llm_service.store import feedback
 from llm_service.store.keys import Key, KeyStore
 from llm_service.web.status import Status
 from seedbed.errors import SeedbedError
-from seedbed.observe.startup import request_id
+from seedbed.observe.logs_and_traces import request_id
 from seedbed.server import html
 from seedbed.server.service import caller_of
 

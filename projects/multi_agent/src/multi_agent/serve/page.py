@@ -168,8 +168,6 @@ class Page:
         if view["steps"]:
             rows = [[step[column] for column in PLAN] for step in view["steps"]]
             show_table("Plan", PLAN, rows)
-        for traced in self.store.events(view["id"], kind="traced")[-1:]:
-            gr.Button("Trace", link=traced.data["page"], size="sm", scale=0)
 
     def _show_question(self, run_id: str, question: Json) -> None:
         """A permission, a call to repeat or to skip, a choice, or a request for other words."""

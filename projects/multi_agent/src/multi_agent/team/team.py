@@ -34,7 +34,6 @@ from multi_agent.specialists import Specialist, Workspace
 from multi_agent.tools.memory import OWNER, erase_facts
 from multi_agent.tools.toolbox import Tool, ToolBox
 from seedbed.errors import BadInput, ConfigError, Conflict, SeedbedError, TooLarge, public_message
-from seedbed.observe.startup import trace_page
 from seedbed.observe.telemetry import span
 
 if TYPE_CHECKING:
@@ -345,11 +344,9 @@ class Team:
         OWNER.set(record.owner)
         spanned = span("run", **{"multi_agent.run.id": record.id})
         try:
-            with suppress(Conflict), spanned as current:  # another process has taken the run over
+            with suppress(Conflict), spanned:  # another process has taken the run over
                 run.budget.start()
                 run.emit("run_started" if graph_input else "continued", task=record.task)
-                if page := trace_page(current):
-                    run.emit("traced", page=page)
                 changes = self._run_graph(record, run, graph_input)
                 ended = changes["status"] != "waiting"
                 if ended and self.recovers and self._closing.is_set():

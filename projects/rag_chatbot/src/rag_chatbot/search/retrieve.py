@@ -19,7 +19,7 @@ from rag_chatbot.read.language import SEPARATOR
 from rag_chatbot.search.fusion import Array, distinct, fuse
 from rag_chatbot.store.collections import Collection
 from rag_chatbot.store.store import Chunk, Store
-from seedbed.observe.telemetry import retrieval
+from seedbed.observe.telemetry import span
 
 POOL = 150  # candidates from each of the two searches
 COPY = 0.98  # cosine from which two chunks count as copies; the better one stays
@@ -57,11 +57,16 @@ class Retriever:
         """
         k = self.k if k is None else k
         collection = collection or self.store.collections.get("default")
-        with retrieval(collection.name, **{"gen_ai.request.top_k": k}) as span:
+        attributes = {
+            "gen_ai.operation.name": "retrieval",
+            "gen_ai.data_source.id": collection.name,
+            "gen_ai.request.top_k": k,
+        }
+        with span(f"retrieval {collection.name}", **attributes) as current:
             hits, vectors = self.candidates(question, collection)
-            span.set_attribute("retrieval.candidates", len(hits))
+            current.set_attribute("retrieval.candidates", len(hits))
             hits = _without_copies(hits, vectors, k)
-            span.set_attribute("retrieval.documents", [hit.chunk.source for hit in hits])
+            current.set_attribute("retrieval.documents", [hit.chunk.source for hit in hits])
         return hits
 
     def candidates(

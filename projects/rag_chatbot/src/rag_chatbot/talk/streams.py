@@ -15,7 +15,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from seedbed.errors import SeedbedError, public_message
-from seedbed.observe.startup import request_id
+from seedbed.observe.logs_and_traces import request_id
 from seedbed.server.streaming import cancel_on_disconnect, in_thread
 
 log = logging.getLogger(__name__)

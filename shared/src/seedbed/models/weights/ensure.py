@@ -22,7 +22,7 @@ from pathlib import Path
 from seedbed.errors import ConfigError, MissingExtra, SeedbedError, WeightsError, pip_install
 from seedbed.files import new_folder, write_text
 from seedbed.models.weights.catalog import MODELS, Model, find
-from seedbed.observe.startup import silence_dependencies
+from seedbed.observe.logs_and_traces import silence_dependencies
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 

@@ -25,7 +25,7 @@ from llm_service.models.local import wire
 from llm_service.models.local.chat_job import ChatJob, Choice, Outbox
 from llm_service.request import several
 from seedbed.errors import BadInput, ContextWindowError, SeedbedError
-from seedbed.observe.startup import silence_dependencies
+from seedbed.observe.logs_and_traces import silence_dependencies
 from seedbed.safety.secrets import reason
 
 PREPARE_SECONDS = 3.0  # of processor time, for the prompt and the schema of a request

@@ -1,9 +1,9 @@
-"""What a program does first: switch off the telemetry of dependencies, set up logs and tracing.
+"""Logs, tracing, and switches against the telemetry of dependencies, set up when a program starts.
 
     start("my_app", level=settings.log_level)
 
-Nothing leaves the machine unless OTEL_EXPORTER_OTLP_ENDPOINT or MLFLOW_TRACKING_URI is set.
-Recording spans and counters is left to `telemetry`.
+Nothing leaves the machine unless OTEL_EXPORTER_OTLP_ENDPOINT is set. Spans and counters are
+recorded with `telemetry`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,10 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.safety.secrets import redact_secrets
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the current HTTP request, "" outside one; part of every log line."""
@@ -37,17 +34,10 @@ _NO_TELEMETRY = {
 }
 # What a record without `extra` contains; uvicorn's color_message has escape codes.
 _RECORD_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
-_NOISY_LOGGERS = [
-    "alembic",
-    "asyncio",
-    "chromadb",
-    "httpcore",
-    "httpx",
-    "httpx2",
-    "matplotlib",
-    "urllib3",
-    "uvicorn",
-]
+_NOISY_LOGGERS = (  # which log every request at INFO
+    *("alembic", "asyncio", "chromadb", "httpcore", "httpx"),
+    *("httpx2", "matplotlib", "urllib3", "uvicorn"),
+)
 
 
 def silence_dependencies() -> None:
@@ -62,7 +52,7 @@ def silence_dependencies() -> None:
 
 
 def start(service: str, level: str = "INFO", *, server: bool = True) -> None:
-    """Run all the steps of this module; `service` is the program's name in traces.
+    """Set up everything in this module; `service` is the program's name in traces.
 
     A command that is not a `server` logs plain sentences: its stderr is read by a person.
 
@@ -145,34 +135,18 @@ def setup_logging(level: str = "INFO", *, server: bool = True) -> None:
             f"SEEDBED_LOG_LEVEL={level!r}: unknown log level.",
             hint="Use DEBUG, INFO, WARNING or ERROR.",
         ) from None
-    for noisy in _NOISY_LOGGERS:  # they log every request at INFO
+    for noisy in _NOISY_LOGGERS:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-
-
-def _endpoints() -> list[tuple[str | None, dict[str, str]]]:
-    """Where to send spans, as (address, headers); without an address, OTLP's variables apply."""
-    endpoints: list[tuple[str | None, dict[str, str]]] = []
-    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        endpoints.append((None, {}))
-    mlflow = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if mlflow.startswith(("http://", "https://")):
-        # MLflow 3.6 and later, with a database as its store, accepts OTLP over HTTP:
-        # https://mlflow.org/docs/latest/genai/tracing/opentelemetry/ingest
-        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
-        headers = {"x-mlflow-experiment-id": experiment}
-        endpoints.append((f"{mlflow.rstrip('/')}/v1/traces", headers))
-    return endpoints
 
 
 @cache
 def setup_tracing(service: str) -> bool:
-    """Export spans to OTEL_EXPORTER_OTLP_ENDPOINT and MLFLOW_TRACKING_URI.
+    """Export spans to OTEL_EXPORTER_OTLP_ENDPOINT.
 
-    Returns False if neither is set; OpenTelemetry's SDK is not imported then. Raises MissingExtra
-    if the exporter is not installed.
+    Returns False if it is not set; OpenTelemetry's SDK is not imported then. Raises MissingExtra if
+    the exporter is not installed.
     """
-    endpoints = _endpoints()
-    if not endpoints:
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return False
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -190,9 +164,7 @@ def setup_tracing(service: str) -> bool:
     # Seconds. Short, so that an unreachable collector does not delay the exit of a command.
     timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", "5"))
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    for endpoint, headers in endpoints:
-        exporter = OTLPSpanExporter(endpoint=endpoint, headers=headers or None, timeout=timeout)
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=timeout)))
     trace.set_tracer_provider(provider)
     # Requests to other servers name the trace that they belong to. All vendors' clients use these.
     clients = {"httpx": HTTPXClientInstrumentor, "httpx2": HTTPX2ClientInstrumentor}
@@ -200,18 +172,3 @@ def setup_tracing(service: str) -> bool:
         if find_spec(module):
             instrumentor().instrument()
     return True
-
-
-def trace_page(span: Span) -> str:
-    """The address of the span's trace in MLflow, "" if traces are not sent there.
-
-    >>> from opentelemetry.trace import INVALID_SPAN
-    >>> trace_page(INVALID_SPAN)
-    ''
-    """
-    server, context = os.environ.get("MLFLOW_TRACKING_URI", ""), span.get_span_context()
-    if not server.startswith(("http://", "https://")) or not context.is_valid:
-        return ""
-    experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
-    selected = f"selectedEvaluationId=tr-{context.trace_id:032x}"
-    return f"{server.rstrip('/')}/#/experiments/{experiment}/traces?{selected}"

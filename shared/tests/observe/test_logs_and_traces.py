@@ -1,8 +1,6 @@
 """Logs and traces of a program, in processes of their own."""
 
-import io
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -12,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from seedbed.errors import ConfigError
-from seedbed.observe import startup
+from seedbed.observe import logs_and_traces
 from seedbed.testing.launch import closed_port
 
 
@@ -27,7 +25,7 @@ def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 def test_logs_are_json_with_request_id_and_without_secrets():
     done = run(
-        "import logging; from seedbed.observe import startup as s; s.setup_logging()\n"
+        "import logging; from seedbed.observe import logs_and_traces as s; s.setup_logging()\n"
         "s.setup_logging()\n"
         "s.request_id.set('r1'); logging.getLogger('x').info('key sk-abcdefghijklmnop1234 é')\n"
         "try: 1/0\nexcept ZeroDivisionError: logging.exception('broke')\n"
@@ -43,7 +41,7 @@ KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE K
 
 def test_json_log_has_no_secret_in_a_message_or_a_field_and_remains_json():
     done = run(
-        "import logging; from seedbed.observe import startup as s; s.setup_logging()\n"
+        "import logging; from seedbed.observe import logs_and_traces as s; s.setup_logging()\n"
         f"key = {KEY!r}; log = logging.getLogger('x')\n"
         "log.info('read %s', key)\n"
         "log.info('%s', {'api_key': 'abc123def456ghi7'})\n"
@@ -59,35 +57,25 @@ def test_json_log_has_no_secret_in_a_message_or_a_field_and_remains_json():
 
 def test_commands_log_plain_sentences_to_a_pipe_too():
     done = run(
-        "import logging; from seedbed.observe import startup as s; s.start('x', server=False)\n"
+        "import logging; from seedbed.observe.logs_and_traces import start\n"
+        "start('x', server=False)\n"
         "logging.getLogger('x').info('Calibrating with key sk-abcdefghijklmnop1234')\n"
     )
     assert done.stderr == "Calibrating with key [SECRET]\n"
 
 
-def test_text_log_has_readable_lines_without_secrets():
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(startup.LogFormatter("text"))
-    logger = logging.Logger("x")
-    logger.addHandler(handler)
-    token = startup.request_id.set("r2")
-    logger.warning("hello %s, key %s", "you", "sk-abcdefghijklmnop1234")
-    startup.request_id.reset(token)
-    assert stream.getvalue().endswith("WARNING hello you, key [SECRET] [r2]\n")
-
-
 def test_unknown_log_level_is_rejected():
     with pytest.raises(ConfigError, match="SEEDBED_LOG_LEVEL='LOUD'"):
-        startup.setup_logging("LOUD")
+        logs_and_traces.setup_logging("LOUD")
 
 
 def test_start_without_an_address_exports_nothing():
     done = run(
-        "import sys; from seedbed.observe import startup, telemetry; startup.start('demo')\n"
+        "import sys; from seedbed.observe import logs_and_traces, telemetry\n"
+        "logs_and_traces.start('demo')\n"
         "with telemetry.span('x'): pass\n"
         "import os\n"
-        "print(startup.setup_tracing('demo'), 'opentelemetry.sdk' in sys.modules,"
+        "print(logs_and_traces.setup_tracing('demo'), 'opentelemetry.sdk' in sys.modules,"
         " os.environ['ANONYMIZED_TELEMETRY'], os.environ['GRADIO_ANALYTICS_ENABLED'],"
         " os.environ['HF_HUB_DISABLE_TELEMETRY'])\n"
         "try: import openvino_telemetry\nexcept ImportError: print('silent')\n"
@@ -97,7 +85,7 @@ def test_start_without_an_address_exports_nothing():
 
 @pytest.fixture
 def collector():
-    """An OTLP/HTTP collector (or MLflow) that records the requests."""
+    """An OTLP/HTTP collector that records the requests."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     received: list[tuple[str, dict[str, str], bytes]] = []
 
@@ -119,30 +107,25 @@ def collector():
 
 
 SEND = (
-    "from seedbed.observe import startup, telemetry; startup.start('demo')\n"
-    "with telemetry.retrieval('docs'): pass"
+    "from seedbed.observe import logs_and_traces, telemetry; logs_and_traces.start('demo')\n"
+    "with telemetry.span('search docs'): pass"
 )
 
 
-@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "MLFLOW_TRACKING_URI"])
-def test_spans_are_sent_to_the_address(collector, variable):
+def test_spans_are_sent_to_the_address(collector):
     address, received = collector
-    timeout = {"OTEL_EXPORTER_OTLP_TIMEOUT": "30"}
-    done = run(SEND, **{variable: address}, **timeout, MLFLOW_EXPERIMENT_ID="7")
+    done = run(SEND, OTEL_EXPORTER_OTLP_ENDPOINT=address, OTEL_EXPORTER_OTLP_TIMEOUT="30")
     assert done.returncode == 0, done.stderr
-    ((path, headers, body),) = received
-    lowered = {name.lower(): value for name, value in headers.items()}
-    assert path == "/v1/traces" and b"retrieval docs" in body
-    expected = "7" if variable.startswith("MLFLOW") else None
-    assert lowered.get("x-mlflow-experiment-id") == expected
+    ((path, _, body),) = received
+    assert path == "/v1/traces" and b"search docs" in body
 
 
 CALL = """
 import httpx, httpx2
-from seedbed.observe import startup, telemetry
+from seedbed.observe import logs_and_traces, telemetry
 from seedbed.server.service import create_app
 from seedbed.testing.launch import serve_app
-startup.start("demo")
+logs_and_traces.start("demo")
 with serve_app(create_app("demo", version="1")) as url:
     with telemetry.span("question"):
         httpx.get(f"{url}/metrics")
