@@ -17,7 +17,7 @@ from seedbed.safety.limited_process import LimitedProcess
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 
 FUNCTIONS = """
-import mmap, os, sys
+import os, sys
 from seedbed.errors import BadInput, TooLarge
 
 def reverse(data, **arguments):
@@ -33,10 +33,6 @@ def count_forever(data):
 
 def allocate(data):
     return len(bytes(int(data))), b""
-
-def reserve(data):
-    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    return len(mmap.mmap(-1, int(data), flags=private, prot=mmap.PROT_READ)), b""
 
 def crash(data):
     os.abort()
@@ -89,11 +85,6 @@ def test_call_that_takes_too_much_memory_is_stopped_and_the_next_one_answered(
     assert allocate.call(b"1000", name="x")[0] == 1000
 
 
-def test_addresses_without_memory_do_not_count(process: MakeProcess) -> None:
-    reserve = process("reserve", max_memory=300_000_000)
-    assert reserve.call(b"4000000000", name="x")[0] == 4_000_000_000
-
-
 def test_crash_and_broken_reply_are_errors_of_one_line(process: MakeProcess) -> None:
     for name, data in (("crash", b""), ("answer_without_protocol", b"3")):
         with pytest.raises(BadInput, match=r"^a\.txt is damaged, or takes more"):
@@ -111,15 +102,6 @@ def test_error_of_the_function_is_raised_here(
     with pytest.raises(BadInput, match=r"^a\.txt is damaged and cannot be read\. Try less\.$"):
         refuse.call(b"", name="a.txt", error="other")
     assert "KeyError: 'No good.'" in caplog.text
-
-
-def test_process_that_was_killed_is_started_again(process: MakeProcess) -> None:
-    reverse = process("reverse")
-    reverse.call(b"", name="x")
-    assert reverse._process is not None
-    os.kill(reverse._process.pid, signal.SIGKILL)
-    reverse._process.wait()
-    assert reverse.call(b"ab", name="x")[1] == b"ba"
 
 
 @pytest.mark.slow

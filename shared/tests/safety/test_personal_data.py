@@ -1,16 +1,13 @@
 """Personal data and secrets: what is found, and that ordinary text passes."""
 
-import random
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.safety.finding import Finding
-from seedbed.safety.payment_numbers import iban, luhn
 from seedbed.safety.personal_data import find_pii, redact
-from seedbed.safety.secrets import redact_secrets
+from seedbed.safety.secrets import Finding, redact_secrets
 
 PRIVATE = [
     ("write to Bob.O-x+tag@mail.example.co.uk.", "write to [EMAIL]."),
@@ -97,12 +94,8 @@ def test_redact_leaves_lookalikes(text):
         "passport no. C01X00T47",
         "C01X00T47 is my passport number",
         "passports C01X00T47 and C01X00T48",
-        "Reisepassnummer: C01 X00 T47",
-        "Personalausweis L01X00T471",
-        "passeport n° 12AB34567",
-        "carte d'identité 880692310285",
-        "pasaporte XDA-123456",
-        "DNI 12.345.678-Z",
+        *("Reisepassnummer: C01 X00 T47", "Personalausweis L01X00T471", "passeport n° 12AB34567"),
+        *("carte d'identité 880692310285", "pasaporte XDA-123456", "DNI 12.345.678-Z"),
         "12345678Z",
         "C01X00T478D<<6408125F2702283<<<<<<<<<<<<<<<4",
     ],
@@ -112,26 +105,9 @@ def test_redact_replaces_numbers_of_identity_documents(text):
     assert "[PASSPORT]" in masked and not any(c.isdigit() for c in masked)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "card 4111 1111 1111 1112",
-        "to DE89 3704 0044 0532 0130 01",
-        "order 1234567890, parcel 00340434161094042557",
-    ],
-)
-def test_redact_leaves_numbers_with_a_wrong_checksum(text):
-    assert redact(text) == text
-
-
 def test_findings_of_the_caller_are_replaced_too():
     text = "badge C01X00T47 of a@b.de"
     assert redact(text, more=[Finding("badge", "", 6, 15)]) == "badge [BADGE] of [EMAIL]"
-
-
-def test_label_takes_no_number_that_the_caller_has_found():
-    text = "passport beside badge C01X00T47"
-    assert redact(text, more=[Finding("badge", "", 22, 31)]) == "passport beside badge [BADGE]"
 
 
 def test_card_beside_a_passport_is_found_as_a_card():
@@ -156,12 +132,6 @@ def test_redact_secrets_leaves_personal_data():
     assert redact_secrets(text) == "bob@example.com used [SECRET]"
 
 
-def test_luhn_and_iban_match_published_examples():
-    assert luhn("79927398713") and not luhn("79927398710")
-    assert iban("GB82 WEST 1234 5698 7654 32") and not iban("GB83 WEST 1234 5698 7654 32")
-    assert not iban("DE89")
-
-
 @given(st.text(max_size=200))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_redact_is_idempotent(text):
@@ -175,10 +145,3 @@ def test_redact_takes_linear_time(unit):
     started = time.thread_time()  # not slowed by other processes and threads
     redact(text)
     assert time.thread_time() - started < 15  # at most 1 s; quadratic time would be minutes
-
-
-def test_find_pii_rarely_matches_random_noise():
-    rng = random.Random(0)
-    letters = "abcdefghijklmnop0123456789.-:"
-    words = ["".join(rng.choices(letters, k=rng.randint(1, 12))) for _ in range(20_000)]
-    assert len(find_pii(" ".join(words), ["email", "iban", "card", "phone", "secret"])) <= 5

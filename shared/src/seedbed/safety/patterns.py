@@ -1,4 +1,4 @@
-r"""Regular expressions from strangers, matched in time linear in the text.
+r"""Match untrusted regular expressions in linear time.
 
     pattern = compile_untrusted(r"^[A-Z]{2}-\d+$")
     pattern.search("AB-7")              # a match, or None

@@ -12,16 +12,48 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
-from seedbed.safety.finding import Finding, replace_findings, without_overlaps
-from seedbed.safety.payment_numbers import find_cards, find_ibans
-from seedbed.safety.secrets import find_secrets
+from seedbed.safety.secrets import Finding, find_secrets, replace_findings, without_overlaps
 
-_Span = tuple[int, int]
+ISSUER = re.compile(  # Visa, Mastercard, Amex, Diners, JCB, Discover, UnionPay, RuPay, Troy
+    r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
+    r"|(?:35|6\d|8[12]|97)\d{14}|6\d{16,18}"
+)
+"""The numbers that issuers of cards use, without gaps."""
 
 
-# ── by shape ─────────────────────────────────────────────────────────────────────────────────────
+def luhn(number: str) -> bool:
+    """Whether the checksum of a payment card is correct; characters other than digits are skipped.
+
+    ISO/IEC 7812-1, annex B.
+
+    >>> luhn("4111 1111 1111 1111"), luhn("4111 1111 1111 1112")
+    (True, False)
+    """
+    digits = [int(c) for c in reversed(number) if c.isdecimal()]
+    doubled = (sum(divmod(2 * d, 10)) for d in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+
+
+def iban(number: str) -> bool:
+    """Whether the checksum of a bank account is correct (ISO 13616).
+
+    The country and check digits move to the end, letters become numbers (A = 10 … Z = 35), and the
+    whole is 1 modulo 97.
+
+    >>> iban("DE89 3704 0044 0532 0130 00"), iban("DE89 3704 0044 0532 0130 01")
+    (True, False)
+    """
+    plain = number.replace(" ", "")
+    if not 15 <= len(plain) <= 34:
+        return False
+    return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
+
+
+def _is_card(number: str) -> bool:
+    digits = "".join(str(int(c)) for c in number if c.isdecimal())
+    # A row of one repeated digit passes the checksum and is a placeholder.
+    return ISSUER.fullmatch(digits) is not None and len(set(digits)) > 1 and luhn(digits)
 
 
 def _is_address(text: str) -> bool:
@@ -46,6 +78,8 @@ def _any(_: str) -> bool:
 
 _EDGE, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit
 _SHAPES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
+    ("iban", r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", iban),
+    ("card", r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w-])", _is_card),
     (
         "email",
         r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}(?<=\w)",
@@ -61,91 +95,50 @@ _SHAPES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
         _is_address,
     ),
     ("ip", r"(?<![\w:.])(?=[^\s]{0,39}\d)[0-9A-Fa-f:]{6,39}(?![\w:])", _is_address),
-    (
-        "passport",
-        _EDGE + r"(?:\d{1,2}\.?\d{3}\.?\d{3}|[XYZxyz]-?\d{7})-?[A-Za-z]" + _END,
-        _is_dni,
-    ),
+    ("passport", _EDGE + r"(?:\d{1,2}\.?\d{3}\.?\d{3}|[XYZ]-?\d{7})-?[A-Za-z]" + _END, _is_dni),
     # The lines that machines read.
     ("passport", r"(?<![A-Z0-9<])(?=[A-Z0-9]{0,40}<<)[A-Z0-9<]{20,90}(?![A-Z0-9<])", _any),
 )
 _COMPILED = tuple((kind, re.compile(shape), check) for kind, shape, check in _SHAPES)
 
-
-# ── by a label that names the number, as no checksum does ────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    """A kind of number, and what it is called in English, German, French and Spanish."""
-
-    kind: str
-    labels: tuple[str, str, str, str]
-    number: str
-    before: int = 0
-    """Characters before a label in which its number may be."""
-    after: int = 40
-    longest: int = 18
-    """Letters and digits of a number at most; parcels have more."""
-
-    @property
-    def label(self) -> str:
-        return (
-            _EDGE + rf"(?<!\[)(?:{'|'.join(self.labels)})"
-            r"(?:[\s_.-]{0,3}(?:nr|nummern?|no|number)(?![^\W_]))?(?![^\W\d_]{2})"
-        )
-
-
 _DATE = r"(?:\d\d?[-./]\d\d?[-./](?:19|20)\d\d|(?:19|20)\d\d[-./]\d\d?[-./]\d\d?)(?!\d)"
 _JOIN = rf"[\s./\u2010-\u2015\u2212-]?(?!(?<!\d){_DATE})"  # between the groups of a number
-_LABELLED = (
-    _Labelled(
-        "passport",
-        (
-            r"passports?|(?:id|identity|identification)[\s_-]?cards?|national[\s_-]id|my\sid"
-            r"|(?<!order )(?<!customer )(?<!tracking )id(?=[\s_-]number)|identity\sdocuments?"
-            r"|residence\spermits?",
-            r"reisep[aä](?:ss|ß)e?|(?:personal)?ausweise?s?|perso(?=\W?nr)|mein\sid"
-            r"|pass(?=[\s.-]{0,3}(?:nr|nummer|no|number))|aufenthaltstitel",
-            r"passeports?|cartes?\s(?:nationales?\s)?d['’]identit[ée]|cni|mon\sid"
-            r"|pi[èe]ces?\sd['’]identit[ée]|titres?\sde\ss[ée]jour",
-            r"pasaportes?|d\.?n\.?i|(?-i:N\.?I\.?E)|documento\s(?:nacional\s)?de\sidentidad|c[ée]dula",
-        ),
-        r"(?:(?i:(?=[a-z]{0,6}\d)[a-z0-9]{6,14})"
-        rf"|(?=[A-Z0-9])[A-Z]{{0,3}}(?:{_JOIN}[A-Z]{{0,2}}\d[A-Z0-9]{{0,12}}){{1,4}})(?:{_JOIN}[A-Z])?",
-        before=60,
-        after=120,
-        longest=14,
-    ),
-    _Labelled(
-        "tax",
-        (
-            r"tax(?:payer)?[\s-](?:id|identification|reference|number|no)|ssn|social\ssecurity"
-            r"|national\sinsurance",
-            r"steuer-?(?:id|nummer|nr|identifikationsnummer)|(?:sozial|renten)versicherungs-?(?:nummer|nr)",
-            r"num[ée]ro\s(?:fiscal|de\ss[ée]cu(?:rit[ée]\ssociale)?)|s[ée]curit[ée]\ssociale|(?-i:N\.?I\.?R)",
-            r"nif|seguridad\ssocial|n[úu]mero\sfiscal",
-        ),
-        rf"(?=[A-Z0-9])[A-Z]{{0,3}}(?:{_JOIN}\d){{6,15}}(?:{_JOIN}[A-Z])?",
-    ),
-    _Labelled(
-        "account",
-        (
-            r"account(?=[\s_-](?:no|number))|bank\saccount|sort\scode|routing\snumber",
-            r"konto-?(?:nummer|nr)|bankkonto|blz|bankleitzahl",
-            r"compte\sbancaire|num[ée]ro\sde\scompte|code\s(?:guichet|banque)",
-            r"cuenta\sbancaria|n[úu]mero\sde\scuenta",
-        ),
-        rf"\d(?:{_JOIN}\d){{5,17}}",
-    ),
-)
-_NUMBERS = tuple(
+# Kind, labels in English, German, French and Spanish, and number: for those without a checksum.
+_LABELLED = tuple(
     (
-        row,
-        re.compile(row.label, re.IGNORECASE),
-        re.compile(rf"{_EDGE}(?!{_DATE})(?:{row.number}){_END}"),
+        kind,
+        re.compile(
+            _EDGE + rf"(?<!\[)(?:{labels})"
+            r"(?:[\s_.-]{0,3}(?:nr|nummern?|no|number)(?![^\W_]))?(?![^\W\d_]{2})",
+            re.IGNORECASE,
+        ),
+        re.compile(rf"{_EDGE}(?!{_DATE})(?:{number}){_END}"),
     )
-    for row in _LABELLED
+    for kind, labels, number in (
+        (
+            "passport",
+            r"passports?|(?:id|identity)[\s_-]?cards?|my\sid|reisep[aä](?:ss|ß)e?|pass(?=\W{0,3}nr)"
+            r"|(?:personal)?ausweise?s?|perso(?=\W?nr)|passeports?|carte\sd['’]identit[ée]|cni"
+            r"|pasaportes?|d\.?n\.?i|(?-i:N\.?I\.?E)",
+            r"(?:(?i:(?=[a-z]{0,6}\d)[a-z0-9]{6,14})"
+            rf"|(?=[A-Z0-9])[A-Z]{{0,3}}(?:{_JOIN}[A-Z]{{0,2}}\d[A-Z0-9]{{0,12}}){{1,4}})"
+            rf"(?:{_JOIN}[A-Z])?",
+        ),
+        (
+            "tax",
+            r"tax(?:payer)?[\s-](?:id|number|no)|ssn|social\ssecurity|national\sinsurance"
+            r"|steuer-?(?:id|nummer|nr)|sozialversicherungs-?(?:nummer|nr)|num[ée]ro\sfiscal"
+            r"|s[ée]curit[ée]\ssociale|(?-i:N\.?I\.?R)|nif|seguridad\ssocial|n[úu]mero\sfiscal",
+            rf"(?=[A-Z0-9])[A-Z]{{0,3}}(?:{_JOIN}\d){{6,15}}(?:{_JOIN}[A-Z])?",
+        ),
+        (
+            "account",
+            r"account(?=[\s_-](?:no|number))|bank\saccount|sort\scode|routing\snumber"
+            r"|konto-?(?:nummer|nr)|bankkonto|blz|bankleitzahl|compte\sbancaire"
+            r"|num[ée]ro\sde\scompte|cuenta\sbancaria|n[úu]mero\sde\scuenta",
+            rf"\d(?:{_JOIN}\d){{5,17}}",
+        ),
+    )
 )
 _PASSWORD = re.compile(
     _EDGE + r"(?<!\[)(?:password|passphrase|passcode|pin(?:[\s-]?code)?|cvv|cvc|passwort|kennwort"
@@ -155,16 +148,14 @@ _PASSWORD = re.compile(
     r"|\s(?P<digits>\d{3,8})(?![\w.]))",
     re.IGNORECASE,
 )
-_MONTH_NAME = r"[^\W\d_]{3,10}\.?"
+_MONTH = r"[^\W\d_]{3,10}\.?"
 _BIRTH_DATE = re.compile(
     _EDGE + r"(?:(?:date|day)\sof\sbirth|birth[\s-]?date|d\.?o\.?b\.?|born(?:\son)?(?!\sin\s)"
-    r"|geburtsdatum|geboren(?:\sam)?|geb\.?"
-    r"|date\sde\snaissance|n[ée]e?\(?e?\)?\sle"
-    r"|fecha\sde\snacimiento|nacid[oa](?:\sel)?|nac[ií]\sel)"
-    r"(?:\s(?:is|was|ist|lautet|est|es|on|am|le|el))?[\s:.,(-]{1,4}"
-    rf"(?P<date>\d\d?[-./ ]\d\d?[-./ ](?:19|20)?\d\d|(?:19|20)\d\d[-./]\d\d?[-./]\d\d?"
-    rf"|\d\d?(?:st|nd|rd|th|er|\.|º)?\s(?:de\s|of\s)?{_MONTH_NAME},?\s(?:de\s)?(?:19|20)?\d\d"
-    rf"|{_MONTH_NAME}\s\d\d?(?:st|nd|rd|th)?,?\s(?:19|20)\d\d){_END}",
+    r"|geburtsdatum|geboren(?:\sam)?|date\sde\snaissance|n[ée]e?\sle|fecha\sde\snacimiento"
+    r"|nacid[oa](?:\sel)?)(?:\s(?:is|was|ist|lautet|est|es|on|am|le|el))?[\s:.,(-]{1,4}"
+    r"(?P<date>\d\d?[-./ ]\d\d?[-./ ](?:19|20)?\d\d|(?:19|20)\d\d[-./]\d\d?[-./]\d\d?"
+    rf"|\d\d?(?:st|nd|rd|th|er|\.)?\s(?:de\s|of\s)?{_MONTH},?\s(?:de\s)?(?:19|20)?\d\d"
+    rf"|{_MONTH}\s\d\d?(?:st|nd|rd|th)?,?\s(?:19|20)\d\d){_END}",
     re.IGNORECASE,
 )
 ORDER_WORDS = (
@@ -175,43 +166,6 @@ _OTHER_NUMBER = re.compile(
     r"auftrag|customer|kunden|client|tel|phone|mobil|ticket|\s#|\+\d|eur|[€$£]|" + ORDER_WORDS,
     re.IGNORECASE,
 )
-
-
-def _find_labelled(text: str, kinds: set[str]) -> Iterator[Finding]:
-    for row, label, number in _NUMBERS:
-        if row.kind in kinds:
-            for name in label.finditer(text):
-                for match in number.finditer(text, max(0, name.start() - row.before), name.start()):
-                    before = text[max(0, match.start() - 25) : match.start()]
-                    if _is_named(row, match.group(), before, near=False):
-                        yield _finding(row.kind, match.span())
-                for match in number.finditer(text, name.end(), name.end() + row.after):
-                    between = text[name.end() : match.start()]
-                    near = len(between) <= 40 and not any(c.isdigit() for c in between)
-                    if _is_named(row, match.group(), between, near):
-                        yield _finding(row.kind, match.span())
-    if "password" in kinds:
-        for match in _PASSWORD.finditer(text):
-            yield _finding("password", match.span(match.lastgroup or 0))
-    if "birth_date" in kinds:
-        yield from (_finding("birth_date", m.span("date")) for m in _BIRTH_DATE.finditer(text))
-
-
-def _is_named(row: _Labelled, number: str, before: str, near: bool) -> bool:
-    """Whether `number`, beside a label, is the number that the label names."""
-    plain = re.sub(r"\W", "", number)
-    digits = sum(c.isdigit() for c in plain)
-    if not 6 <= len(plain) <= row.longest or digits < 2:
-        return False
-    if _OTHER_NUMBER.search(before) or _OTHER_NUMBER.match(plain):
-        return False
-    # Digits alone may be an order: they have to follow the label closely, or be nine.
-    mixed = digits >= 4 and not plain.isdigit()
-    return mixed or near or len(number) == 9
-
-
-# ── all of them ──────────────────────────────────────────────────────────────────────────────────
-
 KINDS = (
     *("email", "phone", "ip", "iban", "card", "account"),
     *("passport", "tax", "password", "birth_date", "secret"),
@@ -219,32 +173,51 @@ KINDS = (
 """What `find_pii` looks for; `passport` stands for identity cards too."""
 
 
-def _finding(kind: str, span: _Span) -> Finding:
+def _find_labelled(text: str, kinds: set[str]) -> Iterator[Finding]:
+    for kind, label, number in _LABELLED if kinds else ():
+        for name in label.finditer(text) if kind in kinds else ():
+            # A passport's number may be before its label as well.
+            start = max(0, name.start() - 60) if kind == "passport" else name.end()
+            for match in number.finditer(text, start, name.end() + 60):
+                before = text[max(0, match.start() - 25) : match.start()]
+                if match.start() >= name.end():
+                    before = text[name.end() : match.start()]
+                near = match.start() >= name.end() and not any(c.isdigit() for c in before)
+                if _is_named(match.group(), before, near):
+                    yield _finding(kind, match.span())
+    for kind, pattern in (("password", _PASSWORD), ("birth_date", _BIRTH_DATE)):
+        if kind in kinds:
+            for match in pattern.finditer(text):
+                yield _finding(kind, match.span(match.lastgroup or 0))
+
+
+def _is_named(number: str, before: str, near: bool) -> bool:
+    """Whether `number`, beside a label, is the number that the label names."""
+    plain = re.sub(r"\W", "", number)
+    digits = sum(c.isdigit() for c in plain)
+    if not 6 <= len(plain) <= 18 or digits < 2 or _OTHER_NUMBER.search(f"{before} {plain}"):
+        return False
+    # Digits alone may be an order: they have to follow the label closely, or be nine.
+    mixed = digits >= 4 and not plain.isdigit()
+    return mixed or near or len(number) == 9
+
+
+def _finding(kind: str, span: tuple[int, int]) -> Finding:
     return Finding(kind, f"looks like {kind}", *span)
 
 
 def _find_all(text: str, kinds: set[str], more: Iterable[Finding]) -> Iterator[Finding]:
-    hits = [*more, *_find_unlabelled(text, kinds)]
+    hits = [*more, *(find_secrets(text) if "secret" in kinds else ())]
+    for kind, shape, check in _COMPILED:
+        if kind in kinds:
+            spans = (match.span() for match in shape.finditer(text) if check(match.group()))
+            hits += [_finding(kind, span) for span in spans]
     # Labels are looked for in what is left: a card is not part of a passport's number.
     left = list(text)
     for hit in hits:
         left[hit.start : hit.end] = "\0" * (hit.end - hit.start)
     yield from hits
     yield from _find_labelled("".join(left), kinds)
-
-
-def _find_unlabelled(text: str, kinds: set[str]) -> Iterator[Finding]:
-    if "secret" in kinds:
-        yield from find_secrets(text)
-    if "iban" in kinds:
-        yield from (_finding("iban", span) for span in find_ibans(text))
-    if "card" in kinds:
-        yield from (_finding("card", span) for span in find_cards(text))
-    for kind, shape, check in _COMPILED:
-        if kind in kinds:
-            for match in shape.finditer(text):
-                if check(match.group()):
-                    yield _finding(kind, match.span())
 
 
 def find_pii(

@@ -10,51 +10,77 @@ left to `personal_data`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-
-from seedbed.safety.finding import Finding, replace_findings, without_overlaps
-
-
-def _is_assigned_secret(text: str) -> bool:
-    # Letters and digits together: `api_key=YOUR_API_KEY` and `token: str` are code, not secrets.
-    value = re.split(r"[:=]", text, maxsplit=1)[1].strip(" \"'")
-    return any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 
-def _always(_: str) -> bool:
-    return True
+@dataclass(frozen=True)
+class Finding:
+    """One match of a check, at `text[start:end]`.
+
+    `kind` is a stable name to switch on; `reason` completes "The text …", for messages to users.
+    """
+
+    kind: str
+    reason: str
+    start: int
+    end: int
 
 
-_SECRETS: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    (
+def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings in reading order. Where some overlap, the first one remains and covers all.
+
+    >>> long, late = Finding("card", "", 3, 9), Finding("phone", "", 7, 12)
+    >>> without_overlaps([late, long])
+    [Finding(kind='card', reason='', start=3, end=12)]
+    """
+    merged: list[Finding] = []
+    for finding in sorted(findings, key=lambda f: (f.start, -f.end)):
+        if not merged or finding.start >= merged[-1].end:
+            merged.append(finding)
+        elif finding.end > merged[-1].end:
+            first = merged[-1]
+            merged[-1] = Finding(first.kind, first.reason, first.start, finding.end)
+    return merged
+
+
+def replace_findings(text: str, findings: Iterable[Finding], start: int = 0) -> str:
+    """`text[start:]` with each finding replaced by its kind; they are in order and don't overlap.
+
+    >>> replace_findings("Mail bob@example.com now", [Finding("email", "looks like email", 5, 20)])
+    'Mail [EMAIL] now'
+    """
+    parts, position = [], start
+    for finding in findings:
+        parts += [text[position : finding.start], f"[{finding.kind.upper()}]"]
+        position = finding.end
+    return "".join(parts) + text[position:]
+
+
+_SECRETS = tuple(
+    re.compile(pattern)
+    for pattern in (
         r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s]{0,20000}(?:-----END[A-Z ]{0,40}-----)?",
-        _always,
-    ),
-    (r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,200}", _always),
-    (
+        r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,200}",
         r"\b(?:gh[pousr]_|github_pat_|hf_|glpat-|xox[abprs]-|npm_|pypi-)[A-Za-z0-9_-]{16,255}",
-        _always,
-    ),
-    (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", _always),
-    (r"\bAIza[A-Za-z0-9_-]{35}", _always),
-    (r"\beyJ[\w-]{10,2000}\.[\w-]{10,4000}\.[\w-]{10,1000}", _always),
-    (r"(?i:\bbearer[ ]{1,3})[A-Za-z0-9._~+/-]{12,2000}={0,2}", _always),
-    (r"(?<=://)[^\s/:@\"']{1,100}:[^\s/:@\"']{1,100}(?=@)", _always),
-    (
-        r"(?i)(?<![A-Za-z0-9])(?:api[_-]?key|access[_-]?token|auth[_-]?token|token|secret|passw(?:or)?d)"
-        r"[\"']?[ ]{0,3}[:=][ ]{0,3}[\"']?[A-Za-z0-9_./+~-]{12,500}",
-        _is_assigned_secret,
-    ),
+        r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+        r"\bAIza[A-Za-z0-9_-]{35}",
+        r"\beyJ[\w-]{10,2000}\.[\w-]{10,4000}\.[\w-]{10,1000}",
+        r"(?i:\bbearer[ ]{1,3})[A-Za-z0-9._~+/-]{12,2000}={0,2}",
+        r"(?<=://)[^\s/:@\"']{1,100}:[^\s/:@\"']{1,100}(?=@)",
+        # Letters and digits together: `api_key=YOUR_API_KEY` and `token: str` are code.
+        r"(?i)(?<![A-Za-z0-9])(?:api[_-]?key|access[_-]?token|auth[_-]?token|token|secret"
+        r"|passw(?:or)?d)[\"']?[ ]{0,3}[:=][ ]{0,3}[\"']?(?=[a-z_./+~-]{0,499}\d)"
+        r"(?=[0-9_./+~-]{0,499}[a-z])[a-z0-9_./+~-]{12,500}",
+    )
 )
-_COMPILED = tuple((re.compile(pattern), is_secret) for pattern, is_secret in _SECRETS)
 
 
 def find_secrets(text: str) -> Iterator[Finding]:
     """Keys, tokens and passwords; some may overlap."""
-    for pattern, is_secret in _COMPILED:
+    for pattern in _SECRETS:
         for match in pattern.finditer(text):
-            if is_secret(match.group()):
-                yield Finding("secret", "looks like secret", *match.span())
+            yield Finding("secret", "looks like secret", *match.span())
 
 
 def redact_secrets(text: str) -> str:

@@ -11,9 +11,8 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
-from seedbed.safety.finding import Finding
-from seedbed.safety.payment_numbers import ISSUER, iban, luhn
-from seedbed.safety.personal_data import ORDER_WORDS
+from seedbed.safety.personal_data import ISSUER, ORDER_WORDS, iban, luhn
+from seedbed.safety.secrets import Finding
 
 _Span = tuple[int, int]
 # What people, mail programs and line breaks put between digits: white space, dashes, dots, quote

@@ -12,8 +12,8 @@ from typing import Any
 
 from llm_service.gateway.guard.look_alikes import readable
 from llm_service.gateway.guard.window import CONTEXT
-from seedbed.safety.finding import Finding
 from seedbed.safety.personal_data import find_pii
+from seedbed.safety.secrets import Finding
 
 Change = Callable[[str], str]
 

@@ -28,8 +28,8 @@ from llm_service.gateway.guard.terms import Terms, read_terms
 from llm_service.gateway.guard.window import Screened, Window
 from llm_service.request import Ask, Events, Facts
 from seedbed.errors import BadInput
-from seedbed.safety.finding import Finding, replace_findings
 from seedbed.safety.injection import screen_injection
+from seedbed.safety.secrets import Finding, replace_findings
 
 # Every pattern of `find_pii` needs one of these; most words have none, and this is 20 times faster.
 _SUSPECT = re.compile(r"[\d@:]|-----|\S{12}")

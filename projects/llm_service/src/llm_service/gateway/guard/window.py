@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from seedbed.safety.finding import Finding
+from seedbed.safety.secrets import Finding
 
 HOLD = 64  # characters held back
 STEP = 32  # characters that must have come before the text is searched again

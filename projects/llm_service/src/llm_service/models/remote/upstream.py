@@ -26,9 +26,8 @@ from seedbed.errors import (
     SeedbedError,
     Unavailable,
 )
-from seedbed.safety.finding import replace_findings
 from seedbed.safety.personal_data import find_pii
-from seedbed.safety.secrets import redact_secrets
+from seedbed.safety.secrets import redact_secrets, replace_findings
 
 if TYPE_CHECKING:
     import aiohttp
