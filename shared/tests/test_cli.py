@@ -1,25 +1,19 @@
 """Errors, output and progress of command lines."""
 
-import gc
 import io
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from itertools import count
 from pathlib import Path
 
-import psutil
 import pytest
 
 from seedbed import cli
 
 PROGRAM = """
-import time
 from seedbed import cli
 from seedbed.errors import NotFound
 app = cli.create_app("Prints things.")
@@ -28,11 +22,6 @@ app = cli.create_app("Prints things.")
 def fail(kind: str):
     raise {"expected": NotFound("No run 'a'.", hint="Start one."), "disk": OSError("disk full"),
            "bug": ValueError("a bug")}[kind]
-
-@app.command()
-def wait():
-    cli.show("waiting", as_json=False)
-    time.sleep(60)
 
 @app.command()
 def flood():
@@ -83,23 +72,6 @@ def test_main_prints_the_error_as_described_by_the_project(
     assert capsys.readouterr().err == "error: Process 1 of 2: disk full at ['train']\n"
 
 
-def test_main_exits_with_130_on_ctrl_c() -> None:
-    process = start(
-        "wait",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Tests that a shell started in its background ignore the signal, and so would the process.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    assert process.stdout is not None and process.stdout.readline() == "waiting\n"
-    # Between printing and sleeping, a finalizer could swallow the interrupt.
-    while psutil.Process(process.pid).status() != psutil.STATUS_SLEEPING:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in err
-
-
 def test_main_exits_quietly_when_its_pipe_is_closed() -> None:
     process = start("flood", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
@@ -110,17 +82,6 @@ def test_main_exits_quietly_when_its_pipe_is_closed() -> None:
     process.stderr.close()
 
 
-def test_app_prints_its_help_without_arguments() -> None:
-    _, out, err = run()
-    assert "Prints things." in out + err and "flood" in out + err
-
-
-def test_show_prints_json_or_text(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.show({"ö": None})
-    cli.show({"n": 3}, False, to_text=lambda value: f"n is {value['n']}")
-    assert capsys.readouterr().out == '{\n  "ö": null\n}\nn is 3\n'
-
-
 def test_table_aligns_numbers_to_the_right() -> None:
     rows = [("a", 5, "12.5", "91 %", "x"), ("longer", 1234, None, "", "")]
     assert cli.table(("name", "n", "s", "share", "note"), rows).splitlines() == [
@@ -128,16 +89,6 @@ def test_table_aligns_numbers_to_the_right() -> None:
         "a          5  12.5   91 %  x",
         "longer  1234     –",
     ]
-
-
-def test_table_aligns_text_to_the_left() -> None:
-    assert cli.table(("rate", "y"), [("100/s", 1), ("8", 2)]).splitlines()[2] == "8      2"
-    assert cli.table(("a", "b"), []) == "a  b"
-
-
-def test_markdown_table_escapes_bars() -> None:
-    text = cli.markdown_table(("a", "b"), [("x|y", None)])
-    assert text == "| a | b |\n| --- | --- |\n| x\\|y | – |"
 
 
 def test_progress_prints_lines_without_a_terminal() -> None:
@@ -207,10 +158,3 @@ def test_command_line_names_the_program_as_the_shell_finds_it(tmp_path: Path) ->
     assert printed(programs.parent, "/usr/bin") == "bin/my-tool run 'a b'"
     assert printed(Path(__file__).parent, "/usr/bin") == f"{programs}/my-tool run 'a b'"
     assert printed(tmp_path, f"{programs}:/usr/bin") == "my-tool run 'a b'"
-
-
-def test_collector_goes_on_after_a_start_that_fails() -> None:
-    with pytest.raises(ValueError, match="port"), cli.collector_paused():
-        assert not gc.isenabled()
-        raise ValueError("port")
-    assert gc.isenabled()

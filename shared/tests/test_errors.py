@@ -15,29 +15,10 @@ def tree(cls: type[errors.SeedbedError]) -> list[type[errors.SeedbedError]]:
 ERRORS = [c for c in dict.fromkeys(tree(errors.SeedbedError)) if c.__module__ == "seedbed.errors"]
 
 
-def test_docstring_lists_every_error_with_its_status():
-    lines = (errors.__doc__ or "").splitlines()
-    for cls in ERRORS:
-        line = next(line for line in lines if f"{cls.__name__} " in line)
-        assert str(cls.status) in line
-
-
 def test_type_is_distinct_and_snake_case():
     names = {cls("x").type if cls is not errors.MissingExtra else "missing_extra" for cls in ERRORS}
     assert len(names) == len(ERRORS)
     assert errors.ContextWindowError("x").type == "context_window_error"
-
-
-def test_text_is_message_and_hint():
-    error = errors.NotFound("Unknown model 'x'.", hint="Run: make doctor")
-    assert str(error) == "Unknown model 'x'. Run: make doctor"
-    assert (error.message, error.hint) == ("Unknown model 'x'.", "Run: make doctor")
-    assert str(errors.NotFound("Unknown model 'x'.")) == "Unknown model 'x'."
-
-
-def test_busy_has_retry_after():
-    assert errors.Busy("full", retry_after=2.5).retry_after == 2.5
-    assert errors.BadInput("x").retry_after is None
 
 
 def test_missing_extra_contains_the_install_command():

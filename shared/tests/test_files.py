@@ -13,15 +13,11 @@ from seedbed.errors import BadInput, DiskError, WeightsError
 from seedbed.files import (
     disk_errors,
     new_folder,
-    parse_json,
     read_json,
     read_json_lines,
     read_lines,
     replace_folder,
-    to_json,
     write_bytes,
-    write_json,
-    write_text,
 )
 
 
@@ -38,12 +34,6 @@ def content(folder: Path) -> dict[str, str]:
     """The text of every file below a folder, by relative path."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_text("utf-8") for path in paths}
-
-
-def test_write_text_replaces_content_and_leaves_no_scratch_file(tmp_path: Path) -> None:
-    write_text(tmp_path / "a", "old")
-    write_text(tmp_path / "a", "new ü")
-    assert content(tmp_path) == {"a": "new ü"}
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -72,17 +62,6 @@ def test_new_folder_keeps_target_after_an_error(tmp_path: Path, target: Path) ->
     with pytest.raises(ZeroDivisionError), new_folder(target) as scratch:
         (scratch / "weights").write_text(str(1 / 0))
     assert content(tmp_path) == {"model/weights": "old"}
-
-
-def test_new_folder_removes_the_scratch_folder_of_a_killed_writer(
-    tmp_path: Path, target: Path
-) -> None:
-    (tmp_path / ".model.tmp").mkdir()
-    (tmp_path / ".model.tmp" / "half").write_text("ha")
-    with new_folder(target) as scratch:
-        assert content(scratch) == {}
-        (scratch / "weights").write_text("new")
-    assert content(tmp_path) == {"model/weights": "new"}
 
 
 def test_new_folder_restores_target_after_a_kill_between_renames(
@@ -192,23 +171,6 @@ def test_read_json_lines_adds_the_hint_when_the_file_is_missing(tmp_path: Path) 
         list(read_json_lines(tmp_path / "a.jsonl", hint="Pass --qa FILE."))
     with pytest.raises(BadInput, match="cannot be read: Is a directory"):
         list(read_lines(tmp_path))
-
-
-def test_parse_json_reads_text_and_bytes() -> None:
-    assert parse_json('{"a": "ü"}') == parse_json('{"a": "ü"}'.encode()) == {"a": "ü"}
-
-
-def test_write_json_replaces_the_file_and_read_json_returns_the_value(tmp_path: Path) -> None:
-    write_json(tmp_path / "a", {"old": 1})
-    write_json(tmp_path / "a", {"name": "Ü", "values": (1, 2.5)})
-    assert read_json(tmp_path / "a") == {"name": "Ü", "values": [1, 2.5]}
-    assert content(tmp_path) == {"a": '{\n  "name": "Ü",\n  "values": [\n    1,\n    2.5\n  ]\n}\n'}
-
-
-def test_to_json_turns_values_that_json_lacks_into_null() -> None:
-    assert to_json({"a": [float("nan"), (float("-inf"), 1.0)]}) == '{"a": [null, [null, 1.0]]}'
-    numpy = pytest.importorskip("numpy")
-    assert to_json([numpy.float32(0.5), numpy.float32("nan"), numpy.int64(3)]) == "[0.5, null, 3]"
 
 
 @pytest.mark.parametrize("data", [b"{", b"", b"\xff", b"[" * 100_000])

@@ -13,8 +13,8 @@ from finetune_fakes import ScriptedPlayground, write_run
 from finetune_lora.config import Config
 from finetune_lora.helpdesk.tools import call
 from finetune_lora.page.api import create_app
+from finetune_lora.runs.process import process_identity
 from finetune_lora.runs.run_folder import RunFolder
-from seedbed.runs.environment import process_identity
 from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium, serve_app
 

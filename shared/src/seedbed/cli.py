@@ -15,7 +15,6 @@ stderr, so that output can be piped.
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 import shlex
@@ -25,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any, Protocol
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -154,32 +153,34 @@ def _is_numeric(column: Sequence[str]) -> bool:
     return bool(values) and all(_NUMBER.fullmatch(cell) for cell in values)
 
 
-class Progress(Protocol):
-    """The type of what `progress` yields; it fits callbacks with `(done, total, name)`."""
+class Progress:
+    """What `progress` yields; it fits callbacks with `(done, total, name)`."""
+
+    def __init__(self, file: IO[str] | None, unit: str, clock: Callable[[], float]) -> None:
+        self._file, self._clock, self._next = file, clock, clock()
+        self._unit = f"{unit} " if unit else ""
+        self._bar: Any = None  # a `rich.progress.Progress` with one task
 
     def __call__(self, done: int, total: int | None, text: str = "", *, now: bool = False) -> None:
         """Report `done` of `total` (None: as before). With `now` the line is written at once."""
+        if self._bar is not None:
+            task = self._bar.tasks[0]
+            total = task.total if total is None else total
+            self._bar.update(task.id, completed=done, total=total, description=text, refresh=now)
+            return
+        due = self._clock() >= self._next
+        if due or now or done == total:
+            of = "" if total is None else f" of {total}"
+            self.print(f"{self._unit}{done}{of}  {text}".rstrip())
+        if due:
+            self._next = self._clock() + LINE_EVERY_S
 
     def print(self, line: str) -> None:
         """Print a line that remains, above the bar."""
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Start a server without Python's garbage collector, which takes a tenth of the start.
-
-    What the start leaves in memory is exempt from collections for good. After an error, collecting
-    goes on as before.
-
-    >>> with collector_paused():
-    ...     app = create_app("A server.")
-    """
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False, markup=False)
+        elif self._file is not None:
+            print(line, file=self._file, flush=True)
 
 
 @contextmanager
@@ -207,65 +208,20 @@ def progress(
     file 2 of 2  guide.md
     """
     file = file or sys.stderr
-    if quiet:
-        yield _Quiet()
-    elif file.isatty():
-        with _bar(file, start, time_left) as bar:
-            yield bar
-    else:
-        yield _Lines(file, unit, clock)
-
-
-class _Quiet:
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def print(self, line: str) -> None:
-        pass
-
-
-class _Lines:
-    """Writes the first report, the last, one about every ten seconds, and those with `now`."""
-
-    def __init__(self, file: IO[str], unit: str, clock: Callable[[], float]) -> None:
-        self._file, self._clock = file, clock
-        self._unit = f"{unit} " if unit else ""
-        self._next = clock()
-
-    def __call__(self, done: int, total: int | None, text: str = "", *, now: bool = False) -> None:
-        due = self._clock() >= self._next
-        if due or now or done == total:
-            of = "" if total is None else f" of {total}"
-            self.print(f"{self._unit}{done}{of}  {text}".rstrip())
-        if due:
-            self._next = self._clock() + LINE_EVERY_S
-
-    def print(self, line: str) -> None:
-        print(line, file=self._file, flush=True)
-
-
-@contextmanager
-def _bar(file: IO[str], start: str, time_left: bool) -> Iterator[Progress]:
+    report = Progress(None if quiet else file, unit, clock)
+    if quiet or not file.isatty():
+        yield report
+        return
     from rich import progress as rich
     from rich.console import Console
 
-    console = Console(file=file)
     columns: list[Any] = [rich.BarColumn(bar_width=16), rich.MofNCompleteColumn()]
     columns += [rich.TimeRemainingColumn()] * time_left
     # Without rich's markup, which is written in [brackets]: a file name may contain them.
     columns += [rich.TextColumn("{task.description}", markup=False)]
-
-    class Bar:
-        def __call__(
-            self, done: int, total: float | None, text: str = "", *, now: bool = False
-        ) -> None:
-            total = bar.tasks[0].total if total is None else total
-            bar.update(task, completed=done, total=total, description=text, refresh=now)
-
-        def print(self, line: str) -> None:
-            console.print(line, highlight=False, markup=False)
-
+    console = Console(file=file)
     with rich.Progress(*columns, console=console, refresh_per_second=4, transient=True) as bar:
         console.show_cursor()  # rich hides it, and a killed process would leave it hidden
-        task = bar.add_task(start, total=None)
-        yield Bar()
+        bar.add_task(start, total=None)
+        report._bar = bar
+        yield report

@@ -1,39 +1,9 @@
 """Every error a user of Seedbed can meet, in one small tree.
 
-    SeedbedError                 500  internal error
-    ├── BadInput                 400  the input is invalid
-    │   ├── ConfigError          400  a setting is invalid
-    │   ├── Conflict             409  it exists already
-    │   └── ContextWindowError   400  the prompt exceeds the model's context window
-    ├── Unauthorized             401  the API key is missing or unknown
-    ├── Forbidden                403  the API key does not permit this
-    ├── NotFound                 404  does not exist, or is not visible to this caller
-    ├── TooLarge                 413  the input exceeds a size limit
-    ├── Busy                     429  at capacity or over a rate limit; retry later
-    ├── Unavailable              503  a component is stopped or shutting down
-    │   ├── MissingExtra         503  an optional package is not installed
-    │   └── WeightsError         503  model weights are missing, corrupt or unreachable
-    ├── DeadlineExceeded         504  the time limit was exceeded
-    ├── ModelError               502  a call of a language model failed
-    │   ├── ModelAccessError     502  the provider refused the API key or the account
-    │   ├── ModelNotFound        502  the provider has no such model
-    │   ├── ModelRequestError    502  the provider rejected the request
-    │   ├── RateLimited          429  the provider's rate limit (also a Busy)
-    │   ├── ModelUnavailable     503  the provider is down or unreachable (also an Unavailable)
-    │   ├── ModelTimeout         504  no complete reply in time (also a DeadlineExceeded)
-    │   ├── ReplyRefused         502  the model or a content filter declined to answer
-    │   └── InvalidReply         502  the reply is unusable, e.g. not valid under its schema
-    │       ├── ReplyCutOff      502  the reply reached the token limit
-    │       └── EmptyReply       502  the reply has neither text nor a tool call
-    └── DiskError                500  the disk refused a write
-
-Use:
-
     raise NotFound(f"Unknown collection {name!r}.", hint="Available: docs, wiki.")
 
-The message names the invalid value, and the hint the next step. How an error is shown is up to the
-caller: a command prints `str(error)` and exits with status 2, an HTTP API responds with
-`error.status`, `error.type` and the same text.
+The message names the invalid value, and the hint the next step. A command prints `str(error)` and
+exits with status 2; an HTTP API responds with `error.status`, `error.type` and the same text.
 """
 
 from __future__ import annotations
@@ -47,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 UNEXPECTED = "Something failed on our side; it is logged."
-"""All that a user reads of an error outside this tree: its text may contain private details."""
+"""The only text shown for any other exception, whose own text may be private."""
 
 
 def pip_install(requirement: str) -> str:

@@ -1,7 +1,6 @@
 """Atomic replacement of files and folders, JSON, and JSON lines whose errors name the line.
 
     write_text(path, text)                        # replaces the file in one step
-    write_json(path, value)                       # the same with JSON
     with new_folder(path) as scratch: ...         # the same for a folder
     for place, row in read_json_lines(path): ...  # place: "FILE, line N"
 
@@ -12,11 +11,10 @@ Locks between several writers are up to the caller.
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,57 +32,12 @@ _WRITER_ERRORS = ("PytorchStreamWriter", "unexpected pos", "file write failed", 
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""Replace a file's content in one step, as UTF-8.
-
-    >>> write_text(Path("note.txt"), "first\n")
-    >>> write_text(Path("note.txt"), "second\n")
-    >>> Path("note.txt").read_text()
-    'second\n'
-    """
+    """Replace a file's content in one step, as UTF-8."""
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replace a file's content in one step by `to_json`, indented.
-
-    >>> write_json(Path("run.json"), {"loss": float("nan")})
-    >>> read_json(Path("run.json"))
-    {'loss': None}
-    """
-    write_text(path, to_json(value, indent=2) + "\n")
-
-
-def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON text of a `finite` value; other objects, such as paths, become strings.
-
-    >>> to_json({"loss": float("inf"), "path": Path("a")})
-    '{"loss": null, "path": "a"}'
-    """
-    return json.dumps(finite(value), ensure_ascii=False, default=str, indent=indent)
-
-
-def finite(value: Any) -> Any:
-    """A JSON value with null for not a number and infinity: JSON has neither.
-
-    >>> finite([1.5, float("nan")])
-    [1.5, None]
-    """
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    if getattr(value, "ndim", None) == 0:
-        value = value.item()  # a scalar of numpy or torch
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file's content in one step; a failure leaves the old content and no scratch file.
-
-    >>> write_bytes(Path("data.bin"), b"12")
-    >>> Path("data.bin").read_bytes()
-    b'12'
-    """
+    """Replace a file's content in one step; after a failure the old content remains."""
     # With the thread's id, as two threads may write the same file.
     scratch = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
@@ -131,11 +84,6 @@ def replace_folder(source: Path, target: Path) -> None:
 
     Python has no call that exchanges two folders. So there is an instant without `target`, in which
     its old content is in `.NAME.old` beside it; `new_folder` restores it after a crash.
-
-    >>> Path("new").mkdir()
-    >>> replace_folder(Path("new"), Path("current"))
-    >>> Path("current").is_dir(), Path("new").exists()
-    (True, False)
     """
     sync_folder(source)
     old = _beside(target, "old")
@@ -160,10 +108,7 @@ def _beside(target: Path, suffix: str) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, from memory to the disk.
-
-    >>> sync(Path())
-    """
+    """Bring a file, or the names in a folder, from memory to the disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open a folder
     descriptor = os.open(path, os.O_RDONLY)
@@ -174,10 +119,7 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder and everything below it from memory to the disk.
-
-    >>> sync_folder(Path())
-    """
+    """Bring a folder and everything below it from memory to the disk."""
     for path in (*folder.rglob("*"), folder):
         sync(path)
 
@@ -217,13 +159,7 @@ def _disk_error(text: str) -> str | None:
 
 
 def read_json(path: Path, *, hint: str = "") -> Any:
-    """The value in a JSON file. Raises FileNotFoundError, or BadInput with `hint` if damaged.
-
-    >>> write_text(Path("run.json"), "{")
-    >>> read_json(Path("run.json"), hint="Remove it.")
-    Traceback (most recent call last):
-    seedbed.errors.BadInput: run.json is not valid JSON. Remove it.
-    """
+    """The value in a JSON file. Raises FileNotFoundError, or BadInput with `hint` if damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError):
@@ -283,14 +219,7 @@ def _errors_at(place: str) -> Iterator[None]:
 
 
 def parse_json(line: str | bytes) -> Any:
-    """The value of one line of JSON. Raises BadInput with the column; the file is up to the caller.
-
-    >>> parse_json('{"id": 1}')
-    {'id': 1}
-    >>> parse_json('{"id": ')
-    Traceback (most recent call last):
-    seedbed.errors.BadInput: Invalid JSON: Expecting value at column 8.
-    """
+    """The value of one line of JSON. Raises BadInput with the column."""
     try:
         return json.loads(decode_utf8(line) if isinstance(line, bytes) else line)
     except json.JSONDecodeError as error:
@@ -301,12 +230,7 @@ def parse_json(line: str | bytes) -> Any:
 
 
 def decode_utf8(data: bytes) -> str:
-    """Decode UTF-8. Raises BadInput with the first invalid byte and its position, from 1.
-
-    >>> decode_utf8(b"caf\\xe9")
-    Traceback (most recent call last):
-    seedbed.errors.BadInput: Invalid UTF-8: byte 0xe9 at position 4. Save the file as UTF-8.
-    """
+    """Decode UTF-8. Raises BadInput with the first invalid byte and its position, from 1."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -30,11 +30,6 @@ def test_open_sqlite_sets_wal_and_pragmas(tmp_path: Path) -> None:
     assert connection.isolation_level is None
 
 
-def test_open_sqlite_without_wal_syncs_every_commit(tmp_path: Path) -> None:
-    connection = open_sqlite(tmp_path / "a", wal=False)
-    assert [pragma(connection, name) for name in ("journal_mode", "synchronous")] == ["delete", 2]
-
-
 def test_open_sqlite_creates_a_file_from_many_threads(tmp_path: Path) -> None:
     together, failures = threading.Barrier(8), []
 
@@ -86,11 +81,6 @@ def open_garbage(path: Path) -> None:
     open_sqlite(path)
 
 
-def open_folder(path: Path) -> None:
-    path.mkdir()
-    open_sqlite(path)
-
-
 @pytest.mark.parametrize(
     ("fail", "kind", "text"),
     [
@@ -98,7 +88,6 @@ def open_folder(path: Path) -> None:
         (write_to_a_full_disk, Unavailable, "Cannot write .* full.*Free some space"),
         (write_read_only, Unavailable, "Cannot open .*APP_DATA_DIR"),
         (open_garbage, Unavailable, "is damaged: file is not a database. Restore a backup"),
-        (open_folder, Unavailable, "Cannot open .*APP_DATA_DIR"),
     ],
 )
 def test_sqlite_errors_names_file_reason_and_next_step(
@@ -151,9 +140,3 @@ def test_sql_engine_names_the_extra_of_a_missing_driver(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtra, match=r"pip install 'app\[postgres\]'"):
         sql_engine("postgres://u@127.0.0.1/d", setting="APP_URL", extra="app[postgres]")
-
-
-def test_sql_engine_selects_the_driver_of_postgres() -> None:
-    pytest.importorskip("psycopg")
-    engine = sql_engine("postgres://u@127.0.0.1/d", setting="APP_URL")
-    assert engine.url.drivername == "postgresql+psycopg"

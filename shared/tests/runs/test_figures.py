@@ -39,10 +39,6 @@ def test_to_svg_of_equal_figures_is_equal_also_in_threads():
     assert rcParams["svg.hashsalt"] != "seedbed"  # matplotlib's settings are as before
 
 
-def test_new_figure_with_several_axes():
-    assert new_figure(rows=2, columns=3)[1].shape == (2, 3)
-
-
 @pytest.mark.filterwarnings("error")
 def test_characters_that_the_font_lacks_give_no_warning():
     assert to_png(line("日本語"))

@@ -29,7 +29,7 @@ PRIVATE = [
         "sort code [ACCOUNT], account number: [ACCOUNT]",
     ),
     ("Kontonummer 532013000, BLZ 370 400 44", "Kontonummer [ACCOUNT], BLZ [ACCOUNT]"),
-    ("numéro de compte : 0500013 M", "numéro de compte : [ACCOUNT] M"),
+    ("numéro de compte : 0500013 M", "numéro de compte : [ACCOUNT]"),
     ("my social security number is 123-45-6789", "my social security number is [TAX]"),
     ("Steuer-ID 12 345 678 901 vom 12.03.2024", "Steuer-ID [TAX] vom 12.03.2024"),
     ("Steuernummer: 123/456/78901", "Steuernummer: [TAX]"),

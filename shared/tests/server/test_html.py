@@ -1,13 +1,11 @@
 """HTML for pages: any text is shown unchanged, and nothing in it is interpreted."""
 
-import re
 from html.parser import HTMLParser
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.server import html, ui
+from seedbed.server import html
 
 HOSTILE = "<script>alert(1)</script> ' \" `x` ${y} $$z$$ ![i](http://192.0.2.1/) **b** a_b ~c~ |"
 
@@ -27,12 +25,6 @@ class Page(HTMLParser):
         self.attributes |= dict(attrs)
 
 
-def test_escape_shows_hostile_text_unchanged() -> None:
-    escaped = html.escape(HOSTILE)
-    assert Page(escaped).words == HOSTILE and Page(escaped).tags == []
-    assert not re.search(r"[<>\"'`{}$*_\[\]~|\\]", escaped)
-
-
 @given(st.text(max_size=200))
 def test_escape_is_inert_in_elements_and_attributes(text: str) -> None:
     page = Page(f"<a title='{html.escape(text)}'>{html.escape(text)}</a>")
@@ -49,39 +41,17 @@ def test_multiline_has_no_blank_lines() -> None:
     assert html.multiline("a\n\n\nb <i>") == "a<br>b &lt;i&gt;"
 
 
-@pytest.mark.parametrize("piece", [html.error, html.hint, lambda text: html.badge(text, "ok")])
-def test_pieces_escape_their_text(piece) -> None:
-    page = Page(piece(HOSTILE))
-    assert page.words == HOSTILE and len(page.tags) == 1
-
-
-def test_error_is_announced_by_screen_readers() -> None:
+def test_pieces_escape_their_text_and_errors_are_announced() -> None:
+    for piece in (html.error, html.hint):
+        page = Page(piece(HOSTILE))
+        assert page.words == HOSTILE and len(page.tags) == 1
     assert Page(html.error("x")).attributes == {"class": "error", "role": "alert"}
 
 
 def test_table_accepts_html_in_cells() -> None:
-    page = Page(html.table(("run", "state"), [("a", html.badge("ok", "good"))], "runs"))
+    page = Page(html.table(("run", "state"), [("a", "<b>ok</b>")], "runs"))
     assert page.words == "runstateaok"
-    assert page.tags == [
-        "div",
-        "table",
-        "thead",
-        "tr",
-        "th",
-        "th",
-        "tbody",
-        "tr",
-        "td",
-        "td",
-        "span",
-    ]
-
-
-def test_every_piece_has_a_common_style() -> None:
-    pieces = html.error("x") + html.hint("x") + html.badge("x", "") + html.table((), ())
-    classes = set(re.findall(r"class='(\w+) ?'", pieces))
-    assert classes == {"error", "hint", "badge", "scroll"}
-    assert [name for name in classes if f".gradio-container .{name} " not in ui.css()] == []
+    assert page.tags == "div table thead tr th th tbody tr td td b".split()
 
 
 def test_styles_returns_the_page_css_of_a_package(tmp_path, monkeypatch) -> None:

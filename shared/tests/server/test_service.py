@@ -2,12 +2,11 @@
 
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -64,16 +63,12 @@ def test_probes_are_answered_while_all_threads_wait(build):
         try:
             for _ in range(60):  # more than there are threads for routes
                 threads.submit(httpx.get, f"{url}/v1/wait", timeout=60)
-            while running_requests(app) < 60:
+            while app.state.drain.running < 60:
                 time.sleep(0.01)
             for path in ("/healthz", "/readyz"):
                 assert httpx.get(f"{url}{path}", timeout=20).status_code == 200
         finally:
             release.set()
-
-
-def running_requests(app) -> int:
-    return app.state.drain.running
 
 
 def test_seedbed_error_keeps_status_type_and_text(client, expect_error):
@@ -90,7 +85,6 @@ def test_seedbed_error_keeps_status_type_and_text(client, expect_error):
     ("body", "reason"),
     [
         (b"{", "not valid JSON"),
-        (b'{"question": "a\x00b"}', "not valid JSON"),
         (b'{"question": "a\\u0000b"}', "question: contains a NUL character"),
         (b'{"question": "\\ud800"}', "question: "),
         (b'{"question": "\xff\xfe"}', ""),
@@ -126,13 +120,6 @@ def test_caller_is_local_without_keys_and_the_name_of_the_key_with(build):
         assert response.json()["caller"] == name
 
 
-def test_openapi_lists_the_key_scheme_and_has_no_cdn_page(client):
-    schema = client.get("/openapi.json").json()
-    assert schema["info"] == {"title": "demo", "version": "1.2"}
-    assert schema["paths"]["/v1/ask"]["post"]["security"]
-    assert client.get("/docs").status_code == 404
-
-
 def test_lifespan_surrounds_requests_and_ends_before_on_shutdown(build):
     order = []
 
@@ -152,31 +139,6 @@ def test_lifespan_surrounds_requests_and_ends_before_on_shutdown(build):
     with TestClient(app) as client:
         assert client.get("/v1/worker").json() == "busy"
     assert order == ["demo started", "request", "stopped", "engine drained"]
-
-
-@pytest.mark.slow
-def test_serve_exits_if_the_lifespan_fails_to_start(tmp_path):
-    path = tmp_path / "broken.py"
-    path.write_text(BROKEN_SERVER)
-    done = subprocess.run(
-        [sys.executable, str(path), str(free_port())], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode != 0
-    assert "no database" in done.stderr
-
-
-BROKEN_SERVER = """
-import sys
-from contextlib import asynccontextmanager
-from seedbed.server.service import create_app, serve
-
-@asynccontextmanager
-async def worker(app):
-    raise RuntimeError("no database")
-    yield
-
-serve(create_app("broken", version="1", lifespan=worker), int(sys.argv[1]))
-"""
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
@@ -203,7 +165,7 @@ from pathlib import Path
 from fastapi.responses import StreamingResponse
 from seedbed.server.service import create_app, serve
 
-finish = Path(sys.argv[3])
+finish = Path(sys.argv[2])
 events = finish.with_name("events")
 
 def note(event):
@@ -231,7 +193,7 @@ def slow():
     note("request started")
     return StreamingResponse(pieces())
 
-serve(app, int(sys.argv[1]), grace=float(sys.argv[2]))
+serve(app, int(sys.argv[1]))
 """
 
 
@@ -239,22 +201,6 @@ serve(app, int(sys.argv[1]), grace=float(sys.argv[2]))
 def finish(tmp_path: Path) -> Path:
     """The file whose creation ends every answer of the slow server."""
     return tmp_path / "finish"
-
-
-@pytest.fixture
-def slow_server(tmp_path: Path, finish: Path):
-    """Starts the slow server with a grace period in seconds; yields its process and address."""
-    path = tmp_path / "slow_server.py"
-    path.write_text(SERVER)
-
-    @contextmanager
-    def start(grace: float):
-        port = free_port()
-        argv = [sys.executable, str(path), str(port), str(grace), str(finish)]
-        with run_server(argv, port) as server:
-            yield server, f"http://127.0.0.1:{port}"
-
-    return start
 
 
 def wait_until_draining(address: str) -> httpx.Response:
@@ -266,9 +212,12 @@ def wait_until_draining(address: str) -> httpx.Response:
     return response
 
 
-def test_sigterm_completes_running_requests_and_refuses_new_ones(slow_server, finish, expect_error):
+def test_sigterm_completes_running_requests_and_refuses_new_ones(tmp_path, finish, expect_error):
+    path, port = tmp_path / "slow_server.py", free_port()
+    path.write_text(SERVER)
+    address = f"http://127.0.0.1:{port}"
     with (
-        slow_server(grace=600) as (server, address),
+        run_server([sys.executable, str(path), str(port), str(finish)], port) as server,
         httpx.stream("GET", f"{address}/v1/slow", timeout=30) as running,
     ):
         pieces = running.iter_text()
@@ -280,22 +229,8 @@ def test_sigterm_completes_running_requests_and_refuses_new_ones(slow_server, fi
         finish.touch()
         text = first + "".join(pieces)
         assert text.startswith("begin ") and text.endswith(" end")
-        assert server.wait(30) == 0  # far less than the grace period
+        assert server.wait(30) == 0
     assert finish.with_name("events").read_text().splitlines() == [
         *("worker started", "request started", "request ended"),
         *("worker stopped", "engine drained"),
     ]
-
-
-@pytest.mark.slow
-def test_sigterm_ends_requests_after_the_grace_period(slow_server):
-    with (
-        slow_server(grace=0.1) as (server, address),
-        httpx.stream("GET", f"{address}/v1/slow", timeout=30) as running,
-    ):
-        pieces = running.iter_text()
-        assert next(pieces).startswith("begin ")
-        server.send_signal(signal.SIGTERM)
-        with pytest.raises(httpx.HTTPError):
-            list(pieces)
-        server.wait(30)  # the answer alone would take 120 s

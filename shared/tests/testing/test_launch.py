@@ -7,14 +7,6 @@ import pytest
 
 from seedbed.testing.launch import closed_port, free_port, run_server, serve_app
 
-SERVER = """
-import http.server, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers()
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
-
 
 def test_free_port_is_different_per_call_and_not_in_use():
     with socket.socket() as other:
@@ -39,13 +31,6 @@ def test_serve_app_raises_if_startup_fails():
 
     with pytest.raises(RuntimeError, match="did not start"), serve_app(broken):
         pass
-
-
-def test_run_server_waits_for_a_response_and_stops_the_server():
-    port = free_port()
-    with run_server([sys.executable, "-c", SERVER, str(port)], port) as process:
-        assert process.poll() is None
-    assert process.poll() is not None
 
 
 def test_run_server_reports_the_output_of_a_failed_server():

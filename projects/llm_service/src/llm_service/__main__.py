@@ -85,14 +85,14 @@ def serve(
     model: Model = None,
 ) -> None:
     """Serve the API, the status page and the playground."""
-    with cli.collector_paused():
-        from llm_service.web.app import create
-        from llm_service.web.connection import Connection
-        from seedbed.server import service
+    from llm_service.web.app import create
+    from llm_service.web.connection import Connection, raise_file_limit
+    from seedbed.server import service
 
-        config, settings = read_settings(model, models=models)
-        served = create(config, settings)
-        connection = partial(Connection, stall_seconds=config.stall_seconds)
+    config, settings = read_settings(model, models=models)
+    served = create(config, settings)
+    connection = partial(Connection, stall_seconds=config.stall_seconds)
+    raise_file_limit()
 
     def say(port: int) -> None:
         typer.echo(f"API: http://{host}:{port}/v1  Status page: http://{host}:{port}", err=True)

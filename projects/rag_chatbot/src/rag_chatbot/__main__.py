@@ -172,19 +172,18 @@ def serve(
     model: Model = None,
 ) -> None:
     """Serve the web page and the HTTP API."""
-    with cli.collector_paused():
-        chatbot = open_chatbot(model)
-        if chatbot.writes:
-            from seedbed.models.load import check_chat_model
+    chatbot = open_chatbot(model)
+    if chatbot.writes:
+        from seedbed.models.load import check_chat_model
 
-            check_chat_model(chatbot.answerer.spec)
-        if paths:
-            _ingest(chatbot, paths, collection)
+        check_chat_model(chatbot.answerer.spec)
+    if paths:
+        _ingest(chatbot, paths, collection)
 
-        from rag_chatbot.talk.api import create_app
-        from seedbed.server import service
+    from rag_chatbot.talk.api import create_app
+    from seedbed.server import service
 
-        served = create_app(chatbot)
+    served = create_app(chatbot)
     typer.echo(f"Ask on http://{host}:{port}", err=True)
     service.serve(served, port=port, host=host)
 

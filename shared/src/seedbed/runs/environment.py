@@ -1,8 +1,6 @@
-"""What a run depends on besides its arguments: code, libraries and machine; and its process.
+"""What a run depends on besides its arguments: code, libraries and machine.
 
     about = {"commit": git_commit(Path(__file__).parent), **describe_environment(["torch"])}
-    record = process_identity()    # in one process
-    is_alive(record)               # in another
 
 Projects that use it require psutil.
 """
@@ -11,9 +9,8 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -78,31 +75,3 @@ def git_commit(folder: Path) -> str | None:
         untracked = commit and git("ls-files", "--others", "--exclude-standard", ".")
         return (commit.removesuffix("-dirty") + "-dirty" if untracked else commit) or None
     return None
-
-
-def process_identity() -> dict[str, Any]:
-    """A JSON object by which `is_alive` recognizes this process.
-
-    >>> is_alive(process_identity())
-    True
-    """
-    import psutil
-
-    return {
-        "pid": os.getpid(),
-        "pid_started": psutil.Process().create_time(),  # as systems reuse the ids of processes
-        "host": socket.gethostname(),
-    }
-
-
-def is_alive(record: Mapping[str, Any]) -> bool:
-    """Whether the process of a `process_identity` still runs; True if it is on another machine."""
-    import psutil
-
-    if record.get("host") != socket.gethostname():
-        return True
-    with suppress(psutil.Error):
-        process = psutil.Process(record["pid"])
-        same = abs(process.create_time() - record["pid_started"]) < 1
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-    return False

@@ -4,7 +4,7 @@
     print(report.to_markdown())
     log_to_mlflow(report)  # if MLFLOW_TRACKING_URI is set
 
-All intervals are 95 % intervals by default. Models, data and thresholds are up to the caller.
+All intervals are 95 % intervals.
 """
 
 from __future__ import annotations
@@ -13,27 +13,26 @@ import json
 import math
 import os
 import random
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from seedbed.errors import BadInput, ConfigError
 from seedbed.runs.tracking import mlflow_client, mlflow_experiment
 from seedbed.safety.secrets import reason
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 _Number = TypeVar("_Number", bound=float)
+_NORMAL_QUANTILE = 1.959964  # of 95 %
 
 
-def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """Wilson's score interval of a proportion; (0, 1) for n = 0.
 
-    Accurate also near 0 and 1 and for small n. `z` is the normal quantile of the level (95 %).
-    Centre (p + z²/2n) / (1 + z²/n), half width z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n).
+    Accurate also near 0 and 1 and for small n. With z, the normal quantile of 95 %:
+    centre (p + z²/2n) / (1 + z²/n), half width z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n).
     Wilson, 1927; https://doi.org/10.1080/01621459.1927.10502953
     Raises BadInput unless 0 <= successes <= n.
 
@@ -45,6 +44,7 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
         raise BadInput(f"The number of successes must be from 0 to n={n}, not {successes}.")
     if n == 0:
         return 0.0, 1.0
+    z = _NORMAL_QUANTILE
     p, scale = successes / n, 1 + z * z / n
     centre = (p + z * z / (2 * n)) / scale
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
@@ -55,9 +55,7 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
     )
 
 
-def newcombe_interval(
-    a: tuple[int, int], b: tuple[int, int], z: float = 1.959964
-) -> tuple[float, float]:
+def newcombe_interval(a: tuple[int, int], b: tuple[int, int]) -> tuple[float, float]:
     """Interval of the difference share(a) - share(b) of two independent groups.
 
     A group is (successes, n). Combines the Wilson intervals of both: Newcombe, 1998, method 10;
@@ -68,7 +66,7 @@ def newcombe_interval(
     >>> f"{low:.4f} to {high:.4f}"
     '0.0524 to 0.3339'
     """
-    (low_a, high_a), (low_b, high_b) = wilson_interval(*a, z), wilson_interval(*b, z)
+    (low_a, high_a), (low_b, high_b) = wilson_interval(*a), wilson_interval(*b)
     if not (a[1] and b[1]):
         return -1.0, 1.0
     p, q = a[0] / a[1], b[0] / b[1]
@@ -210,42 +208,29 @@ def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
     client = mlflow_client()
+    from mlflow.entities import Metric, Param
     from mlflow.exceptions import MlflowException
     from mlflow.tracking.context.registry import resolve_tags
 
+    now, run_id = int(time.time() * 1000), ""
     try:
-        run = client.create_run(
-            mlflow_experiment(client, experiment), run_name=report.name, tags=resolve_tags()
+        id_ = mlflow_experiment(client, experiment)
+        run_id = client.create_run(id_, run_name=report.name, tags=resolve_tags()).info.run_id
+        client.log_batch(
+            run_id,
+            params=[Param(name, value) for name, value in report.about.items()],
+            metrics=[
+                # MLflow accepts letters, digits and these characters in a name.
+                Metric(re.sub(r"[^\w\-./ ]", "_", name), figure.value, now, 0)
+                for name, figure in report.figures.items()
+            ],
         )
-        run_id = str(run.info.run_id)
-        try:
-            _log_report(client, run_id, report)
-        except BaseException:
-            with suppress(MlflowException):
-                client.set_terminated(run_id, "FAILED")
-            raise
+        client.log_text(run_id, report.to_json(), "report.json")
         client.set_terminated(run_id)
     except MlflowException as error:
-        raise ConfigError(
-            f"MLflow refused the report: {reason(error)}",
-            hint="Check MLFLOW_TRACKING_URI.",
-        ) from None
-    return run_id
-
-
-def _log_report(client: MlflowClient, run_id: str, report: Report) -> None:
-    from mlflow.entities import Metric, Param
-
-    now = int(time.time() * 1000)
-    client.log_batch(
-        run_id,
-        params=[Param(name, value) for name, value in report.about.items()],
-        metrics=[Metric(_metric(k), f.value, now, 0) for k, f in report.figures.items()],
-    )
-    client.log_text(run_id, report.to_json(), "report.json")
-    client.log_text(run_id, report.to_markdown(), "report.md")
-
-
-def _metric(name: str) -> str:
-    """A name that MLflow accepts: only letters, digits and `_-./ `, others become `_`."""
-    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)
+        if run_id:
+            with suppress(MlflowException):
+                client.set_terminated(run_id, "FAILED")
+        message = f"MLflow refused the report: {reason(error)}"
+        raise ConfigError(message, hint="Check MLFLOW_TRACKING_URI.") from None
+    return str(run_id)

@@ -103,61 +103,46 @@ _COMPILED = tuple((kind, re.compile(shape), check) for kind, shape, check in _SH
 
 _DATE = r"(?:\d\d?[-./]\d\d?[-./](?:19|20)\d\d|(?:19|20)\d\d[-./]\d\d?[-./]\d\d?)(?!\d)"
 _JOIN = rf"[\s./\u2010-\u2015\u2212-]?(?!(?<!\d){_DATE})"  # between the groups of a number
-# Kind, labels in English, German, French and Spanish, and number: for those without a checksum.
-_LABELLED = tuple(
-    (
-        kind,
-        re.compile(
-            _EDGE + rf"(?<!\[)(?:{labels})"
-            r"(?:[\s_.-]{0,3}(?:nr|nummern?|no|number)(?![^\W_]))?(?![^\W\d_]{2})",
-            re.IGNORECASE,
-        ),
-        re.compile(rf"{_EDGE}(?!{_DATE})(?:{number}){_END}"),
-    )
-    for kind, labels, number in (
-        (
-            "passport",
-            r"passports?|(?:id|identity)[\s_-]?cards?|my\sid|reisep[aä](?:ss|ß)e?|pass(?=\W{0,3}nr)"
-            r"|(?:personal)?ausweise?s?|perso(?=\W?nr)|passeports?|carte\sd['’]identit[ée]|cni"
-            r"|pasaportes?|d\.?n\.?i|(?-i:N\.?I\.?E)",
-            r"(?:(?i:(?=[a-z]{0,6}\d)[a-z0-9]{6,14})"
-            rf"|(?=[A-Z0-9])[A-Z]{{0,3}}(?:{_JOIN}[A-Z]{{0,2}}\d[A-Z0-9]{{0,12}}){{1,4}})"
-            rf"(?:{_JOIN}[A-Z])?",
-        ),
-        (
-            "tax",
-            r"tax(?:payer)?[\s-](?:id|number|no)|ssn|social\ssecurity|national\sinsurance"
-            r"|steuer-?(?:id|nummer|nr)|sozialversicherungs-?(?:nummer|nr)|num[ée]ro\sfiscal"
-            r"|s[ée]curit[ée]\ssociale|(?-i:N\.?I\.?R)|nif|seguridad\ssocial|n[úu]mero\sfiscal",
-            rf"(?=[A-Z0-9])[A-Z]{{0,3}}(?:{_JOIN}\d){{6,15}}(?:{_JOIN}[A-Z])?",
-        ),
-        (
-            "account",
-            r"account(?=[\s_-](?:no|number))|bank\saccount|sort\scode|routing\snumber"
-            r"|konto-?(?:nummer|nr)|bankkonto|blz|bankleitzahl|compte\sbancaire"
-            r"|num[ée]ro\sde\scompte|cuenta\sbancaria|n[úu]mero\sde\scuenta",
-            rf"\d(?:{_JOIN}\d){{5,17}}",
-        ),
-    )
-)
-_PASSWORD = re.compile(
-    _EDGE + r"(?<!\[)(?:password|passphrase|passcode|pin(?:[\s-]?code)?|cvv|cvc|passwort|kennwort"
-    r"|geheimzahl|mot\sde\spasse|code\ssecret|contraseña|clave)[\"']?(?:"
-    r"(?:\s{0,3}[:=]|\s(?:is|was|ist|lautet|war|est|es))\s{0,3}[\"']?"
-    r"(?P<word>(?=\S{0,40}\d)[^\s\"'`(){}\[\]<>,;]{4,64})(?![\w(\[])"
-    r"|\s(?P<digits>\d{3,8})(?![\w.]))",
-    re.IGNORECASE,
+_NUMBER = re.compile(
+    rf"{_EDGE}(?!{_DATE})(?:(?i:(?=[a-z]{{0,6}}\d)[a-z0-9]{{6,18}})|[A-Z]{{0,3}}-?\d"
+    rf"[A-Z0-9]{{0,12}}(?:{_JOIN}[A-Z]{{0,2}}\d[A-Z0-9]{{0,12}}){{0,7}})(?:{_JOIN}[A-Z])?{_END}"
 )
 _MONTH = r"[^\W\d_]{3,10}\.?"
-_BIRTH_DATE = re.compile(
-    _EDGE + r"(?:(?:date|day)\sof\sbirth|birth[\s-]?date|d\.?o\.?b\.?|born(?:\son)?(?!\sin\s)"
-    r"|geburtsdatum|geboren(?:\sam)?|date\sde\snaissance|n[ée]e?\sle|fecha\sde\snacimiento"
-    r"|nacid[oa](?:\sel)?)(?:\s(?:is|was|ist|lautet|est|es|on|am|le|el))?[\s:.,(-]{1,4}"
-    r"(?P<date>\d\d?[-./ ]\d\d?[-./ ](?:19|20)?\d\d|(?:19|20)\d\d[-./]\d\d?[-./]\d\d?"
-    rf"|\d\d?(?:st|nd|rd|th|er|\.)?\s(?:de\s|of\s)?{_MONTH},?\s(?:de\s)?(?:19|20)?\d\d"
-    rf"|{_MONTH}\s\d\d?(?:st|nd|rd|th)?,?\s(?:19|20)\d\d){_END}",
-    re.IGNORECASE,
+_DAY = (
+    rf"\d\d?[-./ ]\d\d?[-./ ](?:19|20)?\d\d|(?:19|20)\d\d[-./]\d\d?[-./]\d\d?|\d\d?(?:st|nd|rd|th"
+    rf"|er|\.)?\s(?:de\s|of\s)?{_MONTH},?\s(?:de\s)?(?:19|20)?\d\d"
+    rf"|{_MONTH}\s\d\d?(?:st|nd|rd|th)?,?\s(?:19|20)\d\d"
 )
+# What names a number that has no checksum, in English, German, French and Spanish.
+_LABELS = {
+    "passport": r"passports?|(?:id|identity)[\s_-]?cards?|my\sid|reisep[aä](?:ss|ß)e?|cni"
+    r"|pass(?=\W{0,3}nr)|(?:personal)?ausweise?s?|perso(?=\W?nr)|passeports?|pasaportes?"
+    r"|carte\sd['’]identit[ée]|d\.?n\.?i|(?-i:N\.?I\.?E)",
+    "tax": r"tax(?:payer)?[\s-](?:id|number|no)|ssn|social\ssecurity|national\sinsurance|nif"
+    r"|steuer-?(?:id|nummer|nr)|sozialversicherungs-?(?:nummer|nr)|n[uú]m[ée]ro\sfiscal"
+    r"|s[ée]curit[ée]\ssociale|(?-i:N\.?I\.?R)|seguridad\ssocial",
+    "account": r"account(?=[\s_-](?:no|number))|bank\saccount|sort\scode|routing\snumber|blz"
+    r"|konto-?(?:nummer|nr)|bankkonto|bankleitzahl|compte\sbancaire|num[ée]ro\sde\scompte"
+    r"|cuenta\sbancaria|n[úu]mero\sde\scuenta",
+    "password": r"password|passphrase|passcode|pin(?:[\s-]?code)?|cvv|cvc|passwort|kennwort"
+    r"|geheimzahl|mot\sde\spasse|code\ssecret|contraseña|clave",
+    "birth_date": r"(?:date|day)\sof\sbirth|birth[\s-]?date|d\.?o\.?b\.?|born(?:\son)?(?!\sin\s)"
+    r"|geburtsdatum|geboren(?:\sam)?|date\sde\snaissance|n[ée]e?\sle|fecha\sde\snacimiento"
+    r"|nacid[oa](?:\sel)?",
+}
+# What follows a label: of these two kinds the value itself.
+_AFTER = {
+    "password": r"[\"']?(?:(?:\s{0,3}[:=]|\s(?:is|was|ist|lautet|war|est|es))\s{0,3}[\"']?"
+    r"(?P<word>(?=\S{0,40}\d)[^\s\"'`(){}\[\]<>,;]{4,64})(?![\w(\[])"
+    r"|\s(?P<digits>\d{3,8})(?![\w.]))",
+    "birth_date": r"(?:\s(?:is|was|ist|lautet|est|es|on|am|le|el))?[\s:.,(-]{1,4}"
+    rf"(?P<date>{_DAY}){_END}",
+}
+_NO = r"(?:[\s_.-]{0,3}(?:nr|nummern?|no|number)(?![^\W_]))?(?![^\W\d_]{2})"
+_LABELLED = {
+    kind: re.compile(rf"{_EDGE}(?<!\[)(?:{labels}){_AFTER.get(kind, _NO)}", re.IGNORECASE)
+    for kind, labels in _LABELS.items()
+}
 ORDER_WORDS = (
     r"order|bestell|commande|pedido|invoice|rechnung|factur|track|sendung|paket|suivi|seguimiento"
 )
@@ -174,21 +159,18 @@ KINDS = (
 
 
 def _find_labelled(text: str, kinds: set[str]) -> Iterator[Finding]:
-    for kind, label, number in _LABELLED if kinds else ():
-        for name in label.finditer(text) if kind in kinds else ():
+    for kind in kinds & _LABELLED.keys():
+        for name in _LABELLED[kind].finditer(text):
+            if name.lastgroup:  # the label's expression contains the value
+                yield _finding(kind, name.span(name.lastgroup))
+                continue
             # A passport's number may be before its label as well.
             start = max(0, name.start() - 60) if kind == "passport" else name.end()
-            for match in number.finditer(text, start, name.end() + 60):
-                before = text[max(0, match.start() - 25) : match.start()]
-                if match.start() >= name.end():
-                    before = text[name.end() : match.start()]
-                near = match.start() >= name.end() and not any(c.isdigit() for c in before)
-                if _is_named(match.group(), before, near):
+            for match in _NUMBER.finditer(text, start, name.end() + 60):
+                after = match.start() >= name.end()
+                before = text[name.end() if after else max(0, match.start() - 25) : match.start()]
+                if _is_named(match.group(), before, after and not re.search(r"\d", before)):
                     yield _finding(kind, match.span())
-    for kind, pattern in (("password", _PASSWORD), ("birth_date", _BIRTH_DATE)):
-        if kind in kinds:
-            for match in pattern.finditer(text):
-                yield _finding(kind, match.span(match.lastgroup or 0))
 
 
 def _is_named(number: str, before: str, near: bool) -> bool:

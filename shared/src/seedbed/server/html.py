@@ -1,9 +1,9 @@
 """Small pieces of HTML for a project's page, with all text escaped.
 
     html.error("No run 'a'.")            <div class='error' role='alert'>No run &#x27;a&#x27;.</div>
-    html.table(("run", "state"), [(html.escape(name), html.badge("failed", "failed"))])
+    html.table(("run", "state"), [(html.escape(name), html.escape(state))])
 
-Their styles are part of `ui.css`; a project adds its own as `page.css` in its package.
+Their styles are part of `ui.CSS`; a project adds its own as `page.css` in its package.
 """
 
 from __future__ import annotations
@@ -53,15 +53,6 @@ def hint(text: str) -> str:
     "<div class='hint'>Searching the documents …</div>"
     """
     return f"<div class='hint'>{multiline(text)}</div>"
-
-
-def badge(text: str, kind: str) -> str:
-    """A framed label; `kind` is a CSS class for its color.
-
-    >>> badge("done", "finished")
-    "<span class='badge finished'>done</span>"
-    """
-    return f"<span class='badge {kind}'>{escape(text)}</span>"
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

@@ -17,11 +17,12 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
@@ -54,25 +55,34 @@ class Drain:
     """Maximum of `running`; requests above it are answered with 429."""
 
 
-def envelope(type_: str, message: str, **details: str) -> bytes:
-    """The JSON body of every error response. Secrets in the message are redacted.
+def error_response(
+    scope: Scope,
+    status: int,
+    type_: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    **details: str,
+) -> Response:
+    """The response to a request that failed. Secrets in the message are redacted.
 
-    >>> json.loads(envelope("busy", "The queue is full."))["error"]["message"]
+    >>> response = error_response({}, 429, "busy", "The queue is full.")
+    >>> json.loads(response.body)["error"]["message"]
     'The queue is full.'
     """
+    scope["seedbed.error"] = type_
     body = {"type": type_, "message": redact_secrets(message), "request_id": request_id.get()}
-    body |= details
     # ASCII only: a message may quote a lone surrogate of the client, which UTF-8 cannot encode.
-    return json.dumps({"error": body}).encode()
+    content = json.dumps({"error": body | details}).encode()
+    return Response(content, status, headers=headers, media_type="application/json")
 
 
-def error_headers(error: errors.SeedbedError, scope: Scope | None = None) -> dict[str, str]:
-    """The headers that belong to an error: when to retry, how to authenticate.
+def response_to(error: errors.SeedbedError, scope: Scope) -> Response:
+    """The response to an error: with when to retry, and how to authenticate.
 
-    With the `scope` of the request, a browser is offered its own dialog for name and password.
-
-    >>> error_headers(errors.Busy("The queue is full.", retry_after=2.2))
-    {'retry-after': '3'}
+    >>> dict(response_to(errors.Busy("Full.", retry_after=2.2), {"headers": []}).headers)[
+    ...     "retry-after"
+    ... ]
+    '3'
     """
     headers = dict(error.headers)
     if error.retry_after is not None:
@@ -81,27 +91,10 @@ def error_headers(error: errors.SeedbedError, scope: Scope | None = None) -> dic
         headers["x-should-retry"] = "false"
     if isinstance(error, BodyTimeout):
         headers["connection"] = "close"  # the client is still sending the body
-    if error.status == 401:
-        browser = scope is not None and "text/html" in Headers(scope=scope).get("accept", "")
+    if error.status == 401:  # a browser is offered its own dialog for name and password
+        browser = "text/html" in Headers(scope=scope).get("accept", "")
         headers["www-authenticate"] = f'{"Basic" if browser else "Bearer"} realm="seedbed"'
-    return headers
-
-
-async def send_error(scope: Scope, send: Send, error: errors.SeedbedError) -> None:
-    """Send an error in the envelope; a WebSocket is closed with the error's type as the reason."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": error.type})
-        return
-    scope["seedbed.error"] = error.type
-    body = envelope(error.type, str(error), **error.details)
-    await _send_json(send, error.status, body, error_headers(error, scope))
-
-
-async def _send_json(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    pairs = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-    raw = [(name.encode(), value.encode()) for name, value in pairs.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    return error_response(scope, error.status, error.type, str(error), headers, **error.details)
 
 
 class Context:
@@ -142,8 +135,8 @@ class Context:
             log.exception("%s %s failed", scope["method"], _raw_path(scope))
             scope["seedbed.error"] = error_kind(error)
             if not status:
-                body = envelope("internal_error", errors.UNEXPECTED)
-                await _send_json(send_with_id, 500, body, {})
+                response = error_response(scope, 500, "internal_error", errors.UNEXPECTED)
+                await response(scope, receive, send_with_id)
         finally:
             # 6. Record the outcome, also of a request whose client has disconnected.
             self.drain.running -= counts
@@ -191,6 +184,8 @@ class Access:
     """Without keys, accept requests to localhost only, by the `Host` header."""
     origins: Sequence[str] = ()
     """Web sites whose pages may send requests; `*` for all."""
+    may_read_metrics: Callable[[str], bool] = lambda caller: True  # noqa: ARG005
+    """Whether this caller may read /metrics; otherwise 403."""
 
 
 class Guard:
@@ -209,7 +204,10 @@ class Guard:
             try:
                 scope.setdefault("state", {})["caller"] = self._authorize(scope)
             except errors.SeedbedError as error:
-                return await send_error(scope, send, error)
+                if scope["type"] == "http":
+                    return await response_to(error, scope)(scope, receive, send)
+                close = {"type": "websocket.close", "code": 1008, "reason": error.type}
+                return await send(close)
         await self.app(scope, receive, send)
 
     def _authorize(self, scope: Scope) -> str:
@@ -280,7 +278,7 @@ class BodyLimit:
         # 1. Refuse a declared size above the limit before the body is read.
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.limit:
-            return await send_error(scope, send, too_large)
+            return await response_to(too_large, scope)(scope, receive, send)
         refusal: errors.SeedbedError | None = None
         received, complete, started = 0, False, False
         start = time.monotonic()
@@ -322,4 +320,4 @@ class BodyLimit:
             log.debug("body refused: %s", error)
         # 4. Answer with the refusal, unless the app had begun a response before it read the body.
         if refusal is not None and not started:
-            await send_error(scope, send, refusal)
+            await response_to(refusal, scope)(scope, receive, send)

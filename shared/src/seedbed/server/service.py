@@ -19,8 +19,8 @@ import ipaddress
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import uvicorn
@@ -31,7 +31,6 @@ from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from seedbed import errors
 from seedbed.observe import logs_and_traces
@@ -43,8 +42,8 @@ from seedbed.server.middleware import (
     Context,
     Drain,
     Guard,
-    envelope,
-    error_headers,
+    error_response,
+    response_to,
 )
 from seedbed.settings import Settings, load
 
@@ -52,6 +51,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 log = logging.getLogger("seedbed.service")
+GRACE_SECONDS = 30
+"""Seconds that running requests have to end after SIGTERM or Ctrl-C."""
 # Error types for the exceptions of Starlette; those of seedbed carry their own.
 _TYPE_BY_STATUS = {
     400: "bad_input",
@@ -122,12 +123,7 @@ def create_app(
     version: str,
     ready: Callable[[], None] = lambda: None,
     settings: Settings | None = None,
-    keys: KeySource | None = None,
     max_body_mb: float = 50,
-    max_requests: int = 256,
-    may_read_metrics: Callable[[str], bool] = lambda caller: True,  # noqa: ARG005
-    cors_origins: Sequence[str] = (),
-    untraced: Sequence[str] = (),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
 ) -> FastAPI:
@@ -136,13 +132,7 @@ def create_app(
     - `ready` raises while the app cannot answer (best: Unavailable, with the reason). It runs on
       each call of /readyz, so it must be cheap.
     - `settings` are read from the environment by default.
-    - `keys` replaces the keys of SEEDBED_API_KEYS, e.g. by keys in a database.
     - `max_body_mb` is the maximum size of a request body in MiB; larger ones are answered with 413.
-    - `max_requests` is the maximum of concurrent requests; those above it are answered with 429.
-    - `may_read_metrics(caller)` is whether /metrics answers this caller, or with a 403.
-    - `cors_origins` are the web sites whose pages may send requests, `*` for all. Browsers send no
-      cookies and no stored credentials along: such a page passes its key in a header.
-    - `untraced` are paths whose requests get no span here, as what answers them makes its own.
     - `lifespan` is an async context manager around all requests, for what starts and stops with the
       app, such as a worker. It is entered before the first request is accepted, and left when the
       last one has ended or `serve`'s grace period is over.
@@ -155,11 +145,13 @@ def create_app(
             task.cancel()
 
         app = create_app("demo", version="1", lifespan=worker)
+
+    `app.state.access` and `app.state.drain` decide who may call and how many at once (`Access`,
+    `Drain`); requests to the paths in `app.state.untraced` get no span.
     """
     # 1. Settings, logs and traces.
     settings = settings or load(Settings)
     logs_and_traces.start(title, settings.log_level)
-    drain = Drain(limit=max_requests)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[Any]:
@@ -173,6 +165,7 @@ def create_app(
 
     # 2. The app, without FastAPI's pages for /docs, which load scripts from a CDN.
     # FastAPI makes the span of a request, in the trace that its header `traceparent` names.
+    untraced = {*OPEN_PATHS}
     app = FastAPI(
         title=title,
         version=version,
@@ -181,37 +174,24 @@ def create_app(
         redoc_url=None,
         telemetry={
             "operation_spans": False,
-            "exclude": lambda scope: scope["path"] in (*OPEN_PATHS, *untraced),
+            "exclude": lambda scope: scope["path"] in untraced,
         },
     )
-    app.state.drain = drain
+    app.state.untraced = untraced
+    app.state.drain = Drain()
     app.state.max_body = int(max_body_mb * 2**20)
     app.state.settings = settings
-    origins = [origin.strip().rstrip("/") for origin in cors_origins if origin.strip()]
-    app.state.access = Access(
-        Keys.parse(settings.api_keys.get_secret_value()) if keys is None else keys,
-        origins=origins,
-    )
+    app.state.access = Access(Keys.parse(settings.api_keys.get_secret_value()))
     # 3. The middleware, innermost first, and the routes and error format of every server.
     app.add_middleware(BodyLimit, limit=app.state.max_body)
-    app.add_middleware(Guard, drain=drain, access=app.state.access)
-    app.add_middleware(Context, drain=drain)
-    if origins:  # outermost: a preflight request has no key
-        headers = ["authorization", "content-type"]
-        app.add_middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=headers
-        )
+    app.add_middleware(Guard, drain=app.state.drain, access=app.state.access)
+    app.add_middleware(Context, drain=app.state.drain)
     _add_errors(app)
-    _add_health(app, ready, drain, may_read_metrics)
+    _add_health(app, ready)
     return app
 
 
-def _add_health(
-    app: FastAPI,
-    ready: Callable[[], None],
-    drain: Drain,
-    may_read_metrics: Callable[[str], bool],
-) -> None:
+def _add_health(app: FastAPI, ready: Callable[[], None]) -> None:
     probes = CapacityLimiter(2)  # threads of their own: the others may all wait for something
 
     # `async`, as a plain function would wait for one of the threads that run the other routes.
@@ -226,7 +206,7 @@ def _add_health(
     @app.get("/readyz", tags=["health"])
     async def readyz() -> dict[str, str]:
         """Readiness: 200, or 503 with the reason."""
-        if drain.draining:
+        if app.state.drain.draining:
             raise errors.Unavailable("The server is shutting down.")
         try:
             await to_thread.run_sync(ready, limiter=probes)
@@ -241,7 +221,7 @@ def _add_health(
     @app.get("/metrics", tags=["health"])
     def metrics(caller: Caller) -> Response:
         """Metrics of this process in Prometheus' text format."""
-        if not may_read_metrics(caller):
+        if not app.state.access.may_read_metrics(caller):
             raise errors.Forbidden("This key cannot read the metrics.")
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -253,12 +233,12 @@ def _add_errors(app: FastAPI) -> None:
     async def seedbed_error(request: Request, error: errors.SeedbedError) -> Response:
         if error.status >= 500 and request.url.path not in OPEN_PATHS:  # probes are frequent
             log.warning("%s: %s", error.type, error)
-        headers = error_headers(error)
-        return _answer(request, error.status, error.type, str(error), headers, **error.details)
+        return response_to(error, request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return _answer(request, 400, "bad_input", validation_message(error.errors()))
+        message = validation_message(error.errors())
+        return error_response(request.scope, 400, "bad_input", message)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
@@ -271,20 +251,7 @@ def _add_errors(app: FastAPI) -> None:
                 f"{request.method} is not allowed for {request.url.path!r}. Allowed: {allowed}."
             )
         type_ = _TYPE_BY_STATUS.get(error.status_code, "error")
-        return _answer(request, error.status_code, type_, message, dict(error.headers or {}))
-
-
-def _answer(
-    request: Request,
-    status: int,
-    type_: str,
-    message: str,
-    headers: dict[str, str] | None = None,
-    **details: str,
-) -> Response:
-    request.scope["seedbed.error"] = type_
-    body = envelope(type_, message, **details)
-    return Response(body, status, headers=headers, media_type="application/json")
+        return error_response(request.scope, error.status_code, type_, message, error.headers)
 
 
 def validation_message(details: Any) -> str:
@@ -312,10 +279,9 @@ class _Server(uvicorn.Server):
     to connect instead of getting the reason. A second signal stops the server at once.
     """
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, grace: float) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         super().__init__(config)
         self.drain = drain
-        self.grace = grace
         self.deadline = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -324,9 +290,9 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self.drain.draining = True
-        self.deadline = time.monotonic() + self.grace
+        self.deadline = time.monotonic() + GRACE_SECONDS
         log.info(
-            "shutting down: waiting up to %g s for %d requests", self.grace, self.drain.running
+            "shutting down: waiting up to %d s for %d requests", GRACE_SECONDS, self.drain.running
         )
 
     async def on_tick(self, counter: int) -> bool:
@@ -341,14 +307,12 @@ def serve(
     port: int,
     host: str = "127.0.0.1",
     *,
-    grace: float = 30,
     protocol: Any = "auto",
     bound_to: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Serve an app until SIGTERM or Ctrl-C.
 
     - `port` 0 selects a free port.
-    - `grace` is the time in seconds that running requests have to end after the signal.
     - `protocol` makes the `asyncio.Protocol` of a connection, as uvicorn's setting `http`.
     - `bound_to` is called with the port as soon as it is open.
 
@@ -365,7 +329,6 @@ def serve(
     app.state.access.local_only = local and not settings.open
     # 2. Open the port here, as uvicorn would only log a failure and exit.
     bound = bind(host, port)
-    _raise_file_limit()
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -377,20 +340,7 @@ def serve(
     bound_to(bound.getsockname()[1])
     # 3. Serve; `_Server` drains the requests.
     log.info("%s serves on http://%s:%d", app.title, host, bound.getsockname()[1])
-    _Server(config, app.state.drain, grace).run(sockets=[bound])
-
-
-def _raise_file_limit() -> None:
-    """Permit more than the usual 1,024 open files, as each connection needs one."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    _Server(config, app.state.drain).run(sockets=[bound])
 
 
 def require_keys(keys: KeySource, settings: Settings, host: str) -> None:

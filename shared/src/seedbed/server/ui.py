@@ -10,8 +10,7 @@ What is on the page is up to each project.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ _POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
-_CSS = """
+CSS = """
 .gradio-container {
   max-width: 76rem !important; margin: 0 auto !important; padding: 1rem !important;
 }
@@ -59,6 +58,7 @@ _CSS = """
 }
 .gradio-container :focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
 """
+"""The common styles: line length, `mark` for quotes, and the pieces of `server.html`."""
 
 
 def theme() -> gr.Theme:
@@ -106,15 +106,6 @@ def theme() -> gr.Theme:
     )
 
 
-def css() -> str:
-    """The common styles: line length, `mark` for quotes, and the pieces of `server.html`.
-
-    >>> ".muted" in css()
-    True
-    """
-    return _CSS
-
-
 def mount(
     app: FastAPI,
     blocks: gr.Blocks,
@@ -143,7 +134,7 @@ def mount(
         blocks,
         path,
         theme=theme(),
-        css=css() + extra_css,
+        css=CSS + extra_css,
         footer_links=[],
         run_history=False,
         show_error=False,
@@ -159,78 +150,24 @@ def mount(
     route = app.router.routes[-1]
     if not isinstance(route, Mount):
         raise RuntimeError("Gradio no longer mounts its page as the last route.")
-    route.app = _BehindApi(route.app, app)
+    route.app = BehindApi(route.app, app)
     return app
-
-
-def mount_when_opened(
-    app: FastAPI, build: Callable[[], gr.Blocks], *, extra_css: str = ""
-) -> FastAPI:
-    """Like `mount` at "/", but `build` runs, in a thread, when the page is first opened.
-
-    Importing Gradio takes seconds and some 150 MB, which this saves a server whose page is rarely
-    opened. Until then, unknown addresses are a 404 in the app's error format. An error of `build`
-    or of the page's start-up is a logged 500; the next request tries again. Call it after adding
-    the app's own routes; `build` should import Gradio itself.
-    """
-    app.mount("/", _BehindApi(_WhenOpened(app, build, extra_css), app))
-    return app
-
-
-class _WhenOpened:
-    """A page in an app of its own, which is created at the first request."""
-
-    def __init__(self, app: FastAPI, build: Callable[[], gr.Blocks], extra_css: str) -> None:
-        self._app, self._build, self._extra_css = app, build, extra_css
-        self._lock = asyncio.Lock()
-        self._page: FastAPI | None = None
-        self._running: asyncio.Task[None] | None = None  # its lifespan, until the loop ends
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._lock:
-            if self._page is None:
-                if scope["path"] != "/":  # nothing of the page is needed before the page itself
-                    raise HTTPException(404)
-                page = await asyncio.to_thread(self._create)
-                started = asyncio.get_running_loop().create_future()
-                self._running = asyncio.create_task(self._run(page, started))
-                await started  # raises what the start-up failed with; the next request tries again
-                self._page = page
-        await self._page(scope, receive, send)
-
-    def _create(self) -> FastAPI:
-        page = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        page.state.max_body = self._app.state.max_body
-        return mount(page, self._build(), extra_css=self._extra_css)
-
-    async def _run(self, page: FastAPI, started: asyncio.Future[None]) -> None:
-        try:
-            async with page.router.lifespan_context(page):
-                started.set_result(None)
-                await asyncio.Event().wait()
-        except Exception as error:
-            if started.done():  # the page is ended with the loop
-                raise
-            started.set_exception(error)
 
 
 def take_uploads(files: Iterable[str] | None) -> list[tuple[str, bytes]]:
-    """Name and content of each file that Gradio has uploaded, which is deleted.
+    """Return name and content of each uploaded file, and delete it.
 
-    Files that are added while others are read come together with those, which are gone by then and
-    are left out.
+    Files that an earlier event has already taken are skipped.
     """
-    return [_take(path) for file in files or () if (path := Path(file)).exists()]
+    taken = []
+    for file in map(Path, files or ()):
+        if file.exists():
+            taken.append((file.name, file.read_bytes()))
+            file.unlink(missing_ok=True)
+    return taken
 
 
-def _take(file: Path) -> tuple[str, bytes]:
-    try:
-        return file.name, file.read_bytes()
-    finally:
-        file.unlink(missing_ok=True)
-
-
-class _BehindApi:
+class BehindApi:
     """Answers /v1 with the app's own 404 and 405, and Gradio's file downloads with 404."""
 
     def __init__(self, page: ASGIApp, app: FastAPI) -> None:

@@ -45,8 +45,8 @@ from finetune_lora.evaluate import metrics, report
 from finetune_lora.evaluate.baselines import MAJORITY
 from finetune_lora.evaluate.fairness import fairness
 from finetune_lora.example import Dataset, Example
+from finetune_lora.runs.json_file import finite
 from seedbed.errors import BadInput, SeedbedError
-from seedbed.files import finite
 from seedbed.runs.evaluation import paired_bootstrap
 
 _ERRORS = 20  # wrong answers that are shown

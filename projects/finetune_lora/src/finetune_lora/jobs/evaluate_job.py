@@ -110,8 +110,8 @@ def evaluate_run(
 @contextmanager
 def _marked(run: Path | None) -> Iterator[None]:
     """Note in the run's record that it is being evaluated, so that the page can show it."""
+    from finetune_lora.runs.process import process_identity
     from finetune_lora.runs.run_folder import RunFolder
-    from seedbed.runs.environment import process_identity
 
     if run is None:
         yield

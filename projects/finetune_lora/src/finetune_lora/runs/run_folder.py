@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora.model.checkpoints import RESUME_HINT
+from finetune_lora.runs.json_file import to_json, write_json
+from finetune_lora.runs.process import is_alive, process_identity
 from seedbed.cli import command_line
 from seedbed.errors import BadInput, DiskError, NotFound, SeedbedError
-from seedbed.files import disk_errors, read_json, to_json, write_json, write_text
+from seedbed.files import disk_errors, read_json, write_text
 from seedbed.runs import environment
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
@@ -66,7 +68,7 @@ class RunFolder:
         }
         about = {"seed": args.get("seed"), "planned_steps": event.get("steps")}
         about |= {k: v for k, v in event.items() if k not in ("event", "steps")}
-        about |= {"state": "running", "started": now(), **environment.process_identity()}
+        about |= {"state": "running", "started": now(), **process_identity()}
         about |= {"git_commit": environment.git_commit(Path(__file__).parent)}
         about |= environment.describe_environment(_LIBRARIES)
         self._keep = 0
@@ -151,7 +153,7 @@ def find_run(data_dir: Path, name: str, *, adapter: bool = False) -> dict[str, A
 
 def is_being_evaluated(run: Mapping[str, Any]) -> bool:
     """Whether a process is evaluating the run."""
-    return bool(run.get("evaluation")) and environment.is_alive(run["evaluation"])
+    return bool(run.get("evaluation")) and is_alive(run["evaluation"])
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
@@ -205,7 +207,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _alive(run: Mapping[str, Any]) -> bool:
-    return run.get("state") == "running" and environment.is_alive(run)
+    return run.get("state") == "running" and is_alive(run)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

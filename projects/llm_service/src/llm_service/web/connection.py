@@ -10,6 +10,7 @@ and time of a request's body are limited by `seedbed.server.middleware.BodyLimit
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -23,6 +24,19 @@ MAX_HEAD = 64 * 2**10
 """Maximum size of a request's head in bytes."""
 
 _Base: Any = AutoHTTPProtocol
+
+
+def raise_file_limit() -> None:
+    """Permit more than the usual 1,024 open files, as each connection needs one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 class Connection(_Base):  # type: ignore[misc]

@@ -32,10 +32,11 @@ from llm_service.store.keys import Key, KeyStore
 from llm_service.web import admin_api
 from llm_service.web.errors import ERRORS
 from llm_service.web.live_gauges import LiveGauges
+from llm_service.web.page_when_opened import mount_when_opened
 from llm_service.web.status import Status
 from seedbed.errors import ConfigError
 from seedbed.observe.logs_and_traces import request_id
-from seedbed.server import service, ui
+from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import EventStream, until_disconnect
 
@@ -61,14 +62,13 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         version=__version__,
         ready=gateway.check,
         settings=gateway.settings,
-        keys=keys,
         max_body_mb=gateway.config.max_body_mb,
-        max_requests=gateway.config.max_requests,
-        # They name the keys and teams that have a budget.
-        may_read_metrics=lambda caller: keys.get(caller).may("admin"),
         lifespan=life,
     )
-    app.state.keys = keys
+    app.state.keys = app.state.access.keys = keys
+    # They name the keys and teams that have a budget.
+    app.state.access.may_read_metrics = lambda caller: keys.get(caller).may("admin")
+    app.state.drain.limit = gateway.config.max_requests
     status = Status(gateway, keys, lambda: app.state.drain.draining)
     app.include_router(routes(gateway))
     app.include_router(admin_api.routes(gateway, keys, status))
@@ -78,7 +78,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
 
         return Page(gateway, keys, status).blocks
 
-    return ui.mount_when_opened(app, build_page)
+    return mount_when_opened(app, build_page)
 
 
 @contextmanager

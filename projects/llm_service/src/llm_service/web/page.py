@@ -1,6 +1,6 @@
 """The status page and the playground, in Gradio.
 
-    ui.mount_when_opened(app, lambda: build_page(gateway, keys, status))
+    mount_when_opened(app, lambda: build_page(gateway, keys, status))
 
 The status shows the figures of `status.py` to keys with the scope admin. The playground sends
 requests through the gateway like any client: with the limits, and at the cost, of the caller's key.

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from seedbed.database.sqlite import SqliteConnections, sqlite_errors
+from rag_chatbot.store.connections import SqliteConnections
+from seedbed.database.sqlite import sqlite_errors
 from seedbed.errors import Busy, Unavailable
 
 WRITE_SECONDS = 10.0  # that a change waits for the writers' lock

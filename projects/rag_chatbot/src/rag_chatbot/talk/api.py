@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse
+from starlette.middleware.cors import CORSMiddleware
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import Chatbot, Question
@@ -62,11 +63,20 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
         ready=chatbot.check_ready,
         settings=settings,
         max_body_mb=chatbot.config.max_file_mb + FORM_MB,
-        cors_origins=chatbot.config.cors_origins.split(","),
-        untraced=[mcp_server.PATH],  # its calls make spans, in the trace that their `_meta` names
         lifespan=lambda _: mcp.session_manager.run(),
         on_shutdown=chatbot.close,
     )
+    app.state.untraced.add(mcp_server.PATH)  # its calls make spans, in the trace of their `_meta`
+    origins = [origin.strip().rstrip("/") for origin in chatbot.config.cors_origins.split(",")]
+    app.state.access.origins = list(filter(None, origins))
+    if app.state.access.origins:
+        # Outermost, as a preflight request has no key. Browsers send no stored credentials along.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=app.state.access.origins,
+            allow_methods=["*"],
+            allow_headers=["authorization", "content-type"],
+        )
     app.include_router(routes(chatbot))
     mcp_server.add_to(app, mcp)
     ui.mount(app, build_page(chatbot), path="/", extra_css=html.styles("rag_chatbot.talk"))

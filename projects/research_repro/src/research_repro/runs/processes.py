@@ -29,7 +29,7 @@ from research_repro.runs.sweep import Message, Sweep
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 from seedbed.runs.environment import describe_environment, git_commit
-from seedbed.runs.quiet import quiet
+from seedbed.runs.quiet_libraries import quiet
 from seedbed.safety.secrets import reason
 
 STEP_INTERVAL_S = 0.2  # between two progress messages of a cell

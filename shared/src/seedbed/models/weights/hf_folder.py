@@ -16,7 +16,7 @@ from seedbed.errors import ConfigError, MissingExtra, WeightsError
 from seedbed.files import new_folder
 from seedbed.models.weights import ensure as weights
 from seedbed.models.weights.catalog import Model, find
-from seedbed.runs.quiet import quiet_loading
+from seedbed.runs.quiet_libraries import quiet_loading
 from seedbed.settings import Settings, load
 
 # Part of the folder's name: raise it when `_dequantise` changes what it writes.

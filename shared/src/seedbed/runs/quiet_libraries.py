@@ -17,7 +17,7 @@ _LIBRARIES = (
 
 
 def quiet() -> None:
-    """Silence them for the rest of this process, imported already or not; errors are logged."""
+    """Set these libraries to log errors only, whether or not they are imported yet."""
     # They read these when imported; a variable that is already set wins.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -31,7 +31,7 @@ def quiet() -> None:
 
 
 def quiet_loading() -> None:
-    """The same, and no bars while weights are read and written; imports transformers."""
+    """Like `quiet`, and without bars while weights are read and written; imports transformers."""
     quiet()
     from transformers.utils import logging as transformers_logging
 
