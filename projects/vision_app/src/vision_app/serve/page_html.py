@@ -17,10 +17,15 @@ from typing import Any, NamedTuple
 from vision_app.files.pixels import Pixels, message_part
 from vision_app.ocr.page import Box as Corners
 from vision_app.ocr.page import Page
-from seedbed.server.html import badge, escape, hint, multiline, table
+from seedbed.server.html import escape, hint, multiline, table
 
 Result = Mapping[str, Any]
 MAX_LINES = 2000  # of text; a browser becomes slow above it
+
+
+def badge(text: str, kind: str) -> str:
+    """A framed label; `kind` is a CSS class for its color."""
+    return f"<span class='badge {kind}'>{escape(text)}</span>"
 
 
 class View(NamedTuple):
