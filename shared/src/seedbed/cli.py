@@ -9,8 +9,7 @@
     if __name__ == "__main__":
         cli.main(app)
 
-The commands and their help texts are up to each project. Results go to stdout, everything else to
-stderr, so that output can be piped.
+Results go to stdout, everything else to stderr, so that output can be piped.
 """
 
 from __future__ import annotations
@@ -44,10 +43,7 @@ Port = Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")
 
 
 def create_app(help_text: str) -> typer.Typer:
-    """A Typer application, or a group of commands for one. Without arguments it prints its help.
-
-    >>> keys = create_app("API keys: create, list, revoke.")
-    """
+    """A Typer application, or a group of commands for one. Without arguments it prints its help."""
     # Typer's own tracebacks show local variables, which may contain keys and questions.
     return typer.Typer(
         help=help_text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -64,8 +60,6 @@ def main(
 
     `describe` returns the text of the error. Other exceptions are bugs: they pass, with their
     traceback and status 1. Typer exits with 130 on Ctrl-C, and with 1 if stdout is a closed pipe.
-
-    >>> main(create_app("Answers questions."), ["--help"])  # doctest: +SKIP
     """
     try:
         app(arguments)
@@ -93,10 +87,6 @@ def command_line(program: str, *arguments: object) -> str:
 def show(value: Any, as_json: bool = True, *, to_text: Callable[[Any], str] = str) -> None:
     """Print a result as JSON, or as the text that `to_text` returns for it.
 
-    >>> show({"city": "Zürich"})
-    {
-      "city": "Zürich"
-    }
     >>> show([1, 2], False, to_text=lambda numbers: f"{len(numbers)} numbers")
     2 numbers
     """

@@ -44,8 +44,8 @@ class Settings(BaseSettings):
         DEFAULT_MODEL,
         description=(
             "Chat model: a name from the catalogue, hf:ORG/REPO, path:DIR, or PROVIDER:MODEL such "
-            "as openai:gpt-4o-mini. Of several, separated by commas, each is called where those "
-            "before it fail. The default runs on a CPU; choose a larger one for better text."
+            "as openai:gpt-4o-mini. Several models, separated by commas, are tried in order. The "
+            "default runs on a CPU; choose a larger one for better text."
         ),
     )
     embeddings: str = Field(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.runs.tracking import mlflow_client, mlflow_experiment, tracking_uri
+from seedbed.runs.tracking import mlflow_client, mlflow_experiment
 
 
 @pytest.fixture
@@ -14,13 +14,6 @@ def store(monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     return mlflow_client()
-
-
-def test_tracking_uri_is_the_data_folder_unless_the_variable_is_set(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert tracking_uri(tmp_path) == "http://127.0.0.1:5000"
 
 
 def test_mlflow_experiment_created_by_another_process_is_used(store, monkeypatch):

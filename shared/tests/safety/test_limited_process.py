@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,15 +102,6 @@ def test_error_of_the_function_is_raised_here(
     assert "KeyError: 'No good.'" in caplog.text
 
 
-@pytest.mark.slow
-def test_process_ends_by_itself_without_calls(process: MakeProcess) -> None:
-    reverse = process("reverse")
-    reverse.call(b"", name="x")
-    assert reverse._process is not None
-    assert reverse._process.wait(60) == -signal.SIGALRM
-    assert reverse.call(b"ab", name="x")[1] == b"ba"
-
-
 def test_fork_starts_a_process_of_its_own(process: MakeProcess) -> None:
     reverse = process("reverse")
     reverse.call(b"", name="x")
@@ -124,19 +113,3 @@ def test_fork_starts_a_process_of_its_own(process: MakeProcess) -> None:
         os._exit(0 if result else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert reverse.call(b"cd", name="x")[1] == b"dc" and reverse._process.pid == parents
-
-
-def test_threads_get_the_results_of_their_own_calls(process: MakeProcess) -> None:
-    reverse = process("reverse")
-    results: dict[int, set[bytes]] = {n: set() for n in range(8)}
-
-    def work(n: int) -> None:
-        for _ in range(20):
-            results[n].add(bytes(reverse.call(b"x%d" % n, name="x")[1]))
-
-    threads = [threading.Thread(target=work, args=[n]) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == {n: {b"%dx" % n} for n in range(8)}

@@ -99,33 +99,6 @@ async def test_disconnect_before_the_first_event_stops_the_work() -> None:
     assert stopped and close.times == 1 and client.body == b""
 
 
-async def test_disconnect_in_the_middle_stops_the_work() -> None:
-    client, close = Client(), Closing()
-
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x"
-            await asyncio.sleep(0.001)
-
-    reading = asyncio.create_task(client.read(EventStream(endless(), close)))
-    await until(lambda: len(client.messages) > 5)
-    client.left.set()
-    await reading
-    assert close.times == 1
-
-
-async def test_error_of_the_events_is_raised_after_closing() -> None:
-    close = Closing()
-
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"x"
-        raise ValueError("broken")
-
-    with pytest.raises(ValueError, match="broken"):
-        await Client().read(EventStream(broken(), close))
-    assert close.times == 1
-
-
 async def test_cancellation_by_the_server_is_raised() -> None:
     client, close = Client(), Closing()
 

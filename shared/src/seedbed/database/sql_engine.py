@@ -42,9 +42,6 @@ def sql_engine(
     >>> engine = sql_engine(Path("app.sqlite"), setting="APP_DATABASE_URL")
     >>> engine.dialect.name
     'sqlite'
-    >>> sql_engine("mysql://me:secret@host/name", setting="APP_URL")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    seedbed.errors.ConfigError: APP_URL begins with 'mysql', which is not supported. Write ...
     """
     from sqlalchemy import create_engine, event
 

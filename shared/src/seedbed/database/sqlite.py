@@ -70,12 +70,6 @@ def sqlite_errors(path: Path, *, setting: str, damaged: str) -> Iterator[None]:
 
     `setting` is the name of the setting for the file's folder, and `damaged` the hint for a damaged
     file. Other errors of SQLite, such as a mistake in a statement, pass.
-
-    >>> path = Path("no-such-folder/app.sqlite")
-    >>> with sqlite_errors(path, setting="APP_DATA_DIR", damaged="Restore a backup."):
-    ...     open_sqlite(path)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    seedbed.errors.Unavailable: Cannot open 'no-such-folder/app.sqlite': unable to open database ...
     """
     try:
         yield
@@ -92,9 +86,6 @@ def sqlite_error(
     """The error that `sqlite_errors` raises for one of SQLite's; None if that one should pass.
 
     For SQLAlchemy, whose exceptions have SQLite's error in `orig`. `name` is that of the database.
-
-    >>> sqlite_error(ValueError("no SQLite"), "app.db", setting="", damaged="") is None
-    True
     """
     # The low byte is the primary result code: https://sqlite.org/rescode.html
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:

@@ -27,12 +27,7 @@ _MLFLOW_VARIABLES = {
 
 
 def tracking_uri(data_dir: Path) -> str:
-    """MLFLOW_TRACKING_URI, or the SQLite file of the data folder.
-
-    >>> _ = os.environ.pop("MLFLOW_TRACKING_URI", None)
-    >>> tracking_uri(Path("/data"))
-    'sqlite:////data/mlflow.db'
-    """
+    """MLFLOW_TRACKING_URI, or the SQLite file of the data folder."""
     local = f"sqlite:///{(data_dir / 'mlflow.db').absolute().as_posix()}"
     return os.environ.get("MLFLOW_TRACKING_URI") or local
 
@@ -53,9 +48,6 @@ def mlflow_client(uri: str | None = None) -> MlflowClient:
 
     It logs errors only, sends no telemetry, and does not affect MLflow's global active run. The
     first call takes seconds, for MLflow's import. Raises MissingExtra.
-
-        client = mlflow_client("sqlite:///var/mlflow.db")
-        client.log_metric(run_id, "loss", 0.5)
     """
     silence_dependencies()
     for name, value in _MLFLOW_VARIABLES.items():
@@ -74,8 +66,6 @@ def mlflow_experiment(client: MlflowClient, name: str, data_dir: Path | None = N
 
     MLFLOW_EXPERIMENT_NAME overrides `name`. A new experiment puts its artifacts into `data_dir`,
     unless MLFLOW_TRACKING_URI is set: only a server can tell where its artifacts go.
-
-        run = client.create_run(mlflow_experiment(client, "my_app"))
     """
     from mlflow.exceptions import MlflowException
 

