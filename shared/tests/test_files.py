@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seedbed import files
-from seedbed.errors import BadInput, DiskError, WeightsError
+from seedbed.errors import BadInput, DiskError
 from seedbed.files import (
     disk_errors,
     new_folder,
@@ -125,15 +125,6 @@ def test_disk_errors_become_one_line(tmp_path: Path, error: Exception, why: str)
         raise error
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("Free some space.")
-
-
-@pytest.mark.parametrize(
-    "error", [RuntimeError("shapes do not fit"), WeightsError("No space left on device")]
-)
-def test_disk_errors_raises_other_errors_unchanged(tmp_path: Path, error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, disk_errors("The adapter", tmp_path):
-        raise error
-    assert caught.value is error
 
 
 def test_read_lines_accepts_bom_crlf_and_unicode_separators(tmp_path: Path) -> None:

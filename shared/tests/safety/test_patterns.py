@@ -32,20 +32,18 @@ def test_half_a_surrogate_pair_in_the_text_is_searched() -> None:
 @pytest.mark.parametrize(
     ("pattern", "problem"),
     [
-        ("(?=a)", "contains look-around"),
-        ("(?<!a)b", "contains look-around"),
-        (r"(a)\1", "contains a back-reference"),
-        ("(?P<n>a)(?P=n)", "contains a back-reference"),
-        ("a++", "contains an atomic group or a possessive quantifier"),
-        ("(a)(?(1)b|c)", "contains a condition"),
+        ("(?=a)", "invalid perl operator"),
+        (r"(a)\1", "invalid escape sequence"),
+        ("a++", "bad repetition operator"),
+        ("(a)(?(1)b|c)", "invalid perl operator"),
         ("((a{99}){99}){99}", "invalid repetition size"),
-        (r"(\p{L}{900}|\p{N}{900})", "is too large"),
+        (r"(\p{L}{900}|\p{N}{900})", "too large"),
         ("(", "missing )"),
         ("\ud800", "half a surrogate pair"),
         ("a" * (MAX_LENGTH + 1), "1,001 characters; the maximum is 1,000"),
     ],
 )
-def test_pattern_that_is_refused_is_named_with_the_construct(pattern: str, problem: str) -> None:
+def test_pattern_that_is_refused_is_an_error_of_one_line(pattern: str, problem: str) -> None:
     with pytest.raises(BadInput) as raised:
         compile_untrusted(pattern)
     assert problem in str(raised.value) and "\n" not in str(raised.value)

@@ -87,17 +87,11 @@ def test_seedbed_error_keeps_status_type_and_text(client, expect_error):
         (b"{", "not valid JSON"),
         (b'{"question": "a\\u0000b"}', "question: contains a NUL character"),
         (b'{"question": "\\ud800"}', "question: "),
-        (b'{"question": "\xff\xfe"}', ""),
-        (b"[" * 9000, ""),
-        (b'{"question": "x", "extra": ' + b'{"a":' * 1500, ""),
         (b'{"question": 3}', "question: Input should be a valid string"),
-        (b'{"question": ""}', "question: "),
         (b"{}", "question: Field required"),
         (b"", "body: Field required"),
         (b"null", "body: "),
         (b'{"question": "x", "k": 1e999}', "k: "),
-        (b'{"question": "x", "k": NaN}', "k: "),
-        (b'{"question": "x", "k": ' + b"9" * 5000 + b"}", ""),
     ],
 )
 def test_invalid_body_is_400_with_the_field(client, expect_error, body, reason):

@@ -30,13 +30,12 @@ def anthropic_turns(*results):
     return {"messages": [USER, {"role": "assistant", "content": calls}, *user]}
 
 
-def json_schema(schema, name="answer", strict=False):
-    form = {"name": name, "strict": strict, "schema": schema}
+def json_schema(schema, name="answer"):
+    form = {"name": name, "strict": False, "schema": schema}
     return {"response_format": {"type": "json_schema", "json_schema": form}}
 
 
 OPEN = {"type": "object", "properties": {"a": {"type": "string"}}}
-CLOSED = {**OPEN, "required": ["a"], "additionalProperties": False}
 CLAUDE_TOOL = {"name": "lookup", "input_schema": OBJECT}
 # Path, what is changed in a valid request, and a part of the message; "" if it is accepted.
 CASES = [
@@ -53,10 +52,7 @@ CASES = [
     ("openai", {"tools": [openai_tool(parameters={"type": "string"})]}, "parameters"),
     ("openai", {"tool_choice": "auto"}, "tool_choice"),
     ("openai", {"tools": [openai_tool()], "tool_choice": openai_tool("x")}, "'x' not found"),
-    ("openai", {"tools": [openai_tool(strict=True, parameters=OPEN)]}, "strict"),
     ("openai", json_schema(OPEN), ""),
-    ("openai", json_schema(CLOSED, strict=True), ""),
-    ("openai", json_schema(OPEN, strict=True), "strict"),
     ("openai", json_schema({"type": "thing"}), "response_format"),
     ("openai", json_schema(OPEN, name="a b"), "pattern"),
     ("openai", {"model": "gpt-5-mini", "max_tokens": 5}, "max_tokens"),

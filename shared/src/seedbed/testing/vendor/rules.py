@@ -82,9 +82,6 @@ def check_openai(body: Any, models: Mapping[str, int]) -> None:
     if form:
         _check_name("response_format.json_schema.name", form["name"])
         _check_schema("response_format", form["schema"])
-    strict = [f["parameters"] for f in functions if f.get("strict")]
-    for schema in [*strict, *([form["schema"]] if form and form.get("strict") else [])]:
-        _check_strict(schema)
     tokens, window = count_tokens([body["messages"], body.get("tools")]), models[body["model"]]
     if tokens > window:
         message = f"This model's maximum context length is {window} tokens, not {tokens}."
@@ -177,18 +174,3 @@ def _check_schema(param: str, schema: Any) -> None:
         problem = error.message
     if problem:
         raise Fault(400, f"Invalid schema for '{param}': {problem}", param=param)
-
-
-def _check_strict(schema: Any) -> None:
-    """Strict mode of OpenAI: every object lists all its properties as required, and is closed."""
-    if isinstance(schema, list):
-        for item in schema:
-            _check_strict(item)
-    if not isinstance(schema, dict):
-        return
-    if isinstance(properties := schema.get("properties"), dict):
-        missing = set(properties) - set(schema.get("required", []))
-        if missing or schema.get("additionalProperties") is not False:
-            raise Fault(400, f"Invalid schema in strict mode: {missing or 'additionalProperties'}")
-    for item in schema.values():
-        _check_strict(item)
