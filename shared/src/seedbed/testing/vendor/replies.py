@@ -28,7 +28,7 @@ def pieces(text: str) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-class Completion:
+class CountedReply:
     """A reply to one request: its text cut at the request's token limit, and its tokens counted."""
 
     def __init__(self, reply: Reply, body: dict[str, Any], number: int) -> None:
@@ -60,7 +60,7 @@ def openai_error(fault: Fault) -> Event:
     return {"error": error}
 
 
-def openai_body(done: Completion) -> Event:
+def openai_body(done: CountedReply) -> Event:
     """The body of a completion."""
     message: Event = {
         "role": "assistant",
@@ -80,7 +80,7 @@ def openai_body(done: Completion) -> Event:
     return {**_openai_head(done, "chat.completion"), "choices": choices, **usage}
 
 
-def openai_events(done: Completion) -> Iterator[Event]:
+def openai_events(done: CountedReply) -> Iterator[Event]:
     """The chunks of a completion; usage only if the request asked for it."""
     reports_usage = (done.body.get("stream_options") or {}).get("include_usage")
     head = _openai_head(done, "chat.completion.chunk") | ({"usage": None} if reports_usage else {})
@@ -93,7 +93,7 @@ def openai_events(done: Completion) -> Iterator[Event]:
         yield {**head, "choices": [], "usage": _openai_usage(done)}
 
 
-def _openai_deltas(done: Completion) -> Iterator[tuple[Event, str | None]]:
+def _openai_deltas(done: CountedReply) -> Iterator[tuple[Event, str | None]]:
     yield {"role": "assistant", "content": None if done.calls else "", "refusal": None}, None
     for piece in pieces(done.text):
         yield {"content": piece}, None
@@ -108,7 +108,7 @@ def _openai_deltas(done: Completion) -> Iterator[tuple[Event, str | None]]:
     yield {}, done.finish
 
 
-def _openai_head(done: Completion, kind: str) -> Event:
+def _openai_head(done: CountedReply, kind: str) -> Event:
     return {
         "id": f"chatcmpl-{done.number}",
         "object": kind,
@@ -119,7 +119,7 @@ def _openai_head(done: Completion, kind: str) -> Event:
     }
 
 
-def _openai_usage(done: Completion) -> Event:
+def _openai_usage(done: CountedReply) -> Event:
     return {
         "prompt_tokens": done.input_tokens,
         "completion_tokens": done.output_tokens,
@@ -137,7 +137,7 @@ def anthropic_error(fault: Fault) -> Event:
     return {"type": "error", "error": {"type": fault.type, "message": fault.message}}
 
 
-def anthropic_body(done: Completion) -> Event:
+def anthropic_body(done: CountedReply) -> Event:
     """The body of a message. Malformed tool arguments exist in streams only; here they are {}."""
     content: list[Event] = []
     if done.text or done.reply.refusal:
@@ -158,7 +158,7 @@ def anthropic_body(done: Completion) -> Event:
     }
 
 
-def anthropic_events(done: Completion) -> Iterator[Event]:
+def anthropic_events(done: CountedReply) -> Iterator[Event]:
     """The events of a message; usage is always included."""
     body = anthropic_body(done)
     stop = {"stop_reason": body["stop_reason"], "stop_sequence": None}

@@ -40,8 +40,8 @@ class Protocol:
     check: Callable[[Any, Mapping[str, int]], None]
     faults: Mapping[str, Fault]
     error: Callable[[Fault], dict[str, Any]]
-    body: Callable[[replies.Completion], dict[str, Any]]
-    events: Callable[[replies.Completion], Iterator[dict[str, Any]]]
+    body: Callable[[replies.CountedReply], dict[str, Any]]
+    events: Callable[[replies.CountedReply], Iterator[dict[str, Any]]]
     last: bytes  # what ends a stream
     request_id: str  # the name of the header
 
@@ -197,7 +197,7 @@ class Exchange:
             await self._send_completion(reply, kind, streams)
 
     async def _send_completion(self, reply: Reply, kind: str, streams: bool) -> None:
-        done = replies.Completion(reply, self.call.body, self.number)
+        done = replies.CountedReply(reply, self.call.body, self.number)
         if streams:
             chunks = [self._encode(event) for event in self.protocol.events(done)]
             await self._start(200, kind)
