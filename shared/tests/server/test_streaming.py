@@ -1,14 +1,13 @@
 """Event streams stop when their client disconnects: before the first event and in the middle."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from seedbed.server.streaming import EventStream, event, in_thread, until_disconnect
+from seedbed.server.streaming import EventStream, until_disconnect
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -63,11 +62,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 async def three() -> AsyncIterator[bytes]:
     for number in range(3):
-        yield event("token", number)
-
-
-def test_event_keeps_its_data_on_one_line() -> None:
-    assert event("token", "a\nö") == 'event: token\ndata: "a\\nö"\n\n'.encode()
+        yield b"data: %d\n\n" % number
 
 
 async def test_stream_is_sent_and_closed() -> None:
@@ -137,50 +132,3 @@ async def test_until_disconnect_cancels_the_work() -> None:
     with pytest.raises(ClientDisconnect):
         await waiting
     assert cancelled.is_set()
-
-
-async def test_in_thread_leaves_the_event_loop_free() -> None:
-    turn = threading.Event()
-
-    def blocking() -> Iterator[bool]:
-        for _ in range(3):
-            yield turn.wait(30)  # set by the event loop, which must not wait for this thread
-            turn.clear()
-
-    async def run_event_loop() -> None:
-        while True:
-            turn.set()
-            await asyncio.sleep(0.001)
-
-    ticking = asyncio.create_task(run_event_loop())
-    assert [item async for item in in_thread(blocking())] == [True, True, True]
-    ticking.cancel()
-
-
-async def test_in_thread_completes_the_current_item_before_the_generator_is_closed() -> None:
-    client, closed, go_on, running = Client(), [], threading.Event(), threading.Event()
-
-    def blocking() -> Iterator[bytes]:
-        try:
-            yield b"first"
-            running.set()
-            go_on.wait(30)
-            yield b"second"
-        finally:
-            closed.append(True)
-
-    generator = blocking()
-
-    async def close() -> None:
-        generator.close()  # type: ignore[attr-defined]  # "already executing" while it runs
-
-    reading = asyncio.create_task(client.read(EventStream(in_thread(generator), close)))
-    await until(running.is_set)
-    client.left.set()
-    await until(lambda: client.disconnected)
-    for _ in range(10):  # turns of the event loop, enough for the cancellation to reach the stream
-        await asyncio.sleep(0)
-    assert not reading.done() and not closed
-    go_on.set()
-    await reading
-    assert closed == [True] and client.body == b"first"

@@ -1,7 +1,6 @@
 """Server-sent events, and work that is cancelled when the client disconnects.
 
-    return EventStream(events, close=call.aclose)                  # from an async generator
-    return EventStream(in_thread(events), close=...)               # from a blocking generator
+    return EventStream(events, close=call.aclose)
     result = await until_disconnect(request, gateway.answer(...))  # one result, no stream
 
 A client that stays connected but does not read is left to a reverse proxy, see `service`.
@@ -11,26 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TypeVar
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 _WATCH_AFTER = 0.02  # seconds; for a shorter answer the task that watches the client costs more
-
-
-def event(kind: str, data: Any) -> bytes:
-    """One server-sent event with JSON as its data.
-
-    >>> event("token", {"text": "Hello"})
-    b'event: token\\ndata: {"text": "Hello"}\\n\\n'
-    """
-    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
 @contextlib.asynccontextmanager
@@ -81,26 +69,6 @@ async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
     """
     async with cancel_on_disconnect(request.receive):
         return await work
-
-
-async def in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
-    """The items of a blocking iterator, each produced in a worker thread.
-
-    On cancellation it waits for the current item, as a running generator cannot be closed.
-
-    >>> async for token in in_thread(chatbot.stream(question)): ...  # doctest: +SKIP
-    """
-    end: Any = object()
-    while True:
-        step = asyncio.ensure_future(run_in_threadpool(next, blocking, end))
-        try:
-            item = await asyncio.shield(step)
-        except asyncio.CancelledError:
-            await asyncio.wait([step])
-            raise
-        if item is end:
-            return
-        yield item
 
 
 class EventStream(Response):

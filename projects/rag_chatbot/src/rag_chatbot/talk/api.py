@@ -35,11 +35,19 @@ from rag_chatbot.talk.schemas import (
     SearchRequest,
     Source,
 )
-from rag_chatbot.talk.streams import Item, closing, error_body, first_item, last_item
+from rag_chatbot.talk.streams import (
+    Item,
+    closing,
+    error_body,
+    event,
+    first_item,
+    in_thread,
+    last_item,
+)
 from seedbed.errors import NotFound
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
-from seedbed.server.streaming import EventStream, event, in_thread
+from seedbed.server.streaming import EventStream
 from seedbed.settings import Settings
 
 MAX_OFFSET = 10**9  # SQLite has no larger integers than 2**63 - 1

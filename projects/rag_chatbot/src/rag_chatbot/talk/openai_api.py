@@ -24,11 +24,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.talk.page_html import view_link
-from rag_chatbot.talk.streams import Item, closing, error_body, first_item, last_item
+from rag_chatbot.talk.streams import (
+    Item,
+    closing,
+    error_body,
+    first_item,
+    in_thread,
+    last_item,
+)
 from rag_chatbot.talk.terminal import location
 from seedbed.errors import BadInput
 from seedbed.server.service import Caller, CleanText
-from seedbed.server.streaming import EventStream, in_thread
+from seedbed.server.streaming import EventStream
 
 SOURCES = "\n\nSources:\n"  # heading of the list below an answer
 _USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}

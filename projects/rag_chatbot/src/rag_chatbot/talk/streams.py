@@ -6,21 +6,53 @@ answer = await last_item(request, events)     # the whole answer
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from seedbed.errors import SeedbedError, public_message
 from seedbed.observe.logs_and_traces import request_id
-from seedbed.server.streaming import cancel_on_disconnect, in_thread
+from seedbed.server.streaming import cancel_on_disconnect
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 Item = str | dict[str, Any]  # a piece of the answer, or the whole answer at the end
 Events = Generator[Item]
+
+
+def event(kind: str, data: Any) -> bytes:
+    """One server-sent event with JSON as its data.
+
+    >>> event("token", {"text": "Hello"})
+    b'event: token\\ndata: {"text": "Hello"}\\n\\n'
+    """
+    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+async def in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
+    """The items of a blocking iterator, each produced in a worker thread.
+
+    On cancellation it waits for the current item, as a running generator cannot be closed.
+
+    >>> async for token in in_thread(chatbot.stream(question)): ...  # doctest: +SKIP
+    """
+    end: Any = object()
+    while True:
+        step = asyncio.ensure_future(run_in_threadpool(next, blocking, end))
+        try:
+            item = await asyncio.shield(step)
+        except asyncio.CancelledError:
+            await asyncio.wait([step])
+            raise
+        if item is end:
+            return
+        yield item
 
 
 async def first_item(request: Request, events: Events) -> Item:
