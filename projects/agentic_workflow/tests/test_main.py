@@ -66,13 +66,6 @@ def test_policy_check_names_the_line_of_a_mistake(
     assert f"{policy}, line 2" in capsys.readouterr().err
 
 
-def test_switches_need_a_name_that_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("switch", "stopped", "--on") == 0
-    assert "stopped is on." in capsys.readouterr().out
-    assert run("switch", "everything", "--on") == 2
-    assert "Available: stopped, dry_run." in capsys.readouterr().err
-
-
 def test_evaluation_names_the_gold_line_that_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,60 +185,6 @@ def _decide(case_id: str, decision: Any, body: Path | None, comment: str) -> Non
 
 
 @app.command()
-def effects(
-    status: Annotated[str, typer.Option(help="in_doubt, failed, ready or done.")] = "in_doubt",
-    as_json: Json = False,
-) -> None:
-    """List refunds and replies by status: in doubt, or failed for good (dead letters)."""
-    config, _ = _settings()
-    from agentic_workflow.serve import terminal
-
-    show(_parts(config)[2].effects(status), as_json, to_text=terminal.effects)
-
-
-@app.command()
-def resolve(
-    key: Annotated[str, typer.Argument(help="Key of the effect, as `effects` prints it.")],
-    happened: Annotated[
-        bool, typer.Option("--happened/--did-not-happen", help="What you have found out.")
-    ],
-) -> None:
-    """Settle an effect that is in doubt: it did happen, or it is tried again."""
-    config, _ = _settings()
-    typer.echo(_parts(config)[2].resolve(key, happened, getpass.getuser()))
-
-
-@app.command()
-def replay(case_id: CaseId) -> None:
-    """Try a failed case again, from the step that failed."""
-    config, _ = _settings()
-    typer.echo(_parts(config)[2].replay(case_id, getpass.getuser()))
-
-
-@app.command()
-def switch(
-    name: Annotated[str, typer.Argument(help="stopped (nothing is sent or booked), or dry_run.")],
-    on: Annotated[bool, typer.Option("--on/--off", help="Turn it on or off.")],
-) -> None:
-    """Stop all effects at once, or record them without carrying them out."""
-    config, _ = _settings()
-    _parts(config)[2].set_switch(name, on, getpass.getuser())
-    typer.echo(f"{name} is {'on' if on else 'off'}.")
-
-
-@app.command()
-def statistics(
-    days: Annotated[int, typer.Option(min=1, help="Number of days.")] = 30, as_json: Json = False
-) -> None:
-    """Show how many cases were closed, by whom, and how long they took."""
-    config, _ = _settings()
-    from agentic_workflow.serve import terminal
-
-    result = _parts(config)[0].statistics(days)
-    show(result.model_dump(mode="json"), as_json, to_text=terminal.statistics)
-
-
-@app.command()
 def corrections() -> None:
     """Print the mails whose category people changed, as labelled examples (JSON lines)."""
     config, _ = _settings()

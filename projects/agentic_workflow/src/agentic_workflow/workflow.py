@@ -277,8 +277,6 @@ class HelpDesk(DBOSConfiguredInstance):
         payload["automatic"] = self.store.approval(case_id) is None
         if self.store.switch("stopped"):
             outcome = Outcome("stopped", error="the kill switch is on")
-        elif self.store.switch("dry_run"):
-            outcome = Outcome("done", f"dry run, not done: {payload}")
         else:
             outcome = self.outbox.perform(key, case_id, receiver, payload)
         reason = f"{outcome.status}: {outcome.receipt or outcome.error}"

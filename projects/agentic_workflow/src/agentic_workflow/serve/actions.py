@@ -25,7 +25,7 @@ from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
 
 Json = dict[str, Any]
 REOPENED = timedelta(days=2)  # until the reminder that a reopened case waits
-SWITCHES = ("stopped", "dry_run")
+SWITCHES = ("stopped",)
 _log = logging.getLogger(__name__)
 
 
@@ -158,7 +158,7 @@ class Actions:
         return self.store.reopen(case_id, by, datetime.now(UTC) + REOPENED)
 
     def set_switch(self, name: str, on: bool, by: str) -> None:
-        """Turn "stopped" (no effects) or "dry_run" (effects are only recorded) on or off."""
+        """Turn "stopped" on or off: no reply is sent and no refund booked while it is on."""
         self._check(by)
         if name not in SWITCHES:
             raise BadInput(f"Unknown switch {name!r}.", hint=f"Available: {', '.join(SWITCHES)}.")

@@ -24,12 +24,11 @@ from starlette.concurrency import run_in_threadpool
 
 from agentic_workflow import __version__
 from agentic_workflow.config import Config
-from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile, parse_policy
+from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.evaluate.simulate import Difference, simulate
 from agentic_workflow.serve.actions import Actions, CaseDetails, Inbox
 from agentic_workflow.serve.metrics import store_metrics
 from agentic_workflow.store.case import Category, Status
@@ -227,14 +226,6 @@ def set_switch(
     desk: Desk,
     caller: Caller,
 ) -> dict[str, bool]:
-    """Turn `stopped` (no effects) or `dry_run` (recorded, not done) on or off."""
+    """Turn `stopped`, the kill switch, on or off: no reply is sent and no refund booked."""
     desk.set_switch(name, on, caller)
     return desk.switches()
-
-
-@router.post("/simulate")
-def post_simulate(
-    policy: Annotated[Text, Body(embed=True)], desk: Desk, _caller: Caller
-) -> list[Difference]:
-    """Decide past cases again by a changed policy (TOML); returns those that would differ."""
-    return simulate(desk.store, parse_policy(policy))

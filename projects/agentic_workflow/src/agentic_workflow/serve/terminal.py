@@ -1,4 +1,4 @@
-"""Output of the command line: the inbox, a case, effects and statistics as text.
+"""Output of the command line: the inbox, a case, and effects as text.
 
     typer.echo(terminal.case(actions.details(case_id)))
 
@@ -61,19 +61,6 @@ def effects(items: Sequence[Json]) -> str:
     rows = [{**e, "result": e["error"] or e["receipt"]} for e in items]
     columns = ("status", "case=case_id", "key", "attempts", "result")
     return _table(columns, rows) if items else "None."
-
-
-def statistics(figures: Json) -> str:
-    """Figures of the closed cases, and their number by category."""
-    rate, seconds = figures["automation_rate"], figures["median_seconds"]
-    rows = [
-        (f"closed in {figures['days']} days", figures["closed"]),
-        ("automation rate", None if rate is None else f"{rate:.0%}"),
-        ("corrections", figures["corrections"]),
-        ("median time to close", None if seconds is None else duration(seconds)),
-        *figures["by_category"].items(),
-    ]
-    return table(("", ""), rows)
 
 
 def differences(items: Sequence[Json]) -> str:

@@ -112,15 +112,3 @@ class Correction(Value):
     by: str
     at: datetime
     change: str  # "category other → refund"
-
-
-class Statistics(Value):
-    """Figures of the cases closed in the last days, without duplicates."""
-
-    days: int
-    closed: int
-    automation_rate: float | None  # share closed by the desk alone; None without cases
-    corrections: int
-    median_seconds: float | None  # from arrival to close
-    by_category: dict[str, int]
-    by_day: dict[str, int]  # ISO dates in UTC

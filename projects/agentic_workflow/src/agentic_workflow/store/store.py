@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from statistics import median
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
@@ -35,7 +33,6 @@ from agentic_workflow.store.records import (
     CaseSummary,
     Correction,
     Event,
-    Statistics,
     Usage,
     Verdict,
 )
@@ -424,7 +421,7 @@ class Store:
     # ── switches and figures ────────────────────────────────────────────────────────────────
 
     def switch(self, name: str) -> bool:
-        """Whether a switch is on: "stopped" (the kill switch) or "dry_run"."""
+        """Whether a switch is on: "stopped" is the kill switch."""
         with reading(self.engine) as connection:
             query = select(switches.c.is_on).where(switches.c.name == name)
             return bool(connection.execute(query).scalar())
@@ -435,28 +432,6 @@ class Store:
             connection.execute(switches.delete().where(switches.c.name == name))
             connection.execute(insert(switches).values(name=name, is_on=on))
             self._add_event(connection, "", f"{name} {'on' if on else 'off'}", actor=by)
-
-    def statistics(self, days: int = 30) -> Statistics:
-        """Figures of the cases closed in the last `days` in UTC, today included."""
-        columns = (cases.c.closed_at, cases.c.received_at, cases.c.category, cases.c.closed_by)
-        since = self._closed_since(days)
-        changed = select(func.count()).join(cases, cases.c.id == approvals.c.case_id)
-        changed = changed.where(since, approvals.c.proposal.is_not(None))
-        with reading(self.engine) as connection:
-            rows = connection.execute(select(*columns).where(since)).all()
-            corrections = connection.execute(changed).scalar_one()
-        # The clock may have been set back in between.
-        seconds = [max(0.0, (row.closed_at - row.received_at).total_seconds()) for row in rows]
-        alone = sum(row.closed_by == "desk" for row in rows)
-        return Statistics(
-            days=days,
-            closed=len(rows),
-            automation_rate=alone / len(rows) if rows else None,
-            corrections=corrections,
-            median_seconds=median(seconds) if seconds else None,
-            by_category=dict(Counter(row.category or "" for row in rows).most_common()),
-            by_day=dict(sorted(Counter(str(row.closed_at.date()) for row in rows).items())),
-        )
 
     def _closed_since(self, days: int) -> ColumnElement[bool]:
         """The condition that a case was closed in the last `days` in UTC, today included."""

@@ -314,16 +314,6 @@ def test_kill_switch_stops_effects_until_released(world: Any) -> None:
     assert len(mails_of(world, case)) == 1
 
 
-def test_dry_run_records_what_it_would_do(world: Any) -> None:
-    world.store.set_switch("dry_run", True, "anna")
-    case, before = world.take("refund 30.00"), len(world.refunds())
-    assert world.wait([case]) == ["closed"]
-    world.store.set_switch("dry_run", False, "anna")
-    assert not mails_of(world, case)
-    assert len(world.refunds()) == before
-    assert [e.reason for e in world.store.events(case) if "dry run" in e.reason]
-
-
 def test_case_over_its_limit_goes_to_a_person(world: Any) -> None:
     case = world.take("expensive")
     assert world.wait([case]) == ["waiting"]
