@@ -142,3 +142,20 @@ def test_reply_without_usage_is_estimated(open_model, monkeypatch):
         open_model(model, budget=budget).invoke("b" * 21)
     assert budget.usage["tokens"] == 6 + 10
     assert budget.usage["usd"] == pytest.approx((6 * 0.15 + 10 * 0.6) / 1e6)
+
+
+@pytest.mark.parametrize("limits", [{"tokens": 60}, {"usd": 30e-6}])
+def test_budget_is_exceeded_by_no_more_than_the_prompt(open_model, monkeypatch, limits):
+    """A call gets what is left as its `max_tokens`, and the vendor cuts the reply there."""
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+    budget = Budget(**limits)
+    with launch_vendor(["word " * 5_000]) as vendor:
+        settings = Settings(base_url=f"{vendor.url}/v1", _env_file=None)
+        model = load_chat_model("openai:gpt-4o-mini", settings=settings)
+        with pytest.raises(OverBudget):
+            open_model(model, budget=budget).invoke("Hello")
+        most = {"tokens": 60, "usd": 50}[next(iter(limits))]  # 0.6 USD for a million tokens
+        assert vendor.calls[0].body["max_completion_tokens"] == most
+        prompt = {"tokens": vendor.usage.input_tokens, "usd": vendor.usage.input_tokens * 0.15e-6}
+    for name, limit in limits.items():
+        assert limit <= budget.usage[name] <= limit + prompt[name] + 1e-9

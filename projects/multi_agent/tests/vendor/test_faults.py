@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,15 @@ FAULTS = {
     "not JSON": Reply("Sure! I would count the orders."),
 }
 RETRIED = {"429", "529", "cut"}  # for 3.5 seconds, as "500" is
-each_fault = pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(fault, id=name, marks=pytest.mark.slow if name in RETRIED else ())
-        for name, fault in FAULTS.items()
-    ],
-)
+
+
+def each_fault(quick: Collection[str]) -> Any:
+    """All faults, of which only some are tried in the quick tests."""
+    marks = {name: () if name in quick else pytest.mark.slow for name in FAULTS}
+    faults = [pytest.param(f, id=name, marks=marks[name]) for name, f in FAULTS.items()]
+    return pytest.mark.parametrize("fault", faults)
+
+
 PLAN, QUERY = "You plan the work of a team", "Answer a question over a database"
 
 
@@ -50,7 +52,7 @@ def with_fault(prompt: str, fault: Reply) -> list[Any]:
     return [*rest, *[replace(fault, match=prompt)] * 8]
 
 
-@each_fault
+@each_fault(FAULTS.keys() - RETRIED)
 def test_planner_that_fails_ends_the_run_with_one_sentence(
     solve: Callable[..., Any], fault: Reply
 ) -> None:
@@ -64,7 +66,7 @@ def test_planner_that_fails_ends_the_run_with_one_sentence(
     assert not solved.team.store.events(run.id, kind="step_started")
 
 
-@each_fault
+@each_fault(("401", "length", "refusal", "not JSON"))
 def test_analyst_that_fails_keeps_what_the_others_found(
     solve: Callable[..., Any], fault: Reply
 ) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.runs import state
@@ -19,8 +18,6 @@ from seedbed.database.sqlite import open_sqlite, sqlite_errors
 from seedbed.errors import Unavailable
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
     from langgraph.store.base import BaseStore
@@ -39,67 +36,51 @@ def serializer() -> JsonPlusSerializer:
 @contextmanager
 def open_checkpointer(config: Config) -> Iterator[BaseCheckpointSaver[Any]]:
     """The saver for these settings, for any number of threads. Raises ConfigError, Unavailable."""
-    if address := _postgres_address(config):
-        from langgraph.checkpoint.postgres import PostgresSaver
+    from langgraph.checkpoint.postgres import PostgresSaver
+    from langgraph.checkpoint.sqlite import SqliteSaver
 
-        with _postgres(address) as pool:
-            saver = PostgresSaver(pool, serde=serializer())
+    with _connection(config, "checkpoints.sqlite") as (connection, is_postgres):
+        if is_postgres:
+            saver = PostgresSaver(connection, serde=serializer())
             saver.setup()
             yield saver
-    else:
-        from langgraph.checkpoint.sqlite import SqliteSaver
-
-        with _sqlite(config.data_dir / "checkpoints.sqlite") as connection:
+        else:
             connection.isolation_level = "IMMEDIATE"  # the writes of a node are one transaction
             yield SqliteSaver(connection, serde=serializer())
 
 
 @contextmanager
 def open_memory(config: Config) -> Iterator[BaseStore]:
-    """LangGraph's store of facts, beside the checkpoints."""
-    if address := _postgres_address(config):
-        from langgraph.store.postgres import PostgresStore
+    """LangGraph's store of facts, in the same place."""
+    from langgraph.store.postgres import PostgresStore
+    from langgraph.store.sqlite import SqliteStore
 
-        with _postgres(address) as pool:
-            postgres = PostgresStore(pool)
-            postgres.setup()
-            yield postgres
-    else:
-        from langgraph.store.sqlite import SqliteStore
-
-        with _sqlite(config.data_dir / "memory.sqlite") as connection:
-            sqlite = SqliteStore(connection)
-            sqlite.setup()
-            yield sqlite
-
-
-def _postgres_address(config: Config) -> str:
-    if not config.database_url:
-        return ""
-    url = sql_engine(config.database_url, setting="SEEDBED_DATABASE_URL").url
-    if url.drivername == "sqlite":
-        return ""
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with _connection(config, "memory.sqlite") as (connection, is_postgres):
+        store = PostgresStore(connection) if is_postgres else SqliteStore(connection)
+        store.setup()
+        yield store
 
 
 @contextmanager
-def _sqlite(path: Path) -> Iterator[sqlite3.Connection]:
-    with suppress(OSError):  # SQLite reports the folder that it cannot open
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite_errors(path, setting="AGENTS_DATA_DIR", damaged="Delete it."):
-        connection = open_sqlite(path, busy_seconds=10)
-    with closing(connection):
-        yield connection
-
-
-@contextmanager
-def _postgres(address: str) -> Iterator[Any]:
+def _connection(config: Config, file: str) -> Iterator[tuple[Any, bool]]:
+    """A pool of connections to Postgres, and True; or a connection to a SQLite file, and False."""
+    setting = "SEEDBED_DATABASE_URL"
+    url = sql_engine(config.database_url, setting=setting).url if config.database_url else None
+    if url is None or url.drivername == "sqlite":
+        path = config.data_dir / file
+        with suppress(OSError):  # SQLite reports the folder that it cannot open
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite_errors(path, setting="AGENTS_DATA_DIR", damaged="Delete it."):
+            connection = open_sqlite(path, busy_seconds=10)
+        with closing(connection):
+            yield connection, False
+        return
     from psycopg.rows import dict_row
     from psycopg_pool import ConnectionPool, PoolTimeout
 
     options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 5}
     pool: Any = ConnectionPool(
-        address,
+        url.set(drivername="postgresql").render_as_string(hide_password=False),
         min_size=1,
         max_size=2,
         timeout=10,
@@ -112,4 +93,4 @@ def _postgres(address: str) -> Iterator[Any]:
             pool.wait(10)
         except PoolTimeout as error:
             raise Unavailable(f"Cannot store checkpoints: {error}.") from None
-        yield pool
+        yield pool, True
