@@ -132,15 +132,11 @@ def test_run_is_stopped_and_keeps_what_was_found(visit: Visit, gate: Any) -> Non
 
 def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
     page = visit()
-    solve(page, f"Remember that {hostile}")
-    expect(box(page, "Answer")).to_have_value(f"I'll remember that {hostile}.")
     solve(page, f"How many hostile orders {hostile}?")
     expect(box(page, "Done")).to_have_value(re.compile("onerror"))
     expect(box(page, "Answer")).to_have_value(f"42 orders {hostile}")
     page.get_by_text(f"Program run by shop {hostile}").wait_for()
     expect(cell(page, f"Graz {hostile} 0")).to_be_visible()
-    page.get_by_role("button", name="Memory").click()
-    page.get_by_role("checkbox", name=hostile).wait_for()
     solve(page, f"How many orders by city {hostile}?")
     expect(box(page, "The team asks")).to_have_value(f"Which city? {hostile}")
     page.get_by_label(re.compile("onerror.*waiting for your answer")).wait_for()
