@@ -1,4 +1,7 @@
-"""Projects import `seedbed` and themselves only, and declare every distribution they import."""
+"""Projects import `seedbed` and themselves only, and require every distribution they import.
+
+A project that only runs models installs neither torch nor anything that requires it.
+"""
 
 import ast
 import re
@@ -6,36 +9,38 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.timeout(300)
 PACKAGES = {"seedbed": ROOT / "shared"} | {
     file.parent.name: file.parent for file in ROOT.glob("projects/*/pyproject.toml")
 }
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-# Libraries that need no requirement of their own: a declared distribution depends on them.
-BROUGHT = {
-    "pydantic": "pydantic-settings",
-    "starlette": "fastapi",
-    "anyio": "fastapi",
-    "mcp_types": "mcp",
-    "opentelemetry": "opentelemetry-sdk",
-    "openvino": "openvino-genai",
-    "huggingface_hub": "tokenizers",
-    "mlflow": "mlflow-skinny",
-    "rich": "typer",
-    "referencing": "jsonschema",
-    "yaml": "langchain-core",
-    "jinja2": "torch",
-    "threadpoolctl": "scikit-learn",
-    "markupsafe": "jinja2",
-    "pydantic_core": "pydantic-settings",
-}
+HEAVY = {"torch", "torchvision", "triton", "transformers", "sentence-transformers", "accelerate"}
+TRAINING = {"seedbed", "finetune_lora", "research_repro"}
+
+
+def closure(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """Every distribution that `name[extras]` requires on this machine, by their metadata."""
+    done: set[tuple[str, str]] = set()
+    waiting = [(name, extra) for extra in ("", *extras)]
+    while waiting:
+        item = waiting.pop()
+        if item in done:
+            continue
+        done.add(item)
+        try:
+            needs = metadata.distribution(item[0]).requires or []
+        except metadata.PackageNotFoundError:
+            continue  # for another platform
+        for need in map(Requirement, needs):
+            if need.marker is None or need.marker.evaluate({"extra": item[1]}):
+                waiting += [(normal(need.name), extra) for extra in ("", *need.extras)]
+    return {name for name, _ in done}
 
 
 def imports(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -48,11 +53,12 @@ def imports(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield path, node.module.partition(".")[0]
 
 
-distributions = cache(metadata.packages_distributions)
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_import_contract_covers_every_project() -> None:
-    settings = SETTINGS["tool"]["importlinter"]
+def test_import_contracts_cover_every_project() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     assert set(settings["root_packages"]) == set(PACKAGES)
     top, bottom = settings["contracts"][0]["layers"]
     assert set(re.split(r"\s*\|\s*", top)) == set(PACKAGES) - {"seedbed"}
@@ -68,26 +74,32 @@ def test_imports_keep_contract() -> None:
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_imported_distributions_are_declared(package: str) -> None:
+def test_imported_distributions_are_required(package: str) -> None:
     about = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text("utf-8"))["project"]
-    shared = tomllib.loads((ROOT / "shared/pyproject.toml").read_text("utf-8"))["project"]
-    needs = list(about["dependencies"])
-    for table in (about, shared):
-        needs += [
-            need for extra in table.get("optional-dependencies", {}).values() for need in extra
-        ]
-    needs += shared["dependencies"]
-    declared = {normal(re.split(r"[\[<>=!~ ;]", need)[0]) for need in needs}
-    where = distributions()
-    undeclared = set()
+    required = closure(normal(package), frozenset(about.get("optional-dependencies", ())))
+    where = metadata.packages_distributions()
+    missing = set()
     for path, name in imports(PACKAGES[package] / "src"):
         if name in sys.stdlib_module_names or name in PACKAGES:
             continue
-        known = {normal(name), *map(normal, where.get(name, [])), normal(BROUGHT.get(name, ""))}
-        if not known & declared:
-            undeclared.add(f"{path.name}: {name}")
-    assert sorted(undeclared) == []
+        if not {normal(name), *map(normal, where.get(name, []))} & required:
+            missing.add(f"{path.name}: {name}")
+    assert sorted(missing) == []
 
 
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+@pytest.mark.parametrize("package", sorted(set(PACKAGES) - TRAINING))
+def test_default_install_has_no_torch(package: str) -> None:
+    names = closure(normal(package))
+    assert {"seedbed", "langchain-core"} <= names
+    assert names & HEAVY == set()
+    assert [name for name in names if name.startswith("nvidia-")] == []
+
+
+def test_constraints_omit_torch() -> None:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    names = {re.split(r"[=\[ ]", line)[0] for line in lines if not line.startswith("#")}
+    assert "chromadb" in names
+    assert names & {"torch", "torchvision", "triton"} == set()
+    assert [name for name in names if name.startswith(("nvidia-", "cuda-"))] == []
+    # No addresses and no paths, so that it works with any package index.
+    assert [line for line in lines if re.search(r"https?:|file:|--|^-e|@", line)] == []

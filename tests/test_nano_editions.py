@@ -27,13 +27,10 @@ def test_every_project_has_an_edition_and_a_price_list() -> None:
 
 
 @each_file
-def test_edition_has_at_most_300_lines(file: Path) -> None:
-    assert len(file.read_text("utf-8").splitlines()) <= 300
-
-
-@each_file
-def test_edition_imports_loaders_alone(file: Path) -> None:
-    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+def test_edition_is_short_and_imports_loaders_alone(file: Path) -> None:
+    text = file.read_text("utf-8")
+    assert len(text.splitlines()) <= 300
+    nodes = list(ast.walk(ast.parse(text)))
     modules = {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
     modules |= {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
     own = {module for module in modules if module.partition(".")[0] in {"seedbed", *PROJECTS}}
@@ -62,18 +59,3 @@ def test_cells_of_the_notebook_run_in_order(
     assert "holds" in capsys.readouterr().out
     assert variables["plt"].get_fignums()
     variables["plt"].close("all")
-
-
-def test_figures_of_research_in_the_price_list_are_those_published() -> None:
-    """The number of claims is written by hand, as it is in no file of results."""
-    from research_repro.report.table import published_markdown
-
-    pairs = [
-        [int(number) for number in line.split("**: ")[1].split(" claims")[0].split(" of ")]
-        for line in published_markdown().splitlines()
-        if line.startswith("- **")
-    ]
-    holding, tested = (sum(column) for column in zip(*pairs, strict=True))
-    page = (ROOT / "docs/how-to/build-it-yourself.md").read_text("utf-8")
-    assert f"{tested} claims" in page
-    assert f"{holding} of them" in page

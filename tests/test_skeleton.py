@@ -52,12 +52,6 @@ def test_pyproject_has_common_fields(project: Path) -> None:
     assert not {"ruff", "mypy", "pytest"} & set(settings.get("tool", {}))
 
 
-@each_project
-def test_root_readme_lists_project(project: Path) -> None:
-    rows = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if "|" in line]
-    assert any(f"projects/{project.name}" in row for row in rows)
-
-
 def test_no_tests_folder_is_a_package() -> None:
     # With one, pytest would run one project's tests twice and skip another's, and still pass.
     assert [path for folder in TEST_FOLDERS for path in folder.rglob("__init__.py")] == []

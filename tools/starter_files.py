@@ -23,12 +23,9 @@ build/
 _MAKEFILE = """\
 # `make` alone lists the verbs. A verb first installs what it needs into .venv.
 .DEFAULT_GOAL := help
-unexport PYTHONDONTWRITEBYTECODE
-export UV_HTTP_TIMEOUT ?= 120
-export UV_HTTP_RETRIES ?= 5
 PYTHON ?= python3
 BIN := .venv/bin
-UV ?= $(BIN)/uv
+UV ?= $(or $(shell command -v uv),$(BIN)/uv)
 # One process per core, at most four, each with one numerical thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -rs -n logical \\
   --maxprocesses 4 --dist loadfile --max-worker-restart 0
@@ -60,9 +57,6 @@ test: .venv/test.ready ## Runs the quick tests; ARGS= adds pytest options
 test-slow: .venv/test.ready ## Runs the slow tests: clusters, crashes, training
 \t$(PYTEST) -m slow $(ARGS)
 
-test-all: test ## Runs the quick tests, then the slow ones
-\t@$(MAKE) test-slow
-
 {exercises}lint: .venv/test.ready ## Runs ruff
 \t$(BIN)/ruff check
 
@@ -86,9 +80,6 @@ clean: ## Removes .venv and caches; keeps your documents and models
 \trm -rf .venv .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
-\t@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {{ \\
-\t  echo "Python 3.11 or later is required; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \\
-\t    "Run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }}
 \t$(PYTHON) -m venv .venv
 \ttest -n '$(filter-out $(BIN)/uv,$(UV))' || $(BIN)/python -m pip install -q 'uv>=0.9'
 
@@ -102,8 +93,7 @@ clean: ## Removes .venv and caches; keeps your documents and models
 \t@$(call weights,$(TEST_WEIGHTS))
 \t@touch $@
 
-.PHONY: help setup run demo eval test test-slow test-all lint docs doctor prefetch update \\
-  clean{phony}
+.PHONY: help setup run demo eval test test-slow lint docs doctor prefetch update clean{phony}
 """
 _EXERCISES = """\
 exercise: {needs} ## Lists the exercises; N=1 starts one, HINT=1 and SOLUTION=1 help
@@ -159,7 +149,7 @@ def makefile(
     torch: bool = False,
     weights: tuple[list[str], list[str]] = ([], []),
     library: str = "",
-    exercises: bool = True,
+    exercises: bool = False,
 ) -> str:
     """The Makefile of a project that stands alone.
 

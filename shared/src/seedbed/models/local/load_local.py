@@ -3,7 +3,7 @@
     load_local("smollm2", load(Settings), {"temperature": 0.7})
 
 `load.py` imports this module for a local spec only. A project that was copied out of the repository
-with MODEL=remote has neither it nor what only it imports: the engine, grammars, small models.
+with BRAIN=llm has neither it nor what only it imports: the engine, grammars, small models.
 """
 
 from __future__ import annotations
