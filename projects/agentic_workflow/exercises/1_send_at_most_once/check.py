@@ -30,7 +30,7 @@ def expect(attempts: str, *script: BaseException | None, repeatable: bool = Fals
         except KeyboardInterrupt:
             log.append("died,")
     actual, case = " ".join(log).strip(","), f"{repeatable=}, the receiver raises {script}"
-    assert actual == attempts, f"{case}: expected {attempts!r}, got {actual!r}"
+    assert actual == attempts, f"{case}: expected the states {attempts!r}, got {actual!r}"
 
 
 def check_1_the_row_is_written_before_the_receiver_is_called() -> None:

@@ -12,6 +12,7 @@ RULE = Passage(source="shipping §1", text="We refund lost parcels. Write to ser
 LIMIT = Passage(source="limit §54", text="Larger orders are insured.")
 ASK = Decision(action="ask", approval=False, rule="r")
 REFUND = Decision(action="refund", approval=False, rule="r", amount=54)
+PART = Decision(action="refund", approval=False, rule="r", amount="20.55")  # not in the case
 
 
 def expect(quote: str, body: str, *citations: str, decision: Decision = ASK) -> None:
@@ -32,6 +33,7 @@ def check_1_only_rules_of_the_case_are_cited() -> None:
 def check_2_no_placeholder_and_no_private_data() -> None:
     expect("[Name]", "Hello [Name], it is late.")
     expect(" ", "Your card is 4111 1111 1111 1111.")
+    expect(" ", "Your key is AKIAIOSFODNN7EXAMPLE.")
 
 
 def check_3_links_are_those_of_the_case() -> None:
@@ -47,6 +49,7 @@ def check_4_numbers_have_the_value_of_one_in_the_case() -> None:
 
 def check_5_a_refund_is_stated_and_nothing_else_is_promised() -> None:
     expect("", "We will refund 54.00 EUR.", decision=REFUND)
+    expect("", "We will refund 20.55 EUR.", decision=PART)
     expect("54", "We refund what you paid for order 59921.", decision=REFUND)
     expect("54", "You paid 1,154.80. We refund it [limit §54].", decision=REFUND)
     expect("refund", "Sorry, we will refund it.")

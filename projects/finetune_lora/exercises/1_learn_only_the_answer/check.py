@@ -34,7 +34,9 @@ def expect(tokens: str, learned: str, conversation: str, tokenizer: Letters = Le
     except BadInput as error:
         actual = "BadInput", "line 7" if "7" in str(error) else str(error)
     expected = (tokens, learned)
-    assert actual == expected, f"{conversation!r}: expected {expected}, got {actual}"
+    assert actual == expected, (
+        f"{conversation!r}: expected tokens, learned {expected}, got {actual}"
+    )
 
 
 def check_1_messages_of_the_assistant_add_tokens() -> None:

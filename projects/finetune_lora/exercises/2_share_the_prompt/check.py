@@ -13,7 +13,8 @@ def expect(expected: int, *examples: str) -> None:
         ids = [ord(letter) for letter in text.replace("|", "")]
         made.append(Encoded(ids, list(range(text.index("|"), len(ids)))))
     actual = batches.common_prefix(made)
-    assert actual == expected, f"{examples}: expected {expected}, got {actual!r}"
+    case = f"examples {examples}, whose letters after | are learned"
+    assert actual == expected, f"{case}: expected {expected}, got {actual!r}"
 
 
 def check_1_tokens_at_the_beginning_that_are_equal_in_all_examples_are_counted() -> None:

@@ -40,7 +40,7 @@ async def answer_two(together: Any = False, shared: Any = False, **second: Any) 
 def expect(second: str, runs: int, **options: Any) -> None:
     actual = asyncio.run(answer_two(**options))
     expected = ["miss m one two", second, *["run"] * runs]
-    assert actual == expected, f"{options}: expected {expected}, got {actual}"
+    assert actual == expected, f"two requests, {options}: expected {expected}, got {actual}"
 
 
 def check_1_the_key_has_the_scope_unless_the_cache_is_shared() -> None:

@@ -26,12 +26,12 @@ def expect(goto: str, results: str, plan: str = PLAN, replans: int = 2, **more: 
         }
     before, runtime = str(state), SimpleNamespace(context=run)
     actual: Any = getattr(dispatch(state, runtime), "goto", "no Command")  # type: ignore[arg-type]
-    case = f"plan {plan}, results {results or 'missing'}: expected {goto!r}"
+    case = f"plan {plan}, results {results or 'missing'} (-: a problem): expected {goto!r}"
     assert str(state) == before, f"{case} and an unchanged state, got {state}"
     if isinstance(actual, list) and actual:
         sends = [(send.node, send.arg["step"].id, tuple(send.arg["inputs"])) for send in actual]
         steps = [("specialist", id, AFTER[id]) for id in goto.split() if id in AFTER]
-        assert sends == steps, f"{case} as {steps}, got {sends}"
+        assert sends == steps, f"{case}, got the node, step and inputs {sends}"
     else:
         assert actual == goto, f"{case}, got {actual!r}"
 
