@@ -130,6 +130,20 @@ def test_two_workers_with_one_effect_send_it_once(open_outbox: Callable[..., Out
     assert (first.delivered, second.delivered) == (0, 1)
 
 
+def test_worker_that_was_passed_by_one_that_died_sends_nothing(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    first, second = Scripted(), Scripted(KeyboardInterrupt())  # type: ignore[arg-type]
+
+    def pass_first() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            perform(open_outbox(second, "worker-2"))
+
+    first.before = pass_first
+    assert perform(open_outbox(first)).status == "in_doubt"
+    assert first.delivered == 0
+
+
 def test_frozen_sender_that_wakes_settles_its_doubt(open_outbox: Callable[..., Outbox]) -> None:
     other = open_outbox(Scripted(), "worker-2")
     outcomes = []

@@ -26,9 +26,8 @@ def expect(part: str, sql: str, answer: str, number: float | None, shop: Workspa
     evidence = Evidence(kind="query", source="shop", text=sql, output=answer)
     result = Result(step="s1", answer=answer, number=number, evidence=(evidence,))
     problem = verify.check_query(evidence, result, shop)
-    case = f"{sql!r}, answer {answer!r}, number {number}: expected"
-    expected = f"a problem with {part!r}" if part else "''"
-    assert part in problem and (part or not problem), f"{case} {expected}, got {problem!r}"
+    case = f"{sql!r}, answer {answer!r}, number {number}: expected the problem {part!r}"
+    assert part in problem and (part or not problem), f"{case}, got {problem!r}"
 
 
 def check_1_without_a_database_nothing_can_be_checked() -> None:
@@ -38,6 +37,7 @@ def check_1_without_a_database_nothing_can_be_checked() -> None:
 def check_2_the_query_is_run_again() -> None:
     expect("price", "SELECT price FROM tents", "Marmot", None)
     expect("3", "SELECT COUNT(*) FROM tents", "3", 3)
+    expect(" ", "SELECT 9999", "9,999", 9999)
 
 
 def check_3_the_texts_of_the_first_rows_are_in_the_answer() -> None:
