@@ -124,7 +124,7 @@ def test_check_is_short_and_each_step_has_a_mistake_that_patches_the_solution(na
     assert checked == steps or exercise.tests
     assert check.count("\n") <= 60
     for test in exercise.tests:
-        file, _, function = test.partition("[")[0].partition("::")
+        file, _, function = test.partition("::")
         assert f"def {function}(" in (folder.parents[1] / file).read_text("utf-8")
     mistakes = Counter(str(step) for step, *_ in solutions["wrong"])
     assert set(mistakes) == set(steps)

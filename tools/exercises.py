@@ -218,7 +218,7 @@ def run(folder: Path, open_file: Path, tests: Sequence[str]) -> list[str]:
     project = folder.parents[1]
     # The repository's conftest.py, its options and installed plugins are not needed here.
     options = ["--confcutdir", project, "--disable-plugin-autoload", "--import-mode=importlib"]
-    options += ["-o", "addopts=", "-o", "python_functions=check_[0-9]* test_*"]
+    options += ["-m", "not slow", "-o", "addopts=", "-o", "python_functions=check_[0-9]* test_*"]
     options += ["-p", "no:cacheprovider", "-p", "no:terminal", "-p", "pytest_asyncio.plugin"]
     for files in ([folder / "check.py"], [project / test for test in tests]):
         if files and not failures:
