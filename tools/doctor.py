@@ -92,6 +92,10 @@ def _model(root: Path) -> Iterator[Finding]:
 
 
 def _weights(root: Path) -> Iterator[Finding]:
+    if not _version("seedbed"):
+        setup = next(iter(_setup_commands(root).values()), "make setup")
+        yield Finding("weights", "not installed; they come with the first project", fix=setup)
+        return
     required = required_weights(root)
     for model in MODELS.values():
         if model.package and _version(model.package) == model.version:
