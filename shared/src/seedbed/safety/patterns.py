@@ -55,6 +55,6 @@ def compile_untrusted(pattern: str) -> UntrustedPattern:
     except re2.error as error:
         problem = error.args[0].decode("utf-8", "replace")
     raise BadInput(
-        f"The pattern {pattern[:80]!r} is not valid in RE2: {problem}.",
-        hint="RE2 has no look-around, back-references, conditions or possessive quantifiers.",
+        f"The pattern {pattern[:80]!r} is not valid in RE2, which has no look-around, "
+        f"back-references, conditions or possessive quantifiers: {problem}."
     )
