@@ -95,9 +95,8 @@ check-%: $$(call ready,$$*) ## Checks your solution of an exercise: N=1
 	$(TOOL) tools.exercises check $(call folder,$*) $(N)
 
 new-%: ## Copies a project out of the repository as your own: TO=../my-bot; docs/how-to/your-project.md has the options
-	$(TOOL) tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(BRAIN),--brain="$(BRAIN)") $(if \
-	  $(PAPERS),--papers="$(PAPERS)") $(if $(WITH),--with="$(WITH)") $(if \
-	  $(WITHOUT),--without="$(WITHOUT)") $(if $(SEEDBED),--seedbed="$(SEEDBED)")
+	$(TOOL) tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(BRAIN),--brain="$(BRAIN)") $(if $(PAPERS),--papers="$(PAPERS)") \
+	  $(if $(WITH),--with="$(WITH)") $(if $(WITHOUT),--without="$(WITHOUT)") $(if $(SEEDBED),--seedbed="$(SEEDBED)")
 
 update-copy: # `make update` of a copy calls it, in a clone of this repository
 	$(TOOL) tools.starter_update "$(COPY)" $(if $(APPLY),--apply)

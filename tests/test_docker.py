@@ -25,7 +25,7 @@ SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"
 # Variables that libraries read.
 OF_LIBRARIES = {
     *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "MLFLOW_TRACKING_URI"),
-    *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+    *(f"OTEL_EXPORTER_OTLP_{name}" for name in ("ENDPOINT", "HEADERS", "TIMEOUT")),
 }
 
 
