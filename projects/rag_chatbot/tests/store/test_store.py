@@ -148,6 +148,12 @@ def test_match_expression_drops_stop_words_unless_alone() -> None:
     assert match_expression("what is the") == '"what" OR "is" OR "the"'
 
 
+def test_match_expression_drops_common_words_over_the_row_limit() -> None:
+    rows = {"pump": 10, "valve": 3000, "water": 9000}
+    assert match_expression("the water pump valve", rows.__getitem__) == '"pump" OR "valve"'
+    assert match_expression("water", rows.__getitem__) == '"water"'
+
+
 def test_collections_hide_what_a_caller_may_not_read(store: Store) -> None:
     collections = store.collections
     collections.create("plans", readers=["ann", "bob"], writers=["ann"])

@@ -29,7 +29,7 @@ from rag_chatbot.read.document import Document
 from rag_chatbot.read.find_files import is_gone
 from rag_chatbot.store.collections import Collection, Collections
 from rag_chatbot.store.database import Database
-from rag_chatbot.store.full_text import text_search
+from rag_chatbot.store.full_text import Frequencies, text_search
 from rag_chatbot.store.records import (
     CHUNK,
     DOCUMENT,
@@ -65,6 +65,7 @@ class Store:
         self.embeddings = embeddings
         self.embedder = embedder_name(embeddings)
         self.database = Database(Path(config.data_dir))
+        self._frequencies = Frequencies()
         self.collections = Collections(
             self.database, self.embedder, [name.strip() for name in config.writers.split(",")]
         )
@@ -85,7 +86,7 @@ class Store:
 
     def keyword_search(self, collection: Collection, query: str, k: int) -> list[tuple[int, float]]:
         """(chunk id, bm25) of the `k` best chunks, higher is better; any text is a valid query."""
-        return text_search(self._db, collection, query, k)
+        return text_search(self._db, collection, query, k, self._frequencies)
 
     def vector_search(
         self, collection: Collection, vector: np.ndarray, k: int
@@ -175,6 +176,7 @@ class Store:
         entries = [(p, part, text_hash(t)) for p, part, t in zip(pieces, parts, texts, strict=True)]
 
         # 2. Replace the document in one transaction.
+        self._frequencies.clear()
         with self.database.writing():
             old = self._find(owner, source)
             if old is not None and not _may_replace(old, file):
