@@ -178,6 +178,7 @@ def test_mail_without_sender_goes_to_a_person(path: Path) -> None:
     mail, triage = MAIL.model_copy(update={"sender": ""}), Triage(category="refund")
     decision = reckless(path, "refund").decide(mail, Screening(), triage, ORDER)
     assert (decision.action, decision.approval) == ("hand_over", True)
+    assert reckless(path, "ignore").decide(mail, Screening(), triage, ORDER).action == "ignore"
 
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────
