@@ -9,18 +9,19 @@ THREAD = "> See https://old.example/offer for 777 EUR."
 MAIL = Mail(message_id="m", content_hash="h", sender="", subject="4711", text=TEXT, quoted=THREAD)
 FACTS = Facts(order_id="59921", ordered_on="2026-02-20", expected_on="2026-03-04", total=1154.8)
 RULE = Passage(source="shipping §1", text="We refund lost parcels. Write to service@shop.example.")
-LIMIT = Passage(source="limit §54", text="Larger orders are insured.")
+LIMIT = Passage(source="limit §54", text="Our key is AKIAIOSFODNN7EXAMPLE.")
 ASK = Decision(action="ask", approval=False, rule="r")
 REFUND = Decision(action="refund", approval=False, rule="r", amount=54)
 PART = Decision(action="refund", approval=False, rule="r", amount="20.55")  # not in the case
 
 
-def expect(quote: str, body: str, *citations: str, decision: Decision = ASK) -> None:
+def expect(quote: str, body: str, *citations: str, decision: Decision = ASK) -> str:
     """`quote` is a part of the reason; "" if the reply is right, " " for any reason."""
     case = Case(MAIL, Triage(category="shipping"), FACTS, decision, [RULE, LIMIT])
     reason = problem(body, citations, case)
     right = quote.lower() in reason.lower() and (quote or not reason)
     assert right, f"{body!r}, citations {citations}: expected reason {quote!r}, got {reason!r}"
+    return reason
 
 
 def check_1_only_rules_of_the_case_are_cited() -> None:
@@ -32,7 +33,8 @@ def check_1_only_rules_of_the_case_are_cited() -> None:
 
 def check_2_no_placeholder_and_no_private_data() -> None:
     expect("[Name]", "Hello [Name], it is late.")
-    expect(" ", "Your card is 4111 1111 1111 1111.")
+    reason = expect(" ", "Your card is 4111 1111 1111 1111.")
+    assert "4111" not in reason, f"expected a reason without the number of the card, got {reason!r}"
     expect(" ", "Your key is AKIAIOSFODNN7EXAMPLE.")
 
 

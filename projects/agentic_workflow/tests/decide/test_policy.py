@@ -95,6 +95,10 @@ def test_double_charge_is_refunded_once() -> None:
     assert decide(ORDER.model_copy(update=settled), category="billing").action == "reply"
 
 
+def test_decision_has_the_currency_of_the_order_and_not_of_the_mail() -> None:
+    assert decide(category="shipping", currency="CHF").currency == ORDER.currency
+
+
 def test_delivered_order_is_not_refunded_before_it_is_back() -> None:
     delivered = {"order_status": "delivered", "delivered_on": "2026-02-26"}
     decision = decide(ORDER.model_copy(update=delivered), category="refund")
