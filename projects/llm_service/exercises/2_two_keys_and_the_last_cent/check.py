@@ -46,7 +46,7 @@ def check_2_spent_and_reserved_money_and_the_cost_fit_into_both_budgets() -> Non
 
 
 def check_3_a_refusal_names_the_owner_and_reserves_nothing() -> None:
-    expect(["alice", {}], key(1, 9), 2)
+    expect(["alice", {}], key(0, 9), 2)
     expect(["red", {}], key(9, 1), 2)
 
 
