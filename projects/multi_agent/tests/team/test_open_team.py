@@ -26,7 +26,7 @@ def test_permission_of_an_unknown_tool_is_an_error_at_the_start(tmp_path: Path) 
     config = load(Config, data_dir=tmp_path, permissions={"mail.send": "deny"})
     with (
         pytest.raises(ConfigError, match=r"Unknown tool 'mail\.send'.*query_database"),
-        open_team(config, load(Settings)),
+        open_team(config, load(Settings), {}),
     ):
         pass
 

@@ -14,8 +14,8 @@ from seedbed.testing.launch import free_port, run_server
 from seedbed.testing.vendor.script import read_replies
 from seedbed.testing.vendor.server import launch_vendor
 
-PACKAGE = Path(__file__).parents[1] / "src/multi_agent"
-GOOD = Path(__file__).parent / "vendor/good"
+PACKAGE = Path(__file__).parents[2] / "src/multi_agent"
+GOOD = Path(__file__).parents[1] / "vendor/good"
 
 pytestmark = pytest.mark.slow
 
