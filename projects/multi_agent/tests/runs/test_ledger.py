@@ -1,15 +1,10 @@
 """Tool calls that are made once, also if the process is killed."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from multi_agent.runs.ledger import InDoubt, Ledger
-from multi_agent.runs.store import RunStore
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 
 
@@ -121,64 +116,3 @@ def test_threads_make_a_call_once_and_share_its_result(store, repeatable):
     for thread in threads:
         thread.join()
     assert (results, len(calls)) == ([1] * 16, 1)
-
-
-_SCRIPT = """
-import os, signal, sys
-from multi_agent.runs.ledger import Ledger
-from multi_agent.runs.store import RunStore
-
-url, run, point, repeatable, path = sys.argv[1:]
-ledger = Ledger(RunStore(url), run)
-
-def kill(at):
-    if at == point:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def function():
-    kill("started")
-    with open(path, "a") as file:
-        file.write("x")
-    kill("called")
-    return 36
-
-result = ledger.once("s1", "pay", {"order": 7}, function, repeatable=repeatable == "yes")
-kill("done")
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("repeatable", [True, False])
-@pytest.mark.parametrize(
-    ("point", "calls_before"), [("started", 0), ("called", 1), ("done", 1), ("never", 1)]
-)
-def test_killed_process_leaves_a_finished_call_or_one_in_doubt(
-    tmp_path, point, calls_before, repeatable
-):
-    url, effects = f"sqlite:///{tmp_path}/runs.sqlite", tmp_path / "effects"
-    store = RunStore(url)
-    run = store.create("task")
-    effects.touch()
-    arguments = [url, run.id, point, "yes" if repeatable else "no", str(effects)]
-    process = subprocess.run([sys.executable, "-c", _SCRIPT, *arguments], env=os.environ)
-    assert process.returncode == (0 if point == "never" else -signal.SIGKILL)
-    assert len(effects.read_text()) == calls_before
-
-    def function():
-        effects.write_text(effects.read_text() + "x")
-        return 36
-
-    def resume():
-        return Ledger(store, run.id).once(
-            "s1", "pay", {"order": 7}, function, repeatable=repeatable
-        )
-
-    finished = point in ("done", "never")
-    if finished or repeatable:
-        assert resume() == resume() == 36
-        assert len(effects.read_text()) == calls_before + (not finished)
-    else:
-        for _ in range(2):
-            with pytest.raises(InDoubt):
-                resume()
-        assert len(effects.read_text()) == calls_before

@@ -150,29 +150,6 @@ def test_question_is_answered_with_an_option(client: TestClient, clerk_team: Any
     assert client.get(f"{url}/question").json() is None
 
 
-def test_run_whose_vendor_failed_keeps_its_answer_and_is_resumed(
-    client: TestClient, clerk_team: Any
-) -> None:
-    run = solve(client, clerk_team.team, "How many orders? How many vendors?")
-    url = f"/v1/runs/{run['id']}"
-    reason = "openai:gpt-4o-mini: rate limit reached."
-    assert (run["status"], run["reason"]) == ("failed", reason)
-    assert run["answer"]["text"].startswith("42 orders; (no answer to: How many vendors")
-    events = parse_events(client.get(f"{url}/events").text)
-    assert [kind for _, kind, _ in events[-3:]] == ["answer", "failed", "end"]
-    end = events[-2][2]["data"]
-    assert (end["reason"], end["confident"]) == (reason, False) and end["seconds"] > 0
-    assert client.post(f"{url}/resume").status_code == 202
-    clerk_team.team.wait(run["id"])
-    run = client.get(url).json()
-    assert (run["status"], run["reason"]) == ("done", "")
-    assert run["answer"]["text"] == "42 orders; 42 orders"
-    events = parse_events(client.get(f"{url}/events").text)
-    started = [event["step"] for _, kind, event in events if kind == "step_started"]
-    assert sorted(started) == ["s1", "s2", "s2"]
-    assert client.post(f"{url}/resume").status_code == 409
-
-
 @pytest.mark.parametrize(
     ("limits", "problem"),
     [
@@ -196,21 +173,6 @@ def test_limits_left_out_are_those_of_the_server(client: TestClient, clerk_team:
     limits = {"steps": 20, "usd": 0.1, "tokens": None}
     run = solve(client, clerk_team.team, "How many orders?", limits=limits)
     assert run["limits"] == server | {"usd": 0.1}
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "runs/r0"),
-        ("GET", "runs/r0/events"),
-        ("GET", "runs/r0/question"),
-        ("POST", "runs/r0/stop"),
-        ("POST", "runs/r0/resume"),
-    ],
-)
-def test_unknown_run_is_not_found(client: TestClient, method: str, path: str) -> None:
-    answer = client.request(method, f"/v1/{path}")
-    assert answer.status_code == 404 and answer.json()["error"]["type"] == "not_found"
 
 
 def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
