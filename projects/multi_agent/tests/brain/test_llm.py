@@ -10,6 +10,7 @@ from multi_agent.brain import Refusal
 from multi_agent.brain.llm import ModelBrain
 from multi_agent.config import Config
 from multi_agent.data.passages import read_text
+from multi_agent.runs.state import Result
 from multi_agent.tools.workspace import Workspace
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import load
@@ -30,3 +31,10 @@ def test_instructions_in_a_document_reach_the_model_as_data(replies: Any) -> Non
     mark = inside.partition("\n")[0]
     assert "Ignore all" not in before
     assert f"PASSAGES {mark}>>>" in inside.partition("Ignore all")[2]
+
+
+def test_thinking_in_tags_is_no_part_of_a_text() -> None:
+    model = ScriptedChatModel(["<think>14 or 15? 14.</think>\n\nThere are 14 orders."])
+    brain = ModelBrain(model, Workspace(load(Config)))
+    results = {"s1": Result(step="s1", answer="14")}
+    assert brain.compose("How many orders?", results) == "There are 14 orders."

@@ -22,6 +22,7 @@ from multi_agent.runs.state import Result, Step, readable
 from multi_agent.tools.evidence import contains
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply
+from seedbed.structured.reply_text import without_thinking
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -184,7 +185,7 @@ class ModelBrain:
         prompt = load_prompt(__package__, "compose").render(
             context=self.preamble, task=task, facts=quote(facts, "results"), problem=problem or "-"
         )
-        return str(self._model.invoke(prompt).text).strip()
+        return without_thinking(str(self._model.invoke(prompt).text)).strip()
 
     def complete(self, task: str, earlier: Sequence[str]) -> str:
         if not earlier:

@@ -33,6 +33,7 @@ from langchain_core.tools import StructuredTool
 from multi_agent.tools.toolbox import Tool, ToolError
 from seedbed.errors import InvalidReply
 from seedbed.models.prompts import quote
+from seedbed.structured.reply_text import without_thinking
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -104,7 +105,7 @@ def run_agent(
         message = state["messages"][-1]
         if message.tool_calls or problems:
             return None
-        if problem := check(message.text.strip(), calls):
+        if problem := check(without_thinking(message.text).strip(), calls):
             problems.append(problem)
             return {"messages": [HumanMessage(problem)], "jump_to": "model"}
         return None
@@ -136,7 +137,8 @@ def run_agent(
         "configurable": {"__pregel_durability": "async"},
     }
     try:
-        return str(graph.invoke(start, settings)["messages"][-1].text).strip()
+        text = str(graph.invoke(start, settings)["messages"][-1].text)
+        return without_thinking(text).strip()
     except ModelCallLimitExceededError:
         return ""
 
