@@ -49,7 +49,7 @@ def vocabulary_doubts(mail: Mail, category: Category, numbers: Collection[str]) 
     []
     >>> mail = mail.model_copy(update={"text": "Do not refund order 59921, please."})
     >>> vocabulary_doubts(mail, "refund", {"59921"})
-    ['Words outside of a plain request: do, not.']
+    ['Words outside of a plain request: not.']
     """
     lists = vocabulary(mail.language).get(category)
     if lists is None:
