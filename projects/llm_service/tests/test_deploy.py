@@ -371,9 +371,8 @@ def test_a_pod_has_few_rights_and_time_to_end():
 
 
 def test_the_settings_in_the_manifests_are_settings(tmp_path):
-    task = json.loads((DEPLOY / "ecs/task.json").read_text("utf-8"))["containerDefinitions"][0]
     ray = manifest("rayservice")["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]
-    sets = [container()["env"], task["environment"], task["secrets"], ray["containers"][0]["env"]]
+    sets = [container()["env"], ray["containers"][0]["env"]]
     names = {entry["name"] for entries in sets for entry in entries}
     prefix = Config.model_config["env_prefix"]
     known = {f"{prefix}{name.upper()}" for name in Config.model_fields}
@@ -388,7 +387,7 @@ def test_the_settings_in_the_manifests_are_settings(tmp_path):
     assert values["SERVICE_DATA_DIR"] == mounts["data"]
 
 
-# A virtual machine, and Amazon's containers
+# A virtual machine
 
 
 def test_the_unit_and_the_proxy_of_a_machine_fit_the_service():
@@ -402,16 +401,6 @@ def test_the_unit_and_the_proxy_of_a_machine_fit_the_service():
     proxy = (DEPLOY / "vm/Caddyfile").read_text("utf-8")
     assert f"reverse_proxy 127.0.0.1:{PORT}" in proxy and "flush_interval -1" in proxy
     assert f"max_size {Config().max_body_mb:.0f}MB" in proxy
-
-
-def test_the_task_of_ecs_fits_the_service():
-    task = json.loads((DEPLOY / "ecs/task.json").read_text("utf-8"))
-    found = task["containerDefinitions"][0]
-    assert found["portMappings"][0]["containerPort"] == PORT
-    assert int(task["memory"]) >= 2048 and 30 < found["stopTimeout"] <= 120
-    assert f"127.0.0.1:{PORT}/healthz" in found["healthCheck"]["command"][-1]
-    volumes = {volume["name"] for volume in task["volumes"]}
-    assert {mount["sourceVolume"] for mount in found["mountPoints"]} == volumes
 
 
 def test_the_image_serves_where_the_manifests_look():
