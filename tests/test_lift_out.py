@@ -144,15 +144,13 @@ def test_lifted_files_use_new_name_only(variant: tuple[str, ...], texts: dict[st
 
 
 def test_lifted_links_resolve(lifted: Path, texts: dict[str, str]) -> None:
-    dead, count = [], 0
+    dead = []
     for name, text in texts.items():
         if name.endswith(".md"):
             for link in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", text):
-                count += 1
                 if not (lifted / name).parent.joinpath(link).exists():
                     dead.append(f"{name}: {link}")
     assert dead == []
-    assert count >= 2
 
 
 def test_lifted_files_mention_existing_verbs_only(texts: dict[str, str]) -> None:
@@ -290,15 +288,9 @@ def test_lifted_project_works_alone(
 
 @pytest.fixture
 def upstream(tmp_path: Path) -> Path:
-    """A clone of this repository, with what is not committed here as a commit there."""
+    """A clone of this repository, without what is not committed."""
     clone = tmp_path / "upstream"
     git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
-    changed = git("diff", "HEAD", "--name-only", "--diff-filter=d", folder=ROOT).split()
-    changed += git("ls-files", "--others", "--exclude-standard", folder=ROOT).split()
-    for name in changed:
-        (clone / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, clone / name)
-    commit(clone)
     return clone
 
 
@@ -320,7 +312,9 @@ def test_copy_that_depends_on_the_library_passes_its_demo(
 ) -> None:
     tag = git("rev-parse", "HEAD", folder=upstream).strip()
     words = [f"--seedbed=git+{upstream.as_uri()}@{tag}"]
-    copy = starter.lift("multi_agent", tmp_path / "team", root=ROOT, choices=Choices.parse(words))
+    copy = starter.lift(
+        "multi_agent", tmp_path / "team", root=upstream, choices=Choices.parse(words)
+    )
     run(copy, "make", "demo", f"UV={uv}", f"PYTHON={base_python()}")
     assert not (copy / "vendor").exists()
     assert "The docs are up to date." in run(copy, "make", "docs", f"UV={uv}")
