@@ -23,7 +23,7 @@ from seedbed.testing.vendor.server import launch_vendor
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = sorted(path.parent.name for path in ROOT.glob("projects/*/pyproject.toml"))
-LLM = "--brain=llm"
+LLM, EXERCISES = "--brain=llm", "--with=exercises"
 # The folders that such a copy lacks.
 STAND_INS = {
     "agentic_workflow": "offline",
@@ -33,7 +33,7 @@ STAND_INS = {
 }
 # Installed and run, with a line that the demo prints.
 INSTALLED = {
-    ("llm_service",): "✓ tool call: get_weather",
+    ("llm_service", EXERCISES): "✓ tool call: get_weather",
     ("rag_chatbot", LLM): "[1]",
     ("research_repro", "--papers=ddim"): "holds",
 }
@@ -112,9 +112,12 @@ def test_lifted_project_is_complete(
     assert "\nCOPY . .\n" in texts["Dockerfile"]
     assert {"constraints.txt", "LICENSE", ".env.example", "tests/test_docstrings.py"} <= set(texts)
     tools = {name for name in texts if name.startswith("tools/")}
-    assert tools == {"tools/docs.py", "tools/doctor.py"}
-    omitted = ["/exercises/", *([f"/{STAND_INS[variant[0]]}/"] if LLM in variant else [])]
-    assert [name for name in texts if any(folder in f"/{name}" for folder in omitted)] == []
+    has_exercises = EXERCISES in variant
+    more = {"tools/exercises.py"} if has_exercises else set()
+    assert tools == {"tools/docs.py", "tools/doctor.py", *more}
+    assert any(name.startswith("exercises/") for name in texts) == has_exercises
+    if LLM in variant:
+        assert [name for name in texts if f"/{STAND_INS[variant[0]]}/" in name] == []
     if variant[0] == "rag_chatbot":  # whose sample documents are the handbook
         done = subprocess.run(["diff", "-r", ROOT / "docs", lifted / "docs"], check=False)
         assert done.returncode == 0
@@ -240,7 +243,7 @@ NOT_TYPED = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("variant", INSTALLED, ids=" ".join)
 def test_lifted_project_works_alone(
     variant: tuple[str, ...], uv: Path, tmp_path_factory: pytest.TempPathFactory
@@ -253,6 +256,7 @@ def test_lifted_project_works_alone(
     assert "Error" not in before
     # 2. Every verb, the longest last. `clean` removes what is installed.
     run(copy, "make", ".venv/test.ready", f"UV={uv}", python)
+    exercises = EXERCISES in variant
     verbs = {
         "help": "make setup",
         "setup": "",
@@ -262,6 +266,7 @@ def test_lifted_project_works_alone(
         "lint": "All checks passed",
         "demo": INSTALLED[variant],
         "run": "",
+        **({"exercise": "make check N=1", "check": "not written yet"} if exercises else {}),
         "test": " passed",
         "clean": "rm -rf .venv",
     }
@@ -276,9 +281,10 @@ def test_lifted_project_works_alone(
                 with run_server(command, port, timeout=600):
                     continue
             options = "-m 'not slow and not browser' -p no:cacheprovider"
-            arguments = [f"ARGS={options}"] if verb == "test" else []
+            arguments = [f"ARGS={options}"] if verb == "test" else ["N=1"] if exercises else []
             key = settings if verb == "demo" else ["OPENAI_API_KEY=key"] if verb == "doctor" else []
-            assert printed in run(copy, "env", *key, "make", verb, *arguments)
+            status = 2 if verb == "check" else 0  # nothing is solved
+            assert printed in run(copy, "env", *key, "make", verb, *arguments, status=status)
             if verb == "setup" and LLM in variant:
                 code = "from seedbed.models.load import load_chat_model as load; load('smollm2')"
                 error = run(copy, ".venv/bin/python", "-c", code, status=1)

@@ -13,12 +13,6 @@ HEADINGS = ["Run it", "What you get", "With a real model", "Make it yours", "Lim
 each_project = pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
 
 
-def test_every_folder_of_projects_is_a_project() -> None:
-    folders = {path.name for path in (ROOT / "projects").iterdir() if path.is_dir()}
-    assert "rag_chatbot" in folders
-    assert folders - {"__pycache__"} == {project.name for project in PROJECTS}
-
-
 @each_project
 def test_project_has_required_files(project: Path) -> None:
     package = f"src/{project.name}"
