@@ -203,7 +203,8 @@ from tools import docs
 for folder in ("vendor/seedbed/src", "src"):
     for path in sorted(Path(folder).rglob("*.py")):
         name = ".".join(path.relative_to(folder).with_suffix("").parts)
-        importlib.import_module(name.removesuffix(".__init__"))
+        if name != "seedbed.models.weights.__main__":  # a program
+            importlib.import_module(name.removesuffix(".__init__"))
 sys.exit(docs.main())
 """
 
