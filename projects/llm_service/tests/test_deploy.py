@@ -377,7 +377,7 @@ def test_the_settings_in_the_manifests_are_settings(tmp_path):
     prefix = Config.model_config["env_prefix"]
     known = {f"{prefix}{name.upper()}" for name in Config.model_fields}
     known |= {f"SEEDBED_{name.upper()}" for name in Settings.model_fields}
-    assert names - known == {"TMPDIR", "RAY_USAGE_STATS_ENABLED"}
+    assert names - known == {"RAY_USAGE_STATS_ENABLED"}
     path = tmp_path / "models.toml"
     path.write_text(manifest("configmap")["data"]["models.toml"], "utf-8")
     assert list(Table.load(path, Settings(api_keys="")).models) == ["smollm2"]
