@@ -230,6 +230,11 @@ def _write_root_files(root: Path, target: Path, texts: Texts, choices: Choices) 
         ignored = ignored.replace("!projects", "!src\n!pyproject.toml\n!README.md")
         (target / ".dockerignore").write_text(ignored, "utf-8")
 
+    readme = target / "README.md"
+    if choices.papers:  # without the results of the others
+        others = rf"^- \*\*(?!(?:{'|'.join(choices.papers)})\*)\w+\*\*: .*\n(?:    - .*\n)*"
+        readme.write_text(re.sub(others, "", readme.read_text("utf-8"), flags=re.M), "utf-8")
+
     settings = _own_settings((root / ".env.example").read_text("utf-8"), old)
     (target / ".env.example").write_text(texts.rewrite(settings, ".env.example"), "utf-8")
 
