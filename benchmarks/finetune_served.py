@@ -32,7 +32,7 @@ def adapter(folder: Path) -> Path:
 
 
 def tokens_per_second(engine: Any, streams: int) -> float:
-    from seedbed.engine.engine import Sampling
+    from seedbed.engine.generation import Sampling
 
     sampling = Sampling(max_new_tokens=TOKENS, min_new_tokens=TOKENS, ignore_eos=True)
     begun = time.perf_counter()

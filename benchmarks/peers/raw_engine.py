@@ -12,7 +12,8 @@ from typing import Any
 
 
 def main() -> None:
-    from seedbed.engine.engine import Engine, Sampling
+    from seedbed.engine.engine import Engine
+    from seedbed.engine.generation import Sampling
     from seedbed.models.weights.ensure import ensure
 
     engine = Engine(ensure("smollm2"))

@@ -30,7 +30,8 @@ from transformers import (
 from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.gguf import permute, to_gguf
 from finetune_lora.export.merge import merge
-from seedbed.engine.engine import Engine, Sampling
+from seedbed.engine.engine import Engine
+from seedbed.engine.generation import Sampling
 from seedbed.errors import BadInput
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import source_file

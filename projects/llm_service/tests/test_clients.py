@@ -122,7 +122,7 @@ class Person(BaseModel):
 
 class Home(BaseModel):
     town: str
-    floor: float = Field(ge=-2, le=80)
+    floor: int = Field(ge=-2, le=80)
 
 
 @pytest.mark.slow

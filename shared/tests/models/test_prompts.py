@@ -27,11 +27,10 @@ def package(tmp_path, monkeypatch):
     sys.modules.pop(folder.name, None)
 
 
-def test_load_prompt_returns_version_text_and_placeholders(package):
+def test_load_prompt_returns_version_and_text(package):
     prompt = load_prompt(package, "answer")
     assert (prompt.name, prompt.version) == ("answer", 3)
     assert prompt.text.startswith("Context:") and not prompt.text.endswith("\n")
-    assert prompt.placeholders == ("context", "question")
 
 
 def test_render_replaces_placeholders_and_leaves_other_braces(package):
@@ -47,13 +46,6 @@ def test_hash_depends_on_the_text_alone(package, tmp_path):
     path.write_text(path.read_text().replace("Context", "Passages"))
     assert load_prompt(package, "answer").hash != before.hash
     assert len(before.hash) == 12
-
-
-def test_load_prompt_normalises_line_ends(package, tmp_path):
-    before = load_prompt(package, "answer")
-    path = tmp_path / package / "prompts" / "answer.md"
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert load_prompt(package, "answer") == before
 
 
 @pytest.mark.parametrize(

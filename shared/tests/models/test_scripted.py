@@ -1,15 +1,16 @@
 """The scripted chat model: replies, checks against tools and schemas, script files."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from seedbed.errors import Busy, ConfigError, InvalidReply
+from seedbed.errors import Busy, ConfigError
 from seedbed.models.scripted import ScriptedChatModel, ScriptError
-from seedbed.structured.schemas import parse_reply
 
 
 class Point(BaseModel):
@@ -93,20 +94,17 @@ def test_from_file_reads_every_kind_of_reply(tmp_path):
     path = tmp_path / "script.yaml"
     path.write_text(
         "- Hello.\n- {tool_calls: [{name: add, args: {a: 1, b: 2}}]}\n- {json: {x: 1}}\n"
-        "- {error: busy, message: full}\n"
     )
     model = ScriptedChatModel.from_file(path)
     assert model.invoke("a").text == "Hello."
     assert model.bind_tools([add]).invoke("b").tool_calls[0]["name"] == "add"
     assert model.with_structured_output(Point).invoke("c") == Point(x=1)
-    with pytest.raises(Busy, match="full"):
-        model.invoke("d")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["a: 1", "- {nothing: 1}", "- {error: no_such}", "- [", None],
-    ids=["not a list", "unknown key", "unknown error", "not YAML", "missing file"],
+    ["a: 1", "- {nothing: 1}", "- [", None],
+    ids=["not a list", "unknown key", "not YAML", "missing file"],
 )
 def test_from_file_rejects_an_invalid_script(tmp_path, text):
     path = tmp_path / "script.yaml"
@@ -116,6 +114,14 @@ def test_from_file_rejects_an_invalid_script(tmp_path, text):
         ScriptedChatModel.from_file(path)
 
 
-def test_read_rejects_text_that_is_not_json():
-    with pytest.raises(InvalidReply, match="not JSON"):
-        parse_reply("hello", Point)
+def test_parallel_calls_get_a_reply_each():
+    class Slow(list):
+        def append(self, item):  # lets the other threads count this call as theirs
+            super().append(item)
+            time.sleep(0.01)
+
+    model = ScriptedChatModel([str(n) for n in range(8)])
+    model._calls = Slow()
+    with ThreadPoolExecutor(8) as threads:
+        replies = threads.map(lambda _: model.invoke("Hi").text, range(8))
+    assert sorted(replies) == [str(n) for n in range(8)]

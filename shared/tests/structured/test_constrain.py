@@ -17,48 +17,38 @@ from pydantic import BaseModel, Field, TypeAdapter
 from seedbed.errors import BadInput
 from seedbed.models.load import load_chat_model
 from seedbed.structured.constrain import constrain
-from seedbed.structured.grammar import Alt, Chars, Grammar, Lit, Matcher, Rep, Seq
-from seedbed.structured.number_ranges import integer_range
-from seedbed.structured.regex import FORMATS, compile_pattern
+from seedbed.structured.grammar import Alt, Chars, Lit, Matcher, Rep, Seq
 
 property_names = st.sampled_from(["a", "b", "name", "x y", "ü", 'q"'])
 constants = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 500), st.floats(-5, 5), st.text(max_size=4)
 )
-
-
-def optional_keys(**parts):
-    return st.fixed_dictionaries({}, optional=parts)
-
-
-def union(*parts):
-    """One dictionary of each strategy, merged."""
-    return st.tuples(*parts).map(lambda dicts: {k: v for d in dicts for k, v in d.items()})
-
-
 limits = st.one_of(st.integers(-100, 100), st.floats(-20, 20).map(lambda x: round(x, 3)))
-string_schemas = union(
-    st.just({"type": "string"}),
-    optional_keys(
-        minLength=st.integers(0, 6),
-        maxLength=st.integers(0, 30),
-        pattern=st.sampled_from(["^[a-z]+$", "^a|b$", r"\d{3}", r"^[A-Z]{2}-\d+$", '[^"]x']),
-        format=st.sampled_from([*FORMATS, "unknown"]),
-    ),
+patterns = st.sampled_from(
+    ["^[a-z]+$", "^a|b$", r"\d{3}", r"^[A-Z]{2}-\d+$", '[^"]x', r"^\S+@\w+$"]
 )
-number_schemas = union(
-    st.sampled_from([{"type": "integer"}, {"type": "number"}]),
-    optional_keys(
-        minimum=limits,
-        maximum=limits,
-        exclusiveMinimum=limits,
-        exclusiveMaximum=limits,
-    ),
-)
+
+
+def with_keywords(schema, **keywords):
+    return st.fixed_dictionaries({}, optional=keywords).map(lambda more: schema | more)
+
+
 leaf_schemas = st.one_of(
-    string_schemas,
-    number_schemas,
-    st.sampled_from([{"type": "boolean"}, {"type": ["string", "null"]}, {}, True]),
+    with_keywords({"type": "string"}, minLength=st.integers(0, 6), maxLength=st.integers(0, 30)),
+    patterns.map(lambda pattern: {"type": "string", "pattern": pattern}),
+    with_keywords(
+        {"type": "integer"},
+        **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), limits),
+    ),
+    st.sampled_from(
+        [
+            {"type": "number"},
+            {"type": "number", "minimum": 0},
+            {"type": "boolean"},
+            {"type": ["string", "null"]},
+            {},
+        ]
+    ),
     st.lists(constants, min_size=1, max_size=4).map(lambda v: {"enum": v}),
     constants.map(lambda v: {"const": v}),
     st.just({"$ref": "#/$defs/n"}),
@@ -66,35 +56,22 @@ leaf_schemas = st.one_of(
 
 
 def nested_schemas(inner):
-    arrays = union(
-        st.just({"type": "array"}),
-        optional_keys(
-            items=inner,
-            prefixItems=st.lists(inner, min_size=1, max_size=2),
-            minItems=st.integers(0, 3),
-            maxItems=st.integers(0, 5),
-            uniqueItems=st.booleans(),
+    return st.one_of(
+        with_keywords(
+            {"type": "array"}, items=inner, minItems=st.integers(0, 3), maxItems=st.integers(0, 5)
         ),
-    )
-    objects = union(
-        st.just({"type": "object"}),
-        optional_keys(
+        with_keywords(
+            {"type": "object"},
             properties=st.dictionaries(property_names, inner, max_size=4),
             required=st.lists(property_names, max_size=3, unique=True),
             additionalProperties=st.one_of(st.booleans(), inner),
-            minProperties=st.integers(0, 3),
-            maxProperties=st.integers(0, 4),
         ),
+        st.lists(inner, min_size=1, max_size=3).map(lambda branches: {"anyOf": branches}),
     )
-    branches = st.lists(inner, min_size=1, max_size=3)
-    combined = st.one_of(
-        *[branches.map(lambda s, k=k: {k: s}) for k in ("anyOf", "oneOf", "allOf")]
-    )
-    return st.one_of(arrays, objects, combined, union(combined, objects))
 
 
 schemas = st.tuples(
-    st.recursive(leaf_schemas, nested_schemas, max_leaves=6).filter(lambda s: isinstance(s, dict)),
+    st.recursive(leaf_schemas, nested_schemas, max_leaves=6),
     st.recursive(leaf_schemas, nested_schemas, max_leaves=4),
 ).map(lambda pair: {**pair[0], "$defs": {"n": pair[1]}})
 
@@ -125,68 +102,48 @@ def random_text(node, rng, budget):
 @given(schemas, st.integers(0, 10**9))
 def test_constrain_any_schema_gives_valid_texts_whole_or_truncated(schema, seed):
     try:
-        constraint = constrain(schema)
+        grammar = constrain(schema)
     except BadInput:
         return  # refused before anything is generated
     rng, validator = random.Random(seed), Draft202012Validator(schema)
-    text = random_text(constraint.grammar.root, rng, [300])
-    assert constraint.grammar.matches(text)
-    if not constraint.unique:
-        validator.validate(json.loads(text))
-    truncated = text[: rng.randint(0, len(text))]
-    validator.validate(json.loads(constraint.finish(truncated)))
+    text = random_text(grammar.root, rng, [300])
+    assert grammar.matches(text)
+    validator.validate(json.loads(text))
+    validator.validate(json.loads(grammar.complete(text[: rng.randint(0, len(text))])))
+
+
+def tagged(*tags):
+    branches = [{"properties": {"kind": {"const": tag}}, "required": ["kind"]} for tag in tags]
+    return {"oneOf": branches, "discriminator": {"propertyName": "kind"}}
 
 
 REFUSED = {
     "not": ({"not": {"type": "string"}}, "'not'"),
+    "format": ({"type": "string", "format": "email"}, "'format' is not supported"),
+    "allOf": ({"allOf": [{"type": "integer"}, {"minimum": 3}]}, "'allOf' is not supported"),
+    "unique items": ({"type": "array", "uniqueItems": True}, "'uniqueItems' is not supported"),
+    "positions": ({"type": "array", "prefixItems": [{}]}, "'prefixItems' is not supported"),
+    "number of properties": ({"type": "object", "minProperties": 1}, "'minProperties'"),
+    "multipleOf": ({"type": "integer", "multipleOf": 5}, "'multipleOf'"),
+    "decimal limit": ({"type": "number", "maximum": 1}, "'maximum' of a number"),
+    "length beside a pattern": (
+        {"type": "string", "pattern": "^a+$", "maxLength": 3},
+        "'maxLength' beside 'pattern'",
+    ),
+    "limit beside a reference": (
+        {"$ref": "#/$defs/n", "minimum": 3, "$defs": {"n": {"type": "integer"}}},
+        "'minimum' beside '$ref'",
+    ),
+    "oneOf": ({"oneOf": [{"type": "string"}, {"type": "null"}]}, "'oneOf' is only supported"),
+    "oneOf with a common tag": (tagged("cat", "cat"), "'oneOf' is only supported"),
     "look-ahead": ({"type": "string", "pattern": "(?=a)b"}, "no look-around"),
-    "unique items without enum": (
-        {"type": "array", "uniqueItems": True, "minItems": 3},
-        "uniqueItems",
-    ),
-    "unique items with positions": (
-        {"type": "array", "prefixItems": [{}], "uniqueItems": True},
-        "'uniqueItems' together with 'prefixItems'",
-    ),
     "empty range": ({"type": "integer", "minimum": 5, "maximum": 4}, "between its bounds"),
+    "wide range": ({"type": "integer", "minimum": 1, "maximum": 501}, "at most 500 values"),
     "empty length": ({"type": "string", "minLength": 5, "maxLength": 4}, "minLength"),
     "endless reference": ({"$ref": "#/$defs/n", "$defs": {"n": {"$ref": "#/$defs/n"}}}, "itself"),
     "external reference": ({"$ref": "https://example.com/schema"}, "does not point into"),
     "unknown type": ({"type": "nonsense"}, "Not a JSON schema"),
-    "if": ({"if": {"type": "string"}, "then": {"minLength": 3}}, "'if'"),
-    "false": (False, "'not'"),
-    "oneOf with overlapping patterns": (
-        {"oneOf": [{"type": "string", "pattern": p} for p in ("^a.c$", "^ab.$")]},
-        "'oneOf'",
-    ),
-    "oneOf with a common tag": (
-        {
-            "oneOf": [
-                {"properties": {"kind": {"enum": kinds}}, "required": ["kind"]}
-                for kinds in (["cat", "dog"], ["dog", "cow"])
-            ]
-        },
-        "'oneOf'",
-    ),
-    "multipleOf": ({"type": "integer", "multipleOf": 5}, "'multipleOf'"),
-    "propertyNames": ({"type": "object", "propertyNames": {"enum": ["a"]}}, "'propertyNames'"),
-    "unevaluatedProperties": (
-        {"type": "object", "unevaluatedProperties": False},
-        "'unevaluatedProperties'",
-    ),
-    "number of declared properties": (
-        {"type": "object", "properties": {"a": {}, "b": {}}, "minProperties": 1},
-        "'minProperties'",
-    ),
-    "number of forbidden properties": (
-        {"type": "object", "additionalProperties": False, "minProperties": 1},
-        "'minProperties'",
-    ),
-    "decimal limit": ({"type": "number", "minimum": 0.5}, "'minimum'"),
-    "two anyOf": (
-        {"allOf": [{"anyOf": [{"minimum": n}, {"maximum": -n}]} for n in (1, 2)]},
-        "'anyOf'",
-    ),
+    "false": (False, "allows no value"),
     "long enum": ({"enum": [f"value {n}" for n in range(501)]}, "'enum'"),
     "too many items": (
         {"type": "array", "items": {"type": "string"}, "minItems": 10**9},
@@ -209,7 +166,6 @@ REFUSED = {
         },
         "over 100,000 characters",
     ),
-    "too many characters": ({"type": "string", "minLength": 10**12}, "cannot be guaranteed"),
 }
 
 
@@ -230,7 +186,7 @@ def test_constrain_accepts_the_tagged_union_of_pydantic():
     pets = TypeAdapter(list[Annotated[Cat | Dog, Field(discriminator="kind")]])
     schema = pets.json_schema()
     assert "oneOf" in schema["items"]
-    grammar = constrain(schema).grammar
+    grammar = constrain(schema)
     assert grammar.matches('[{"kind": "cat", "lives": 7}, {"kind": "puppy"}]')
     assert not grammar.matches('[{"kind": "dog", "lives": 7}]')
 
@@ -238,83 +194,58 @@ def test_constrain_accepts_the_tagged_union_of_pydantic():
 def test_constrain_recursive_schema_is_finite():
     tree = {"type": "object", "properties": {"value": {"type": "integer"}}, "required": ["value"]}
     tree["properties"]["children"] = {"type": "array", "items": {"$ref": "#"}}
-    text = constrain(tree).finish('{"value": 1, "children": [{"value": 2, "children": [')
+    text = constrain(tree).complete('{"value": 1, "children": [{"value": 2, "children": [')
     assert json.loads(text) == {"value": 1, "children": [{"value": 2, "children": []}]}
 
 
-def test_finish_removes_repeated_members_of_unique_array():
-    schema = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
-    assert json.loads(constrain(schema).finish("[1, 2, 1")) == [1, 2]
-
-
-@pytest.mark.parametrize("bounds", [(0, 0), (3, 57), (-120, -7), (99, 1001), (-30, 3), (5, 10**15)])
-def test_integer_range_matches_exactly_the_integers_in_range(bounds):
-    low, high = bounds
-    grammar = Grammar(integer_range(low, high))
+@pytest.mark.parametrize("bounds", [(0, 0), (3, 57), (-120, -7), (-30, 3), (0, None), (1, None)])
+def test_integers_in_range_match_exactly(bounds):
+    limits = dict(zip(("minimum", "maximum"), bounds, strict=True))
+    schema = {"type": "integer", **{k: v for k, v in limits.items() if v is not None}}
+    grammar, validator = constrain(schema), Draft202012Validator(schema)
     for number in range(-150, 1100):
-        assert grammar.matches(str(number)) == (low <= number <= high)
-
-
-@pytest.mark.parametrize("low", ["minimum", "exclusiveMinimum"])
-@pytest.mark.parametrize("high", ["maximum", "exclusiveMaximum"])
-@pytest.mark.parametrize("bounds", [(0, 1), (-3, 2), (-11, -9), (9, 21), (4, 4)])
-def test_decimal_range_matches_exactly_the_numbers_in_range(low, high, bounds):
-    schema = {"type": "number", low: bounds[0], high: bounds[1]}
-    if bounds == (4, 4) and (low, high) != ("minimum", "maximum"):
-        with pytest.raises(BadInput, match="no number is between its bounds"):
-            constrain(schema)
-        return
-    grammar, validator = constrain(schema).grammar, Draft202012Validator(schema)
-    for hundredths in range(-1200, 2200):
-        number = hundredths / 100
-        text = f"{number:g}"
-        assert grammar.matches(text) == validator.is_valid(number), text
-
-
-@pytest.mark.parametrize("source", [*FORMATS.values(), r"^\S+@\w+$", r'^(foo|bar)*"$', "^[^\"']+$"])
-def test_compile_pattern_matches_only_texts_of_the_pattern(source):
-    rng = random.Random(0)
-    for _ in range(30):
-        text = json.loads('"' + random_text(compile_pattern(source), rng, [200]) + '"')
-        assert re.search(source, text)
+        assert grammar.matches(str(number)) == validator.is_valid(number)
+    assert not grammar.matches("007")
 
 
 def test_matcher_stops_at_max_length_and_completes_the_string():
-    matcher = Matcher(constrain({"type": "string", "maxLength": 3}).grammar)
+    matcher = Matcher(constrain({"type": "string", "maxLength": 3}))
     assert matcher.feed('"abcd') == '"abc'
     assert matcher.broken
     assert matcher.rest() == '"'
 
 
-def test_long_enum_matches_its_values_only():
-    values = [f"value {n}" for n in range(500)]
-    grammar = constrain({"enum": values}).grammar
-    assert all(grammar.matches(f'"{value}"') for value in values)
-    assert not grammar.matches('"value 500"')
-
-
 @pytest.mark.parametrize("pattern", ["^(a*)*$", "^((a{1,9}){1,9}){1,9}$", "^(a?){50}b$"])
 def test_ambiguous_pattern_is_matched_in_bounded_time(pattern):
-    grammar = constrain({"type": "string", "pattern": pattern}).grammar
+    grammar = constrain({"type": "string", "pattern": pattern})
     end = "b" if pattern.endswith("b$") else ""
     assert grammar.matches(f'"{"a" * 40}{end}"')
     assert not grammar.matches(f'"{"a" * 40}c"')
 
 
+@pytest.mark.timeout(20)
+def test_constrain_validates_its_shortest_reply_in_linear_time():
+    # 30 letters match the second branch; `re` tries the first one in 2 ** 30 ways before.
+    grammar = constrain({"type": "string", "pattern": "^((a+)+b{40}|a{30})$"})
+    assert grammar.complete("") == f'"{"a" * 30}"'
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("max_tokens", [1, 7, 40])
-def test_real_model_follows_schema_at_any_token_limit(max_tokens):
+def test_real_model_follows_schema():
     schema = {
         "type": "object",
         "properties": {
             "title": {"type": "string", "minLength": 2, "maxLength": 30},
-            "rating": {"type": "number", "exclusiveMinimum": 0, "maximum": 5},
-            "released": {"type": "string", "format": "date"},
+            "rating": {"type": "integer", "exclusiveMinimum": 0, "maximum": 5},
             "genre": {"enum": ["drama", "comedy"]},
-            "cast": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
+            "cast": {
+                "type": "array",
+                "items": {"type": "string", "maxLength": 20},
+                "maxItems": 3,
+            },
         },
-        "required": ["title", "rating", "released", "genre"],
+        "required": ["title", "rating", "genre"],
     }
-    model = load_chat_model("smollm2", max_tokens=max_tokens).with_structured_output(schema)
+    model = load_chat_model("smollm2", max_tokens=200).with_structured_output(schema)
     assert Draft202012Validator(schema).is_valid(model.invoke("Describe a film that you like."))

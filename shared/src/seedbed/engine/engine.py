@@ -2,7 +2,7 @@
 
     engine = Engine(weights.ensure("smollm2"))
     prompt = engine.apply_chat_template([{"role": "user", "content": "Name three rivers."}])
-    for piece in engine.submit(prompt, Sampling(max_new_tokens=40), deadline=30):
+    for piece in engine.submit(prompt, Sampling(max_new_tokens=40), timeout=30):
         print(piece.text, end="")
 
 Deals with prompts, tokens and limits. Messages, schemas and tools are translated in
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.engine.detokenizer import special_tokens, token_bytes
-from seedbed.engine.generation import Completion, Generation, Piece, Request, Sampling
+from seedbed.engine.generation import Generation, Request, Sampling
 from seedbed.engine.pipeline import BLOCK_TOKENS, generation_config, open_pipeline, token_tensor
 from seedbed.errors import (
     Busy,
@@ -30,8 +30,6 @@ from seedbed.errors import (
     SeedbedError,
     Unavailable,
 )
-
-__all__ = ["Completion", "Engine", "Generation", "Piece", "Sampling"]
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +70,6 @@ class Engine:
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._counts = {"finished": 0, "failed": 0, "tokens": 0, "restarts": 0}
-        self._mean_seconds = 1.0  # of a request: a moving average, for Retry-After
         self._state = "serving"  # then "draining", "closed"
         self.after_step: Callable[[], None] = lambda: None
         """Called on the engine's thread after the results of each step were delivered."""
@@ -85,25 +82,31 @@ class Engine:
         prompt: str | Sequence[int],
         sampling: Sampling | None = None,
         *,
-        deadline: float | None = None,
+        timeout: float | None = None,
     ) -> Generation:
-        """Queue a prompt (a text or token ids); `deadline` is in seconds from now.
+        """Queue a prompt (a text or token ids); `timeout` is in seconds from now.
 
         Raises ContextWindowError, Busy (with `retry_after`) or Unavailable. Later errors, such as
         DeadlineExceeded, are raised when the Generation is read.
         """
         sampling = sampling or Sampling()
         ids = self.encode(prompt) if isinstance(prompt, str) else list(prompt)
-        self._check_size(len(ids), sampling.max_new_tokens)
-        request = Request(ids, sampling, deadline, self._table)
+        if len(ids) + sampling.max_new_tokens > self.context_window:
+            raise ContextWindowError(
+                f"{len(ids)} prompt tokens and up to {sampling.max_new_tokens} new tokens exceed "
+                f"the context window of {self.context_window} tokens.",
+                hint="Shorten the prompt, or request fewer new tokens.",
+            )
+        if not ids:
+            raise ContextWindowError("The prompt is empty.", hint="Send at least one token.")
+        request = Request(ids, sampling, timeout, self._table)
         with self._changed:
             if self._state != "serving":
                 raise Unavailable(
                     f"The model is {self._state}.", hint="Send the request to another server."
                 )
             if len(self._waiting) >= self._max_queue:
-                batches = (len(self._waiting) + 1) / self._max_running
-                seconds = round(max(1.0, batches * self._mean_seconds), 1)
+                seconds = 1.0 + len(self._waiting) // self._max_running  # about one a batch
                 raise Busy(
                     f"The queue of the model is full ({self._max_queue} requests).",
                     hint=f"Retry after {seconds:g} s.",
@@ -176,16 +179,6 @@ class Engine:
             self._state = "closed"
             self._changed.notify_all()
         self._thread.join()
-
-    def _check_size(self, prompt_tokens: int, new_tokens: int) -> None:
-        if prompt_tokens + new_tokens > self.context_window:
-            raise ContextWindowError(
-                f"{prompt_tokens} prompt tokens and up to {new_tokens} new tokens exceed the "
-                f"context window of {self.context_window} tokens.",
-                hint="Shorten the prompt, or request fewer new tokens.",
-            )
-        if not prompt_tokens:
-            raise ContextWindowError("The prompt is empty.", hint="Send at least one token.")
 
     def _wake(self) -> None:
         with self._changed:
@@ -275,7 +268,8 @@ class Engine:
             reason = output.finish_reason.name
             if reason != "NONE" or request.detokenizer.stopped:
                 self._remove(request)
-                self._count(request)
+                self._counts["finished"] += 1
+                self._counts["tokens"] += len(request.token_ids)
                 request.complete("length" if reason == "LENGTH" else "stop")
 
     def _remove(self, request: Request) -> None:
@@ -283,13 +277,6 @@ class Engine:
             request.handle.cancel()
         with self._changed:
             (self._running if request in self._running else self._waiting).remove(request)
-
-    def _count(self, request: Request) -> None:
-        self._counts["finished"] += 1
-        self._counts["tokens"] += len(request.token_ids)
-        # An exponential moving average: the last ten or so requests dominate.
-        seconds = time.monotonic() - request.start
-        self._mean_seconds += 0.1 * (seconds - self._mean_seconds)
 
     def _recover(self, error: Exception) -> None:
         """Drop the pipeline, whose state is undefined after an exception, and fail its requests."""

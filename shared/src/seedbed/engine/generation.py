@@ -97,8 +97,8 @@ class Completion:
     """A completed generation.
 
     `finish_reason` is "stop" (end of sequence, stop string or complete grammar), "length"
-    (`max_new_tokens` reached) or "cancelled". `time_to_first_token` and `seconds` are counted in
-    seconds from the submission.
+    (`max_new_tokens` reached) or "cancelled". `time_to_first_token` is in seconds from the
+    submission.
     """
 
     text: str
@@ -108,7 +108,6 @@ class Completion:
     token_ids: list[int]
     logprobs: list[float]
     time_to_first_token: float
-    seconds: float
 
 
 class Request:
@@ -152,8 +151,8 @@ class Request:
         rest = self.detokenizer.flush()
         if rest:
             self.add([], [], rest)
-        seconds = time.monotonic() - self.start
-        first = self.time_to_first_token
+        if self.time_to_first_token is None:
+            self.time_to_first_token = time.monotonic() - self.start
         self.end_with(
             Completion(
                 text="".join(self.texts),
@@ -162,8 +161,7 @@ class Request:
                 completion_tokens=len(self.token_ids),
                 token_ids=self.token_ids,
                 logprobs=self.logprobs,
-                time_to_first_token=first if first is not None else seconds,
-                seconds=seconds,
+                time_to_first_token=self.time_to_first_token,
             )
         )
 
@@ -194,8 +192,8 @@ class Generation:
         self._wake_engine = wake_engine
 
     @property
-    def outcome(self) -> Completion | None:
-        """The completion; None until then, and after an error."""
+    def completion(self) -> Completion | None:
+        """The completed generation; None until then, and after an error."""
         outcome = self._request.outcome
         return outcome if isinstance(outcome, Completion) else None
 

@@ -23,12 +23,12 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 
 from seedbed.structured.schemas import (
-    Schema,
     json_schema,
     normalize_tool_choice,
     tool_functions,
     with_parsed_replies,
 )
+from seedbed.structured.validator import Schema
 
 
 class StreamingChatModel(BaseChatModel):
@@ -71,7 +71,7 @@ class StreamingChatModel(BaseChatModel):
         include_raw: bool = False,
         **kwargs: Any,  # noqa: ARG002 (vendors' `method` and `strict`, which change nothing here)
     ) -> Runnable[LanguageModelInput, Any]:
-        """A model whose answers always follow `schema`, even when the token limit cuts them off.
+        """A model whose answers always follow `schema`.
 
         Returns an instance of a pydantic class, or plain data for a TypedDict or a JSON schema;
         with `include_raw` a dictionary of `raw`, `parsed` and `parsing_error`. The call raises

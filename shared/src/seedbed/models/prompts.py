@@ -33,8 +33,8 @@ class Prompt:
     """A prompt's text with its name and version.
 
     >>> prompt = Prompt("greet", 1, "Say hello to {name}.")
-    >>> prompt.placeholders, prompt.render(name="Ann")
-    (('name',), 'Say hello to Ann.')
+    >>> prompt.render(name="Ann")
+    'Say hello to Ann.'
     """
 
     name: str
@@ -46,26 +46,22 @@ class Prompt:
         """Twelve hex digits of the text's sha256, for logs: it changes whenever the text does."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """The names of the placeholders, each once, in the order of the text."""
-        return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.text)))
-
     def render(self, **values: object) -> str:
         """The text with its placeholders replaced; braces inside a value stay as they are.
 
         Raises ConfigError unless there is exactly one value per placeholder.
         """
-        if "today" in self.placeholders:
+        names = dict.fromkeys(_PLACEHOLDER.findall(self.text))
+        if "today" in names:
             values.setdefault("today", f"{date.today():%A, %Y-%m-%d}")
-        missing = [name for name in self.placeholders if name not in values]
-        unknown = [name for name in values if name not in self.placeholders]
+        missing = [name for name in names if name not in values]
+        unknown = [name for name in values if name not in names]
         if missing or unknown:
             problems = [f"no value for {name!r}" for name in missing]
             problems += [f"no placeholder {name!r}" for name in unknown]
             raise ConfigError(
                 f"Prompt {self.name!r}: {'; '.join(problems)}.",
-                hint=f"Its placeholders: {', '.join(self.placeholders) or 'none'}.",
+                hint=f"Its placeholders: {', '.join(names) or 'none'}.",
             )
         return _PLACEHOLDER.sub(lambda match: str(values[match.group(1)]), self.text)
 

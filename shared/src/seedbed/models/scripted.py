@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,9 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 
-from seedbed import errors
-from seedbed.errors import ConfigError
+from seedbed.errors import ConfigError, SeedbedError
 from seedbed.models.base import StreamingChatModel
 from seedbed.structured.schemas import (
-    Schema,
     normalize_tool_choice,
     parse_reply,
     tool_functions,
@@ -35,6 +34,7 @@ from seedbed.structured.schemas import (
     tool_parameters,
     validate,
 )
+from seedbed.structured.validator import Schema
 
 
 class ScriptError(AssertionError):
@@ -78,6 +78,7 @@ class ScriptedChatModel(StreamingChatModel):
     max_tokens: int | None = None
     stop: list[str] | None = None
     _calls: list[Call] = PrivateAttr(default_factory=list)
+    _lock: Any = PrivateAttr(default_factory=threading.Lock)
 
     def __init__(self, replies: Any = None, **kwargs: Any) -> None:
         super().__init__(**{"replies": [] if replies is None else replies, **kwargs})
@@ -86,8 +87,8 @@ class ScriptedChatModel(StreamingChatModel):
     def from_file(cls, path: str | Path, **kwargs: Any) -> ScriptedChatModel:
         """Read the replies from a YAML or JSON list.
 
-        An item is a text, `{content, tool_calls: [{name, args}]}`, `{json: …}` or
-        `{error: busy, message: …}`. Raises ConfigError for a file that is not such a list.
+        An item is a text, `{content, tool_calls: [{name, args}]}` or `{json: …}`. Raises
+        ConfigError for a file that is not such a list.
         """
         import yaml
 
@@ -114,11 +115,7 @@ class ScriptedChatModel(StreamingChatModel):
     def _chunks(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
-        yield from _split(self._answer(messages, stop, options))
-
-    def _answer(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
-    ) -> AIMessage:
+        # 1. Record the call, and find its reply.
         options = dict(options)
         tools = tool_functions(options.pop("tools", None) or [])
         call = Call(
@@ -129,32 +126,38 @@ class ScriptedChatModel(StreamingChatModel):
             stop=stop or self.stop,
             options=options,
         )
-        self._calls.append(call)
-        message = _to_message(self._next_reply(), call)
-        _check_reply(message, call)
-        # Words stand in for tokens: usage that tests can predict.
-        prompt, answer = len(call.text.split()), max(1, len(message.text.split()))
-        return AIMessage(
-            content=message.content,
-            tool_calls=message.tool_calls,
-            usage_metadata=UsageMetadata(
-                input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer
-            ),
-            response_metadata={
-                "model_name": options.get("model", self.model_name),
-                "finish_reason": "tool_calls" if message.tool_calls else "stop",
-            },
+        reply = self._next_reply(call)
+        if callable(reply):
+            reply = reply(call)
+        if isinstance(reply, BaseException):
+            raise reply
+        if not isinstance(reply, AIMessage):
+            reply = AIMessage(content=reply if isinstance(reply, str) else json.dumps(reply))
+        # 2. Check it.
+        try:
+            _check_reply(reply, call)
+        except SeedbedError as error:
+            raise ScriptError(f"In the script: {error}") from None
+        # 3. One chunk per word, then one with tool calls, usage and metadata.
+        words = [reply.content]
+        if isinstance(reply.content, str):
+            words = re.findall(r"\s*\S+\s*?(?=\s|$)|\s+", reply.content)
+        for word in words:
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word, id=reply.id))
+        yield ChatGenerationChunk(
+            message=_last_chunk(reply, call, options.get("model", self.model_name))
         )
 
-    def _next_reply(self) -> Any:
+    def _next_reply(self, call: Call) -> Any:
+        with self._lock:  # two threads must not get one reply
+            self._calls.append(call)
+            number = len(self._calls)
         if not isinstance(self.replies, list):
             return self.replies
-        number = len(self._calls)
         if number > len(self.replies):
-            last_message = self._calls[-1].messages[-1].text[:200]
             raise ScriptError(
                 f"The script has {len(self.replies)} replies, and this is call {number}, "
-                f"with the last message {last_message!r}."
+                f"with the last message {call.messages[-1].text[:200]!r}."
             )
         return self.replies[number - 1]
 
@@ -164,52 +167,25 @@ def _file_reply(item: Any, path: str | Path) -> Any:
         return str(item)
     if "json" in item:
         return json.dumps(item["json"])
-    if "error" in item:
-        kinds = {e("").type: e for e in vars(errors).values() if _is_simple_error(e)}
-        if item["error"] not in kinds:
-            raise ConfigError(
-                f"{str(path)!r}: unknown error {item['error']!r}.",
-                hint=f"Available: {', '.join(sorted(kinds))}.",
-            )
-        return kinds[item["error"]](item.get("message", "scripted"))
     if not {"content", "tool_calls"} & item.keys():
         raise ConfigError(
-            f"{str(path)!r}: the reply {item} needs one of: content, tool_calls, json, error."
+            f"{str(path)!r}: the reply {item} needs one of: content, tool_calls, json."
         )
-    return _tool_message(item.get("tool_calls", []), item.get("content", ""))
-
-
-def _is_simple_error(value: Any) -> bool:
-    is_error = isinstance(value, type) and issubclass(value, errors.SeedbedError)
-    return is_error and value is not errors.MissingExtra
-
-
-def _tool_message(tool_calls: Sequence[dict[str, Any]], content: str = "") -> AIMessage:
-    numbered = [
+    calls = [
         {"name": c["name"], "args": c.get("args", {}), "id": c.get("id") or f"call_{n}"}
-        for n, c in enumerate(tool_calls, 1)
+        for n, c in enumerate(item.get("tool_calls", []), 1)
     ]
-    return AIMessage(content=content, tool_calls=numbered)
-
-
-def _to_message(reply: Any, call: Call) -> AIMessage:
-    if callable(reply):
-        reply = reply(call)
-    if isinstance(reply, BaseException):
-        raise reply
-    if isinstance(reply, AIMessage):
-        return reply
-    return AIMessage(content=reply if isinstance(reply, str) else json.dumps(reply))
+    return AIMessage(content=item.get("content", ""), tool_calls=calls)
 
 
 def _check_reply(message: AIMessage, call: Call) -> None:
     bound = {tool_name(tool): tool for tool in call.tools}
+    called = {tool_call["name"] for tool_call in message.tool_calls}
     for tool_call in message.tool_calls:
         name = tool_call["name"]
         if name not in bound:
             raise ScriptError(f"The script calls {name!r}. Bound tools: {sorted(bound) or 'none'}.")
-        _check(validate, tool_call["args"], tool_parameters(bound[name]), f"The call of {name!r}")
-    called = {tool_call["name"] for tool_call in message.tool_calls}
+        validate(tool_call["args"], tool_parameters(bound[name]), f"The call of {name!r}")
     if call.tool_choice == "none" and called:
         raise ScriptError(f"The script calls {sorted(called)}, but tool_choice is none.")
     if call.tool_choice == "any" and not called:
@@ -217,32 +193,24 @@ def _check_reply(message: AIMessage, call: Call) -> None:
     if call.tool_choice in bound and called != {call.tool_choice}:
         raise ScriptError(f"The script calls {sorted(called)}, not {call.tool_choice!r}.")
     if call.schema is not None:
-        _check(parse_reply, message.text, call.schema)
+        parse_reply(message.text, call.schema)
 
 
-def _check(function: Callable[..., Any], *arguments: Any) -> None:
-    """Call a function that validates; its error is reported as one of the script."""
-    try:
-        function(*arguments)
-    except errors.SeedbedError as error:
-        raise ScriptError(f"In the script: {error}") from None
-
-
-def _split(message: AIMessage) -> Iterator[ChatGenerationChunk]:
-    """One chunk per word, then one with tool calls, usage and metadata."""
-    words = [message.content]
-    if isinstance(message.content, str):
-        words = re.findall(r"\s*\S+\s*?(?=\s|$)|\s+", message.content)
-    for word in words:
-        yield ChatGenerationChunk(message=AIMessageChunk(content=word, id=message.id))
-    last = AIMessageChunk(
+def _last_chunk(reply: AIMessage, call: Call, model: str) -> AIMessageChunk:
+    # Words stand in for tokens: usage that tests can predict.
+    prompt, answer = len(call.text.split()), max(1, len(reply.text.split()))
+    return AIMessageChunk(
         content="",
         tool_call_chunks=[
             tool_call_chunk(name=c["name"], args=json.dumps(c["args"]), id=c["id"], index=n)
-            for n, c in enumerate(message.tool_calls)
+            for n, c in enumerate(reply.tool_calls)
         ],
-        usage_metadata=message.usage_metadata,
-        response_metadata=message.response_metadata,
+        usage_metadata=UsageMetadata(
+            input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer
+        ),
+        response_metadata={
+            "model_name": model,
+            "finish_reason": "tool_calls" if reply.tool_calls else "stop",
+        },
         chunk_position="last",
     )
-    yield ChatGenerationChunk(message=last)

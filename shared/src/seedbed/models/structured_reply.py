@@ -11,38 +11,19 @@ model gets one more turn that quotes it. Errors of the call itself are left to t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from seedbed.errors import InvalidReply
-from seedbed.structured.schemas import Schema, parse_reply
+from seedbed.structured.schemas import parse_reply
+from seedbed.structured.validator import Schema
 
-T = TypeVar("T")
 _MAX_PROBLEM = 1000  # characters of a problem that are sent back
 _MAX_REPLY = 20_000  # and of the reply that has it
 
 
-@overload
-def structured_reply(
-    model: BaseChatModel,
-    prompt: str | Sequence[BaseMessage],
-    schema: type[T],
-    *,
-    check: Callable[[T], str | None] | None = None,
-    **options: Any,
-) -> T: ...
-@overload
-def structured_reply(
-    model: BaseChatModel,
-    prompt: str | Sequence[BaseMessage],
-    schema: Schema,
-    *,
-    check: Callable[[Any], str | None] | None = None,
-    accept: Schema | None = None,
-    **options: Any,
-) -> Any: ...
 def structured_reply(
     model: BaseChatModel,
     prompt: str | Sequence[BaseMessage],

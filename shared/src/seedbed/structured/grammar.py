@@ -1,7 +1,7 @@
 """Finite grammars: written as EBNF for OpenVINO, and matched here character by character.
 
     word = Grammar(seq('"', Rep(Chars(((0x61, 0x7A),)), 1, 3), '"'))
-    word.ebnf()              # for `Sampling(grammar=…)`: constrains what the model generates
+    word.ebnf                # for `Sampling(grammar=…)`: constrains what the model generates
     matcher = Matcher(word)
     matcher.feed('"ab')      # the part of the text that follows the grammar: '"ab'
     matcher.rest()           # the shortest completion: '"'
@@ -41,21 +41,19 @@ class Unsupported(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A part of a grammar. Compared by identity, so that shared parts become one EBNF rule."""
+    """A part of a grammar. Compared by identity, so that shared parts become one EBNF rule.
+
+    `shortest` is the shortest text that it matches.
+    """
 
     @cached_property
     def shortest(self) -> str:
-        """The shortest text that this node matches."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
 class Lit(Node):
-    """A literal text.
-
-    >>> Lit("null").shortest
-    'null'
-    """
+    """A literal text."""
 
     text: str
 
@@ -66,12 +64,7 @@ class Lit(Node):
 
 @dataclass(frozen=True, eq=False)
 class Chars(Node):
-    """One character from a set of inclusive code point ranges.
-
-    >>> lowercase = Chars(((0x61, 0x7A),))
-    >>> lowercase.has(ord("q")), lowercase.has(ord("Q"))
-    (True, False)
-    """
+    """One character from a set of inclusive code point ranges."""
 
     ranges: tuple[tuple[int, int], ...]
 
@@ -111,11 +104,7 @@ class Alt(Node):
 
 @dataclass(frozen=True, eq=False)
 class Rep(Node):
-    """`part` repeated `low` to `high` times; `high=None` means without limit.
-
-    >>> Rep(Lit("ab"), low=2).shortest
-    'abab'
-    """
+    """`part` repeated `low` to `high` times; `high=None` means without limit."""
 
     part: Node
     low: int = 0
@@ -139,20 +128,12 @@ def seq(*parts: Node | str) -> Node:
 
 
 def alt(options: Sequence[Node]) -> Node:
-    """One of the options.
-
-    >>> alt([Lit("true"), Lit("no")]).shortest
-    'no'
-    """
+    """One of the options."""
     return options[0] if len(options) == 1 else Alt(tuple(options))
 
 
 def optional(*parts: Node | str) -> Node:
-    """The parts in order, or nothing.
-
-    >>> optional(".", Chars(((0x30, 0x39),))).shortest
-    ''
-    """
+    """The parts in order, or nothing."""
     return Rep(seq(*parts), 0, 1)
 
 
@@ -164,21 +145,17 @@ State = Any
 
 @dataclass(frozen=True)
 class Grammar:
-    """A grammar by its root node.
-
-    >>> digits = Grammar(Rep(Chars(((0x30, 0x39),)), 1, 3))
-    >>> digits.matches("42"), digits.matches("1234")
-    (True, False)
-    """
+    """A grammar by its root node."""
 
     root: Node
 
+    @cached_property
     def ebnf(self) -> str:
         """The grammar in XGrammar's EBNF, with large counts relaxed (see EBNF_MAX_LOW).
 
         Every Alt, Seq and Rep becomes one rule, so a shared node is written once.
 
-        >>> print(Grammar(seq("a", Rep(Lit("b"), 0, 2))).ebnf())
+        >>> print(Grammar(seq("a", Rep(Lit("b"), 0, 2))).ebnf)
         root ::= r0
         r0 ::= "a" r1
         r1 ::= "b"{0,2}
@@ -192,6 +169,11 @@ class Grammar:
         """Whether the whole text follows the grammar, large counts included."""
         matcher = Matcher(self)
         return matcher.feed(text) == text and matcher.rest() == ""
+
+    def complete(self, text: str) -> str:
+        """The part of `text` that follows the grammar, with the shortest completion."""
+        matcher = Matcher(self)
+        return matcher.feed(text) + matcher.rest()
 
 
 class Matcher:

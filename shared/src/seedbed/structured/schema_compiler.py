@@ -1,18 +1,20 @@
 """Compiles a JSON schema to a grammar whose every text is valid against the schema.
 
-    node = compile_schema({"type": "array", "items": {"type": "integer"}, "maxItems": 3})
+    schema = {"type": "array", "items": {"type": "integer"}, "maxItems": 3}
+    node = SchemaCompiler(schema).compile(schema)
     Grammar(node).matches("[1, 20, 3]")  # True
 
 The grammar matches a subset of the valid texts, with one layout (`, ` and `: ` as separators):
 declared properties come in their declared order, and undeclared ones only where none is declared.
-Raises Unsupported for what a grammar cannot guarantee. Not guaranteed by the grammar, and left to
-`constrain`: that the members of an array differ (`uniqueItems`).
+Raises Unsupported, with the keyword, for what is not guaranteed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, floor, inf, isinf
+from types import MappingProxyType
 from typing import Any
 
 from seedbed.structured.grammar import (
@@ -26,93 +28,76 @@ from seedbed.structured.grammar import (
     optional,
     seq,
 )
-from seedbed.structured.number_ranges import decimal_range, integer_limits, integer_range
-from seedbed.structured.regex import CHARACTER, FORMATS, PLAIN, compile_pattern
-from seedbed.structured.schema_merge import exclusive, merge
-from seedbed.structured.validator import is_valid, validator_for
+from seedbed.structured.regex import CHARACTER, PLAIN, compile_pattern
+from seedbed.structured.validator import Schema, validator_for
 
-_MAX_NAME = 40  # characters of a property name that the model chooses
+_MAX_NAME = 40  # characters of a property name that the model chooses …
+_MAX_NAMES = 16  # … and such properties: a small model adds them until the token limit
 _NAME_START = Chars(((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A), (0xC0, 0xD7FF)))
+_DIGIT = Chars(((0x30, 0x39),))
+_POSITIVE = seq(Chars(((0x31, 0x39),)), Rep(_DIGIT, 0, 14))
 _MAX_FREE_LEVELS = 2  # of nesting inside values without a schema
 MAX_DEPTH = 3  # how often a recursive `$ref` is followed inside itself
-_UNSUPPORTED = (
-    *("not", "if", "then", "else", "contains", "dependencies", "dependentRequired"),
-    *("dependentSchemas", "multipleOf", "patternProperties", "propertyNames"),
-    *("unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef"),
-)
-_KEYWORDS_OF_TYPE = {
-    "object": {"properties", "required", "minProperties", "maxProperties", "additionalProperties"},
-    "array": {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"},
-    "string": {"minLength", "maxLength", "pattern", "format"},
-    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
+_ANNOTATIONS = {
+    *("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"),
+    *("$comment", "$schema", "$id", "$defs", "definitions", "discriminator"),
 }
+_LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+_KEYWORDS_OF_TYPE = {
+    "object": {"properties", "required", "additionalProperties"},
+    "array": {"items", "minItems", "maxItems"},
+    "string": {"minLength", "maxLength", "pattern"},
+    "number": _LIMITS,
+}
+_SUPPORTED = _ANNOTATIONS.union(
+    {"type", "enum", "const", "$ref", "anyOf", "oneOf"}, *_KEYWORDS_OF_TYPE.values()
+)
 _TYPES = ("object", "array", "string", "number", "boolean", "null")
 
 Depth = Mapping[str, int]
 """How often each `$ref` was followed to get here; "*" counts the levels without a schema."""
 
 
-def compile_schema(schema: dict[str, Any]) -> Node:
-    """The grammar of a whole schema (draft 2020-12, already checked against its meta-schema).
+class SchemaCompiler:
+    """Compiles the parts of one root schema (draft 2020-12, already checked against its
+    meta-schema); equal parts behind a `$ref` are shared."""
 
-    >>> compile_schema({"enum": ["yes", None]}).options
-    (Lit(text='"yes"'), Lit(text='null'))
-    """
-    return _Compiler(schema).compile(schema, {})
-
-
-class _Compiler:
-    """Compiles the parts of one root schema; equal parts behind a `$ref` are shared."""
-
-    def __init__(self, root: dict[str, Any]) -> None:
+    def __init__(self, root: Schema) -> None:
         self.root = root
         self.shared: dict[Any, Node] = {}
 
-    def compile(self, schema: Any, depth: Depth) -> Node:
+    def compile(self, schema: Any, depth: Depth = MappingProxyType({})) -> Node:
+        """The grammar of a schema, which may be the root; raises Unsupported."""
         if schema is False:
             raise Unsupported("the schema false allows no value")
         if schema is True:
             schema = {}
         # 1. Refuse what no grammar here can guarantee.
-        for keyword in _UNSUPPORTED:
+        if unknown := sorted(schema.keys() - _SUPPORTED):
+            raise Unsupported(f"{unknown[0]!r} is not supported")
+        # 2. Follow a reference, or compile each branch; only annotations may be beside them.
+        for keyword in ("$ref", "anyOf", "oneOf"):
             if keyword in schema:
-                raise Unsupported(f"{keyword!r} is not supported")
-        # 2. Replace references and combinations by plain schemas, merged with what is beside them.
-        if "$ref" in schema:
-            return self._compile_ref(schema, depth)
-        if schema.get("allOf"):
-            rest = {k: v for k, v in schema.items() if k != "allOf"}
-            for part in schema["allOf"]:
-                plain, depth = self._resolve(part, depth)
-                rest = merge(rest, plain)
-            return self.compile(rest, depth)
-        for keyword in ("anyOf", "oneOf"):
-            if keyword in schema:
+                if beside := sorted(schema.keys() - _ANNOTATIONS - {keyword}):
+                    raise Unsupported(f"{beside[0]!r} beside {keyword!r} is not supported")
+                if keyword == "$ref":
+                    return self._compile_ref(schema["$ref"], depth)
                 return self._compile_branches(schema, keyword, depth)
         # 3. What is left is a list of values, or one or more types with their limits.
         if "enum" in schema or "const" in schema:
             return self._compile_values(schema)
         return self._compile_types(schema, depth)
 
-    # ── references and combinations ─────────────────────────────────────────────────────────
+    # ── references and branches ─────────────────────────────────────────────────────────────
 
-    def _compile_ref(self, schema: dict[str, Any], depth: Depth) -> Node:
-        schema, depth = self._resolve(schema, depth)
-        key = (json.dumps(schema, sort_keys=True), *sorted(depth.items()))
+    def _compile_ref(self, ref: str, depth: Depth) -> Node:
+        if depth.get(ref, 0) >= MAX_DEPTH or sum(depth.values()) > 4 * MAX_DEPTH:
+            raise Unsupported(f"{ref} is nested in itself more than {MAX_DEPTH} times")
+        depth = {**depth, ref: depth.get(ref, 0) + 1}
+        key = (ref, *sorted(depth.items()))
         if key not in self.shared:
-            self.shared[key] = self.compile(schema, depth)
+            self.shared[key] = self.compile(self._target(ref), depth)
         return self.shared[key]
-
-    def _resolve(self, schema: Any, depth: Depth) -> tuple[Any, Depth]:
-        """The schema with a leading `$ref` replaced by its target, ready to be merged."""
-        while isinstance(schema, dict) and "$ref" in schema:
-            ref = schema["$ref"]
-            if depth.get(ref, 0) >= MAX_DEPTH or sum(depth.values()) > 4 * MAX_DEPTH:
-                raise Unsupported(f"{ref} is nested in itself more than {MAX_DEPTH} times")
-            depth = {**depth, ref: depth.get(ref, 0) + 1}
-            rest = {k: v for k, v in schema.items() if k != "$ref"}
-            schema = merge(rest, self._target(ref))
-        return schema, depth
 
     def _target(self, ref: str) -> Any:
         """What a JSON pointer such as `#/$defs/Name` points to (RFC 6901)."""
@@ -127,32 +112,46 @@ class _Compiler:
             raise Unsupported(f"$ref {ref!r} does not exist in the schema") from None
         return target
 
-    def _compile_branches(self, schema: dict[str, Any], keyword: str, depth: Depth) -> Node:
+    def _compile_branches(self, schema: Schema, keyword: str, depth: Depth) -> Node:
         """`anyOf` or `oneOf`: the branches that can be guaranteed, at least one."""
-        rest = {k: v for k, v in schema.items() if k != keyword}
-        branches = schema[keyword]
-        if keyword == "oneOf" and not exclusive([self._resolve(b, depth)[0] for b in branches]):
-            raise Unsupported("'oneOf' needs branches of different types, or with a required tag")
+        if keyword == "oneOf" and not self._is_tagged(schema):
+            raise Unsupported("'oneOf' is only supported with pydantic's 'discriminator'")
         options, reason = [], f"{keyword!r} is empty"
-        for branch in branches:
+        for branch in schema[keyword]:
             try:
-                plain, deeper = self._resolve(branch, depth)
-                options.append(self.compile(merge(rest, plain), deeper))
+                options.append(self.compile(branch, depth))
             except Unsupported as error:
                 reason = str(error)
         if not options:
             raise Unsupported(reason)
         return alt(options)
 
+    def _is_tagged(self, schema: Schema) -> bool:
+        """Whether each branch of `oneOf` requires a different value of the tag, so that no value
+        satisfies two of them."""
+        discriminator = schema.get("discriminator")
+        name = discriminator.get("propertyName") if isinstance(discriminator, dict) else None
+        tags: list[str] = []
+        for branch in schema["oneOf"]:
+            if isinstance(branch, dict) and "$ref" in branch:
+                branch = self._target(branch["$ref"])
+            if not isinstance(branch, dict) or name not in branch.get("required", ()):
+                return False
+            part = branch.get("properties", {}).get(name)
+            part = part if isinstance(part, dict) else {}
+            values = [part["const"]] if "const" in part else part.get("enum", [])
+            if not values:
+                return False
+            tags += map(json.dumps, values)
+        return len(tags) == len(set(tags))
+
     # ── values and types ────────────────────────────────────────────────────────────────────
 
-    def _compile_values(self, schema: dict[str, Any]) -> Node:
+    def _compile_values(self, schema: Schema) -> Node:
         """`const` or `enum`: those values that satisfy the other keywords too."""
         values = [schema["const"]] if "const" in schema else schema["enum"]
-        if "const" in schema and "enum" in schema:
-            values = [value for value in values if is_valid(value, {"enum": schema["enum"]})]
         # Validated without the enum: looking up each value among all of them is quadratic.
-        rest = {k: v for k, v in schema.items() if k not in ("enum", "const")}
+        rest = {k: v for k, v in schema.items() if k != ("const" if "const" in schema else "enum")}
         validator = validator_for({**rest, "$defs": self.root.get("$defs", {})})
         texts = [json_text(value) for value in values if validator.is_valid(value)]
         if not texts:
@@ -161,7 +160,7 @@ class _Compiler:
             raise Unsupported(f"'enum' has over {MAX_STATES} values")
         return alt([Lit(text) for text in texts])
 
-    def _compile_types(self, schema: dict[str, Any], depth: Depth) -> Node:
+    def _compile_types(self, schema: Schema, depth: Depth) -> Node:
         """The types that can be guaranteed, at least one.
 
         Without `type` they are deduced from the keywords: `{"minLength": 3}` means a string here,
@@ -176,86 +175,44 @@ class _Compiler:
         options, reason = [], "no value is allowed"
         for name in types:
             try:
-                options.append(getattr(self, f"_compile_{name}")(schema, depth))
+                if name in ("boolean", "null"):
+                    texts = ["true", "false"] if name == "boolean" else ["null"]
+                    options.append(alt([Lit(text) for text in texts]))
+                elif name in ("array", "object"):
+                    nested = self._compile_array if name == "array" else self._compile_object
+                    options.append(nested(schema, depth))
+                elif name == "integer":
+                    options.append(_integer(schema))
+                else:
+                    options.append(_string(schema) if name == "string" else _number(schema))
             except Unsupported as error:
                 reason = f"{name}: {error}"
         if not options:
             raise Unsupported(reason)
         return alt(options)
 
-    def _compile_null(self, *_: Any) -> Node:
-        return Lit("null")
-
-    def _compile_boolean(self, *_: Any) -> Node:
-        return alt([Lit("true"), Lit("false")])
-
-    def _compile_string(self, schema: dict[str, Any], _: Any) -> Node:
-        low, high = int(schema.get("minLength", 0)), schema.get("maxLength")
-        high = None if high is None else int(high)
-        if high is not None and high < low:
-            raise Unsupported("minLength is above maxLength")
-        # An unknown format is ignored, as the specification requires.
-        source = FORMATS.get(schema.get("format", ""))
-        if source and "pattern" in schema:
-            raise Unsupported("'pattern' together with 'format' is not supported")
-        source = schema.get("pattern", source)
-        inside = Rep(CHARACTER, low, high) if source is None else compile_pattern(source, low, high)
-        return seq('"', inside, '"')
-
-    def _compile_integer(self, schema: dict[str, Any], _: Any) -> Node:
-        return integer_range(*integer_limits(schema))
-
-    def _compile_number(self, schema: dict[str, Any], _: Any) -> Node:
-        return decimal_range(schema)
-
-    def _compile_array(self, schema: dict[str, Any], depth: Depth) -> Node:
-        # 1. The schema of the items; without it, the array ends after `prefixItems`.
-        low, high = int(schema.get("minItems", 0)), schema.get("maxItems")
-        prefix = schema.get("prefixItems", [])
-        if prefix and schema.get("uniqueItems"):  # `finish` would move items to another schema
-            raise Unsupported("'uniqueItems' together with 'prefixItems' is not supported")
-        if low > 1 and schema.get("uniqueItems"):  # a grammar cannot exclude repetition
-            raise Unsupported("'uniqueItems' with 'minItems' above 1 is not supported")
-        items: Node | None = None
+    def _compile_array(self, schema: Schema, depth: Depth) -> Node:
+        low, high = _limits_of_length(schema, "minItems", "maxItems")
         try:
-            items = self.compile(schema.get("items", True), self._deeper(schema, "items", depth))
+            item = self.compile(schema.get("items", True), self._deeper(schema, "items", depth))
         except Unsupported:
-            if low > len(prefix):
+            if low:
                 raise
-        # 2. The limits of its length.
-        most = len(prefix) if items is None else None
-        high = most if high is None else int(high) if most is None else min(int(high), most)
-        if high is not None and high < low:
-            raise Unsupported(f"minItems is {low}, but the array can have at most {high} items")
-        # 3. The members, with commas between them.
-        first = [self.compile(part, depth) for part in prefix[:high]]
-        if first:
-            head = seq(first[0], *[seq(", ", part) for part in first[1:]])
-            if items is None or (high is not None and high <= len(first)):
-                return seq("[", head, "]")
-            more = None if high is None else high - len(first)
-            return seq("[", head, Rep(seq(", ", items), max(0, low - len(first)), more), "]")
-        if items is None or high == 0:
             return Lit("[]")
-        tail = Rep(seq(", ", items), max(0, low - 1), None if high is None else high - 1)
-        return seq("[", seq(items, tail) if low else optional(items, tail), "]")
+        return _listed("[", item, low, high, "]")
 
-    def _compile_object(self, schema: dict[str, Any], depth: Depth) -> Node:
+    def _compile_object(self, schema: Schema, depth: Depth) -> Node:
         # 1. The declared properties; required ones without a declaration join them.
-        properties: dict[str, Any] = dict(schema.get("properties", {}))
+        properties: Schema = dict(schema.get("properties", {}))
         additional = schema.get("additionalProperties", True)
         required = set(schema.get("required", ()))
         for name in sorted(required - properties.keys()):
             properties[name] = additional
-        low, high = int(schema.get("minProperties", 0)), schema.get("maxProperties")
         # 2. Without any, the names are free. `"properties": {}` alone means an empty object: it is
         # how the arguments of a tool without parameters are written.
-        empty = "properties" in schema and "additionalProperties" not in schema and not low
+        empty = "properties" in schema and "additionalProperties" not in schema
         if not properties and not empty and additional is not False:
-            return self._compile_mapping(schema, additional, low, high, depth)
-        if low or high is not None:  # a grammar that counts them has a rule for each combination
-            keyword = "minProperties" if low else "maxProperties"
-            raise Unsupported(f"{keyword!r} is only supported without 'properties'")
+            return self._compile_mapping(schema, additional, depth)
         # 3. The values; an optional property that cannot be guaranteed is left out.
         members: list[tuple[Node, bool]] = []
         for name, part in properties.items():
@@ -268,16 +225,8 @@ class _Compiler:
             members.append((seq(f"{json_text(name)}: ", value), name in required))
         return _object_node(members)
 
-    def _compile_mapping(
-        self, schema: dict[str, Any], value: Any, low: int, high: Any, depth: Depth
-    ) -> Node:
+    def _compile_mapping(self, schema: Schema, value: Any, depth: Depth) -> Node:
         """An object whose property names the model chooses."""
-        if high is not None and high < 1:
-            if low:
-                raise Unsupported("minProperties is above maxProperties")
-            return Lit("{}")
-        if low > 1:  # the names might be equal
-            raise Unsupported("'minProperties' above 1 needs declared properties")
         # A name starts with a letter, digit or underscore: a small model, which rarely writes JSON
         # on one line, otherwise begins it with the `",` or `":` of a text that has no names.
         name = seq('"', _NAME_START, Rep(PLAIN, 0, _MAX_NAME - 1), '"')
@@ -285,11 +234,8 @@ class _Compiler:
             deeper = self._deeper(schema, "properties", depth)
             member = seq(name, ": ", self.compile(value, deeper))
         except Unsupported:
-            if low:
-                raise
             return Lit("{}")
-        tail = Rep(seq(", ", member), 0, None if high is None else int(high) - 1)
-        return seq("{", seq(member, tail) if low else optional(member, tail), "}")
+        return _listed("{", member, 0, _MAX_NAMES, "}")
 
     @staticmethod
     def _deeper(schema: Mapping[str, Any], keyword: str, depth: Depth) -> Depth:
@@ -300,6 +246,57 @@ class _Compiler:
         if depth.get("*", 0) >= _MAX_FREE_LEVELS:
             raise Unsupported("values without a schema are nested too deep")
         return {**depth, "*": depth.get("*", 0) + 1}
+
+
+def _string(schema: Schema) -> Node:
+    lengths = sorted({"minLength", "maxLength"} & schema.keys())
+    if "pattern" in schema:
+        if lengths:
+            raise Unsupported(f"{lengths[0]!r} beside 'pattern' is not supported")
+        return seq('"', compile_pattern(schema["pattern"]), '"')
+    return seq('"', Rep(CHARACTER, *_limits_of_length(schema, "minLength", "maxLength")), '"')
+
+
+def _integer(schema: Schema) -> Node:
+    """Integers of at most 15 digits, which a double represents exactly."""
+
+    def limit(keyword: str, default: float, rounded: Callable[[Any], int]) -> Any:
+        value = schema.get(keyword, default)
+        return value if isinstance(value, float) and isinf(value) else rounded(value)
+
+    low = max(limit("minimum", -inf, ceil), limit("exclusiveMinimum", -inf, floor) + 1)
+    high = min(limit("maximum", inf, floor), limit("exclusiveMaximum", inf, ceil) - 1)
+    if low > high:
+        raise Unsupported("no number is between its bounds")
+    if high - low < MAX_STATES:
+        return alt([Lit(str(number)) for number in range(low, high + 1)])
+    if high == inf and low in (-inf, 0, 1):
+        signed = _POSITIVE if low >= 0 else seq(optional("-"), _POSITIVE)
+        return signed if low == 1 else alt([Lit("0"), signed])
+    raise Unsupported(f"limits need at most {MAX_STATES} values between them, or 'minimum' 0 or 1")
+
+
+def _number(schema: Schema) -> Node:
+    limits = {keyword: schema[keyword] for keyword in sorted(_LIMITS & schema.keys())}
+    if limits not in ({}, {"minimum": 0}):
+        raise Unsupported(f"{next(iter(limits))!r} of a number other than 'minimum' 0")
+    number = seq(alt([Lit("0"), _POSITIVE]), optional(".", Rep(_DIGIT, 1, 8)))
+    return number if limits else seq(optional("-"), number)
+
+
+def _limits_of_length(schema: Schema, least: str, most: str) -> tuple[int, int | None]:
+    low, high = int(schema.get(least, 0)), schema.get(most)
+    if high is not None and high < low:
+        raise Unsupported(f"{least} is above {most}")
+    return low, None if high is None else int(high)
+
+
+def _listed(start: str, item: Node, low: int, high: int | None, end: str) -> Node:
+    """`low` to `high` items between two brackets, with commas between them."""
+    if high == 0:
+        return Lit(start + end)
+    tail = Rep(seq(", ", item), max(0, low - 1), None if high is None else high - 1)
+    return seq(start, seq(item, tail) if low else optional(item, tail), end)
 
 
 def _object_node(members: Sequence[tuple[Node, bool]]) -> Node:

@@ -3,14 +3,11 @@
     schema = json_schema(Answer)                 # of a pydantic class, a TypedDict, a dict …
     answer = parse_reply('{"score": 3}', Answer)  # an Answer, or InvalidReply
 
-Shared by `LocalChatModel` and `ScriptedChatModel`, and independent of both. How a schema constrains
-generation is in `constrain`.
+Shared by all chat models. How a schema constrains generation is in `constrain`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -27,9 +24,8 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 from seedbed.errors import BadInput, InvalidReply
-from seedbed.structured.validator import validator_for
-
-Schema = dict[str, Any]
+from seedbed.structured.reply_text import find_json
+from seedbed.structured.validator import Schema, validator_for
 
 
 def json_schema(schema: Schema | type) -> Schema:
@@ -37,9 +33,6 @@ def json_schema(schema: Schema | type) -> Schema:
 
     A JSON schema is returned unchanged, with its `$defs`; unlike in LangChain it may lack a title
     and need not be an object.
-
-    >>> json_schema({"type": "integer"})
-    {'type': 'integer'}
     """
     if isinstance(schema, dict) and not {"function", "parameters", "input_schema"} & schema.keys():
         return schema
@@ -51,31 +44,17 @@ def json_schema(schema: Schema | type) -> Schema:
 def tool_functions(
     tools: Sequence[Schema | type | Callable[..., Any] | BaseTool],
 ) -> list[Schema]:
-    """Tools of any LangChain kind in OpenAI's form, `{"type": "function", "function": {…}}`.
-
-    >>> def clock(zone: str) -> str:
-    ...     "The time of day in a time zone."
-    >>> tool_functions([clock])[0]["function"]["parameters"]["required"]
-    ['zone']
-    """
+    """Tools of any LangChain kind in OpenAI's form, `{"type": "function", "function": {…}}`."""
     return [convert_to_openai_tool(tool) for tool in tools]
 
 
 def tool_name(tool: Mapping[str, Any]) -> str:
-    """The name of a tool in OpenAI's form.
-
-    >>> tool_name({"type": "function", "function": {"name": "clock"}})
-    'clock'
-    """
+    """The name of a tool in OpenAI's form."""
     return str(tool["function"]["name"])
 
 
 def tool_parameters(tool: Mapping[str, Any]) -> Schema:
-    """The schema of a tool's arguments; without parameters, that of an empty object.
-
-    >>> tool_parameters({"type": "function", "function": {"name": "clock"}})
-    {'type': 'object', 'properties': {}}
-    """
+    """The schema of a tool's arguments; without parameters, that of an empty object."""
     return tool["function"].get("parameters") or {"type": "object", "properties": {}}
 
 
@@ -105,15 +84,12 @@ def _line(error: Any) -> str:
 def parse_reply(text: str, schema: Schema | type) -> Any:
     """A reply as an instance of a pydantic class, or as data valid against a JSON schema.
 
-    Raises InvalidReply.
+    The JSON may be in a fence, or in a text; see `find_json`. Raises InvalidReply.
 
     >>> parse_reply("[1, 2]", {"type": "array"})
     [1, 2]
     """
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except ValueError as error:
-        raise InvalidReply(f"The reply is not JSON ({error}): {text[:200]!r}") from None
+    value = find_json(text)
     # pydantic 2, or a class of its version 1, which LangChain accepts too.
     construct = getattr(schema, "model_validate", None) or getattr(schema, "parse_obj", None)
     if isinstance(schema, type) and construct is not None:
@@ -124,17 +100,6 @@ def parse_reply(text: str, schema: Schema | type) -> Any:
             raise InvalidReply(problem) from None
     validate(value, json_schema(schema), "The reply")
     return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")  # NaN, Infinity: Python reads them, JSON has none
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text[:20]} is too large")
-    return number
 
 
 def with_parsed_replies(

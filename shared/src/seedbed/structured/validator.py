@@ -1,10 +1,10 @@
-"""Validate data against JSON schemas of strangers: nothing is fetched, and no pattern backtracks.
+"""Validate data against untrusted JSON schemas: nothing is fetched, and no pattern backtracks.
 
-    validator_for(schema).is_valid(value)                 # of `jsonschema`, draft 2020-12
+    is_valid(value, schema)
     [error.message for error in validator_for(schema).iter_errors(value)]
 
 `jsonschema` alone downloads the target of a `$ref` to another address, and matches `pattern` with
-Python's `re`, where a pattern can take for ever. Errors for people are made in `schemas`.
+Python's `re`, where a pattern can take for ever. `schemas.validate` raises errors for people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from seedbed.errors import BadInput
 from seedbed.safety.patterns import compile_untrusted
 
-Errors = Iterator[Any]  # of jsonschema.ValidationError
+Schema = dict[str, Any]
 
 
 def is_valid(value: Any, schema: Any) -> bool:
@@ -30,9 +30,9 @@ def is_valid(value: Any, schema: Any) -> bool:
 
 
 def validator_for(schema: Any) -> Any:
-    """A `jsonschema` validator, draft 2020-12.
+    """A `jsonschema` validator, draft 2020-12. Raises BadInput for `patternProperties`.
 
-    It raises BadInput when it meets a pattern that `compile_untrusted` refuses, and
+    The validator raises BadInput when it meets a pattern that `compile_untrusted` refuses, and
     `referencing.exceptions.Unresolvable` for a `$ref` that leaves the schema.
 
     >>> validator_for({"pattern": "^(a+)+$"}).is_valid("a" * 50 + "!")
@@ -40,10 +40,8 @@ def validator_for(schema: Any) -> Any:
     """
     import referencing
 
-    text = json.dumps(schema)
-    if '"unevaluatedProperties"' in text and '"patternProperties"' in text:
-        # What was evaluated is found out inside of jsonschema, with Python's `re`.
-        raise BadInput("unevaluatedProperties beside patternProperties is not supported.")
+    if '"patternProperties"' in json.dumps(schema):  # matched with `re` in several places
+        raise BadInput("patternProperties is not supported.", hint="Use a simpler schema.")
     return _validator()(schema, registry=referencing.Registry())
 
 
@@ -52,37 +50,8 @@ def _validator() -> Any:
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
 
-    original = Draft202012Validator.VALIDATORS
-
-    def pattern(validator: Any, pattern: str, instance: Any, _: Any) -> Errors:
-        if validator.is_type(instance, "string") and not _matches(pattern, instance):
+    def pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Any]:
+        if isinstance(instance, str) and not compile_untrusted(pattern).search(instance):
             yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
-    def pattern_properties(validator: Any, patterns: Any, instance: Any, _: Any) -> Errors:
-        if validator.is_type(instance, "object"):
-            for pattern, schema in patterns.items():
-                for name in filter(lambda name: _matches(pattern, name), instance):
-                    yield from validator.descend(instance[name], schema, name, pattern)
-
-    def additional_properties(validator: Any, rest: Any, instance: Any, schema: Any) -> Errors:
-        # The original, with the names that match a pattern among the properties.
-        names = dict(schema.get("properties", {}))
-        if validator.is_type(instance, "object"):
-            for pattern in schema.get("patternProperties", ()):
-                names |= {name: True for name in instance if _matches(pattern, name)}
-        yield from original["additionalProperties"](
-            validator, rest, instance, {"properties": names}
-        )
-
-    return extend(  # type: ignore[no-untyped-call]
-        Draft202012Validator,
-        {
-            "pattern": pattern,
-            "patternProperties": pattern_properties,
-            "additionalProperties": additional_properties,
-        },
-    )
-
-
-def _matches(pattern: str, text: str) -> bool:
-    return compile_untrusted(pattern).search(text) is not None
+    return extend(Draft202012Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]

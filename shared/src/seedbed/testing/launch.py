@@ -35,7 +35,7 @@ def close_models() -> None:
     if engines := modules.get("seedbed.models.local.open_engine"):
         engines.close_engines()
     if embeddings := modules.get("seedbed.models.embeddings.load_embeddings"):
-        embeddings._bert.cache_clear()
+        embeddings.close_embeddings()
 
 
 # Below the ephemeral ports, which systems use for outgoing connections (Linux: from 32768).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ def full() -> Iterator[BertEmbeddings]:
     model = load_embeddings("minilm", fast=False)
     assert isinstance(model, BertEmbeddings)
     yield model
-    embeddings._bert.cache_clear()  # frees its memory
+    embeddings.close_embeddings()
 
 
 @pytest.mark.slow
@@ -75,18 +75,6 @@ def test_embed_returns_normalised_vectors_in_order(fast: BertEmbeddings) -> None
         assert together[index] @ fast.embed([texts[index]])[0] > 0.999
 
 
-@pytest.mark.slow
-def test_padding_does_not_change_a_vector(full: BertEmbeddings) -> None:
-    alone = full.embed(["short"])[0]
-    beside = full.embed(["short", "a far longer text than the other one " * 10])[0]
-    assert np.allclose(alone, beside, atol=1e-5)
-
-
-def test_embed_accepts_an_empty_list(fast: BertEmbeddings) -> None:
-    assert fast.embed([]).shape == (0, 384)
-    assert fast.embed_documents([]) == []
-
-
 def test_embed_truncates_a_huge_text(fast: BertEmbeddings) -> None:
     start = "One line without an end: " + "word " * 300
     assert np.allclose(fast.embed([start + "x" * 5_000_000]), fast.embed([start]), atol=1e-6)
@@ -106,14 +94,6 @@ def test_embed_is_thread_safe(fast: BertEmbeddings) -> None:
 
 
 @pytest.mark.slow
-def test_name_contains_the_precision_and_instances_are_shared(
-    fast: BertEmbeddings, full: BertEmbeddings
-) -> None:
-    assert fast.name.endswith("-int8") and full.name.endswith("-f32")
-    assert load_embeddings("minilm") is fast
-
-
-@pytest.mark.slow
 def test_inexact_int8_falls_back_to_float32(tmp_path: Path) -> None:
     ready = ensure("minilm")
     for path in ready.iterdir():
@@ -123,18 +103,6 @@ def test_inexact_int8_falls_back_to_float32(tmp_path: Path) -> None:
     model = BertEmbeddings(tmp_path, MODELS["minilm"])
     assert model.name == f"{tmp_path.name}-f32"
     assert np.allclose(model.embed(["a"]), load_embeddings(fast=False).embed(["a"]), atol=1e-5)  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("name", ["calibration.txt", "calibration_multilingual.txt"])
-def test_calibration_texts_ship_with_the_package(name: str) -> None:
-    lines = (resources.files("seedbed.models.weights") / name).read_text("utf-8").splitlines()
-    assert len(lines) > 20
-
-
-def test_embed_of_minilm_ignores_what_is_a_question(fast: BertEmbeddings) -> None:
-    texts = [f"text number {i} " * (1 + i % 9) for i in range(40)]
-    assert np.array_equal(fast.embed(texts, queries=2), fast.embed(texts))
-    assert fast.embed_query("hello") == fast.embed_documents(["hello"])[0]
 
 
 @pytest.mark.slow

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,8 +21,11 @@ from starlette.routing import Route
 
 from seedbed import errors
 from seedbed.errors import ConfigError, MissingExtra
-from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.models.embeddings.load_embeddings import embed_texts, load_embeddings
+from seedbed.models.embeddings.load_embeddings import (
+    close_embeddings,
+    embed_texts,
+    load_embeddings,
+)
 from seedbed.models.weights.catalog import MODELS
 from seedbed.settings import Settings
 from seedbed.testing.launch import serve_app
@@ -48,11 +48,6 @@ def test_embedding_never_imports_torch_or_transformers() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_hash_spec_sets_the_dimension() -> None:
-    model = load_embeddings("hash:16")
-    assert isinstance(model, HashEmbeddings) and model.dimension == 16
-
-
 @pytest.mark.parametrize("spec", ["mimilm", "smollm2", "novendor:thing"])
 def test_spec_of_another_kind_is_a_config_error(spec: str) -> None:
     pytest.importorskip("langchain")
@@ -64,45 +59,28 @@ def test_base_url_applies_to_remote_embeddings() -> None:
     pytest.importorskip("langchain_openai")
     bodies: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
-            usage = {"prompt_tokens": 1, "total_tokens": 1}
-            body = json.dumps({"object": "list", "data": data, "model": "m", "usage": usage})
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(body.encode())
+    async def embed(request: Request) -> JSONResponse:
+        bodies.append(await request.json())
+        data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        return JSONResponse({"object": "list", "data": data, "model": "m", "usage": usage})
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}/v1"
-        model = load_embeddings("openai:own-model", settings=Settings(base_url=url))
+    app = Starlette(routes=[Route("/v1/embeddings", embed, methods=["POST"])])
+    with serve_app(app) as url:
+        model = load_embeddings("openai:own-model", settings=Settings(base_url=f"{url}/v1"))
         before = requests("openai:own-model")
         assert model.embed_query("hello") == [0.6, 0.8]
         assert asyncio.run(model.aembed_documents(["hello"])) == [[0.6, 0.8]]
         assert requests("openai:own-model") == before + 2
-    finally:
-        server.shutdown()
-        server.server_close()
     assert bodies[0]["model"] == "own-model"
     assert bodies[0]["input"] == ["hello"]  # not OpenAI's token ids
 
 
-def test_load_embeddings_silences_dependencies_first() -> None:
-    code = (
-        "import os, sys; from seedbed.models.embeddings.load_embeddings import load_embeddings\n"
-        "load_embeddings('minilm')\n"
-        "print(sys.modules['openvino_telemetry'], os.environ['HF_HUB_DISABLE_TELEMETRY'])"
-    )
-    own = {name: value for name, value in os.environ.items() if not name.startswith("HF_HUB_")}
-    done = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True)
-    assert done.stdout.strip() == "None 1", done.stderr
+def test_threads_that_load_at_once_get_one_instance() -> None:
+    close_embeddings()
+    with ThreadPoolExecutor(4) as threads:
+        models = list(threads.map(lambda _: load_embeddings("minilm"), range(4)))
+    assert all(model is models[0] for model in models)
 
 
 @pytest.mark.slow

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
 
 from seedbed.errors import WeightsError
 from seedbed.models.embeddings.bert import BertEmbeddings
@@ -36,11 +33,6 @@ def model() -> BertEmbeddings:
     return model
 
 
-def test_int8_arithmetic_is_used(model: BertEmbeddings) -> None:
-    assert model.name.startswith("multilingual-e5-") and model.name.endswith("-int8")
-    assert load_embeddings("multilingual-e5") is model
-
-
 def test_int8_vectors_are_close_to_float32(model: BertEmbeddings) -> None:
     full = load_embeddings("multilingual-e5", fast=False)
     cosines = (model.embed(TEXTS) * embed_texts(full, TEXTS)).sum(axis=1)
@@ -54,14 +46,6 @@ def test_question_and_passage_have_different_vectors(model: BertEmbeddings) -> N
     assert (both * [question, passage]).sum(axis=1).min() > 0.999
 
 
-def test_vector_of_a_text_does_not_depend_on_its_batch(model: BertEmbeddings) -> None:
-    together = model.embed(TEXTS * 8)
-    assert together.shape == (40, 384)
-    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
-    for index, text in enumerate(TEXTS):
-        assert together[index] @ model.embed([text])[0] > 0.998
-
-
 def test_max_tokens_leaves_room_for_the_prefix(model: BertEmbeddings) -> None:
     assert model.max_tokens == 512 - len(["<s>", "▁passage", ":", "</s>"])
     longest = "Wort " * (model.max_tokens - 1) + "Wort"
@@ -70,30 +54,6 @@ def test_max_tokens_leaves_room_for_the_prefix(model: BertEmbeddings) -> None:
     assert np.allclose(model.embed([longest]), more, atol=1e-6)
     shorter = "Wort " * (model.max_tokens - 1)
     assert not np.allclose(model.embed([longest]), model.embed([shorter + "Zebra"]), atol=1e-3)
-
-
-def test_requests_are_counted_under_the_name_of_the_model(model: BertEmbeddings) -> None:
-    def read() -> float:
-        labels = {"model": "multilingual-e5", "operation": "embeddings"}
-        return REGISTRY.get_sample_value("seedbed_model_requests_total", labels) or 0
-
-    before = read()
-    model.embed_query("Wo ist der Bahnhof?")
-    assert read() == before + 1
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems measure memory differently")
-@pytest.mark.usefixtures("model")  # so that the weights are converted
-def test_loaded_model_takes_less_than_750_mb() -> None:
-    code = (
-        "import openvino, psutil, tokenizers\n"
-        "from seedbed.models.embeddings.load_embeddings import load_embeddings\n"
-        "process = psutil.Process(); before = process.memory_info().rss\n"
-        "load_embeddings('multilingual-e5').embed(['Wo ist der Bahnhof?'] * 16)\n"
-        "print((process.memory_info().rss - before) / 1e6)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert 100 < float(done.stdout) < 750, done.stderr
 
 
 def recall_at_1(embeddings: object, questions: str) -> float:

@@ -9,11 +9,11 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 
-from seedbed.errors import BadInput, ConfigError, ContextWindowError, DeadlineExceeded, WeightsError
+from seedbed.errors import BadInput, ConfigError, ContextWindowError, WeightsError
 from seedbed.models.load import load_chat_model
+from seedbed.models.local.chat_messages import as_chat
 from seedbed.models.local.local_chat import LocalChatModel
-from seedbed.models.local.open_engine import folder_of, opens
-from seedbed.models.local.tool_protocol import as_chat
+from seedbed.models.local.open_engine import folder_of
 from seedbed.settings import Settings
 
 pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy machine
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy mac
 
 @pytest.fixture(scope="module")
 def model():
-    model = load_chat_model("smollm2", max_tokens=24)
+    model = load_chat_model("smollm2", max_tokens=60)
     yield model
     model.engine.close()  # frees its memory for the next tests
 
@@ -45,15 +45,6 @@ class Person(BaseModel):
 
 class Place(TypedDict):
     city: str
-
-
-def test_answer_has_usage_and_metadata(model):
-    message = model.invoke("What is the capital of France?")
-    assert "Paris" in message.text
-    usage, metadata = message.usage_metadata, message.response_metadata
-    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
-    assert (metadata["model_name"], metadata["finish_reason"]) == ("smollm2", "stop")
-    assert metadata["time_to_first_token"] > 0
 
 
 def test_stream_joins_to_the_text_of_invoke(model):
@@ -80,21 +71,6 @@ async def test_closed_stream_frees_its_slot_in_the_engine(model):
     }
 
 
-def test_options_can_be_passed_per_call(model):
-    message = model.invoke("Count.", max_tokens=3, logprobs=True, stop=["zzz"])
-    assert message.usage_metadata["output_tokens"] == 3
-    assert message.response_metadata["finish_reason"] == "length"
-    assert len(message.response_metadata["logprobs"]["content"]) == 3
-    with pytest.raises(BadInput, match="temperature"):
-        model.invoke("Count.", temperature=-1.0)
-
-
-@pytest.mark.slow
-def test_stop_sequence_is_not_part_of_the_answer(model):
-    whole = model.invoke("Count from one to ten.").text
-    assert model.invoke("Count from one to ten.", stop=[whole[6:9]]).text == whole[:6]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "schema",
@@ -107,14 +83,6 @@ def test_structured_output_accepts_pydantic_typeddict_and_json_schema(model, sch
         assert isinstance(result, Person)
     else:
         assert set(result) == ({"city"} if schema is Place else {"name", "age"})
-
-
-def test_structured_output_is_valid_at_the_token_limit():
-    short = load_chat_model("smollm2", max_tokens=2)
-    result = short.with_structured_output(Person, include_raw=True).invoke("Alice is 30.")
-    assert isinstance(result["parsed"], Person)
-    assert result["parsing_error"] is None
-    assert result["raw"].response_metadata["finish_reason"] == "length"
 
 
 @pytest.mark.slow
@@ -135,7 +103,7 @@ def test_tuned_model_reads_the_prompt_that_it_was_trained_on(tmp_path):
         (tmp_path / file.name).symlink_to(file)
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     (tmp_path / "task.json").write_text(json.dumps({"schema": schema}), "utf-8")
-    model = load_chat_model(f"path:{tmp_path}", max_tokens=24)
+    model = load_chat_model(f"path:{tmp_path}", max_tokens=60)
     asked = {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
     answer = model.invoke("Seven.", **asked)
     assert isinstance(json.loads(answer.text)["n"], int)
@@ -153,31 +121,11 @@ def test_tool_result_is_a_message_of_the_user():
     ]
 
 
-def test_tool_choice_any_calls_a_bound_tool(model):
-    calls = model.bind_tools([get_weather, add], tool_choice="any").invoke("Weather?").tool_calls
-    assert calls[0]["name"] in ("get_weather", "add")
-    assert calls[0]["id"]
-
-
-@pytest.mark.slow
-def test_named_tool_is_called_at_the_token_limit(model):
-    bound = model.bind_tools([get_weather, add], tool_choice="add")
-    call = bound.invoke("What is 3 plus 4?", max_tokens=2).tool_calls[0]
-    assert call["name"] == "add"
-    assert {type(value) for value in call["args"].values()} == {int}
-
-
 @pytest.mark.slow
 def test_model_without_help_decides_between_tool_and_text(model):
     free = LocalChatModel(engine=model.engine, max_tokens=8)
     message = free.bind_tools([add]).invoke("Say hello.")
     assert message.text or message.tool_calls
-
-
-@pytest.mark.slow
-def test_tool_choice_of_an_unknown_tool_is_rejected(model):
-    with pytest.raises(BadInput, match="'fly' is not one of the tools"):
-        model.bind_tools([add], tool_choice="fly")
 
 
 @pytest.mark.slow
@@ -191,12 +139,6 @@ def test_prompt_that_leaves_no_room_for_the_answer_is_an_error(model):
         model.invoke(history, max_tokens=8000)
     with pytest.raises(ContextWindowError):
         model.invoke("word " * 9000)
-
-
-@pytest.mark.slow
-def test_timeout_ends_the_answer(model):
-    with pytest.raises(DeadlineExceeded):
-        model.invoke("Tell a long story.", max_tokens=4000, timeout=0.05)
 
 
 @pytest.mark.slow
@@ -214,25 +156,6 @@ def test_special_tokens_in_a_message_are_plain_text(model):
     assert prompt.count(starts[0]) == 3  # system, user, assistant: none from the content
 
 
-@pytest.mark.slow
-def test_models_of_one_spec_share_an_engine(model):
-    assert load_chat_model("smollm2").engine is model.engine
-
-
-def test_scripted_spec_loads_a_file(tmp_path):
-    (tmp_path / "script.json").write_text('["Hello."]')
-    assert load_chat_model(f"scripted:{tmp_path}/script.json").invoke("Hi").text == "Hello."
-
-
-def test_base_url_applies_to_remote_models():
-    openai = pytest.importorskip("langchain_openai")
-    settings = Settings(base_url="http://127.0.0.1:9/v1")
-    remote = load_chat_model("openai:any-model", settings=settings)
-    (candidate,) = remote.candidates
-    assert isinstance(candidate.model, openai.ChatOpenAI)
-    assert candidate.model.openai_api_base == "http://127.0.0.1:9/v1"
-
-
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
@@ -248,11 +171,3 @@ def test_invalid_spec_names_the_problem(spec, error, message):
     pytest.importorskip("langchain")
     with pytest.raises(error, match=message):
         load_chat_model(spec)
-
-
-def test_opens_accepts_openvino_and_gguf_files(tmp_path):
-    assert not opens(tmp_path)
-    (tmp_path / "model.safetensors").touch()
-    assert not opens(tmp_path)
-    (tmp_path / "model.gguf").touch()
-    assert opens(tmp_path)

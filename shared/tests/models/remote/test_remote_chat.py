@@ -4,6 +4,7 @@ The replies are scripted: they prove the plumbing, never a model's quality.
 """
 
 import asyncio
+import gzip
 import json
 import threading
 import time
@@ -17,10 +18,12 @@ from pydantic import BaseModel
 
 from seedbed import errors
 from seedbed.models.load import load_chat_model
+from seedbed.models.remote import body_limit
 from seedbed.models.remote.remote_chat import RemoteChatModel
 from seedbed.models.structured_reply import structured_reply
 from seedbed.observe.usage import UsageCallback
 from seedbed.settings import Settings
+from seedbed.testing.launch import serve_app
 from seedbed.testing.vendor.script import Reply
 from seedbed.testing.vendor.server import Vendor, launch_vendor
 
@@ -41,7 +44,8 @@ def load(vendor: Vendor, spec: str, **kwargs: Any) -> RemoteChatModel:
         pytest.importorskip("langchain_anthropic")
     url = vendor.url if spec == ANTHROPIC else f"{vendor.url}/v1"
     settings = Settings(base_url=url, _env_file=None)
-    model = load_chat_model(spec, settings=settings, **{"timeout": 20, **kwargs})
+    defaults = {"timeout": 20, "first_wait": 0.01}
+    model = load_chat_model(spec, settings=settings, **(defaults | kwargs))
     assert isinstance(model, RemoteChatModel)
     return model
 
@@ -72,14 +76,22 @@ FAULTS: dict[str, tuple[Reply, type[errors.SeedbedError]]] = {
     "blank": (Reply(" \n"), errors.EmptyReply),
     "cut off by length": (Reply("Hello, how", finish="length"), errors.ReplyCutOff),
     "content filter": (Reply("", finish="content_filter"), errors.ReplyRefused),
-    "refusal": (Reply(refusal="I cannot help with that."), errors.ModelError),
+    "refusal": (Reply(refusal="I cannot help with that."), errors.ReplyRefused),
 }
 
 
-@each_provider
-# The two requests that there are; `ainvoke` and `stream` are tested with a good reply.
-@pytest.mark.parametrize("mode", ["invoke", "astream"])
-@pytest.mark.parametrize("fault", FAULTS)
+MOST = ("rate limit", "overloaded", "cut off by the network", "error event", "empty", "refusal")
+
+
+@pytest.mark.parametrize(
+    ("fault", "mode", "spec"),
+    [
+        *((fault, "invoke", OPENAI) for fault in FAULTS),
+        *((fault, "astream", OPENAI) for fault in (*MOST, "drips", "cut off by length")),
+        *((fault, "invoke", ANTHROPIC) for fault in MOST),
+        *((fault, "astream", ANTHROPIC) for fault in MOST[2:]),
+    ],
+)
 def test_fault_is_a_named_error_with_usage(fault: str, mode: str, spec: str) -> None:
     reply, expected = FAULTS[fault]
     with launch_vendor([reply]) as vendor:
@@ -94,7 +106,8 @@ def test_fault_is_a_named_error_with_usage(fault: str, mode: str, spec: str) -> 
         assert len(str(error)) < 400
         assert vendor.problems == []
         # What the vendor counted, and may charge, is in the error.
-        assert usage.tokens == vendor.usage.input_tokens + vendor.usage.output_tokens
+        tokens = vendor.usage.input_tokens + vendor.usage.output_tokens
+        assert usage.tokens == tokens
         counted = (vendor.usage.input_tokens, vendor.usage.output_tokens)
         dollars = sum(n * usd for n, usd in zip(counted, PRICES[spec], strict=True)) / 1e6
         assert error.cost_usd is None or error.cost_usd == pytest.approx(dollars)
@@ -129,44 +142,25 @@ def test_reply_has_text_usage_and_cost_to_the_cent(mode: str, spec: str) -> None
     assert usage.cost_usd == pytest.approx(dollars, rel=1e-9)
 
 
-def test_thirty_calls_cost_what_the_price_list_says() -> None:
-    answers = ["word " * n for n in range(1, 31)]
-    with launch_vendor(answers) as vendor:
-        model, usage = load(vendor, OPENAI), UsageCallback()
-        for n in range(30):
-            call(model, "stream" if n % 2 else "invoke", usage)
-    cents = (vendor.usage.input_tokens * 0.15 + vendor.usage.output_tokens * 0.6) / 1e6
-    assert vendor.usage.calls == 30
-    assert usage.cost_usd == pytest.approx(cents, rel=1e-9)
-
-
 def test_cost_of_a_model_without_a_list_price_is_unknown() -> None:
     with launch_vendor(["Hi."], models=["my-model"]) as vendor:
         reply = load(vendor, "openai:my-model").invoke("Hello")
     assert reply.response_metadata["cost_usd"] is None
 
 
-def test_cost_follows_the_price_that_the_settings_state() -> None:
-    with launch_vendor(["Hi."], models=["my-model"]) as vendor:
-        settings = Settings(base_url=f"{vendor.url}/v1", prices={"my-model": (2e6, 0)})
-        reply = load_chat_model("openai:my-model", settings=settings).invoke("Hello")
-    assert reply.response_metadata["cost_usd"] == 2 * vendor.usage.input_tokens
-
-
-@each_provider
-@pytest.mark.parametrize("fault", ["429", "500", "503", "529", "502", "cut"])
-def test_call_is_retried_after_a_passing_fault(fault: str, spec: str) -> None:
-    with launch_vendor([Reply("no", fault=fault, retry_after=0.1), "Yes."]) as vendor:
-        assert load(vendor, spec).invoke("Hello").text == "Yes."
+@pytest.mark.parametrize("fault", ["429", "500", "503", "502", "cut"])
+def test_call_is_retried_after_a_passing_fault(fault: str) -> None:
+    with launch_vendor([Reply("no", fault=fault, retry_after=0.01), "Yes."]) as vendor:
+        assert load(vendor, OPENAI).invoke("Hello").text == "Yes."
         assert len(vendor.calls) == 2
 
 
 @each_provider
 def test_retry_waits_as_long_as_the_vendor_advises(spec: str) -> None:
-    with launch_vendor([Reply(fault="429", retry_after=1.5), "Yes."]) as vendor:
+    with launch_vendor([Reply(fault="429", retry_after=0.4), "Yes."]) as vendor:
         started = time.monotonic()
         assert load(vendor, spec).invoke("Hello").text == "Yes."
-        assert time.monotonic() - started >= 1.5
+        assert time.monotonic() - started >= 0.4
 
 
 def test_retry_that_would_miss_the_deadline_is_not_made() -> None:
@@ -177,6 +171,21 @@ def test_retry_that_would_miss_the_deadline_is_not_made() -> None:
         assert time.monotonic() - started < 5
         assert caught.value.retry_after == 30
         assert len(vendor.calls) == 1
+
+
+def test_request_that_the_vendor_rejects_names_the_problem() -> None:
+    tool = {"type": "function", "function": {"name": "mail.send", "description": "Sends."}}
+    with launch_vendor(["never"]) as vendor:
+        with pytest.raises(errors.ModelRequestError, match=r"\(400\).*tools"):
+            load(vendor, OPENAI).bind_tools([tool]).invoke("Hello")
+        assert len(vendor.calls) == 1
+
+
+def test_prompt_above_the_context_window_is_the_callers_mistake() -> None:
+    with launch_vendor(["never"], models={"gpt-4o-mini": 50}) as vendor:
+        model = load(vendor, OPENAI)
+        with pytest.raises(errors.ContextWindowError, match="gpt-4o-mini"):
+            model.invoke("word " * 200)
 
 
 @pytest.mark.parametrize("fault", ["401", "404", "insufficient_quota"])
@@ -196,9 +205,8 @@ def test_empty_reply_is_asked_for_once_more_and_both_are_paid() -> None:
 
 
 @each_provider
-@pytest.mark.parametrize("fault", ["hang", "drip"])
-def test_deadline_ends_the_request(fault: str, spec: str) -> None:
-    with launch_vendor([Reply(fault=fault)]) as vendor:
+def test_deadline_ends_the_request(spec: str) -> None:
+    with launch_vendor([Reply(fault="hang")]) as vendor:
         with pytest.raises(errors.ModelTimeout):
             load(vendor, spec).invoke("Hello", timeout=0.3)
         vendor.wait_until(lambda: vendor.calls[0].disconnected)
@@ -220,15 +228,13 @@ def test_cancelled_call_ends_the_request(spec: str) -> None:
         vendor.wait_until(lambda: vendor.calls[0].disconnected)
 
 
-@each_provider
-@pytest.mark.parametrize("mode", ["invoke", "stream"])
-@pytest.mark.parametrize("fault", ["hang", "drip", "stall"])
-def test_event_cancels_call_of_another_thread(fault: str, mode: str, spec: str) -> None:
+@pytest.mark.parametrize("fault", ["hang", "stall"])
+def test_event_cancels_stream_of_another_thread(fault: str) -> None:
     with launch_vendor([Reply("Hello, how are you?", fault=fault)]) as vendor:
         cancel, usage = threading.Event(), UsageCallback()
-        model = load(vendor, spec, cancel=cancel)
+        model = load(vendor, OPENAI, cancel=cancel)
         with ThreadPoolExecutor(1) as thread:
-            future = thread.submit(call, model, mode, usage)
+            future = thread.submit(call, model, "stream", usage)
             vendor.wait_until(lambda: vendor.calls)
             cancel.set()
             with pytest.raises(CancelledError):
@@ -266,12 +272,11 @@ def test_wrong_address_is_named_as_a_cause() -> None:
 # ── fallbacks ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("fault", ["401", "404", "429", "503", "hang"])
-@pytest.mark.parametrize("mode", ["invoke", "stream"])
+@pytest.mark.parametrize(("mode", "fault"), [("invoke", "401"), ("stream", "503")])
 def test_second_model_answers_where_the_first_fails(mode: str, fault: str) -> None:
     replies = [Reply(fault=fault), "From the second."]
     with launch_vendor(replies) as vendor:
-        model = load(vendor, f"{OPENAI},openai:gpt-4o", timeout=3, attempts=1)
+        model = load(vendor, f"{OPENAI},openai:gpt-4o", attempts=1)
         assert call(model, mode, UsageCallback()) == "From the second."
         assert [one.body["model"] for one in vendor.calls] == ["gpt-4o-mini", "gpt-4o"]
 
@@ -284,13 +289,6 @@ def test_reply_names_the_model_that_answered_and_its_cost() -> None:
     inputs = vendor.usage.input_tokens / 2  # the same prompt twice
     dollars = (inputs * (0.15 + 2.5) + vendor.usage.output_tokens * 10) / 1e6
     assert reply.response_metadata["cost_usd"] == pytest.approx(dollars)
-
-
-def test_last_failure_is_raised_where_all_models_fail() -> None:
-    with launch_vendor([Reply(fault="503"), Reply(fault="401")]) as vendor:
-        model = load(vendor, f"{OPENAI},openai:gpt-4o", attempts=1)
-        with pytest.raises(errors.ModelAccessError, match="openai:gpt-4o refused"):
-            model.invoke("Hello")
 
 
 def test_model_on_this_machine_can_be_the_last_resort(tmp_path: Any) -> None:
@@ -349,26 +347,89 @@ def test_streamed_arguments_that_are_not_json_are_an_error(spec: str) -> None:
             list(model.stream("Weather?"))
 
 
-def test_parameter_that_a_model_refuses_is_left_out() -> None:
-    with launch_vendor(["Hello."]) as vendor:
-        model = load(vendor, "openai:gpt-5-mini", temperature=0.5, top_p=0.9)
-        assert model.invoke("Hello").text == "Hello."
-    assert "temperature" not in vendor.calls[-1].body
+def test_parameter_that_a_model_rejects_is_not_sent_again_in_this_process() -> None:
+    with launch_vendor(["Hello."] * 2) as vendor:
+        for _ in range(2):
+            model = load(vendor, "openai:gpt-5-mini", top_p=0.9)
+            assert model.invoke("Hello").text == "Hello."
+    assert [call.status for call in vendor.calls] == [400, 200, 200]
+    assert "top_p" not in vendor.calls[-1].body
 
 
-def test_request_that_the_vendor_rejects_names_the_problem() -> None:
-    tool = {"type": "function", "function": {"name": "mail.send", "description": "Sends."}}
-    with launch_vendor(["never"]) as vendor:
-        with pytest.raises(errors.ModelRequestError, match=r"\(400\).*tools"):
-            load(vendor, OPENAI).bind_tools([tool]).invoke("Hello")
-        assert len(vendor.calls) == 1
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (OPENAI, "max_tokens"),
+        ("openai:o4-mini", "max_completion_tokens"),
+        ("openai:gpt-5-mini", "max_completion_tokens"),
+        (ANTHROPIC, "max_tokens"),
+    ],
+)
+def test_token_limit_of_a_call_has_the_name_that_the_model_accepts(spec: str, name: str) -> None:
+    with launch_vendor(["Hello."] * 3) as vendor:
+        model = load(vendor, spec, max_tokens=70)
+        model.invoke("Hello")
+        model.invoke("Hello", max_tokens=50)
+        list(model.stream("Hello", max_tokens=50))
+        assert vendor.problems == []
+    assert [call.body[name] for call in vendor.calls] == [70, 50, 50]
+    limits = {"max_tokens", "max_completion_tokens"}
+    assert all(limits & call.body.keys() == {name} for call in vendor.calls)
 
 
-def test_prompt_above_the_context_window_is_the_callers_mistake() -> None:
-    with launch_vendor(["never"], models={"gpt-4o-mini": 50}) as vendor:
+@pytest.mark.parametrize("mode", ["invoke", "stream"])
+def test_usage_that_the_vendor_does_not_report_is_unknown(mode: str) -> None:
+    with launch_vendor([Reply("Hello.", usage=False)]) as vendor:
         model = load(vendor, OPENAI)
-        with pytest.raises(errors.ContextWindowError, match="gpt-4o-mini"):
-            model.invoke("word " * 200)
+        usage = UsageCallback()
+        config: Any = {"callbacks": [usage]}
+        if mode == "invoke":
+            chunks = [model.invoke("Hello", config)]
+        else:
+            chunks = list(model.stream("Hello", config))
+    assert all(chunk.usage_metadata is None for chunk in chunks)
+    assert usage.cost_usd is None and not usage.complete
+
+
+# ── the size of a reply ──────────────────────────────────────────────────────────────────────
+
+
+class HugeServer:
+    """A server of OpenAI's protocol whose reply does not end, or is compressed."""
+
+    def __init__(self, kind: str, compressed: bool) -> None:
+        encoding = [(b"content-encoding", b"gzip")] if compressed else []
+        self.headers = [(b"content-type", kind.encode()), *encoding]
+        event = b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n'
+        part = event % (b"word " * 20_000) if kind == "text/event-stream" else b" " * 100_000
+        self.part = gzip.compress(part) if compressed else part
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": self.part, "more_body": True})
+
+
+@pytest.mark.parametrize("spec", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("mode", ["invoke", "stream"])
+def test_reply_without_an_end_is_one_sentence(
+    mode: str, compressed: bool, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if spec == ANTHROPIC:
+        pytest.importorskip("langchain_anthropic")
+    monkeypatch.setattr(body_limit, "MAX_BODY", 1_000_000)
+    kind = "text/event-stream" if mode == "stream" else "application/json"
+    server = HugeServer(kind, compressed)
+    with serve_app(server) as url:
+        settings = Settings(base_url=url if spec == ANTHROPIC else f"{url}/v1", _env_file=None)
+        model = load_chat_model(spec, settings=settings, timeout=20)
+        problem = "compressed" if compressed else "over 1,000,000 bytes"
+        with pytest.raises(errors.InvalidReply, match=problem):
+            call(model, mode, UsageCallback())
 
 
 # ── structured replies ───────────────────────────────────────────────────────────────────────
@@ -389,8 +450,8 @@ class Order(BaseModel):
     note: str = "none"
 
 
-ORDER = '{"number": "A1", "lines": [{"name": "cup", "price": 2.5}], "note": null}'
-NULL = Order(number="A1", lines=[Line(name="cup", price=2.5)])
+ORDER = '{"number": "A1", "lines": [{"name": "cup", "price": 2.5}]}'
+CUP = Order(number="A1", lines=[Line(name="cup", price=2.5)])
 
 
 def structured(spec: str, text: str) -> Reply:
@@ -403,17 +464,8 @@ def structured(spec: str, text: str) -> Reply:
 @each_provider
 def test_structured_reply_is_accepted_by_the_vendor_and_validated(spec: str) -> None:
     with launch_vendor([structured(spec, ORDER)]) as vendor:
-        assert structured_reply(load(vendor, spec), "Read the order.", Order) == NULL
+        assert structured_reply(load(vendor, spec), "Read the order.", Order) == CUP
         assert vendor.problems == []
-
-
-def test_schema_is_sent_in_strict_mode_where_it_can_be() -> None:
-    with launch_vendor([ORDER, '{"names": {"a": 1}}']) as vendor:
-        load(vendor, OPENAI).with_structured_output(Order).invoke("Read.")
-        free = {"type": "object", "properties": {"names": {"type": "object"}}}
-        load(vendor, OPENAI).with_structured_output(free).invoke("Read.")
-    formats = [one.body["response_format"]["json_schema"]["strict"] for one in vendor.calls]
-    assert formats == [True, False]
 
 
 @each_provider
@@ -428,18 +480,16 @@ def test_schema_that_is_not_an_object_is_wrapped(spec: str) -> None:
     "wrong",
     [
         "I think the order is A1.",
-        '{"number": "A1"}',
         '{"number": "A1", "lines": [{"name": "cup", "price": NaN}]}',
-        '{"number": "A1", "lines": [{"name": "cup", "price": 1e999}]}',
         '{"number": "A1", "lines": [{"price": 3}]}',
     ],
-    ids=["text", "missing field", "NaN", "infinite", "nested"],
+    ids=["text", "NaN", "missing field"],
 )
 def test_invalid_reply_gets_one_repair_turn_that_quotes_the_problem(wrong: str) -> None:
     with launch_vendor([wrong, ORDER]) as vendor:
         usage = UsageCallback()
         model = load(vendor, OPENAI)
-        assert structured_reply(model, "Read.", Order, config={"callbacks": [usage]}) == NULL
+        assert structured_reply(model, "Read.", Order, config={"callbacks": [usage]}) == CUP
         assert vendor.problems == []
         assert "cannot be used" in str(vendor.calls[1].body["messages"][-1]["content"])
         assert usage.input_tokens == vendor.usage.input_tokens
@@ -448,15 +498,8 @@ def test_invalid_reply_gets_one_repair_turn_that_quotes_the_problem(wrong: str) 
 def test_invalid_arguments_get_a_repair_turn_without_an_open_tool_call() -> None:
     replies = [Reply(tool_calls=[("Order", {"number": "A1"})]), structured(ANTHROPIC, ORDER)]
     with launch_vendor(replies) as vendor:
-        assert structured_reply(load(vendor, ANTHROPIC), "Read.", Order) == NULL
+        assert structured_reply(load(vendor, ANTHROPIC), "Read.", Order) == CUP
         assert vendor.problems == []
-
-
-def test_structured_reply_is_given_up_at_the_timeout_of_its_call() -> None:
-    with launch_vendor([Reply(fault="hang")]) as vendor:
-        with pytest.raises(errors.ModelTimeout):
-            structured_reply(load(vendor, OPENAI), "Read.", Order, timeout=0.3)
-        vendor.wait_until(lambda: vendor.calls[0].disconnected)
 
 
 def test_second_invalid_reply_is_an_error() -> None:
@@ -466,28 +509,10 @@ def test_second_invalid_reply_is_an_error() -> None:
             structured_reply(model, "Read.", Order)
 
 
-def test_fenced_json_is_read() -> None:
-    with launch_vendor([f"```json\n{ORDER}\n```"]) as vendor:
-        assert structured_reply(load(vendor, OPENAI), "Read.", Order) == NULL
-
-
-@each_provider
-@pytest.mark.parametrize(
-    ("reply", "expected"),
-    [
-        (Reply('{"number": ', finish="length"), errors.ReplyCutOff),
-        (Reply(refusal="No."), errors.ReplyRefused),
-        (Reply(""), errors.EmptyReply),
-    ],
-    ids=["length", "refusal", "empty"],
-)
-def test_structured_reply_that_did_not_come_about_is_a_named_error(
-    reply: Reply, expected: type[errors.ModelError], spec: str
-) -> None:
-    with launch_vendor([reply]) as vendor:
-        with pytest.raises(expected) as caught:
-            structured_reply(load(vendor, spec, attempts=1), "Read.", Order)
-        assert caught.value.usage["input_tokens"] == vendor.usage.input_tokens
+@pytest.mark.parametrize("before", ["", "Sure! Here is the order:\n", "<think>Hm, {A1}?</think>\n"])
+def test_json_with_thinking_and_text_round_it_is_read(before: str) -> None:
+    with launch_vendor([f"{before}```json\n{ORDER}\n```\nAnything else?"]) as vendor:
+        assert structured_reply(load(vendor, OPENAI), "Read.", Order) == CUP
 
 
 NUMBER = {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}
@@ -500,14 +525,6 @@ def test_reply_that_a_wider_schema_accepts_is_not_asked_for_again() -> None:
     assert reply == {"total": "9,50 €"}
     sent = vendor.calls[0].body["response_format"]["json_schema"]["schema"]
     assert sent["properties"]["total"]["type"] == "number"
-
-
-def test_reply_outside_the_wider_schema_is_refused_after_two_questions() -> None:
-    with (
-        launch_vendor(["{}", '{"sum": 1}']) as vendor,
-        pytest.raises(errors.InvalidReply, match="'total' is a required property"),
-    ):
-        structured_reply(load(vendor, OPENAI), "Total?", NUMBER, accept=NUMBER_OR_TEXT)
 
 
 def test_long_reply_is_not_sent_back_as_a_whole() -> None:

@@ -23,7 +23,7 @@ from finetune_lora.model.base import Base
 from finetune_lora.model.batches import Collator
 from finetune_lora.model.encode import Encoded, encode_one, prompt_text, token_ids
 from finetune_lora.model.forward import prefix_cache, selected_logits
-from seedbed.errors import ContextWindowError
+from seedbed.errors import ContextWindowError, ReplyCutOff
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -237,6 +237,8 @@ class ChatPredictor:
                 text = _text_of(reply).strip()
             except ContextWindowError:  # a request that does not fit counts as a wrong answer
                 text = ""
+            except ReplyCutOff as error:  # an answer that does not fit counts as it is
+                text = error.partial
             seconds = time.perf_counter() - begun
             predictions.append(Prediction(text, seconds, constrained=self._constrained))
         return predictions

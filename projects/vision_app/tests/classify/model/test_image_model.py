@@ -156,7 +156,7 @@ def test_missing_folder_is_reported() -> None:
 def test_conversion_writes_one_graph(tmp_path: Path) -> None:
     settings = Settings(cache_dir=tmp_path)
     folder = ensure("efficientnet-lite0", convert=efficientnet.convert, settings=settings)
-    assert {path.name for path in folder.iterdir()} == {"model.xml", "model.bin", "ready.json"}
+    assert {path.name for path in folder.iterdir()} == {"model.xml", "model.bin"}
 
 
 @pytest.mark.slow

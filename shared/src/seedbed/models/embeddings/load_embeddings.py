@@ -13,9 +13,9 @@ Splitting texts and storing vectors is left to the projects.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,16 @@ from langchain_core.embeddings import Embeddings
 
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.embeddings.bert import BertEmbeddings
-from seedbed.models.weights import ensure as weights
-from seedbed.models.weights.catalog import Model, find, is_local
+from seedbed.models.weights.catalog import Model, Spec, find
+from seedbed.models.weights.ensure import ensure
 from seedbed.observe.telemetry import model_call
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
 Vectors = npt.NDArray[np.float32]
+
+_loaded: dict[tuple[Path, bool], BertEmbeddings] = {}  # one instance per process
+_lock = threading.Lock()
 
 
 def load_embeddings(
@@ -49,42 +52,50 @@ def load_embeddings(
         openai:MODEL            OpenAI's API, or the server at SEEDBED_BASE_URL
         PROVIDER:MODEL          other integrations of `langchain.embeddings.init_embeddings`
 
-    `fast=False` computes these two in float32 instead of int8. Raises ConfigError, MissingExtra or
-    WeightsError.
+    `fast=False` makes `minilm` and `multilingual-e5` compute in float32 instead of int8.
+    Raises ConfigError, MissingExtra or WeightsError.
 
     >>> len(load_embeddings("hash:64").embed_query("hello"))
     64
     """
     settings = settings or load(Settings)
-    spec = spec or settings.embeddings
-    scheme, separator, rest = spec.partition(":")
-    if scheme == "hash":
+    parts = Spec.of(spec or settings.embeddings)
+    spec = str(parts)
+    if parts.provider == "hash":
         from seedbed.models.embeddings.hash import HashEmbeddings
 
-        return HashEmbeddings(int(rest)) if rest.isdecimal() else HashEmbeddings()
+        return HashEmbeddings(int(parts.name)) if parts.name.isdecimal() else HashEmbeddings()
     model = find(spec, "embedding")
     if model is not None and model.kind != "embedding":
         raise ConfigError(
             f"{spec!r} is a model for {model.kind}, not for embedding.",
             hint="Set SEEDBED_EMBEDDINGS=minilm.",
         )
-    if model is not None or scheme == "path":
-        folder = weights.ensure(model or spec, settings=settings)
+    if model is not None or parts.provider == "path":
+        folder = ensure(model or spec, settings=settings)
         if model is not None and model.files:
             return _bert(folder, model, fast)
         name = f"hf:{model.repo}@{folder.name}" if model else spec
         return _WithTelemetry(_sentence_transformer(folder), name)
-    if not separator:
+    if not parts.provider:
         raise ConfigError(
             f"Unknown embedding model {spec!r}.",
             hint="Use minilm, multilingual-e5, hf:ORG/REPO@REVISION, path:DIR or openai:MODEL.",
         )
-    return _WithTelemetry(_remote(spec, settings), spec)
+    return _WithTelemetry(_remote(parts, settings), spec)
 
 
-@lru_cache
 def _bert(folder: Path, model: Model, fast: bool) -> BertEmbeddings:
-    return BertEmbeddings(folder, model, fast=fast)
+    with _lock:  # `lru_cache` would load it once in each of two threads
+        if (folder, fast) not in _loaded:
+            _loaded[folder, fast] = BertEmbeddings(folder, model, fast=fast)
+        return _loaded[folder, fast]
+
+
+def close_embeddings() -> None:
+    """Forget the loaded models, which frees their memory once callers do, too."""
+    with _lock:
+        _loaded.clear()
 
 
 def _sentence_transformer(folder: Path) -> Embeddings:
@@ -99,16 +110,16 @@ def _sentence_transformer(folder: Path) -> Embeddings:
     return embeddings
 
 
-def _remote(spec: str, settings: Settings) -> Embeddings:
+def _remote(spec: Spec, settings: Settings) -> Embeddings:
     try:
         from langchain.embeddings import init_embeddings
     except ImportError:
         raise MissingExtra("langchain", "remote") from None
 
     options: dict[str, Any] = {}
-    if spec.startswith("openai:"):
+    if spec.provider == "openai":
         options["timeout"] = settings.model_timeout  # of each attempt; the client retries twice
-    if settings.base_url and spec.startswith("openai:"):
+    if settings.base_url and spec.provider == "openai":
         # Other servers of this protocol accept text, not OpenAI's token ids; many need no key.
         key = os.environ.get("OPENAI_API_KEY") or "none"
         options |= {
@@ -117,11 +128,11 @@ def _remote(spec: str, settings: Settings) -> Embeddings:
             "check_embedding_ctx_length": False,
         }
     try:
-        return init_embeddings(spec, **options)
+        return init_embeddings(str(spec), **options)
     except ImportError as error:
         raise MissingExtra.named_in(error) from None
     except Exception as error:  # each vendor's client has its own exceptions
-        raise ConfigError(f"Cannot load the model {spec!r}: {reason(error)}") from error
+        raise ConfigError(f"Cannot load the model '{spec}': {reason(error)}") from error
 
 
 class _WithTelemetry(Embeddings):
@@ -140,11 +151,12 @@ class _WithTelemetry(Embeddings):
             try:
                 yield
             except Exception as error:
-                if is_local(self.name):
+                spec = Spec.of(self.name)
+                if spec.is_local:
                     raise
                 from seedbed.models.remote.failures import translate
 
-                raise translate(error, self.name) from error
+                raise translate(error, spec) from error
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         with self._call():

@@ -1,10 +1,9 @@
 """What an answer must look like: a text, calls of tools, or JSON that follows a schema.
 
-    tools, choice = requested_tools(options)       # OpenAI's `tools` and `tool_choice`
-    schema = requested_schema(options)             # OpenAI's `response_format`
-    form = answer_form(tools, choice, schema)      # a grammar, and how the prompt describes it
+    form = answer_form(options, messages)    # a grammar, and how the prompt describes it
 
-The text format of tool calls is in `tool_protocol`, the guarantee of a schema in `structured`.
+The only place where `tools`, `tool_choice`, `response_format`, `schema` and `stop` of a call are
+read. The text format of tool calls is in `tool_calls`, the guarantee of a schema in `structured`.
 """
 
 from __future__ import annotations
@@ -12,49 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from langchain_core.messages import BaseMessage
 
 from seedbed.errors import BadInput
-from seedbed.models.local.tool_protocol import (
-    arguments_grammar,
+from seedbed.models.local.tool_calls import (
     arguments_instructions,
     calls_grammar,
     schema_instructions,
     tool_instructions,
 )
-from seedbed.structured.constrain import Constraint, constrain
+from seedbed.structured.constrain import constrain
 from seedbed.structured.grammar import Grammar
-from seedbed.structured.schemas import Schema, normalize_tool_choice, tool_functions, tool_name
+from seedbed.structured.schemas import normalize_tool_choice, tool_functions, tool_name
+from seedbed.structured.validator import Schema
 
-# What `{"type": "json_object"}` means here: a small model adds members until the token limit.
-ANY_OBJECT: Schema = {"type": "object", "maxProperties": 16}
-
-
-@runtime_checkable
-class ModelHelp(Protocol):
-    """Decisions made for a model that is too small to make them; see `small_model`.
-
-    A model that needs none of them has `LocalChatModel.help=None`.
-    """
-
-    def select_tools(
-        self, tools: Sequence[Schema], choice: str, messages: Sequence[BaseMessage]
-    ) -> list[Schema]:
-        """The tools of which one must be called; none for an answer in text.
-
-        `choice` is "auto" or, where a call was demanded, "any".
-        """
-
-    def text_form(self, messages: Sequence[BaseMessage]) -> tuple[str, Grammar] | None:
-        """Instructions and a grammar for an answer in text; None where the model writes freely."""
-
-    def loop_end(self, text: str, new: str) -> int | None:
-        """How much of `new` to keep because `text + new` repeats itself endlessly; None if not."""
-
-    def keeps_call(self, call: str, messages: Sequence[BaseMessage]) -> bool:
-        """Whether to keep a tool call after the first, given as JSON; if not, the answer ends."""
+_ANY_OBJECT: Schema = {"type": "object"}
 
 
 @dataclass(frozen=True)
@@ -63,42 +36,72 @@ class AnswerForm:
 
     instructions: str = ""  # for the system message
     grammar: Grammar | None = None
-    constraint: Constraint | None = None  # of JSON that follows a schema; has the same grammar
     tools: Sequence[Schema] = ()  # that may be called
     only_tool: str = ""  # if set, the text is the arguments of this tool, one line per call
+    is_json: bool = False
     must_complete: bool = True  # False for a text whose beginning is useful too
 
-    @property
-    def names_tools(self) -> bool:
-        """Whether a call is written with the name of its tool."""
-        return bool(self.tools) and not self.only_tool
 
+def answer_form(
+    options: Mapping[str, Any], messages: Sequence[BaseMessage] = (), help: Any = None
+) -> AnswerForm:
+    """The form of the answer to a call with `options`, by the names of LocalChatModel and OpenAI.
 
-def requested_tools(options: Mapping[str, Any]) -> tuple[list[Schema], str]:
-    """The tools that may be called, and the choice: "none", "auto", "any" or a tool's name."""
-    tools = tool_functions(options.get("tools", []))
+    `help` decides for a model that is too small to do so, like `SmallModelHelp`.
+    Raises BadInput for a schema or parameters that cannot be guaranteed, and for stop sequences
+    that would cut the JSON of a schema or of a compulsory call.
+
+    >>> answer_form({"schema": {"type": "integer"}}).instructions
+    'Answer with JSON that follows this schema: {"type": "integer"}'
+    """
+    # 1. The tools that may be called, and the schema of an answer without a call.
+    tools = tool_functions(options.get("tools") or [])
     choice = normalize_tool_choice(options.get("tool_choice"), tools) if tools else "none"
     if choice not in ("none", "auto", "any"):
         tools = [tool for tool in tools if tool_name(tool) == choice]
-    return tools, choice
-
-
-def requested_schema(options: Mapping[str, Any]) -> Schema | None:
-    """LangChain's `schema`, or OpenAI's `response_format` as a schema; None for plain text.
-
-    >>> requested_schema({"response_format": {"type": "json_object"}}) is ANY_OBJECT
-    True
-    """
-    response_format = _response_schema(options.get("response_format"))
-    schema: Schema | None = options.get("schema", response_format)
-    return schema
+    schema = options.get("schema")
+    if schema is None:
+        schema = _response_schema(options.get("response_format"))
+    is_json = choice not in ("auto", "none") or (choice == "none" and schema is not None)
+    if options.get("stop") and is_json:
+        raise _stop_error("response_format" if choice == "none" else "tool_choice")
+    # A request for the one tool there is, or for one by name, wants one call; and a small model
+    # that has no further call to make invents some.
+    parallel = bool(options.get("parallel_tool_calls")) and help is None
+    parallel = parallel and (choice == "auto" or (choice == "any" and len(tools) > 1))
+    # 2. For a small model, decide whether a tool must be called, and select the tools.
+    if help and choice in ("auto", "any"):
+        tools = help.select_tools(tools, choice, messages)
+        choice = "any" if tools else "none"
+    # 3. Compile what the answer must look like, and describe it.
+    if choice != "none":
+        only = tool_name(tools[0]) if choice != "auto" and len(tools) == 1 else ""
+        with _naming_parameter("tools"):
+            grammar = calls_grammar(tools, choice, parallel=parallel, names=not only)
+        if only:
+            instructions = arguments_instructions(tools[0], parallel=parallel)
+        else:
+            instructions = tool_instructions(tools, parallel=parallel)
+        return AnswerForm(instructions, grammar, tools, only)
+    if schema is not None:
+        with _naming_parameter("response_format"):
+            grammar = constrain(schema)
+        # A small model copies {"type": "object"}, so that schema is not shown to any.
+        any_object = schema is _ANY_OBJECT
+        text = "Answer with a JSON object." if any_object else schema_instructions(schema)
+        described = options.get("describe_schema", True)
+        return AnswerForm(text if described else "", grammar, is_json=True)
+    if help and (text_form := help.text_form(messages)):
+        return AnswerForm(*text_form, must_complete=False)
+    return AnswerForm()
 
 
 def _response_schema(response_format: Any) -> Schema | None:
+    """OpenAI's `response_format` as a schema; None for plain text."""
     if response_format is None or response_format == {"type": "text"}:
         return None
     if isinstance(response_format, dict) and response_format.get("type") == "json_object":
-        return ANY_OBJECT
+        return _ANY_OBJECT
     try:
         schema: Schema = response_format["json_schema"]["schema"]
     except (TypeError, KeyError):
@@ -109,41 +112,13 @@ def _response_schema(response_format: Any) -> Schema | None:
     return schema
 
 
-def answer_form(
-    tools: Sequence[Schema],
-    choice: str,
-    schema: Schema | None,
-    *,
-    parallel: bool = False,
-    describe_schema: bool = True,
-) -> AnswerForm:
-    """The form of an answer with calls of `tools`, unless `choice` is "none", or for `schema`.
-
-    With `parallel`, several tools may be called. Without `describe_schema`, the prompt does not
-    mention the schema. Raises BadInput for a schema or parameters that cannot be guaranteed.
-
-    >>> answer_form([], "none", {"type": "integer"}).instructions
-    'Answer with JSON that follows this schema: {"type": "integer"}'
-    """
-    if choice not in ("none", "auto") and len(tools) == 1:
-        with _naming_parameter("tools"):
-            grammar = arguments_grammar(tools[0], parallel=parallel)
-        instructions = arguments_instructions(tools[0], parallel=parallel)
-        return AnswerForm(instructions, grammar, tools=tools, only_tool=tool_name(tools[0]))
-    if choice != "none":
-        with _naming_parameter("tools"):
-            grammar = calls_grammar(tools, choice, parallel=parallel)
-        return AnswerForm(tool_instructions(tools, parallel=parallel), grammar, tools=tools)
-    if schema is None:
-        return AnswerForm()
-    with _naming_parameter("response_format"):
-        constraint = constrain(schema)
-    if not describe_schema:
-        return AnswerForm("", constraint.grammar, constraint)
-    # A small model copies {"type": "object"}, so that schema is not shown to any.
-    any_object = schema is ANY_OBJECT
-    instructions = "Answer with a JSON object." if any_object else schema_instructions(schema)
-    return AnswerForm(instructions, constraint.grammar, constraint)
+def _stop_error(beside: str) -> BadInput:
+    error = BadInput(
+        f"stop: not supported together with {beside}, because it would cut the JSON.",
+        hint="Leave out stop.",
+    )
+    error.details = {"param": "stop", "code": "unsupported_parameter"}
+    return error
 
 
 @contextmanager

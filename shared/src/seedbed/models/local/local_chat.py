@@ -6,42 +6,46 @@
     model.with_structured_output(Person).invoke("Alice is 30.")
 
 This module turns messages and options into a prompt, a grammar and sampling parameters. Generating
-tokens is left to `engine`, grammars to `answer_form`, and collecting the answer to
-`answer_in_progress`.
+tokens is left to `engine`, grammars to `answer_form`, and collecting the answer to `answer`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
 
-from seedbed.engine.engine import Sampling
-from seedbed.errors import BadInput, ContextWindowError
+from seedbed.engine.generation import Sampling
+from seedbed.errors import BadInput, ContextWindowError, ReplyCutOff
 from seedbed.models.base import StreamingChatModel
-from seedbed.models.local.answer_form import (
-    AnswerForm,
-    ModelHelp,
-    answer_form,
-    requested_schema,
-    requested_tools,
-)
-from seedbed.models.local.answer_in_progress import AnswerInProgress
-from seedbed.models.local.tool_protocol import as_chat
-from seedbed.structured.schemas import Schema
+from seedbed.models.local.answer import Answer
+from seedbed.models.local.answer_form import AnswerForm, answer_form
+from seedbed.models.local.chat_messages import as_chat
 
 DEFAULT_MAX_TOKENS = 512
+_SAMPLING = (
+    *("temperature", "top_p", "top_k", "seed", "ignore_eos", "logprobs"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty"),
+)
+_PER_CALL = (
+    *_SAMPLING,
+    *("max_tokens", "min_tokens", "stop", "timeout", "parallel_tool_calls", "describe_schema"),
+)
 
 
 class LocalChatModel(StreamingChatModel):
     """A chat model that runs in this process; `load_chat_model` creates it.
 
-    Every field except `engine` and `model_name` can also be passed per call. A prompt that does not
-    fit the context window raises ContextWindowError. A `seed` reproduces an answer only while the
-    engine runs no other request.
+    Every field except `engine`, `model_name` and `help` can also be passed per call. A prompt that
+    does not fit the context window raises ContextWindowError; JSON and tool calls that the token
+    limit cut off raise ReplyCutOff. A `seed` reproduces an answer only while the engine runs no
+    other request.
     """
 
     engine: Any = Field(exclude=True)
@@ -69,11 +73,7 @@ class LocalChatModel(StreamingChatModel):
     describe_schema: bool = Field(
         True, description="Describe a schema in the prompt; not to a model tuned to follow one."
     )
-    help: ModelHelp | None = Field(
-        None,
-        exclude=True,
-        description="What decides on tools, tool results and loops for a model that is too small.",
-    )
+    help: Any = Field(None, exclude=True, description="For a small model: see `SmallModelHelp`.")
 
     @property
     def _llm_type(self) -> str:
@@ -84,21 +84,17 @@ class LocalChatModel(StreamingChatModel):
         names = ("model_name", "temperature", "top_p", "top_k", "max_tokens", "stop", "seed")
         return {name: getattr(self, name) for name in names}
 
-    def get_num_tokens(self, text: str) -> int:
-        """Tokens of a text, without the chat template."""
-        return int(self.engine.count_tokens(text))
-
     def _chunks(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
         answer = self.prepare(messages, stop, options)
         while generation := answer.next_generation():
             for piece in generation:
-                if (chunk := answer.push(piece)) is not None:
-                    yield chunk
+                if text := answer.read(piece):
+                    yield ChatGenerationChunk(message=AIMessageChunk(content=text))
                 if answer.broken:
                     break
-        yield answer.last_chunk()
+        yield self._last_chunk(answer)
 
     async def _achunks(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
@@ -106,107 +102,77 @@ class LocalChatModel(StreamingChatModel):
         answer = self.prepare(messages, stop, options)
         while generation := answer.next_generation():
             async for piece in generation:
-                if (chunk := answer.push(piece)) is not None:
-                    yield chunk
+                if text := answer.read(piece):
+                    yield ChatGenerationChunk(message=AIMessageChunk(content=text))
                 if answer.broken:
                     break
-        yield answer.last_chunk()
+        yield self._last_chunk(answer)
 
     def prepare(
         self,
         messages: Sequence[BaseMessage],
         stop: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> AnswerInProgress:
+    ) -> Answer:
         """An answer that is ready to be generated, for callers that drive the engine themselves.
 
         `options` are fields of this class and parameters of OpenAI's API (`tools`, `tool_choice`,
         `response_format`, `max_completion_tokens`); None means unset. Raises BadInput or
         ContextWindowError before the engine is called.
         """
-        options = _without_none(options)
-        stop = stop or self.stop
-
-        # 1. Read which tools may be called, or which schema the answer must follow.
-        tools, choice = requested_tools(options)
-        schema = requested_schema(options)
-        if stop:
-            _check_stop(choice, schema)
-        # A request for the one tool there is, or for one by name, wants one call.
-        parallel = options.get("parallel_tool_calls", self.parallel_tool_calls)
-        parallel = parallel and (choice == "auto" or (choice == "any" and len(tools) > 1))
-
-        # 2. For a small model, decide whether a tool must be called, and select the tools.
-        if self.help and choice in ("auto", "any"):
-            tools = self.help.select_tools(tools, choice, messages)
-            choice = "any" if tools else "none"
-            stop = None if tools else stop
-
-        # 3. Compile what the answer must look like, and describe it in the system message.
-        describe = options.get("describe_schema", self.describe_schema)
-        form = answer_form(tools, choice, schema, parallel=parallel, describe_schema=describe)
-        if self.help and form.grammar is None and (text_form := self.help.text_form(messages)):
-            form = AnswerForm(*text_form, must_complete=False)
-
-        # 4. Render the prompt, which leaves room for the requested tokens or for at least one.
-        limit = self._max_tokens(options)
-        prompt = self._prompt(messages, form, limit or 1)
-
-        # 5. Without a limit, generate what fits, up to DEFAULT_MAX_TOKENS.
-        room = self.engine.context_window - len(prompt)
-        limit = limit if limit is not None else max(1, min(DEFAULT_MAX_TOKENS, room))
-        return AnswerInProgress(
-            engine=self.engine,
-            prompt=prompt,
-            sampling=self._sampling(limit, stop, options),
-            timeout=options.get("timeout", self.timeout),
-            form=form,
-            help=self.help,
-            messages=messages,
-            metadata={"model_name": self.model_name},
-        )
+        # 1. Read the options, and compile what the answer must look like.
+        values = self._read_options(stop, options)
+        form = answer_form(values, messages, self.help)
+        # 2. Render the prompt, which leaves room for the requested tokens or for at least one.
+        prompt = self._prompt(messages, form, values["max_tokens"] or 1)
+        # 3. Without a limit, generate what fits, up to DEFAULT_MAX_TOKENS.
+        if values["max_tokens"] is None:
+            room = self.engine.context_window - len(prompt)
+            values["max_tokens"] = max(1, min(DEFAULT_MAX_TOKENS, room))
+        # 4. Stop sequences end texts only.
+        if self.help and form.tools:
+            values["stop"] = None
+        return self._answer(prompt, values, form=form, help=self.help)
 
     def prepare_text(
         self,
         prompt: list[int],
         stop: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> AnswerInProgress:
+    ) -> Answer:
         """Like `prepare`, but continues token ids, without chat template, tools or schema."""
-        options = _without_none(options)
-        limit = self._max_tokens(options)
-        limit = limit if limit is not None else DEFAULT_MAX_TOKENS
-        return AnswerInProgress(
-            engine=self.engine,
-            prompt=prompt,
-            sampling=self._sampling(limit, stop or self.stop, options),
-            timeout=options.get("timeout", self.timeout),
-            metadata={"model_name": self.model_name},
-        )
+        values = self._read_options(stop, options)
+        if values["max_tokens"] is None:
+            values["max_tokens"] = DEFAULT_MAX_TOKENS
+        return self._answer(prompt, values)
 
-    def _max_tokens(self, options: Mapping[str, Any]) -> Any:
-        limit = options.get("max_tokens", self.max_tokens)
-        return options.get("max_completion_tokens", limit)  # OpenAI's newer name wins
+    def _read_options(
+        self, stop: Sequence[str] | None, options: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """The options of a call over the fields of the model."""
+        values = {name: getattr(self, name) for name in _PER_CALL}
+        values |= {name: value for name, value in (options or {}).items() if value is not None}
+        # OpenAI's newer name wins.
+        values["max_tokens"] = values.pop("max_completion_tokens", values["max_tokens"])
+        values["stop"] = stop or values["stop"]
+        return values
 
-    def _sampling(
-        self, max_tokens: int, stop: Sequence[str] | None, options: Mapping[str, Any]
-    ) -> Sampling:
-        same_name = ("temperature", "top_p", "top_k", "seed", "ignore_eos", "logprobs")
-        penalties = ("repetition_penalty", "frequency_penalty", "presence_penalty")
-        values = {name: options.get(name, getattr(self, name)) for name in same_name + penalties}
-        return Sampling(
-            max_new_tokens=max_tokens,
-            min_new_tokens=options.get("min_tokens", self.min_tokens),
-            stop=tuple(stop or ()),
-            **values,
+    def _answer(self, prompt: list[int], values: Mapping[str, Any], **more: Any) -> Answer:
+        sampling = Sampling(
+            max_new_tokens=values["max_tokens"],
+            min_new_tokens=values["min_tokens"],
+            stop=tuple(values["stop"] or ()),
+            **{name: values[name] for name in _SAMPLING},
         )
+        return Answer(self.engine, prompt, sampling, values["timeout"], **more)
 
     def _prompt(self, messages: Sequence[BaseMessage], form: AnswerForm, room: int) -> list[int]:
         """The prompt's token ids, which leave `room` tokens for the answer."""
+        shows_calls = bool(form.tools) and not form.only_tool
         # Markers such as <|im_start|> in a message would let its author write as another role.
         chat = [
             {**message, "content": self.engine.without_special_tokens(message["content"])}
-            for message in as_chat(messages, form.instructions, calls=form.names_tools)
+            for message in as_chat(messages, form.instructions, calls=shows_calls)
         ]
         if not chat:
             raise BadInput("The list of messages is empty.", hint="Send at least one message.")
@@ -219,19 +185,50 @@ class LocalChatModel(StreamingChatModel):
             )
         return prompt
 
+    def _last_chunk(self, answer: Answer) -> ChatGenerationChunk:
+        """The rest of an answer, its tool calls, usage and metadata. Raises ReplyCutOff."""
+        ending = answer.end()
+        usage = UsageMetadata(
+            input_tokens=len(answer.prompt),
+            output_tokens=len(answer.tokens),
+            total_tokens=len(answer.prompt) + len(answer.tokens),
+        )
+        if ending.cut_off:
+            error = ReplyCutOff(
+                f"{self.model_name} reached the token limit before its reply was complete.",
+                hint="Raise max_tokens, or ask for less.",
+            )
+            error.partial, error.usage = answer.written, dict(usage)  # type: ignore[arg-type]
+            raise error
+        metadata = {"model_name": self.model_name, "finish_reason": ending.reason}
+        calls = [
+            tool_call_chunk(
+                name=call["name"],
+                args=json.dumps(call["args"], ensure_ascii=False),
+                id=call["id"],
+                index=n,
+            )
+            for n, call in enumerate(ending.calls)
+        ]
+        message = AIMessageChunk(
+            content=ending.text,
+            tool_call_chunks=calls,
+            usage_metadata=usage,
+            response_metadata=metadata | _measurements(answer),
+            chunk_position="last",
+        )
+        return ChatGenerationChunk(message=message)
 
-def _without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (options or {}).items() if value is not None}
 
-
-def _check_stop(choice: str, schema: Schema | None) -> None:
-    """Refuse stop sequences that would cut the JSON of a schema or of a compulsory call."""
-    if choice == "auto" or (choice == "none" and schema is None):
-        return
-    beside = "response_format" if choice == "none" else "tool_choice"
-    error = BadInput(
-        f"stop: not supported together with {beside}, because it would cut the JSON.",
-        hint="Leave out stop.",
-    )
-    error.details = {"param": "stop", "code": "unsupported_parameter"}
-    raise error
+def _measurements(answer: Answer) -> dict[str, Any]:
+    measurements: dict[str, Any] = {}
+    if answer.generation and (completion := answer.generation.completion):
+        measurements["time_to_first_token"] = completion.time_to_first_token
+    if answer.sampling.logprobs:
+        measurements["logprobs"] = {
+            "content": [
+                {"token": answer.engine.decode([token]), "logprob": logprob}
+                for token, logprob in zip(answer.tokens, answer.logprobs, strict=True)
+            ]
+        }
+    return measurements

@@ -14,8 +14,8 @@ from typing import Any
 
 from seedbed.engine.engine import Engine
 from seedbed.errors import ConfigError
-from seedbed.models.weights import ensure as weights
-from seedbed.models.weights.catalog import find
+from seedbed.models.weights.catalog import Spec, find
+from seedbed.models.weights.ensure import context_window, ensure
 from seedbed.settings import Settings
 
 _engines: dict[Path, Engine] = {}
@@ -30,7 +30,7 @@ def folder_of(spec: str, settings: Settings) -> Path:
     model = find(spec)
     if model is not None and model.kind != "chat":
         raise ConfigError(f"{spec!r} is a model for {model.kind}, not for chat.")
-    return weights.ensure(model or spec, settings=settings)
+    return ensure(model or spec, settings=settings)
 
 
 def opens(folder: Path) -> bool:
@@ -44,8 +44,9 @@ def folder_to_convert(spec: str) -> Path | None:
     >>> folder_to_convert("smollm2") is None
     True
     """
-    folder = Path(spec.removeprefix("path:")).expanduser()
-    convert = spec.startswith("path:") and folder.is_dir() and not opens(folder)
+    parts = Spec.of(spec)
+    folder = Path(parts.name).expanduser()
+    convert = parts.provider == "path" and folder.is_dir() and not opens(folder)
     return folder if convert else None
 
 
@@ -59,7 +60,7 @@ def open_engine(spec: str, settings: Settings, **options: Any) -> Engine | None:
         return None
     with _lock:
         if folder not in _engines or _engines[folder].closed:
-            window = weights.context_window(find(spec), folder)
+            window = context_window(find(spec), folder)
             _engines[folder] = Engine(folder, context_window=window, **options)
         return _engines[folder]
 

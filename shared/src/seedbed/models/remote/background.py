@@ -1,9 +1,8 @@
 """One event loop in a thread of its own, in which all calls of remote models run.
 
     run(call())                  # from ordinary code; Ctrl-C cancels the call
-    run(call(), cancel)          # so does another thread, by cancel.set()
     await run_async(call())      # from any event loop; cancelling it cancels the call
-    for chunk in iterate(stream()): ...
+    for chunk in iterate(stream(), cancel): ...    # another thread ends it by cancel.set()
     async for chunk in iterate_async(stream()): ...
 
 Vendors' clients keep connections that belong to one event loop, while a program may use several,
@@ -18,7 +17,7 @@ import os
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,15 +26,10 @@ _POLL = 0.1  # seconds until `cancel` is noticed: an event cannot wake a thread 
 _loops: dict[int, asyncio.AbstractEventLoop] = {}  # by process, as threads do not survive a fork
 
 
-def run(call: Coroutine[Any, Any, T], cancel: threading.Event | None = None) -> T:
-    """The result of a coroutine. An exception in the waiting thread cancels the coroutine.
-
-    Raises CancelledError, and cancels it, within 0.1 s once the event `cancel` is set.
-    """
+def run(call: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine. An exception in the waiting thread cancels the coroutine."""
     future = _submit(call)
     try:
-        while cancel is not None and not wait([future], _POLL).done:
-            _check(cancel)
         return future.result()
     except BaseException:
         future.cancel()
@@ -50,13 +44,14 @@ async def run_async(call: Coroutine[Any, Any, T]) -> T:
 def iterate(stream: AsyncIterator[T], cancel: threading.Event | None = None) -> Iterator[T]:
     """The items of an asynchronous iterator. Closing the iterator cancels the stream.
 
-    So does the event `cancel`, as in `run`.
+    So does the event `cancel`, within 0.1 s: it raises CancelledError.
     """
     items: queue.SimpleQueue[tuple[T, BaseException | None]] = queue.SimpleQueue()
     future = _submit(_forward(stream, items.put))
     try:
         while True:
-            _check(cancel)
+            if cancel is not None and cancel.is_set():
+                raise CancelledError
             try:
                 item, error = items.get(timeout=None if cancel is None else _POLL)
             except queue.Empty:
@@ -90,11 +85,6 @@ async def iterate_async(stream: AsyncIterator[T]) -> AsyncIterator[T]:
             yield item
     finally:
         future.cancel()
-
-
-def _check(cancel: threading.Event | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise CancelledError
 
 
 async def _forward(

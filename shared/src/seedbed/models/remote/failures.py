@@ -1,12 +1,12 @@
 """Every way in which a call of a remote model fails, as one of our errors.
 
     except Exception as error:
-        raise translate(error, "openai:gpt-4o-mini") from error
+        raise translate(error, spec) from error
 
-    check_reply(message, "openai:gpt-4o-mini")    # ReplyCutOff, ReplyRefused, EmptyReply …
+    check_reply(message, spec)    # ReplyCutOff, ReplyRefused, EmptyReply …
 
 Providers agree on the meaning of HTTP statuses, and their clients on the attributes `status_code`,
-`response` and `body`, so this module needs no client. What to try again is left to `chat`.
+`response` and `body`, so this module needs no client.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import NamedTuple
 
 from langchain_core import exceptions as langchain
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -24,6 +22,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from seedbed import errors
 from seedbed.errors import SeedbedError
 from seedbed.models.remote.providers import key_variable
+from seedbed.models.weights.catalog import Spec
 from seedbed.safety.secrets import redact_secrets
 
 log = logging.getLogger(__name__)
@@ -36,66 +35,100 @@ _CUT_OFF = ("length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded
 _REFUSED = ("content_filter", "refusal", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION")
 
 
-def translate(error: BaseException, spec: str) -> SeedbedError:
+class _Kind(NamedTuple):
+    error: type[errors.ModelError]
+    text: str
+    hint: str  # {key}: the variable of the API key
+
+
+_KINDS = {
+    "quota": _Kind(
+        errors.ModelAccessError,
+        "refused the call, as the account has no quota left",
+        "Check the plan and billing of the account.",
+    ),
+    "refusal": _Kind(errors.ReplyRefused, "declined to answer", "Change the request."),
+    "key": _Kind(errors.ModelAccessError, "refused the API key", "Check {key}."),
+    "forbidden": _Kind(errors.ModelAccessError, "refused access", "Check {key}."),
+    "model": _Kind(
+        errors.ModelNotFound,
+        "was not found",
+        "Check the model's name, and SEEDBED_BASE_URL if it is set.",
+    ),
+    "rate": _Kind(errors.RateLimited, "has reached its rate limit", "Retry later."),
+    "timeout": _Kind(errors.ModelTimeout, "did not reply in time", "Retry, or raise the timeout."),
+    "unavailable": _Kind(errors.ModelUnavailable, "is unavailable", "Retry later."),
+    "request": _Kind(errors.ModelRequestError, "rejected the request", "Change the request."),
+    "broken": _Kind(errors.ModelUnavailable, "broke off its reply", "Retry later."),
+    "unreadable": _Kind(
+        errors.InvalidReply,
+        "sent a reply that cannot be read",
+        "Does SEEDBED_BASE_URL name an API of this provider's protocol?",
+    ),
+}
+_STATUSES = {401: "key", 403: "forbidden", 402: "quota", 404: "model", 429: "rate", 408: "timeout"}
+_STATUSES |= {409: "unavailable", 425: "unavailable"}
+# LangChain's classes, those of httpx and of the vendors' clients by their names, and Python's.
+_CLASSES = {
+    "ModelRefusalError": "refusal",
+    "ModelAuthenticationError": "key",
+    **dict.fromkeys(("ModelTimeoutError", "APITimeoutError", "TimeoutError"), "timeout"),
+    **dict.fromkeys(("ModelConnectionError", "APIConnectionError", "OSError"), "unavailable"),
+    "TransportError": "unavailable",
+}
+
+
+def _kind(error: BaseException, status: int | None, code: str, detail: str) -> _Kind:
+    """What went wrong: a code is more exact than a class or a status."""
+    if code in _NO_QUOTA or "credit balance" in detail:
+        return _KINDS["quota"]
+    if code in _FILTERED:
+        return _KINDS["refusal"]
+    if "rate_limit" in code:
+        return _KINDS["rate"]
+    for cls in type(error).__mro__:
+        if cls.__name__ in _CLASSES:
+            return _KINDS[_CLASSES[cls.__name__]]
+    if status is None:  # an error event inside a stream has a code alone
+        return _KINDS["broken" if code else "unreadable"]
+    return _KINDS[_STATUSES.get(status, "unavailable" if status >= 500 else "request")]
+
+
+def translate(error: BaseException, spec: Spec) -> SeedbedError:
     """The error of ours for an exception of a provider's client, with its status and what to do.
 
-    >>> translate(TimeoutError(), "openai:gpt-4o-mini").type
+    >>> translate(TimeoutError(), Spec.of("openai:gpt-4o-mini")).type
     'model_timeout'
     """
-    if isinstance(error, SeedbedError):
-        return error
-    status = _status(error)
+    # A client wraps what is raised while it reads, such as by `limit_body`.
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, SeedbedError):
+            return cause
+        cause = cause.__cause__
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    status = status if isinstance(status, int) and status >= 400 else None  # 200: inside a stream
     detail, code, parameter = _detail(error)
-
-    def failure(
-        kind: type[errors.ModelError], text: str, hint: str = "", **more: Any
-    ) -> SeedbedError:
-        number = f" ({status})" if status else ""
-        message = f"{spec} {text}{number}{f': {detail}' if detail else ''}"
-        message = message if message.endswith((".", "!", "?")) else f"{message}."
-        translated = kind(message, hint=hint, provider_status=status, **more)
-        if parameter:
-            translated.details = {"param": parameter}
-        return translated
-
-    # 1. A code that is more exact than the status.
-    if code in _NO_QUOTA or status == 402 or "credit balance" in detail:
-        text = "refused the call, as the account has no quota left"
-        return failure(errors.ModelAccessError, text, "Check the plan and billing of the account.")
-    if code in _FILTERED or isinstance(error, langchain.ModelRefusalError):
-        return failure(errors.ReplyRefused, "declined to answer", "Change the request.")
     if code == "context_length_exceeded" or isinstance(error, langchain.ContextOverflowError):
         return errors.ContextWindowError(
             f"The prompt exceeds the context window of {spec}: {detail}", hint="Shorten the prompt."
         )
-    # 2. The status.
-    if status in (401, 403) or isinstance(error, langchain.ModelAuthenticationError):
-        text = "refused access" if status == 403 else "refused the API key"
-        return failure(errors.ModelAccessError, text, f"Check {key_variable(spec)}.")
-    if status == 404:
-        hint = "Check the model's name, and SEEDBED_BASE_URL if it is set."
-        return failure(errors.ModelNotFound, "was not found", hint)
-    if status == 429 or "rate_limit" in code:
-        after = _retry_after(error)
-        more = {} if after is None else {"retry_after": after}
-        hint = "Retry later." if after is None else f"Retry after {after:.3g} s."
-        return failure(errors.RateLimited, "has reached its rate limit", hint, **more)
-    if status == 408 or _is_timeout(error):
-        return failure(errors.ModelTimeout, "did not reply in time", "Retry, or raise the timeout.")
-    if status in (409, 425) or (status or 0) >= 500 or _is_connection(error):
-        return failure(errors.ModelUnavailable, "is unavailable", "Retry later.")
-    if status is not None:
-        return failure(errors.ModelRequestError, "rejected the request", "Change the request.")
-    # 3. An error event inside a stream has no status.
-    if code:
-        return failure(errors.ModelUnavailable, "broke off its reply", "Retry later.")
-    # 4. A reply that the client cannot read, such as one without `choices`.
-    log.warning("unreadable reply of %s", spec, exc_info=error)
-    hint = "Does SEEDBED_BASE_URL name an API of this provider's protocol?"
-    return failure(errors.InvalidReply, "sent a reply that cannot be read", hint)
+    kind = _kind(error, status, code, detail)
+    if kind.error is errors.InvalidReply:
+        log.warning("unreadable reply of %s", spec, exc_info=error)
+    message = f"{spec} {kind.text}{f' ({status})' if status else ''}"
+    message += f": {detail}" if detail else ""
+    message = message if message.endswith((".", "!", "?")) else f"{message}."
+    hint, more = kind.hint.format(key=key_variable(spec)), {}
+    if kind.error is errors.RateLimited and (after := _retry_after(error)) is not None:
+        hint, more = f"Retry after {after:.3g} s.", {"retry_after": after}
+    failure = kind.error(message, hint=hint, provider_status=status, **more)
+    if parameter:
+        failure.details = {"param": parameter}
+    return failure
 
 
-def check_reply(message: AIMessage, spec: str, *, streamed: bool = False) -> None:
+def check_reply(message: AIMessage, spec: Spec, *, streamed: bool = False) -> None:
     """Raise if a reply was refused, cut off, empty, or has tool calls that are not JSON.
 
     A stream must also have ended by itself, which its finish reason shows.
@@ -114,7 +147,7 @@ def check_reply(message: AIMessage, spec: str, *, streamed: bool = False) -> Non
         )
         cut_off.partial = str(message.text)
         raise cut_off
-    if streamed and not reason and spec.startswith(("openai:", "anthropic:")):
+    if streamed and not reason and spec.provider in ("openai", "anthropic"):
         raise errors.ModelUnavailable(f"{spec} broke off its reply.", hint="Retry later.")
     if calls := _invalid_calls(message):
         name, arguments = calls[0]
@@ -145,11 +178,6 @@ def _invalid_calls(message: AIMessage) -> list[tuple[str, str]]:
     return calls
 
 
-def _status(error: BaseException) -> int | None:
-    status = getattr(error, "status_code", None) or getattr(error, "code", None)
-    return status if isinstance(status, int) and status >= 400 else None  # 200: inside a stream
-
-
 def _detail(error: BaseException) -> tuple[str, str, str]:
     """The provider's message, on one line without secrets; its code or type; the parameter."""
     body = getattr(error, "body", None)
@@ -170,28 +198,11 @@ def _detail(error: BaseException) -> tuple[str, str, str]:
 
 
 def _retry_after(error: BaseException) -> float | None:
-    """Seconds from the headers `retry-after-ms` or `retry-after` (a number or a date)."""
+    """Seconds from the headers `retry-after-ms` or `retry-after`."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     try:
         if milliseconds := headers.get("retry-after-ms"):
             return max(0.0, float(milliseconds) / 1000)
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        if value.strip().replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+        return max(0.0, float(headers["retry-after"]))
+    except (KeyError, ValueError):  # none, or a date
         return None
-
-
-def _is_timeout(error: BaseException) -> bool:
-    return isinstance(error, TimeoutError | langchain.ModelTimeoutError) or any(
-        kind.__name__ in ("TimeoutException", "APITimeoutError") for kind in type(error).__mro__
-    )
-
-
-def _is_connection(error: BaseException) -> bool:
-    return isinstance(error, OSError | langchain.ModelConnectionError) or any(
-        kind.__name__ in ("TransportError", "APIConnectionError") for kind in type(error).__mro__
-    )

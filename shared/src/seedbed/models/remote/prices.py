@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from seedbed.errors import ConfigError
-from seedbed.models.weights.catalog import find
+from seedbed.models.weights.catalog import Spec
 from seedbed.settings import Settings, load, variable
 
 # LangChain's provider → the one of `genai-prices`, where they differ.
@@ -27,8 +27,6 @@ _PROVIDERS = {
     "xai": "x-ai",
     "bedrock": "aws",
 }
-# They run on your own machines.
-_FREE = ("hf", "path", "scripted", "local", "hash", "ollama")
 
 
 class Price(NamedTuple):
@@ -38,7 +36,7 @@ class Price(NamedTuple):
     output: float
 
 
-def price(spec: str, settings: Settings | None = None) -> Price | None:
+def price(spec: Spec | str, settings: Settings | None = None) -> Price | None:
     """The price of a model: as stated in SEEDBED_PRICES, else the vendor's list price.
 
     Models on your own machines cost nothing. None if the price is unknown.
@@ -46,7 +44,8 @@ def price(spec: str, settings: Settings | None = None) -> Price | None:
     >>> price("smollm2"), price("gpt-4o-mini"), price("openai:never-heard-of")
     (Price(input=0.0, output=0.0), Price(input=0.15, output=0.6), None)
     """
-    if _is_free(spec):
+    spec = Spec.of(spec)
+    if spec.is_free:
         return Price(0.0, 0.0)
     if stated := _stated(spec, settings):
         return stated
@@ -54,12 +53,12 @@ def price(spec: str, settings: Settings | None = None) -> Price | None:
     return usd and Price(usd[0] * 1000, usd[1] * 1000)
 
 
-def require_price(spec: str, settings: Settings | None = None) -> Price:
-    """`price`, for those that keep a budget in USD. Raises ConfigError if it is unknown."""
+def require_price(spec: Spec | str, settings: Settings | None = None) -> Price:
+    """Like `price`, but raises ConfigError if the price is unknown; for budgets in USD."""
     usd = price(spec, settings)
     if usd is None:
         raise ConfigError(
-            f"The price of {spec!r} is unknown, so no budget in USD can be kept.",
+            f"The price of '{spec}' is unknown, so no budget in USD can be kept.",
             hint=f"State it in USD per million input and output tokens: "
             f"{variable(Settings, 'prices')}='{{\"{spec}\": [0.5, 1.5]}}'.",
         )
@@ -67,7 +66,7 @@ def require_price(spec: str, settings: Settings | None = None) -> Price:
 
 
 def cost(
-    spec: str, usage: Mapping[str, Any] | None, settings: Settings | None = None
+    spec: Spec | str, usage: Mapping[str, Any] | None, settings: Settings | None = None
 ) -> float | None:
     """USD for the tokens of LangChain's `usage_metadata`; None if tokens or price are unknown.
 
@@ -76,7 +75,8 @@ def cost(
     >>> cost("openai:gpt-4o-mini", {"input_tokens": 1_000_000, "output_tokens": 500_000})
     0.45
     """
-    if _is_free(spec):
+    spec = Spec.of(spec)
+    if spec.is_free:
         return 0.0
     if not usage:
         return None
@@ -94,28 +94,22 @@ def cost(
     return parts and round(sum(parts), 12)
 
 
-def _is_free(spec: str) -> bool:
-    scheme, separator, _ = spec.partition(":")
-    return find(spec) is not None or (bool(separator) and scheme in _FREE)
-
-
-def _stated(spec: str, settings: Settings | None) -> Price | None:
+def _stated(spec: Spec, settings: Settings | None) -> Price | None:
     prices = (settings or load(Settings)).prices
-    usd = prices.get(spec) or prices.get(spec.partition(":")[2])
+    usd = prices.get(str(spec)) or prices.get(spec.name)
     return usd and Price(*usd)
 
 
 @lru_cache(maxsize=1024)
-def _list_cost(spec: str, **tokens: int) -> tuple[float, float] | None:
+def _list_cost(spec: Spec, **tokens: int) -> tuple[float, float] | None:
     """USD for input and output at the vendor's list price."""
     try:
         from genai_prices import Usage, calc_price
     except ImportError:  # the extra `remote` has it
         return None
-    provider, separator, model = spec.partition(":")
-    vendor = _PROVIDERS.get(provider, provider) if separator else None
+    vendor = _PROVIDERS.get(spec.provider, spec.provider) or None
     try:
-        parts = calc_price(Usage(**tokens), model if separator else spec, provider_id=vendor)
+        parts = calc_price(Usage(**tokens), spec.name, provider_id=vendor)
     except LookupError:
         return None
     return float(parts.input_price), float(parts.output_price)

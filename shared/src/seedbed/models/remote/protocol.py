@@ -1,6 +1,6 @@
-"""A call's tools and schema in the form that a provider's client expects, and the reply back.
+"""A call's tools, schema and token limit in the form of a provider's client, and the reply back.
 
-    options = options_for(model, "openai:gpt-4o-mini", {"tools": [...], "tool_choice": "any"})
+    model, options = call_arguments(model, spec, {"tools": [...], "tool_choice": "any"})
     reply = await model._agenerate(messages, **options)
     message = as_json(message, schema)    # of a structured reply: plain JSON as its text
 
@@ -12,47 +12,62 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
+from seedbed.errors import InvalidReply
 from seedbed.models.base import StreamingChatModel
-from seedbed.models.remote.strict_schema import as_strict, drop_nulls
-from seedbed.structured.schemas import Schema
+from seedbed.models.weights.catalog import Spec
+from seedbed.structured.reply_text import find_json
+from seedbed.structured.validator import Schema
 
 _WRAPPED = "value"  # the property around a schema that is not an object
+_TOKEN_LIMITS = ("max_tokens", "max_output_tokens", "num_predict")  # fields of the integrations
 
 
-def options_for(model: BaseChatModel, spec: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments for `model._agenerate`, made of the neutral `options` of a call."""
-    options = {name: value for name, value in options.items() if name != "timeout"}
+def call_arguments(
+    model: BaseChatModel, spec: Spec, options: Mapping[str, Any], rejected: Collection[str] = ()
+) -> tuple[BaseChatModel, dict[str, Any]]:
+    """The model and the keyword arguments of `_agenerate`, made of a call's neutral `options`.
+
+    Without the parameters that the model has `rejected` before.
+    """
+    options = {k: v for k, v in options.items() if k not in rejected and k != "timeout"}
     if isinstance(model, StreamingChatModel):  # ours, which takes them as they are
-        return options
-    provider = spec.partition(":")[0]
+        return model, options
+    fields: dict[str, Any] = dict.fromkeys(set(rejected) & set(type(model).model_fields))
+    if (limit := options.pop("max_tokens", None)) is not None:
+        names = [name for name in _TOKEN_LIMITS if name in type(model).model_fields]
+        fields |= dict.fromkeys(names[:1], limit)
+    model = model.model_copy(update=fields) if fields else model
     tools, choice = options.pop("tools", None), options.pop("tool_choice", "auto")
     schema = options.pop("schema", None)
     if tools:
         choice = None if choice == "auto" else choice
-        if choice == "none" and provider == "anthropic":
+        if choice == "none" and spec.provider == "anthropic":
             choice = {"type": "none"}
         options |= _bound_tools(model, tools, choice)
-    if schema is None:
-        return options
+    return model, options if schema is None else options | _schema_options(model, spec, schema)
+
+
+def _schema_options(model: BaseChatModel, spec: Spec, schema: Schema) -> dict[str, Any]:
     wrapped = _as_object(schema)
-    if provider == "openai":
-        # In `extra_body`, as the client would otherwise parse the reply itself and raise errors
-        # that hide its usage.
-        body = {"response_format": _response_format(wrapped)}
-        return options | {"extra_body": {**options.get("extra_body", {}), **body}}
-    if provider == "ollama":
-        return options | {"format": wrapped}
+    # A name that vendors allow, `^[a-zA-Z0-9_-]{1,64}$`.
+    name = re.sub(r"[^a-zA-Z0-9_-]+", "_", str(wrapped.get("title", "")))[:64] or "reply"
+    if spec.provider == "openai":
+        # Not strict, a mode that allows few schemas: the reply is validated anyway. In
+        # `extra_body`, as the client would otherwise parse the reply itself and raise errors that
+        # hide its usage.
+        form = {"name": name, "schema": wrapped, "strict": False}
+        return {"extra_body": {"response_format": {"type": "json_schema", "json_schema": form}}}
+    if spec.provider == "ollama":
+        return {"format": wrapped}
     # Every other provider: a tool that must be called, whose arguments are the reply.
-    name = _name(wrapped)
     function = {"name": name, "description": "Gives the answer.", "parameters": wrapped}
-    tool = {"type": "function", "function": function}
-    return options | _bound_tools(model, [tool], name)
+    return _bound_tools(model, [{"type": "function", "function": function}], name)
 
 
 def as_json(message: AIMessage, schema: Schema) -> AIMessage:
@@ -63,14 +78,11 @@ def as_json(message: AIMessage, schema: Schema) -> AIMessage:
     if message.tool_calls:
         value: Any = message.tool_calls[0]["args"]
     else:
-        text = str(message.text)
-        fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", text, re.DOTALL)
         try:
-            value = json.loads(fenced[1] if fenced else text)
-        except ValueError:
+            value = find_json(str(message.text))
+        except InvalidReply:
             return message
     wrapped = _as_object(schema)
-    value = drop_nulls(value, wrapped)
     if wrapped is not schema and isinstance(value, dict) and value.keys() == {_WRAPPED}:
         value = value[_WRAPPED]
     text = json.dumps(value, ensure_ascii=False)
@@ -94,14 +106,3 @@ def _as_object(schema: Schema) -> Schema:
         "required": [_WRAPPED],
         "additionalProperties": False,
     }
-
-
-def _response_format(schema: Schema) -> Schema:
-    strict = as_strict(schema)
-    form = {"name": _name(schema), "schema": strict or schema, "strict": strict is not None}
-    return {"type": "json_schema", "json_schema": form}
-
-
-def _name(schema: Schema) -> str:
-    """A name that vendors allow, `^[a-zA-Z0-9_-]{1,64}$`."""
-    return re.sub(r"[^a-zA-Z0-9_-]+", "_", str(schema.get("title", "")))[:64] or "reply"

@@ -1,7 +1,7 @@
 """Providers of remote models: LangChain's integration of each, its package, and its API key.
 
-    check_remote("anthropic:claude-sonnet-5", load(Settings))    # MissingExtra, or ConfigError
-    model = integration("anthropic:claude-sonnet-5", None, {"temperature": 0})
+    check_remote(Spec.of("anthropic:claude-sonnet-5"), load(Settings))    # MissingExtra …
+    model = integration(Spec.of("anthropic:claude-sonnet-5"), None, {"temperature": 0})
 
 Nothing of LangChain is imported before a model is opened.
 """
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from seedbed.errors import ConfigError, MissingExtra
+from seedbed.models.weights.catalog import Spec
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
@@ -30,64 +31,84 @@ _KEYS = {
 }
 
 
-def key_variable(spec: str) -> str:
+def key_variable(spec: Spec) -> str:
     """The environment variable that has the API key of a spec's provider; "" if it needs none.
 
-    >>> key_variable("openai:gpt-4o-mini"), key_variable("google_genai:gemini-2.5-flash")
+    >>> key_variable(Spec.of("openai:gpt-4o-mini")), key_variable(Spec.of("google_genai:gemini"))
     ('OPENAI_API_KEY', 'GOOGLE_API_KEY')
     """
-    provider = spec.partition(":")[0]
-    return _KEYS.get(provider, f"{provider.upper()}_API_KEY")
+    return _KEYS.get(spec.provider, f"{spec.provider.upper()}_API_KEY")
 
 
-def package(spec: str) -> str:
-    """The Python package of LangChain's integration for a spec's provider.
-
-    >>> package("anthropic:claude-sonnet-5")
-    'langchain_anthropic'
-    """
-    provider = spec.partition(":")[0]
-    return _PACKAGES.get(provider, f"langchain_{provider}")
-
-
-def check_remote(spec: str, settings: Settings) -> None:
+def check_remote(spec: Spec, settings: Settings) -> None:
     """Raise MissingExtra or ConfigError, with the line to type, if each call would fail."""
     MissingExtra.check("langchain", extra="remote")
-    if importlib.util.find_spec(package(spec)) is None:
+    package = _PACKAGES.get(spec.provider, f"langchain_{spec.provider}")
+    if importlib.util.find_spec(package) is None:
         integration(spec, None, {})  # LangChain names the package, or the providers it supports
     key = key_variable(spec)
     if key and not settings.base_url and not os.environ.get(key):
         raise ConfigError(
-            f"{key} is not set, which {spec!r} requires.",
+            f"{key} is not set, which '{spec}' requires.",
             hint=f"Run: export {key}=…; or set SEEDBED_BASE_URL to your own server.",
         )
 
 
-def integration(spec: str, base_url: str | None, kwargs: Mapping[str, Any]) -> BaseChatModel:
-    """LangChain's model for one PROVIDER:MODEL spec. Raises MissingExtra or ConfigError."""
+def integration(spec: Spec, base_url: str | None, kwargs: Mapping[str, Any]) -> BaseChatModel:
+    """LangChain's model for a PROVIDER:MODEL spec. Raises MissingExtra or ConfigError."""
     try:
         from langchain.chat_models import init_chat_model
     except ImportError:
         raise MissingExtra("langchain", "remote") from None
-    provider, _, name = spec.partition(":")
     options = dict(kwargs)
     if base_url:
         options.setdefault("base_url", base_url)
-    if provider in ("openai", "anthropic"):
-        options.setdefault("max_retries", 0)  # `RemoteChatModel` retries, within its deadline
-    if provider == "openai":
-        options.setdefault("use_responses_api", False)  # which other servers lack
-        # Its timer between chunks loses cancellations on Python 3.11 (`asyncio.wait_for`).
-        options.setdefault("stream_chunk_timeout", None)
-        if base_url:  # your own server may need no key, but the client requires one
-            options.setdefault("api_key", os.environ.get("OPENAI_API_KEY") or "none")
     try:
-        model: BaseChatModel = init_chat_model(name, model_provider=provider, **options)
+        if spec.provider == "openai":
+            return _openai(spec, options)
+        if spec.provider == "anthropic":
+            return _anthropic(spec, options)
+        model: BaseChatModel = init_chat_model(spec.name, model_provider=spec.provider, **options)
     except ImportError as error:
         raise MissingExtra.named_in(error) from None
     except Exception as error:  # each vendor's client has its own exceptions
         raise ConfigError(
-            f"Cannot load the model {spec!r}: {reason(error)}",
+            f"Cannot load the model '{spec}': {reason(error)}",
             hint=f"Set {key_variable(spec)}, or SEEDBED_BASE_URL for your own server.",
         ) from error
+    return model
+
+
+def _openai(spec: Spec, options: dict[str, Any]) -> BaseChatModel:
+    import openai
+
+    from seedbed.models.remote.body_limit import PLAIN, limit_body
+    from seedbed.models.remote.openai_chat import OpenAIChat
+
+    client = openai.DefaultAsyncHttpxClient(event_hooks={"response": [limit_body]})
+    defaults: dict[str, Any] = {
+        "max_retries": 0,  # `RemoteChatModel` retries, within its deadline
+        "use_responses_api": False,  # which other servers lack
+        # Its timer between chunks loses cancellations on Python 3.11 (`asyncio.wait_for`).
+        "stream_chunk_timeout": None,
+        "http_async_client": client,
+        "default_headers": PLAIN,
+    }
+    if "base_url" in options:  # your own server may need no key, but the client requires one
+        defaults["api_key"] = os.environ.get("OPENAI_API_KEY") or "none"
+    return OpenAIChat(model=spec.name, **(defaults | options))
+
+
+def _anthropic(spec: Spec, options: dict[str, Any]) -> BaseChatModel:
+    from langchain_anthropic import ChatAnthropic
+
+    from seedbed.models.remote.body_limit import PLAIN, limit_body
+
+    defaults = {"max_retries": 0, "default_headers": PLAIN}
+    model = ChatAnthropic(model=spec.name, **(defaults | options))
+    import anthropic
+
+    client = anthropic.DefaultAsyncHttpxClient(event_hooks={"response": [limit_body]})
+    # A cached property; the class has no field for the client.
+    model.__dict__["_async_client"] = model._async_client.copy(http_client=client)
     return model

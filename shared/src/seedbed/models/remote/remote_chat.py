@@ -1,7 +1,7 @@
 """A chat model behind an API, for every provider: deadline, retries, fallbacks, usage and cost.
 
     model = load_chat_model("openai:gpt-4o-mini,openai:gpt-4o", timeout=20)
-    reply = model.invoke("Name three colours.")
+    reply = model.invoke("Name three colours.", max_tokens=100)
     reply.usage_metadata, reply.response_metadata["cost_usd"]
 
 LangChain's integrations speak the providers' protocols. This class adds what each of them does in
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 import threading
 import time
@@ -33,7 +32,8 @@ from seedbed.models.base import StreamingChatModel
 from seedbed.models.remote import background
 from seedbed.models.remote.failures import check_reply, translate
 from seedbed.models.remote.prices import cost
-from seedbed.models.remote.protocol import as_json, options_for
+from seedbed.models.remote.protocol import as_json, call_arguments
+from seedbed.models.weights.catalog import Spec
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,52 +49,60 @@ _OPTIONAL = {
 
 @dataclass
 class Candidate:
-    """A model that can answer a call: its spec, and LangChain's integration."""
+    """A model that can answer a call: its spec, LangChain's integration, and the parameters that
+    it has rejected, which are not sent again."""
 
-    spec: str
+    spec: Spec
     model: BaseChatModel
+    rejected: set[str] = field(default_factory=set)
 
 
 @dataclass
-class _Spent:
-    """Tokens and USD of all attempts of one call, also of those that came to nothing."""
+class _Call:
+    """One call: its options, the candidate that is asked now, and the accounts of all attempts,
+    also of those that came to nothing. None: unknown."""
 
+    options: dict[str, Any]
     settings: Settings | None
+    deadline: float  # of `time.monotonic`
+    candidate: Candidate
     usage: UsageMetadata | None = None
     cost_usd: float | None = 0.0
+    replies: int = 0
 
-    def add(self, spec: str, message: AIMessage) -> None:
-        usd = cost(spec, message.usage_metadata, self.settings)
-        self.usage = add_usage(self.usage, message.usage_metadata)
+    def arguments(self) -> tuple[BaseChatModel, dict[str, Any]]:
+        """The model to call and its keyword arguments."""
+        one = self.candidate
+        return call_arguments(one.model, one.spec, self.options, one.rejected)
+
+    def add(self, message: AIMessage) -> None:
+        """Add the tokens and cost of a reply."""
+        usd = cost(self.candidate.spec, message.usage_metadata, self.settings)
+        known = message.usage_metadata and (self.usage or not self.replies)
+        self.usage = add_usage(self.usage, message.usage_metadata) if known else None
         self.cost_usd = None if None in (usd, self.cost_usd) else (self.cost_usd or 0) + (usd or 0)
+        self.replies += 1
 
+    def accounts(self) -> dict[str, Any]:
+        """For the metadata of the reply."""
+        return {"spec": str(self.candidate.spec), "cost_usd": self.cost_usd}
 
-@dataclass
-class _Attempt:
-    """One attempt of a call: which model, and its options in that model's form."""
-
-    candidate: Candidate
-    options: dict[str, Any]
-    spent: _Spent
-    dropped: set[str] = field(default_factory=set)  # parameters that the model has refused
-
-    @property
-    def model_and_options(self) -> tuple[BaseChatModel, dict[str, Any]]:
-        """The model and the arguments of the call, without parameters that were refused."""
-        model = self.candidate.model
-        fields = dict.fromkeys(self.dropped & set(type(model).model_fields))
-        options = options_for(model, self.candidate.spec, self.options)
-        options = {name: value for name, value in options.items() if name not in self.dropped}
-        return (model.model_copy(update=fields) if fields else model), options
+    def failed(self, failure: SeedbedError) -> SeedbedError:
+        """The failure, with the accounts of the call."""
+        if isinstance(failure, ModelError):
+            failure.usage = dict(self.usage or {})  # type: ignore[arg-type]
+            failure.cost_usd = self.cost_usd
+        return failure
 
 
 class RemoteChatModel(StreamingChatModel):
     """A chat model behind an API; `load_chat_model` creates it.
 
-    `timeout` can also be passed per call: the seconds that a call may take in all, with retries and
-    fallbacks. Each of several candidates gets an equal share of what is left. Setting the event
-    `cancel` ends calls in progress, which then raise `concurrent.futures.CancelledError`. A reply's
-    `response_metadata` has `spec`, the model that answered, and `cost_usd`, None if unknown.
+    `timeout` and `max_tokens` can also be passed per call: the seconds that a call may take in all,
+    with retries and fallbacks, and the tokens of its reply. Each of several candidates gets an
+    equal share of the time that is left. Setting the event `cancel` ends streams in progress, which
+    then raise `concurrent.futures.CancelledError`. A reply's `response_metadata` has `spec`, the
+    model that answered, and `cost_usd`, None if unknown.
     """
 
     candidates: list[Candidate] = Field(exclude=True)
@@ -102,13 +110,15 @@ class RemoteChatModel(StreamingChatModel):
     timeout: float = Field(
         60.0, gt=0, description="Maximum seconds for one call, retries included."
     )
+    max_tokens: int | None = Field(None, description="Maximum tokens of a reply.")
     attempts: int = Field(4, ge=1, description="Maximum attempts per model and call.")
+    first_wait: float = Field(_FIRST_WAIT, description="Seconds before the second attempt.")
     cancel: threading.Event | None = Field(None, exclude=True)
 
     @property
     def model_name(self) -> str:
         """The candidates' specs, separated by commas."""
-        return ",".join(candidate.spec for candidate in self.candidates)
+        return ",".join(str(candidate.spec) for candidate in self.candidates)
 
     @property
     def _llm_type(self) -> str:
@@ -121,15 +131,11 @@ class RemoteChatModel(StreamingChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return self.candidates[0].model._get_ls_params(stop, **kwargs)
 
-    def get_num_tokens(self, text: str) -> int:
-        """An estimate: four characters a token, as in English text. Vendors' own counts differ."""
-        return math.ceil(len(text) / 4)
-
     def _generate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         del run_manager
-        return background.run(self._reply(messages, stop, kwargs), self.cancel)
+        return background.run(self._reply(messages, stop, kwargs))
 
     async def _agenerate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
@@ -154,19 +160,29 @@ class RemoteChatModel(StreamingChatModel):
 
     # ── in the background loop ───────────────────────────────────────────────────────────────
 
+    def _begin(self, options: dict[str, Any]) -> _Call:
+        deadline = time.monotonic() + float(options.get("timeout") or self.timeout)
+        limit = options.get("max_completion_tokens") or options.get("max_tokens") or self.max_tokens
+        options = {k: v for k, v in options.items() if k != "max_completion_tokens"}
+        return _Call(options | {"max_tokens": limit}, self.settings, deadline, self.candidates[0])
+
     async def _reply(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> ChatResult:
-        async def ask(attempt: _Attempt) -> AIMessage:
-            model, arguments = attempt.model_and_options
-            result = await model._agenerate(messages, stop, None, **arguments)
-            spec = attempt.candidate.spec
-            message = _first_message(result)
-            attempt.spent.add(spec, message)
-            check_reply(message, spec)
-            return _finished(message, attempt)
+        call = self._begin(options)
 
-        message = await self._try_each(ask, options, self._deadline(options))
+        async def ask() -> AIMessage:
+            model, arguments = call.arguments()
+            message = _message_of(await model._agenerate(messages, stop, None, **arguments))
+            call.add(message)
+            check_reply(message, call.candidate.spec)
+            return message
+
+        message = await self._try_each(call, ask)
+        if (schema := options.get("schema")) is not None:
+            message = as_json(message, schema)
+        message.usage_metadata = call.usage
+        message.response_metadata = message.response_metadata | call.accounts()
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _reply_chunks(
@@ -180,96 +196,91 @@ class RemoteChatModel(StreamingChatModel):
             yield ChatGenerationChunk(message=whole)
             return
         # 2. Until the first chunk, a stream is tried again like any call.
-        deadline = self._deadline(options)
+        call = self._begin(options)
 
-        async def begin(attempt: _Attempt) -> tuple[_Attempt, Any, Any]:
-            model, arguments = attempt.model_and_options
-            if attempt.candidate.spec.startswith("openai:"):
+        async def begin() -> tuple[Any, ChatGenerationChunk | None]:
+            model, arguments = call.arguments()
+            if call.candidate.spec.provider == "openai":
                 arguments["stream_usage"] = True
             stream = model._astream(messages, stop, None, **arguments)
-            return attempt, stream, await anext(stream, None)
+            return stream, await anext(stream, None)
 
-        chunk: ChatGenerationChunk | None
-        attempt, stream, chunk = await self._try_each(begin, options, deadline)
-        # 3. After it, a failure ends the reply: what was shown cannot be taken back.
-        spec, spent = attempt.candidate.spec, attempt.spent
+        stream, chunk = await self._try_each(call, begin)
+        # 3. After it, a failure ends the reply: what was shown cannot be taken back. Usage and
+        #    metadata come with the last chunk, once.
         total = AIMessageChunk(content="")
         try:
-            async with asyncio.timeout(deadline - time.monotonic()):
+            async with asyncio.timeout(call.deadline - time.monotonic()):
                 while chunk is not None:
-                    total = total + _with_metadata(chunk)
-                    yield ChatGenerationChunk(message=_without_metadata(chunk.message))
+                    message = chunk.message
+                    assert isinstance(message, AIMessageChunk)
+                    metadata = (chunk.generation_info or {}) | message.response_metadata
+                    total += message.model_copy(update={"response_metadata": metadata})
+                    bare: dict[str, Any] = {
+                        "usage_metadata": None,
+                        "response_metadata": {},
+                        "chunk_position": None,
+                    }
+                    yield ChatGenerationChunk(message=message.model_copy(update=bare))
                     chunk = await anext(stream, None)
-            check_reply(total, spec, streamed=True)
+            check_reply(total, call.candidate.spec, streamed=True)
         except Exception as error:
-            spent.add(spec, total)
-            raise _with_usage(translate(error, spec), spent) from error
+            call.add(total)
+            raise call.failed(translate(error, call.candidate.spec)) from error
         finally:
             await stream.aclose()
-        # 4. The last chunk has the usage of all attempts.
-        spent.add(spec, total)
+        call.add(total)
         end = AIMessageChunk(
             content="",
-            usage_metadata=spent.usage,
-            response_metadata=total.response_metadata | _accounts(attempt),
+            usage_metadata=call.usage,
+            response_metadata=total.response_metadata | call.accounts(),
             chunk_position="last",
         )
         yield ChatGenerationChunk(message=end)
 
-    async def _try_each(
-        self,
-        ask: Callable[[_Attempt], Awaitable[T]],
-        options: dict[str, Any],
-        deadline: float,
-    ) -> T:
+    async def _try_each(self, call: _Call, ask: Callable[[], Awaitable[T]]) -> T:
         """The result of `ask` for the first attempt that succeeds before the deadline."""
-        spent = _Spent(self.settings)
         failure: SeedbedError | None = None
-        for left, candidate in zip(
-            range(len(self.candidates), 0, -1), self.candidates, strict=True
-        ):
+        for at, candidate in enumerate(self.candidates):
             if failure is not None:
                 log.warning("%s; falling back to %s", failure.message, candidate.spec)
+            call.candidate = candidate
             now = time.monotonic()
-            until = now + (deadline - now) / left
-            attempt = _Attempt(candidate, options, spent)
+            until = now + (call.deadline - now) / (len(self.candidates) - at)
             for number in range(self.attempts):
                 try:
                     async with asyncio.timeout(until - time.monotonic()):
-                        return await ask(attempt)
+                        return await ask()
                 except Exception as error:
                     failure = translate(error, candidate.spec)
                     failure.__cause__ = None if failure is error else error
                 if isinstance(failure, ModelTimeout) and time.monotonic() >= until:
                     break
-                wait = self._wait(failure, number, attempt)
+                wait = self._wait(failure, number, candidate)
                 last = number + 1 == self.attempts
                 if wait is None or last or time.monotonic() + wait >= until:
                     break
                 log.info("%s Attempt %d in %.1f s.", failure.message, number + 2, wait)
                 await asyncio.sleep(wait)
         assert failure is not None
-        raise _with_usage(failure, spent)
+        raise call.failed(failure)
 
-    def _deadline(self, options: dict[str, Any]) -> float:
-        return time.monotonic() + float(options.get("timeout") or self.timeout)
-
-    def _wait(self, failure: SeedbedError, number: int, attempt: _Attempt) -> float | None:
+    def _wait(self, failure: SeedbedError, number: int, candidate: Candidate) -> float | None:
         """Seconds until the next attempt; None if there should not be one."""
         parameter = failure.details.get("param", "")
-        if isinstance(failure, ModelRequestError) and parameter in _OPTIONAL - attempt.dropped:
+        if isinstance(failure, ModelRequestError) and parameter in _OPTIONAL - candidate.rejected:
             log.warning("%s Trying without %s.", failure.message, parameter)
-            attempt.dropped.add(parameter)
+            candidate.rejected.add(parameter)
             return 0.0
         if not isinstance(failure, ModelError) or not failure.retryable:
             return None
         if isinstance(failure, InvalidReply) and number > 0:  # it will hardly change
             return None
-        wait: float = _FIRST_WAIT * 2**number * random.uniform(1.0, 1.25)
+        wait: float = self.first_wait * 2**number * random.uniform(1.0, 1.25)
         return max(wait, failure.retry_after or 0.0)
 
 
-def _first_message(result: ChatResult) -> AIMessage:
+def _message_of(result: ChatResult) -> AIMessage:
     """The message of a result, with all metadata in one place; an empty one without choices."""
     output = result.llm_output or {}
     if not result.generations:
@@ -285,42 +296,3 @@ def _first_message(result: ChatResult) -> AIMessage:
     more = output | (generation.generation_info or {})
     message.response_metadata = more | message.response_metadata
     return message
-
-
-def _finished(message: AIMessage, attempt: _Attempt) -> AIMessage:
-    """The message of a complete reply, with the accounts of the call."""
-    if (schema := attempt.options.get("schema")) is not None:
-        message = as_json(message, schema)
-    message.usage_metadata = attempt.spent.usage
-    message.response_metadata = message.response_metadata | _accounts(attempt)
-    return message
-
-
-def _accounts(attempt: _Attempt) -> dict[str, Any]:
-    return {"spec": attempt.candidate.spec, "cost_usd": attempt.spent.cost_usd}
-
-
-def _with_metadata(chunk: ChatGenerationChunk) -> AIMessageChunk:
-    message = chunk.message
-    assert isinstance(message, AIMessageChunk)
-    metadata = (chunk.generation_info or {}) | message.response_metadata
-    return message.model_copy(update={"response_metadata": metadata})
-
-
-def _without_metadata(message: BaseMessage) -> AIMessageChunk:
-    """A chunk for the caller: usage and metadata come with the last one, once."""
-    changes: dict[str, Any] = {
-        "usage_metadata": None,
-        "response_metadata": {},
-        "chunk_position": None,
-    }
-    copy = message.model_copy(update=changes)
-    assert isinstance(copy, AIMessageChunk)
-    return copy
-
-
-def _with_usage(failure: SeedbedError, spent: _Spent) -> SeedbedError:
-    if isinstance(failure, ModelError):
-        failure.usage = dict(spent.usage or {})  # type: ignore[arg-type]
-        failure.cost_usd = spent.cost_usd
-    return failure

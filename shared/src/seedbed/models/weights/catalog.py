@@ -15,6 +15,42 @@ Kind = Literal["chat", "embedding", "image"]
 
 
 @dataclass(frozen=True)
+class Spec:
+    """A model's spec taken apart: `openai:gpt-4o` has the provider `openai` and the name `gpt-4o`;
+    a name of the catalogue has no provider.
+
+    >>> Spec.of("openai:gpt-4o-mini").name, Spec.of("smollm2").is_local
+    ('gpt-4o-mini', True)
+    """
+
+    provider: str
+    name: str
+
+    @classmethod
+    def of(cls, spec: Spec | str) -> Spec:
+        """The spec of a text, without blanks around it."""
+        if isinstance(spec, Spec):
+            return spec
+        before, colon, after = spec.strip().partition(":")
+        return cls(before, after) if colon else cls("", before)
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.name}" if self.provider else self.name
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it names weights on this machine or the hub, rather than a vendor's model."""
+        hub_or_folder = self.provider in ("hf", "path") and bool(self.name)
+        return hub_or_folder or (not self.provider and self.name in MODELS)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the model runs on a machine of your own."""
+        own = ("hf", "path", "scripted", "local", "hash", "ollama")
+        return self.is_local or self.provider in own
+
+
+@dataclass(frozen=True)
 class File:
     """A data file of a package: its path relative to site-packages, and its checksum."""
 
@@ -149,15 +185,6 @@ _TABLE = (
         repo="OpenVINO/Qwen3-8B-int4-ov",
         revision="5c47abf4b8e12ebe8e99745bb0c1ec17e0c0abcc",
     ),
-    Model(
-        name="bge-small",
-        kind="embedding",
-        license="MIT",
-        size_mb=134,
-        repo="BAAI/bge-small-en-v1.5",
-        revision="5c38ec7c405ec4b44b94cc5a9bb96e735b38267a",
-        context_window=512,
-    ),
 )
 
 MODELS: dict[str, Model] = {model.name: model for model in _TABLE}
@@ -172,24 +199,13 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
     >>> find("smollm2").context_window, find("openai:gpt-4o-mini")
     (8192, None)
     """
-    if spec in MODELS:
-        return MODELS[spec]
-    if not spec.startswith("hf:"):
-        return None
-    repo, _, revision = spec.removeprefix("hf:").partition("@")
-    if not repo:
+    parts = Spec.of(spec)
+    if not parts.provider:
+        return MODELS.get(parts.name)
+    repo, _, revision = parts.name.partition("@")
+    if parts.provider != "hf" or not repo:
         return None
     for model in _TABLE:
         if model.repo == repo and revision in ("", model.revision):
             return model
-    return Model(spec, kind, license="", size_mb=0, repo=repo, revision=revision)
-
-
-def is_local(spec: str) -> bool:
-    """Whether a spec names weights on this machine or the hub, rather than a vendor's model.
-
-    >>> is_local("smollm2"), is_local("path:models/own"), is_local("openai:gpt-4o-mini")
-    (True, True, False)
-    """
-    kind, _, name = spec.partition(":")
-    return find(spec) is not None or (kind == "path" and bool(name))
+    return Model(str(parts), kind, license="", size_mb=0, repo=repo, revision=revision)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from seedbed.errors import ConfigError, MissingExtra, SeedbedError, WeightsError, pip_install
 from seedbed.files import new_folder, write_text
-from seedbed.models.weights.catalog import MODELS, Model, find
+from seedbed.models.weights.catalog import MODELS, Model, Spec, find
 from seedbed.observe.logs_and_traces import silence_dependencies
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
@@ -30,10 +30,9 @@ Convert = Callable[[Sequence[Path], Path], None]
 """Writes what a program loads, made from the files of a package, into a folder."""
 # Part of every folder's name: raise it when a converter changes its output.
 FORMAT = 1
-_MANIFEST = "ready.json"
 _ROOM = "Is the disk full? Free some space, or set SEEDBED_CACHE_DIR to another folder."
 # The same weights in formats that nothing here reads; many repositories contain them as well.
-_OTHER_FORMATS = ["pytorch_model*.bin", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot"]
+_OTHER_FORMATS = ["onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot"]
 
 
 def ensure(
@@ -42,8 +41,8 @@ def ensure(
     """The folder that contains a model's weights, ready to load.
 
     The first call downloads or converts them, later calls return at once. Processes may call it
-    concurrently: one does the work, the others wait for its result. A process killed at any moment
-    leaves nothing that a later call would use. `model` is a catalogue entry, its name,
+    concurrently: one does the work, the others wait for its result. A killed process leaves no
+    partial folder that a later call would use. `model` is a catalogue entry, its name,
     hf:ORG/REPO@REVISION or path:DIR. `convert` replaces the conversion of a package's files,
     for a model that only one project uses. Raises ConfigError for an unknown name, WeightsError if
     the weights are missing, corrupt or unreachable, MissingExtra if a converter is not installed.
@@ -53,9 +52,19 @@ def ensure(
     silence_dependencies()  # they read their switches when imported, below
     settings = settings or load(Settings)
     if isinstance(model, str):
-        if model.startswith("path:"):
-            return _local_folder(model)
-        model = _resolve(model)
+        spec = Spec.of(model)
+        path = Path(spec.name).expanduser()
+        if spec.provider == "path" and path.is_dir():
+            return path
+        if spec.provider == "path":
+            raise WeightsError(f"'{spec}': the folder {path} does not exist.", hint="Check it.")
+        entry = find(model)
+        if entry is None:
+            raise ConfigError(
+                f"Unknown model {model!r}.",
+                hint=f"Available: {', '.join(MODELS)}; or hf:ORG/REPO@REVISION, path:DIR.",
+            )
+        model = entry
     folder = settings.cache_dir / "models"
     if model.files:
         return _from_package(model, folder, convert or partial(_convert, model))
@@ -71,48 +80,38 @@ def context_window(model: Model | None, folder: Path) -> int:
     return int(values.get("max_position_embeddings") or 4096)
 
 
-def _resolve(name: str) -> Model:
-    model = find(name)
-    if model is None:
-        raise ConfigError(
-            f"Unknown model {name!r}.",
-            hint=f"Available: {', '.join(MODELS)}; or hf:ORG/REPO@REVISION, path:DIR.",
-        )
-    return model
-
-
-def _local_folder(spec: str) -> Path:
-    folder = Path(spec.removeprefix("path:")).expanduser()
-    if not folder.is_dir():
-        raise WeightsError(f"{spec!r}: the folder {folder} does not exist.", hint="Check the path.")
-    return folder
-
-
 # ── from a package ──────────────────────────────────────────────────────────────────────────
 
 
 def _from_package(model: Model, folder: Path, convert: Convert) -> Path:
     digests = "".join(file.sha256 for file in model.files)
     key = f"{model.name}-{hashlib.sha256(digests.encode()).hexdigest()[:10]}-{FORMAT}"
-    return build_once(model, folder / key, partial(_build, convert=convert), _is_whole)
+
+    def build(ready: Path) -> None:
+        sources = [source_file(model, index) for index in range(len(model.files))]
+        with new_folder(ready) as scratch:
+            try:
+                convert(sources, scratch)
+            except RuntimeError as error:  # OpenVINO raises nothing else, whatever the reason
+                message = str(error).strip().rpartition("\n")[2]
+                raise WeightsError(
+                    f"{model.name}: the conversion failed: {message}.", hint=_ROOM
+                ) from error
+
+    return build_once(model, folder / key, build)
 
 
-def build_once(
-    model: Model,
-    ready: Path,
-    build: Callable[[Model, Path], None],
-    is_ready: Callable[[Path], bool] = Path.exists,
-) -> Path:
-    """Call `build` unless `ready` is there; other processes wait for it. Raises WeightsError."""
+def build_once(model: Model, ready: Path, build: Callable[[Path], None]) -> Path:
+    """Call `build(ready)` unless `ready` is there; other processes wait. Raises WeightsError."""
     from filelock import FileLock
 
-    if is_ready(ready):
+    if ready.exists():
         return ready
     try:
         ready.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(ready.parent / f".{ready.name}.lock"):
-            if not is_ready(ready):
-                build(model, ready)
+            if not ready.exists():
+                build(ready)
     except OSError as error:
         raise _unwritable(model, ready.parent, error) from error
     return ready
@@ -124,29 +123,6 @@ def _unwritable(model: Model, folder: Path, error: OSError) -> WeightsError:
     )
 
 
-def _build(model: Model, ready: Path, convert: Convert) -> None:
-    sources = [source_file(model, index) for index in range(len(model.files))]
-    with new_folder(ready) as scratch:
-        try:
-            convert(sources, scratch)
-        except RuntimeError as error:  # OpenVINO raises nothing else, whatever the reason
-            message = str(error).strip().rpartition("\n")[2]
-            raise WeightsError(
-                f"{model.name}: the conversion failed: {message}.", hint=_ROOM
-            ) from error
-        sizes = {path.name: path.stat().st_size for path in sorted(scratch.iterdir())}
-        (scratch / _MANIFEST).write_text(json.dumps(sizes), "utf-8")
-
-
-def _is_whole(ready: Path) -> bool:
-    """Whether every file has the size in the manifest; notices damage after the conversion."""
-    try:
-        sizes = json.loads((ready / _MANIFEST).read_text("utf-8"))
-        return all((ready / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
-        return False
-
-
 def source_file(model: Model, index: int = 0) -> Path:
     """The path of a package's data file, with its checksum verified; imports no code of it.
 
@@ -155,7 +131,8 @@ def source_file(model: Model, index: int = 0) -> Path:
     file = model.files[index]
     try:
         path = Path(str(metadata.distribution(model.package).locate_file(file.path)))
-        digest = _sha256(path)
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except (metadata.PackageNotFoundError, FileNotFoundError):
         raise WeightsError(
             f"The weights of {model.name!r} are not installed ({model.package}: {file.path}).",
@@ -168,11 +145,6 @@ def source_file(model: Model, index: int = 0) -> Path:
             hint=f"Run: {command} --force-reinstall",
         )
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _convert(model: Model, sources: Sequence[Path], target: Path) -> None:
@@ -268,9 +240,10 @@ def _download(model: Model) -> Path:
     try:
         # Without a network this fails at once; the download would retry for half a minute.
         info = HfApi().model_info(model.repo, revision=model.revision or None, timeout=10)
-        return Path(
-            snapshot_download(model.repo, revision=info.sha, ignore_patterns=_OTHER_FORMATS)
-        )
+        others = list(_OTHER_FORMATS)
+        if any(file.rfilename.endswith(".safetensors") for file in info.siblings or ()):
+            others.append("pytorch_model*.bin")  # the same weights once more
+        return Path(snapshot_download(model.repo, revision=info.sha, ignore_patterns=others))
     except Exception as error:  # the hub's own, httpx's and OSErrors
         raise WeightsError(
             f"Cannot download {where}: {reason(error)}", hint=f"Try again with: {command}"
@@ -282,16 +255,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit status: 2 for an error, which is printed on one line.
     """
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="python -m seedbed.models.weights")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    prefetch = verbs.add_parser("prefetch", help="Download and convert a model now.")
-    prefetch.add_argument("name", help="Name from the catalogue, hf:ORG/REPO or path:DIR.")
-    options = parser.parse_args(arguments)
-    try:
-        print(ensure(options.name))
-    except SeedbedError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    match sys.argv[1:] if arguments is None else arguments:
+        case ["prefetch", name]:
+            try:
+                print(ensure(name))
+                return 0
+            except SeedbedError as error:
+                print(error, file=sys.stderr)
+        case _:
+            usage = "usage: python -m seedbed.models.weights prefetch NAME"
+            print(f"{usage} (of the catalogue, hf:ORG/REPO or path:DIR)", file=sys.stderr)
+    return 2

@@ -9,13 +9,14 @@ Needs the extra `training`.
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seedbed.errors import ConfigError, MissingExtra, WeightsError
 from seedbed.files import new_folder
-from seedbed.models.weights import ensure as weights
-from seedbed.models.weights.catalog import Model, find
+from seedbed.models.weights.catalog import Model, Spec, find
+from seedbed.models.weights.ensure import build_once, ensure, source_file
 from seedbed.runs.quiet_libraries import quiet_loading
 from seedbed.settings import Settings, load
 
@@ -37,12 +38,13 @@ def hf_folder(spec: str, settings: Settings | None = None) -> Path:
     model = find(spec)
     if model is not None and model.files and model.files[0].path.endswith(".gguf"):
         name = f"{model.name}-{model.files[0].sha256[:10]}-train-{FORMAT}"
-        return weights.build_once(model, settings.cache_dir / "models" / name, _dequantise)
-    if model is None and not spec.startswith("path:"):
+        ready = settings.cache_dir / "models" / name
+        return build_once(model, ready, partial(_dequantise, model))
+    if model is None and Spec.of(spec).provider != "path":
         raise ConfigError(
             f"Unknown base model {spec!r}.", hint="Use smollm2, path:DIR or hf:ORG/REPO@REVISION."
         )
-    folder = weights.ensure(model or spec, settings=settings)
+    folder = ensure(model or spec, settings=settings)
     if not (folder / "config.json").exists() or not weight_files(folder):
         files = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise WeightsError(
@@ -103,7 +105,7 @@ def _dequantise(entry: Model, target: Path) -> None:
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = weights.source_file(entry)
+    source = source_file(entry)
     options: dict[str, Any] = {"gguf_file": source.name}
     tokenizer = AutoTokenizer.from_pretrained(source.parent, **options)
     # transformers splits every GGUF's text as GPT-2 does; SmolLM2 was trained on single digits.

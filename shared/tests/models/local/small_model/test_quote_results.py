@@ -26,16 +26,16 @@ from seedbed.models.local.small_model.quote_results import (
     ],
 )
 def test_quote_of_a_result_is_text(result, quote):
-    assert quote_result(result, "") == quote
+    assert quote_result(result, "")[0] == quote
 
 
 def test_quote_of_a_long_result_has_the_sentences_related_to_the_question():
     filler = "The weather was pleasant that year. " * 40
     result = f"{filler}The bridge was opened in 1932. {filler}"
-    quote = quote_result(result, "When was the bridge opened?")
+    quote, _ = quote_result(result, "When was the bridge opened?")
     assert "The bridge was opened in 1932." in quote
     assert len(quote) <= MAX_QUOTE
-    assert len(quote_result("x" * 5000, "")) <= MAX_QUOTE + 2
+    assert len(quote_result("x" * 5000, "")[0]) <= MAX_QUOTE + 2
 
 
 def test_quote_grammar_introduces_what_is_not_a_sentence():

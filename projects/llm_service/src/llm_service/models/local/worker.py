@@ -47,7 +47,7 @@ class ChatWorker:
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
         from seedbed.models.local.open_engine import folder_of, open_engine, opens
-        from seedbed.models.weights.catalog import is_local
+        from seedbed.models.weights.catalog import Spec
         from seedbed.settings import Settings, load
 
         settings, opened = load(Settings), None
@@ -56,10 +56,11 @@ class ChatWorker:
                 f"{spec!r} cannot run as a local model: no OpenVINO or GGUF files found.",
                 hint="Convert the model to one of them, e.g. export an adapter with --to openvino.",
             )
-        if is_local(spec):  # opening lets go of Python's lock, so imports run at the same time
+        # Opening lets go of Python's lock, so imports run at the same time.
+        if Spec.of(spec).is_local:
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
             opened.start()
-        from seedbed.engine.engine import Sampling
+        from seedbed.engine.generation import Sampling
         from seedbed.models.load import load_chat_model
         from seedbed.models.local.local_chat import LocalChatModel
 

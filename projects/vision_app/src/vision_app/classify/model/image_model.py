@@ -24,8 +24,8 @@ import numpy.typing as npt
 from vision_app.classify.model import efficientnet
 from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, MissingExtra
-from seedbed.models.weights import ensure as weights
 from seedbed.models.weights.catalog import MODELS, find
+from seedbed.models.weights.ensure import ensure
 from seedbed.observe.telemetry import model_call
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
@@ -76,7 +76,7 @@ def load_image_model(
     if model is None or model.repo:
         # Before a download, to fail fast; image processors use torchvision.
         MissingExtra.check("torch", "torchvision", "transformers", extra="torch")
-    folder = weights.ensure(model or spec, convert=efficientnet.convert, settings=settings)
+    folder = ensure(model or spec, convert=efficientnet.convert, settings=settings)
     if model is not None and model.files:
         return _efficientnet(folder, model.name)
     return _Transformers(folder, f"hf:{model.repo}@{folder.name}" if model else spec)

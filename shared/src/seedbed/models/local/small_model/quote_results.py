@@ -3,10 +3,8 @@
     results = latest_results(messages)           # of the tools that were called last
     grammar = quote_grammar(results, question)   # matches "The answer is 54."
 
-JSON is quoted as clauses ("The status is shipped and the carrier is DHL."), a text verbatim. The
-model only chooses how a short one is introduced. When it wrote the sentence itself, SmolLM2-135M
-gave the right facts in 12 of 18 cases with the best of six prompts, often in nonsense ("Mira is
-54"). Whether a model quotes is decided by `LocalChatModel.tool_results`.
+The model only chooses how a short text is introduced. When it wrote the sentence itself,
+SmolLM2-135M gave the right facts in 12 of 18 cases with the best of six prompts, often in nonsense.
 """
 
 from __future__ import annotations
@@ -19,64 +17,61 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from seedbed.models.local.messages import text_of
-from seedbed.models.local.small_model.tool_words import word_stems
+from seedbed.models.embeddings.hash import stem
+from seedbed.models.local.chat_messages import text_of
 from seedbed.structured.grammar import Grammar, Lit, alt, seq
 
 MAX_QUOTE = 400  # characters of one result
 _MAX_PHRASE = 4  # words of a result that gets an introduction, because it is not a sentence
 _INTRODUCTIONS = ("The answer is ", "The result is ", "It is ")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+# Stems of words that are common in questions and in descriptions of tools.
+_COMMON_STEMS = {
+    *("what", "that", "thi", "with", "from", "your", "about", "have", "when", "which"),
+    *("does", "giv", "used", "uses", "using", "tool", "call", "som"),
+}
+
+
+def word_stems(text: str) -> set[str]:
+    """The stems of words of four letters or more that are not too common to compare texts by."""
+    return set(map(stem, re.findall(r"[^\W_]{4,}", text.lower()))) - _COMMON_STEMS
 
 
 def latest_results(messages: Sequence[BaseMessage]) -> list[str]:
-    """The texts of the tool messages that end a conversation, the oldest first.
-
-    >>> from langchain_core.messages import HumanMessage, ToolMessage
-    >>> latest_results([HumanMessage("Sum?"), ToolMessage("54", tool_call_id="1")])
-    ['54']
-    """
+    """The texts of the tool messages that end a conversation, the oldest first."""
     ending = takewhile(lambda message: message.type == "tool", reversed(messages))
     return [text_of(message) for message in ending][::-1]
 
 
 def quote_grammar(results: Sequence[str], question: str) -> Grammar:
-    """The grammar of an answer that quotes every result, in one sentence each.
-
-    >>> quote_grammar(['{"sky": "clear", "wet": false}'], "Is it dry?").matches(
-    ...     "The sky is clear and it is not wet."
-    ... )
-    True
-    """
+    """The grammar of an answer that quotes every result, in one sentence each."""
     sentences = []
     for result in results:
-        quote = quote_result(result, question)
+        quote, is_json = quote_result(result, question)
         sentence = seq(Lit(quote[:1].upper() + quote[1:]), "" if quote[-1] in ".!?" else ".")
-        if len(quote.split()) <= _MAX_PHRASE and not _is_json(result):
+        if len(quote.split()) <= _MAX_PHRASE and not is_json:
             sentence = seq(alt([Lit(text) for text in _INTRODUCTIONS]), quote.rstrip("."), ".")
         sentences += [sentence, Lit(" ")]
     return Grammar(seq(*sentences[:-1]))
 
 
-def quote_result(result: str, question: str) -> str:
-    """One result as a text of at most about MAX_QUOTE characters; never empty.
+def quote_result(result: str, question: str) -> tuple[str, bool]:
+    """One result as a text of at most about MAX_QUOTE characters, never empty; whether it is JSON.
 
     >>> quote_result('[{"name": "Casa Azul", "price": 54}]', "")
-    'the name is Casa Azul and the price is 54'
+    ('the name is Casa Azul and the price is 54', True)
     """
     try:
-        text = _clauses(json.loads(result))
+        value = json.loads(result)
     except ValueError:
-        text = result
-    text = _UNPRINTABLE.sub(" ", text).strip() or "there is no result"
-    return text if len(text) <= MAX_QUOTE else _most_related(text, question)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict | list)
-    except ValueError:
-        return False
+        value = result
+    text = _UNPRINTABLE.sub(" ", _clauses(value)).strip() or "there is no result"
+    if len(text) > MAX_QUOTE:  # the sentence that shares most words with the question
+        words = word_stems(question)
+        sentences = re.split(r"(?<=[.!?;])\s+", text)
+        text = max(sentences, key=lambda sentence: len(words & word_stems(sentence)))
+        text = text if len(text) <= MAX_QUOTE else f"{text[:MAX_QUOTE].rstrip()} …"
+    return text, isinstance(value, dict | list)
 
 
 def _clauses(value: Any) -> str:
@@ -98,17 +93,3 @@ def _clause(name: str, value: Any) -> str:
     if isinstance(value, dict) and value:
         return f"the {name}: {_clauses(value)}"
     return f"the {name} is {_clauses(value) or 'none'}"
-
-
-def _most_related(text: str, question: str) -> str:
-    """The sentences that share most words with the question, in their order."""
-    sentences = re.split(r"(?<=[.!?;])\s+", text)
-    words = word_stems(question)
-    order = sorted(range(len(sentences)), key=lambda n: (-len(words & word_stems(sentences[n])), n))
-    selection, length = [], 0
-    for n in order:
-        length += len(sentences[n]) + 1
-        if length > MAX_QUOTE:
-            break
-        selection.append(n)
-    return " ".join(sentences[n] for n in sorted(selection)) or f"{text[:MAX_QUOTE].rstrip()} …"

@@ -2,8 +2,7 @@
 
     loop_end("I'm glad. ", "I'm glad. I'm glad. ")    # None: too short to be sure
 
-Without a penalty for repetition, a small model often repeats its last sentence up to the token
-limit. Ending the answer is left to `answer_in_progress`.
+A small model often repeats its last sentence up to the token limit.
 """
 
 from __future__ import annotations
