@@ -11,13 +11,15 @@ grammar is in `seedbed.models.local.answer`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, InvalidReply
 from seedbed.structured.grammar import Grammar, Node, Unsupported
 from seedbed.structured.schema_compiler import SchemaCompiler
+from seedbed.structured.schemas import validate
 
 MAX_EBNF = 200_000  # characters; XGrammar compiles more for seconds, while all requests wait
 
@@ -45,7 +47,8 @@ def schema_node(schema: Mapping[str, Any] | bool) -> Node:
         except SchemaError as error:
             raise BadInput(f"Not a JSON schema: {error.message} at {error.json_path}.") from None
         node = SchemaCompiler(root).compile(root)
-        _ = node.shortest  # raises for one that is too long
+        # Its shortest reply must be short enough, and valid: a reference may lead nowhere.
+        validate(json.loads(node.shortest), root, "The reply")
     return node
 
 
@@ -61,7 +64,7 @@ def within_limit(grammar: Grammar) -> Grammar:
 def _bad_input() -> Iterator[None]:
     try:
         yield
-    except Unsupported as error:
+    except (Unsupported, InvalidReply) as error:
         reason = str(error).rstrip(".")
     except RecursionError:
         reason = "it refers to itself endlessly"
