@@ -33,7 +33,6 @@ from seedbed.models.remote.remote_chat import RemoteChatModel
 
 MAX_REPLY = 8_192
 """Tokens of a reply, reasoning included. Vendors refuse a limit above the largest of the model."""
-_WITHOUT_MAX_TOKENS = ("ollama:", "google")  # they call it differently
 
 
 class Stopped(SeedbedError):
@@ -127,8 +126,6 @@ class RecordedModel(StreamingChatModel):
         """
         tokens: float = min(MAX_REPLY, self.budget.left("tokens"))
         for candidate in model.candidates:
-            if candidate.spec.startswith(_WITHOUT_MAX_TOKENS):
-                return {}
             usd = price(candidate.spec, model.settings)
             if usd and usd.output:
                 tokens = min(tokens, self.budget.left("usd") / usd.output * 1e6)
