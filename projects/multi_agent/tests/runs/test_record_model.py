@@ -123,7 +123,7 @@ def test_budget_is_exceeded_by_no_more_than_the_prompt(open_model, monkeypatch, 
         with pytest.raises(OverBudget):
             open_model(model, budget=budget).invoke("Hello")
         most = {"tokens": 60, "usd": 50}[next(iter(limits))]  # 0.6 USD for a million tokens
-        assert vendor.calls[0].body["max_completion_tokens"] == most
+        assert vendor.calls[0].body["max_tokens"] == most
         prompt = {"tokens": vendor.usage.input_tokens, "usd": vendor.usage.input_tokens * 0.15e-6}
     for name, limit in limits.items():
         assert limit <= budget.usage[name] <= limit + prompt[name] + 1e-9
