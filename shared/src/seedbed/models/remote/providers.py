@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from seedbed.errors import ConfigError, MissingExtra
+from seedbed.models.remote.body_limit import PLAIN, limit_body
 from seedbed.models.weights.catalog import Spec
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
@@ -67,8 +69,10 @@ def integration(spec: Spec, base_url: str | None, kwargs: Mapping[str, Any]) -> 
         if spec.provider == "openai":
             return _openai(spec, options)
         if spec.provider == "anthropic":
-            return _anthropic(spec, options)
+            options = {"max_retries": 0, "default_headers": PLAIN} | options
         model: BaseChatModel = init_chat_model(spec.name, model_provider=spec.provider, **options)
+        if spec.provider == "anthropic":
+            _limit_replies(model)
     except ImportError as error:
         raise MissingExtra.named_in(error) from None
     except Exception as error:  # each vendor's client has its own exceptions
@@ -82,7 +86,6 @@ def integration(spec: Spec, base_url: str | None, kwargs: Mapping[str, Any]) -> 
 def _openai(spec: Spec, options: dict[str, Any]) -> BaseChatModel:
     import openai
 
-    from seedbed.models.remote.body_limit import PLAIN, limit_body
     from seedbed.models.remote.openai_chat import OpenAIChat
 
     client = openai.DefaultAsyncHttpxClient(event_hooks={"response": [limit_body]})
@@ -99,16 +102,8 @@ def _openai(spec: Spec, options: dict[str, Any]) -> BaseChatModel:
     return OpenAIChat(model=spec.name, **(defaults | options))
 
 
-def _anthropic(spec: Spec, options: dict[str, Any]) -> BaseChatModel:
-    from langchain_anthropic import ChatAnthropic
-
-    from seedbed.models.remote.body_limit import PLAIN, limit_body
-
-    defaults = {"max_retries": 0, "default_headers": PLAIN}
-    model = ChatAnthropic(model=spec.name, **(defaults | options))
-    import anthropic
-
-    client = anthropic.DefaultAsyncHttpxClient(event_hooks={"response": [limit_body]})
-    # A cached property; the class has no field for the client.
-    model.__dict__["_async_client"] = model._async_client.copy(http_client=client)
-    return model
+def _limit_replies(model: Any) -> None:
+    """Limit what a model of Anthropic reads, whose class has no field for the HTTP client."""
+    client_class = sys.modules["anthropic"].DefaultAsyncHttpxClient  # LangChain has imported it
+    client = client_class(event_hooks={"response": [limit_body]})
+    model.__dict__["_async_client"] = model._async_client.copy(http_client=client)  # cached
