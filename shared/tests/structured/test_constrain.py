@@ -138,7 +138,6 @@ REFUSED = {
     "oneOf with a common tag": (tagged("cat", "cat"), "'oneOf' is only supported"),
     "look-ahead": ({"type": "string", "pattern": "(?=a)b"}, "no look-around"),
     "empty range": ({"type": "integer", "minimum": 5, "maximum": 4}, "between its bounds"),
-    "wide range": ({"type": "integer", "minimum": 1, "maximum": 501}, "at most 500 values"),
     "empty length": ({"type": "string", "minLength": 5, "maxLength": 4}, "minLength"),
     "endless reference": ({"$ref": "#/$defs/n", "$defs": {"n": {"$ref": "#/$defs/n"}}}, "itself"),
     "external reference": ({"$ref": "https://example.com/schema"}, "does not point into"),
@@ -198,7 +197,7 @@ def test_constrain_recursive_schema_is_finite():
     assert json.loads(text) == {"value": 1, "children": [{"value": 2, "children": []}]}
 
 
-@pytest.mark.parametrize("bounds", [(0, 0), (3, 57), (-120, -7), (-30, 3), (0, None), (1, None)])
+@pytest.mark.parametrize("bounds", [(0, 0), (3, 57), (-120, -7), (-30, 3), (99, 1001), (5, None)])
 def test_integers_in_range_match_exactly(bounds):
     limits = dict(zip(("minimum", "maximum"), bounds, strict=True))
     schema = {"type": "integer", **{k: v for k, v in limits.items() if v is not None}}

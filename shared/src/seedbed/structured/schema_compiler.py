@@ -12,8 +12,7 @@ Raises Unsupported, with the keyword, for what is not guaranteed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from math import ceil, floor, inf, isinf
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -28,14 +27,13 @@ from seedbed.structured.grammar import (
     optional,
     seq,
 )
+from seedbed.structured.integer_ranges import DIGIT, MAX, integer_limits, integer_range
 from seedbed.structured.regex import CHARACTER, PLAIN, compile_pattern
 from seedbed.structured.validator import Schema, validator_for
 
 _MAX_NAME = 40  # characters of a property name that the model chooses …
 _MAX_NAMES = 16  # … and such properties: a small model adds them until the token limit
 _NAME_START = Chars(((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A), (0xC0, 0xD7FF)))
-_DIGIT = Chars(((0x30, 0x39),))
-_POSITIVE = seq(Chars(((0x31, 0x39),)), Rep(_DIGIT, 0, 14))
 _MAX_FREE_LEVELS = 2  # of nesting inside values without a schema
 MAX_DEPTH = 3  # how often a recursive `$ref` is followed inside itself
 _ANNOTATIONS = {
@@ -182,7 +180,7 @@ class SchemaCompiler:
                     nested = self._compile_array if name == "array" else self._compile_object
                     options.append(nested(schema, depth))
                 elif name == "integer":
-                    options.append(_integer(schema))
+                    options.append(integer_range(*integer_limits(schema)))
                 else:
                     options.append(_string(schema) if name == "string" else _number(schema))
             except Unsupported as error:
@@ -257,30 +255,11 @@ def _string(schema: Schema) -> Node:
     return seq('"', Rep(CHARACTER, *_limits_of_length(schema, "minLength", "maxLength")), '"')
 
 
-def _integer(schema: Schema) -> Node:
-    """Integers of at most 15 digits, which a double represents exactly."""
-
-    def limit(keyword: str, default: float, rounded: Callable[[Any], int]) -> Any:
-        value = schema.get(keyword, default)
-        return value if isinstance(value, float) and isinf(value) else rounded(value)
-
-    low = max(limit("minimum", -inf, ceil), limit("exclusiveMinimum", -inf, floor) + 1)
-    high = min(limit("maximum", inf, floor), limit("exclusiveMaximum", inf, ceil) - 1)
-    if low > high:
-        raise Unsupported("no number is between its bounds")
-    if high - low < MAX_STATES:
-        return alt([Lit(str(number)) for number in range(low, high + 1)])
-    if high == inf and low in (-inf, 0, 1):
-        signed = _POSITIVE if low >= 0 else seq(optional("-"), _POSITIVE)
-        return signed if low == 1 else alt([Lit("0"), signed])
-    raise Unsupported(f"limits need at most {MAX_STATES} values between them, or 'minimum' 0 or 1")
-
-
 def _number(schema: Schema) -> Node:
     limits = {keyword: schema[keyword] for keyword in sorted(_LIMITS & schema.keys())}
     if limits not in ({}, {"minimum": 0}):
         raise Unsupported(f"{next(iter(limits))!r} of a number other than 'minimum' 0")
-    number = seq(alt([Lit("0"), _POSITIVE]), optional(".", Rep(_DIGIT, 1, 8)))
+    number = seq(integer_range(0, MAX), optional(".", Rep(DIGIT, 1, 8)))
     return number if limits else seq(optional("-"), number)
 
 
