@@ -108,12 +108,12 @@ class Answer:
         self.tokens += piece.token_ids
         self.logprobs += piece.logprobs
         text = piece.text
+        if self.help and (end := self.help.loop_end(self.text, text)) is not None:
+            text, self.broken = text[:end], True
+            self.looping = self.matcher is None  # in JSON, the next generation ends the string
         if self.matcher:
             text = self.matcher.feed(text)
-            self.broken = self.matcher.broken
-        elif self.help and (end := self.help.loop_end(self.text, text)) is not None:
-            text = text[:end]
-            self.looping = self.broken = True
+            self.broken |= self.matcher.broken
         self.text += text
         return "" if self._is_call() else self._new_text()
 
