@@ -66,10 +66,6 @@ class TestLocalIntegration(Local, ChatModelIntegrationTests):
     def standard_chat_model_params(self):
         return {"max_tokens": 400}
 
-    @pytest.mark.xfail(reason="A 135M model does not copy Chinese; escaping is tested elsewhere.")
-    def test_unicode_tool_call_integration(self, model):
-        super().test_unicode_tool_call_integration(model)
-
 
 class TestScriptedUnit(Scripted, ChatModelUnitTests):
     pass

@@ -198,7 +198,7 @@ class ModelBrain:
     def _ask(self, name: str, reply_type: type[R], check: Callable[[R], str], **values: Any) -> R:
         """A reply to a prompt. Raises Refusal if the model refuses, and ModelError."""
         prompt = load_prompt(__package__, name).render(context=self.preamble, **values)
-        reply = structured_reply(
+        reply: R = structured_reply(
             self._model,
             prompt,
             reply_type,

@@ -92,7 +92,8 @@ def answer_form(
         described = options.get("describe_schema", True)
         return AnswerForm(text if described else "", grammar, is_json=True)
     if help and (text_form := help.text_form(messages)):
-        return AnswerForm(*text_form, must_complete=False)
+        instructions, grammar = text_form
+        return AnswerForm(instructions, grammar, must_complete=False)
     return AnswerForm()
 
 

@@ -48,7 +48,8 @@ class Sorter:
         system, user = _messages(mail.subject, mail.text)
         prompt = [SystemMessage(system["content"]), HumanMessage(user["content"])]
         try:
-            return structured_reply(self._model, prompt, Sorted, timeout=self._seconds).category
+            reply: Sorted = structured_reply(self._model, prompt, Sorted, timeout=self._seconds)
+            return reply.category
         except Exception as error:  # each vendor's client has its own
             log.warning("The model did not sort a mail: %s", public_message(error, log))
             return None
