@@ -49,7 +49,7 @@ FAULTS = {
     "not JSON": (Reply("I am sorry, I can't."), 502, "invalid_reply", "not JSON"),
     "10 MB of text": (Reply("x" * LONG), 502, "invalid_reply", "not JSON"),
     "wrong types": (Reply(WRONG_TYPES), 502, "invalid_reply", "does not follow its schema"),
-    "infinite number": (Reply('{"total": 1e999}'), 502, "invalid_reply", "is not a number"),
+    "infinite number": (Reply('{"total": 1e999}'), 502, "invalid_reply", "1e999 is too large"),
 }
 
 
