@@ -69,7 +69,7 @@ def test_schema_with_its_hints_and_the_pages_reach_the_model(
     content = call.body["messages"][0]["content"]
     assert [part["type"] for part in content] == ["text"] + ["image_url"] * len(document.pages)
     form = call.body["response_format"]["json_schema"]
-    assert list(form["schema"]["properties"]) == list(document.fields)
+    assert form["schema"]["required"] == list(document.fields)
     for name, data in document.parsed_schema.json["properties"].items():
         sent = form["schema"]["properties"][name]["description"]
         hints = [data.get("description") or data.get("title") or name.replace("_", " ")]

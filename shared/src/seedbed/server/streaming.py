@@ -77,7 +77,11 @@ class EventStream(Response):
     `close` is awaited exactly once: after the last event, an error, a cancellation or a disconnect.
     Closing the generator would not be enough, as one that has not started never runs its `finally`.
 
-    >>> EventStream(events, close=call.aclose, headers={"x-model": "smollm2"})  # doctest: +SKIP
+    >>> async def events():
+    ...     yield b"data: hello"
+    >>> stream = events()
+    >>> EventStream(stream, stream.aclose, {"x-model": "smollm2"}).headers["x-model"]
+    'smollm2'
     """
 
     media_type = "text/event-stream"

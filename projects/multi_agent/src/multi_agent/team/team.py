@@ -390,6 +390,7 @@ class Team:
 def outcome(state: RunState, stop_reason: str) -> tuple[str, str]:
     """The status of a run whose graph has ended, and its reason.
 
+    >>> from multi_agent.runs.state import Answer
     >>> failed = Result(step="s1", problem="OpenAI: rate limit.", failure="model")
     >>> answer = Answer(text="I can't answer that.", confident=False)
     >>> outcome({"answer": answer, "results": {"s1": failed}}, stop_reason="")
