@@ -25,7 +25,7 @@ HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "lo
 FIRST = (
     "tests/test_lift_out.py",
     "multi_agent/tests/graph/test_kills.py",
-    "shared/tests/models/chat/test_conformance.py",
+    "shared/tests/models/local/test_conformance.py",
     "tests/test_exercise_solutions.py",
 )
 
