@@ -203,7 +203,8 @@ from tools import docs
 for folder in ("vendor/seedbed/src", "src"):
     for path in sorted(Path(folder).rglob("*.py")):
         name = ".".join(path.relative_to(folder).with_suffix("").parts)
-        if name != "seedbed.models.weights.__main__":  # a program
+        # Programs: the second is one of Alembic, which calls it.
+        if name != "seedbed.models.weights.__main__" and not name.endswith(".migrations.env"):
             importlib.import_module(name.removesuffix(".__init__"))
 sys.exit(docs.main())
 """

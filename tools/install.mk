@@ -7,7 +7,7 @@ override VENV := $(subst $(CURDIR)/,,$(VENV))
 BIN := $(VENV)/bin
 # A tool that needs the standard library only, so that it runs before anything is installed.
 ANY_PYTHON = $(or $(wildcard $(BIN)/python),$(PYTHON))
-TOOL = @$(call check_python,$(ANY_PYTHON)); PYTHONPATH=shared/src $(ANY_PYTHON) -m
+TOOL = @$(call check_python,$(ANY_PYTHON)); PYTHONPATH=shared/src "$(ANY_PYTHON)" -m
 
 # A uv on PATH of version 0.9 or later; otherwise pip installs one into .venv.
 UV := $(or $(shell uv --version 2>/dev/null | awk '{split($$2, v, "."); if (v[1] > 0 || v[2] >= 9) print "uv"}'),$(BIN)/uv)
@@ -45,11 +45,11 @@ $(VENV)/dev.ready: pyproject.toml $(VERSIONS) $(PROJECTS:%=projects/%/pyproject.
 
 $(BIN)/python:
 	@$(call check_python,$(PYTHON))
-	@echo "Creating $(VENV) with $$($(PYTHON) --version) …"
-	@$(PYTHON) -m venv $(VENV)
+	@echo "Creating $(VENV) with $$("$(PYTHON)" --version) …"
+	@"$(PYTHON)" -m venv $(VENV)
 	@test "$(UV)" = uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
 # One line and exit 2 if this Python is missing or too old.
-check_python = $1 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
-  "Python 3.11 or later is required; $1 is $$($1 --version 2>/dev/null || echo not installed)." \
+check_python = "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+  "Python 3.11 or later is required; $1 is $$("$1" --version 2>/dev/null || echo not installed)." \
   "Run: make PYTHON=python3.12 $(MAKECMDGOALS) $(filter-out PYTHON=%,$(MAKEOVERRIDES))"; exit 2; }
