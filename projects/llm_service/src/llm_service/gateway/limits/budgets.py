@@ -138,7 +138,7 @@ class Budgets:
     def _latest_month(self) -> str:
         """The last month that something was spent in, unless a clock was wrong by far."""
         month = tables.spending.c.month
-        soon = datetime.fromtimestamp(self._clock(), UTC) + timedelta(days=31)
+        soon = datetime.fromtimestamp(self._clock(), UTC) + timedelta(days=62)
         query = select(func.max(month)).where(month <= f"{soon:%Y-%m}")
         with self._database.reading() as connection:
             return connection.execute(query).scalar() or ""
