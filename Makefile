@@ -51,7 +51,7 @@ setup-%: $$(call ready,$$*) ## Installs one project
 	@echo "Installed $(call folder,$*). Try: $(call command,$*) --help"
 
 run-%: $$(call ready,$$*) ## Runs the project's main job; PORT= overrides its port
-	$(if $(PORT),PORT=$(PORT) )$(call command,$*) $(run-$*)
+	exec $(if $(PORT),env PORT=$(PORT) )$(call command,$*) $(run-$*)
 
 demo-%: $$(call ready,$$*) ## Runs the main job once on sample input; exits non-zero if the result is wrong
 	$(call command,$*) $(or $(demo-$*),demo)
