@@ -66,6 +66,7 @@ def test_plain_request_is_understood(language: str, category: str, text: str) ->
         "Please refund order 59762.",
         "Hello, I ordered and do want a refund, do not ship order 59921.",
         "Please refund 23.40 of order 59921.",
+        "Please refund snan of order 59921.",
         "Please refund order 59921 \u2014 minus 50%.",
         "",
     ],

@@ -13,7 +13,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Collection
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from agentic_workflow.store.case import Category, Language, Mail
 
 _FOLDER = Path(__file__).with_name("vocabulary")
 _PUNCTUATION = ".,;:!?()\"'“”„«»¿¡#…–-"
+# Not what `Decimal` accepts: "snan" is a word, and its value cannot be looked up in a set.
+_SUM = re.compile(r"€?([0-9]{1,18}(?:[.,][0-9]{1,4})?)€?")
 _REPLY = re.compile(r"\s*(?:re|aw|antw|rv|tr)\s?:", re.IGNORECASE)
 
 
@@ -91,7 +93,5 @@ def _words(text: str) -> list[str]:
 
 def _amount(word: str) -> Decimal | None:
     """The sum that a word names, such as "54,80" or "54.80€"."""
-    try:
-        return Decimal(word.strip("€").replace(",", ".")) if len(word) < 20 else None
-    except InvalidOperation:
-        return None
+    match = _SUM.fullmatch(word)
+    return Decimal(match[1].replace(",", ".")) if match else None
