@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from tools.stack import open_stack
 from seedbed.testing.vendor.script import Reply
@@ -61,7 +62,10 @@ def read_spans(address: str, trace: str) -> list[Any]:
     client, spans = MlflowClient(address), list[Any]()
     for _ in range(60):
         time.sleep(1)
-        before, spans = len(spans), list(client.get_trace(trace).data.spans)
+        try:
+            before, spans = len(spans), list(client.get_trace(trace).data.spans)
+        except MlflowException:  # not even its first batch of spans is there
+            continue
         ids = {span.span_id for span in spans}
         roots = [span for span in spans if span.parent_id not in ids]
         if len(spans) == before and len(roots) == 1:
