@@ -238,10 +238,7 @@ class HelpDesk(DBOSConfiguredInstance):
         fields = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
         change = {"draft": draft}
         self._record(case_id, "draft", started, None, "", draft.citations, change, **fields)
-        limit = self._exceeded(case_id) if draft.tokens else ""
-        unread = draft.model and not self.policy.current().sends_alone(decision.rule)
-        doubts = {f"Limit exceeded: {limit}.": limit, "A model wrote the reply.": unread}
-        return [*draft.warnings, *(reason for reason, applies in doubts.items() if applies)]
+        return [*draft.warnings, *(["A model wrote the reply."] if draft.model else [])]
 
     @step
     def ask_person(self, case_id: str, reasons: Sequence[str]) -> str:

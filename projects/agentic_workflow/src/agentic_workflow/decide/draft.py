@@ -1,4 +1,4 @@
-"""The reply to a mail: written by a capable model and checked, or else from templates.
+"""The reply to a mail: by a capable model if a person reads it first, or else from templates.
 
     Writer(model, "openai:gpt-4o-mini").write(mail, triage, facts, decision, passages).body
 
@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
 from agentic_workflow.decide.letter import Case, templates, write_letter
-from agentic_workflow.decide.verify import problem, unfit
+from agentic_workflow.decide.verify import bad_form, problem
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt, quote
@@ -60,13 +60,14 @@ class Writer:
     ) -> Draft:
         """The draft that carries out the decision; empty for the action "ignore".
 
-        What the model cannot write, a template does. A draft with `warnings` should be read by a
-        person.
+        A template writes what is sent without a person, and what the model cannot write. A draft
+        with a `model` or `warnings` has to be read by a person.
         """
         case = Case(mail, triage, facts, decision, passages)
         letter = write_letter(case)
+        alone = not (decision.approval or letter.warnings)
         # What is left to a person, such as an attempt to instruct a model, reaches no model.
-        if self.model is None or decision.action in ("ignore", "hand_over"):
+        if self.model is None or alone or decision.action in ("ignore", "hand_over"):
             return letter
         usage = UsageCallback()
         reply, refusal = self._ask(self.model, case, usage)
@@ -91,7 +92,8 @@ class Writer:
                 self._render(case),
                 Reply,
                 check=lambda reply: (
-                    problem(reply.body, reply.citations, case) or unfit(reply.body, case)
+                    bad_form(reply.body, case.mail.language)
+                    or problem(reply.body, reply.citations, case)
                 ),
                 config={"callbacks": [usage]},
             )

@@ -147,7 +147,6 @@ class Rule(Table):
     action: Action
     approval: bool  # whether a person has to approve first
     why: str
-    model_alone: bool = False  # whether a letter that a model wrote is sent without a person
 
 
 def _meets(name: str, bound: Any, values: Mapping[str, Any]) -> bool:
@@ -167,10 +166,6 @@ class Policy(Table):
     retry: Retry
     alone: Alone = Alone()
     rules: Annotated[tuple[Rule, ...], Field(strict=False, min_length=1, alias="rule")]
-
-    def sends_alone(self, rule: str) -> bool:
-        """Whether what a model wrote under a rule is sent without a person."""
-        return any(r.name == rule and r.model_alone for r in self.rules)
 
     def decide(
         self,

@@ -142,16 +142,10 @@ def test_same_text_after_an_answer_goes_to_a_person(world: Any) -> None:
     store.close()
 
 
-def test_reply_of_a_model_waits_unless_its_rule_sends_it(world: Any) -> None:
+def test_reply_of_a_model_waits_for_a_person(world: Any) -> None:
     case = world.take("answered by a model")
     assert world.wait([case]) == ["waiting"]
     assert "A model wrote the reply." in world.store.approval(case).reasons
-    path = world.desk.policy.path
-    path.write_text(
-        path.read_text().replace('why = "Question."', 'why = "Question."\nmodel_alone = true')
-    )
-    case = world.take("answered by a model again")
-    assert world.wait([case]) == ["closed"]
 
 
 def test_large_refund_waits_without_a_workflow_until_approved(world: Any) -> None:
