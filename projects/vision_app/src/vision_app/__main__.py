@@ -299,12 +299,10 @@ def evaluate(
 ) -> None:
     """Measure the extraction on documents whose fields are known."""
     from vision_app.evaluate import documents
-    from seedbed.runs.evaluation import log_to_mlflow
 
     vision = open_vision()
     with cli.progress(quiet=as_json, unit="document") as progress:
         report = documents.evaluate(folder, partial(documents.read_document, vision), progress)
-    log_to_mlflow(report)
     typer.echo(report.to_json() if as_json else report.to_markdown())
     if not as_json:
         typer.echo(documents.outcome_table(report))

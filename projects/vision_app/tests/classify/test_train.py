@@ -14,7 +14,6 @@ from vision_app.classify.dataset import LabelledFolder
 from vision_app.classify.train import VIEWS, embed, fit, held_out_logits, train
 from vision_app.config import Config
 from seedbed.errors import BadInput
-from seedbed.runs.tracking import mlflow_client
 from seedbed.settings import Settings
 
 
@@ -95,23 +94,3 @@ def test_crops_of_a_held_out_image_are_held_out_too() -> None:
     features = np.repeat(rng.normal(size=(60, 1, 40)), 3, axis=1).astype(np.float32)
     targets = np.repeat(np.arange(3), 20)
     assert (held_out_logits(features, targets).argmax(1) == targets).mean() < 0.5
-
-
-@pytest.mark.slow
-def test_a_run_is_logged_to_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mlflow")
-    folder = draw_shapes(tmp_path / "shapes", 2)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.chdir(tmp_path)
-    report = train(folder, tmp_path / "out", Config(), Settings())
-    client = mlflow_client()
-    experiment = client.get_experiment_by_name("vision_app")
-    assert experiment is not None
-    [run] = client.search_runs([experiment.experiment_id])
-    assert run.data.metrics["accuracy"] == report["accuracy"]
-    assert run.data.params["backbone"] == "efficientnet-lite0"
-    # ... and without a server, the classifier is written all the same
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    report = train(folder, tmp_path / "other", Config(), Settings())
-    assert load_head(tmp_path / "other").labels == ("disc", "square")
-    assert "Not logged to MLflow" in report["warnings"][-1]

@@ -26,9 +26,8 @@ from vision_app.classify.model.image_model import ImageModel, load_image_model
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
-from seedbed.errors import SeedbedError
 from seedbed.files import new_folder, write_text
-from seedbed.runs.evaluation import Figure, Report, log_to_mlflow
+from seedbed.runs.evaluation import Figure
 from seedbed.settings import Settings
 
 Json = dict[str, Any]
@@ -125,7 +124,7 @@ def _write(
     logits: Floats,
     start: float,
 ) -> Json:
-    """Write the folder of a trained classifier, and log it to MLflow if a server is configured.
+    """Write the folder of a trained classifier, and return its report.
 
     `targets` (n,) and `logits` (n, classes) are of images that were not trained on, `start` is from
     time.monotonic().
@@ -135,32 +134,24 @@ def _write(
     predictions = probabilities.argmax(1)
     correct = predictions == targets
     accuracy = Figure.share(int(correct.sum()), len(targets))
-    error = Figure(calibration_error(probabilities.max(1), correct), len(targets))
+    error = calibration_error(probabilities.max(1), correct)
     confusion = np.zeros((len(head.labels),) * 2, int)
     np.add.at(confusion, (targets, predictions), 1)
-    about = {"backbone": head.backbone, "temperature": head.temperature}
     report: Json = {
         "folder": str(out),
         "labels": list(head.labels),
         "images": accuracy.n,
         "accuracy": accuracy.value,
         "interval": [accuracy.low, accuracy.high],
-        "calibration_error": error.value,
+        "calibration_error": error,
         "confusion": confusion.tolist(),
-        **about,
+        "backbone": head.backbone,
+        "temperature": head.temperature,
         "seconds": round(time.monotonic() - start, 1),
         "skipped": images.skipped,
-        "warnings": [],
     }
     # 2. Write the folder.
     with new_folder(out) as scratch:
         head.save(scratch)
         write_text(scratch / "report.json", json.dumps(report, ensure_ascii=False, indent=2))
-    # 3. Log the run.
-    figures = {"accuracy": accuracy, "calibration_error": error}
-    settings = {name: str(value) for name, value in about.items()}
-    try:
-        log_to_mlflow(Report(f"train {out.name}", figures, about=settings), "vision_app")
-    except SeedbedError as problem:  # the classifier is complete
-        report["warnings"].append(f"Not logged to MLflow: {problem}")
     return report

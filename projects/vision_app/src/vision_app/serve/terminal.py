@@ -79,7 +79,6 @@ def training(result: Result) -> str:
     return "\n".join(
         [
             *(f"skipped: {item['file']}: {item['error']}" for item in result["skipped"]),
-            *(f"warning: {warning}" for warning in result["warnings"]),
             f"Held-out accuracy: {_percent(result['accuracy'])} ({low} to {high}, {sample})",
             f"Use it: {use}",
         ]
