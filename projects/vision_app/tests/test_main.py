@@ -103,6 +103,23 @@ def test_index_then_search_finds_the_picture(
     assert json.loads(capsys.readouterr().out)[0]["file"].endswith("gray.png")
 
 
+@pytest.mark.parametrize("out", ["shapes", "Documents", "thesis.txt", "."])
+def test_train_replaces_only_a_trained_classifier(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for label in ("dark", "light"):
+        (tmp_path / "shapes" / label).mkdir(parents=True)
+        gray(tmp_path / "shapes" / label)
+    (tmp_path / "Documents").mkdir()
+    for file in ("thesis.txt", "Documents/thesis.txt", "Documents/head.json"):
+        (tmp_path / file).write_text("mine")
+    before = set(tmp_path.rglob("*"))
+    assert run("train", "shapes", "--out", out) == 2
+    assert "is not a classifier that vision-app trained" in capsys.readouterr().err
+    assert set(tmp_path.rglob("*")) == before
+
+
 def test_detect_without_detector_names_the_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("detect", str(INVOICE), "--label", "a cat") == 2
     assert "VISION_DETECTOR" in capsys.readouterr().err

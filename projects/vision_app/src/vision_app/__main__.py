@@ -256,7 +256,10 @@ def train(
     folder: Classes,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write. Default: VISION_DATA_DIR/classifiers/NAME."),
+        typer.Option(
+            help="Folder to write. Default: VISION_DATA_DIR/classifiers/NAME. An existing folder is"
+            " replaced only if it is a classifier that was trained."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

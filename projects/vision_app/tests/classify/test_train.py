@@ -36,7 +36,7 @@ def test_five_images_per_class_are_enough(tmp_path: Path) -> None:
     folder, out = draw_shapes(tmp_path / "shapes", 5), tmp_path / "out"
     (folder / "disc" / "notes.png").write_text("not an image")
     out.mkdir()
-    (out / "old").write_text("")
+    (out / "report.json").write_text("old")
     report = train(folder, out, Config(), Settings())
     assert report["labels"] == ["disc", "square"]
     assert report["images"] == 10

@@ -26,6 +26,7 @@ from vision_app.classify.model.image_model import ImageModel, load_image_model
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
+from seedbed.errors import BadInput
 from seedbed.files import new_folder, write_text
 from seedbed.runs.evaluation import Figure
 from seedbed.settings import Settings
@@ -34,6 +35,7 @@ Json = dict[str, Any]
 Floats = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.int64]
 
+FILES = {"head.json", "head.safetensors", "report.json"}  # of a trained classifier
 VIEWS = 3  # the image and two random crops, which raised the accuracy by 1 to 3 points
 
 
@@ -43,10 +45,11 @@ def train(
     """Train a head on the images in `folder`, one sub-folder per class, and write it to `out`.
 
     Returns the report, which is also in report.json; `confusion[i][j]` counts images of class i
-    classified as j. Raises the errors of `LabelledFolder` and `load_image_model`; `out` is then
-    unchanged.
+    classified as j. Raises the errors of `LabelledFolder` and `load_image_model`, and BadInput if
+    `out` has other content than a trained classifier; `out` is then unchanged.
     """
     start = time.monotonic()
+    check_replaceable(out)
     # 1. Compute features of all images and of their random crops.
     spec = "efficientnet-lite0" if config.classifier.startswith("path:") else config.classifier
     model = load_image_model(spec, settings=settings)
@@ -59,6 +62,13 @@ def train(
     head = Head(images.labels, model.name, temperature, *fit(features, targets))
     # 3. Write the head and its report.
     return _write(out, head, images, targets, logits, start)
+
+
+def check_replaceable(out: Path) -> None:
+    """Raise BadInput unless `out` is a new or empty folder, or just a trained classifier."""
+    if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
+        message = f"{out} is not a classifier that vision-app trained, and is not replaced."
+        raise BadInput(message, hint="Use --out with a new folder.")
 
 
 def embed(images: LabelledFolder, model: ImageModel, progress: Progress | None) -> Floats:
@@ -151,7 +161,7 @@ def _write(
         "skipped": images.skipped,
     }
     # 2. Write the folder.
-    with new_folder(out) as scratch:
+    with new_folder(out.resolve()) as scratch:
         head.save(scratch)
         write_text(scratch / "report.json", json.dumps(report, ensure_ascii=False, indent=2))
     return report
