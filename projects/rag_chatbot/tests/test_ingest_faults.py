@@ -23,7 +23,7 @@ import pytest
 
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
-from rag_chatbot.store.collections import OPERATOR
+from rag_chatbot.store.catalogue import OPERATOR
 from rag_chatbot.store.store import Store
 from seedbed.models.embeddings.hash import HashEmbeddings
 
@@ -49,7 +49,7 @@ def open_store(data: Path) -> Store:
 def check_store(store: Store) -> None:
     """Catalogue, full text, vectors and index agree, and every document is complete."""
     store.mend_index()
-    db = store.database.connections.get()
+    db = store.database.connection
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for name in store.collections.names(OPERATOR):
         owner = store.collections.get(name)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_chatbot.store.collections import OPERATOR
+from rag_chatbot.store.catalogue import OPERATOR
 from rag_chatbot.talk import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show

@@ -24,7 +24,7 @@ from rag_chatbot.config import Config
 from rag_chatbot.conversation import Conversation, Conversations, Turn
 from rag_chatbot.ingest import Progress, Summary, ingest_uploads
 from rag_chatbot.search.retrieve import Hit, Retriever
-from rag_chatbot.store.collections import LOCAL, OPERATOR, Caller
+from rag_chatbot.store.catalogue import LOCAL, OPERATOR, Caller
 from rag_chatbot.store.store import Store, StoredDocument
 from seedbed.errors import BadInput, Conflict
 from seedbed.models.embeddings.load_embeddings import embed_texts

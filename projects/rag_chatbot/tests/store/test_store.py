@@ -15,10 +15,9 @@ import pytest
 from rag_chatbot.config import Config
 from rag_chatbot.read import parse
 from rag_chatbot.read.chunk import chunk, counter
-from rag_chatbot.store.collections import LOCAL, OPERATOR, Collection
-from rag_chatbot.store.full_text import match_expression
+from rag_chatbot.store.catalogue import LOCAL, OPERATOR, Collection
 from rag_chatbot.store.records import joined
-from rag_chatbot.store.store import Chunk, Store
+from rag_chatbot.store.store import Chunk, Store, match_expression
 from seedbed.errors import BadInput, Busy, ConfigError, Forbidden, NotFound, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.testing.launch import closed_port, free_port, run_server
@@ -54,7 +53,7 @@ def sources(store: Store) -> list[str]:
 
 def chunks_of(store: Store) -> list[Chunk]:
     """All chunks in the catalogue, in order."""
-    rows = store.database.connections.get().execute("SELECT id FROM chunks ORDER BY id")
+    rows = store.database.connection.execute("SELECT id FROM chunks ORDER BY id")
     return store.chunks([i for (i,) in rows])
 
 
@@ -104,29 +103,11 @@ def test_store_delete_and_replace_remove_all_rows(store: Store) -> None:
     assert store.keyword_search(default(store), "lever", 5) == []
     store.delete_document("default", "a.md")
     assert index_ids(store) == set()
-    db = store.database.connections.get()
+    db = store.database.connection
     for table in ("documents", "chunks", default(store).fts):
         assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     with pytest.raises(NotFound):
         store.delete_document("default", "a.md")
-
-
-def test_store_embeds_equal_text_once(open_store: OPEN) -> None:
-    class Counting(HashEmbeddings):
-        texts = 0
-
-        def embed(self, texts):  # type: ignore[no-untyped-def]
-            self.texts += len(texts)
-            return super().embed(texts)
-
-    embeddings = Counting()
-    store = open_store(embeddings=embeddings)
-    put(store, "a.md", PUMP)
-    put(store, "b.md", PUMP)
-    put(store, "c.md", PUMP, "other")
-    assert embeddings.texts == 4, "two chunks in each of the two collections"
-    store.delete_document("default", "a.md")
-    assert dense(store, "lever", 1, "other")
 
 
 @pytest.mark.parametrize(
@@ -330,7 +311,7 @@ def test_readers_do_not_wait_for_a_writer_and_writers_take_turns(open_store: OPE
 
 def test_store_full_disk_loses_nothing(store: Store) -> None:
     put(store, "a.md", PUMP)
-    db = store.database.connections.get()
+    db = store.database.connection
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     db.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(Unavailable, match="full"):

@@ -102,7 +102,7 @@ def test_right_that_was_taken_away_hides_the_conversations_about_it(client, bot)
     ingest_bytes(bot.store, "plan.md", SECRET.encode(), collection="team")
     body = {"question": QUESTION, "collection": "team"}
     conversation = call(client, "key-b", "POST", "ask", json=body).json()["conversation_id"]
-    db = bot.store.database.connections.get()
+    db = bot.store.database.connection
     db.execute("UPDATE collections SET readers = '[]', writers = '[]' WHERE name = 'team'")
     assert call(client, "key-b", "GET", f"conversations/{conversation}").status_code == 404
     assert conversation not in call(client, "key-b", "GET", "conversations").text

@@ -29,7 +29,7 @@ from seedbed.observe.usage import UsageCallback
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit, Retriever
-    from rag_chatbot.store.collections import Collection
+    from rag_chatbot.store.catalogue import Collection
 
 MAX_CHARACTERS = 4000  # of a question
 ABSTENTION = small_talk.REFUSALS["en"]

@@ -17,7 +17,7 @@ import numpy as np
 from rag_chatbot.config import Config
 from rag_chatbot.read.language import SEPARATOR
 from rag_chatbot.search.fusion import Array, distinct, fuse
-from rag_chatbot.store.collections import Collection
+from rag_chatbot.store.catalogue import Collection
 from rag_chatbot.store.store import Chunk, Store
 from seedbed.observe.telemetry import span
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 from rag_chatbot.read.chunk import Piece
 from rag_chatbot.read.document import Document
 from rag_chatbot.read.language import context, plain
-from rag_chatbot.store.collections import Collection
+from rag_chatbot.store.catalogue import Collection
 
 DOCUMENT = "id, source, title, type, chunks, added, data_hash, path, size, mtime_ns"
 CHUNK = (
@@ -97,27 +96,29 @@ def insert_chunks(
     owner: Collection,
     document_id: int,
     text: str,
-    entries: Sequence[tuple[Piece, Parts, bytes]],
+    pieces: Sequence[Piece],
+    parts: Sequence[Parts],
 ) -> list[int]:
-    """Insert a document's chunks (span, indexed text, hash); returns their ids.
+    """Insert a document's chunks with the parts that are indexed; returns their ids.
 
     The ids are counted here, so that one statement each fills the chunks and the full-text table.
     """
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
-    numbered = list(enumerate(entries, (row[0] if row else 0) + 1))
+    first = (row[0] if row else 0) + 1
+    ids = list(range(first, first + len(pieces)))
     db.executemany(
-        "INSERT INTO chunks (id, document_id, ordinal, start, end, heading, page, text, hash)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (id, document_id, ordinal, start, end, heading, page, text)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (i, document_id, n, p.start, p.end, p.heading, p.page, text[p.start : p.end], key)
-            for n, (i, (p, _, key)) in enumerate(numbered)
+            (i, document_id, n, p.start, p.end, p.heading, p.page, text[p.start : p.end])
+            for n, (i, p) in enumerate(zip(ids, pieces, strict=True))
         ],
     )
     db.executemany(
         f"INSERT INTO {owner.fts} (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
-        [(i, *part) for i, (_, part, _) in numbered],
+        [(i, *part) for i, part in zip(ids, parts, strict=True)],
     )
-    return [i for i, _ in numbered]
+    return ids
 
 
 def delete_document(db: sqlite3.Connection, owner: Collection, document_id: int) -> list[int]:
@@ -141,11 +142,6 @@ def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:
 def joined(title: str, heading: str, body: str) -> str:
     """The text that is embedded for a chunk: its context, then its words."""
     return f"{context(title, heading)}\n{body}".strip()
-
-
-def text_hash(text: str) -> bytes:
-    """Recognises a text that is embedded already."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
 
 
 def embedder_name(embeddings: Any) -> str:

@@ -7,13 +7,17 @@ The catalogue (SQLite) is the truth: documents, chunks and the keyword index. Th
 Chroma alone. A document is written to the catalogue first, then its vectors to Chroma. After a kill
 in between the two differ, so their ids are compared at the first search and after a failure; what
 is missing is computed again from its text. Parsing, ranking and answering are left to others.
+
+Keyword search is that of SQLite (FTS5, BM25), for which any text becomes a safe query.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -27,9 +31,8 @@ from rag_chatbot.config import Config
 from rag_chatbot.read.chunk import Piece
 from rag_chatbot.read.document import Document
 from rag_chatbot.read.find_files import is_gone
-from rag_chatbot.store.collections import Collection, Collections
-from rag_chatbot.store.database import Database
-from rag_chatbot.store.full_text import Frequencies, text_search
+from rag_chatbot.read.language import STOP_WORDS
+from rag_chatbot.store.catalogue import Collection, Collections, Database
 from rag_chatbot.store.records import (
     CHUNK,
     DOCUMENT,
@@ -42,7 +45,6 @@ from rag_chatbot.store.records import (
     insert_chunks,
     insert_document,
     joined,
-    text_hash,
 )
 from rag_chatbot.store.vector_index import VectorIndex
 from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
@@ -51,7 +53,9 @@ from seedbed.models.embeddings.load_embeddings import embed_texts
 __all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
 
 log = logging.getLogger(__name__)
-_FROM_CHUNKS = "FROM chunks c JOIN documents d ON d.id = c.document_id"
+BM25_WEIGHTS = "1.5, 1.5, 1.0"  # of the columns title, heading and body
+MAX_TERMS = 64  # words of one keyword search
+MAX_ROWS = 4000  # rows that one search scores, about: 1 to 2 µs each, and common words add little
 CACHED = 50_000  # vectors kept in memory, 77 MB with 384 dimensions: Chroma takes 30 µs for one
 BATCH = 512  # chunks whose vectors are embedded or written together
 
@@ -65,7 +69,7 @@ class Store:
         self.embeddings = embeddings
         self.embedder = embedder_name(embeddings)
         self.database = Database(Path(config.data_dir))
-        self._frequencies = Frequencies()
+        self._counts: dict[tuple[str, str], int] = {}  # (table, word) → chunks that contain it
         self.collections = Collections(
             self.database, self.embedder, [name.strip() for name in config.writers.split(",")]
         )
@@ -86,7 +90,27 @@ class Store:
 
     def keyword_search(self, collection: Collection, query: str, k: int) -> list[tuple[int, float]]:
         """(chunk id, bm25) of the `k` best chunks, higher is better; any text is a valid query."""
-        return text_search(self._db, collection, query, k, self._frequencies)
+        match = match_expression(query, partial(self._count, collection.fts))
+        if not match:
+            return []
+        rows = self._db.execute(
+            f"SELECT rowid, rank FROM {collection.fts} WHERE {collection.fts} MATCH ?"
+            f" AND rank MATCH 'bm25({BM25_WEIGHTS})' ORDER BY rank LIMIT ?",
+            (match, k),
+        )
+        return [(i, -rank) for i, rank in rows]
+
+    def _count(self, table: str, word: str) -> int:
+        """The chunks that contain `word`; 0 for any word where there are no more than MAX_ROWS."""
+        if word and self._count(table, "") <= MAX_ROWS:
+            return 0
+        if (table, word) not in self._counts:
+            if len(self._counts) > 50_000:
+                self._counts.clear()
+            condition = f" WHERE {table} MATCH '\"{word}\"'" if word else ""
+            (count,) = self._db.execute(f"SELECT count(*) FROM {table}{condition}").fetchone()
+            self._counts[table, word] = count
+        return self._counts[table, word]
 
     def vector_search(
         self, collection: Collection, vector: np.ndarray, k: int
@@ -130,7 +154,11 @@ class Store:
 
     def chunks(self, chunk_ids: Sequence[int]) -> list[Chunk]:
         """Chunks in the order of `chunk_ids`; those that were deleted are left out."""
-        rows = self._by_ids(f"SELECT {CHUNK} {_FROM_CHUNKS} WHERE c.id IN ({{}})", chunk_ids)
+        rows = self._by_ids(
+            f"SELECT {CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id"
+            " WHERE c.id IN ({})",
+            chunk_ids,
+        )
         by_id = {row[0]: Chunk(*row) for row in rows}
         return [by_id[chunk_id] for chunk_id in chunk_ids if chunk_id in by_id]
 
@@ -171,12 +199,10 @@ class Store:
 
         # 1. Embed the texts of all chunks, before the lock is taken.
         parts = index_parts(document, pieces)
-        texts = [joined(*part) for part in parts]
-        vectors = self.embed(owner, texts)
-        entries = [(p, part, text_hash(t)) for p, part, t in zip(pieces, parts, texts, strict=True)]
+        vectors = embed_texts(self.embeddings, [joined(*part) for part in parts]) if parts else ()
 
         # 2. Replace the document in one transaction.
-        self._frequencies.clear()
+        self._counts.clear()
         with self.database.writing():
             old = self._find(owner, source)
             if old is not None and not _may_replace(old, file):
@@ -188,7 +214,7 @@ class Store:
                 removed = delete_document(db, owner, old.id) if old is not None else []
                 count = len(pieces)
                 document_id = insert_document(db, owner, source, data_hash, document, file, count)
-                chunk_ids = insert_chunks(db, owner, document_id, document.text, entries)
+                chunk_ids = insert_chunks(db, owner, document_id, document.text, pieces, parts)
 
             # 3. Write the vectors; after a kill here the next process finds them missing.
             self._remember(zip(chunk_ids, vectors, strict=True))
@@ -230,29 +256,6 @@ class Store:
             self._try_to_change_index(partial(self._index.drop, owner.index_name))
 
     # Vectors
-
-    def embed(self, collection: Collection, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of texts: float32 (n, dimension), rows of length 1.
-
-        A text that occurs twice, or that the collection already contains, is embedded once.
-        """
-        hashes = [text_hash(text) for text in texts]
-        texts_by_hash = dict(zip(hashes, texts, strict=True))
-        rows = self._by_ids(
-            f"SELECT c.hash, c.id {_FROM_CHUNKS} WHERE d.collection_id = ? AND c.hash IN ({{}})",
-            list(texts_by_hash),
-            collection.id,
-        )
-        by_hash: dict[bytes, np.ndarray] = {}
-        if rows:
-            with suppress(Unavailable):  # then they are embedded again
-                stored = self._vectors(collection, [i for _, i in rows])
-                by_hash = {key: stored[i] for key, i in rows if i in stored}
-        missing = [key for key in texts_by_hash if key not in by_hash]
-        if missing:
-            arrays = embed_texts(self.embeddings, [texts_by_hash[key] for key in missing])
-            by_hash |= dict(zip(missing, arrays, strict=True))
-        return np.array([by_hash[key] for key in hashes], dtype=np.float32)
 
     def reindex(self, name: str) -> int:
         """Compute all vectors of a collection again, with the current embeddings; returns how many.
@@ -394,17 +397,17 @@ class Store:
         ).fetchone()
         return StoredDocument(*row) if row else None
 
-    def _by_ids(self, sql: str, ids: Sequence[Any], *before: Any) -> list[tuple[Any, ...]]:
+    def _by_ids(self, sql: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
         """Rows of a query with `IN ({})`; SQLite allows some 1,000 parameters in one."""
         rows: list[tuple[Any, ...]] = []
         for at in range(0, len(ids), 900):
             part = list(ids[at : at + 900])
-            rows += self._db.execute(sql.format(",".join("?" * len(part))), (*before, *part))
+            rows += self._db.execute(sql.format(",".join("?" * len(part))), part)
         return rows
 
     @property
     def _db(self) -> sqlite3.Connection:
-        return self.database.connections.get()
+        return self.database.connection
 
 
 def _may_replace(old: StoredDocument, file: FileStat | None) -> bool:
@@ -419,3 +422,25 @@ def _unknown_document(source: str, collection: str) -> NotFound:
         f"Unknown document {source!r} in collection {collection!r}.",
         hint="List its documents with: rag-chatbot documents list",
     )
+
+
+def match_expression(query: str, rows_with: Callable[[str], int] = lambda _: 0) -> str:
+    """Any text as an FTS5 query: its words, each quoted, joined by OR. Empty without words.
+
+    A repeated word counts twice and no more. Common words are left out where all words together
+    would match more than MAX_ROWS chunks; `rows_with` returns the number for one word.
+    """
+    text = query[:20000].encode("utf-8", "ignore").decode("utf-8").lower()
+    words = [word[:100] for word in re.findall(r"\w+", text)]
+    counts = Counter(word for word in words if word not in STOP_WORDS) or Counter(words)
+    # Of too many words the longest, which tend to be rare.
+    longest = set(sorted(counts, key=len, reverse=True)[:MAX_TERMS])
+    rows = {word: rows_with(word) for word in counts if word in longest}
+    total = 0
+    affordable: list[str] = []
+    for word in sorted(rows, key=rows.__getitem__):
+        total += rows[word]
+        if affordable and total > MAX_ROWS:
+            break
+        affordable.append(word)
+    return " OR ".join(f'"{word}"' for word in affordable for _ in range(min(counts[word], 2)))

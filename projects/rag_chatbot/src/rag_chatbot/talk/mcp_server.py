@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import OPERATOR, Chatbot, Question
-from rag_chatbot.store.collections import Caller
+from rag_chatbot.store.catalogue import Caller
 from seedbed.errors import SeedbedError
 from seedbed.server.service import caller_of
 
