@@ -50,14 +50,6 @@ def test_ask_reports_an_empty_collection(open_chatbot):
     assert answer["abstained"] and "no documents yet" in answer["notices"][0]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"k": 0}, {"k": 51}, {"strictness": 1.1}, {"strictness": float("nan")}, {"mode": "x"}]
-)
-def test_question_with_options_out_of_range_is_refused(open_chatbot, wrong):
-    with pytest.raises(BadInput):
-        open_chatbot(TEXTS).ask(Question(WHEN, **wrong), caller=LOCAL)
-
-
 def test_create_collection_reveals_no_taken_names(open_chatbot):
     bot = open_chatbot()
     bot.create_collection("alice/notes", ["alice"], ["alice"], "alice")

@@ -36,28 +36,20 @@ NO_DOCUMENTS = "This collection has no documents yet. Add some first."
 
 @dataclass(frozen=True)
 class Question:
-    """A question to a collection, and how to answer it; None: as configured.
+    """A question to a collection. Raises BadInput if it is too long or has no words.
 
-    `k` is the number of chunks to retrieve, `mode` is auto, quote or write, `strictness` runs from
-    0 (always answer) to 1 (never). With `keep` the question becomes a turn of a conversation.
-    `history` has the turns before it if it has no conversation.
+    With `keep` it becomes a turn of a conversation. `history` has the turns before it if it has no
+    conversation.
     """
 
     text: str
     collection: str = "default"
     conversation_id: str | None = None
-    k: int | None = None
-    mode: str | None = None
-    strictness: float | None = None
     keep: bool = True
     history: tuple[Exchange, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", clean_question(self.text))
-        if self.k is not None and not 1 <= self.k <= 50:
-            raise BadInput(f"k={self.k} is out of range.", hint="Use 1 to 50 passages.")
-        if self.strictness is not None and not 0 <= self.strictness <= 1:
-            raise BadInput(f"strictness={self.strictness} is out of range.", hint="Use 0 to 1.")
 
 
 class Chatbot:
@@ -92,10 +84,12 @@ class Chatbot:
     def search(
         self, question: str, *, collection: str, caller: Caller, k: int | None = None
     ) -> list[dict[str, Any]]:
-        """The passages nearest to a question, best first."""
-        checked = Question(question, k=k)
+        """The `k` passages nearest to a question, best first. Raises BadInput beyond 50."""
+        if k is not None and not 1 <= k <= 50:
+            raise BadInput(f"k={k} is out of range.", hint="Use 1 to 50 passages.")
         owner = self.store.collections.require(collection, caller, "read")
-        return [passage(hit) for hit in self.retriever.search(checked.text, owner, k=k)]
+        hits = self.retriever.search(clean_question(question), owner, k=k)
+        return [passage(hit) for hit in hits]
 
     def ask(self, question: Question, *, caller: Caller) -> dict[str, Any]:
         """The whole answer as JSON, as in the last event of `stream`."""
@@ -118,14 +112,7 @@ class Chatbot:
 
         # 2. Answer.
         answer: Answer | None = None
-        for event in self.answerer.stream(
-            question.text,
-            collection,
-            history=history,
-            k=question.k,
-            mode=question.mode,
-            strictness=question.strictness,
-        ):
+        for event in self.answerer.stream(question.text, collection, history=history):
             if isinstance(event, Answer):
                 answer = event
             else:

@@ -108,10 +108,6 @@ def test_ask_rejects_questions_without_words(client, question):
     ("body", "status"),
     [
         ({}, 400),
-        ({"question": WHEN, "k": 0}, 400),
-        ({"question": WHEN, "k": 10**9}, 400),
-        ({"question": WHEN, "strictness": 2}, 400),
-        ({"question": WHEN, "mode": "sing"}, 400),
         ({"question": WHEN, "collection": "nope"}, 404),
         ({"question": WHEN, "collection": ""}, 400),
         ({"question": WHEN, "conversation_id": "nope"}, 404),
@@ -126,9 +122,6 @@ def test_ask_returns_error_body_for_invalid_request(client, body, status):
     ("path", "body", "field"),
     [
         ("ask", {"question": WHEN, "colection": "team"}, "colection"),
-        ("ask", {"question": WHEN, "collections": ["team"]}, "collections"),
-        ("search", {"query": WHEN, "where": {}}, "where"),
-        ("feedback", {"id": "x", "rating": "up", "stars": 5}, "stars"),
         ("collections", {"name": "notes", "reader": ["ann"]}, "reader"),
     ],
 )
@@ -262,16 +255,13 @@ def test_documents_are_listed_with_their_format(client):
         client.delete("/v1/documents", params={"source": name})
 
 
-def test_openapi_has_examples_and_error_responses(client):
+def test_openapi_has_error_responses(client):
     document = client.get("/openapi.json").json()
     for path, methods in document["paths"].items():
         for method, route in methods.items():
             if path.startswith("/v1"):
-                assert {"400", "401", "404", "413", "429", "503"} <= set(route["responses"])
+                assert {"4XX", "5XX"} <= set(route["responses"])
                 assert "422" not in route["responses"], (method, path)
-    schemas = document["components"]["schemas"]
-    for name in ("AskRequest", "AskResponse", "FeedbackRequest", "CollectionRequest"):
-        assert schemas[name]["examples"], name
     assert client.get("/docs").status_code == 404
 
 

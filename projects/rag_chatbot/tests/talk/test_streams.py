@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
-from rag_chatbot.talk.streams import closing, event, in_thread
-from seedbed.server.streaming import EventStream
+from rag_chatbot.talk.streams import event, event_stream
 
 
 def test_event_keeps_its_data_on_one_line() -> None:
-    assert event("token", "a\nö") == 'event: token\ndata: "a\\nö"\n\n'.encode()
+    assert event("a\nö", "token") == 'event: token\ndata: "a\\nö"\n\n'.encode()
 
 
 async def test_disconnect_completes_the_current_item_and_closes_the_generator() -> None:
@@ -23,7 +23,7 @@ async def test_disconnect_completes_the_current_item_and_closes_the_generator() 
         try:
             yield b"first"
             running.set()
-            go_on.wait(30)
+            assert go_on.wait(30)
             yield b"second"
         finally:
             closed.append(True)
@@ -36,7 +36,8 @@ async def test_disconnect_completes_the_current_item_and_closes_the_generator() 
         sent.append(message.get("body", b""))
 
     events: Any = blocking()
-    response = EventStream(in_thread(events), closing(events))
+    request: Any = SimpleNamespace(receive=receive)
+    response = await event_stream(request, events, lambda items: map(bytes, items))
     reading = asyncio.create_task(response({"type": "http"}, receive, send))
     while not running.is_set():
         await asyncio.sleep(0.005)

@@ -9,7 +9,6 @@ true, with server-sent events: `token` for each piece of text, then `answer`, or
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -26,7 +25,6 @@ from rag_chatbot.talk.document_page import document_page, missing_page
 from rag_chatbot.talk.schemas import (
     ERRORS,
     STREAM,
-    TAKEN,
     AskRequest,
     AskResponse,
     CollectionRequest,
@@ -37,17 +35,14 @@ from rag_chatbot.talk.schemas import (
 )
 from rag_chatbot.talk.streams import (
     Item,
-    closing,
     error_body,
     event,
-    first_item,
-    in_thread,
+    event_stream,
     last_item,
 )
 from seedbed.errors import NotFound
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
-from seedbed.server.streaming import EventStream
 from seedbed.settings import Settings
 
 MAX_OFFSET = 10**9  # SQLite has no larger integers than 2**63 - 1
@@ -113,8 +108,7 @@ def _add_answers(router: APIRouter, chatbot: Chatbot) -> None:
         events = chatbot.stream(Question(request.question, **options), caller=caller)
         if not request.stream:
             return await last_item(http, events)
-        first = await first_item(http, events)
-        return EventStream(in_thread(answer_events(first, events)), closing(events))
+        return await event_stream(http, events, answer_events)
 
     @router.post("/search")
     def search(request: SearchRequest, caller: Caller) -> dict[str, list[Json]]:
@@ -175,7 +169,7 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
         """List the collections that the caller may read."""
         return chatbot.collections(caller)
 
-    @router.post("/collections", status_code=201, responses=TAKEN)
+    @router.post("/collections", status_code=201)
     def create_collection(request: CollectionRequest, caller: Caller) -> dict[str, str]:
         """Create a collection that only the caller may use, unless it names other keys.
 
@@ -219,13 +213,13 @@ def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
         return {"id": request.id, "rating": request.rating}
 
 
-def answer_events(first: Item, events: Iterator[Item]) -> Iterator[bytes]:
+def answer_events(items: Iterator[Item]) -> Iterator[bytes]:
     """An answer as server-sent events."""
     try:
-        for item in itertools.chain([first], events):
+        for item in items:
             if isinstance(item, str):
-                yield event("token", {"text": item}) if item else b""
+                yield event({"text": item}, "token") if item else b""
             else:
-                yield event("answer", item)
+                yield event(item, "answer")
     except Exception as error:
-        yield event("error", error_body(error))
+        yield event(error_body(error), "error")

@@ -10,12 +10,11 @@ A conversation is the messages that are sent; nothing is stored. The answer is t
 
 from __future__ import annotations
 
-import itertools
-import json
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Any, Literal
 from urllib.parse import urljoin
 
 from fastapi import APIRouter, Request
@@ -26,19 +25,16 @@ from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.talk.page_html import view_link
 from rag_chatbot.talk.streams import (
     Item,
-    closing,
     error_body,
-    first_item,
-    in_thread,
+    event,
+    event_stream,
     last_item,
 )
 from rag_chatbot.talk.terminal import location
 from seedbed.errors import BadInput
 from seedbed.server.service import Caller, CleanText
-from seedbed.server.streaming import EventStream
 
 SOURCES = "\n\nSources:\n"  # heading of the list below an answer
-_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 Json = dict[str, Any]
 
 
@@ -53,46 +49,25 @@ class Message(BaseModel):
 
     @property
     def text(self) -> str:
-        """The content as one text."""
+        """The content as one text, without images and files."""
         if isinstance(self.content, list):
             return "\n".join(part.text for part in self.content if part.type == "text")
         return self.content or ""
-
-    def question(self) -> str:
-        """The text of the last message. Raises BadInput for images and files, not in older ones."""
-        for part in self.content if isinstance(self.content, list) else ():
-            if part.type != "text":
-                raise BadInput(
-                    f"Message parts of type {part.type!r} cannot be read here.",
-                    hint="Add documents to the collection: POST /v1/documents.",
-                )
-        return self.text
 
 
 class ChatRequest(BaseModel):
     """Other fields of the protocol, such as sampling parameters, are accepted without effect."""
 
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "examples": [
-                {
-                    "model": "default",
-                    "messages": [{"role": "user", "content": "What is hybrid search?"}],
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="allow")
 
-    model: Annotated[CleanText, Field(description="Name of a collection, see `/v1/models`.")]
-    messages: Annotated[
-        list[Message],
-        Field(
-            min_length=1,
-            description="The conversation; the last message is the question. Messages other than"
-            " `user` and `assistant` are ignored, system prompts among them.",
-        ),
-    ]
+    model: CleanText = Field(
+        description="Name of a collection, see `/v1/models`.", examples=["default"]
+    )
+    messages: list[Message] = Field(
+        min_length=1,
+        description="The conversation; the last message is the question. Messages other than"
+        " `user` and `assistant` are ignored, system prompts among them.",
+    )
     stream: bool = False
     stream_options: dict[str, Any] | None = None
 
@@ -101,8 +76,14 @@ class ChatRequest(BaseModel):
         turns = [m for m in self.messages if m.role in ("user", "assistant")]
         if not turns or turns[-1].role != "user":
             raise BadInput("The last message must be a question, with the role 'user'.")
+        for part in turns[-1].content if isinstance(turns[-1].content, list) else ():
+            if part.type != "text":
+                raise BadInput(
+                    f"Message parts of type {part.type!r} cannot be read here.",
+                    hint="Add documents to the collection: POST /v1/documents.",
+                )
         earlier = _exchanges(turns[:-1])
-        return Question(turns[-1].question(), self.model, history=earlier, keep=False)
+        return Question(turns[-1].text, self.model, history=earlier, keep=False)
 
 
 def routes(chatbot: Chatbot) -> APIRouter:
@@ -123,10 +104,8 @@ def routes(chatbot: Chatbot) -> APIRouter:
             answer = await last_item(http, events)
             assert isinstance(answer, dict)
             return completion.whole(answer)
-        first = await first_item(http, events)
         usage = bool((request.stream_options or {}).get("include_usage"))
-        chunks = completion.chunks(first, events, usage)
-        return EventStream(in_thread(chunks), closing(events))
+        return await event_stream(http, events, partial(completion.chunks, with_usage=usage))
 
     return router
 
@@ -169,12 +148,12 @@ class _Completion:
             "citations": answer["citations"],
         }
 
-    def chunks(self, first: Item, events: Iterator[Item], with_usage: bool) -> Iterator[bytes]:
+    def chunks(self, items: Iterator[Item], with_usage: bool) -> Iterator[bytes]:
         """The response as server-sent events. An error after the first one is an event too."""
         yield self._chunk({"role": "assistant", "content": ""})
         try:
             answer: Json = {}
-            for item in itertools.chain([first], events):
+            for item in items:
                 if isinstance(item, dict):
                     answer = item
                 else:
@@ -185,14 +164,14 @@ class _Completion:
             )
             yield self._chunk({}, finish_reason="stop")
             if with_usage:
-                yield _event(self._frame("chat.completion.chunk", []) | {"usage": _usage(answer)})
+                yield event(self._frame("chat.completion.chunk", []) | {"usage": _usage(answer)})
         except Exception as error:
-            yield _event(error_body(error))
+            yield event(error_body(error))
         yield b"data: [DONE]\n\n"
 
     def _chunk(self, delta: Json, finish_reason: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-        return _event(self._frame("chat.completion.chunk", [choice]) | more)
+        return event(self._frame("chat.completion.chunk", [choice]) | more)
 
     def _frame(self, kind: str, choices: list[Json]) -> Json:
         return {**self.head, "object": kind, "model": self.collection, "choices": choices}
@@ -220,9 +199,7 @@ def _source_list(answer: Json) -> str:
 
 def _usage(answer: Json) -> Json | None:
     """The tokens of an answer; None where they are unknown."""
-    usage = {name: answer["usage"][ours] for ours, name in _USAGE.items()}
-    return None if None in usage.values() else {**usage, "total_tokens": sum(usage.values())}
-
-
-def _event(data: Json) -> bytes:
-    return f"data: {json.dumps(data)}\n\n".encode()
+    read, written = answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]
+    if read is None or written is None:
+        return None
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

@@ -1,15 +1,16 @@
 """Answers over HTTP that end when their client disconnects, the call of the model included.
 
-first = await first_item(request, events)     # then events as a stream
-answer = await last_item(request, events)     # the whole answer
+return await last_item(request, events)                   # the whole answer
+return await event_stream(request, events, encode)        # as server-sent events
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from seedbed.errors import SeedbedError, public_message
 from seedbed.observe.logs_and_traces import request_id
-from seedbed.server.streaming import cancel_on_disconnect
+from seedbed.server.streaming import EventStream, cancel_on_disconnect
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -26,13 +27,14 @@ Item = str | dict[str, Any]  # a piece of the answer, or the whole answer at the
 Events = Generator[Item]
 
 
-def event(kind: str, data: Any) -> bytes:
+def event(data: Any, kind: str = "") -> bytes:
     """One server-sent event with JSON as its data.
 
-    >>> event("token", {"text": "Hello"})
+    >>> event({"text": "Hello"}, "token")
     b'event: token\\ndata: {"text": "Hello"}\\n\\n'
     """
-    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    name = f"event: {kind}\n" if kind else ""
+    return f"{name}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
 async def in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
@@ -55,8 +57,13 @@ async def in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
         yield item
 
 
-async def first_item(request: Request, events: Events) -> Item:
-    """The first item with text. An error is raised here, before the status line is sent."""
+async def event_stream(
+    request: Request, events: Events, encode: Callable[[Iterator[Item]], Iterator[bytes]]
+) -> EventStream:
+    """A response of the events that `encode` makes of the items.
+
+    An error before the first item with text is raised here, before the status line is sent.
+    """
     item: Item = ""
     try:
         async with cancel_on_disconnect(request.receive):
@@ -65,7 +72,8 @@ async def first_item(request: Request, events: Events) -> Item:
     except BaseException:
         await run_in_threadpool(events.close)
         raise
-    return item
+    encoded = encode(itertools.chain([item], events))
+    return EventStream(in_thread(encoded), partial(run_in_threadpool, events.close))
 
 
 async def last_item(request: Request, events: Events) -> Item:
@@ -73,16 +81,11 @@ async def last_item(request: Request, events: Events) -> Item:
     item: Item = ""
     try:
         async with cancel_on_disconnect(request.receive):
-            async for event in in_thread(events):
-                item = event
+            async for current in in_thread(events):
+                item = current
     finally:
         await run_in_threadpool(events.close)
     return item
-
-
-def closing(events: Events) -> Any:
-    """What an EventStream awaits at its end."""
-    return partial(run_in_threadpool, events.close)
 
 
 def error_body(error: Exception) -> dict[str, Any]:
