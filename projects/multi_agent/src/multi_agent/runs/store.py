@@ -20,6 +20,7 @@ import secrets
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,32 +45,21 @@ def as_json(value: Any) -> Any:
     return to_jsonable_python(value, fallback=str, bytes_mode="base64", inf_nan_mode="null")
 
 
-def _column(name: str, kind: type[sa.types.TypeEngine[Any]], **options: Any) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False, **options)
-
-
+_column = partial(sa.Column[Any], nullable=False)
 metadata = sa.MetaData()
-# Times are in seconds since 1970. Texts of users are in JSON, which may contain any character.
 runs = sa.Table(
     "runs",
     metadata,
     _column("id", sa.String, primary_key=True),
-    _column("owner", sa.String, server_default=""),
+    _column("owner", sa.String),
     _column("thread", sa.String, index=True),
     _column("status", sa.String),
-    _column("created_at", sa.Float, index=True),
-    sa.Column("ended_at", sa.Float),
-    _column("events", sa.Integer, default=0),  # id of the last one
-    _column("holder", sa.String, server_default=""),  # the process that runs it
-    _column("held_until", sa.Float, server_default="0"),  # unless renewed
-    _column("task", sa.JSON),
-    _column("full_task", sa.JSON),
-    _column("limits", sa.JSON),
-    _column("usage", sa.JSON),
-    sa.Column("answer", sa.JSON(none_as_null=True)),
-    _column("reason", sa.JSON),
+    _column("created_at", sa.Float, index=True),  # as all times: seconds since 1970
+    _column("events", sa.Integer),  # id of the last one
+    _column("holder", sa.String),  # the process that runs it
+    _column("held_until", sa.Float),  # unless renewed
+    _column("record", sa.JSON),  # the RunRecord
 )
-_LEASE = ("events", "holder", "held_until")  # the columns that are not fields of RunRecord
 events = sa.Table(
     "events",
     metadata,
@@ -166,26 +156,20 @@ class RunStore:
         seconds: float = 0.0,
     ) -> RunRecord:
         """Store a running run, held for some seconds; its thread is its own unless given."""
-        id, now = f"r{secrets.token_hex(6)}", time.time()
-        record = RunRecord(
-            id=id,
-            owner=owner,
-            thread=thread or id,
-            task=task,
-            status="running",
-            created_at=datetime.fromtimestamp(now, UTC),
-            limits=limits or Limits(),
-        )
-        row = as_json(record) | {"created_at": record.created_at.timestamp()}
-        row |= {"holder": holder, "held_until": now + seconds}
+        id, now = f"r{secrets.token_hex(6)}", datetime.now(UTC)
+        columns: dict[str, Any] = {"id": id, "owner": owner, "thread": thread or id}
+        columns["status"] = "running"
+        record = RunRecord(**columns, task=task, created_at=now, limits=limits or Limits())
+        at = now.timestamp()
+        columns |= {"created_at": at, "events": 0, "holder": holder, "held_until": at + seconds}
         with writing(self.engine) as connection:
-            connection.execute(sa.insert(runs).values(row))
+            connection.execute(sa.insert(runs).values(record=as_json(record), **columns))
         return record
 
     def run(self, id: str, owner: str | None = None) -> RunRecord:
         """A run, of any owner by default. Raises NotFound, also for a run of another owner."""
         with self.engine.connect() as connection:
-            return _record(_row(connection, id, owner=owner))
+            return RunRecord.model_validate(_row(connection, id, owner=owner)["record"])
 
     def runs(
         self,
@@ -196,12 +180,12 @@ class RunStore:
         before: datetime | None = None,
     ) -> list[RunRecord]:
         """The latest runs, of any owner by default, newest first; those created `before` a time."""
-        query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+        query = sa.select(runs.c.record).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
         query = query if owner is None else query.where(runs.c.owner == owner)
         query = query.where(runs.c.thread == thread) if thread else query
         query = query.where(runs.c.created_at < before.timestamp()) if before else query
         with self.engine.connect() as connection:
-            return [_record(dict(row)) for row in connection.execute(query).mappings()]
+            return [RunRecord.model_validate(one) for one in connection.execute(query).scalars()]
 
     def update(
         self, id: str, *, when: Collection[str] = (), holder: str = "", **fields: Any
@@ -219,20 +203,17 @@ class RunStore:
             if when and row["status"] not in when:
                 raise Conflict(f"Run {id!r} is {row['status']}, not {' or '.join(when)}.")
             if "status" in fields:
-                fields["ended_at"] = time.time() if fields["status"] in _ENDED else None
-            columns = as_json(fields)
+                fields["ended_at"] = datetime.now(UTC) if fields["status"] in _ENDED else None
+            record = RunRecord.model_validate(row["record"]).model_copy(update=fields)
+            columns = {"status": record.status, "record": as_json(record)}
             connection.execute(sa.update(runs).where(runs.c.id == id).values(columns))
-        return _record({**row, **columns})
+        return record
 
     def delete(self, id: str) -> None:
         """Erase a run with its events and calls."""
         with writing(self.engine) as connection:
-            for table, column in (
-                (runs, runs.c.id),
-                (events, events.c.run),
-                (ledger, ledger.c.run),
-            ):
-                connection.execute(sa.delete(table).where(column == id))
+            for column in (runs.c.id, events.c.run, ledger.c.run):
+                connection.execute(sa.delete(column.table).where(column == id))
 
     def add_event(
         self, run: str, kind: str, /, step: str = "", *, holder: str = "", **data: Any
@@ -301,14 +282,10 @@ class RunStore:
 
 def _row(
     connection: sa.Connection, id: str, *, owner: str | None = None, lock: bool = False
-) -> dict[str, Any]:
+) -> sa.RowMapping:
     query = sa.select(runs).where(runs.c.id == id)
     query = query if owner is None else query.where(runs.c.owner == owner)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound(f"Unknown run {id!r}.", hint="List them: multi-agent runs")
-    return dict(row)
-
-
-def _record(row: dict[str, Any]) -> RunRecord:
-    return RunRecord.model_validate({k: v for k, v in row.items() if k not in _LEASE})
+    return row
