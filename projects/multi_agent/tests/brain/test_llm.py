@@ -11,7 +11,7 @@ from multi_agent.brain.llm import ModelBrain
 from multi_agent.config import Config
 from multi_agent.data.passages import read_text
 from multi_agent.runs.state import Result
-from multi_agent.tools.workspace import Workspace
+from multi_agent.tools.builtin import Workspace
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import load
 

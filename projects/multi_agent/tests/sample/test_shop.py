@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from multi_agent.evaluate.tasks import read_tasks
-from multi_agent.sample.shop import ensure_shop, sample_documents
+from multi_agent.sample.shop import DOCUMENTS as FOLDER
+from multi_agent.sample.shop import ensure_shop
 
 TASKS = {task.id: task for task in read_tasks(Path(__file__).parents[2] / "eval/tasks.jsonl")}
 GOLD = {
@@ -22,7 +23,7 @@ GOLD = {
         flags=re.MULTILINE,
     )
 }
-DOCUMENTS = {path.name: path.read_text(encoding="utf-8") for path in sample_documents().iterdir()}
+DOCUMENTS = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir()}
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from multi_agent.tools.mcp_client import NotConnected, Servers, open_servers
-from multi_agent.tools.toolbox import ToolError
+from multi_agent.tools.mcp_client import NotConnected, open_servers
+from multi_agent.tools.toolbox import Tool, ToolError
 from seedbed.errors import BadInput, Unavailable
 
 FILE = Path(__file__).with_name("mcp_test_server.py")
@@ -20,24 +20,22 @@ pytestmark = pytest.mark.slow  # starts Python processes
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Servers:
+def tools(tmp_path: Path) -> dict[str, Tool]:
     # Of our environment, the SDK passes on little.
     command = ["env", f"PIDS_FILE={tmp_path / 'pids'}", sys.executable, str(FILE)]
-    servers = open_servers({"test": shlex.join(command)})
-    assert not servers.problems
-    return servers
+    opened, problems = open_servers({"test": shlex.join(command)})
+    assert not problems
+    return {tool.name: tool for tool in opened}
 
 
 @pytest.fixture
-def call(servers: Servers) -> Callable[..., Any]:
-    tools = {tool.name: tool for tool in servers.tools}
+def call(tools: dict[str, Tool]) -> Callable[..., Any]:
     return lambda name, **arguments: tools[f"test__{name}"].function(**arguments)
 
 
 def test_tools_have_schema_and_effects_unless_read_only(
-    servers: Servers, call: Callable[..., Any]
+    tools: dict[str, Tool], call: Callable[..., Any]
 ) -> None:
-    tools = {tool.name: tool for tool in servers.tools}
     assert tools["test__echo"].parameters["required"] == ["text"]
     assert not tools["test__echo"].effects and tools["test__send"].effects
     assert call("echo", text="hello") == "hello"
@@ -63,17 +61,16 @@ def test_each_call_has_a_session_of_its_own(call: Callable[..., Any]) -> None:
 
 def test_server_that_does_not_respond_is_given_up(tmp_path: Path) -> None:
     command = shlex.join(["env", f"PIDS_FILE={tmp_path / 'pids'}", sys.executable, str(FILE)])
-    opened = open_servers({"test": command}, seconds=4)
-    tools = {tool.name: tool for tool in opened.tools}
+    hang = next(tool for tool in open_servers({"test": command}, 4)[0] if "hang" in tool.name)
     with pytest.raises(Unavailable, match="did not respond within 4 s"):
-        tools["test__hang"].function()
+        hang.function()
 
 
 def test_missing_servers_are_problems_and_others_work() -> None:
     addresses = {"none": "/no/such/command", "empty": "", "closed": "http://127.0.0.1:9/mcp"}
     command = shlex.join([sys.executable, str(FILE)])
-    opened = open_servers({**addresses, "test": command}, seconds=30)
-    assert opened.problems.keys() == addresses.keys()
-    assert {tool.name for tool in opened.tools} > {"test__echo", "test__send"}
-    assert "/no/such/command" in opened.problems["none"]
-    assert not any("\n" in problem for problem in opened.problems.values())
+    opened, problems = open_servers({**addresses, "test": command}, seconds=30)
+    assert problems.keys() == addresses.keys()
+    assert {tool.name for tool in opened} > {"test__echo", "test__send"}
+    assert "/no/such/command" in problems["none"]
+    assert not any("\n" in problem for problem in problems.values())

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from multi_agent.data.passages import Passage
-    from multi_agent.tools.workspace import Workspace
+    from multi_agent.tools.builtin import Workspace
 
 MAX_STEPS = 8
 MAX_ERROR = 2_000

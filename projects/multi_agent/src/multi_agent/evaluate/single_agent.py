@@ -15,8 +15,8 @@ from multi_agent.answer.compose import NO_ANSWER
 from multi_agent.runs.budget import Budget
 from multi_agent.runs.record_model import RecordedModel
 from multi_agent.runs.state import Answer
+from multi_agent.tools.builtin import Workspace
 from multi_agent.tools.toolbox import Tool, ToolError
-from multi_agent.tools.workspace import Workspace
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.safety.secrets import reason

@@ -21,7 +21,7 @@ from multi_agent.offline.quotes import best_quote
 from multi_agent.offline.sql import counts, extremes, lookups, totals
 from multi_agent.offline.sql.tables import Table, read_tables
 from multi_agent.runs.state import Result, Step
-from multi_agent.tools.workspace import Workspace
+from multi_agent.tools.builtin import Workspace
 
 PASSAGES = 8  # as many as the researcher gets
 ABILITIES = (

@@ -1,7 +1,7 @@
 """The sample shop: the database of an outdoor store, and the folder of its policies.
 
     path = ensure_shop(Path("var/multi_agent"))     # var/multi_agent/shop.sqlite
-    documents = sample_documents()                  # Markdown files beside this module
+    DOCUMENTS                                       # a folder of Markdown files
 
 The rows are the CSV files in `tables/`; `schema.sql` there describes them. Nothing is
 relative to today; the answers in `eval/tasks.jsonl` depend on these rows.
@@ -15,6 +15,7 @@ from pathlib import Path
 from seedbed.files import write_bytes
 
 FOLDER = Path(__file__).parent
+DOCUMENTS = FOLDER / "policies"
 
 
 def ensure_shop(folder: Path) -> Path:
@@ -32,15 +33,6 @@ def ensure_shop(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(path, data)
     return path
-
-
-def sample_documents() -> Path:
-    """The folder of the shop's policies.
-
-    >>> (sample_documents() / "returns.md").is_file()
-    True
-    """
-    return FOLDER / "policies"
 
 
 def _build_shop() -> bytes:

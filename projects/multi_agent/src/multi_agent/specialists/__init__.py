@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from multi_agent.brain import Brain
 from multi_agent.runs.state import Result, Step
-from multi_agent.tools.workspace import Workspace
+from multi_agent.tools.builtin import Workspace
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -6,12 +6,11 @@ with open_team(load(Config), load(Settings)) as team:
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multi_agent.data.database import open_database
 from multi_agent.runs.checkpoints import open_checkpointer, open_memory
@@ -19,7 +18,7 @@ from multi_agent.runs.state import Limits
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Workspace, open_specialists, specialist_names
 from multi_agent.team.team import Team
-from multi_agent.tools.mcp_client import open_servers, tool_names
+from multi_agent.tools.mcp_client import open_servers, tool_name
 from multi_agent.tools.memory import memory_tools
 from multi_agent.tools.own import TOOLS
 from multi_agent.tools.toolbox import Tool
@@ -29,15 +28,12 @@ from seedbed.models.weights import catalog
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from multi_agent.brain import Brain
     from multi_agent.config import Config
     from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
-PLANNER = "planner"
-"""Role name of the planner."""
-OFFLINE = "offline"
-"""The value in AGENTS_MODELS for a role that works by rules."""
+PLANNER = "planner"  # its role
+OFFLINE = "offline"  # the value in AGENTS_MODELS for a role that works by rules
 
 
 @contextmanager
@@ -62,55 +58,40 @@ def open_team(
         stack.callback(store.close)
         checkpointer = stack.enter_context(open_checkpointer(config))
         # 2. The data, and the tools of the operator.
-        database = stack.enter_context(open_database(config.database or sample_database(config)))
-        folder = config.documents or sample_documents()
-        documents = None
+        shop = optional_module("multi_agent.sample.shop")
+        path = config.database or (shop and shop.ensure_shop(config.data_dir))
+        if path is None:
+            raise ConfigError("There is no database.", hint="Set AGENTS_DATABASE.")
+        database = stack.enter_context(open_database(path))
+        folder, documents = config.documents or (shop and shop.DOCUMENTS), None
         if folder:
             documents = open_documents(folder, load_embeddings(settings=settings))
-        servers = open_servers(config.mcp_servers)
-        for server, problem in servers.problems.items():
-            log.warning("The MCP server %s is left out: %s", server, problem)
+        server_tools, problems = open_servers(config.mcp_servers)
+        for server, problem in problems.items():
+            log.warning("MCP server %s: %s", server, problem)
         if models is None:
             models = load_models(config, settings)
         memory = stack.enter_context(open_memory(config)) if models else None
-        own = [*TOOLS, *servers.tools, *(memory_tools(memory) if memory else ())]
+        own = [*TOOLS, *server_tools, *(memory_tools(memory) if memory else ())]
         workspace = Workspace(config, database, documents, own)
         tools = builtin_tools(workspace)
-        check_permissions(config.permissions, [*tools, *workspace.tools], servers.problems)
+        check_permissions(config.permissions, [*tools, *own], problems)
         # 3. Who works on them.
         specialists = {one.name: one for one in open_specialists(workspace)}
-        brain = open_offline_brain(workspace)
+        rules = optional_module("multi_agent.offline.brain")
+        brain = rules.OfflineBrain(workspace) if rules else None
         parts = (config, workspace, tools, store, checkpointer, specialists, models)
         team = Team(*parts, brain=brain, memory=memory, asks=asks)
         stack.callback(team.close)
         yield team
 
 
-def sample_database(config: Config) -> Path:
-    """The database of the sample shop. Raises ConfigError in a copy without the folder `sample`."""
+def optional_module(name: str) -> Any:
+    """A module of a folder that may be deleted; None without it."""
     try:
-        from multi_agent.sample.shop import ensure_shop
-    except ModuleNotFoundError:
-        raise ConfigError("There is no database.", hint="Set AGENTS_DATABASE.") from None
-    return ensure_shop(config.data_dir)
-
-
-def sample_documents() -> Path | None:
-    """The policies of the sample shop; None in a copy without the folder `sample`."""
-    try:
-        from multi_agent.sample.shop import sample_documents
+        return importlib.import_module(name)
     except ModuleNotFoundError:
         return None
-    return sample_documents()
-
-
-def open_offline_brain(workspace: Workspace) -> Brain | None:
-    """The brain without a model; None in a copy without the folder `offline`."""
-    try:
-        from multi_agent.offline.brain import OfflineBrain
-    except ModuleNotFoundError:
-        return None
-    return OfflineBrain(workspace)
 
 
 def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
@@ -129,12 +110,10 @@ def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
         raise ConfigError(f"AGENTS_MODELS: unknown role {unknown[0]!r}.", hint=available)
     specs = {role: config.models.get(role, settings.model) for role in roles}
     able = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
-    if len(able) < len(roles) and importlib.util.find_spec("multi_agent.offline") is None:
+    if len(able) < len(roles) and optional_module("multi_agent.offline.brain") is None:
         lacking = next(role for role in roles if role not in able)
-        raise ConfigError(
-            f"No model that can follow instructions for the {lacking}.",
-            hint="Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini.",
-        )
+        hint = "Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini."
+        raise ConfigError(f"No model that can follow instructions for the {lacking}.", hint=hint)
     limits_usd = Limits.parse(config.budget).usd is not None
     for spec in dict.fromkeys(able.values()):
         check_chat_model(spec, settings=settings)
@@ -165,10 +144,8 @@ def check_permissions(
     >>> check_permissions({"docs__delete": "deny"}, [], unavailable=["docs"])
     """
     names = sorted(tool.name for tool in tools)
-    prefixes = tuple(tool_names([(server, "")])[0] for server in unavailable)
+    prefixes = tuple(tool_name(server, "") for server in unavailable)
     for name in permissions:
         if name not in names and not name.startswith(prefixes):
-            raise ConfigError(
-                f"AGENTS_PERMISSIONS: Unknown tool {name!r}.",
-                hint=f"Available tools: {', '.join(names)}.",
-            )
+            hint = f"Available tools: {', '.join(names)}."
+            raise ConfigError(f"AGENTS_PERMISSIONS: Unknown tool {name!r}.", hint=hint)

@@ -7,61 +7,57 @@ tools = builtin_tools(workspace)
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.tools.exact import evaluate
 from multi_agent.tools.toolbox import Tool, tool_of
 
 if TYPE_CHECKING:
-    from multi_agent.tools.workspace import Workspace
+    from multi_agent.config import Config
+    from multi_agent.data.database import Database
+    from multi_agent.data.document_index import DocumentIndex
 
 SECONDS = 10.0  # time limit of a query, and of a program
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What the specialists work on; `tools` are those of the operator."""
+
+    config: Config
+    database: Database | None = None
+    documents: DocumentIndex | None = None
+    tools: Sequence[Tool] = ()
 
 
 def builtin_tools(workspace: Workspace) -> list[Tool]:
     """`calculate`, and the tools for what is there: documents, database, sandbox."""
     documents, database = workspace.documents, workspace.database
+
+    def search_documents(question: str, k: int = 5) -> list[dict[str, Any]]:
+        """The `k` passages of the documents that may answer a question, the best first."""
+        return [asdict(passage) for passage in documents.search(question, k)] if documents else []
+
+    def query_database(sql: str) -> dict[str, Any]:
+        """Run one SELECT statement, in the dialect of the database."""
+        return asdict(database.query(sql, seconds=SECONDS)) if database else {}
+
+    waits: dict[str, Any] = {"timeout": 6 * SECONDS}  # for others, too
     tools = [tool_of(calculate)]
-    if documents is not None:
-
-        def search_documents(question: str, k: int = 5) -> list[dict[str, Any]]:
-            """Passages of the documents that may answer a question, the best first.
-
-            Args:
-                question: The question in words.
-                k: Number of passages.
-            """
-            return [asdict(passage) for passage in documents.search(question, k)]
-
-        tools.append(tool_of(search_documents))
-    if database is not None:
-
-        def query_database(sql: str) -> dict[str, Any]:
-            """Run one SELECT statement.
-
-            Args:
-                sql: The statement, in the dialect of the database.
-            """
-            return asdict(database.query(sql, seconds=SECONDS))
-
-        # A query may have to wait for others.
-        limits: dict[str, Any] = {"timeout": 6 * SECONDS, "max_output": 1_000_000}
-        tools.append(tool_of(query_database, **limits))
+    tools += [tool_of(search_documents)] if documents else []
+    tools += [tool_of(query_database, max_output=1_000_000, **waits)] if database else []
     if has_sandbox(workspace):
         from multi_agent.tools.sandbox.sandbox import Sandbox
 
         sandbox = Sandbox(workspace.config.data_dir / "sandbox")
 
         def run_python(code: str) -> dict[str, Any]:
-            """Run a Python program in the sandbox, without files or network.
-
-            Args:
-                code: The program; what it prints is the result.
-            """
+            """Run a Python program in the sandbox and return what it prints."""
             return asdict(sandbox.run(code, seconds=SECONDS))
 
-        tools.append(tool_of(run_python, timeout=6 * SECONDS))
+        tools.append(tool_of(run_python, **waits))
     return tools
 
 
@@ -72,10 +68,6 @@ def has_sandbox(workspace: Workspace) -> bool:
 
 
 def calculate(expression: str) -> dict[str, Any]:
-    """Compute an arithmetic expression exactly.
-
-    Args:
-        expression: Numbers, + - * / ** and functions, such as "240 * 15 / 100".
-    """
+    """Compute an arithmetic expression exactly: "240 * 15 / 100"."""
     result = evaluate(expression)
     return {"text": result.text, "number": result.number}

@@ -1,8 +1,8 @@
 """The tools of MCP servers as tools of the team, named `server__tool`.
 
-    servers = open_servers({"docs": "mcp-server-docs", "web": "http://127.0.0.1:9000/mcp"})
-    servers.tools         # [Tool(name="docs__search", …), …]
-    servers.problems      # {"web": "MCP server 'web' did not respond within 20 s."}
+    tools, problems = open_servers({"docs": "mcp-server-docs", "web": "http://127.0.0.1:9000/mcp"})
+    tools         # [Tool(name="docs__search", …), …]
+    problems      # {"web": "MCP server 'web' did not respond within 20 s."}
 
 Each call has a session of its own, as with langchain-mcp-adapters (which requires mcp<2): runs
 share no state, and a server that was down is used again once it is up. A command is started for
@@ -15,7 +15,7 @@ import asyncio
 import os
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,22 +29,11 @@ if TYPE_CHECKING:
     import mcp_types
     from mcp import Client
 
-MAX_NAME = 64
-"""Characters of a tool's name: OpenAI's limit, the lowest of the vendors."""
-
 
 class NotConnected(Unavailable):
     """No session could be opened, so nothing was sent: an effect was not carried out."""
 
     status = 424
-
-
-@dataclass(frozen=True)
-class Servers:
-    """The tools of all servers that respond, and the problem of each that does not."""
-
-    tools: list[Tool]
-    problems: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -99,21 +88,9 @@ class Server:
         parameters = StdioServerParameters(command=command, args=arguments)
         return Client(stdio_client(parameters, errlog=Path(os.devnull).open("w")))  # not our log
 
-    def list_tools(self) -> list[mcp_types.Tool]:
-        """The tools of all pages. Raises what `send` raises."""
-
-        async def pages(client: Client) -> list[mcp_types.Tool]:
-            page = await client.list_tools()
-            tools = list(page.tools)
-            while page.next_cursor:
-                page = await client.list_tools(cursor=page.next_cursor)
-                tools += page.tools
-            return tools
-
-        return list(self.send(pages))
-
-    def tool(self, tool: mcp_types.Tool, name: str) -> Tool:
+    def tool(self, tool: mcp_types.Tool) -> Tool:
         """A tool of this server, for the team."""
+        name = tool_name(self.name, tool.name)
 
         def function(**arguments: Any) -> str:
             result = self.send(lambda client: client.call_tool(tool.name, arguments))
@@ -132,39 +109,43 @@ class Server:
         )
 
 
-def open_servers(addresses: Mapping[str, str], seconds: float = 20.0) -> Servers:
-    """The tools that the servers have now."""
-    servers = [Server(name, address, seconds) for name, address in addresses.items()]
+def open_servers(
+    addresses: Mapping[str, str], seconds: float = 20.0
+) -> tuple[list[Tool], dict[str, str]]:
+    """The tools that the servers have now, and the problem of each server that has none."""
 
-    def listing(server: Server) -> list[mcp_types.Tool] | SeedbedError:
+    def tools_of(address: tuple[str, str]) -> list[Tool] | SeedbedError:
+        server = Server(*address, seconds)
         try:
-            return server.list_tools()
+            return [server.tool(tool) for tool in server.send(_list_tools)]
         except SeedbedError as error:
             return error
 
-    with ThreadPoolExecutor(len(servers) or 1) as threads:
-        listings = list(zip(servers, threads.map(listing, servers), strict=True))
-    problems = {s.name: str(found) for s, found in listings if isinstance(found, SeedbedError)}
-    listed = [(s, tool) for s, found in listings if isinstance(found, list) for tool in found]
-    names = tool_names([(server.name, tool.name) for server, tool in listed])
-    tools = [server.tool(tool, name) for (server, tool), name in zip(listed, names, strict=True)]
-    return Servers(tools, problems)
+    tools, problems = dict[str, Tool](), dict[str, str]()
+    with ThreadPoolExecutor(len(addresses) or 1) as threads:
+        for name, opened in zip(addresses, threads.map(tools_of, addresses.items()), strict=True):
+            if isinstance(opened, SeedbedError):
+                problems[name] = str(opened)
+                continue
+            for tool in opened:
+                if tools.setdefault(tool.name, tool) is not tool:  # permissions go by the name
+                    problems[name] = f"Another tool has the name {tool.name}, too."
+    return [tools[name] for name in sorted(tools)], problems
 
 
-def tool_names(tools: Sequence[tuple[str, str]]) -> list[str]:
-    """A name for each (server, tool) that OpenAI and Anthropic accept, no two of them equal.
+async def _list_tools(client: Client) -> list[mcp_types.Tool]:
+    page = await client.list_tools()
+    tools = list(page.tools)
+    while page.next_cursor:
+        page = await client.list_tools(cursor=page.next_cursor)
+        tools += page.tools
+    return tools
 
-    >>> tool_names([("docs", "search"), ("mail box", "send.now"), ("mail box", "send/now")])
-    ['docs__search', 'mail_box__send_now', 'mail_box__send_now_2']
+
+def tool_name(server: str, tool: str) -> str:
+    """The name of a tool for models, which OpenAI limits to these 64 characters.
+
+    >>> tool_name("mail box", "send.now")
+    'mail_box__send_now'
     """
-    names: dict[tuple[str, str], str] = {}
-    # Sorted, as permissions go by name: the order of a listing must not change it.
-    for server, tool in sorted(tools):
-        base = re.sub(r"[^a-zA-Z0-9_-]", "_", f"{server}__{tool}")
-        name, number = base[:MAX_NAME], 1
-        while name in names.values():
-            number += 1
-            suffix = f"_{number}"
-            name = base[: MAX_NAME - len(suffix)] + suffix
-        names[server, tool] = name
-    return [names[tool] for tool in tools]
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", f"{server}__{tool}")[:64]

@@ -113,7 +113,8 @@ class ToolBox:
             raise NeedsUser(key, question, ("repeat", "skip"))
         if decision == "repeat":
             return self._call_once(tool, step_id, arguments, retry_of=doubt.started_at)
-        self._ledger.settle(doubt.key, note := f"Not repeated by decision of the user: {name}.")
+        note = f"Not repeated by decision of the user: {name}."
+        self._ledger.settle(doubt.key, note)
         return note
 
     def decide(self, key: str, answer: str) -> None:
@@ -148,34 +149,24 @@ class ToolBox:
                 with span(f"execute_tool {tool.name}", **{"gen_ai.tool.name": tool.name}):
                     return _checked(tool, _within_timeout(tool, arguments))
             except Exception as error:
-                end["problem"] = reason(error)
-                raise _failure(tool, error) from error
+                end["problem"] = text = reason(error)
+                if not isinstance(error, SeedbedError):
+                    raise ToolError(f"{tool.name} failed: {text}") from error
+                failure = ToolError(text)
+                failure.status = error.status  # below 500: it refused, and nothing happened
+                raise failure from error
             finally:
                 end["seconds"] = round(time.monotonic() - start, 3)
 
         try:
-            result = self._ledger.once(
-                step_id,
-                tool.name,
-                arguments,
-                function,
-                repeatable=not tool.effects,
-                retry_of=retry_of,
-            )
+            once: dict[str, Any] = {"repeatable": not tool.effects, "retry_of": retry_of}
+            result = self._ledger.once(step_id, tool.name, arguments, function, **once)
         finally:
             if end:  # after the ledger has the outcome, as this may fail too
                 self._emit("tool_ended", step_id, **end)
         if tool.effects and not end:
             self._emit("tool_skipped", step_id, **shown, reason="It was done before.")
         return result
-
-
-def _failure(tool: Tool, error: Exception) -> ToolError:
-    if not isinstance(error, SeedbedError):
-        return ToolError(f"{tool.name} failed: {reason(error)}")
-    failure = ToolError(reason(error))
-    failure.status = error.status  # below 500: the tool refused, and nothing happened
-    return failure
 
 
 def _within_timeout(tool: Tool, arguments: dict[str, Any]) -> Any:
