@@ -75,7 +75,9 @@ def serve(port: Port = 8002, host: Host = "127.0.0.1") -> None:
 
     with open_team(config, settings) as team:
         team.recovers = True
-        threading.Thread(target=team.warm_up, name="warm-up", daemon=True).start()
+        if documents := team.workspace.documents:  # load the embeddings before the first task
+            search = threading.Thread(target=documents.search, args=("warm up", 1), daemon=True)
+            search.start()
         typer.echo(f"Open http://{host}:{port}", err=True)
         service.serve(create_app(team, settings), port=port, host=host)
 

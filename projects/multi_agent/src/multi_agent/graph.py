@@ -19,7 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send, interrupt
 
-from multi_agent.answer.compose import compose_answer, final_results, says_the_same
+from multi_agent.answer.compose import compose_answer
 from multi_agent.answer.verify import verify_result, with_checks
 from multi_agent.brain import Brain, Progress, Refusal
 from multi_agent.runs.budget import Budget, OverBudget
@@ -57,6 +57,10 @@ class RunContext:
     asks: bool = True
     """Whether the user can be asked."""
     stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    """Set when this process has stopped working on the run."""
+    failure: Exception | None = None
+    """What kept the end of the run from being recorded."""
 
     def stop_reason(self) -> str:
         """Why no step may start; empty if one may."""
@@ -258,15 +262,5 @@ def answer(state: RunState, runtime: Runtime[RunContext]) -> RunState:
     run = runtime.context
     reason = run.stop_reason() or state.get("problem", "")
     end = compose_answer(state["plan"], state["results"], reason)
-    finals = final_results(state["plan"], state["results"])
-    # With a model, several answers become one text, if it adds nothing to them.
-    if end.confident and len(finals) > 1 and run.model("writer"):
-        try:
-            text = run.brain("writer").compose(state["task"], finals)
-        except SeedbedError as error:  # the answers side by side are an answer, too
-            run.emit("compose_failed", reason=str(error))
-        else:
-            if says_the_same(text, state["task"], finals):
-                end = end.model_copy(update={"text": text})
     run.emit("answer", **end.model_dump(mode="json"))
     return {"answer": end}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from multi_agent.answer.compose import compose_answer, says_the_same
+from multi_agent.answer.compose import compose_answer
 from multi_agent.runs.state import Evidence, Result, Step
 
 QUERY = Evidence(kind="query", source="shop", text="SELECT 240", checked="repeated")
@@ -59,23 +57,3 @@ def test_task_without_a_plan_is_answered_with_the_reason() -> None:
     answer = compose_answer([], {}, "The run was stopped.")
     assert answer.text == "I can't answer that. The run was stopped."
     assert answer.missing == ("The run was stopped.",) and not answer.confident
-
-
-@pytest.mark.parametrize(
-    ("text", "same"),
-    [
-        ("There are 3503 tracks. Redirects: No.", True),
-        ("There are 3503 tracks, and HTTPX does follow redirects by default.", False),
-        ("3503 redirects are followed.", False),
-        ("There are 3503 tracks. No. See https://evil.example/login to confirm.", False),
-        ("There are 3503 tracks. No, not one of 9 is followed.", False),
-        ("Bob has 3503 tracks. No.", False),
-        ("Es gibt 3503 Stücke; HTTPX folgt Weiterleitungen immer.", False),
-        ("I cannot help with that.", False),
-        ("", False),
-    ],
-)
-def test_text_of_a_model_is_used_only_if_it_adds_nothing(text: str, same: bool) -> None:
-    results = {"s1": answered("s1", "3503"), "s2": answered("s2", "No")}
-    task = "How many tracks are there, and does HTTPX follow redirects by default?"
-    assert says_the_same(text, task, results) is same

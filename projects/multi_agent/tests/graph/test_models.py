@@ -98,16 +98,3 @@ def test_writer_refuses_numbers_that_no_step_found(
         assert run.answer.text == answer
     else:
         assert not run.answer.confident and "no step found: 14" in run.answer.text
-
-
-def test_several_answers_become_one_text(open_scripted: Open, scripted: Any, replies: Any) -> None:
-    alpha = scripted("alpha", lambda _step, _context: "240 euros")
-    beta = scripted("beta", lambda _step, _context: "30 days")
-    plan = replies.plan(("alpha", "fines"), ("beta", "window"))
-    models = {"planner": model(plan), "writer": model("The fines are 240 euros, due in 30 days.")}
-    team = open_scripted([alpha, beta], models=models)
-    run = team.wait(team.start("Fines and window?"))
-    assert run.answer.text == "The fines are 240 euros, due in 30 days."
-    team.models = {"planner": model(plan), "writer": model(*["It is 99."] * 2)}
-    run = team.wait(team.start("Fines and window?"))
-    assert run.answer.text == "240 euros; 30 days" and run.answer.confident

@@ -7,12 +7,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from multi_agent.answer.verify import CHECKED
 from multi_agent.runs.state import Answer, Result, Step, readable
-from multi_agent.tools.evidence import facts_of, foreign_numbers, links, names, negations, plain
 
 NO_ANSWER = "I can't answer that."
 
@@ -24,7 +22,9 @@ def compose_answer(plan: Sequence[Step], results: Mapping[str, Result], reason: 
     """
     if not plan:
         return Answer(text=f"{NO_ANSWER} {reason}".strip(), confident=False, missing=(reason,))
-    answers = list(final_results(plan, results).values())
+    needed = {id for step in plan for id in step.after}
+    last = [results[step.id] for step in plan if step.id in results.keys() - needed]
+    answers = [result for result in last if result.answer]
     missing = tuple(
         f"{readable(step, results).strip(' ?.')}: {problem}"
         for step in plan
@@ -44,39 +44,6 @@ def compose_answer(plan: Sequence[Step], results: Mapping[str, Result], reason: 
         explanation="\n".join(explained(step, results) for step in plan if step.id in results),
         evidence=tuple(evidence),
         missing=missing,
-    )
-
-
-def final_results(plan: Sequence[Step], results: Mapping[str, Result]) -> dict[str, Result]:
-    """The results with an answer of the steps that no other step needs, in the plan's order."""
-    needed = {id for step in plan for id in step.after}
-    last = [step.id for step in plan if step.id not in needed]
-    return {id: results[id] for id in last if id in results and results[id].answer}
-
-
-def says_the_same(text: str, task: str, results: Mapping[str, Result]) -> bool:
-    """Whether a model's text has each result verbatim, and nothing that could change one.
-
-    That is a number, a name, a link or a negation that neither the task nor the results have.
-
-    >>> results = {"s1": Result(step="s1", answer="30 days")}
-    >>> says_the_same("You have 30 days.", "How long?", results)
-    True
-    >>> says_the_same("You do not have 30 days.", "How long?", results)
-    False
-    """
-    facts, words = facts_of(task, results), plain(text)
-    has_all = all(
-        re.search(rf"(?<!\w){re.escape(plain(one.answer))}(?!\w)", words)
-        for one in results.values()
-    )
-    said = plain(" ".join(one.answer for one in results.values()))
-    return (
-        has_all
-        and not foreign_numbers(text, facts)
-        and not links(text) - links(facts)
-        and not {name for name in names(text) if name not in plain(facts).split()}
-        and sorted(negations(text)) == sorted(negations(said))
     )
 
 

@@ -16,10 +16,9 @@ import logging
 import secrets
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.brain import Brain
@@ -86,10 +85,7 @@ class Team:
         self._holder, self._lease_seconds = secrets.token_hex(8), lease_seconds
         self._threads = ThreadPoolExecutor(MAX_RUNS, thread_name_prefix="run")
         self._runs: dict[str, RunContext] = {}  # of this process, by id
-        self._futures: dict[str, Future[None]] = {}
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._closed = threading.Event()
+        self._closing, self._closed = threading.Event(), threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
         self._renewing.start()
 
@@ -105,23 +101,20 @@ class Team:
         """
         task = checked_task(task)
         limits = (limits or Limits()).within(Limits.parse(self.config.budget))
-        record = self.store.create(
-            task,
-            owner=owner,
-            thread=thread,
-            limits=limits,
-            holder=self._holder,
-            seconds=self._lease_seconds,
-        )
+        lease: dict[str, Any] = {"holder": self._holder, "seconds": self._lease_seconds}
+        record = self.store.create(task, owner=owner, thread=thread, limits=limits, **lease)
         self._submit(record, {"task": task})
         return record.id
 
     def wait(self, run_id: str, timeout: float | None = None) -> RunRecord:
-        """The record once a run of this process has ended or waits for the user."""
-        with self._lock:
-            future = self._futures.get(run_id)
-        if future:
-            future.result(timeout)
+        """The record once a run of this process has ended or waits for the user.
+
+        Raises what kept its end from being recorded.
+        """
+        if run := self._runs.get(run_id):
+            run.ended.wait(timeout)
+            if run.failure:
+                raise run.failure
         return self.store.run(run_id)
 
     def stop(self, run_id: str) -> None:
@@ -129,7 +122,7 @@ class Team:
 
         Raises Conflict if the run has ended, or is running in another process.
         """
-        if (run := self._running(run_id)) and self.store.run(run_id).status == "running":
+        if (run := self._runs.get(run_id)) and self.store.run(run_id).status == "running":
             run.stop.set()
             return
         self._claim(run_id)
@@ -142,7 +135,7 @@ class Team:
 
     def usage(self, run_id: str) -> dict[str, float]:
         """What a run has spent so far, as `Budget.usage`; in another process, lately."""
-        run = self._running(run_id)
+        run = self._runs.get(run_id)
         return run.budget.usage if run else self.store.run(run_id).usage
 
     def progress(self, run_id: str) -> tuple[tuple[Step, ...], dict[str, Result]]:
@@ -186,7 +179,7 @@ class Team:
         record = self.store.run(run_id)
         if record.status not in RESUMABLE:
             raise Conflict(f"Run {run_id!r} cannot be resumed; it is {record.status}.")
-        if record.status == "running" and self._running(run_id):
+        if record.status == "running" and run_id in self._runs:
             raise Conflict(_RUNNING.format(run_id))
         self._claim(run_id)
         self.store.update(run_id, when=RESUMABLE, status="running", reason="")
@@ -227,29 +220,24 @@ class Team:
                 resumed.append(run_id)
         return resumed
 
-    def warm_up(self) -> None:
-        """Load the embeddings, which the first task would wait for."""
-        if self.workspace.documents:
-            self.workspace.documents.search("warm up", 1)
-
     def close(self) -> None:
         """End the runs of this process, and wait for them.
 
         They are stopped; with `recovers`, they stay as they are for the next server.
         """
         self._closing.set()
-        with self._lock:
-            for run in self._runs.values():
-                run.stop.set()
+        for run in list(self._runs.values()):
+            run.stop.set()
         self._threads.shutdown(cancel_futures=True)
+        for run in self._runs.values():  # that waited for a thread
+            run.ended.set()
         self._closed.set()
         self._renewing.join()
 
     def _renew(self) -> None:
         """Renew the leases; stop runs that another process has taken over."""
         while not self._closed.wait(self._lease_seconds / 5):
-            with self._lock:
-                runs = dict(self._runs)
+            runs = dict(self._runs)
             try:
                 held = self.store.renew(runs.keys(), self._holder, self._lease_seconds)
                 for lost in runs.keys() - held:
@@ -261,13 +249,9 @@ class Team:
 
     def _claim(self, run_id: str) -> None:
         """Take the lease of a run. Raises Conflict if it is running elsewhere."""
-        if future := self._futures.get(run_id):  # its thread, which releases the run at its end
-            wait([future], timeout=5)
+        if run := self._runs.get(run_id):  # its thread, which releases the run at its end
+            run.ended.wait(5)
         self.store.claim(run_id, self._holder, self._lease_seconds)
-
-    def _running(self, run_id: str) -> RunContext | None:
-        with self._lock:
-            return self._runs.get(run_id)
 
     def _config(self, run_id: str) -> Any:
         """LangGraph's configuration for a run."""
@@ -312,14 +296,9 @@ class Team:
         # 4. The tasks before this one in its thread.
         thread = {"owner": record.owner, "thread": record.thread}
         earlier = self.store.runs(MAX_EARLIER, **thread, before=record.created_at)
+        parts = (self.workspace, self.specialists, toolbox, budget, emit, brain, model)
         return RunContext(
-            workspace=self.workspace,
-            specialists=self.specialists,
-            toolbox=toolbox,
-            budget=budget,
-            emit=emit,
-            brain=brain,
-            model=model,
+            *parts,
             answers=answers,
             earlier=[run.full_task or run.task for run in reversed(earlier)],
             max_replans=self.config.max_replans,
@@ -330,14 +309,10 @@ class Team:
     def _submit(self, record: RunRecord, graph_input: Any = None) -> None:
         """Run the graph in a thread; without an input it continues from its last checkpoint."""
         run = self._context(record)
-        with self._lock:
-            if record.id in self._runs:  # resumed twice
-                raise Conflict(_RUNNING.format(record.id))
-            self._runs[record.id] = run
-            context = copy_context()  # the request that started it
-            self._futures[record.id] = self._threads.submit(
-                context.run, self._drive, record, run, graph_input
-            )
+        if self._runs.setdefault(record.id, run) is not run:  # resumed twice
+            raise Conflict(_RUNNING.format(record.id))
+        context = copy_context()  # the request that started it
+        self._threads.submit(context.run, self._drive, record, run, graph_input)
 
     def _drive(self, record: RunRecord, run: RunContext, graph_input: Any) -> None:
         """Run the graph to its end, or to a question, and record which."""
@@ -353,18 +328,17 @@ class Team:
                     return  # it is an orphan, which the next server continues
                 if ended:
                     confident = "answer" in changes and changes["answer"].confident
-                    seconds = (datetime.now(UTC) - record.created_at).total_seconds()
-                    end = {"confident": confident, "seconds": round(seconds, 3)}
-                    run.emit(changes["status"], reason=changes["reason"], **end)
+                    run.emit(changes["status"], reason=changes["reason"], confident=confident)
                 usage = run.budget.usage
                 self.store.update(record.id, holder=self._holder, usage=usage, **changes)
+        except Exception as error:
+            run.failure = error
+            log.warning("The end of run %s was not recorded: %s", record.id, public_message(error))
         finally:
-            with self._lock:
-                del self._runs[record.id]
-            self.store.release(record.id, self._holder)
-            with self._lock:
-                if record.id not in self._runs:
-                    self._futures.pop(record.id, None)
+            with suppress(SeedbedError):
+                self.store.release(record.id, self._holder)
+            del self._runs[record.id]
+            run.ended.set()
 
     def _run_graph(self, record: RunRecord, run: RunContext, graph_input: Any) -> dict[str, Any]:
         """Run the graph; returns the changes of the record."""
@@ -377,14 +351,12 @@ class Team:
             return {"status": "failed", "reason": public_message(error, log)}
         if interrupts := state.get("__interrupt__"):
             question = dict(interrupts[0].value)
-            recorded = self.store.events(record.id, kind="question")
-            if question["key"] not in [event.data["key"] for event in recorded]:
-                run.emit("question", question.pop("step"), **question)
+            run.emit("question", question.pop("step"), **question)
             return {"status": "waiting", "reason": question["question"]}
         status, reason = outcome(state, run.stop_reason())
         full_task = state["task"] if state["task"] != record.task else ""
-        end = {"status": status, "reason": reason, "full_task": full_task}
-        return {**end, "answer": state["answer"]}
+        end = {"full_task": full_task, "answer": state["answer"]}
+        return {"status": status, "reason": reason, **end}
 
 
 def outcome(state: RunState, stop_reason: str) -> tuple[str, str]:

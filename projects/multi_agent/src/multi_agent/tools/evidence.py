@@ -22,10 +22,6 @@ _NEGATION = re.compile(
     r"|nicht|nie|kein\w*|ohne|außer|nur|pas|sans|jamais)\b|\w+n['’]t\b",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"\b[^\W\d_]*[A-ZÀ-Þ][^\W_]*\b")
-_STARTS = frozenset(  # words that may begin a sentence
-    "a an and at by for from in it its of on our the there these they this to we with you".split()
-)
 
 
 def facts_of(task: str, results: Mapping[str, Result]) -> str:
@@ -72,11 +68,6 @@ def negations(text: str) -> list[str]:
 def links(text: str) -> set[str]:
     """The addresses in a text."""
     return {link.lower().rstrip(".,;)") for link in _LINK.findall(text)}
-
-
-def names(text: str) -> set[str]:
-    """The words with capitals, but for words such as "The" that begin a sentence."""
-    return {word.lower() for word in _NAME.findall(text)} - _STARTS
 
 
 def plain(text: str) -> str:
