@@ -18,8 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
+from seedbed.server.streaming import cancel_on_disconnect
 from seedbed.testing.launch import serve_app
 from seedbed.testing.vendor import replies, rules
 from seedbed.testing.vendor.script import Fault, Replies, Reply, Script, Usage, VendorRequest
@@ -131,36 +132,37 @@ class Vendor:
             call.body = json.loads(await request.body())
         self.calls.append(call)
         self._notify()
-        await Exchange(self, call, receive, send).respond()
+        try:
+            async with cancel_on_disconnect(receive):
+                await Exchange(self, call, len(self.calls), send).respond()
+        except ClientDisconnect:
+            call.disconnected = True
         self._notify()
 
 
+@dataclass
 class Exchange:
-    """The response to one request."""
+    """The response to one request, the vendor's `number`-th."""
 
-    def __init__(self, vendor: Vendor, call: VendorRequest, receive: Any, send: Any) -> None:
-        self.vendor, self.call = vendor, call
-        self.protocol = _PATHS.get(call.path, _OPENAI)
-        self.number = len(vendor.calls)
-        self._send = send
-        self._left = asyncio.ensure_future(receive())  # done when the client disconnects
+    vendor: Vendor
+    call: VendorRequest
+    number: int
+    send: Any
+
+    def __post_init__(self) -> None:
+        self.protocol = _PATHS.get(self.call.path, _OPENAI)
 
     async def respond(self) -> None:
         """Check the request, take the reply from the script, and send it."""
         try:
-            try:
-                self._check()
-                # In a thread, as a function of the script may wait for something.
-                reply = await asyncio.to_thread(self.vendor.script.take, self.call.body)
-            except Fault as fault:
-                reply = Reply(fault=fault)
-                self.call.problem = fault.message
-            except Exception as error:  # of a function in the script
-                self.call.problem = f"the script failed: {error!r}"
-                reply = Reply(fault=Fault(500, self.call.problem, "server_error"))
-            await self._play(reply)
-        finally:
-            self._left.cancel()
+            self._check()
+            # In a thread, as a function of the script may wait for something.
+            reply = await asyncio.to_thread(self.vendor.script.take, self.call.body)
+        except Exception as error:  # also that of a function in the script
+            text = f"the script failed: {error!r}"
+            fault = error if isinstance(error, Fault) else Fault(500, text, "server_error")
+            reply, self.call.problem = Reply(fault=fault), fault.message
+        await self._play(reply)
 
     def _check(self) -> None:
         headers = self.call.headers
@@ -187,8 +189,7 @@ class Exchange:
             await self._send_error(fault, reply.retry_after)
         elif fault == "hang":
             await self._wait(None)
-            if not self.call.disconnected:  # the server stops: an incomplete response is cut
-                await self._start(200, kind, {"content-length": "1"})
+            await self._start(200, kind, {"content-length": "1"})  # incomplete, so it is cut
         elif fault == "drip":
             await self._start(200, kind)
             while not await self._wait(_DRIP_SECONDS):
@@ -220,7 +221,7 @@ class Exchange:
         if reply.fault not in ("cut", "stall"):  # uvicorn closes the connection of these
             await self._write(self.protocol.last if streams else b"", more=False)
 
-    async def _send_error(self, fault: Fault, retry_after: float | None = None) -> None:
+    async def _send_error(self, fault: Fault, retry_after: float | None) -> None:
         content = json.dumps(self.protocol.error(fault)).encode()
         headers = {"content-length": str(len(content))}
         if retry_after is not None:
@@ -235,25 +236,21 @@ class Exchange:
         return f"{name}data: {json.dumps(event)}\n\n".encode()
 
     async def _wait(self, seconds: float | None) -> bool:
-        """Wait, but not longer than the client does; True if the response must end."""
-        stopped = asyncio.ensure_future(self.vendor.stopped.wait())
-        waits = {self._left, stopped}
-        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        self.call.disconnected = self._left in done
-        return bool(done)
+        """Wait, but not after the server stops: True then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.vendor.stopped.wait()
+        return self.vendor.stopped.is_set()
 
-    async def _start(self, status: int, kind: str, extra: dict[str, str] | None = None) -> None:
+    async def _start(self, status: int, kind: str, extra: Mapping[str, str] | None = None) -> None:
         self.call.status = status
         request_id = {self.protocol.request_id: f"req_{self.number}"}
         headers = {"content-type": kind, **request_id, **(extra or {})}
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+        await self.send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def _write(self, content: bytes, *, more: bool = True) -> None:
-        if self._left.done():
-            self.call.disconnected = True
-        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        await self.send({"type": "http.response.body", "body": content, "more_body": more})
 
 
 @contextmanager
