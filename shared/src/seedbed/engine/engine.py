@@ -69,8 +69,7 @@ class Engine:
         self._special = special_tokens(self._tokenizer, self._table)
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
-        self._counts = {"finished": 0, "failed": 0, "tokens": 0, "restarts": 0}
-        self._state = "serving"  # then "draining", "closed"
+        self.closed = False
         self.after_step: Callable[[], None] = lambda: None
         """Called on the engine's thread after the results of each step were delivered."""
         self._changed = threading.Condition()
@@ -101,10 +100,8 @@ class Engine:
             raise ContextWindowError("The prompt is empty.", hint="Send at least one token.")
         request = Request(ids, sampling, timeout, self._table)
         with self._changed:
-            if self._state != "serving":
-                raise Unavailable(
-                    f"The model is {self._state}.", hint="Send the request to another server."
-                )
+            if self.closed:
+                raise _closed()
             if len(self._waiting) >= self._max_queue:
                 seconds = 1.0 + len(self._waiting) // self._max_running  # about one a batch
                 raise Busy(
@@ -152,31 +149,10 @@ class Engine:
         """The prompt for messages (`{"role", "content"}`), by the model's own chat template."""
         return str(self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True))
 
-    def stats(self) -> dict[str, int]:
-        """Requests `running` and `waiting` now; `finished`, `failed`, generated `tokens` and
-        `restarts` of the pipeline since the start."""
-        with self._changed:
-            return {"running": len(self._running), "waiting": len(self._waiting), **self._counts}
-
-    def drain(self, timeout: float | None = None) -> bool:
-        """Refuse new requests and wait `timeout` seconds for the others; False if any is left."""
-        with self._changed:
-            if self._state == "serving":
-                self._state = "draining"
-            return self._changed.wait_for(lambda: not (self._waiting or self._running), timeout)
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._state == "closed"
-
     def close(self) -> None:
-        """Stop after the current step; running and waiting requests fail with Unavailable.
-
-        May be called more than once.
-        """
+        """Stop after the current step; all requests, and later ones, fail with Unavailable."""
         with self._changed:
-            self._state = "closed"
+            self.closed = True
             self._changed.notify_all()
         self._thread.join()
 
@@ -205,9 +181,7 @@ class Engine:
             except Exception as error:
                 self._recover(error)
                 self.after_step()
-        self._fail_all(
-            Unavailable("The model was closed.", hint="Send the request to another server.")
-        )
+        self._fail([*self._running, *self._waiting], _closed())
         self.after_step()
         if self._pipeline is not None and self._pipeline.has_non_finished_requests():
             self._pipeline.step()  # frees what was cancelled, or OpenVINO prints that it leaked
@@ -216,12 +190,8 @@ class Engine:
     def _wait_for_work(self) -> bool:
         """Sleep until there is a request; False once the engine is closed."""
         with self._changed:
-            if not (self._running or self._waiting):
-                self._changed.notify_all()  # for `drain`
-            self._changed.wait_for(
-                lambda: self._running or self._waiting or self._state == "closed"
-            )
-            return self._state != "closed"
+            self._changed.wait_for(lambda: self._running or self._waiting or self.closed)
+            return not self.closed
 
     def _drop_ended(self) -> None:
         """Remove the requests that were cancelled or are over their deadline."""
@@ -268,8 +238,6 @@ class Engine:
             reason = output.finish_reason.name
             if reason != "NONE" or request.detokenizer.stopped:
                 self._remove(request)
-                self._counts["finished"] += 1
-                self._counts["tokens"] += len(request.token_ids)
                 request.complete("length" if reason == "LENGTH" else "stop")
 
     def _remove(self, request: Request) -> None:
@@ -283,22 +251,23 @@ class Engine:
         log.error("a step of the engine failed", exc_info=error)
         reason = str(error).strip().splitlines()[-1] if str(error) else type(error).__name__
         if self._pipeline is None:  # opening it failed, and would fail for the waiting ones too
-            self._fail_all(Unavailable(f"The model cannot be loaded: {reason}"))
+            failure: SeedbedError = Unavailable(f"The model cannot be loaded: {reason}")
+            failed = [*self._running, *self._waiting]
         else:
             failure = SeedbedError(
                 f"The model failed while generating: {reason}", hint="Send the request again."
             )
-            for request in self._running:
+            failed = list(self._running)
+            for request in failed:
                 request.handle = None  # not to be cancelled: its pipeline is gone
-            self._fail(list(self._running), failure)
+        self._fail(failed, failure)
         self._pipeline = None
-        self._counts["restarts"] += 1
-
-    def _fail_all(self, error: SeedbedError) -> None:
-        self._fail([*self._running, *self._waiting], error)
 
     def _fail(self, requests: Sequence[Request], error: SeedbedError) -> None:
         for request in requests:
             self._remove(request)
-            self._counts["failed"] += 1
             request.end_with(error)
+
+
+def _closed() -> Unavailable:
+    return Unavailable("The model was closed.", hint="Send the request to another server.")

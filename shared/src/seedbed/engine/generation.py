@@ -106,7 +106,6 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     token_ids: list[int]
-    logprobs: list[float]
     time_to_first_token: float
 
 
@@ -125,7 +124,6 @@ class Request:
         self.handle: Any = None  # OpenVINO's, while the request is in the pipeline
         self.detokenizer = Detokenizer(table, sampling.stop)
         self.token_ids: list[int] = []
-        self.logprobs: list[float] = []
         self.texts: list[str] = []
         self.time_to_first_token: float | None = None
         self.cancelled = False
@@ -140,9 +138,7 @@ class Request:
         if self.time_to_first_token is None:
             self.time_to_first_token = time.monotonic() - self.start
         self.token_ids += ids
-        self.logprobs += logprobs
-        if text:
-            self.texts.append(text)
+        self.texts.append(text)
         self.pieces.append(Piece(text, ids, logprobs))
         self.notify()
 
@@ -160,7 +156,6 @@ class Request:
                 prompt_tokens=len(self.prompt),
                 completion_tokens=len(self.token_ids),
                 token_ids=self.token_ids,
-                logprobs=self.logprobs,
                 time_to_first_token=self.time_to_first_token,
             )
         )
