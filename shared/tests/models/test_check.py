@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -29,26 +28,15 @@ def test_check_requires_no_key_for_a_server_of_your_own() -> None:
     assert check_chat_model("openai:own", settings=settings) is None
 
 
-def test_check_names_the_package_of_another_vendor() -> None:
+def test_check_names_the_package_of_another_vendor_and_covers_fallbacks() -> None:
     with pytest.raises(MissingExtra, match="-m pip install langchain-deepseek"):
-        check_chat_model("deepseek:chat", settings=Settings(base_url=None))
+        check_chat_model("scripted:a.json,deepseek:chat", settings=Settings(base_url=None))
 
 
 def test_blanks_around_a_spec_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     model = load_chat_model("openai:gpt-4o-mini ", settings=Settings(base_url=None))
     assert model.model_name == "openai:gpt-4o-mini"  # type: ignore[attr-defined]
-
-
-def test_scripted_model_is_loaded_from_its_file(tmp_path: Path) -> None:
-    (tmp_path / "script.json").write_text('["Hello."]')
-    assert load_chat_model(f" scripted:{tmp_path}/script.json").invoke("Hi").text == "Hello."
-
-
-def test_check_covers_each_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "key")
-    with pytest.raises(MissingExtra, match="langchain-deepseek"):
-        check_chat_model("openai:gpt-4o-mini,deepseek:chat", settings=Settings(base_url=None))
 
 
 @pytest.mark.parametrize("spec", ["nobody:model", "no-such-model"])

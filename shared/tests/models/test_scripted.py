@@ -1,6 +1,5 @@
 """The scripted chat model: replies, checks against tools and schemas, script files."""
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,21 +27,13 @@ def call(name, **args):
 
 
 def test_replies_are_returned_in_order_and_calls_recorded():
-    model = ScriptedChatModel(["one", lambda request: request.text.upper()])
+    model = ScriptedChatModel(["one", lambda request: request.text.upper(), Busy("full")])
     assert [model.invoke("first").text, model.invoke("second").text] == ["one", "SECOND"]
     assert [request.text for request in model.calls] == ["first", "second"]
-
-
-def test_call_without_a_reply_raises_script_error():
-    model = ScriptedChatModel(["one"])
-    model.invoke("first")
-    with pytest.raises(ScriptError, match=r"1 replies, and this is call 2.*'second'"):
-        model.invoke("second")
-
-
-def test_exception_as_reply_is_raised():
     with pytest.raises(Busy, match="full"):
-        ScriptedChatModel([Busy("full")]).invoke("hello")
+        model.invoke("third")
+    with pytest.raises(ScriptError, match=r"3 replies, and this is call 4.*'fourth'"):
+        model.invoke("fourth")
 
 
 def test_stream_joins_to_the_reply_with_usage():
@@ -80,14 +71,6 @@ def test_structured_output_is_parsed_and_validated():
     assert structured.invoke("point") == Point(x=1)
     with pytest.raises(ScriptError, match="does not fit Point"):
         structured.invoke("point")
-
-
-def test_include_raw_returns_the_message():
-    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
-    model = ScriptedChatModel([{"x": 1}]).with_structured_output(schema, include_raw=True)
-    result = model.invoke("point")
-    assert (result["parsed"], result["parsing_error"]) == ({"x": 1}, None)
-    assert json.loads(result["raw"].text) == {"x": 1}
 
 
 def test_from_file_reads_every_kind_of_reply(tmp_path):

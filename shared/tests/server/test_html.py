@@ -32,32 +32,15 @@ def test_escape_is_inert_in_elements_and_attributes(text: str) -> None:
     assert page.attributes["title"] == page.words
 
 
-def test_escape_replaces_control_characters() -> None:
-    assert html.escape("a\x00b\tc\x1b[d\ne") == "a b c &#91;d\ne"
-    assert html.escape(None) == "None"
-
-
-def test_multiline_has_no_blank_lines() -> None:
-    assert html.multiline("a\n\n\nb <i>") == "a<br>b &lt;i&gt;"
-
-
 def test_pieces_escape_their_text_and_errors_are_announced() -> None:
     for piece in (html.error, html.hint):
         page = Page(piece(HOSTILE))
         assert page.words == HOSTILE and len(page.tags) == 1
     assert Page(html.error("x")).attributes == {"class": "error", "role": "alert"}
+    assert html.multiline("a\x1b\n\n\nb <i>") == "a <br>b &lt;i&gt;"
 
 
 def test_table_accepts_html_in_cells() -> None:
     page = Page(html.table(("run", "state"), [("a", "<b>ok</b>")], "runs"))
     assert page.words == "runstateaok"
     assert page.tags == "div table thead tr th th tbody tr td td b".split()
-
-
-def test_styles_returns_the_page_css_of_a_package(tmp_path, monkeypatch) -> None:
-    package = tmp_path / "some_page"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    (package / "page.css").write_text("#chat { color: red; } /* ö */", "utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert html.styles("some_page") == "#chat { color: red; } /* ö */"

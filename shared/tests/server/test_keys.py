@@ -32,7 +32,7 @@ def test_caller_is_the_name_of_the_key(header, value, name):
     "headers",
     [
         *({}, {"x-api-key": ""}, {"x-api-key": "alice"}, {"x-api-key": "kéy"}),
-        *({"authorization": value} for value in ("Bearer key-b", "Basic !!", basic("é"))),
+        *({"authorization": value} for value in ("Bearer key-b", "Basic !!")),
     ],
 )
 def test_caller_without_a_valid_key_is_unauthorized(headers):
@@ -45,10 +45,6 @@ def test_parse_rejects_names_with_a_meaning_of_their_own(name):
     with pytest.raises(errors.ConfigError, match="name of pair 2") as caught:
         Keys.parse(f"alice=key-a,{name}=secretkey")
     assert "secretkey" not in str(caught.value)
-
-
-def test_keys_are_stored_as_digests():
-    assert "key-a" not in repr(KEYS) and "alice" in repr(KEYS)
 
 
 @pytest.mark.parametrize(

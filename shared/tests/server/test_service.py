@@ -90,49 +90,15 @@ def test_seedbed_error_keeps_status_type_and_text(client, expect_error):
         (b'{"question": 3}', "question: Input should be a valid string"),
         (b"{}", "question: Field required"),
         (b"", "body: Field required"),
-        (b"null", "body: "),
         (b'{"question": "x", "k": 1e999}', "k: "),
     ],
 )
 def test_invalid_body_is_400_with_the_field(client, expect_error, body, reason):
     response = client.post("/v1/ask", content=body, headers={"content-type": "application/json"})
     assert reason in expect_error(response, 400, "bad_input")
-
-
-def test_body_without_its_content_type_is_400_with_the_header_to_send(client, expect_error):
     response = client.post("/v1/ask", content=b'{"question": "q"}')
     message = expect_error(response, 400, "bad_input")
     assert message.endswith("Send it with `content-type: application/json`.")
-
-
-def test_caller_is_local_without_keys_and_the_name_of_the_key_with(build):
-    for app, headers, name in [
-        (build(), {}, "local"),
-        (build("alice=key-a"), {"authorization": "Bearer key-a"}, "alice"),
-    ]:
-        response = TestClient(app).post("/v1/ask", json={"question": "q"}, headers=headers)
-        assert response.json()["caller"] == name
-
-
-def test_lifespan_surrounds_requests_and_ends_before_on_shutdown(build):
-    order = []
-
-    @asynccontextmanager
-    async def worker(app):
-        order.append(f"{app.title} started")
-        yield {"worker": "busy"}
-        order.append("stopped")
-
-    app = build(lifespan=worker, on_shutdown=lambda: order.append("engine drained"))
-
-    @app.get("/v1/worker")
-    def state(request: Request) -> str:
-        order.append("request")
-        return request.state.worker
-
-    with TestClient(app) as client:
-        assert client.get("/v1/worker").json() == "busy"
-    assert order == ["demo started", "request", "stopped", "engine drained"]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])

@@ -94,28 +94,6 @@ async def test_disconnect_before_the_first_event_stops_the_work() -> None:
     assert stopped and close.times == 1 and client.body == b""
 
 
-async def test_cancellation_by_the_server_is_raised() -> None:
-    client, close = Client(), Closing()
-
-    async def thinking() -> AsyncIterator[bytes]:
-        await asyncio.sleep(3600)
-        yield b"never"
-
-    reading = asyncio.create_task(client.read(EventStream(thinking(), close)))
-    await until(lambda: client.messages)
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    assert close.times == 1
-
-
-async def test_until_disconnect_returns_the_result() -> None:
-    async def work() -> int:
-        return 42
-
-    assert await until_disconnect(Client().request(), work()) == 42
-
-
 async def test_until_disconnect_cancels_the_work() -> None:
     client, started, cancelled = Client(), asyncio.Event(), asyncio.Event()
 
