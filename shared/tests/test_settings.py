@@ -1,7 +1,5 @@
 """Settings from arguments, the environment and `.env`, and errors that name the variable."""
 
-from pathlib import Path
-
 import pytest
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 
@@ -40,19 +38,6 @@ def test_invalid_value_is_one_line_with_variable_and_value(monkeypatch):
     assert "\n" not in str(excinfo.value)
 
 
-def test_load_reads_a_project_class(monkeypatch):
-    class Config(ProjectSettings, env_prefix="DEMO_"):
-        data_dir: Path = Field(Path("var"), description="Where data lives.")
-        k: int = Field(4, ge=1, description="Passages.")
-
-    monkeypatch.setenv("DEMO_K", "0")
-    with pytest.raises(ConfigError, match="DEMO_K='0'"):
-        load(Config)
-    assert load(Config, k=2).k == 2
-    monkeypatch.setenv("DEMO_K", "")
-    assert load(Config).k == 4
-
-
 def test_invalid_value_names_the_alias(monkeypatch):
     class Config(ProjectSettings, env_prefix="DEMO_"):
         port: int = Field(1, validation_alias=AliasChoices("SEEDBED_PORT", "DEMO_PORT"))
@@ -60,9 +45,8 @@ def test_invalid_value_names_the_alias(monkeypatch):
     assert variable(Config, "port") == "SEEDBED_PORT"
     with pytest.raises(ConfigError, match=r"^SEEDBED_PORT='x': "):
         load(Config, port="x")
-    monkeypatch.setenv("SEEDBED_PORT", "y")
-    with pytest.raises(ConfigError, match=r"^SEEDBED_PORT='y': "):
-        load(Config)
+    monkeypatch.setenv("SEEDBED_PORT", "")  # set to nothing counts as unset
+    assert (load(Config).port, load(Config, port=2).port) == (1, 2)
 
 
 def test_invalid_list_is_one_line(monkeypatch):
@@ -96,7 +80,3 @@ def test_invalid_secret_is_not_printed(monkeypatch):
     with pytest.raises(ConfigError, match=r"^OTHER_KEY: ") as aliased:
         load(Config)
     assert "very-secret" not in str(short.value) + str(alone.value) + str(aliased.value)
-
-
-def test_every_field_has_a_description():
-    assert all(field.description for field in Settings.model_fields.values())

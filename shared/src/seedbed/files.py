@@ -166,56 +166,33 @@ def read_json(path: Path, *, hint: str = "") -> Any:
         raise BadInput(f"{path} is not valid JSON.", hint=hint) from None
 
 
-def read_lines(path: Path, *, hint: str = "") -> Iterator[tuple[str, str]]:
-    r"""Yield (place, text) for each line that is not blank; a place is "FILE, line N".
-
-    A byte order mark is skipped. Only "\n" ends a line, since JSON strings may contain Unicode's
-    other line separators. Raises BadInput for a file that cannot be read, with `hint`, and for a
-    line that is not UTF-8, with its place.
-
-    >>> write_text(Path("terms.txt"), "one\n\ntwo\n")
-    >>> list(read_lines(Path("terms.txt")))
-    [('terms.txt, line 1', 'one'), ('terms.txt, line 3', 'two')]
-    """
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if number == 1:
-                    line = line.removeprefix(BOM)
-                place = f"{path}, line {number}"
-                if not line.strip():
-                    continue
-                with _errors_at(place):
-                    text = decode_utf8(line.rstrip(b"\r\n"))
-                yield place, text
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}.", hint=hint) from None
-
-
 def read_json_lines(path: Path, *, hint: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     r"""Yield (place, object) for each line of a .jsonl file; a place is "FILE, line N".
 
-    Raises BadInput for a file that cannot be read, with `hint`, and for a line that is not a JSON
-    object, with its place.
+    A byte order mark and blank lines are skipped. Only "\n" ends a line, since JSON strings may
+    contain Unicode's other line separators. Raises BadInput for a file that cannot be read, with
+    `hint`, and for a line that is not a JSON object in UTF-8, with its place.
 
     >>> write_text(Path("cases.jsonl"), '{"id": 1}\n{"id": 2}\n')
     >>> [row for _, row in read_json_lines(Path("cases.jsonl"))]
     [{'id': 1}, {'id': 2}]
     """
-    for place, line in read_lines(path, hint=hint):
-        with _errors_at(place):
-            row = parse_json(line)
-        if not isinstance(row, dict):
-            raise BadInput(f"{place}: a JSON {type(row).__name__}, not an object.")
-        yield place, row
-
-
-@contextmanager
-def _errors_at(place: str) -> Iterator[None]:
     try:
-        yield
-    except BadInput as error:
-        raise BadInput(f"{place}: {error.message}", hint=error.hint) from None
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                line = (line.removeprefix(BOM) if number == 1 else line).rstrip()
+                if not line:
+                    continue
+                place = f"{path}, line {number}"
+                try:
+                    row = parse_json(line)
+                except BadInput as error:
+                    raise BadInput(f"{place}: {error.message}", hint=error.hint) from None
+                if not isinstance(row, dict):
+                    raise BadInput(f"{place}: a JSON {type(row).__name__}, not an object.")
+                yield place, row
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}.", hint=hint) from None
 
 
 def parse_json(line: str | bytes) -> Any:

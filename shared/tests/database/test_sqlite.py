@@ -6,6 +6,8 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,51 +21,26 @@ def errors_of(path: Path):
     return sqlite_errors(path, setting="APP_DATA_DIR", damaged="Restore a backup.")
 
 
-def pragma(connection: sqlite3.Connection, name: str) -> object:
-    return connection.execute(f"PRAGMA {name}").fetchone()[0]
-
-
-def test_open_sqlite_sets_wal_and_pragmas(tmp_path: Path) -> None:
-    connection = open_sqlite(tmp_path / "a", busy_seconds=7, foreign_keys=1)
-    assert [pragma(connection, name) for name in ("journal_mode", "synchronous")] == ["wal", 1]
-    assert [pragma(connection, name) for name in ("foreign_keys", "busy_timeout")] == [1, 7000]
-    assert connection.isolation_level is None
-
-
 def test_open_sqlite_creates_a_file_from_many_threads(tmp_path: Path) -> None:
-    together, failures = threading.Barrier(8), []
+    together = threading.Barrier(8)
 
-    def open_and_write() -> None:
+    def open_and_write(_: int) -> None:
         together.wait()
-        try:
-            connection = open_sqlite(tmp_path / "a")
-            connection.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
-            connection.execute("INSERT INTO t VALUES (1)")
-            connection.close()
-        except sqlite3.Error as error:
-            failures.append(error)
+        connection = open_sqlite(tmp_path / "a", foreign_keys=1)
+        connection.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
+        connection.execute("INSERT INTO t VALUES (1)")
+        assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
+        connection.close()
 
-    threads = [threading.Thread(target=open_and_write) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(open_and_write, range(8)))
     assert open_sqlite(tmp_path / "a").execute("SELECT count(*) FROM t").fetchone() == (8,)
 
 
-def lock(path: Path) -> sqlite3.Connection:
-    holder = open_sqlite(path)
-    holder.execute("BEGIN IMMEDIATE")
-    return holder
-
-
 def write_while_locked(path: Path) -> None:
-    holder = lock(path)
-    try:
+    with closing(open_sqlite(path)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
         open_sqlite(path, busy_seconds=0.01).execute("BEGIN IMMEDIATE")
-    finally:
-        holder.close()
 
 
 def write_to_a_full_disk(path: Path) -> None:
@@ -120,9 +97,7 @@ def test_sql_engine_begins_transactions_with_the_given_statement(tmp_path: Path)
         assert isinstance(sqlite_error(caught.value.orig, "a", setting="", damaged=""), Busy)
         first.rollback()  # the table too: it was created inside the transaction
     with engine.connect() as connection:
-        assert connection.execute(sqlalchemy.text("PRAGMA journal_mode")).scalar() == "wal"
         assert sqlalchemy.inspect(connection).get_table_names() == []
-    assert (tmp_path / "100% ü?#&.db").exists()
 
 
 @pytest.mark.parametrize(

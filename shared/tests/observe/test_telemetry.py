@@ -14,12 +14,7 @@ from prometheus_client import REGISTRY
 
 from seedbed import errors
 from seedbed.models.scripted import ScriptedChatModel
-from seedbed.observe.telemetry import (
-    ModelTelemetry,
-    error_kind,
-    model_call,
-    span,
-)
+from seedbed.observe.telemetry import ModelTelemetry, model_call, span
 from seedbed.observe.usage import UsageCallback
 
 _exporter = InMemorySpanExporter()
@@ -48,15 +43,6 @@ def test_span_nests_and_omits_attributes_of_none(spans):
     assert dict(outer.attributes) == {"kind": "x"}
 
 
-def test_failed_span_has_the_kind_but_not_the_message(spans):
-    with pytest.raises(errors.NotFound), span("search"):
-        raise errors.NotFound("secret words")
-    (ended,) = spans()
-    assert ended.attributes["error.type"] == "not_found"
-    assert not ended.status.is_ok
-    assert "secret words" not in ended.to_json()
-
-
 def test_model_call_records_tokens_and_time(spans):
     model = "smollm2"
     before = count("seedbed_model_tokens_total", model=model, direction="output")
@@ -72,7 +58,6 @@ def test_model_call_records_tokens_and_time(spans):
     after = count("seedbed_model_tokens_total", model=model, direction="output")
     assert after == before + 5
     assert count("seedbed_first_token_seconds_count", model=model, operation="chat") >= 1
-    assert call.cost_usd == 0
 
 
 def test_failed_call_of_a_model_records_what_it_was_charged(spans):
@@ -103,11 +88,11 @@ def test_model_call_counts_errors_by_kind(spans):
     labels = {"model": "m", "operation": "embeddings", "kind": "busy"}
     before = count("seedbed_model_errors_total", **labels)
     with pytest.raises(errors.Busy), model_call("m", "embeddings"):
-        raise errors.Busy("full")
+        raise errors.Busy("secret words")
     assert count("seedbed_model_errors_total", **labels) == before + 1
-    assert spans()[0].attributes["error.type"] == "busy"
-    assert error_kind(GeneratorExit()) == "cancelled"
-    assert error_kind(ValueError("x")) == "ValueError"
+    (ended,) = spans()
+    assert ended.attributes["error.type"] == "busy" and not ended.status.is_ok
+    assert "secret words" not in ended.to_json()
 
 
 def chat(text: str = "Hello there bob@example.com", **kwargs) -> GenericFakeChatModel:
@@ -142,27 +127,17 @@ def test_log_content_records_redacted_messages(spans, caplog):
     assert "Hello there [EMAIL]" in call.attributes["gen_ai.output.messages"]
 
 
-async def _streams() -> None:
-    async for _ in chat().astream("hi"):
-        pass
-    cancelled = chat().astream("hi")
-    await anext(cancelled)
-    await cancelled.aclose()
-
-
 def test_stream_records_the_first_token_and_cancellation(spans):
     for _ in chat().stream("hi"):
         pass
-    stream = chat().stream("hi")
-    next(stream)
-    stream.close()
+
+    async def cancel() -> None:
+        stream = chat().astream("hi")
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(cancel())
     finished, cancelled = spans()
     assert "gen_ai.response.time_to_first_chunk" in finished.attributes
     assert cancelled.attributes["error.type"] == "cancelled"
     assert cancelled.status.is_ok or cancelled.status.status_code.name == "UNSET"
-
-
-def test_async_stream_records_the_first_token_and_cancellation(spans):
-    asyncio.run(_streams())
-    assert [s.attributes.get("error.type") for s in spans()] == [None, "cancelled"]
-    assert "gen_ai.response.time_to_first_chunk" in spans()[0].attributes

@@ -29,26 +29,17 @@ def test_wilson_interval_equals_published_examples():
 def test_newcombe_interval_equals_published_example():
     # Newcombe 1998, table II, method 10: 56 of 70 against 48 of 80.
     assert newcombe_interval((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    low, high = newcombe_interval((48, 80), (56, 70))
-    assert (low, high) == pytest.approx((-0.3339, -0.0524), abs=5e-5)
-
-
-def test_newcombe_interval_of_an_empty_group_excludes_nothing():
-    assert newcombe_interval((0, 0), (3, 4)) == newcombe_interval((3, 4), (0, 0)) == (-1, 1)
+    assert newcombe_interval((0, 0), (3, 4)) == (-1, 1)
 
 
 def test_quantile_is_one_of_the_values():
-    assert quantile([30, 10, 20], 0.5) == 20
+    for values, share in (([], 0.5), ([1.0], 95)):
+        with pytest.raises(BadInput, match=r"at least one value|from 0 to 1"):
+            quantile(values, share)
     hundred = [n / 100 for n in range(100)]
     assert [quantile(hundred, share) for share in (0, 0.5, 0.95, 0.99, 1)] == [
         *(0, 0.5, 0.95, 0.99, 0.99)
     ]
-
-
-@pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], -0.1), ([1.0], 95)])
-def test_quantile_rejects_no_values_and_shares_outside_0_to_1(values, share):
-    with pytest.raises(BadInput, match=r"at least one value|from 0 to 1"):
-        quantile(values, share)
 
 
 def test_bootstrap_detects_a_real_difference_and_no_false_one():
@@ -60,12 +51,8 @@ def test_bootstrap_detects_a_real_difference_and_no_false_one():
     assert paired_bootstrap(better, better).difference == 0
     noise = [(-1) ** i for i in range(60)]
     assert not paired_bootstrap(noise, [0] * 60, n=2000).significant
-
-
-def test_bootstrap_needs_the_same_cases():
-    for sides in (([1.0], [1.0, 2.0]), ([], [])):
-        with pytest.raises(BadInput, match="same cases"):
-            paired_bootstrap(*sides)
+    with pytest.raises(BadInput, match="same cases"):
+        paired_bootstrap([1.0], [1.0, 2.0])
 
 
 def report(scores=(1, 0, 1)) -> Report:
@@ -77,30 +64,13 @@ def report(scores=(1, 0, 1)) -> Report:
     return Report("demo", figures, cases, {"model": "smollm2"})
 
 
-def test_report_as_json_contains_figures_and_cases():
-    data = json.loads(report().to_json())
-    assert Figure(**data["figures"]["latency"]) == Figure(0.25, 3, unit="s")
-    assert data["cases"][1] == {"id": "q1", "correct": 0}
-    assert data["about"] == {"model": "smollm2"}
-
-
-def test_report_table_contains_n_and_interval():
+def test_report_has_its_cases_and_a_table_with_n_and_interval():
+    assert json.loads(report().to_json())["cases"][1] == {"id": "q1", "correct": 0}
     low, high = wilson_interval(2, 3)
     lines = report().to_markdown().splitlines()
     assert f"| accuracy | 0.667 | {low:.3f} to {high:.3f} | 3 |" in lines
     assert "| latency | 0.250 s | – | 3 |" in lines
     assert "- model: smollm2" in lines
-
-
-def test_figure_mean_has_an_interval():
-    figure = Figure.mean([1.0, 2.0, 3.0], unit="ms")
-    assert figure.value == 2 and figure.low < 2 < figure.high
-    assert Figure.mean([]).n == 0 and Figure.share(0, 0).n == 0
-
-
-def test_log_to_mlflow_without_an_address_does_nothing(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert log_to_mlflow(report()) is None
 
 
 @pytest.fixture

@@ -16,17 +16,6 @@ def store(monkeypatch, tmp_path):
     return mlflow_client()
 
 
-def test_mlflow_experiment_created_by_another_process_is_used(store, monkeypatch):
-    first = mlflow_experiment(store, "ours")
-    find, answers = store.get_experiment_by_name, [None]
-    monkeypatch.setattr(
-        store, "get_experiment_by_name", lambda name: answers.pop() if answers else find(name)
-    )
-    assert mlflow_experiment(store, "ours") == first
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
-    assert mlflow_experiment(store, "ours") != first
-
-
 def test_mlflow_experiment_of_a_local_store_puts_artifacts_into_the_folder(store, monkeypatch):
     server = store.get_experiment(mlflow_experiment(store, "server", Path("/data")))
     assert server.artifact_location != "file:///data/mlartifacts"

@@ -6,12 +6,10 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import Request
 from fastapi.testclient import TestClient
 
 from seedbed import errors

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
 
 from seedbed.models.embeddings import load_embeddings as embeddings
 from seedbed.models.embeddings.bert import BertEmbeddings
@@ -75,11 +73,6 @@ def test_embed_returns_normalised_vectors_in_order(fast: BertEmbeddings) -> None
         assert together[index] @ fast.embed([texts[index]])[0] > 0.999
 
 
-def test_embed_truncates_a_huge_text(fast: BertEmbeddings) -> None:
-    start = "One line without an end: " + "word " * 300
-    assert np.allclose(fast.embed([start + "x" * 5_000_000]), fast.embed([start]), atol=1e-6)
-
-
 def test_token_counts_ignore_special_tokens_and_the_limit(fast: BertEmbeddings) -> None:
     assert fast.count_tokens("hello world") == 2
     assert fast.token_counts(["hello", "", "word " * 500]) == [1, 0, 500]
@@ -103,27 +96,3 @@ def test_inexact_int8_falls_back_to_float32(tmp_path: Path) -> None:
     model = BertEmbeddings(tmp_path, MODELS["minilm"])
     assert model.name == f"{tmp_path.name}-f32"
     assert np.allclose(model.embed(["a"]), load_embeddings(fast=False).embed(["a"]), atol=1e-5)  # type: ignore[attr-defined]
-
-
-@pytest.mark.slow
-def test_embed_puts_the_prefixes_before_questions_and_passages(full: BertEmbeddings) -> None:
-    entry = replace(MODELS["minilm"], query_prefix="query: ", passage_prefix="passage: ")
-    model = BertEmbeddings(ensure("minilm"), entry, fast=False)
-    expected = full.embed(["query: a cat", "query: a kitten", "passage: a cat"])
-    assert np.array_equal(model.embed(["a cat", "a kitten", "a cat"], queries=2), expected)
-    assert model.max_tokens == full.max_tokens - full.count_tokens("passage:")
-    assert model.count_tokens("a cat") == 2
-
-
-def test_embed_updates_the_metrics(fast: BertEmbeddings) -> None:
-    def read() -> tuple[float, float]:
-        requests = {"model": "minilm", "operation": "embeddings"}
-        tokens = {"model": "minilm", "direction": "input"}
-        return (
-            REGISTRY.get_sample_value("seedbed_model_requests_total", requests) or 0,
-            REGISTRY.get_sample_value("seedbed_model_tokens_total", tokens) or 0,
-        )
-
-    requests, tokens = read()
-    fast.embed(["hello", "hello world"])
-    assert read() == (requests + 1, tokens + 3 + 4)  # each text with two special tokens

@@ -14,13 +14,6 @@ from seedbed.models.embeddings.load_embeddings import embed_texts, load_embeddin
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # the first test may convert the weights
 PAIRS = Path(__file__).with_name("multilingual.jsonl")
-TEXTS = [
-    "No",
-    "Wo ist der Bahnhof?",
-    "日本語の文章 and an emoji 🙂",
-    "Le chat dort sur le canapé depuis midi.",
-    "Der Vertrag läuft zum Ende des Jahres aus. " * 20,
-]
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +24,6 @@ def model() -> BertEmbeddings:
         pytest.skip(str(error))
     assert isinstance(model, BertEmbeddings)
     return model
-
-
-def test_int8_vectors_are_close_to_float32(model: BertEmbeddings) -> None:
-    full = load_embeddings("multilingual-e5", fast=False)
-    cosines = (model.embed(TEXTS) * embed_texts(full, TEXTS)).sum(axis=1)
-    assert cosines.min() > 0.99, cosines
 
 
 def test_question_and_passage_have_different_vectors(model: BertEmbeddings) -> None:
@@ -56,19 +43,14 @@ def test_max_tokens_leaves_room_for_the_prefix(model: BertEmbeddings) -> None:
     assert not np.allclose(model.embed([longest]), model.embed([shorter + "Zebra"]), atol=1e-3)
 
 
-def recall_at_1(embeddings: object, questions: str) -> float:
-    pairs = [json.loads(line) for line in PAIRS.read_text("utf-8").splitlines()]
-    passages = embed_texts(embeddings, [pair["passage"] for pair in pairs])
-    queries = embed_texts(embeddings, [pair[questions] for pair in pairs], queries=len(pairs))
-    best = (queries @ passages.T).argmax(axis=1)
-    return float((best == np.arange(len(pairs))).mean())
-
-
 def test_questions_find_their_passage_in_six_languages(model: BertEmbeddings) -> None:
+    pairs = [json.loads(line) for line in PAIRS.read_text("utf-8").splitlines()]
     minilm = load_embeddings("minilm")
     for questions, least in (("question", 0.85), ("english", 0.7)):
-        recall = recall_at_1(model, questions)
-        other = recall_at_1(minilm, questions)
-        print(f"recall@1, {questions}: multilingual-e5 {recall:.3f}, minilm {other:.3f}")
-        assert recall >= least
-        assert recall > other + 0.3
+        recalls = []
+        for embeddings in (model, minilm):
+            passages = embed_texts(embeddings, [pair["passage"] for pair in pairs])
+            asked = [pair[questions] for pair in pairs]
+            best = (embed_texts(embeddings, asked, queries=len(pairs)) @ passages.T).argmax(axis=1)
+            recalls.append(float((best == np.arange(len(pairs))).mean()))
+        assert recalls[0] >= least and recalls[0] > recalls[1] + 0.3, (questions, recalls)

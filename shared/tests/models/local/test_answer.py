@@ -51,6 +51,8 @@ def test_structured_reply_at_the_token_limit_is_cut_off(
     assert caught.value.usage["output_tokens"] == 12
     whole = model_that_writes(text, max_tokens=len(text))
     assert structured_reply(whole, "Al is 30.", Person) == Person(name="Al", age=30)
+    with pytest.raises(BadInput, match="response_format"):
+        whole.invoke("Al is 30.", response_format={"type": "xml"})
 
 
 @pytest.mark.parametrize("choice", ["auto", "pay"])

@@ -8,18 +8,17 @@ from seedbed.errors import ConfigError, WeightsError
 from seedbed.models.weights.hf_folder import fingerprint, hf_folder, resolve_dtype
 
 
-def test_hf_folder_of_a_local_model_is_the_folder(tmp_path: Path) -> None:
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / name).write_text("{}")
-    assert hf_folder(f"path:{tmp_path}") == tmp_path
-
-
 def test_hf_folder_rejects_specs_without_weights(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'nonsense'"):
         hf_folder("nonsense")
+    with pytest.raises(ConfigError, match="'int3'"):
+        resolve_dtype("int3")
     (tmp_path / "weights.txt").write_text("")
     with pytest.raises(WeightsError, match=r"it contains: weights\.txt"):
         hf_folder(f"path:{tmp_path}")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    assert hf_folder(f"path:{tmp_path}") == tmp_path
 
 
 @pytest.mark.slow
@@ -44,9 +43,3 @@ def test_fingerprint_depends_on_weights_alone(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) == before
     weights.write_bytes(bytes((3 << 20) - 1) + b"1")
     assert fingerprint(tmp_path) != before
-
-
-def test_resolve_dtype() -> None:
-    assert resolve_dtype("bfloat16") == "bfloat16"
-    with pytest.raises(ConfigError, match="'int3'"):
-        resolve_dtype("int3")

@@ -29,7 +29,6 @@ def test_loop_end_is_the_same_for_all_pieces(unit):
     "text",
     [
         "The cat sat on the mat. The dog sat on the mat. The cow sat on the mat. ",
-        "| a | b |\n|---|---|\n| 1 | 2 |\n| 1 | 2 |\n",
         "Row, row, row your boat, gently down the stream.\nMerrily, merrily, merrily, merrily,\n",
         "".join(random.Random(0).choices("abcdef ", k=3000)),
     ],
