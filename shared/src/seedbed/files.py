@@ -180,12 +180,12 @@ def read_json_lines(path: Path, *, hint: str = "") -> Iterator[tuple[str, dict[s
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                line = (line.removeprefix(BOM) if number == 1 else line).rstrip()
-                if not line:
+                line = line.removeprefix(BOM) if number == 1 else line
+                if not line.strip():
                     continue
                 place = f"{path}, line {number}"
                 try:
-                    row = parse_json(line)
+                    row = parse_json(line.rstrip(b"\r\n"))
                 except BadInput as error:
                     raise BadInput(f"{place}: {error.message}", hint=error.hint) from None
                 if not isinstance(row, dict):
