@@ -157,21 +157,27 @@ class Vision:
         With a vision-language model (SEEDBED_MODEL=openai:…) that model fills the schema.
         """
 
-        from vision_app.extract.embedded_xml import read_xml
-        from vision_app.extract.schemas import BUILT_IN
-
         def run() -> Json:
-            target = self.schema(schema)
-            if target.name in BUILT_IN and (xml := source.find_xml()):
-                embedded = read_xml(xml, target)
-                if embedded is not None:
-                    return {"file": source.name, **embedded.as_json(source.warnings)}
+            if (exact := self.find_exact(source, schema)) is not None:
+                return exact
             pages = self.read(source)
             images = _images(source) if self.language_model else []
-            extraction = self._extractor(pages, images, target)
+            extraction = self._extractor(pages, images, self.schema(schema))
             return {"file": source.name, **extraction.as_json(source.warnings)}
 
         return self._remember(source, f"fields of {schema!r}", run)
+
+    def find_exact(self, source: Source, schema: SchemaSpec = "invoice") -> Json | None:
+        """The result of `extract` if it is in embedded XML, which no page has to be read for."""
+        from vision_app.extract.embedded_xml import read_xml
+
+        def run() -> Json | None:
+            target = self.schema(schema)
+            xml = source.find_xml() if target.built_in else b""
+            embedded = read_xml(xml, target) if xml else None
+            return embedded and {"file": source.name, **embedded.as_json(source.warnings)}
+
+        return self._remember(source, f"XML for {schema!r}", run)
 
     @property
     def _extractor(self) -> Extractor:

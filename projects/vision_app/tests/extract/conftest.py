@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
+from vision_app.config import Config
+from vision_app.files.pixels import encode_png
 from vision_app.ocr.page import Line, Page, Word
+from vision_app.serve.api import create_app
+from vision_app.vision import Vision
+from seedbed.settings import Settings
 
 
 def page_of(drawing: str, number: int = 1) -> Page:
@@ -33,3 +43,29 @@ def page_of(drawing: str, number: int = 1) -> Page:
 @pytest.fixture
 def page() -> Callable[..., Page]:
     return page_of
+
+
+class DrawnVision(Vision):
+    """The real app, except that OCR reads the same drawing in every picture."""
+
+    drawing = ""
+
+    @property
+    def reader(self) -> Any:
+        return SimpleNamespace(read=lambda _, number: page_of(self.drawing, number))
+
+
+@pytest.fixture(scope="session")
+def post() -> Iterator[Callable[..., Any]]:
+    """post(drawing, schema): the response of `/v1/extract` for a picture with this text."""
+    vision = DrawnVision(Config(), Settings())
+    picture = encode_png(np.full((40, 60, 3), 128, np.uint8))
+    with TestClient(create_app(vision, Settings(api_keys=""))) as client:
+
+        def send(drawing: str, schema: Any = "invoice") -> Any:
+            vision.drawing = drawing
+            text = schema if isinstance(schema, str) else json.dumps(schema)
+            files = {"file": ("a.png", picture)}
+            return client.post("/v1/extract", files=files, data={"schema": text})
+
+        yield send

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pypdfium2
 import pytest
+from fastapi.testclient import TestClient
 
 from vision_app.config import Config
 from vision_app.extract.embedded_xml import MAX_BYTES, read_xml
 from vision_app.extract.schemas import load_schema
+from vision_app.serve.api import create_app
 from vision_app.vision import Vision
 from seedbed.settings import Settings
 
@@ -38,14 +43,24 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
 </rsm:CrossIndustryInvoice>"""
 
 
-def test_pdf_with_xml_has_exact_fields_without_ocr() -> None:
-    document = pypdfium2.PdfDocument.new()
-    document.new_page(200, 200)
+def with_xml(pdf: bytes) -> bytes:
+    """The PDF with the XML as an attachment."""
+    document = pypdfium2.PdfDocument(pdf)
     document.new_attachment("factur-x.xml").set_data(XML.encode())
     buffer = io.BytesIO()
     document.save(buffer)
-    vision = Vision(Config(), Settings())
-    result = vision.extract(vision.open(buffer.getvalue(), "invoice.pdf"), "invoice")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def vision() -> Vision:
+    return Vision(Config(), Settings())
+
+
+def test_pdf_with_xml_has_exact_fields_without_ocr(
+    vision: Vision, make_pdf: Callable[..., bytes]
+) -> None:
+    result = vision.extract(vision.open(with_xml(make_pdf("")), "invoice.pdf"), "invoice")
     assert result["fields"] == {
         "vendor": "Nordhaus GmbH",
         "invoice_number": "R-17",
@@ -87,7 +102,37 @@ def test_amount_that_is_not_finite_is_null(amount: str) -> None:
     assert extraction.fields["tax"] is None
 
 
-def test_credit_note_is_recognized_by_its_code() -> None:
-    extraction = read_xml(XML.replace(">380<", ">381<").encode(), INVOICE)
+@pytest.mark.parametrize("code", [381, 261, 396])
+def test_credit_note_is_recognized_by_its_code(code: int) -> None:
+    extraction = read_xml(XML.replace(">380<", f">{code}<").encode(), INVOICE)
     assert extraction is not None
     assert extraction.fields["document_type"] == "credit_note"
+
+
+def test_schema_of_a_user_is_read_from_the_page_whatever_its_name(
+    vision: Vision, make_pdf: Callable[..., bytes], tmp_path: Path
+) -> None:
+    pdf = make_pdf("BT /F 14 Tf 60 700 Td (Bank account: DE12 6805 0101 0001 2345 67) Tj ET")
+    path = tmp_path / "invoice.json"
+    path.write_text('{"properties": {"iban": {"x-labels": ["Bank account"]}}}', "utf-8")
+    result = vision.extract(vision.open(with_xml(pdf), "a.pdf"), path)
+    assert result["fields"] == {"iban": "DE12 6805 0101 0001 2345 67"}
+
+
+def test_pdf_with_xml_needs_no_ocr_over_http(make_pdf: Callable[..., bytes]) -> None:
+    class NoOcr(Vision):
+        @property
+        def reader(self) -> Any:
+            raise AssertionError("OCR was called")
+
+    app = create_app(NoOcr(Config(), Settings()), Settings(api_keys=""))
+    with TestClient(app) as client:
+        files = {"file": ("a.pdf", with_xml(make_pdf("0 0 9 9 re f")))}
+        response = client.post("/v1/extract", files=files)
+    assert response.json()["fields"]["total"] == 119.0
+
+
+def test_invoice_with_a_negative_amount_due_has_its_gross_total() -> None:
+    xml = XML.replace(">0.00</ram:DuePay", ">-529.87</ram:DuePay")
+    extraction = read_xml(xml.encode(), INVOICE)
+    assert extraction is not None and extraction.fields["total"] == 119.0

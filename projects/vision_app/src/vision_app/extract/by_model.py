@@ -22,6 +22,7 @@ from vision_app.extract.extraction import (
     Extraction,
     check_sums,
     locate,
+    to_json,
 )
 from vision_app.extract.schemas import Field, Schema
 from vision_app.extract.values import Context, clean, find_currencies, squeeze
@@ -55,16 +56,18 @@ def extract(
     context = Context.of("\n".join(page.text for page in pages), {})
     warnings: list[str] = []
     fields = {
-        field.name: _normalize(field, reply.get(field.name), context, warnings)
+        field.name: to_json(
+            field, _normalize(field, reply.get(field.name), context, warnings), warnings
+        )
         for field in schema.fields
     }
     # 3. Find the values in what OCR read.
     evidence = {}
     for field in schema.fields:
         value = fields[field.name]
-        if value is None or field.value in _NO_CONTENT:
+        if value is None or field.kind in _NO_CONTENT:
             continue
-        sought = Decimal(str(value)) if field.value in ("amount", "integer") else value
+        sought = Decimal(str(value)) if field.kind in ("amount", "integer") else str(value)
         place = locate(field, sought, pages)
         confidence = CONFIDENCE * place.confidence if place else UNCONFIRMED
         where = (place.text, place.box, place.page) if place else (str(value), None, 1)
@@ -85,18 +88,13 @@ def model_schema(schema: Schema) -> dict[str, Any]:
     """
     properties: dict[str, Any] = {}
     for field in schema.fields:
-        data = schema.json["properties"][field.name]
-        types = data.get("type", "string")
-        types = [types] if isinstance(types, str) else types
-        properties[field.name] = {
-            "description": _description(field, data),
-            "type": [*dict.fromkeys([*types, "null"])],
-        }
-        if field.value == "items":
+        types = field.types or ("number" if field.kind == "amount" else "string",)
+        properties[field.name] = {"description": _description(field), "type": [*types, "null"]}
+        if field.kind == "items":
             properties[field.name]["items"] = _object(
                 {name: {"type": [kind, "null"]} for name, kind in _ITEM.items()}
             )
-        elif field.value == "texts":
+        elif field.kind == "texts":
             properties[field.name]["items"] = {"type": "string"}
     return {
         "title": schema.json.get("title", schema.name),
@@ -115,7 +113,7 @@ def accepted_schema(schema: Schema) -> dict[str, Any]:
         "items": {"type": ["array", "null"], "items": {"type": ["object", "null"]}},
         "texts": {"type": ["array", "null"], "items": scalar},
     }
-    properties = {field.name: lists.get(field.value, scalar) for field in schema.fields}
+    properties = {field.name: lists.get(field.kind, scalar) for field in schema.fields}
     named = [{"required": [name]} for name in properties]
     return {"type": "object", "properties": properties, "anyOf": named}
 
@@ -129,7 +127,8 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _description(field: Field, data: Mapping[str, Any]) -> str:
+def _description(field: Field) -> str:
+    data = field.json
     hints = [str(data.get("description") or data.get("title") or field.name.replace("_", " "))]
     if labels := data.get("x-labels"):
         hints.append(f"printed next to: {', '.join(labels)}")
@@ -142,45 +141,45 @@ def _description(field: Field, data: Mapping[str, Any]) -> str:
 def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) -> Any:
     """What the model wrote as the JSON value of the field; None, with a warning, if it is not one.
 
-    >>> total = Field("total", "amount", {})
+    >>> total = Field("total", "amount", {}, {})
     >>> _normalize(total, "NaN", Context.of("", {}), notes := []), notes
     (None, ["total: the model's 'NaN' is not an amount"])
     """
     if raw is None or raw == "" or raw == []:
         return None
-    if field.value == "items":
+    if field.kind == "items":
         return _items(field, raw, warnings)
-    if field.value == "texts":
+    if field.kind == "texts":
         return [clean(str(text)) for text in raw if text is not None] or None
     value = _value(field, raw, context)
     if value is None:
         kinds = {"amount": "an amount", "integer": "an integer", "flag": "true or false"}
         problem = f"not one of: {', '.join(field.enum)}" if field.enum else ""
-        problem = problem or f"not {kinds.get(field.value, f'a {field.value}')}"
+        problem = problem or f"not {kinds.get(field.kind, f'a {field.kind}')}"
         warnings.append(f"{field.name}: the model's {str(raw)[:80]!r} is {problem}")
     return value
 
 
 def _value(field: Field, raw: Any, context: Context) -> Any:
     text = clean(str(raw))
-    if field.value == "flag":
+    if field.kind == "flag":
         words = {"true": True, "yes": True, "false": False, "no": False}
         return words.get(text.casefold())
-    if field.value == "amount":
+    if field.kind == "amount":
         return _amount(raw)
-    if field.value == "integer":
+    if field.kind == "integer":
         amount = _amount(raw)
         return int(amount) if amount is not None and amount.is_integer() else None
-    if field.value == "date":
+    if field.kind == "date":
         try:
             return date.fromisoformat(text).isoformat()  # as it was asked for
         except ValueError:
             return next((context.date(x) for x in FINDERS["date"](text)), None)
-    if field.value == "currency":
+    if field.kind == "currency":
         values = find_currencies(f"{text} 1")  # codes count next to a number
         return context.currency(values[0].readings) if values else None
-    if field.value in FINDERS:
-        return next((x.readings[""] for x in FINDERS[field.value](text)), None)
+    if field.kind in FINDERS:
+        return next((x.readings[""] for x in FINDERS[field.kind](text)), None)
     if field.enum:
         return next((value for value in field.enum if squeeze(value) == squeeze(text)), None)
     return text if text and (not field.pattern or field.pattern.search(text)) else None

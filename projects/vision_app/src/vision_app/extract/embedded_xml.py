@@ -44,7 +44,8 @@ ITEM = {
     "unit_price": "NetPriceProductTradePrice/ChargeAmount",
     "amount": "LineTotalAmount",
 }
-TYPES = {"380": "invoice", "381": "credit_note", "325": "pro_forma"}  # UNTDID 1001
+# UNTDID 1001; all others are invoices.
+TYPES = {**dict.fromkeys(("261", "381", "396"), "credit_note"), "325": "pro_forma"}
 
 
 def read_xml(xml: bytes, schema: Schema) -> Extraction | None:
@@ -70,7 +71,7 @@ def read_xml(xml: bytes, schema: Schema) -> Extraction | None:
     for name, paths in AMOUNTS.items():
         amounts = [_amount(_first(root, (path,))) for path in paths]
         # Of an invoice that is paid, nothing is due: its total is the gross amount.
-        values[name] = next((x for x in amounts if x), amounts[-1])
+        values[name] = next((x for x in amounts if x and x > 0), amounts[-1])
     values["line_items"] = [*map(_item, root.iter("IncludedSupplyChainTradeLineItem"))] or None
     code = _first(root, ("ExchangedDocument/TypeCode", "HeaderExchangedDocument/TypeCode"))
     values["document_type"] = TYPES.get(code or "", "invoice")

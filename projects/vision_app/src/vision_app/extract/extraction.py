@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Protocol
 
@@ -93,6 +93,27 @@ def as_number(amount: Decimal | None) -> float | None:
     return float(amount.quantize(CENT))
 
 
+def to_json(field: Field, value: Any, warnings: list[str]) -> Any:
+    """A value in the type that the schema has for it; None, with a warning, if it permits no such.
+
+    >>> to_json(Field("total", "amount", {}, {"type": "string"}), Decimal("12.5"), [])
+    '12.50'
+    """
+    if isinstance(value, Decimal):
+        value = as_number(value)
+    if isinstance(value, float) and field.types and "number" not in field.types:
+        if "integer" in field.types and value.is_integer():
+            value = int(value)
+        elif "string" in field.types:
+            value = f"{value:.2f}"
+    if isinstance(value, str) and {"integer", "number"} & {*field.types} and value.isdecimal():
+        value = int(value)
+    if value is None or field.accepts(value):
+        return value
+    warnings.append(f"{field.name}: the schema does not permit {str(value)[:80]}")
+    return None
+
+
 def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
     """Where OCR read a value, with its confidence; None if it did not.
 
@@ -105,7 +126,7 @@ def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
         for cell in to_cells(page)
         for start, end in _places(field, value, cell)
     ]
-    if not places and field.value not in FINDERS:
+    if not places and field.kind not in FINDERS:
         places = [
             (page, run, around(word.box for part in run for word in part), True)
             for page in pages
@@ -114,7 +135,7 @@ def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
     if not places:
         return None
     first = next((place for place in places if place[-1]), places[0])
-    page, parts, box, _ = places[-1] if field.value in ("amount", "currency") else first
+    page, parts, box, _ = places[-1] if field.kind in ("amount", "currency") else first
     words = [word for part in parts for word in part]
     confidence = min(word.confidence for word in words)
     text = " ".join(word.text for word in words)
@@ -123,7 +144,7 @@ def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
 
 def _places(field: Field, value: Any, cell: Cell) -> Iterator[tuple[int, int]]:
     """Where a cell contains the value, as spans of characters; amounts whatever their sign."""
-    if finder := FINDERS.get(field.value):
+    if finder := FINDERS.get(field.kind):
         values = {value, -value} if isinstance(value, Decimal) else {value}
         spans = [
             (match.start, match.end)
@@ -193,7 +214,8 @@ def check_sums(
     `exact` leaves the first out, where net and tax have been checked.
     """
     total, net, tax = (_decimal(fields.get(name)) for name in ("total", "subtotal", "tax"))
-    amounts = [_decimal(item.get("amount")) for item in fields.get("line_items") or ()]
+    items = fields.get("line_items")
+    amounts = [_decimal(item["amount"]) for item in items] if isinstance(items, list) else []
     if total is None:
         return []
     printed = {
@@ -221,4 +243,7 @@ def _is_explained(difference: Decimal, printed: set[Decimal]) -> bool:
 
 
 def _decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(str(value)).quantize(CENT)
+    try:
+        return None if value is None else Decimal(str(value)).quantize(CENT)
+    except InvalidOperation:  # a field of this name that is not an amount
+        return None

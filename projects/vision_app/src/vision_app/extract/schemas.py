@@ -3,31 +3,43 @@
     schema = load_schema("invoice")              # or "receipt", or Path("my_schema.json")
     [field.name for field in schema.fields]      # ["vendor", "invoice_number", "date", …]
 
-A schema is a JSON Schema of an object whose properties are strings, numbers, booleans or lists
-of strings. A property's name, title,
-description and `x-labels` (a list) are the labels to look for in a document; `type`, `format`
-(date, time, currency), `pattern` and `enum` describe its value. A property with
-the name of a built-in field, such as `total`, is found by the rules of that field.
+A schema is a JSON Schema of an object whose properties are strings, numbers, booleans or lists of
+strings, as pydantic makes it: references within the schema are followed, and of `anyOf` the first
+branch that is not null counts. A property's name, title, description and `x-labels` (a list) are
+the labels to look for in a document. A property with the name of a built-in field, such as `total`,
+is found as that field, and written as the type that the schema has for it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.safety.patterns import UntrustedPattern, compile_untrusted
 
 BUILT_IN = ("invoice", "receipt")
 MAX_FIELDS = 200  # of a schema; each is looked for on all pages
+MAX_REFERENCES = 20  # from one part of a schema to the next
+REFUSED = frozenset(
+    "allOf oneOf not if then else contains prefixItems properties patternProperties propertyNames"
+    " dependentSchemas additionalProperties unevaluatedItems unevaluatedProperties $dynamicRef".split()
+)
+"""Keywords that the values of a document are not checked against."""
+SUPPORTED = "Use string, number, integer, boolean, an array of strings, or line_items."
 FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
 KINDS = {"number": "amount", "integer": "integer", "boolean": "flag"}
-NAMED = {name: name for name in ("vendor", "customer", "currency")}
-NAMED |= {"invoice_number": "number", "order_number": "number"}
-NAMED |= {"document_type": "document_type", "payment_method": "payment"}
+NAMED = {
+    **{name: name for name in ("vendor", "customer", "currency", "time", "document_type")},
+    **dict.fromkeys(("invoice_number", "order_number"), "number"),
+    **dict.fromkeys(("date", "due_date"), "date"),
+    **dict.fromkeys(("subtotal", "tax", "total"), "amount"),
+    "payment_method": "payment",
+}
 # Which kinds of labels name a field, and how well: what is due beats the total of the invoice.
 ROLES: dict[str, dict[str, float]] = {
     **{
@@ -50,23 +62,44 @@ ROLES: dict[str, dict[str, float]] = {
 class Field:
     """A property of the schema.
 
-    `value` is the kind of its value: text, texts (a list), flag, date, time, amount, integer,
-    currency, number (of a document), vendor, customer, payment, document_type or items. `roles`
-    weighs the kinds of labels that name it.
+    `kind` is that of its value: text, texts (a list), flag, date, time, amount, integer, currency,
+    number (of a document), vendor, customer, payment, document_type or items. `roles` weighs the
+    kinds of labels that name it. `json` is its schema without references.
     """
 
     name: str
-    value: str
+    kind: str
     roles: Mapping[str, float]
+    json: Mapping[str, Any]
     labels: tuple[str, ...] = ()
     pattern: UntrustedPattern | None = None
-    enum: tuple[str, ...] = ()
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The JSON types of its values but null; empty if the schema names none."""
+        types = self.json.get("type", ())
+        return tuple(x for x in ([types] if isinstance(types, str) else types) if x != "null")
+
+    @property
+    def enum(self) -> tuple[str, ...]:
+        """The permitted values as texts; empty if all are."""
+        const = [self.json["const"]] if "const" in self.json else []
+        return tuple(str(value) for value in self.json.get("enum", const) if value is not None)
 
     @property
     def free(self) -> bool:
         """Whether its text may contain built-in labels: a field of a user's schema, "Card"."""
         own = any(role.startswith("field:") for role in self.roles)
-        return own or self.value == "payment"
+        return own or self.kind == "payment"
+
+    def accepts(self, value: Any) -> bool:
+        """Whether the property's schema permits a value; RE2 matches its pattern."""
+        from jsonschema import Draft202012Validator
+
+        if self.pattern and isinstance(value, str) and not self.pattern.search(value):
+            return False
+        rules = {name: rule for name, rule in self.json.items() if name != "pattern"}
+        return bool(Draft202012Validator(rules).is_valid(value))
 
 
 @dataclass(frozen=True)
@@ -76,6 +109,7 @@ class Schema:
     name: str
     fields: tuple[Field, ...]
     json: Mapping[str, Any]
+    built_in: bool = False
 
 
 def load_schema(name: str | Path) -> Schema:
@@ -97,10 +131,10 @@ def load_schema(name: str | Path) -> Schema:
         data = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not a JSON file: {error}.") from None
-    return parse_schema(data, path.stem)
+    return parse_schema(data, path.stem, built_in=built_in)
 
 
-def parse_schema(data: Any, name: str = "schema") -> Schema:
+def parse_schema(data: Any, name: str = "schema", *, built_in: bool = False) -> Schema:
     """The schema that a JSON value describes. Raises ConfigError with the wrong property.
 
     >>> parse_schema({"properties": {"iban": {"type": "string"}}}).fields[0].labels
@@ -122,13 +156,28 @@ def parse_schema(data: Any, name: str = "schema") -> Schema:
             f"{name}: not a JSON Schema of an object with properties.",
             hint='Example: {"type": "object", "properties": {"iban": {"type": "string"}}}',
         )
-    return Schema(name, tuple(_field(name, key, value) for key, value in properties.items()), data)
+    fields = []
+    for key, value in properties.items():
+        field = _field(f"{name}: property {key!r}", key, value, data)
+        if built_in and name == "receipt" and key == "invoice_number":
+            field = replace(field, roles={**field.roles, "transaction_number": 0.55})
+        fields.append(field)
+    return Schema(name, tuple(fields), data, built_in)
 
 
-def _field(schema: str, name: str, data: Any) -> Field:
-    where = f"{schema}: property {name!r}"
-    if not isinstance(data, dict):
-        raise ConfigError(f"{where} is not an object.")
+def _field(where: str, name: str, data: Any, root: Mapping[str, Any]) -> Field:
+    # 1. Follow the references, also those of the items of a list.
+    data = _resolve(where, data, root, REFUSED)
+    if "items" in data and data["items"] is not True:
+        of_lists = REFUSED | {"pattern"}
+        of_objects = {"properties", "additionalProperties"} if name == "line_items" else set()
+        items = _resolve(f"items of {where}", data["items"], root, of_lists - of_objects)
+        parts = {
+            key: _resolve(f"{key!r} of {where}", part, root, of_lists)
+            for key, part in items.get("properties", {}).items()
+        }
+        data = {**data, "items": {**items, "properties": parts} if parts else items}
+    # 2. Labels and pattern.
     labels = data.get("x-labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ConfigError(f"{where}: x-labels is not a list of strings.")
@@ -137,30 +186,63 @@ def _field(schema: str, name: str, data: Any) -> Field:
     except BadInput as error:
         raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
     roles = dict(ROLES.get(name, {}))
-    if schema == "receipt" and name == "invoice_number":
-        roles["transaction_number"] = 0.55
     if name not in ROLES:
         words = name.replace("_", " ").replace("-", " ")
         texts = [words, data.get("title", ""), data.get("description", "")]
         labels = [*labels, *(text for text in texts if 0 < len(text) <= 40)]
     if labels:
         roles[f"field:{name}"] = 1.0
-    enum = tuple(str(value) for value in data.get("enum", ()) if value is not None)
-    labels = tuple(dict.fromkeys(labels))
-    return Field(name, _value(where, name, data), roles, labels, pattern, enum)
+    kind = _kind(where, name, data)
+    return Field(name, kind, roles, data, tuple(dict.fromkeys(labels)), pattern)
 
 
-def _value(where: str, name: str, data: Mapping[str, Any]) -> str:
+def _resolve(where: str, data: Any, root: Mapping[str, Any], refused: Set[str]) -> dict[str, Any]:
+    """The schema of a value without references and alternatives. Raises ConfigError."""
+    for _ in range(MAX_REFERENCES):
+        if not isinstance(data, dict):
+            raise ConfigError(f"{where} is not an object.")
+        if "$ref" in data:
+            target = _follow(where, data["$ref"], root)
+            data = {**target, **{name: x for name, x in data.items() if name != "$ref"}}
+        elif "anyOf" in data:
+            branches = [x for x in data["anyOf"] if x is not True and x != {"type": "null"}]
+            branch = branches[0] if branches else {}
+            rest = {name: x for name, x in data.items() if name != "anyOf"}
+            data = {**branch, **rest} if isinstance(branch, dict) else branch
+        elif used := refused & data.keys():
+            raise ConfigError(
+                f"{where} uses {', '.join(sorted(used))}, which is not supported.", hint=SUPPORTED
+            )
+        else:
+            return data
+    raise ConfigError(f"{where} refers to itself.")
+
+
+def _follow(where: str, reference: str, root: Any) -> dict[str, Any]:
+    """What a reference within the schema points to; nothing else is ever opened."""
+    node = root if reference.startswith("#/") else None
+    for part in reference[2:].split("/"):
+        key = unquote(part).replace("~1", "/").replace("~0", "~")
+        node = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        hint = "Use references such as #/$defs/NAME."
+        raise ConfigError(f"{where} refers to {reference[:80]!r}, which is not here.", hint=hint)
+    return node
+
+
+def _kind(where: str, name: str, data: Mapping[str, Any]) -> str:
     types = data.get("type", "string")
     types = [types] if isinstance(types, str) else types
     main = next((kind for kind in types if kind != "null"), "string")
     if main == "string":
         return NAMED.get(name) or FORMATS.get(data.get("format", ""), "text")
+    if main in ("number", "integer") and name in NAMED:
+        return NAMED[name]
     if main == "array" and name == "line_items":
         return "items"
-    if main == "array" and data.get("items", {}).get("type", "string") == "string":
+    items = data.get("items", True)
+    if main == "array" and (items is True or "string" in items.get("type", "string")):
         return "texts"
     if main not in KINDS:
-        hint = "Use string, number, integer, boolean, an array of strings, or line_items."
-        raise ConfigError(f"{where} has the type {main!r}.", hint=hint)
+        raise ConfigError(f"{where} has the type {main!r}.", hint=SUPPORTED)
     return KINDS[main]

@@ -19,7 +19,7 @@ from itertools import takewhile
 from typing import Any
 
 from vision_app.extract.cells import Cell, same_row, to_rows
-from vision_app.extract.extraction import Evidence, Extraction, as_number, check_sums
+from vision_app.extract.extraction import Evidence, Extraction, as_number, check_sums, to_json
 from vision_app.extract.rules.document import Document, Lexicon
 from vision_app.extract.rules.document_type import find_type
 from vision_app.extract.rules.scoring import AMOUNTS, SCORERS, THRESHOLD, Candidate, best
@@ -70,7 +70,9 @@ def extract(
     names = {field.name for field in schema.fields}
     if not document.cells:
         return Extraction(dict.fromkeys(rankings), {}, document.warnings)
-    kind, title = find_type(document, rankings, schema.name) if TYPE in names else (None, None)
+    untitled = schema.name if schema.built_in else "invoice"
+    typed = {f.name: rankings[f.name] for f in schema.fields if f.kind not in ("flag", "texts")}
+    kind, title = find_type(document, typed, untitled) if TYPE in names else (None, None)
     if kind == "other" and title is None:
         reason = "neither an invoice nor a receipt, so no field was filled"
         return Extraction({**dict.fromkeys(rankings), TYPE: kind}, {}, (*document.warnings, reason))
@@ -78,16 +80,21 @@ def extract(
         rankings |= {name: _of_credit_note(ranking) for name, ranking in rankings.items()}
     # 4. Subtotal and tax have to agree with the total; the currency is the one next to it.
     winners = {name: best(ranking) for name, ranking in rankings.items()}
-    balance = find_balance(document, rankings)
-    winners |= {name: getattr(balance, name) for name in names & {"subtotal", "tax"}}
+    amounts = {f.name: rankings[f.name] for f in schema.fields if f.kind == "amount"}
+    balance = find_balance(document, amounts)
+    winners |= {name: getattr(balance, name) for name in amounts.keys() & {"subtotal", "tax"}}
     for field in schema.fields:
-        if field.value == "currency":
+        if field.kind == "currency":
             winners[field.name] = find_currency(document, winners.get("total"))
     # 5. Normalize, and check the total against the positions.
     items = find_items(document)
-    fields = {field.name: _as_json(field, winners[field.name], items) for field in schema.fields}
+    refused: list[str] = []
+    fields = {
+        field.name: to_json(field, _value(field, winners[field.name], items), refused)
+        for field in schema.fields
+    }
+    winners = {name: winner for name, winner in winners.items() if fields[name] is not None}
     sums = check_sums(fields, document.pages, exact=balance.exact)
-    warnings = (*document.warnings, *balance.warnings, *sums)
     # 6. Show the places in the images.
     evidence = {
         name: _evidence(document, name, winner, rankings[name], exact=balance.exact)
@@ -95,13 +102,15 @@ def extract(
         if winner is not None
     }
     if TYPE in names:
-        fields[TYPE] = kind
-        if title is not None:
+        [field] = [field for field in schema.fields if field.name == TYPE]
+        fields[TYPE] = to_json(field, kind, refused)
+        if title is not None and fields[TYPE] is not None:
             box = document.page_of(title).to_input(title.box)
             evidence[TYPE] = Evidence(title.text, box, title.page, 0.9)
     for field in schema.fields:
-        if field.value == "items" and items:
+        if field.kind == "items" and fields[field.name]:
             evidence[field.name] = _evidence_of_items(document, items)
+    warnings = (*document.warnings, *balance.warnings, *refused, *sums)
     return Extraction(fields, evidence, warnings)
 
 
@@ -123,9 +132,9 @@ def lexicon_of(extra: tuple[tuple[str, tuple[str, ...]], ...]) -> Lexicon:
 def rank(document: Document, target: Field) -> list[Candidate]:
     """The candidates for a field, the best first."""
     scorers = {**SCORERS, "vendor": score_vendors}
-    if target.value not in scorers or not document.cells:
+    if target.kind not in scorers or not document.cells:
         return []
-    candidates = scorers[target.value](document, target)
+    candidates = scorers[target.kind](document, target)
     if target.pattern is not None:
         candidates = [c for c in candidates if target.pattern.search(str(c.value))]
     return sorted(candidates, key=lambda candidate: -candidate.score)
@@ -206,8 +215,8 @@ def _description(text: str) -> str:
 # ── values and evidence ─────────────────────────────────────────────────────────────────────
 
 
-def _as_json(target: Field, winner: Candidate | None, items: Sequence[Item]) -> Any:
-    if target.value == "items":
+def _value(target: Field, winner: Candidate | None, items: Sequence[Item]) -> Any:
+    if target.kind == "items":
         return [
             {
                 "description": item.description,
@@ -217,8 +226,6 @@ def _as_json(target: Field, winner: Candidate | None, items: Sequence[Item]) -> 
             }
             for item in items
         ] or None
-    if winner is not None and isinstance(winner.value, Decimal):
-        return int(winner.value) if target.value == "integer" else as_number(winner.value)
     return winner and winner.value
 
 
