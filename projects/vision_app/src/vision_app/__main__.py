@@ -162,20 +162,13 @@ def extract(
 
 
 @app.command()
-def describe(files: Files, model: Classifier = None, as_json: Json = False) -> None:
-    """Describe each image in a sentence or two."""
-    vision = open_vision(model)
-    _each(vision, files, vision.describe, "{file}: {description}".format_map, as_json)
-
-
-@app.command()
 def ask(
     file: File,
     question: Annotated[str, typer.Argument(help="A question about the image.")],
     model: Classifier = None,
     as_json: Json = False,
 ) -> None:
-    """Answer a question from what was recognized in an image."""
+    """Answer a question about an image. Requires a vision-language model."""
     vision = open_vision(model)
     show(vision.ask(vision.open(file), question), as_json, to_text=terminal.answer)
 

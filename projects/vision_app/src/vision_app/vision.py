@@ -15,7 +15,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Json = dict[str, Any]
+MODEL_HINT = "Set SEEDBED_MODEL to one, such as openai:gpt-4o-mini."
 SchemaSpec = str | Path | Json
 """`invoice`, `receipt`, the path of a JSON Schema, or a JSON Schema."""
 
@@ -186,8 +186,11 @@ class Vision:
             from vision_app.extract import by_model
 
             return partial(by_model.extract, model=self.language_model)
-        rules: Extractor = _from_rules("vision_app.extract.rules.extract", "extract", "Fields need")
-        return rules
+        try:
+            from vision_app.extract.rules.extract import extract
+        except ModuleNotFoundError:  # a folder that may be deleted
+            raise ConfigError("Fields need a vision-language model.", hint=MODEL_HINT) from None
+        return extract
 
     def schema(self, schema: SchemaSpec) -> Schema:
         """The parsed schema. Raises ConfigError or NotFound."""
@@ -195,35 +198,17 @@ class Vision:
 
         return parse_schema(schema) if isinstance(schema, dict) else load_schema(schema)
 
-    def describe(self, source: Source) -> Json:
-        """{"file", "description"}: a caption of the model, or from what was read."""
-        from vision_app.answer import by_model
-        from vision_app.answer.describe import describe
-
-        if self.language_model is not None:
-            text = by_model.describe(self.language_model, _images(source))
-        else:
-            pixels = source.first()
-            [prediction] = self.classifier.classify([pixels])
-            text = describe(prediction, self.read(source), (pixels.shape[1], pixels.shape[0]))
-        return {"file": source.name, "description": text}
-
     def ask(self, source: Source, question: str) -> Json:
         """{"file", "question", "answer", "evidence", "confidence", "abstained"}.
 
-        Raises ConfigError without a vision-language model if there are no rules.
+        Raises ConfigError without a vision-language model.
         """
-        from vision_app.answer import by_model
+        from vision_app.answer import ask
 
-        pages = self.read(source)
-        if self.language_model is not None:
-            answer = by_model.ask(self.language_model, question, _images(source), pages)
-        else:
-            ask = _from_rules("vision_app.answer.rules.ask", "ask", "Questions need")
-            answer = ask(question, pages, self.extract(source, "invoice"))
-        values = answer.as_json()
-        names = {"file": source.name, "question": question, "answer": values.pop("text")}
-        return {**names, "evidence": values.pop("boxes"), **values}
+        if self.language_model is None:
+            raise ConfigError("Questions need a vision-language model.", hint=MODEL_HINT)
+        answer = ask(self.language_model, question, _images(source), self.read(source))
+        return {"file": source.name, "question": question, **answer.as_json()}
 
     def explain(
         self, source: Source, label: str | None = None, progress: Progress | None = None
@@ -277,17 +262,6 @@ class Vision:
 def _images(source: Source) -> list[Pixels]:
     """The pages that a vision-language model is sent."""
     return list(islice(source.pages(), MAX_IMAGES))
-
-
-def _from_rules(module: str, name: str, need: str) -> Any:
-    """A function of a folder that may have been deleted. Raises ConfigError."""
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name not in (module, module.rpartition(".")[0]):
-            raise
-        hint = "Set SEEDBED_MODEL to one, such as openai:gpt-4o-mini."
-        raise ConfigError(f"{need} a vision-language model.", hint=hint) from None
 
 
 def _prepare_openvino() -> None:

@@ -124,3 +124,35 @@ def test_hints_of_a_schema_reach_the_model(page: Callable[..., Page]) -> None:
     sent = model.calls[0].schema["properties"]
     assert sent["driver"]["description"] == "driver; printed next to: Fahrer; one of: Ada, Bo"
     assert sent["start"]["description"] == "start; format: date"
+
+
+@pytest.mark.parametrize(
+    ("value", "row"),
+    [
+        ("71", "Invoice 4711"),
+        ("CME", "ACME Ltd"),
+        ("DE12 6805 0101", "IBAN DE12 6805 0101 0001 2345"),
+        ("0815", "INV-2024-0815"),
+        ("24", "No. 2024/24/7"),
+        ("Kuhn", "Kuhnert GmbH"),
+    ],
+)
+def test_part_of_a_word_or_number_counts_as_unread(
+    page: Callable[..., Page], value: str, row: str
+) -> None:
+    model = ScriptedChatModel([{"policy": value}])
+    schema = parse_schema({"properties": {"policy": {"type": "string"}}})
+    extraction = extract([page(f" {row}\n")], [IMAGE], schema, model=model)
+    assert extraction.evidence["policy"].box is None
+    assert extraction.evidence["policy"].confidence == 0.5
+    assert extraction.warnings == (f"policy: OCR did not read {value} on the page",)
+
+
+@pytest.mark.parametrize("value", ["N/A", "null", "none", "-"])
+def test_word_for_nothing_is_null(ask: Callable[..., Any], value: str) -> None:
+    extraction, _ = ask(vendor=value, invoice_number=value)
+    assert (extraction.fields["vendor"], extraction.fields["invoice_number"]) == (None, None)
+
+
+def test_currency_in_lower_case_is_a_currency(ask: Callable[..., Any]) -> None:
+    assert ask(currency="sek")[0].fields["currency"] == "SEK"

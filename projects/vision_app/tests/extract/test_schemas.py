@@ -50,7 +50,10 @@ PYDANTIC = {
     "decimal": (model(total=(Decimal, ...)), {"total": 120.5}),
     "amount as a text": (model(total=(str, ...)), {"total": "120.50"}),
     "any value": (model(total=(Any, None)), {"total": 120.5}),
-    "whole number": (model(total=(int | None, None), rooms=(int, ...)), {"total": None, "rooms": 3}),
+    "whole number": (
+        model(total=(int | None, None), rooms=(int, ...)),
+        {"total": None, "rooms": 3},
+    ),
     "tax and subtotal": (
         model(tax=(Decimal | None, None), subtotal=(float | None, None), total=(float, ...)),
         {"tax": 20.5, "subtotal": 100.0, "total": 120.5},
@@ -80,7 +83,10 @@ def test_schema_of_pydantic_is_filled_and_the_answer_follows_it(
 
 
 REFUSED = {
-    "cycle": {"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}, "$ref": "#/$defs/A"},
+    "cycle": {
+        "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}},
+        "$ref": "#/$defs/A",
+    },
     "missing": {"$ref": "#/$defs/None"},
     "file": {"$ref": "file:///etc/passwd"},
     "address": {"$ref": "http://127.0.0.1:9/schema.json"},

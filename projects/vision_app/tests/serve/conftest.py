@@ -118,8 +118,8 @@ class FakeVision:
             "warnings": list(source.warnings),
         }
 
-    def describe(self, source: Source) -> dict[str, Any]:
-        return {"file": source.name, "description": "An invoice of Northwind Ltd."}
+    def find_exact(self, *_: Any) -> None:
+        return None
 
     def ask(self, source: Source, question: str) -> dict[str, Any]:
         if "total" not in question:

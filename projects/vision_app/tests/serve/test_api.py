@@ -14,7 +14,7 @@ from vision_app.files.pixels import decode, encode_png
 from vision_app.serve.api import READERS, create_app, reduced
 from seedbed.settings import Settings
 
-ROUTES = ("classify", "read", "extract", "describe", "ask", "explain")
+ROUTES = ("classify", "read", "extract", "ask", "explain")
 EXTRA = {"ask": {"question": "total?"}}
 
 

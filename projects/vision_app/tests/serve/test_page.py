@@ -77,7 +77,7 @@ def test_analysis_shows_progress_before_results(handlers):
     first = next(handlers.analyze(session, "invoice"))
     assert "Opening" in first["picture"]
     values = results(handlers, session)
-    assert "gray 200" in values["overview"] and "An invoice of" in values["overview"]
+    assert "gray 200" in values["overview"]
     assert "Northwind Ltd" in values["text"] and "12.50" in values["fields"]
     assert "vision-app index" in values["similar"]
     assert not any("waiting" in value for value in values.values())

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 MAX_ITEMS, MAX_NUMBER = 1000, 100  # positions of a document, characters of an amount
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
+NOTHING = ("", "-", "n/a", "null", "none")  # how a model writes that there is no value
 _ITEM = {"description": "string", "quantity": "number", "unit_price": "number", "amount": "number"}
-_NO_CONTENT = ("items", "texts", "flag", "document_type")  # fields that no words are shown for
+_WITHOUT_WORDS = ("items", "texts", "flag", "document_type")  # fields that no words are shown for
 
 
 def extract(
@@ -65,7 +66,7 @@ def extract(
     evidence = {}
     for field in schema.fields:
         value = fields[field.name]
-        if value is None or field.kind in _NO_CONTENT:
+        if value is None or field.kind in _WITHOUT_WORDS:
             continue
         sought = Decimal(str(value)) if field.kind in ("amount", "integer") else str(value)
         place = locate(field, sought, pages)
@@ -145,7 +146,7 @@ def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) ->
     >>> _normalize(total, "NaN", Context.of("", {}), notes := []), notes
     (None, ["total: the model's 'NaN' is not an amount"])
     """
-    if raw is None or raw == "" or raw == []:
+    if raw is None or raw == [] or (isinstance(raw, str) and clean(raw).casefold() in NOTHING):
         return None
     if field.kind == "items":
         return _items(field, raw, warnings)
@@ -176,7 +177,8 @@ def _value(field: Field, raw: Any, context: Context) -> Any:
         except ValueError:
             return next((context.date(x) for x in FINDERS["date"](text)), None)
     if field.kind == "currency":
-        values = find_currencies(f"{text} 1")  # codes count next to a number
+        code = text.upper() if len(text) == 3 else text
+        values = find_currencies(f"{code} 1")  # codes count next to a number
         return context.currency(values[0].readings) if values else None
     if field.kind in FINDERS:
         return next((x.readings[""] for x in FINDERS[field.kind](text)), None)

@@ -51,6 +51,11 @@ class Evidence:
     page: int
     confidence: float
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, rounded."""
+        box = [round(x, 1) for x in self.box] if self.box else None
+        return {**asdict(self), "box": box, "confidence": round(self.confidence, 3)}
+
 
 @dataclass(frozen=True)
 class Extraction:
@@ -62,14 +67,7 @@ class Extraction:
 
     def as_json(self, warnings: Sequence[str] = ()) -> dict[str, Any]:
         """{"fields", "evidence", "warnings"}; `warnings` of the file come first."""
-        evidence = {
-            name: {
-                **asdict(item),
-                "box": [round(x, 1) for x in item.box] if item.box else None,
-                "confidence": round(item.confidence, 3),
-            }
-            for name, item in self.evidence.items()
-        }
+        evidence = {name: item.as_json() for name, item in self.evidence.items()}
         warnings = [*warnings, *self.warnings]
         return {"fields": self.fields, "evidence": evidence, "warnings": warnings}
 
@@ -117,25 +115,25 @@ def to_json(field: Field, value: Any, warnings: list[str]) -> Any:
 def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
     """Where OCR read a value, with its confidence; None if it did not.
 
-    An amount that is printed several times counts where it is last, as totals are below positions,
-    and so does a currency; a text where it is first, and rather as whole words than within others.
+    Only whole words and numbers count: 71 is not read from 4711. An amount that is printed several
+    times counts where it is last, as totals are below positions, and so does a currency; a text
+    where it is first.
     """
     places = [
-        (page, [cell.words_in(start, end)], cell.box_of(start, end), _is_whole(cell, start, end))
+        (page, [cell.words_in(start, end)], cell.box_of(start, end))
         for page in pages
         for cell in to_cells(page)
         for start, end in _places(field, value, cell)
     ]
-    if not places and field.kind not in FINDERS:
+    if not places and field.kind not in FINDERS and squeeze(value):
         places = [
-            (page, run, around(word.box for part in run for word in part), True)
+            (page, run, around(word.box for part in run for word in part))
             for page in pages
             if (run := _run(squeeze(value), to_cells(page)))
         ]
     if not places:
         return None
-    first = next((place for place in places if place[-1]), places[0])
-    page, parts, box, _ = places[-1] if field.kind in ("amount", "currency") else first
+    page, parts, box = places[-1 if field.kind in ("amount", "currency") else 0]
     words = [word for part in parts for word in part]
     confidence = min(word.confidence for word in words)
     text = " ".join(word.text for word in words)
@@ -154,9 +152,23 @@ def _places(field: Field, value: Any, cell: Cell) -> Iterator[tuple[int, int]]:
         if not spans and isinstance(value, Decimal):  # 5.4 and 1204,125 are not amounts of money
             spans = [match.span() for match in _form(value).finditer(cell.text)]
         yield from spans
-    elif squeeze(value) and squeeze(value) in squeeze(cell.text):
-        start = cell.text.casefold().find(value.casefold())
-        yield (start, start + len(value)) if start >= 0 else (0, len(cell.text))
+    elif value:
+        for match in re.finditer(re.escape(value), cell.text, re.I):
+            if _is_whole(cell.text, *match.span()):
+                yield match.span()
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    """Whether a part of a text is not part of a longer word, number or group of digits.
+
+    >>> [_is_whole(text, 3, 7) for text in ("No 4711.", "RE-4711", "DE1234 56", "a: 4711/2")]
+    [True, False, False, False]
+    """
+    before = text[start].isalnum() and re.search(r"\w$|\w[-–/]$|\d[.,]$", text[:start])
+    after = text[end - 1].isalnum() and re.match(r"\w|[-–/]\w|[.,]\d", text[end:])
+    groups = text[start].isdigit() and re.search(r"(?<![\w.,:/\-])\d\d+ $", text[:start])
+    rest = text[end - 1].isdigit() and re.match(r" \d\d+(?![\w.,:/\-])", text[end:])
+    return not (before or after or groups or rest)
 
 
 def _form(number: Decimal) -> re.Pattern[str]:
@@ -171,11 +183,6 @@ def _form(number: Decimal) -> re.Pattern[str]:
     return re.compile(rf"(?<![\d.,]){digits}{end}(?![.,]?\d)")
 
 
-def _is_whole(cell: Cell, start: int, end: int) -> bool:
-    neighbors = cell.text[max(0, start - 1) : start] + cell.text[end : end + 1]
-    return not any(map(str.isalnum, neighbors))
-
-
 def _run(sought: str, cells: Sequence[Cell]) -> list[list[Word]]:
     """The words of the cells that a squeezed text runs through, such as the lines of an address."""
     for start, first in enumerate(cells):
@@ -188,9 +195,15 @@ def _run(sought: str, cells: Sequence[Cell]) -> list[list[Word]]:
                     rest = left
                 elif not run:
                     break
-                if not rest:
+                if not rest and not _is_cut(words, len(part)):
                     return run
     return []
+
+
+def _is_cut(words: Sequence[Word], size: int) -> bool:
+    """Whether a number that is printed in groups, as an IBAN is, goes on after so many words."""
+    pair = [word.text for word in words[size - 1 : size + 1]]
+    return len(pair) == 2 and all(text.isdigit() and len(text) > 1 for text in pair)
 
 
 def _take(words: Sequence[Word], rest: str) -> tuple[list[Word], str]:

@@ -27,7 +27,8 @@ MAX_FIELDS = 200  # of a schema; each is looked for on all pages
 MAX_REFERENCES = 20  # from one part of a schema to the next
 REFUSED = frozenset(
     "allOf oneOf not if then else contains prefixItems properties patternProperties propertyNames"
-    " dependentSchemas additionalProperties unevaluatedItems unevaluatedProperties $dynamicRef".split()
+    " additionalProperties dependentSchemas unevaluatedItems unevaluatedProperties"
+    " $dynamicRef".split()
 )
 """Keywords that the values of a document are not checked against."""
 SUPPORTED = "Use string, number, integer, boolean, an array of strings, or line_items."

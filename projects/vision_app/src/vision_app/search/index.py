@@ -23,7 +23,6 @@ import numpy as np
 from PIL import Image
 from rapidfuzz import fuzz, process
 
-from vision_app.answer.describe import legible
 from vision_app.classify.classifier import Classifier
 from vision_app.classify.kinds import kinds_of
 from vision_app.config import Config
@@ -214,9 +213,9 @@ class ImageIndex:
 
     def _read(self, pixels: Pixels) -> str:
         """The text of an image, if a small copy shows any: OCR of a photo takes 0.1 s, not 3 s."""
-        [page] = legible([self._reader.read(_shrink(pixels, _GLANCE))])
+        page = self._reader.read(_shrink(pixels, _GLANCE))
         if page.lines and max(pixels.shape[:2]) > _GLANCE:
-            [page] = legible([self._reader.read(pixels)])
+            page = self._reader.read(pixels)
         return page.text
 
     def _entries(self, paths: Collection[str] | None = None) -> dict[str, dict[str, Any]]:

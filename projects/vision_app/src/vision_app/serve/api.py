@@ -1,4 +1,4 @@
-"""The HTTP API: classify, read, extract, describe, ask, explain and search.
+"""The HTTP API: classify, read, extract, ask, explain and search.
 
     app = create_app(Vision(config, settings), settings)
     service.serve(app, port=8003)               # what `vision-app serve` runs
@@ -173,19 +173,30 @@ class Queues:
         """The uploaded file, which is on disk until then; call this in a thread."""
         return self.vision.open(file.file.read(), file.filename or "image")
 
-    async def read(self, file: UploadFile) -> Source:
+    async def read(
+        self, file: UploadFile, is_exact: Callable[[Source], bool] = lambda _: False
+    ) -> Source:
         """The uploaded file with its text recognized, which `vision` then remembers."""
 
         def read() -> Source:
             source = self.open(file)
-            self.vision.read(source)
+            if not is_exact(source):
+                self.vision.read(source)
             return source
 
         return await self.reading.run(read)
 
-    async def interpret(self, file: UploadFile, work: Callable[[Source], T]) -> T:
-        """Read the file, then do what a vision-language model does if there is one, or rules."""
-        source = await self.read(file)
+    async def interpret(
+        self,
+        file: UploadFile,
+        work: Callable[[Source], T],
+        is_exact: Callable[[Source], bool] = lambda _: False,
+    ) -> T:
+        """Read the file, then do what a vision-language model does if there is one, or rules.
+
+        A file that `is_exact` is not read: its fields are in embedded XML.
+        """
+        source = await self.read(file, is_exact)
         return await self.answering.run(lambda: work(source))
 
 
@@ -279,16 +290,15 @@ def _add_document_routes(router: APIRouter, queues: Queues) -> None:
         """
         await run_in_threadpool(vision.schema, form.json_schema)  # a wrong one fails at once
         work = partial(vision.extract, schema=form.json_schema)
-        return await until_disconnect(request, queues.interpret(form.file, work))
 
-    @router.post("/describe", responses=_example({"file": "a.png", "description": "A palace."}))
-    async def describe(request: Request, _: Caller, form: Annotated[ImageForm, FORM]) -> Any:
-        """Describe the image in a sentence or two."""
-        return await until_disconnect(request, queues.interpret(form.file, vision.describe))
+        def is_exact(source: Source) -> bool:
+            return vision.find_exact(source, form.json_schema) is not None
+
+        return await until_disconnect(request, queues.interpret(form.file, work, is_exact))
 
     @router.post("/ask", responses=_example({"answer": "12.50", "evidence": [EVIDENCE]}))
     async def ask(request: Request, _: Caller, form: Annotated[AskForm, FORM]) -> Any:
-        """Answer a question from what was recognized, with the boxes that support it."""
+        """Answer a question by a vision-language model, with the boxes that support it."""
         work = partial(vision.ask, question=form.question)
         return await until_disconnect(request, queues.interpret(form.file, work))
 

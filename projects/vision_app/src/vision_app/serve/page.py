@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from vision_app.answer.describe import is_document
 from vision_app.classify.classifier import PAGES
 from vision_app.files.images import Source
 from vision_app.files.pixels import decode
@@ -203,10 +202,9 @@ class Handlers:
         return gr.Dropdown([*likely, *others], value=likely[0])
 
     def _overview(self, source: Source, schema: str, labels: Mapping[str, Any] | None) -> str:
-        caption = self.vision.describe(source)["description"]
-        is_text = is_document(self.vision.read(source))
+        is_text = any(len(page.lines) > 4 for page in self.vision.read(source))
         facts = self.vision.extract(source, schema)["fields"] if is_text else None
-        return page_html.overview(labels, source.warnings, caption, facts)
+        return page_html.overview(labels, source.warnings, facts)
 
     def _fields(self, source: Source, schema: str) -> Panel:
         if not any(page.lines for page in self.vision.read(source)):

@@ -93,16 +93,13 @@ def waiting(text: str) -> str:
     return f"<div class='hint waiting' role='status'>{escape(text)}</div>"
 
 
-def overview(
-    labels: Result | None, warnings: Sequence[str], caption: str = "", facts: Result | None = None
-) -> str:
-    """A caption, the facts of a document, and the labels as bars.
+def overview(labels: Result | None, warnings: Sequence[str], facts: Result | None = None) -> str:
+    """The facts of a document, and the labels as bars.
 
     `facts` is None for a photograph. For a document the labels are folded up: the classifier is
     for photographs only.
     """
     content = "".join(map(hint, warnings))
-    content += f"<p class='lead'>{multiline(caption)}</p>" if caption else ""
     rows = [
         (field_name(name), value(fact, name))
         for name, fact in (facts or {}).items()

@@ -8,21 +8,34 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vision_app.answer.answer import UNKNOWN
-from vision_app.answer.by_model import ask, describe
-from vision_app.ocr.page import Page
+from vision_app.answer import UNKNOWN, ask
+from vision_app.ocr.page import Line, Page, Word
 from seedbed.errors import Busy
 from seedbed.models.scripted import ScriptedChatModel
 
 PIXELS = np.zeros((40, 60, 3), np.uint8)
-LINES = [("Signed by", 100, 100, 24), ("Ada Byron", 100, 130, 24), ("on 3 May", 300, 130, 24)]
+ROWS = [("Signed by", 100, 100), ("Ada Byron", 100, 130), ("on 3 May", 300, 130)]
+PAGE = Page(
+    1,
+    1000,
+    1400,
+    tuple(
+        Line(
+            tuple(
+                Word(word, (x + 50 * n, y, x + 45 + 50 * n, y + 24), 0.95)
+                for n, word in enumerate(text.split())
+            )
+        )
+        for text, x, y in ROWS
+    ),
+)
 
 
 @pytest.fixture
-def reply(make_page: Callable[..., Page]) -> Callable[..., Any]:
+def reply() -> Callable[..., Any]:
     def ask_with_reply(answer: str | None, quote: str | None = None) -> Any:
         model = ScriptedChatModel([{"answer": answer, "quote": quote}])
-        return ask(model, "Who signed it?", [PIXELS], [make_page(LINES)]), model
+        return ask(model, "Who signed it?", [PIXELS], [PAGE]), model
 
     return ask_with_reply
 
@@ -36,26 +49,23 @@ def test_model_receives_the_picture_and_the_question(reply: Callable[..., Any]) 
 
 def test_quoted_words_are_shown_where_ocr_read_them(reply: Callable[..., Any]) -> None:
     answer, _ = reply("Ada Byron", "ada byron")
-    assert [item.text for item in answer.boxes] == ["Ada Byron"]
+    assert answer.evidence.text == "Ada Byron"
     assert answer.confidence == pytest.approx(0.9 * 0.95, abs=0.001)
     answer, _ = reply("Ada Byron", "Signed by Ada Byron")
-    assert [item.text for item in answer.boxes] == ["Signed by", "Ada Byron"]
+    assert answer.evidence.text == "Signed by Ada Byron"
+    assert answer.evidence.box == (100, 100, 195, 154)
 
 
 def test_answer_that_is_not_printed_has_no_boxes(reply: Callable[..., Any]) -> None:
-    for quote in (None, "", "Charles Babbage"):
+    for quote in (None, "", "Charles Babbage", "da Byro"):
         answer, _ = reply("A kite", quote)
-        assert (answer.text, answer.boxes, answer.confidence) == ("A kite", (), 0.5)
+        assert (answer.text, answer.evidence, answer.confidence) == ("A kite", None, 0.5)
 
 
 def test_model_that_does_not_know_abstains(reply: Callable[..., Any]) -> None:
     for text in (None, " "):
         answer, _ = reply(text)
         assert (answer.text, answer.abstained) == (UNKNOWN, True)
-
-
-def test_caption_is_that_of_the_model() -> None:
-    assert describe(ScriptedChatModel(["A red kite. "]), [PIXELS]) == "A red kite."
 
 
 def test_error_of_the_model_passes() -> None:

@@ -1,1 +1,0 @@
-"""Captions and answers from what was recognized."""

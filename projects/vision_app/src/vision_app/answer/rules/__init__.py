@@ -1,1 +1,0 @@
-"""Answers by rules, to English questions: delete this folder where a model answers them."""
