@@ -1,27 +1,26 @@
-"""Checks of exercise 2: how `_pack` joins units into chunks."""
+"""Checks of exercise 2: how `_pack` joins pieces into chunks."""
 
 from collections.abc import Sequence
 
-from rag_chatbot.read.chunk import Piece, _pack, _Unit
-from rag_chatbot.read.language import SEPARATOR
+from rag_chatbot.read.chunk import Piece, _pack
 
 MAX_TOKENS = 50
 
 
-def units(sizes: Sequence[int], headers: Sequence[str] = ()) -> list[_Unit]:
-    """Units of these sizes, ten characters apart."""
-    headers = [*headers, *[""] * len(sizes)]
-    return [_Unit(10 * i, 10 * i + 8, n, headers[i]) for i, n in enumerate(sizes)]
+def pieces(sizes: Sequence[int], headings: Sequence[str] = ()) -> list[Piece]:
+    """Pieces of these sizes on page 3, ten characters apart."""
+    headings = [*headings, *["Guide"] * len(sizes)]
+    return [Piece(10 * i, 10 * i + 8, headings[i], 3, n) for i, n in enumerate(sizes)]
 
 
 def expect_sizes(expected: Sequence[int], sizes: Sequence[int]) -> None:
-    """The tokens of each chunk; a unit belongs to the chunk in whose span it is."""
-    pieces = _pack(units(sizes), "Guide", None, MAX_TOKENS)
+    """The tokens of each chunk; a piece belongs to the chunk in whose span it is."""
+    chunks = _pack(pieces(sizes), MAX_TOKENS)
     actual = [
-        sum(unit.tokens for unit in units(sizes) if piece.start <= unit.start < piece.end)
-        for piece in pieces
+        sum(piece.tokens for piece in pieces(sizes) if chunk.start <= piece.start < chunk.end)
+        for chunk in chunks
     ]
-    case = f"units of {list(sizes)} tokens, at most {MAX_TOKENS} per chunk: expected chunks of"
+    case = f"pieces of {list(sizes)} tokens, at most {MAX_TOKENS} per chunk: expected chunks of"
     assert actual == expected, f"{case} {expected} tokens, got {actual}"
 
 
@@ -32,22 +31,20 @@ def check_1_the_target_is_the_total_divided_by_the_fewest_chunks() -> None:
     expect_sizes([0], [0])
 
 
-def check_2_a_chunk_ends_at_the_target_and_before_a_unit_that_would_exceed_the_limit() -> None:
+def check_2_a_chunk_ends_at_the_target_and_before_a_piece_that_would_exceed_the_limit() -> None:
     expect_sizes([40, 40, 40, 20], [20] * 7)
     expect_sizes([35, 25], [10, 25, 10, 5, 10])
     expect_sizes([30, 30], [15] * 4)
     expect_sizes([51], [51])
 
 
-def check_3_a_chunk_has_the_span_of_its_units_and_the_header_of_the_first() -> None:
-    both = f"Guide{SEPARATOR}option"
-    for path, headers, expected in (
-        ("Guide", ["option"] * 4, [both, both]),
-        ("Guide", ["", "option", "option", ""], ["Guide", both]),
-        ("", ["", "", "option", ""], ["", "option"]),
+def check_3_a_chunk_is_its_first_piece_up_to_the_end_of_its_last_one() -> None:
+    for headings, expected in (
+        (["Guide › option"] * 4, ["Guide › option", "Guide › option"]),
+        (["Guide", "Guide › option", "Guide › option", "Guide"], ["Guide", "Guide › option"]),
     ):
-        actual = _pack(units([25] * 4, headers), path, 3, MAX_TOKENS)
-        spans = [(0, 18), (20, 38)]
-        pieces = [Piece(*span, text, 3) for span, text in zip(spans, expected, strict=True)]
-        case = f"path {path!r}, two units per chunk with the headers {headers}"
-        assert actual == pieces, f"{case}: expected {pieces}, got {actual}"
+        actual = _pack(pieces([25] * 4, headings), MAX_TOKENS)
+        first, second = expected
+        chunks = [Piece(0, 18, first, 3, 50), Piece(20, 38, second, 3, 50)]
+        case = f"two pieces per chunk with the headings {headings}"
+        assert actual == chunks, f"{case}: expected {chunks}, got {actual}"

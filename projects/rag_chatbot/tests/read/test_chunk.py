@@ -16,7 +16,6 @@ from rag_chatbot.read.chunk import (
     estimate_tokens,
     plain,
 )
-from seedbed.models.embeddings.hash import HashEmbeddings
 
 COUNT = counter(object())
 
@@ -132,12 +131,3 @@ def test_plain_keeps_placeholders_names_and_globs_in_markdown(text: str) -> None
         assert plain(text) == text
     assert plain(f"Run `{text}` **now**.") == f"Run {text} now."
     assert plain(f"```\n{text}\n# *not* a heading\n```") == f"{text}\n# *not* a heading"
-
-
-def test_counter_uses_tokenizer_of_the_embeddings() -> None:
-    class Counting(HashEmbeddings):
-        def count_tokens(self, text: str) -> int:
-            return len(text)
-
-    assert list(counter(Counting())(["abc", "a"])) == [3, 1]
-    assert list(counter(HashEmbeddings())(["two words"])) == [2]

@@ -27,12 +27,14 @@ HEADINGS_IN_CODE = frozenset({"code", "json", "jsonl"})  # names and keys: not l
 CHARS_PER_TOKEN = 8
 
 _WORD = re.compile(r"\w")
+_LINE = re.compile(r"[^\n]*\S[^\n]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A chunk: `document.text[start:end]`, the path of headings above it, and its page from 1.
+    """A chunk, or a part of one: `document.text[start:end]`, and how many tokens that has.
 
+    `heading` is the path of headings above it; in a table, column names follow. `page` is from 1.
     The first chunk below a heading begins with that heading, and its text proper at `body`.
     """
 
@@ -40,28 +42,14 @@ class Piece:
     end: int
     heading: str
     page: int | None = None
+    tokens: int = 0
     body: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What is not divided any further: a block, sentence, row or line.
-
-    `header`: the column names of the table that it belongs to.
-    """
-
-    start: int
-    end: int
-    tokens: int
-    header: str = ""
 
 
 def counter(embeddings: Any) -> TokenCounter:
     """Counts tokens with the tokenizer of `embeddings`; estimates them if it has none."""
     if hasattr(embeddings, "token_counts"):
         return embeddings.token_counts  # type: ignore[no-any-return]
-    if hasattr(embeddings, "count_tokens"):
-        return lambda texts: [embeddings.count_tokens(text) for text in texts]
     return lambda texts: [estimate_tokens(text) for text in texts]
 
 
@@ -76,43 +64,25 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
     `count_tokens` takes many texts at once, see `counter`. A heading counts as a piece only if
     nothing follows it; otherwise it is part of the path `Piece.heading`.
     """
-    text = document.text
-    limit = max_tokens * CHARS_PER_TOKEN
-    # 1. Count the tokens of all blocks that may fit, in one call.
-    short = [b for b in document.blocks if b.kind != "heading" and b.end - b.start <= limit]
-    counts = dict(
-        zip(short, _count(text, [(b.start, b.end) for b in short], count_tokens), strict=True)
-    )
     pieces: list[Piece] = []
-    # 2. Go through the sections: runs of blocks under one heading, on one page.
-    for path, page, blocks, above in _sections(document):
-        # 3. Divide blocks that are too long.
-        units: list[_Unit] = []
-        for block in blocks:
-            tokens = counts.get(block, max_tokens + 1)
-            if tokens <= max_tokens or block.kind == "heading":
-                units.append(_Unit(block.start, block.end, tokens))
-            else:
-                units += _split(text, block, max_tokens, count_tokens)
-        # 4. Join neighbours into pieces of about equal size.
-        packed = _pack(units, path, page, max_tokens)
-        # 5. A heading goes with the first of them: it may have a date or a version to quote.
+    # 1. Go through the sections: runs of blocks under one heading, on one page.
+    for path, blocks, above in _sections(document):
+        # 2. Divide blocks that are too long, and join neighbours into chunks of about equal size.
+        parts = [
+            part
+            for block in blocks
+            for part in _parts(document.text, block, path, max_tokens, count_tokens)
+        ]
+        packed = _pack(parts, max_tokens)
+        # 3. A heading goes with the first of them: it may have a date or a version to quote.
         if above and packed and document.type not in HEADINGS_IN_CODE:
             packed[0] = replace(packed[0], start=above.start, body=packed[0].start)
         pieces += packed
     return pieces
 
 
-def _count(text: str, spans: list[tuple[int, int]], count: TokenCounter) -> list[int]:
-    """Tokens of each span, at least one per CHARS_PER_TOKEN characters."""
-    counts = count([text[a:b] for a, b in spans])
-    return [max(n, (b - a) // CHARS_PER_TOKEN) for n, (a, b) in zip(counts, spans, strict=True)]
-
-
-def _sections(
-    document: Document,
-) -> Iterator[tuple[str, int | None, list[Block], Block | None]]:
-    """Yield (heading path, page, blocks, heading) for each run of blocks on one page.
+def _sections(document: Document) -> Iterator[tuple[str, list[Block], Block | None]]:
+    """Yield (heading path, blocks, heading) for each run of blocks on one page.
 
     The heading is None where other text or a page break is between it and the run.
 
@@ -135,10 +105,10 @@ def _sections(
             continue  # a rule or a row of signs
         is_heading = block.kind == "heading"
         if run and (is_heading or block.page != run[0].page):
-            yield path(), run[0].page, run, above
+            yield path(), run, above
             run, above = [], None
         elif lone and is_heading and block.level <= lone.level:
-            yield path(), lone.page, [lone], None
+            yield path(), [lone], None
         if is_heading:
             while stack and stack[-1][0] >= block.level:
                 stack.pop()
@@ -151,103 +121,79 @@ def _sections(
             run.append(block)
             lone = None
     if run:
-        yield path(), run[0].page, run, above
+        yield path(), run, above
     elif lone:
-        yield path(), lone.page, [lone], None
+        yield path(), [lone], None
 
 
-def _pack(units: list[_Unit], path: str, page: int | None, max_tokens: int) -> list[Piece]:
+def _parts(text: str, block: Block, path: str, max_tokens: int, count: TokenCounter) -> list[Piece]:
+    """A block as one piece if it fits, else its sentences, rows or lines, divided to fit."""
+    spans = [(block.start, block.end)]
+    if block.kind == "heading":
+        return [Piece(*spans[0], path, block.page)]
+    header = ""
+    if _count(text, spans, max_tokens, count)[0] > max_tokens:
+        if block.kind == "paragraph":
+            spans = list(sentence_spans(text, block.start, block.end))
+        else:
+            spans = [line.span() for line in _LINE.finditer(text, block.start, block.end)]
+        if block.kind == "table":
+            header = _table_header(text, spans)
+    below = SEPARATOR.join(part for part in (path, header) if part)
+    return [
+        Piece(start, end, below if n else path, block.page, tokens)
+        for n, (start, end, tokens) in enumerate(_divide(text, spans, max_tokens, count))
+    ]
+
+
+def _divide(
+    text: str, spans: list[tuple[int, int]], max_tokens: int, count: TokenCounter
+) -> Iterator[tuple[int, int, int]]:
+    """(start, end, tokens) of the spans. Too long ones are halved, at a space if possible."""
+    counts = _count(text, spans, max_tokens, count)
+    for (start, end), tokens in zip(spans, counts, strict=True):
+        if tokens <= max_tokens or end - start <= 16:
+            yield start, end, tokens
+            continue
+        middle = (start + end) // 2
+        space = max(text.rfind(sign, (start + middle) // 2, middle) for sign in " \n")
+        cut = space if space > 0 else middle
+        halves = [(start, cut), (cut + (space > 0), end)]
+        yield from _divide(text, halves, max_tokens, count)
+
+
+def _count(
+    text: str, spans: list[tuple[int, int]], max_tokens: int, count: TokenCounter
+) -> list[int]:
+    """Tokens of each span, at least one per CHARS_PER_TOKEN characters.
+
+    Spans that are too long in any case count as `max_tokens + 1`.
+    """
+    short = [(a, b) for a, b in spans if b - a <= max_tokens * CHARS_PER_TOKEN]
+    counts = dict(zip(short, count([text[a:b] for a, b in short]), strict=True))
+    return [max(counts.get((a, b), max_tokens + 1), (b - a) // CHARS_PER_TOKEN) for a, b in spans]
+
+
+def _pack(parts: list[Piece], max_tokens: int) -> list[Piece]:
     """Join neighbours up to the limit, into pieces of about equal size."""
-    total = sum(unit.tokens for unit in units)
+    total = sum(part.tokens for part in parts)
     target = total / max(1, -(-total // max_tokens))
     pieces: list[Piece] = []
-    waiting: list[_Unit] = []
-    size = 0
-    for unit in [*units, None]:
-        if waiting and (unit is None or size + unit.tokens > max_tokens or size >= target):
-            header = waiting[0].header
-            heading = SEPARATOR.join(part for part in (path, header) if part)
-            pieces.append(Piece(waiting[0].start, waiting[-1].end, heading, page))
-            waiting, size = [], 0
-        if unit is not None:
-            waiting.append(unit)
-            size += unit.tokens
+    for part in parts:
+        size = pieces[-1].tokens if pieces else 0
+        if not pieces or size + part.tokens > max_tokens or size >= target:
+            pieces.append(part)
+        else:
+            pieces[-1] = replace(pieces[-1], end=part.end, tokens=size + part.tokens)
     return pieces
 
 
-def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> list[_Unit]:
-    """Divide a block that does not fit into sentences, rows or lines.
-
-    Those that are still too long are divided into runs of words.
-    """
-    part, offset = text[block.start : block.end], block.start
-    header = ""
-    if block.kind == "paragraph":
-        spans = list(sentence_spans(part))
-    elif block.kind == "table":
-        spans = _lines(part)
-        header = _table_header(part, spans)
-    else:
-        spans = _lines(part)
-    limit = max_tokens * CHARS_PER_TOKEN
-    spans = [
-        window
-        for start, end in spans
-        for window in (
-            [(start, end)] if end - start <= limit else _windows(part, start, end, max_tokens * 3)
-        )
-    ]
-    units: list[_Unit] = []
-    for at, ((start, end), tokens) in enumerate(
-        zip(spans, _count(part, spans, count), strict=True)
-    ):
-        for a, b, size in _fit(part, start, end, tokens, max_tokens, count):
-            units.append(_Unit(offset + a, offset + b, size, header if at else ""))
-    return units
-
-
-def _fit(
-    text: str, start: int, end: int, tokens: int, max_tokens: int, count: TokenCounter
-) -> list[tuple[int, int, int]]:
-    """(start, end, tokens) of the parts of a span, each of them at most `max_tokens` long."""
-    if tokens <= max_tokens or end - start <= 16:
-        return [(start, end, tokens)]
-    size = max(16, (end - start) * max_tokens * 9 // (tokens * 10))
-    spans = _windows(text, start, end, size)
-    return [
-        fitted
-        for (a, b), n in zip(spans, _count(text, spans, count), strict=True)
-        for fitted in (
-            _fit(text, a, b, n, max_tokens, count) if b - a < end - start else [(a, b, n)]
-        )
-    ]
-
-
-def _windows(text: str, start: int, end: int, size: int) -> list[tuple[int, int]]:
-    """Spans of at most `size` characters, cut at a space if the last quarter contains one."""
-    spans = []
-    while end - start > size:
-        last_quarter = start + size * 3 // 4, start + size + 1
-        cut = max(text.rfind(" ", *last_quarter), text.rfind("\n", *last_quarter))
-        stop = cut if cut > 0 else start + size
-        spans.append((start, stop))
-        start = stop + (cut > 0)
-    if end > start:
-        spans.append((start, end))
-    return spans
-
-
-def _lines(text: str) -> list[tuple[int, int]]:
-    """Spans of the lines that are not blank."""
-    return [m.span() for m in re.finditer(r"[^\n]*\S[^\n]*", text)]
-
-
-def _table_header(table: str, rows: list[tuple[int, int]]) -> str:
+def _table_header(text: str, rows: list[tuple[int, int]]) -> str:
     """The cells of the header row, which become the heading of the table's later chunks.
 
     A table between bars has one if a rule follows its first row; CSV always has one.
     """
-    first, second = (table[slice(*row)] for row in (*rows[:2], (0, 0))[:2])
+    first, second = (text[slice(*row)] for row in (*rows[:2], (0, 0))[:2])
     if "|" in first and not is_row_rule(second):
         return ""
     cells = [cell.strip(' "*`') for cell in re.split(r"[|\t;,]", first.strip().strip("|"))]
