@@ -30,7 +30,6 @@ from rag_chatbot.store.store import Store
 from seedbed.files import read_json_lines
 
 DEPTH = 500  # chunks for each ranking
-BATCH_DOCUMENTS = 500  # written to the vector index together
 
 
 def evaluate_beir(folder: Path, config: Config, embeddings: Any) -> dict[str, Any]:
@@ -64,14 +63,12 @@ def evaluate_beir(folder: Path, config: Config, embeddings: Any) -> dict[str, An
 def _ingest(store: Store, documents: dict[str, tuple[str, str]], tokens: int) -> None:
     store.collections.create("default")
     count = counter(store.embeddings)
-    for number, (source, (title, text)) in enumerate(documents.items(), 1):
+    for source, (title, text) in documents.items():
         body, title = (text, title) if text else (title, "")
         blocks = (Block("paragraph", 0, len(body)),) if body else ()
         document = Document(body, blocks, title)
         pieces = chunk(document, tokens, count)
-        store.add_document("default", source, "", document, pieces, more=True)
-        if number % BATCH_DOCUMENTS == 0:
-            store.write_index()
+        store.add_document("default", source, "", document, pieces)
     store.write_index()
 
 

@@ -108,7 +108,7 @@ def open_chatbot(
 ) -> Iterator[Callable[..., Any]]:
     """Opens chatbots on the same folder, with texts by name, and closes them after the test."""
     from rag_chatbot.chatbot import Chatbot
-    from rag_chatbot.ingest import ingest_bytes
+    from rag_chatbot.ingest import ingest_uploads
 
     chatbots: list[Chatbot] = []
 
@@ -119,7 +119,7 @@ def open_chatbot(
         own = config.model_copy(update={"mode": answer_mode, **settings})
         chatbot = Chatbot(own, HashEmbeddings(), lambda: chat_model, "scripted")
         for name, text in (texts or {}).items():
-            ingest_bytes(chatbot.store, name, text.encode())
+            ingest_uploads(chatbot.store, [(name, text.encode())])
         chatbots.append(chatbot)
         return chatbot
 

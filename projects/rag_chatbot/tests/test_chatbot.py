@@ -71,7 +71,7 @@ def test_upload_continues_after_a_bad_file(open_chatbot):
     assert [d["source"] for d in bot.documents("default", LOCAL)] == ["a.md"]
 
 
-def test_upload_reports_what_was_added_before_the_server_failed(open_chatbot):
+def test_upload_raises_what_is_not_the_fault_of_a_file(open_chatbot):
     class Stopping(HashEmbeddings):
         def embed(self, texts):
             if any("second" in text for text in texts):
@@ -81,11 +81,10 @@ def test_upload_reports_what_was_added_before_the_server_failed(open_chatbot):
     bot = open_chatbot()
     bot.store.embeddings = Stopping()
     files = [(f"{name}.md", f"The {name} file.".encode()) for name in ("first", "second", "third")]
-    summary = bot.upload(files, "default", LOCAL)
-    assert summary.added == 1
-    assert [item["path"] for item in summary.failed] == ["second.md", "third.md"]
     with pytest.raises(Unavailable, match="stopped"):
-        bot.upload(files[1:], "default", LOCAL)
+        bot.upload(files, "default", LOCAL)
+    assert [item["source"] for item in bot.documents("default", LOCAL)] == ["first.md"]
+    assert bot.search("The first file", collection="default", caller=LOCAL)
 
 
 def test_ask_while_its_document_is_replaced_always_answers(open_chatbot):

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rag_chatbot.ingest import Summary, ingest, ingest_bytes, ingest_uploads
+from rag_chatbot.ingest import Summary, ingest, ingest_uploads
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, SeedbedError, TooLarge
 from seedbed.models.embeddings.hash import HashEmbeddings
 
 
@@ -28,6 +27,10 @@ def sources(store: Store, collection: str = "default") -> list[str]:
 
 def reasons(items: list[dict[str, str]]) -> dict[str, str]:
     return {item["path"]: item["reason"] for item in items}
+
+
+def upload(store: Store, name: str, data: bytes) -> Summary:
+    return ingest_uploads(store, [(name, data)])
 
 
 def counts(summary: Summary) -> tuple[int, int, int, int]:
@@ -67,15 +70,6 @@ def test_ingest_rereads_only_changed_files(store: Store, folder: Path) -> None:
     assert after["files/1.md"] != before["files/1.md"]
 
 
-def test_ingest_detects_change_with_equal_size_and_mtime(store: Store, folder: Path) -> None:
-    path = write_file(folder, "a.md", "one")
-    ingest(store, [folder])
-    stat = path.stat()
-    path.write_text("two")
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert counts(ingest(store, [folder])) == (0, 1, 0, 0)
-
-
 def test_ingest_does_not_open_files_with_unchanged_mtime(store: Store, folder: Path) -> None:
     path = write_file(folder, "a.md", "First")
     os.utime(path, (1, 1))
@@ -101,7 +95,7 @@ def test_ingest_prunes_only_below_its_paths(store: Store, folder: Path) -> None:
     ingest(store, [folder / "x", folder / "y"])
     (folder / "x/a.md").unlink()
     (folder / "y/c.md").unlink()
-    ingest_bytes(store, "upload.md", b"Uploaded.")
+    upload(store, "upload.md", b"Uploaded.")
     assert counts(ingest(store, [folder / "x"], prune=True)) == (0, 0, 1, 1)
     assert sources(store) == ["upload.md", "x/b.md", "y/c.md"]
     # A folder without any file may be a disk that is not mounted.
@@ -124,30 +118,10 @@ def test_document_never_replaces_one_from_elsewhere(store: Store, folder: Path) 
     assert store.document("default", "docs/readme.md").text == "from x"
     (folder / "x").rename(folder / "z")  # a folder that was moved is still the same documents
     assert counts(ingest(store, [folder / "z/docs"])) == (0, 1, 0, 0)
-    ingest_bytes(store, "note.md", b"Uploaded.")
+    upload(store, "note.md", b"Uploaded.")
     assert ingest(store, [write_file(folder, "note.md")]).failed
     ingest(store, [write_file(folder, "other.md")])
-    with pytest.raises(BadInput, match="Rename the file"):
-        ingest_bytes(store, "other.md", b"Uploaded, too.")
-
-
-@pytest.mark.parametrize(
-    ("include", "exclude", "expected"),
-    [
-        (["*.md"], [], ["a.md", "drafts/c.md", "keep/d.md"]),
-        ([], ["*.txt"], ["a.md", "drafts/c.md", "keep/d.md"]),
-        ([], ["drafts/*"], ["a.md", "b.txt", "keep/d.md"]),
-        ([], ["drafts"], ["a.md", "b.txt", "keep/d.md"]),
-        (["keep/*", "*.txt"], [], ["b.txt", "keep/d.md"]),
-    ],
-)
-def test_ingest_filters_files_by_globs(
-    store: Store, folder: Path, include: list[str], exclude: list[str], expected: list[str]
-) -> None:
-    for name in ("a.md", "b.txt", "drafts/c.md", "keep/d.md"):
-        write_file(folder, name)
-    ingest(store, [folder], include=include, exclude=exclude)
-    assert sources(store) == [f"files/{name}" for name in expected]
+    assert "Rename the file" in upload(store, "other.md", b"Uploaded, too.").failed[0]["reason"]
 
 
 def test_ingest_skips_hidden_generated_and_linked_files_with_reason(
@@ -199,18 +173,6 @@ def test_ingest_lists_a_file_that_cannot_be_embedded(
     assert counts(ingest(store, [folder])) == (0, 0, 2, 0)
 
 
-def test_ingest_completes_after_embedding_stopped(
-    open_store: Callable[..., Store], folder: Path
-) -> None:
-    stopping = PickyEmbeddings()
-    stopping.error = SeedbedError("The embeddings stopped.")
-    for n in range(9):
-        write_file(folder, f"{n}.md", f"Words {n}, and poison.")
-    with pytest.raises(SeedbedError, match="stopped"):
-        ingest(open_store(embeddings=stopping), [folder])
-    assert ingest(open_store(), [folder]).added == 9
-
-
 @pytest.mark.parametrize(
     "name", ["new\nline.md", "日本.md", "a..md", "a b'\";--.md", "\udcff.md", "red\x1b[31m.txt"]
 )
@@ -235,23 +197,15 @@ def test_ingest_reports_missing_paths_and_large_files(
     assert "No such file" in failures[str(folder / "nothing")]
 
 
-def test_ingest_bytes_uses_only_last_part_of_name(store: Store) -> None:
-    def changes(name: str, data: bytes) -> tuple[int, int, int, int]:
-        summary = Summary()
-        ingest_bytes(store, name, data, summary=summary)
-        return counts(summary)
-
-    assert changes("../../etc/pass\\wd.md", b"# A\n\nB.\n") == (1, 0, 0, 0)
-    assert changes("wd.md", b"# A\n\nB.\n") == (0, 0, 1, 0)
-    assert changes("/x/wd.md", b"# A\n\nC.\n") == (0, 1, 0, 0)
-    assert sources(store) == ["wd.md"]
+def test_upload_uses_only_last_part_of_name(store: Store) -> None:
+    assert counts(upload(store, "../../etc/pass\\wd.md", b"# A\n\nB.\n")) == (1, 0, 0, 0)
+    assert counts(upload(store, "wd.md", b"# A\n\nB.\n")) == (0, 0, 1, 0)
+    assert counts(upload(store, "/x/wd.md", b"# A\n\nC.\n")) == (0, 1, 0, 0)
     for name in ("", "..", "a/..", "a\0b.md", "\x1b[31m.md", "\u202e.md", "\udcff.md"):
-        with pytest.raises(BadInput, match="not a valid name"):
-            ingest_bytes(store, name, b"x")
-    with pytest.raises(BadInput, match="empty"):
-        ingest_bytes(store, "a.md", b"")
-    with pytest.raises(TooLarge):
-        ingest_bytes(store, "a.md", b"x" * (51 * 2**20))
+        assert "not a valid name" in upload(store, name, b"x").failed[0]["reason"]
+    assert "empty" in upload(store, "a.md", b"").failed[0]["reason"]
+    assert "larger than" in upload(store, "a.md", b"x" * (51 * 2**20)).failed[0]["reason"]
+    assert sources(store) == ["wd.md"]
 
 
 def test_ingest_keeps_old_version_after_failed_update(store: Store, folder: Path) -> None:
@@ -282,7 +236,7 @@ def test_upload_is_embedded_while_others_are_written(open_store: Callable[..., S
     thread = threading.Thread(target=ingest_uploads, args=(store, [("a.md", b"A slow text.")]))
     thread.start()
     assert embeddings.embedding.wait(60)
-    ingest_bytes(store, "b.md", b"A quick text.")  # Busy after 10 s if the first one had the lock
+    upload(store, "b.md", b"A quick text.")  # Busy after 10 s if the first one had the lock
     store.delete_document("default", "b.md")
     embeddings.may_continue.set()
     thread.join()

@@ -71,12 +71,6 @@ def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
 def ingest(
     paths: Paths,
     collection: Collection = "default",
-    include: Annotated[
-        list[str] | None, typer.Option(help="Read only files that match, e.g. '*.md'. Repeatable.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Skip files that match, e.g. 'drafts/*'. Repeatable.")
-    ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose files were deleted.")
     ] = False,
@@ -86,32 +80,25 @@ def ingest(
 
     Exits with status 1 if a file could not be read.
     """
-    summary = _ingest(
-        open_chatbot(),
-        paths,
-        collection,
-        as_json,
-        include=include or (),
-        exclude=exclude or (),
-        prune=prune,
-    )
+    summary = _ingest(open_chatbot(), paths, collection, prune=prune, quiet=as_json)
     if as_json:
         show(summary)
     raise typer.Exit(1 if summary["failed"] else 0)
 
 
 def _ingest(
-    chatbot: Chatbot, paths: list[Path], collection: str, quiet: bool = False, **options: Any
+    chatbot: Chatbot,
+    paths: list[Path],
+    collection: str,
+    *,
+    prune: bool = False,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     from rag_chatbot.ingest import ingest
 
     with cli.progress(quiet=quiet, unit="file") as progress:
         summary = ingest(
-            chatbot.store,
-            paths,
-            collection=collection,
-            progress=progress,
-            **options,
+            chatbot.store, paths, collection=collection, prune=prune, progress=progress
         ).as_json()
     if summary["removed"]:
         chatbot.erase_deleted(collection)

@@ -14,7 +14,8 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,7 +26,7 @@ from rag_chatbot.read.decode import clean_name
 from rag_chatbot.read.find_files import FileEntry, absolute, find_files, is_gone
 from rag_chatbot.store.records import FileStat, StoredDocument
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, SeedbedError, TooLarge, public_message
+from seedbed.errors import BadInput, Busy, SeedbedError, TooLarge
 
 log = logging.getLogger(__name__)
 FORMAT = 4  # raise it when parsing or chunking changes: every file is then read again
@@ -51,32 +52,19 @@ class Summary:
         """The same as a dictionary that `json.dumps` accepts."""
         return asdict(self) | {"seconds": round(self.seconds, 3)}
 
-    def fail(self, path: str, reason: str) -> None:
-        """Note a file that was not ingested."""
-        self.failed.append({"path": clean_name(path), "reason": reason})
-
-    def count(self, old: StoredDocument | None, chunks: int) -> None:
-        """Note a document that was stored in place of `old`."""
-        self.added += old is None
-        self.updated += old is not None
-        self.chunks += chunks
-
 
 def ingest(
     store: Store,
     paths: Sequence[Path | str],
     *,
     collection: str = "default",
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
     prune: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Add files and folders to a collection, or update them. Creates the collection if necessary.
 
-    Files that match no glob of `include`, or one of `exclude`, are left out. `prune` removes
-    documents whose files below `paths` were deleted; a path without any file may be a disk that is
-    not mounted, so documents from there stay. `progress` is called after each file.
+    `prune` removes documents whose files below `paths` were deleted; a path without any file may be
+    a disk that is not mounted, so documents from there stay. `progress` is called after each file.
 
     A file that cannot be read, cut or embedded does not stop the others. Raises ConfigError if the
     collection was made with other embeddings, and Unavailable if the disk is full. What was stored
@@ -87,27 +75,22 @@ def ingest(
     store.require_embedder(store.collections.create(collection))
     stored = {document.source: document for document in store.documents(collection)}
     # 1. List the files.
-    files = list(find_files([Path(path) for path in paths], include, exclude))
+    files = list(find_files([Path(path) for path in paths]))
     readable = [file for file in files if not file.reason]
     for file in files:
-        if file.failed:
-            summary.fail(file.source, file.reason)
-        elif file.reason:
-            summary.skipped.append({"path": clean_name(file.source), "reason": file.reason})
+        if file.reason:
+            items = summary.failed if file.failed else summary.skipped
+            items.append({"path": clean_name(file.source), "reason": file.reason})
     # 2. Read, parse, chunk, embed and store those that are new or changed.
-    for done, file in enumerate(readable, 1):
-        source = clean_name(file.source)
-        try:
-            _ingest_file(store, collection, file, source, stored.get(source), summary)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # also the tokenizer's, whose panics are not Exceptions
-            if isinstance(error, SeedbedError) and error.status >= 500:  # not the file's fault
-                raise
-            summary.fail(source, _reason(error))
-        if progress:
-            progress(done, len(readable), source)
-    store.write_index()
+    try:
+        for done, file in enumerate(readable, 1):
+            source = clean_name(file.source)
+            with _failures(summary, source):
+                _ingest_file(store, collection, file, source, stored.get(source), summary)
+            if progress:
+                progress(done, len(readable), source)
+    finally:
+        store.write_index()
     # 3. Remove documents whose files are gone.
     if prune:
         _prune(store, collection, paths, files, summary)
@@ -124,58 +107,51 @@ def ingest_uploads(
 ) -> Summary:
     """Add uploaded files, given as (name, content), to a collection, or update them.
 
-    A file that cannot be read is listed under `failed`; the others are ingested all the same. When
-    the server cannot go on, the files before that are in the summary; an error is raised only if
-    there are none.
+    Only the last part of a name is used, so an upload cannot name a path. Failures are as for
+    `ingest`.
     """
     start = time.monotonic()
     summary = Summary()
-    for number, (name, data) in enumerate(files):
-        if progress:
-            progress(number, len(files), name)
-        try:
-            ingest_bytes(store, name, data, collection=collection, summary=summary)
-        except Exception as error:  # also a bug in a parser, which must not stop the other files
-            stops = isinstance(error, SeedbedError) and (error.status >= 500 or error.status == 429)
-            if stops and not (summary.added or summary.updated or summary.unchanged):
-                raise
-            for rest, _ in files[number:] if stops else [(name, data)]:
-                summary.fail(rest, public_message(error, log))
-            if stops:
-                break
+    owner = store.require_embedder(store.collections.create(collection))
+    try:
+        for done, (name, data) in enumerate(files, 1):
+            with _failures(summary, clean_name(name)):
+                source = PurePosixPath(name.replace("\\", "/")).name.strip()
+                if source in ("", ".", "..") or source != clean_name(source):
+                    raise BadInput(f"{name[:100]!r} is not a valid name for a document.")
+                _check_size(store, source, len(data))
+                digest = _digest(store, data)
+                old = store.find(owner, source)
+                if old and old.data_hash == digest:
+                    summary.unchanged += 1
+                else:
+                    _add(store, collection, source, digest, data, summary)
+            if progress:
+                progress(done, len(files), name)
+    finally:
+        store.write_index()
     summary.seconds = time.monotonic() - start
     return summary
 
 
-def ingest_bytes(
-    store: Store,
-    name: str,
-    data: bytes,
-    *,
-    collection: str = "default",
-    summary: Summary | None = None,
-) -> None:
-    """Add one uploaded file to a collection, or update it; count it in `summary`.
-
-    Only the last part of `name` is used, so an upload cannot name a path. Raises BadInput if the
-    file cannot be read or has the name of an ingested file, and TooLarge if it is larger than
-    `RAG_MAX_FILE_MB`.
-    """
-    summary = summary or Summary()
-    source = PurePosixPath(name.replace("\\", "/")).name.strip()
-    if source in ("", ".", "..") or source != clean_name(source):
-        raise BadInput(f"{name[:100]!r} is not a valid name for a document.")
-    _check_size(store, source, len(data))
-    store.collections.create(collection)
-    old = next((d for d in store.documents(collection) if d.source == source), None)
-    digest = _tag(store) + _digest(data)
-    if old and old.data_hash == digest:
-        summary.unchanged += 1
-        return
-    document = parse(Path(source), data)
-    pieces = chunk(document, store.config.chunk_tokens, counter(store.embeddings))
-    old = store.add_document(collection, source, digest, document, pieces)
-    summary.count(old, len(pieces))
+@contextmanager
+def _failures(summary: Summary, source: str) -> Iterator[None]:
+    """List a file that cannot be ingested. What is not the file's fault is raised."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, Busy):
+        raise
+    except BaseException as error:  # also the tokenizer's, whose panics are not Exceptions
+        if isinstance(error, SeedbedError):
+            if error.status >= 500:
+                raise
+            reason = str(error)
+        elif isinstance(error, OSError):
+            reason = f"The file cannot be read: {error.strerror or error}."
+        else:  # a bug in a parser, or what the embeddings do not accept
+            log.warning("%r could not be parsed.", source, exc_info=error)
+            reason = f"The file could not be parsed ({type(error).__name__})."
+        summary.failed.append({"path": source, "reason": reason})
 
 
 def _ingest_file(
@@ -189,10 +165,10 @@ def _ingest_file(
     """Read, parse, chunk and store a file unless it is the one that is stored as `old`."""
     # 1. Same path, size and time of change, read with the same settings: unchanged.
     stat = file.path.stat()
-    key, tag = _key(file.path), _tag(store)
+    key = _key(file.path)
     if (
         old
-        and old.data_hash.startswith(tag)
+        and old.data_hash.startswith(_tag(store))
         and (old.path, old.size, old.mtime_ns) == (key, stat.st_size, stat.st_mtime_ns)
     ):
         summary.unchanged += 1
@@ -202,28 +178,30 @@ def _ingest_file(
     data = file.path.read_bytes()
     settled = time.time_ns() - stat.st_mtime_ns > FRESH_NS
     file_stat = FileStat(key, stat.st_size, stat.st_mtime_ns if settled else 0)
-    digest = tag + _digest(data)
+    digest = _digest(store, data)
     if old and (old.path, old.data_hash) == (key, digest):
         store.touch(old.id, file_stat)
         summary.unchanged += 1
         return
     # 3. New or changed: parse, chunk and store it.
-    document = parse(file.path, data)
+    _add(store, collection, source, digest, data, summary, file_stat)
+
+
+def _add(
+    store: Store,
+    collection: str,
+    source: str,
+    digest: str,
+    data: bytes,
+    summary: Summary,
+    file: FileStat | None = None,
+) -> None:
+    document = parse(Path(source), data)
     pieces = chunk(document, store.config.chunk_tokens, counter(store.embeddings))
-    old = store.add_document(
-        collection, source, digest, document, pieces, file=file_stat, more=True
-    )
-    summary.count(old, len(pieces))
-
-
-def _reason(error: BaseException) -> str:
-    """Why a file was not ingested."""
-    if isinstance(error, SeedbedError):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"The file cannot be read: {error.strerror or error}."
-    # A bug in a parser, or what the embeddings do not accept.
-    return clean_name(f"The file could not be parsed ({type(error).__name__}: {error}).")
+    old = store.add_document(collection, source, digest, document, pieces, file=file)
+    summary.added += old is None
+    summary.updated += old is not None
+    summary.chunks += len(pieces)
 
 
 def _check_size(store: Store, source: str, size: int) -> None:
@@ -237,8 +215,9 @@ def _key(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _digest(store: Store, data: bytes) -> str:
+    """The hash of a file's content, after `_tag`."""
+    return _tag(store) + hashlib.sha256(data).hexdigest()
 
 
 def _tag(store: Store) -> str:

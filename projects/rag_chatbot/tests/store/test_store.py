@@ -26,13 +26,15 @@ OPEN = Callable[..., Store]
 
 
 def put(
-    store: Store, source: str, text: str, collection: str = "default", **kwargs: object
+    store: Store, source: str, text: str, collection: str = "default", *, indexed: bool = True
 ) -> None:
     store.collections.create(collection)
     document = parse(Path(source), text.encode())
     pieces = chunk(document, 64, counter(store.embeddings))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    store.add_document(collection, source, digest, document, pieces, **kwargs)  # type: ignore[arg-type]
+    store.add_document(collection, source, digest, document, pieces)
+    if indexed:
+        store.write_index()
 
 
 def ask(store: Store, text: str) -> np.ndarray:
@@ -233,7 +235,7 @@ def test_ids_of_index_and_catalogue_are_made_equal_at_start(open_store: OPEN) ->
 
 
 def test_documents_added_before_a_kill_are_found_by_the_next_process(open_store: OPEN) -> None:
-    put(open_store(), "a.md", PUMP, more=True)  # killed before `write_index`
+    put(open_store(), "a.md", PUMP, indexed=False)  # killed before `write_index`
     again = open_store()
     assert len(dense(again, "lever")) == 2
 
@@ -242,7 +244,7 @@ def test_search_includes_a_chunk_whose_vector_is_not_in_the_index_yet(open_store
     writer, reader = open_store(), open_store()
     put(writer, "a.md", PUMP)
     assert len(dense(reader, "boat")) == 2
-    put(writer, "b.md", BOAT, more=True)
+    put(writer, "b.md", BOAT, indexed=False)
     [(chunk_id, _)] = reader.keyword_search(default(reader), "harbour", 9)
     [chunk], vectors = reader.fetch(default(reader), [chunk_id])
     assert chunk.source == "b.md" and vectors[0] @ ask(reader, "boat leaves the harbour") > 0.4

@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.config import Config
-from rag_chatbot.ingest import ingest_bytes
+from rag_chatbot.ingest import ingest_uploads
 from rag_chatbot.talk.api import create_app
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.settings import Settings, load
@@ -30,7 +30,7 @@ def bot(tmp_path_factory, answer_mode, repeating_model):
     config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode=answer_mode, max_file_mb=2)
     chatbot = Chatbot(config, HashEmbeddings(), lambda: repeating_model, "scripted")
     for name, text in TEXTS.items():
-        ingest_bytes(chatbot.store, name, text.encode())
+        ingest_uploads(chatbot.store, [(name, text.encode())])
     yield chatbot
     chatbot.close()
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from rag_chatbot import __main__
 from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.config import Config
-from rag_chatbot.ingest import ingest_bytes
+from rag_chatbot.ingest import ingest_uploads
 from rag_chatbot.talk.api import create_app
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
@@ -22,7 +22,7 @@ def app(
 ) -> FastAPI:
     config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode=answer_mode)
     chatbot = Chatbot(config, HashEmbeddings(), lambda: repeating_model, "scripted")
-    ingest_bytes(chatbot.store, "port.md", b"The harbour of Vellin opens at six.")
+    ingest_uploads(chatbot.store, [("port.md", b"The harbour of Vellin opens at six.")])
     return create_app(chatbot, SETTINGS)
 
 

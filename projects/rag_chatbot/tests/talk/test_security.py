@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 
 from rag_chatbot.chatbot import OPERATOR, Chatbot
 from rag_chatbot.config import Config
-from rag_chatbot.ingest import ingest_bytes
+from rag_chatbot.ingest import ingest_uploads
 from rag_chatbot.talk.api import create_app
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.settings import Settings, load
@@ -26,8 +26,8 @@ def bot(tmp_path_factory, answer_mode, repeating_model):
     config = load(Config, data_dir=folder, mode=answer_mode, writers="bob")
     chatbot = Chatbot(config, HashEmbeddings(), lambda: repeating_model, "scripted")
     chatbot.create_collection("alice/safe", ["alice"], ["alice"], OPERATOR)
-    ingest_bytes(chatbot.store, "secret.md", SECRET.encode(), collection="alice/safe")
-    ingest_bytes(chatbot.store, "shared.md", b"Everybody may read this sentence about tea.")
+    ingest_uploads(chatbot.store, [("secret.md", SECRET.encode())], collection="alice/safe")
+    ingest_uploads(chatbot.store, [("shared.md", b"Everybody may read this sentence about tea.")])
     yield chatbot
     chatbot.close()
 
@@ -99,7 +99,7 @@ def test_collection_is_visible_to_its_keys_only(client):
 
 def test_right_that_was_taken_away_hides_the_conversations_about_it(client, bot):
     bot.create_collection("team", ["bob"], ["bob"], OPERATOR)
-    ingest_bytes(bot.store, "plan.md", SECRET.encode(), collection="team")
+    ingest_uploads(bot.store, [("plan.md", SECRET.encode())], collection="team")
     body = {"question": QUESTION, "collection": "team"}
     conversation = call(client, "key-b", "POST", "ask", json=body).json()["conversation_id"]
     db = bot.store.database.connection

@@ -1,6 +1,6 @@
 """Find the files to ingest, in folders and their subfolders, and say which are left out and why.
 
-    [file.path for file in find_files([Path("docs")], ["*.md"], []) if not file.reason]
+    [file.path for file in find_files([Path("docs")]) if not file.reason]
 
 Decides by names and file types only; the content of a file is read in `ingest.py`.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rag_chatbot.read import file_type
@@ -33,81 +32,55 @@ class FileEntry:
     failed: bool = False
 
 
-def find_files(
-    paths: Sequence[Path], include: Sequence[str], exclude: Sequence[str]
-) -> Iterator[FileEntry]:
-    """Yield every file below `paths` once, in order of name.
-
-    Files that `include` or `exclude` drop are not yielded at all; empty means no restriction.
-    """
+def find_files(paths: Sequence[Path]) -> Iterator[FileEntry]:
+    """Yield every file below `paths` once, in order of name."""
     seen: set[Path] = set()
     for path in paths:
         root = absolute(path)
-        if root.is_dir():
-            entries = _walk(root, include, exclude)
-        elif root.exists():
-            entries = iter([_file(root, root.name)])
-        else:
-            entries = iter([FileEntry(root, str(path), "No such file or folder.", failed=True)])
-        for entry in entries:
+        for entry in _walk(root, str(path)):
             if entry.path not in seen:
                 seen.add(entry.path)
                 yield entry
 
 
-def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[FileEntry]:
-    """Yield the files of a folder and its subfolders. One that cannot be read stops no other."""
+def _walk(root: Path, name: str) -> Iterator[FileEntry]:
+    """Yield a file, or those of a folder. A subfolder that cannot be read stops no other."""
+    if not root.is_dir():
+        missing = FileEntry(root, name, "No such file or folder.", failed=True)
+        yield FileEntry(root, root.name, _file_reason(root)) if root.exists() else missing
+        return
     errors: list[OSError] = []
     for folder, folders, names in os.walk(root, onerror=errors.append):
-        below = Path(folder).relative_to(root)
-        for name in sorted(folders):
-            relative = (below / name).as_posix()
-            reason = _reason_to_skip(Path(folder, name), is_folder=True)
-            if _matches(relative, exclude):
-                folders.remove(name)
-            elif reason:
-                folders.remove(name)
-                yield FileEntry(Path(folder, name), f"{root.name}/{relative}", reason)
-        folders.sort()
-        for name in sorted(names):
-            path, relative = Path(folder, name), (below / name).as_posix()
-            if _matches(relative, exclude) or (include and not _matches(relative, include)):
-                continue
-            source = f"{root.name}/{relative}"
-            reason = _reason_to_skip(path, is_folder=False)
-            yield FileEntry(path, source, reason) if reason else _file(path, source)
+        skipped = [name for name in folders if _reason(Path(folder, name))]
+        folders[:] = sorted(set(folders) - set(skipped))
+        for name in sorted([*names, *skipped]):
+            path = Path(folder, name)
+            source = f"{root.name}/{path.relative_to(root).as_posix()}"
+            yield FileEntry(path, source, _reason(path))
     for error in errors:
         reason = f"Cannot be read: {error.strerror}."
         yield FileEntry(Path(error.filename), str(error.filename), reason, failed=True)
 
 
-def _reason_to_skip(path: Path, *, is_folder: bool) -> str:
-    """Why an entry of a folder is skipped by its name or kind, or an empty string."""
+def _reason(path: Path) -> str:
+    """Why an entry of a folder is left out, or an empty string."""
     if path.name.startswith("."):
         return "Hidden: the name begins with a dot."
     if path.is_symlink():
         return "A symbolic link. Ingest what it points to by its own path."
-    if is_folder and path.name in GENERATED:
-        return "A folder of generated or installed files."
-    return ""
+    if path.is_dir():
+        generated = "A folder of generated or installed files."
+        return generated if path.name in GENERATED else ""
+    return _file_reason(path)
 
 
-def _file(path: Path, source: str) -> FileEntry:
+def _file_reason(path: Path) -> str:
     if not path.is_file():
-        return FileEntry(path, source, "Not a regular file.")
+        return "Not a regular file."
     if file_type(path) is None:
         kind = f"file type {path.suffix}" if path.suffix else "file without an extension"
-        return FileEntry(path, source, f"Unsupported {kind}.")
-    return FileEntry(path, source)
-
-
-def _matches(relative: str, globs: Sequence[str]) -> bool:
-    """Whether a glob matches the relative path, the name, or the path as a folder (`drafts/`)."""
-    name = relative.rsplit("/", 1)[-1]
-    return any(
-        fnmatchcase(relative, glob) or fnmatchcase(name, glob) or fnmatchcase(f"{relative}/", glob)
-        for glob in globs
-    )
+        return f"Unsupported {kind}."
+    return ""
 
 
 def absolute(path: Path | str) -> Path:

@@ -174,7 +174,7 @@ class Store:
 
     def document(self, collection: str, source: str) -> StoredDocument:
         """One document with its text. Raises NotFound."""
-        document = self._find(self.collections.get(collection), source)
+        document = self.find(self.collections.get(collection), source)
         if document is None:
             raise _unknown_document(source, collection)
         return document
@@ -188,12 +188,11 @@ class Store:
         pieces: Sequence[Piece],
         *,
         file: FileStat | None = None,
-        more: bool = False,
     ) -> StoredDocument | None:
         """Add a document; returns the one of the same source that it replaces.
 
-        With `more`, others follow, and `write_index` after the last one. Raises BadInput if the
-        source is that of an upload or of another file: one never replaces the other.
+        `write_index` must follow after the last one. Raises BadInput if the source is that of an
+        upload or of another file: one never replaces the other.
         """
         owner = self.require_embedder(self.collections.get(collection))
 
@@ -204,7 +203,7 @@ class Store:
         # 2. Replace the document in one transaction.
         self._counts.clear()
         with self.database.writing():
-            old = self._find(owner, source)
+            old = self.find(owner, source)
             if old is not None and not _may_replace(old, file):
                 raise BadInput(
                     f"{source!r} is the name of another document.",
@@ -221,7 +220,7 @@ class Store:
             pending = self._pending.setdefault(owner.index_name, {})
             pending.update(zip(chunk_ids, vectors, strict=True))
             self._forget(owner, removed)
-            if not more or len(pending) >= BATCH:
+            if len(pending) >= BATCH:
                 self.write_index()
         return old
 
@@ -229,7 +228,7 @@ class Store:
         """Delete a document with its chunks and vectors. Raises NotFound."""
         owner = self.collections.get(collection)
         with self.database.writing():
-            old = self._find(owner, source)
+            old = self.find(owner, source)
             if old is None:
                 raise _unknown_document(source, collection)
             with self.database.transaction() as db:
@@ -390,7 +389,8 @@ class Store:
             )
         return collection
 
-    def _find(self, owner: Collection, source: str) -> StoredDocument | None:
+    def find(self, owner: Collection, source: str) -> StoredDocument | None:
+        """One document with its text, or None."""
         row = self._db.execute(
             f"SELECT {DOCUMENT}, text FROM documents WHERE collection_id = ? AND source = ?",
             (owner.id, source),
