@@ -57,7 +57,7 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
     order_pattern: str = Field(
         "",
         description="Regular expression (RE2) of your order numbers, such as `SO-[0-9]{5}`; upper"
-        " and lower case are equal. Default: numbers, told from others by the words next to them.",
+        " and lower case are equal. Default: `[0-9]{4,9}`, a number after the word order first.",
     )
     policies: Path | None = Field(
         None,

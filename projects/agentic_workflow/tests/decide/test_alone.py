@@ -18,7 +18,7 @@ MAIL = Mail(
     verified=True,
     spoken="en",
 )
-TRIAGE = Triage(category="refund", order_id="59921", confidence=0.95)
+TRIAGE = Triage(category="refund", order_id="59921", order_ids=("59921",), confidence=0.95)
 FACTS = Facts(
     customer_id="K1",
     order_id="59921",
@@ -60,11 +60,12 @@ MISSING: dict[str, dict[str, dict[str, Any]]] = {
     "a sum within the limit": {"triage": {"amount": Decimal("100.01")}},
     "the currency of the order": {"triage": {"amount": Decimal(9), "currency": "USD"}},
     "no urgency": {"triage": {"priority": "high"}},
-    "one order": {"mail": {"text": "Orders 59921 and 59762 are back."}},
+    "one order": {"triage": {"order_ids": ("59762", "59921")}},
     "an order of the sender": {"facts": {"order_id": None, "warnings": ("order 1 …",)}},
     "no warning": {"facts": {"warnings": ("odd",)}},
     "the order in the new text": {
-        "mail": {"subject": "Re: refund", "text": "Please do.", "quoted": "> order 59921"}
+        "mail": {"quoted": "> order 59921"},
+        "triage": {"order_ids": ()},
     },
     "an amount in the new text": {"mail": {"quoted": "> 20?"}, "triage": {"amount": Decimal(20)}},
     "the sum of the shop": {"triage": {"amount": Decimal(20)}},
@@ -87,7 +88,7 @@ def test_question_for_the_order_needs_no_order() -> None:
     ask = REFUND.model_copy(update={"action": "ask", "amount": None})
     facts = {"order_id": None, "order_status": "", "warnings": ("order 1 does not exist",)}
     assert not judge(ask, facts=facts).approval
-    assert judge(ask, facts=facts, mail={"text": "59921 or 59762?"}).approval
+    assert judge(ask, facts=facts, triage={"order_ids": ("59762", "59921")}).approval
 
 
 @pytest.mark.parametrize("action", ["reply", "refund", "ask"])

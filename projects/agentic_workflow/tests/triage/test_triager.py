@@ -1,7 +1,7 @@
 import pytest
 
 from agentic_workflow.store.case import Mail, Screening
-from agentic_workflow.triage.triager import follows_instructions, unread, without_reading
+from agentic_workflow.triage.triager import follows_instructions, without_reading
 
 
 def letter(text: str, **fields: object) -> Mail:
@@ -16,12 +16,6 @@ def letter(text: str, **fields: object) -> Mail:
 )
 def test_capable_models_follow_instructions(spec: str, capable: bool) -> None:
     assert follows_instructions(spec) is capable
-
-
-def test_mail_that_was_not_read_needs_a_person() -> None:
-    triage = unread("The model timed out", model="gpt")
-    assert (triage.category, triage.confidence, triage.needs_approval) == ("other", 0.0, True)
-    assert (triage.approval_reason, triage.model) == ("The model timed out", "gpt")
 
 
 def test_spam_and_empty_mail_need_no_reading() -> None:

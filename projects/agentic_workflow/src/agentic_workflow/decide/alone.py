@@ -10,7 +10,6 @@ policy file. Rules and safeguards of the policy come before, and may want a pers
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Annotated
@@ -22,7 +21,6 @@ from agentic_workflow.mail.parse import SPAM
 from agentic_workflow.store.case import Category, Decision, Facts, Mail, Standing, Triage
 
 Understand = Callable[[Mail, Category, Collection[str]], list[str]]
-_NUMBER = re.compile(r"(?<![\d.,])\d{4,}(?![\d]|[.,]\d)")  # an order's, or one that needs a reader
 
 
 class Alone(BaseModel):
@@ -117,12 +115,8 @@ def _doubts_about_request(
     decision: Decision, mail: Mail, triage: Triage, facts: Facts, terms: Alone
 ) -> list[str]:
     """Whether the order and the amount are certain."""
-    own = f"{mail.subject}\n{mail.text}"
-    numbers = set(_NUMBER.findall(own)) - {re.sub(r"\D", "", facts.tracking)}
-    own = re.sub(r"(?<=\d)[ .-](?=\d)", "", own)
-    if triage.order_ids is not None:  # the shop's order numbers have a form of their own
-        numbers, own = set(triage.order_ids), "\n".join(triage.order_ids)
-    from_thread = triage.order_id and triage.order_id.upper() not in own.upper()
+    numbers = set(triage.order_ids)
+    from_thread = triage.order_id and triage.order_id.upper() not in numbers
     is_found = facts.order_id is not None
     # A refund is all that is left of the order, or what was paid twice.
     whole, surplus = (facts.refundable or 0) - facts.refunded, triage.category == "billing"

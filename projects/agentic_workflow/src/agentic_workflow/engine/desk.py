@@ -16,7 +16,6 @@ from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox, Receiver
 from agentic_workflow.effects.payments import PaymentReceiver, open_payments
 from agentic_workflow.effects.smtp import SmtpReceiver
-from agentic_workflow.engine.order_pattern import OrderPattern
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.case import Language
 from agentic_workflow.store.store import Store
@@ -103,9 +102,8 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
         lambda: load_embeddings(config.triage_embeddings, settings=settings),
         examples=config.triage_examples,
         sorter=load_chat_model(config.sorter, settings=settings) if config.sorter else None,
+        orders=config.order_pattern,
     )
-    if config.order_pattern:
-        triager = OrderPattern(triager, config.order_pattern)
     return JudgingParts(
         policy=PolicyFile(config.policy or SHOP_POLICY),
         triager=triager,

@@ -11,7 +11,6 @@ Nothing is stored or sent: the steps of the workflow are called without it.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -66,14 +65,9 @@ class Result:
         return self.triage.cost_usd + (self.draft.cost_usd if self.draft else 0.0)
 
     def correct(self, field: str) -> bool:
-        """Whether a field of the triage equals the gold answer; order numbers by their digits.
-
-        With WORKFLOW_ORDER_PATTERN, order numbers are equal as the shop writes them, in any case.
-        """
+        """Whether a field of the triage equals the gold answer; order numbers in any case."""
         value, gold = getattr(self.triage, field), getattr(self.gold, field)
-        if field == "order_id" and gold and self.triage.order_ids is None:
-            gold = re.sub(r"\D", "", gold) or None
-        elif field == "order_id" and gold:
+        if field == "order_id" and gold:
             value, gold = (value or "").upper(), gold.upper()
         return bool(value == gold)
 

@@ -88,8 +88,8 @@ class Triage(Value):
 
     category: Category
     priority: Priority = "normal"
-    order_id: str | None = None  # digits, or of the form of WORKFLOW_ORDER_PATTERN
-    order_ids: tuple[str, ...] | None = None  # all of that form in the new text, in upper case
+    order_id: str | None = None  # of the form of WORKFLOW_ORDER_PATTERN, as the mail has it
+    order_ids: tuple[str, ...] = ()  # all of that form in the new text, in upper case
     amount: Decimal | None = None  # asked for or disputed now
     currency: str | None = None  # ISO 4217; None if the mail names none
     needs_approval: bool = False

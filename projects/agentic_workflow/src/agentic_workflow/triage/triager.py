@@ -39,12 +39,25 @@ def open_triager(
     *,
     examples: Path | None = None,
     sorter: BaseChatModel | None = None,
+    orders: str = "",
 ) -> Triager:
     """The half for `model`; without one, or in a copy without `by_model/`, the half without.
 
     Only the second loads embeddings, learns from `examples` (default: the shipped ones), and asks
-    `sorter`. Raises ConfigError if there is neither half.
+    `sorter`. `orders` is a pattern. Raises ConfigError if it is not valid, or without either half.
     """
+    from agentic_workflow.triage.finders import ORDERS, Finders
+
+    half = _open_half(model, load_embeddings, examples, sorter)
+    return Finders(half, orders or ORDERS)
+
+
+def _open_half(
+    model: BaseChatModel | None,
+    load_embeddings: Callable[[], Embeddings],
+    examples: Path | None,
+    sorter: BaseChatModel | None,
+) -> Triager:
     if model is not None and _exists("by_model"):
         from agentic_workflow.triage.by_model.model_triager import ModelTriager
 
@@ -85,10 +98,12 @@ def unread(reason: str, **fields: object) -> Triage:
 
 
 def without_reading(mail: Mail, screening: Screening) -> Triage | None:
-    """The triage of spam and of a mail without text, which need no reading."""
+    """The triage of spam, automatic mails and mails without text, which need no reading."""
     if screening.spam:
         reasons = (f"category: spam ({'; '.join(screening.reasons)})",)
         return Triage(category="spam", priority="low", reasons=reasons)
+    if mail.automatic:
+        return Triage(category="other", priority="low", reasons=("category: automatic mail",))
     if not mail.subject.strip() and not mail.text.strip():
         return Triage(category="other", priority="low", reasons=("category: other (empty mail)",))
     return None

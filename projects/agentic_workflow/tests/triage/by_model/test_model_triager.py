@@ -28,7 +28,6 @@ READING: dict[str, Any] = {
     "confidence": 0.96,
     "others": [],
     "priority": "normal",
-    "priority_quote": "",
     "order_number": "GL-59921",
     "order_quote": "The kettle of order GL-59921 came back",
     "amount": 1043.9,
@@ -36,7 +35,6 @@ READING: dict[str, Any] = {
     "amount_quote": "refund the 1.043,90 €",
     "needs_person": False,
     "person_reason": "",
-    "person_quote": "",
     "language": "en",
 }
 
@@ -50,7 +48,11 @@ def read(*changes: dict[str, Any], mail: Mail = MAIL) -> tuple[Triage, ScriptedC
 def test_good_reading_becomes_the_triage_with_its_evidence(desk: Any) -> None:
     triage = desk([json.dumps(READING)]).triage(MAIL, Screening())
     assert (triage.category, triage.confidence, triage.priority) == ("refund", 0.96, "normal")
-    assert (triage.order_id, triage.amount, triage.currency) == ("59921", Decimal("1043.9"), "EUR")
+    assert (triage.order_id, triage.amount, triage.currency) == (
+        "GL-59921",
+        Decimal("1043.9"),
+        "EUR",
+    )
     assert (triage.needs_approval, triage.others, triage.language) == (False, (), "en")
     assert triage.model == "openai:gpt-4o-mini"
     assert triage.reasons[0] == 'category: refund ("Please refund the 1.043,90 €")'
@@ -80,15 +82,11 @@ def test_model_sees_the_mail_as_quoted_data_and_the_thread_apart() -> None:
     [
         {"category_quote": ""},
         {"category_quote": "Please refund the 43,90 €"},
-        {"priority": "high", "priority_quote": ""},
-        {"priority": "high", "priority_quote": "it is on fire"},
         {"order_quote": ""},
         {"order_quote": "order 70001"},
         {"amount_quote": "refund 5,000 €"},
         {"amount": -5},
         {"confidence": 7},
-        {"others": [{"category": "account", "quote": "delete my account"}]},
-        {"needs_person": True, "person_quote": "my lawyer"},
     ],
 )
 def test_reading_that_the_mail_does_not_contain_is_refused(change: dict[str, Any]) -> None:
@@ -117,8 +115,7 @@ def test_order_or_sum_that_is_not_in_its_quote_is_dropped(
 
 
 def test_person_and_other_requests_are_those_of_the_model() -> None:
-    others = [{"category": "account", "quote": "came back to you"}]
-    person = {"needs_person": True, "person_reason": "He sounds ill", "others": others}
+    person = {"needs_person": True, "person_reason": "He sounds ill", "others": ["account"]}
     triage, _ = read(person)
     assert (triage.needs_approval, triage.approval_reason) == (True, "He sounds ill")
     assert triage.others == ("account",)
@@ -159,9 +156,33 @@ def test_injection_in_a_mail_cannot_invent_evidence(desk: Any) -> None:
     assert (triage.amount, triage.needs_approval) == (None, True)
 
 
-def test_capable_model_reads_the_mails() -> None:
+def through_the_desk(change: dict[str, Any], text: str, orders: str = "") -> Triage:
+    """What a desk with a model makes of a mail."""
+
     def no_embeddings() -> Any:
         raise AssertionError("a model needs no embeddings")
 
-    triager = open_triager(ScriptedChatModel([]), no_embeddings)
-    assert isinstance(triager, ModelTriager)
+    triager = open_triager(ScriptedChatModel([READING | change]), no_embeddings, orders=orders)
+    return triager.triage(MAIL.model_copy(update={"text": text}), Screening())
+
+
+NO_VALUES = {
+    **{"order_number": None, "order_quote": "", "amount": None, "amount_quote": ""},
+    "category_quote": "refund",
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I want a refund. My lawyer will sue you.", "Refund: it caught fire, my hand is burnt."],
+)
+def test_danger_and_threats_are_not_left_to_the_model(text: str) -> None:
+    triage = through_the_desk(NO_VALUES, text)
+    assert (triage.category, triage.priority, triage.needs_approval) == ("refund", "high", True)
+
+
+def test_order_is_the_one_that_the_model_read() -> None:
+    text = "SO-11111 arrived, thanks. But where is the refund for SO-22222?"
+    order = {"order_number": "SO-22222", "order_quote": "the refund for SO-22222"}
+    triage = through_the_desk(NO_VALUES | order, text, "SO-[0-9]{5}")
+    assert (triage.order_id, triage.order_ids) == ("SO-22222", ("SO-11111", "SO-22222"))

@@ -3,7 +3,8 @@
     ModelTriager(load_chat_model("openai:gpt-4o-mini")).triage(mail, screening).category
 
 A reply that quotes what is not in the mail is asked for once more, and then refused. An order or a
-sum that is not in its quote is dropped. Whatever fails, the mail goes to a person.
+sum that is not in its quote is dropped. Whatever fails, the mail goes to a person. What is urgent
+is not left to the model: `finders.py` reads the mail too.
 """
 
 from __future__ import annotations
@@ -33,22 +34,14 @@ _SECONDS = 30.0  # for each of two attempts: a quarter of what the policy grants
 _NUMBER = re.compile(r"\d+(?:[.,' \u00a0\u202f]\d+)*")
 
 
-class Request(BaseModel):
-    """Another request in the mail."""
-
-    category: Category
-    quote: str
-
-
 class Reading(BaseModel):
     """The schema of the model's reply. No field has a default: OpenAI refuses them."""
 
     category: Category
     category_quote: str
     confidence: float
-    others: list[Request]
+    others: list[Category]
     priority: Priority
-    priority_quote: str
     order_number: str | None
     order_quote: str
     amount: float | None
@@ -56,7 +49,6 @@ class Reading(BaseModel):
     amount_quote: str
     needs_person: bool
     person_reason: str
-    person_quote: str
     language: str
 
 
@@ -74,9 +66,6 @@ class ModelTriager:
         """All fields of a mail, with the sentence that decided each."""
         if (triage := without_reading(mail, screening)) is not None:
             return triage
-        # A machine gets no reply, and what instructs a model reaches none.
-        if mail.automatic:
-            return Triage(category="other", priority="low", reasons=("category: automatic mail",))
         if screening.injection:
             return unread(f"The mail tries to instruct a model: {screening.injection}")
         usage = UsageCallback()
@@ -112,12 +101,9 @@ def _problem(reading: Reading, mail: Mail) -> str | None:
     source = _flat(f"{mail.subject}\n{mail.text}\n{re.sub(r'(?m)^[> ]+', '', mail.quoted)}")
     needed = {
         "category_quote": (reading.category_quote, True),
-        "priority_quote": (reading.priority_quote, reading.priority == "high"),
         "order_quote": (reading.order_quote, bool(reading.order_number)),
         "amount_quote": (reading.amount_quote, reading.amount is not None),
-        "person_quote": (reading.person_quote, False),  # a person may be needed without a quote
     }
-    needed |= {f"others[{n}].quote": (o.quote, True) for n, o in enumerate(reading.others)}
     for name, (text, required) in needed.items():
         if required and not text.strip():
             return f"{name} is empty"
@@ -133,13 +119,12 @@ def _problem(reading: Reading, mail: Mail) -> str | None:
 def _to_triage(reading: Reading) -> Triage:
     """The fields of a checked reply; what its evidence does not contain needs a person."""
     amount = Decimal(str(reading.amount)) if reading.amount is not None else None
-    order = re.sub(r"\D", "", reading.order_number or "")
+    order = reading.order_number or ""
     doubts = (
         [reading.person_reason or "The model asks for a person"] if reading.needs_person else []
     )
-    joined = re.sub(r"(?<=\d)[ .,/-](?=\d)", "", reading.order_quote)
-    if order and order not in re.findall(r"\d+", f"{reading.order_quote}\n{joined}"):
-        doubts.append(f"The order {reading.order_number} is not in its quote")
+    if f" {_flat(order)} " not in f" {_flat(reading.order_quote)} ":
+        doubts.append(f"The order {order} is not in its quote")
         order = ""
     if amount is not None and amount not in map(
         number_value, _NUMBER.findall(reading.amount_quote)
@@ -148,11 +133,9 @@ def _to_triage(reading: Reading) -> Triage:
         amount = None
     evidence: list[tuple[str, Any, str]] = [
         ("category", reading.category, reading.category_quote),
-        *(("other request", other.category, other.quote) for other in reading.others),
-        ("priority", reading.priority if reading.priority_quote else "", reading.priority_quote),
         ("order", order, reading.order_quote),
         ("amount", amount, reading.amount_quote),
-        ("approval", "; ".join(doubts), reading.person_quote),
+        ("approval", "; ".join(doubts), ""),
     ]
     currency = (reading.currency or "").strip().upper()
     return Triage(
@@ -164,7 +147,7 @@ def _to_triage(reading: Reading) -> Triage:
         needs_approval=bool(doubts),
         approval_reason="; ".join(doubts)[:400],
         confidence=round(reading.confidence, 3),
-        others=tuple(sorted({o.category for o in reading.others} - {reading.category})),
+        others=tuple(sorted({*reading.others} - {reading.category})),
         language=reading.language.strip().lower()[:2],
         reasons=tuple(
             f'{name}: {value} ("{text[:80]}")' if text else f"{name}: {value}"

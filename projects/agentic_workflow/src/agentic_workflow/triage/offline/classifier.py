@@ -26,7 +26,7 @@ import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
 from agentic_workflow.store.case import CATEGORIES, Category
-from agentic_workflow.triage.offline.words import plain
+from agentic_workflow.triage.finders import plain
 from seedbed.errors import ConfigError, SeedbedError
 from seedbed.files import read_json_lines, write_bytes
 from seedbed.models.embeddings.load_embeddings import embed_texts
