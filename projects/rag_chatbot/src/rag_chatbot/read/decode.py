@@ -3,8 +3,8 @@
     >>> decode("one\\r\\ntwo".encode("utf-16"))
     'one\\ntwo'
 
-Encodings are recognised by byte-order mark, then as UTF-8, then by `charset_normalizer`. What a
-page of HTML declares about itself is read in `html.py`.
+Text that is not UTF-8 is recognised by `charset_normalizer`: by its byte-order mark, by what a page
+of HTML declares about itself, or by its letters.
 """
 
 from __future__ import annotations
@@ -18,31 +18,18 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 NEWLINES = re.compile(r"\r\n?|[\x0c\u2028\u2029]")
 # Not allowed in names: what moves a terminal's cursor or the text around it, and half characters.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-BYTE_ORDER_MARKS = (  # UTF-32 before UTF-16, whose little-endian mark it begins with
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
 WESTERN = ("cp125", "iso8859", "latin", "mac_")
 SAMPLE_BYTES = 65_536  # enough to recognise the encoding of a file of any size
 
 
 def decode(data: bytes) -> str:
     """Decode a text file and clean it, see `clean`. Raises BadInput if it is not text at all."""
-    text = None
-    for mark, encoding in BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            text = data.decode(encoding, errors="replace")
-            break
-    else:
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            text = _decode_unknown(data)
-        if text.count("\0") > len(text) // 100:
-            raise BadInput("The file is binary, not text.")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = _decode_unknown(data)
+    if text.count("\0") > len(text) // 100:
+        raise BadInput("The file is binary, not text.")
     return clean(text)
 
 
@@ -50,6 +37,11 @@ def clean(text: str) -> str:
     """Newlines become `\\n`, control characters a space; lone surrogates become `?`."""
     text = CONTROL.sub(" ", NEWLINES.sub("\n", text)).replace("\ufeff", "")
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def one_line(text: str) -> str:
+    """Clean text in one line, with single spaces."""
+    return " ".join(clean(text).split())
 
 
 def clean_name(name: str) -> str:
@@ -62,11 +54,9 @@ def clean_name(name: str) -> str:
 
 
 def _decode_unknown(data: bytes) -> str:
-    """Decode bytes that are not UTF-8 and have no byte-order mark."""
+    """Decode bytes that are not UTF-8."""
     from charset_normalizer import from_bytes
 
-    if 0 in data[:SAMPLE_BYTES]:
-        raise BadInput("The file is binary, not text.")
     matches = from_bytes(data[:SAMPLE_BYTES])
     best = matches.best()
     if best is None:

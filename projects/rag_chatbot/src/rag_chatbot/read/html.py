@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rag_chatbot.read.decode import clean, decode
+from rag_chatbot.read.decode import clean, decode, one_line
 from rag_chatbot.read.document import Document, DocumentBuilder, markdown_table
 
 _BLOCK_TAGS = """
@@ -42,8 +42,8 @@ def parse_html(data: bytes, path: Path) -> Document:
     """The title is the first `<h1>`, or the `<title>`, or the name of the file."""
     from selectolax.lexbor import LexborHTMLParser
 
-    # 1. Decode; a page nested too deeply is reduced to its words.
-    source = _decode(data)
+    # 1. A page nested too deeply is reduced to its words.
+    source = decode(data)
     if _too_deep(source):
         source = re.sub(r"<(script|style)\b.*?</\1\s*>", " ", source, flags=re.I | re.S)
         source = f"<p>{re.sub(r'<[^<>]*>', ' ', source)}</p>"
@@ -51,7 +51,7 @@ def parse_html(data: bytes, path: Path) -> Document:
     tree = LexborHTMLParser(source)
     title = tree.css_first("title")
     first = tree.css_first("h1")
-    name = _words(first.text() if first else "") or _words(title.text() if title else "")
+    name = one_line(first.text() if first else "") or one_line(title.text() if title else "")
     for node in tree.css(SKIPPED):
         if node.tag not in ("body", "main", "article"):
             node.decompose()
@@ -59,20 +59,6 @@ def parse_html(data: bytes, path: Path) -> Document:
     # 3. Walk the main content and build the blocks.
     builder = _Walk(root).builder if root is not None else DocumentBuilder()
     return builder.document(_strip_anchor(name) or path.stem)
-
-
-def _decode(data: bytes) -> str:
-    """Decode as UTF-8, else as the page declares, else as `decode` recognises it."""
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        charset = re.search(rb"charset\s*=\s*[\"']?([\w-]+)", data[:4096], re.I)
-        if charset:
-            try:
-                return clean(data.decode(charset[1].decode("ascii"), errors="replace"))
-            except LookupError:
-                pass
-    return decode(data)
 
 
 def _too_deep(source: str) -> bool:
@@ -134,7 +120,7 @@ class _Walk:
         elif tag in HEADINGS:
             self._flush()
             self._end_list()
-            self.builder.add("heading", _strip_anchor(_words(node.text())), HEADINGS[tag])
+            self.builder.add("heading", _strip_anchor(one_line(node.text())), HEADINGS[tag])
             return False
         elif tag == "pre":
             self._flush()
@@ -186,15 +172,11 @@ def _table(node: Any) -> str:
     header = False
     for row in node.css("tr"):
         cells = row.css("td, th")
-        words = [_words(cell.text(separator=" ")) for cell in cells]
+        words = [one_line(cell.text(separator=" ")) for cell in cells]
         if any(words):
             header |= not rows and all(cell.tag == "th" for cell in cells)
             rows.append(words)
     return markdown_table(rows, header=header)
-
-
-def _words(text: str) -> str:
-    return " ".join(clean(text).split())
 
 
 def _strip_anchor(text: str) -> str:

@@ -22,17 +22,20 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
-from xml.parsers.expat import ExpatError
-from zipfile import BadZipFile
 
-from rag_chatbot.read.decode import clean
+from rag_chatbot.read.decode import clean, one_line
 from rag_chatbot.read.document import Block, Document, DocumentBuilder, markdown_table
 from rag_chatbot.read.html import parse_html
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, SeedbedError
 from seedbed.safety.limited_process import LimitedProcess
 
-ENCRYPTED = "The file is encrypted. Save it without a password."
 OLE = b"\xd0\xcf\x11\xe0"  # first bytes of encrypted files, and of those from before 2007
+NAMES = {
+    "docx": "a DOCX file",
+    "pptx": "a presentation",
+    "spreadsheet": "a spreadsheet",
+    "email": "an e-mail",
+}
 _FIRST_ROW = re.compile(r"<table><tr>.*?</tr>", re.DOTALL)
 _CELL_TAG = re.compile(r"(</?)td")
 _process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text, CSV or HTML.")
@@ -52,58 +55,53 @@ def parse_office(data: bytes, path: Path, kind: str) -> Document:
 
 def parse_in_child(data: bytes, kind: str) -> tuple[tuple[str, list[Any]], bytes]:
     """The parts of the document: title and blocks, and its text in UTF-8."""
-    readers = {
-        "docx": _word,
-        "spreadsheet": _spreadsheet,
-        "pptx": _presentation,
-        "email": _email,
-    }
-    document = readers[kind](data)
+    parsers = {"docx": _word, "spreadsheet": _spreadsheet, "pptx": _presentation, "email": _email}
+    try:
+        document = parsers[kind](data)
+    except SeedbedError:
+        raise
+    except Exception as error:  # of these libraries, and of the readers of XML and ZIP below them
+        if data.startswith(OLE):
+            raise BadInput(
+                "The file is encrypted, or older than 2007.",
+                hint="Save it in the current format, without a password.",
+            ) from None
+        raise BadInput(f"Not {NAMES[kind]}, or a damaged one ({clean(str(error))}).") from None
     return (document.title, [astuple(block) for block in document.blocks]), document.text.encode()
 
 
 def _word(data: bytes) -> Document:
     import mammoth
 
-    if data.startswith(OLE):
-        raise BadInput("The file is encrypted or an old .doc. Save it as .docx without a password.")
-    try:
-        page = mammoth.convert_to_html(
-            io.BytesIO(data),
-            style_map="p.Title => h1:fresh\np[style-name='Title'] => h1:fresh",
-            convert_image=mammoth.images.img_element(lambda _: {}),
-        )
-    except (BadZipFile, EOFError, OSError, ValueError, KeyError, ExpatError) as error:
-        raise BadInput(f"Not a DOCX file, or a damaged one ({clean(str(error))}).") from None
+    page = mammoth.convert_to_html(
+        io.BytesIO(data),
+        style_map="p.Title => h1:fresh\np[style-name='Title'] => h1:fresh",
+        convert_image=mammoth.images.img_element(lambda _: {}),
+    )
     # Few documents mark the header of a table: the first row is taken for it.
     html = _FIRST_ROW.sub(lambda match: _CELL_TAG.sub(r"\1th", match[0]), page.value)
     return parse_html(html.encode(), Path())
 
 
 def _spreadsheet(data: bytes) -> Document:
-    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+    from python_calamine import CalamineWorkbook
 
     text, blocks = "", list[Block]()
-    try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
-        for name in workbook.sheet_names:
-            rows = [[_cell(value) for value in row] for row in _rows(workbook, name)]
-            rows = [row for row in rows if any(row)]
-            if not rows:
-                continue
-            text += "\n" if text else ""
-            if len(workbook.sheet_names) > 1:
-                heading = " ".join(clean(name).split())
-                blocks.append(Block("heading", len(text), len(text) + len(heading), 1))
-                text += f"{heading}\n"
-            table = io.StringIO(newline="")
-            csv.writer(table, lineterminator="\n").writerows(rows)
-            blocks.append(Block("table", len(text), len(text) + len(table.getvalue()) - 1))
-            text += table.getvalue()
-    except PasswordError:
-        raise BadInput(ENCRYPTED) from None
-    except (CalamineError, OSError, ValueError) as error:
-        raise BadInput(f"Not a spreadsheet, or a damaged one ({clean(str(error))}).") from None
+    workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
+    for name in workbook.sheet_names:
+        rows = [[_cell(value) for value in row] for row in _rows(workbook, name)]
+        rows = [row for row in rows if any(row)]
+        if not rows:
+            continue
+        text += "\n" if text else ""
+        if len(workbook.sheet_names) > 1:
+            heading = one_line(name)
+            blocks.append(Block("heading", len(text), len(text) + len(heading), 1))
+            text += f"{heading}\n"
+        table = io.StringIO(newline="")
+        csv.writer(table, lineterminator="\n").writerows(rows)
+        blocks.append(Block("table", len(text), len(text) + len(table.getvalue()) - 1))
+        text += table.getvalue()
     return Document(text, tuple(blocks), "")
 
 
@@ -125,37 +123,27 @@ def _cell(value: object) -> str:
         value = value.date()
     if isinstance(value, date | time | timedelta):
         return str(value)
-    return " ".join(clean(str(value)).split())
+    return one_line(str(value))
 
 
 def _presentation(data: bytes) -> Document:
     from pptx import Presentation
-    from pptx.exc import PythonPptxError
 
     builder = DocumentBuilder()
-    try:
-        presentation = Presentation(io.BytesIO(data))
-        for number, slide in enumerate(presentation.slides, 1):
-            heading = slide.shapes.title
-            title = clean(heading.text_frame.text) if heading is not None else ""
-            builder.add("heading", " ".join(title.split()) or f"Slide {number}", 1, number)
-            for shape in _shapes(slide.shapes):
-                if shape.has_text_frame and shape.shape_id != getattr(heading, "shape_id", None):
-                    _add_paragraphs(builder, shape.text_frame, number)
-                elif getattr(shape, "has_table", False):
-                    rows = [
-                        [" ".join(clean(cell.text).split()) for cell in row.cells]
-                        for row in shape.table.rows
-                    ]
-                    builder.add("table", markdown_table(rows), 0, number)
-            if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-                builder.add("paragraph", clean(slide.notes_slide.notes_text_frame.text), 0, number)
-    except (PythonPptxError, BadZipFile, KeyError, ValueError, OSError) as error:
-        if data.startswith(OLE):
-            message = "The file is encrypted or an old .ppt. Save it as .pptx without a password."
-            raise BadInput(message) from None
-        raise BadInput(f"Not a presentation, or a damaged one ({clean(str(error))}).") from None
-    return builder.document(clean(presentation.core_properties.title or "").strip())
+    presentation = Presentation(io.BytesIO(data))
+    for number, slide in enumerate(presentation.slides, 1):
+        heading = slide.shapes.title
+        title = one_line(heading.text_frame.text) if heading is not None else ""
+        builder.add("heading", title or f"Slide {number}", 1, number)
+        for shape in _shapes(slide.shapes):
+            if shape.has_text_frame and shape.shape_id != getattr(heading, "shape_id", None):
+                _add_paragraphs(builder, shape.text_frame, number)
+            elif getattr(shape, "has_table", False):
+                rows = [[one_line(cell.text) for cell in row.cells] for row in shape.table.rows]
+                builder.add("table", markdown_table(rows), 0, number)
+        if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+            builder.add("paragraph", clean(slide.notes_slide.notes_text_frame.text), 0, number)
+    return builder.document(one_line(presentation.core_properties.title or ""))
 
 
 def _shapes(shapes: Any) -> Iterator[Any]:
@@ -168,7 +156,7 @@ def _shapes(shapes: Any) -> Iterator[Any]:
 
 
 def _add_paragraphs(builder: DocumentBuilder, frame: Any, slide: int) -> None:
-    lines = [text for p in frame.paragraphs if (text := " ".join(clean(p.text).split()))]
+    lines = [text for p in frame.paragraphs if (text := one_line(p.text))]
     if len(lines) > 1:
         builder.add("list", "\n".join(f"- {line}" for line in lines), 0, slide)
     else:
@@ -180,10 +168,10 @@ def _email(data: bytes) -> Document:
     if not message.keys():
         raise BadInput("Not an e-mail: it has no header.")
     builder = DocumentBuilder()
-    subject = " ".join(clean(str(message.get("subject", ""))).split())
+    subject = one_line(str(message.get("subject", "")))
     builder.add("heading", subject or "E-mail", 1)
     fields = [(name, message.get(name)) for name in ("From", "To", "Cc", "Date")]
-    lines = [f"{name}: {' '.join(clean(str(value)).split())}" for name, value in fields if value]
+    lines = [f"{name}: {one_line(str(value))}" for name, value in fields if value]
     names = [clean(part.get_filename() or "unnamed") for part in message.iter_attachments()]
     lines += [f"Attachments: {', '.join(names)}"] if names else []
     builder.add("list", "\n".join(f"- {line}" for line in lines))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from rag_chatbot.read.blocks import read_markdown, read_plain
@@ -18,18 +19,18 @@ from rag_chatbot.read.document import Block, Document
 
 TITLE_BLOCKS = 6  # a heading among the first blocks is taken for the title of the document
 FRONT_MATTER_CHARS = 20_000
-CODE_NAME_CHARS = 400  # of a line, where the name of a definition is looked for
-
 
 # A line of front matter: a key, a comment, an item, a part of the value above, or nothing.
 YAML_LINE = re.compile(r"[\w.-]+:(?:\s|$)|[#}\]]|\s*-\s|[ \t]|$")
 
 CODE_NAME = re.compile(
-    r"([ \t]*)(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|"
+    r"^([ \t]*)(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|"
     r"pub(?:\([a-z]+\))?|unsafe|override|virtual|inline|const|sealed|open|data)[ \t]+)*"
     r"(?:def|class|func|function|fn|interface|struct|enum|impl|trait|module|namespace|type|object|"
-    r"macro_rules!|sub|record)[ \t*]+(?:\([^)]{0,80}\)[ \t]*)?([A-Za-z_$][\w$.:]*)"
+    r"macro_rules!|sub|record)[ \t*]+(?:\([^)\n]{0,80}\)[ \t]*)?([A-Za-z_$](?:[\w$.:]*[\w$])?)",
+    re.MULTILINE,
 )
+CODE_GAP = re.compile(r"\n(?:[ \t]*\n)+(?=\S)")
 
 
 def parse_text(data: bytes, path: Path) -> Document:
@@ -50,31 +51,17 @@ def parse_markdown(data: bytes, path: Path) -> Document:
 def parse_code(data: bytes, path: Path) -> Document:
     """Source code, cut where a definition begins. Its name is a heading, indentation its level."""
     text = decode(data)
+    names = {match.start(): match for match in CODE_NAME.finditer(text)}
+    # A block begins at a definition, and flush left after a blank line.
+    starts = sorted({0, *names, *(gap.end() for gap in CODE_GAP.finditer(text)), len(text)})
     blocks: list[Block] = []
-    open_at: int | None = None
-    last = 0
-    blank = True
-    for line in re.finditer(r"[^\n]+", text):
-        if not line[0].strip():
-            blank = True
-            continue
-        blank |= text[last : line.start()].count("\n") > 1
-        name = CODE_NAME.match(line[0][:CODE_NAME_CHARS])
-        # 1. Close the open block before a definition, or before flush-left code after a blank line.
-        if open_at is not None and (name or (blank and not line[0][0].isspace())):
-            blocks.append(Block("code", open_at, last))
-            open_at = None
-        # 2. The name of a definition is a heading, in front of the code that contains it.
-        if name:
+    for start, end in pairwise(starts):
+        if name := names.get(start):
             level = 1 + min(5, len(name[1].expandtabs(4)) // 4)
-            start = line.start() + name.start(2)
-            blocks.append(Block("heading", start, start + len(name[2].rstrip(":.")), level))
-        # 3. Open a block, or let the open one go on.
-        if open_at is None:
-            open_at = line.start()
-        last, blank = line.start() + len(line[0].rstrip()), False
-    if open_at is not None:
-        blocks.append(Block("code", open_at, last))
+            blocks.append(Block("heading", *name.span(2), level))
+        body = text[start:end].rstrip()
+        if body:
+            blocks.append(Block("code", start, start + len(body)))
     return Document(text, tuple(blocks), path.name)
 
 
