@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rag_chatbot.chatbot import LOCAL, OPERATOR, Question
-from seedbed.errors import BadInput, Conflict, NotFound, Unavailable
+from seedbed.errors import BadInput, Conflict, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
 
@@ -35,16 +35,6 @@ def test_stream_closed_early_stores_nothing(open_chatbot):
     assert bot.list_conversations(LOCAL) == []
 
 
-def test_stream_into_a_deleted_conversation_is_not_found(open_chatbot):
-    bot = open_chatbot(TEXTS)
-    talk = bot.ask(Question(WHEN), caller=LOCAL)["conversation_id"]
-    events = bot.stream(Question("And then?", conversation_id=talk), caller=LOCAL)
-    next(events)
-    bot.conversations.delete(talk, LOCAL)
-    with pytest.raises(NotFound, match="conversation"):
-        list(events)
-
-
 def test_ask_reports_an_empty_collection(open_chatbot):
     answer = open_chatbot().ask(Question("What is it?"), caller=LOCAL)
     assert answer["abstained"] and "no documents yet" in answer["notices"][0]
@@ -61,14 +51,6 @@ def test_create_collection_reveals_no_taken_names(open_chatbot):
     assert said[0] == said[1]
     with pytest.raises(Conflict, match="is not available"):
         bot.create_collection("alice/notes", ["*"], ["*"], "alice")
-
-
-def test_upload_continues_after_a_bad_file(open_chatbot):
-    bot = open_chatbot()
-    files = [("bad.pdf", b"%PDF-1.4 broken"), ("../../etc/a.md", b"Some words."), ("", b"x")]
-    summary = bot.upload(files, "default", LOCAL)
-    assert (summary.added, len(summary.failed)) == (1, 2)
-    assert [d["source"] for d in bot.documents("default", LOCAL)] == ["a.md"]
 
 
 def test_upload_raises_what_is_not_the_fault_of_a_file(open_chatbot):

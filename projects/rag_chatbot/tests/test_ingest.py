@@ -209,9 +209,9 @@ def test_upload_uses_only_last_part_of_name(store: Store) -> None:
 
 
 def test_ingest_keeps_old_version_after_failed_update(store: Store, folder: Path) -> None:
-    path = write_file(folder, "a.json", '{"lever": "red"}')
+    path = write_file(folder, "a.md", "The lever is red.")
     ingest(store, [folder])
-    path.write_text("{")
+    path.write_bytes(b"")
     assert ingest(store, [folder], prune=True).failed
     assert store.keyword_search(store.collections.get("default"), "lever", 1)
 
@@ -241,18 +241,3 @@ def test_upload_is_embedded_while_others_are_written(open_store: Callable[..., S
     embeddings.may_continue.set()
     thread.join()
     assert sources(store) == ["a.md"]
-
-
-def test_ingest_with_real_embeddings_supports_semantic_search(
-    open_store: Callable[..., Store], folder: Path
-) -> None:
-    from seedbed.models.embeddings.load_embeddings import load_embeddings
-
-    write_file(folder, "pump.md", "# Pump\n\nIt starts when the red lever is pushed down.\n")
-    write_file(folder, "tea.txt", "Pour boiling water over the leaves and wait three minutes.\n")
-    store = open_store(embeddings=load_embeddings())
-    assert ingest(store, [folder]).added == 2
-    query = store.embeddings.embed(["how to brew a hot drink"])[0]
-    best = store.vector_search(store.collections.get("default"), query, 2)
-    assert store.chunks([best[0][0]])[0].source == "files/tea.txt"
-    assert best[0][1] > 0.3

@@ -52,18 +52,6 @@ def test_default_model_quotes_or_declines(
     assert str(unknown) == "I can't find this in these documents."
 
 
-def test_sentence_of_two_overlapping_chunks_is_quoted_once(
-    nano: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEEDBED_MODEL", "smollm2")
-    words = " ".join(f"Oaks number {n} grow in wood {n} since {n}." for n in range(24))
-    (folder / "trees.md").write_text(f"## Oak\n\n{words}", "utf-8")
-    chatbot = nano.Chatbot(folder)
-    for number in range(24):
-        quotes = [c.quote for c in chatbot.ask(f"Where do oaks number {number} grow?").citations]
-        assert quotes and len(quotes) == len(set(quotes))
-
-
 def test_bigger_model_is_shown_only_with_verbatim_quotes(
     nano: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

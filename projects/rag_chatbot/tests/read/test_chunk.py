@@ -66,12 +66,6 @@ def test_chunk_never_crosses_pages() -> None:
     assert [p.page for p in chunk(document, 40, COUNT)] == [1, 2]
 
 
-def test_chunk_cuts_a_line_without_spaces() -> None:
-    chunks = texts("x" * 50_000, "a.txt")
-    assert "".join(chunks) == "x" * 50_000
-    assert max(map(len, chunks)) <= 40 * 8
-
-
 def test_chunk_cuts_five_megabytes_in_one_line() -> None:
     chunks = texts("word " * 1_000_000, "a.txt", 128)
     assert sum(part.count("word") for part in chunks) == 1_000_000

@@ -1,4 +1,4 @@
-"""The words of a text as terms, and the language that they tell."""
+"""Where sentences end, the words of a text as terms, and the language that they tell."""
 
 import pytest
 
@@ -39,3 +39,32 @@ def test_german_ordinal_does_not_end_a_sentence() -> None:
     german = "Der Urlaub verfällt am 31. März des Jahres. Danach ist er weg."
     english = "The limit is 31. March is another month."
     assert [len(list(sentence_spans(text))) for text in (german, english)] == [2, 2]
+
+
+def sentences(text: str) -> list[str]:
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["Use e.g. Chroma 1.5.", "It works (really).", "Dr. Who agrees!", "Is that so?", "yes."],
+        ["A local model costs 0.", "Others cost more."],
+        ["See No. 5, by J. Smith, U.S. Army."],
+        ['"And on Windows?" finds nothing.', "Wait… what?"],
+        ["1. Install it.", "Then run it."],
+        ["一つ。", "二つ！"],
+    ],
+    ids=["abbreviations", "number", "initials", "quoted question", "list number", "CJK"],
+)
+def test_sentences_end_at_stops_but_not_at_abbreviations(parts: list[str]) -> None:
+    assert sentences(" ".join(parts)) == parts
+
+
+def test_sentences_end_at_list_items_and_empty_lines() -> None:
+    assert sentences("Options:\n- fast\n- safe\n\nNo stop") == [
+        "Options:",
+        "- fast",
+        "- safe",
+        "No stop",
+    ]

@@ -101,14 +101,6 @@ def test_docx_finds_headings_lists_and_tables() -> None:
     ]
 
 
-def test_docx_is_read_with_tracked_changes_accepted() -> None:
-    body = (
-        "<w:p><w:r><w:t>Open at </w:t></w:r><w:del><w:r><w:delText>six</w:delText></w:r></w:del>"
-        "<w:ins><w:r><w:t>seven</w:t></w:r></w:ins></w:p>"
-    )
-    assert parse(Path("a.docx"), docx(body)).text == "Open at seven\n"
-
-
 def test_docx_with_entities_is_rejected() -> None:
     out = io.BytesIO()
     levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))

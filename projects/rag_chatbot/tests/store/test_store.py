@@ -20,7 +20,7 @@ from rag_chatbot.store.records import joined
 from rag_chatbot.store.store import Chunk, Store, match_expression
 from seedbed.errors import BadInput, Busy, ConfigError, Forbidden, NotFound, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.testing.launch import closed_port, free_port, run_server
+from seedbed.testing.launch import free_port, run_server
 
 OPEN = Callable[..., Store]
 
@@ -67,22 +67,6 @@ PUMP = "# Pump\n\nThe pump starts when the red lever is down.\n\n## Care\n\nOil 
 BOAT = "# Boat\n\nThe boat leaves the harbour at noon.\n"
 
 
-def test_store_returns_documents_and_chunks_unchanged(store: Store) -> None:
-    put(store, "pump.md", PUMP)
-    document = store.document("default", "pump.md")
-    assert (document.text, document.title, document.type, document.chunks) == (
-        PUMP,
-        "Pump",
-        "markdown",
-        2,
-    )
-    first, second = chunks_of(store)
-    text = "Pump\n\nThe pump starts when the red lever is down."
-    assert PUMP[first.start : first.end] == first.text == text
-    assert (second.heading, second.title, second.source) == ("Care", "Pump", "pump.md")
-    assert store.chunks([second.id, 999, first.id]) == [second, first]
-
-
 def test_store_dense_and_text_find_the_chunk_with_true_scores(store: Store) -> None:
     put(store, "pump.md", PUMP)
     put(store, "boat.md", BOAT)
@@ -124,11 +108,6 @@ def test_full_text_accepts_any_query(store: Store, query: str) -> None:
     assert len(match_expression(query)) < 20_000  # so that its search takes a bounded time
     found = store.keyword_search(default(store), query, 5)
     assert bool(found) == ("lever" in query or query == "the and of")
-
-
-def test_match_expression_drops_stop_words_unless_alone() -> None:
-    assert match_expression("What is the pump?") == '"pump"'
-    assert match_expression("what is the") == '"what" OR "is" OR "the"'
 
 
 def test_match_expression_drops_common_words_over_the_row_limit() -> None:
@@ -200,22 +179,13 @@ def test_store_with_other_embeddings_requires_reindex(open_store: OPEN) -> None:
     assert default(other).embedder == "hash-128"
 
 
-@pytest.mark.parametrize("damage", ["deleted", "garbage", "a file"])
-def test_index_deleted_or_damaged_is_built_again(
-    open_store: OPEN, config: Config, damage: str
-) -> None:
+def test_damaged_index_is_built_again(open_store: OPEN, config: Config) -> None:
     first = open_store()
     put(first, "a.md", PUMP)
     first.close()
-    folder = config.data_dir / "chroma"
-    if damage == "garbage":
-        for path in folder.rglob("*"):
-            if path.is_file():
-                path.write_bytes(b"not what it was" * 500)
-    else:
-        shutil.rmtree(folder)
-        if damage == "a file":
-            folder.write_text("no folder")
+    for path in (config.data_dir / "chroma").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"not what it was" * 500)
     again = open_store()
     assert len(dense(again, "lever")) == 2
     assert index_ids(again) == {c.id for c in chunks_of(again)}
@@ -234,12 +204,6 @@ def test_ids_of_index_and_catalogue_are_made_equal_at_start(open_store: OPEN) ->
     assert index_ids(again) == {1, 2, 3}
 
 
-def test_documents_added_before_a_kill_are_found_by_the_next_process(open_store: OPEN) -> None:
-    put(open_store(), "a.md", PUMP, indexed=False)  # killed before `write_index`
-    again = open_store()
-    assert len(dense(again, "lever")) == 2
-
-
 def test_search_includes_a_chunk_whose_vector_is_not_in_the_index_yet(open_store: OPEN) -> None:
     writer, reader = open_store(), open_store()
     put(writer, "a.md", PUMP)
@@ -248,17 +212,6 @@ def test_search_includes_a_chunk_whose_vector_is_not_in_the_index_yet(open_store
     [(chunk_id, _)] = reader.keyword_search(default(reader), "harbour", 9)
     [chunk], vectors = reader.fetch(default(reader), [chunk_id])
     assert chunk.source == "b.md" and vectors[0] @ ask(reader, "boat leaves the harbour") > 0.4
-
-
-def test_change_is_done_where_the_chroma_server_is_down(open_store: OPEN) -> None:
-    with closed_port() as port:
-        store = open_store(chroma_url=f"http://127.0.0.1:{port}")
-        put(store, "a.md", PUMP)
-        assert sources(store) == ["a.md"]
-        with pytest.raises(Unavailable, match="is not available"):
-            dense(store, "lever")
-        store.delete_document("default", "a.md")
-        assert sources(store) == []
 
 
 @pytest.mark.slow
@@ -309,19 +262,6 @@ def test_readers_do_not_wait_for_a_writer_and_writers_take_turns(open_store: OPE
     assert results[0]
     assert "Another upload or ingest" in str(results[1])
     assert str(store.database.path.parent) not in str(results[1])
-
-
-def test_store_full_disk_loses_nothing(store: Store) -> None:
-    put(store, "a.md", PUMP)
-    db = store.database.connection
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    db.execute(f"PRAGMA max_page_count = {pages + 2}")
-    with pytest.raises(Unavailable, match="full"):
-        put(store, "b.md", "# Big\n\n" + "Many different words stand here.\n\n" * 3000)
-    db.execute("PRAGMA max_page_count = 1000000")
-    assert sources(store) == ["a.md"] and len(dense(store, "lever")) == 2
-    put(store, "b.md", BOAT)
-    assert len(sources(store)) == 2
 
 
 def test_store_unusable_or_damaged_folder_is_reported(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 import json
-from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -96,9 +94,7 @@ def test_conversations_are_continued_listed_and_deleted(client):
     )
 
 
-@pytest.mark.parametrize(
-    "question", ["x", "", " ", "\x01\x02\x07", "\x00", "?" * 10, "word " * 200_000, "\u202e\ufeff"]
-)
+@pytest.mark.parametrize("question", ["", "x", "\x00\x01", "word " * 200_000, "\u202e\ufeff"])
 def test_ask_rejects_questions_without_words(client, question):
     assert status_and_type(ask(client, question)) == (400, "bad_input")
     assert status_and_type(ask(client, question, stream=True)) == (400, "bad_input")
@@ -180,28 +176,6 @@ def test_documents_are_added_listed_and_deleted(client):
         404,
         "not_found",
     )
-
-
-def test_upload_rejects_files_over_size_limit(client):
-    over_file_limit = [("files", ("big.txt", b"word " * 450_000))]
-    assert "larger than 2 MB" in client.post("/v1/documents", files=over_file_limit).text
-
-
-def test_uploads_at_the_same_time_are_all_added(open_chatbot, serve):
-    bot = open_chatbot()
-    address = serve(create_app(bot, Settings(api_keys="")))
-    with ThreadPoolExecutor(8) as threads:
-        uploads = [
-            threads.submit(
-                httpx.post,
-                f"{address}/v1/documents",
-                files={"files": (f"{n}.md", f"Words of {n}.".encode())},
-                timeout=120,
-            )
-            for n in range(8)
-        ]
-        assert {upload.result().status_code for upload in uploads} == {200}
-    assert len(bot.documents("default", "local")) == 8
 
 
 def test_document_view_marks_citation(client):

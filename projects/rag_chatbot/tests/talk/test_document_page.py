@@ -1,7 +1,6 @@
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,9 +44,3 @@ def test_document_page_escapes_any_text(text, start, end, kind):
     assert {value for name, value in page.attributes if name == "href"} <= {"#quote"}
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script" not in policy
-
-
-@pytest.mark.parametrize("kind", ["text", "code", "markdown", "html"])
-def test_document_page_shows_text_and_marks_quote(kind):
-    body = view("one <two> *three*", 4, 9, kind).body.decode()
-    assert "one <mark id='quote'>&lt;two&gt;</mark> *three*" in body

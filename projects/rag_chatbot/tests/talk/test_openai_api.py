@@ -13,8 +13,6 @@ from seedbed.settings import Settings
 FACT = "The harbour of Vellin opens at six in the morning."
 TEXTS = {"port.md": f"# Harbour\n\n## Hours\n\n{FACT}\n", "tea.md": "# Tea\n\nSteep tea briefly.\n"}
 WHEN = "When does the harbour of Vellin open?"
-TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 
 
 @pytest.fixture
@@ -121,20 +119,6 @@ def test_requests_of_open_webui_are_answered(address):
     title = {"model": "default", "messages": [user(task)], "stream": False}
     reply = httpx.post(url, json={**title, "max_completion_tokens": 1000})
     assert reply.status_code == 200 and reply.json()["choices"][0]["message"]["content"]
-
-
-def test_openai_client_sees_its_own_collections_only(open_chatbot, serve):
-    bot = open_chatbot(TEXTS)
-    bot.create_collection("alice/safe", ["alice"], ["alice"], "alice")
-    address = serve(create_app(bot, Settings(api_keys="alice=key-a,bob=key-b")))
-    for key, names in (("key-a", ["alice/safe", "default"]), ("key-b", ["default"])):
-        with OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0) as client:
-            assert [model.id for model in client.models.list()] == names
-    with (
-        OpenAI(base_url=f"{address}/v1", api_key="key-x", max_retries=0) as client,
-        pytest.raises(openai.AuthenticationError),
-    ):
-        client.models.list()
 
 
 def test_langchain_invokes_and_streams(address):

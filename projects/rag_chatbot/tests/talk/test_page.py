@@ -17,11 +17,6 @@ TEXTS = {
     "port.md": f"# Harbour\n\n## Hours\n\n{FACT}\n",
     "tea.md": "# Tea\n\nGreen tea from Asun is steeped for two minutes.\n",
 }
-HOSTILE = """# Lighthouse <img src=x onerror="window.ran=1">
-
-The lighthouse of Dorn is red <script>window.ran=1</script><img src=x onerror="window.ran=1">
-![x](http://192.0.2.1/leak) [here](javascript:window.ran=1) <iframe src="http://192.0.2.1/"></iframe>.
-"""
 SLOW = 45_000  # milliseconds, for a busy machine
 
 
@@ -51,10 +46,9 @@ def visit(browser, open_chatbot, serve):
         return page, bot
 
     yield open_page
-    injected = [page.evaluate("window.ran") for context in contexts for page in context.pages]
     for context in contexts:
         context.close()
-    assert not any(injected) and foreign_urls == [] and errors == []
+    assert foreign_urls == [] and errors == []
 
 
 def documents_tab(page, count):
@@ -176,21 +170,6 @@ def test_page_shows_error_and_keeps_question(visit):
     page.keyboard.press("Enter")
     page.locator("#chat .error").nth(1).wait_for()
     assert "Unknown collection 'default'" in page.locator("#chat .error").nth(1).inner_text()
-
-
-def test_page_escapes_text_of_documents_and_users(visit):
-    page, _ = visit({"<img src=x onerror=window.ran=1>.md": HOSTILE})
-    ask(page, f"What colour is the lighthouse of Dorn? {HOSTILE[:60]}")
-    page.get_by_text("How this was answered").click()
-    text = page.locator("#chat").inner_text()
-    assert "<script>window.ran=1</script>" in text
-    assert page.locator("#chat :is(img, iframe, script, a[href^=javascript])").count() == 0
-    with page.context.expect_page() as popup:
-        page.locator("#chat .sources .place").first.click()
-    document = popup.value.locator("main").inner_text()
-    assert "<script>window.ran=1</script>" in document
-    popup.value.wait_for_load_state("load")
-    assert popup.value.evaluate("window.ran") is None
 
 
 @pytest.mark.parametrize("width", [400, 1280])

@@ -83,6 +83,5 @@ def _parser(kind: str) -> Callable[[bytes, Path], Document]:
 
         return partial(parse_office, kind=kind)
     module = kind if kind in ("pdf", "html") else "text"
-    if kind in ("csv", "json", "jsonl", "notebook"):
-        module = "data"
-    return getattr(import_module(f"rag_chatbot.read.{module}"), f"parse_{kind}")  # type: ignore[no-any-return]
+    name = "json" if kind == "jsonl" else kind
+    return getattr(import_module(f"rag_chatbot.read.{module}"), f"parse_{name}")  # type: ignore[no-any-return]

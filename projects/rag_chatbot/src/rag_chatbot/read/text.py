@@ -1,13 +1,14 @@
-"""Parse text-like files: Markdown, plain text with headings of any kind, source code.
+"""Parse text-like files: Markdown, plain text with headings of any kind, source code, data.
 
     parse_markdown(b"# Title\\n\\nWords.\\n", Path("a.md"))  # a heading and a paragraph
 
 The text of the document is the file itself, decoded, so a quote of it is verbatim; a parser only
-finds the spans of its blocks, see `blocks.py`.
+finds the spans of its blocks, see `blocks.py`. Notebooks become Markdown.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from rag_chatbot.read.blocks import read_markdown, read_plain
 from rag_chatbot.read.decode import decode
-from rag_chatbot.read.document import Block, Document
+from rag_chatbot.read.document import Block, Document, Kind
+from seedbed.errors import BadInput
 
 TITLE_BLOCKS = 6  # a heading among the first blocks is taken for the title of the document
 FRONT_MATTER_CHARS = 20_000
@@ -63,6 +65,33 @@ def parse_code(data: bytes, path: Path) -> Document:
         if body:
             blocks.append(Block("code", start, start + len(body)))
     return Document(text, tuple(blocks), path.name)
+
+
+def parse_csv(data: bytes, path: Path) -> Document:
+    """One table. Its first row is the header, which later chunks of it get as their heading."""
+    return _one_block(data, path, "table")
+
+
+def parse_json(data: bytes, path: Path) -> Document:
+    """JSON and JSON Lines: code, which is cut between lines where it is too long for a chunk."""
+    return _one_block(data, path, "code")
+
+
+def _one_block(data: bytes, path: Path, kind: Kind) -> Document:
+    text = decode(data)
+    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    return Document(text, (Block(kind, start, end),), path.stem)
+
+
+def parse_notebook(data: bytes, path: Path) -> Document:
+    """A Jupyter notebook as Markdown: text cells, and code cells between fences. No outputs."""
+    try:
+        cells = json.loads(decode(data)).get("cells", [])
+        parts = [(cell.get("cell_type"), "".join(cell.get("source", ""))) for cell in cells]
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise BadInput(f"Not a Jupyter notebook: {error}.") from None
+    text = "\n\n".join(f"```\n{part}\n```" if kind == "code" else part for kind, part in parts)
+    return parse_markdown(text.encode("utf-8", "replace"), path)
 
 
 def _front_matter(text: str) -> tuple[int, str]:
