@@ -208,7 +208,6 @@ def run_step(run: RunContext, step: Step, inputs: Mapping[str, Result]) -> Resul
 
 
 def question(key: str, text: str, options: Sequence[str], step: str) -> dict[str, Any]:
-    """What the user is asked; see `Team.question`."""
     return {"question": text, "options": list(options), "step": step, "key": key}
 
 

@@ -144,6 +144,5 @@ def missing_number(answer: str, number: float) -> str:
 
 
 def missing_numbers(answer: str, text: str) -> str:
-    """The numbers of an answer that its evidence does not have, as a problem."""
     lacking = ", ".join(foreign_numbers(answer, text))
     return f"The evidence does not contain {lacking}." if lacking else ""

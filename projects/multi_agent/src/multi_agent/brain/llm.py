@@ -45,49 +45,35 @@ class Reply(BaseModel):
 
 
 class PlannedStep(BaseModel):
-    """One step of a plan."""
-
     id: str = Field(description="s1, s2 and so on.")
     specialist: str
     task: str = Field(description="Complete without the others; {s1} for the answer of step s1.")
 
 
 class PlanReply(Reply):
-    """A plan."""
-
     steps: list[PlannedStep]
 
 
 class QueryReply(Reply):
-    """A query."""
-
     reading: str = Field(description="What the query computes, in plain words.")
     sql: str = Field(description="One SELECT statement.")
 
 
 class QuoteReply(Reply):
-    """An answer from passages."""
-
     quote: str = Field(description="The sentences that contain the answer, verbatim.")
     answer: str = Field(description='As short as possible: "30 days", "Ms. Falk".')
 
 
 class ExpressionReply(Reply):
-    """An expression."""
-
     expression: str
     unit: str = Field(description="Unit of the result, such as EUR or km. Empty if it has none.")
 
 
 class ProgramReply(Reply):
-    """A program."""
-
     code: str = Field(description="The Python program; it prints the result.")
 
 
 class TaskReply(BaseModel):
-    """A task that is complete in itself."""
-
     task: str
 
 

@@ -140,7 +140,6 @@ def _fetch(cursor: Any, deadline: float, max_rows: int) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value."""
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     if isinstance(value, float | Decimal):

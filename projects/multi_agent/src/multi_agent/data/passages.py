@@ -10,6 +10,7 @@ the headings above it, the sentence that announces a list, the header of a table
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,13 +44,12 @@ class Passage:
 
     @property
     def place(self) -> str:
-        """The document with the lines, "returns.md:12-14"."""
         lines = f"{self.start_line}-{self.end_line}" if self.end_line > self.start_line else ""
         return f"{self.source}:{lines or self.start_line}"
 
 
 def read_folder(folder: Path) -> list[Passage]:
-    """All passages; a warning names the first files that cannot be read, with the reasons.
+    """All passages; a warning names the first files that are not read, with the reasons.
 
     Raises NotFound if the folder does not exist.
     """
@@ -58,30 +58,24 @@ def read_folder(folder: Path) -> list[Passage]:
     passages, skipped = list[Passage](), list[str]()
     for path in sorted(path for path in folder.rglob("[!.]*") if not path.is_dir()):
         source = path.relative_to(folder).as_posix()
-        try:
-            problem = _problem(path, source, folder)
-            if not problem:
-                passages += read_text(path.read_text("utf-8-sig", errors="replace"), source)
-        except OSError as error:
-            problem = str(error.strerror or error)
-        skipped += [f"{source!r}: {problem}"] if problem else []
+        if problem := _problem(path, folder):
+            skipped.append(f"{source!r}: {problem}")
+        else:
+            passages += read_text(path.read_text("utf-8-sig", errors="replace"), source)
     if skipped:
         log.warning("%d documents are left out: %s.", len(skipped), "; ".join(skipped[:MAX_NAMED]))
     return passages
 
 
-def _problem(path: Path, source: str, folder: Path) -> str:
+def _problem(path: Path, folder: Path) -> str:
     """Why a file is not read, or an empty text."""
-    if not source.isprintable():
-        return "the name has control characters"
-    if path.suffix.lower() not in SUFFIXES:
+    if not path.name.isprintable() or path.suffix.lower() not in SUFFIXES:
         return "not Markdown or text"
     if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
         return "not a file in this folder"
-    if path.stat().st_size > MAX_BYTES:
-        return f"larger than {MAX_BYTES // 1_000_000} MB"
-    with path.open("rb") as file:
-        return "a binary file" if b"\0" in file.read(8192) else ""
+    if not os.access(path, os.R_OK) or path.stat().st_size > MAX_BYTES:
+        return f"not readable, or larger than {MAX_BYTES // 1_000_000} MB"
+    return "a binary file" if b"\0" in path.read_bytes()[:8192] else ""
 
 
 def read_text(text: str, source: str) -> list[Passage]:
@@ -108,17 +102,6 @@ def _parts(text: str) -> Iterator[str]:
         text = text[end:].strip()
     if text:
         yield text
-
-
-def cells(row: str) -> list[tuple[str, int]]:
-    """The cells of a table row, each with its offset; one cell if the text is not a row.
-
-    >>> cells("| Kettle | 2 years |")
-    [('Kettle', 2), ('2 years', 11)]
-    """
-    if not row.startswith("|"):
-        return [(row, 0)]
-    return [(match[0].rstrip(), match.start()) for match in re.finditer(r"[^\s|][^|]*", row)]
 
 
 def _blocks(text: str) -> Iterator[_Block]:

@@ -18,7 +18,6 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from seedbed.errors import BadInput, DeadlineExceeded
@@ -28,7 +27,8 @@ Select = Callable[..., Rows]
 """Runs a SELECT, with the `seconds` and the `max_rows` of `Database.query`."""
 SECONDS, SECONDS_PER_QUERY = 10.0, 1.0  # for the values of all tables, and for one query
 SAMPLE = 10_000  # rows that a long table is judged by
-MAX_VALUES, MAX_VALUE = 12, 40  # texts that are listed, and characters of one
+MAX_VALUES = 12  # texts that are listed
+_LABEL = re.compile(r"[^@\x00-\x1f\x7f]{0,40}")  # a short text, and not an e-mail address
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d([T ].*)?)?")
 _OPAQUE = re.compile(r"BLOB|STRUCT|MAP|UNION|ENUM|\[")  # types without values; ENUM lists them
 _MAX = 10_000  # columns, and keys, that are read
@@ -54,50 +54,33 @@ _DUCKDB_KEYS = """
 
 
 class Column(NamedTuple):
-    """A column as the database declares it."""
-
     name: str
     type: str
     key: bool
     """Whether it alone is the primary key."""
 
 
-@dataclass(frozen=True)
-class ForeignKey:
-    """A reference from a table to the key of another one."""
-
+class ForeignKey(NamedTuple):
     table: str
     column: str
     target: str
     target_column: str
 
 
-@dataclass(frozen=True)
-class Schema:
-    """The tables with their columns and declared keys."""
-
+class Schema(NamedTuple):
     columns: dict[str, list[Column]]
-    """By table."""
     foreign_keys: list[ForeignKey]
-    """Those of one column."""
 
 
 def read_schema(select: Select, *, is_duckdb: bool) -> Schema:
     """The tables of a database."""
-    return _of_duckdb(select) if is_duckdb else _of_sqlite(select)
-
-
-def quoted(name: str) -> str:
-    """A name as SQL.
-
-    >>> quoted("order lines")
-    '"order lines"'
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _of_sqlite(select: Select) -> Schema:
     columns: dict[str, list[Column]] = {}
+    if is_duckdb:
+        keys = select(_DUCKDB_KEYS, max_rows=_MAX)
+        primary = {(table, column) for table, column, target, _ in keys if not target}
+        for table, name, kind in select(_DUCKDB_COLUMNS, max_rows=_MAX):
+            columns.setdefault(table, []).append(Column(name, kind, (table, name) in primary))
+        return Schema(columns, [ForeignKey(*key) for key in keys if key[2]])
     for (table,) in select(_SQLITE_TABLES, max_rows=_MAX):
         text = table.replace("'", "''")
         sql = f"SELECT name, type, pk FROM pragma_table_xinfo('{text}') WHERE hidden <> 1"
@@ -109,13 +92,13 @@ def _of_sqlite(select: Select) -> Schema:
     return Schema(columns, [ForeignKey(*key) for key in keys])
 
 
-def _of_duckdb(select: Select) -> Schema:
-    keys = select(_DUCKDB_KEYS, max_rows=_MAX)
-    primary = {(table, column) for table, column, target, _ in keys if not target}
-    columns: dict[str, list[Column]] = {}
-    for table, name, kind in select(_DUCKDB_COLUMNS, max_rows=_MAX):
-        columns.setdefault(table, []).append(Column(name, kind, (table, name) in primary))
-    return Schema(columns, [ForeignKey(*key) for key in keys if key[2]])
+def quoted(name: str) -> str:
+    """A name as SQL.
+
+    >>> quoted("order lines")
+    '"order lines"'
+    """
+    return '"' + name.replace('"', '""') + '"'
 
 
 def describe(schema: Schema, run: Select) -> str:
@@ -129,21 +112,18 @@ def describe(schema: Schema, run: Select) -> str:
             return run(sql, seconds=left) if left > 0 else ()
         return ()
 
-    references = {
-        (key.table, key.column): f"-> {key.target}.{key.target_column}"
-        for key in schema.foreign_keys
-    }
+    notes = {(k.table, k.column): f"-> {k.target}.{k.target_column}" for k in schema.foreign_keys}
     lines = []
     for table, columns in schema.columns.items():
         size = select(f"SELECT ' (' || count(*) || ' rows)' FROM {quoted(table)}")
         texts = []
         for name, kind, is_key in columns:
             # For keys and references, values are not listed.
-            note = "key" if is_key else references.get((table, name), "")
+            note = "key" if is_key else notes.get((table, name), "")
             if not note and not _OPAQUE.search(kind):
                 note = _values(table, name, select)
-            texts.append(" ".join(filter(None, (_spelled(name, select), kind, note))))
-        lines.append(f"{_spelled(table, select)}{size[0][0] if size else ''}: {', '.join(texts)}")
+            texts.append(" ".join(filter(None, (_shown(name), kind, note))))
+        lines.append(f"{_shown(table)}{size[0][0] if size else ''}: {', '.join(texts)}")
     return "\n".join(lines)
 
 
@@ -161,10 +141,10 @@ def _values(table: str, name: str, select: Select) -> str:
     rows = sum(count for _, count in groups)
     if not groups or len(groups) > min(MAX_VALUES, rows - 1, (rows + 1) // 2):
         return ""  # most texts occur once: these may be names
-    if not all(_is_label(text) for text, _ in groups):
+    if not all(isinstance(text, str) and _LABEL.fullmatch(text) for text, _ in groups):
         return ""
     listed = ["'" + text.replace("'", "''") + "'" for text, _ in groups]
-    return f"({', '.join([*listed, *(['…'] if rows == SAMPLE else [])])})"
+    return f"({', '.join(listed + ['…'] * (rows == SAMPLE))})"
 
 
 def _is_range(low: Any, high: Any) -> bool:
@@ -174,13 +154,5 @@ def _is_range(low: Any, high: Any) -> bool:
     return all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
 
 
-def _is_label(value: Any) -> bool:
-    """Whether a value is a short text, and not an e-mail address."""
-    is_short = isinstance(value, str) and len(value) <= MAX_VALUE
-    return is_short and value.isprintable() and "@" not in value
-
-
-def _spelled(name: str, select: Select) -> str:
-    """A name in SQL, in quotes if it is a reserved word or has other characters than letters."""
-    plain = name.isidentifier() and select(f"WITH t({name}) AS (SELECT 1) SELECT {name} FROM t")
-    return name if plain else quoted(name)
+def _shown(name: str) -> str:
+    return name if name.isidentifier() else quoted(name)

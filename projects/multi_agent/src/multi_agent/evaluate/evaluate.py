@@ -33,8 +33,6 @@ Solver = Callable[[str], tuple[Answer, int]]
 
 
 class Outcome(NamedTuple):
-    """What became of a task."""
-
     task: Task
     answer: Answer
     solved: bool

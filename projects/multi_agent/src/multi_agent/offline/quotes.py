@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from multi_agent.brain import Quote, Refusal
-from multi_agent.data.passages import SEPARATOR, Passage, cells
+from multi_agent.data.passages import SEPARATOR, Passage
 from multi_agent.offline.words import FILLERS, Words, unaccounted
 
 _NUMBER = r"(?:\d+(?:[.,]\d+)*|one|two|three|four|five|six|seven|eight|nine|ten|twelve)"
@@ -94,6 +94,6 @@ def _cell(text: str, passage: Passage, wanted: set[str]) -> str:
     header = passage.heading.split(SEPARATOR)[-1]
     if not (text.startswith("|") and header.startswith("|")):
         return ""
-    names, row = ([cell for cell, _ in cells(line)] for line in (header, text))
+    names, row = ([cell.strip() for cell in line.strip("|").split("|")] for line in (header, text))
     columns = [n for n, name in enumerate(names) if n and wanted & set(Words(name).stems)]
     return row[columns[0]] if len(columns) == 1 and columns[0] < len(row) else ""

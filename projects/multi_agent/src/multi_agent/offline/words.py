@@ -64,7 +64,6 @@ def unaccounted(word: str, share: float) -> Refusal:
 
 
 def stem_of(word: str) -> str:
-    """The stem of one word."""
     return next(stems(word), word)
 
 

@@ -74,13 +74,11 @@ class Budget:
 
     @property
     def usage(self) -> dict[str, float]:
-        """What has been spent, by the limit's name."""
         with self._lock:
             at_work = 0.0 if self._started is None else self._clock() - self._started
             return {**self._used, "seconds": self._used["seconds"] + at_work}
 
     def left(self, name: str) -> float:
-        """What is left of a limit; infinite without one."""
         return self.limits.get(name, float("inf")) - self.usage[name]
 
     def restore(self, usage: Mapping[str, float]) -> None:
@@ -90,6 +88,5 @@ class Budget:
             self._started = None
 
     def start(self) -> None:
-        """Let the seconds count from now on."""
         with self._lock:
             self._started = self._clock()

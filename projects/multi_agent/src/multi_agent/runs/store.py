@@ -138,7 +138,6 @@ class RunStore:
         create_tables(self.engine, metadata)
 
     def close(self) -> None:
-        """Close the connections."""
         self.engine.dispose()
 
     def check(self) -> None:
@@ -210,7 +209,6 @@ class RunStore:
         return record
 
     def delete(self, id: str) -> None:
-        """Erase a run with its events and calls."""
         with writing(self.engine) as connection:
             for column in (runs.c.id, events.c.run, ledger.c.run):
                 connection.execute(sa.delete(column.table).where(column == id))
@@ -258,7 +256,6 @@ class RunStore:
                 raise Conflict(_ELSEWHERE.format(run), hint=hint)
 
     def renew(self, ids: Collection[str], holder: str, seconds: float) -> set[str]:
-        """Renew the leases of runs; returns those that the process still holds."""
         if not ids:
             return set()
         query = sa.update(runs).where(runs.c.id.in_(ids), runs.c.holder == holder)
@@ -267,7 +264,6 @@ class RunStore:
             return set(connection.execute(query.returning(runs.c.id)).scalars())
 
     def release(self, run: str, holder: str) -> None:
-        """Give the lease of a run back."""
         query = sa.update(runs).where(runs.c.id == run, runs.c.holder == holder)
         with writing(self.engine) as connection:
             connection.execute(query.values(holder="", held_until=0))

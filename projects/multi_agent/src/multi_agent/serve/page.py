@@ -94,13 +94,11 @@ class Page:
             button.click(lambda text: text, button, self.task, **QUIET)
 
     def _record(self, run_id: str, request: gr.Request) -> RunRecord:
-        """A run. Raises NotFound, also for a run of another owner."""
         return self.store.run(run_id, owner_of(request))
 
     # What a person does
 
     def open(self, request: gr.Request) -> str:
-        """The run that the address names."""
         return str(request.query_params.get("run", ""))
 
     def start(self, task: str, follow_up: bool, run_id: str, request: gr.Request) -> list[Any]:
@@ -110,13 +108,11 @@ class Page:
             return [self.team.start(task, thread, owner=owner_of(request)), "", False]
 
     def end(self, run_id: str, request: gr.Request) -> None:
-        """Stop the run."""
         with errors_shown():
             self.team.stop(self._record(run_id, request).id)
         gr.Info("The run stops after the calls in progress.")
 
     def go_on(self, run_id: str, request: gr.Request) -> None:
-        """Resume a run that failed or was stopped."""
         with errors_shown():
             self.team.resume(self._record(run_id, request).id)
 
@@ -186,7 +182,6 @@ class Page:
         gr.on([words.submit, send.click], reply, words, **QUIET)
 
     def show_runs(self, runs: list[tuple[str, str]], run_id: str) -> None:
-        """The latest runs, to be opened."""
         if runs:
             value = run_id if run_id in [id for _, id in runs] else None
             radio = gr.Radio(runs, value=value, label="Recent runs", interactive=True)
@@ -209,7 +204,6 @@ def show_evidence(step: Json) -> None:
 
 
 def show_table(label: str, headers: list[str], rows: list[list[str]]) -> None:
-    """A table of texts to read."""
     gr.Dataframe(rows, headers=headers, label=label, interactive=False, wrap=True)
 
 
@@ -238,7 +232,6 @@ def errors_shown() -> Iterator[None]:
 
 
 def listed(run: RunRecord) -> str:
-    """A run in the list of runs."""
     unsure = run.status == "done" and run.answer and not run.answer.confident
     status = "no confident answer" if unsure else STATES.get(run.status, run.status)
     return f"{run.task[:100]} ({status})"

@@ -41,8 +41,6 @@ def run_text(run: RunRecord, events: Sequence[Event]) -> str:
 
 
 def runs_text(runs: Sequence[RunRecord]) -> str:
-    """A table of runs."""
-
     def row(run: RunRecord) -> tuple[str, ...]:
         at = f"{run.created_at.astimezone():%Y-%m-%d %H:%M}"
         return run.id, at, run.status, run.task[:60], run.answer.text[:60] if run.answer else ""

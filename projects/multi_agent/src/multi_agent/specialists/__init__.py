@@ -56,7 +56,6 @@ class Specialist(Protocol):
 
 
 def specialist_names() -> list[str]:
-    """The names of all specialists: those of their files."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 

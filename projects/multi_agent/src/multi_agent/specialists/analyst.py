@@ -65,7 +65,6 @@ class Analyst:
 
 
 def open_specialist(workspace: Workspace) -> Analyst | None:
-    """The analyst, if there is a database."""
     return Analyst(workspace.database) if workspace.database is not None else None
 
 

@@ -66,5 +66,4 @@ def with_unit(text: str, number: float | None, unit: str) -> str:
 
 
 def open_specialist(_: Workspace) -> Calculator:
-    """It needs neither database nor documents."""
     return Calculator()

@@ -56,5 +56,4 @@ def _result(step_id: str, code: str, text: str) -> Result:
 
 
 def open_specialist(workspace: Workspace) -> Coder | None:
-    """The coder, if there is a sandbox."""
     return Coder() if has_sandbox(workspace) else None

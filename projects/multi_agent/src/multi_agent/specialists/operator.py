@@ -110,7 +110,6 @@ def checked_result(
 
 
 def evidence_of(call: Call) -> Evidence:
-    """A call that succeeded, as evidence."""
     arguments = json.dumps(call.arguments, ensure_ascii=False)
     output = call.output[:MAX_EVIDENCE]
     return Evidence(kind="tool", source=call.name, text=arguments, output=output)
@@ -128,7 +127,6 @@ def own_words(calls: Sequence[Call]) -> str:
 
 
 def open_specialist(workspace: Workspace) -> Operator | None:
-    """The operator, if there are such tools."""
     if len(workspace.tools) > MAX_TOOLS:
         log.warning("The operator uses the first %d of %d tools.", MAX_TOOLS, len(workspace.tools))
     return Operator(workspace.tools) if workspace.tools else None

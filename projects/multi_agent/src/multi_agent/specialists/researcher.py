@@ -43,5 +43,4 @@ class Researcher:
 
 
 def open_specialist(workspace: Workspace) -> Researcher | None:
-    """The researcher, if there are documents."""
     return Researcher(workspace.documents) if workspace.documents else None

@@ -34,5 +34,4 @@ class Writer:
 
 
 def open_specialist(workspace: Workspace) -> Writer:  # noqa: ARG001
-    """The writer."""
     return Writer()

@@ -134,12 +134,10 @@ class Team:
             self.store.release(run_id, self._holder)
 
     def usage(self, run_id: str) -> dict[str, float]:
-        """What a run has spent so far, as `Budget.usage`; in another process, lately."""
         run = self._runs.get(run_id)
         return run.budget.usage if run else self.store.run(run_id).usage
 
     def progress(self, run_id: str) -> tuple[tuple[Step, ...], dict[str, Result]]:
-        """The plan of a run so far, and the results of its steps."""
         state = self._state(run_id)
         results: dict[str, Result] = dict(state.values.get("results", {}))
         for task in state.tasks:  # steps that ended beside one that has not
@@ -201,7 +199,6 @@ class Team:
         self.store.delete(run_id)
 
     def erase_memory(self, owner: str) -> None:
-        """Erase the facts that an owner asked to remember."""
         if self._memory is not None:
             erase_facts(self._memory, owner)
 
@@ -254,12 +251,10 @@ class Team:
         self.store.claim(run_id, self._holder, self._lease_seconds)
 
     def _config(self, run_id: str) -> Any:
-        """LangGraph's configuration for a run."""
         limits = {"max_concurrency": self.config.max_parallel, "recursion_limit": 100}
         return {"configurable": {"thread_id": run_id}, **limits}
 
     def _state(self, run_id: str) -> Any:
-        """The last checkpoint of a run, without values if there is none."""
         return self.graph.get_state(self._config(run_id))
 
     def _context(self, record: RunRecord) -> RunContext:

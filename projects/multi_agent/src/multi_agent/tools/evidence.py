@@ -61,12 +61,10 @@ def is_span(answer: str, quote: str) -> bool:
 
 
 def negations(text: str) -> list[str]:
-    """The words of a text that turn or restrict what it says."""
     return [word.lower() for word in _NEGATION.findall(text)]
 
 
 def links(text: str) -> set[str]:
-    """The addresses in a text."""
     return {link.lower().rstrip(".,;)") for link in _LINK.findall(text)}
 
 

@@ -33,7 +33,6 @@ def memory_tools(store: BaseStore) -> list[Tool]:
 
 
 def erase_facts(store: BaseStore, owner: str) -> None:
-    """Erase the facts of an owner."""
     while items := store.search(_facts(owner), limit=50):
         for item in items:
             store.delete(item.namespace, item.key)

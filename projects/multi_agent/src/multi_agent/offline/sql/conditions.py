@@ -30,7 +30,6 @@ class Conditions:
     reading: list[str] = field(default_factory=list)
 
     def add(self, column: Column, sql: str, reading: str) -> None:
-        """Add a condition on a column."""
         self.where.append(f"{column.spelled} {sql}")
         self.reading.append(reading)
         if column.table != self.table.name and column.table not in self.joined:
@@ -44,7 +43,6 @@ class Conditions:
         return f"FROM {quoted(self.table.name)}{joins}{where}"
 
     def query(self, selected: str, reading: str, unit: str = "") -> Query:
-        """The whole query."""
         return Query(f"SELECT {selected} {self.source}", ", ".join([reading, *self.reading]), unit)
 
 

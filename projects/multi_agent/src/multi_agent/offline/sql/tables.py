@@ -44,19 +44,16 @@ class Column:
 
     @property
     def spelled(self) -> str:
-        """Its name in SQL."""
         return f"{quoted(self.table)}.{quoted(self.name)}"
 
     @property
     def words(self) -> Stems:
-        """The stems of its name, without the unit or the ending of a date."""
         endings = _DATE_ENDINGS if self.kind == "date" else (self.unit,)
         name, _, ending = self.name.rpartition("_")
         return split(name if name and ending.lower() in endings else self.name)
 
     @property
     def phrases(self) -> list[Stems]:
-        """How a question may call it."""
         name = self.name.lower().removesuffix(f"_{self.unit}")
         return [self.words, *(split(word) for word in MEASURES.get(name, ()))]
 
@@ -79,11 +76,9 @@ class Table:
 
     @property
     def words(self) -> Stems:
-        """The stems of its name."""
         return split(self.name)
 
     def of_kind(self, kind: str) -> list[Column]:
-        """Its columns of a kind."""
         return [column for column in self.columns if column.kind == kind]
 
     def named_in(self, words: Words, kind: str) -> list[Column]:
