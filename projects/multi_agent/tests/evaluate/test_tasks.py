@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from multi_agent.evaluate.tasks import Task, numbers, read_tasks
+from multi_agent.evaluate.tasks import Task, read_tasks
 from seedbed.errors import BadInput
 
 LINE = {"id": "t1", "family": "data", "task": "How many?", "answers": ["7"]}
@@ -22,8 +22,6 @@ def task(**values: Any) -> Task:
     ("line", "message"),
     [
         ("{", "line 2: "),
-        ("[1]", "line 2: a JSON list, not an object"),
-        (json.dumps(LINE | {"family": "poetry"}), "line 2: family: "),
         (json.dumps({"id": "t2", "family": "data"}), "line 2: task: Field required"),
         (json.dumps(LINE | {"numeric": "many"}), "line 2: numeric: "),
     ],
@@ -44,9 +42,7 @@ def test_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
         ({"numeric": 36}, "36.01", False),
         ({"numeric": 1234.5}, "1,234.50 EUR", True),
         ({"numeric": -3}, "−3", True),
-        ({"numeric": 3}, "three", False),
         ({"answers": ["utrecht"]}, "Utrecht (12)", True),
-        ({"answers": ["30 days", "a month"]}, "a month", True),
         ({"answers": ["twelve"], "numeric": 12}, "12", True),
         ({"numeric": 36}, "I can't answer that. What is 36 times x: Not understood.", False),
         ({"answers": ["an"]}, "I can't answer that.", False),
@@ -54,7 +50,3 @@ def test_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
 )
 def test_answer_is_scored(values: dict[str, Any], answer: str, solved: bool) -> None:
     assert task(**values).solved(answer, confident=True) is solved
-
-
-def test_ranges_and_dates_are_read_as_numbers() -> None:
-    assert numbers("30 to 60 days, 1.5e3") == [30, 60, 1500]

@@ -20,6 +20,7 @@ from multi_agent.evaluate.tasks import Family, Task, read_tasks
 from multi_agent.runs.budget import Budget
 from multi_agent.runs.state import Answer, Limits
 from multi_agent.team.open_team import follows_instructions, open_team
+from multi_agent.tools.toolbox import permission
 from seedbed.cli import Progress, table
 from seedbed.errors import ConfigError
 from seedbed.runs.evaluation import paired_bootstrap
@@ -41,12 +42,7 @@ class Outcome(NamedTuple):
 
 
 def run(
-    config: Config,
-    settings: Settings,
-    tasks_file: Path,
-    *,
-    compare: bool = False,
-    progress: Progress,
+    config: Config, settings: Settings, file: Path, *, compare: bool = False, progress: Progress
 ) -> dict[str, Any]:
     """The figures of the team; with `compare`, those of a single agent and the team's lead too.
 
@@ -54,7 +50,7 @@ def run(
     """
     from seedbed.models.load import load_chat_model
 
-    tasks = read_tasks(tasks_file)
+    tasks = read_tasks(file)
     if compare and not follows_instructions(settings.model):
         hint = "Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini."
         raise ConfigError(f"A single agent cannot work with {settings.model}.", hint=hint)
@@ -73,12 +69,8 @@ def run(
                 return result
             model = load_chat_model(settings=settings)
             limits = Limits.parse(config.budget).model_dump(exclude={"steps"})
-            allowed = config.permissions  # only tools that need no permission: nobody answers here
-            tools = [
-                tool
-                for tool in team.tools
-                if allowed.get(tool.name, "ask" if tool.effects else "allow") == "allow"
-            ]
+            # Only tools that need no permission, as no user is asked here.
+            tools = [t for t in team.tools if permission(t, config.permissions) == "allow"]
 
             def alone(task: str) -> tuple[Answer, int]:
                 budget = Budget(**limits)
@@ -87,9 +79,9 @@ def run(
 
             others = measure(tasks, alone, progress)
     lead = paired_bootstrap([float(o.solved) for o in outcomes], [float(o.solved) for o in others])
-    interval = [round(lead.low, 4), round(lead.high, 4)]
-    lead_of_team = {"value": round(lead.difference, 4), "interval": interval}
-    return result | {"single_agent": summary(others), "lead_of_team": lead_of_team}
+    value, *interval = (round(one, 4) for one in (lead.difference, lead.low, lead.high))
+    figures = {"value": value, "interval": interval}
+    return result | {"single_agent": summary(others), "lead_of_team": figures}
 
 
 def measure(tasks: Sequence[Task], solve: Solver, progress: Progress) -> list[Outcome]:
@@ -127,24 +119,17 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def to_text(result: dict[str, Any]) -> str:
     """The figures as a table for a terminal, with every failure of the team."""
-    systems = {"team": result}
-    if "single_agent" in result:
-        systems["single agent"] = result["single_agent"]
-    rows = [
-        (name, family, *figures.values())
-        for name, system in systems.items()
-        for family, figures in system["families"].items()
-    ]
-    costs = [(name, f"{s['tokens']:,}", s["seconds"]) for name, s in systems.items()]
+    rows: list[tuple[object, ...]] = []
+    for name, one in (("team", result), ("single agent", result.get("single_agent"))):
+        if one:
+            rows += [(name, family, *shares.values()) for family, shares in one["families"].items()]
+            rows.append((f"{name}: {one['tokens']:,} tokens, {one['seconds']} s", "", "", "", ""))
     failures = [
         (f["id"], "confident" if f["confident"] else "", f["answer"][:90])
         for f in result["failures"]
     ]
-    parts = [
-        table(("", "family", "n", "success", "confident wrong"), rows),
-        table(("", "tokens", "seconds"), costs),
-        table(("task", "", "answer"), failures),
-    ]
+    parts = [table(("", "family", "n", "success", "confident wrong"), rows)]
+    parts.append(table(("task", "", "answer"), failures))
     if lead := result.get("lead_of_team"):
         low, high = lead["interval"]
         parts.append(f"Lead of the team: {lead['value']} ({low} to {high})")

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from multi_agent.answer.compose import NO_ANSWER
 from seedbed.errors import BadInput
@@ -22,9 +22,7 @@ _NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 class Task(BaseModel):
-    """One line of a file of tasks."""
-
-    model_config = ConfigDict(frozen=True)
+    """One line of a file of tasks. Without an answer, right is one that is not confident."""
 
     id: str
     family: Family
@@ -35,24 +33,18 @@ class Task(BaseModel):
     """Regular expressions, of which none may occur."""
     numeric: float | None = None
     """A number that has to occur in the answer, to half a cent."""
-    unanswerable: bool = False
-    """Right is an answer that is not confident."""
 
     def solved(self, answer: str, *, confident: bool) -> bool:
         """Whether an answer is right."""
-        if self.unanswerable:
+        if not self.answers and self.numeric is None:
             return not confident
-
-        def matches(patterns: tuple[str, ...]) -> bool:
-            return any(re.search(pattern, answer, re.IGNORECASE) for pattern in patterns)
-
-        if answer.startswith(NO_ANSWER) or matches(self.must_not_match):
+        flags = re.IGNORECASE
+        if any(re.search(pattern, answer, flags) for pattern in (*self.must_not_match, NO_ANSWER)):
             return False
-        if matches(self.answers):
-            return True
-        return self.numeric is not None and any(
+        near = self.numeric is not None and any(
             abs(number - self.numeric) <= 0.005 for number in numbers(answer)
         )
+        return near or any(re.search(pattern, answer, flags) for pattern in self.answers)
 
 
 def numbers(text: str) -> list[float]:
@@ -69,12 +61,9 @@ def read_tasks(path: Path) -> list[Task]:
     tasks = []
     for place, line in read_json_lines(path):
         try:
-            task = Task.model_validate(line)
+            tasks.append(Task.model_validate(line))
         except ValidationError as error:
             problem = error.errors()[0]
             field = ".".join(map(str, problem["loc"]))
             raise BadInput(f"{place}: {field}: {problem['msg']}.") from None
-        tasks.append(task)
-    if not tasks:
-        raise BadInput(f"{path} has no tasks.")
     return tasks

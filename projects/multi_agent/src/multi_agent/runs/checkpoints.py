@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from multi_agent.runs import state
 from seedbed.database.sql_engine import sql_engine
 from seedbed.database.sqlite import open_sqlite, sqlite_errors
-from seedbed.errors import Unavailable
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
     from multi_agent.config import Config
+
+
+_SETTING = "SEEDBED_DATABASE_URL"
 
 
 def serializer() -> JsonPlusSerializer:
@@ -64,33 +66,22 @@ def open_memory(config: Config) -> Iterator[BaseStore]:
 @contextmanager
 def _connection(config: Config, file: str) -> Iterator[tuple[Any, bool]]:
     """A pool of connections to Postgres, and True; or a connection to a SQLite file, and False."""
-    setting = "SEEDBED_DATABASE_URL"
-    url = sql_engine(config.database_url, setting=setting).url if config.database_url else None
-    if url is None or url.drivername == "sqlite":
-        path = config.data_dir / file
-        with suppress(OSError):  # SQLite reports the folder that it cannot open
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite_errors(path, setting="AGENTS_DATA_DIR", damaged="Delete it."):
-            connection = open_sqlite(path, busy_seconds=10)
-        with closing(connection):
-            yield connection, False
-        return
-    from psycopg.rows import dict_row
-    from psycopg_pool import ConnectionPool, PoolTimeout
+    engine = sql_engine(config.database_url or config.data_dir / file, setting=_SETTING)
+    if engine.dialect.name != "sqlite":
+        from psycopg.rows import dict_row
+        from psycopg_pool import ConnectionPool
 
-    options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 5}
-    pool: Any = ConnectionPool(
-        url.set(drivername="postgresql").render_as_string(hide_password=False),
-        min_size=1,
-        max_size=2,
-        timeout=10,
-        kwargs=options,
-        check=ConnectionPool.check_connection,
-        open=False,
-    )
-    with pool:
-        try:
-            pool.wait(10)
-        except PoolTimeout as error:
-            raise Unavailable(f"Cannot store checkpoints: {error}.") from None
-        yield pool, True
+        options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row}
+        address = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        limits: dict[str, Any] = {"min_size": 1, "max_size": 2, "timeout": 10}
+        check = ConnectionPool.check_connection
+        with ConnectionPool(address, kwargs=options, check=check, **limits) as pool:
+            yield pool, True
+        return
+    path = config.data_dir / file
+    with suppress(OSError):  # SQLite reports the folder that it cannot open
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite_errors(path, setting="AGENTS_DATA_DIR", damaged="Delete it."):
+        connection = open_sqlite(path, busy_seconds=10)
+    with closing(connection):
+        yield connection, False

@@ -1,7 +1,6 @@
 """The database of runs, ledger and leases: a SQLite file, or Postgres for several servers.
 
-    engine = open_engine(Path("var/runs.sqlite"))        # or "postgresql://USER@HOST/NAME"
-    create_tables(engine, metadata)
+    engine = open_engine(Path("var/runs.sqlite"), metadata)    # or "postgresql://USER@HOST/NAME"
     with writing(engine) as connection:
         connection.execute(…)
 
@@ -25,13 +24,17 @@ _SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses
 
 
-def open_engine(url: str | Path) -> sa.Engine:
-    """An engine that raises Busy or Unavailable for what is wrong with the database itself."""
+def open_engine(url: str | Path, tables: sa.MetaData) -> sa.Engine:
+    """An engine with these tables; errors about the database itself are Busy or Unavailable."""
     engine = sql_engine(url, setting=_SETTING, extra="multi-agent")
     if engine.dialect.name == "sqlite":
         with suppress(OSError):  # SQLite reports the folder that it cannot open
             Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
     sa.event.listen(engine, "handle_error", _translate)
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":  # other processes may create them, too
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"))
+        tables.create_all(connection)
     return engine
 
 
@@ -41,19 +44,10 @@ def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
     if context.dialect.name == "sqlite":
         hint = "Restore a backup."
         return sqlite_error(error, repr(url.database), setting="AGENTS_DATA_DIR", damaged=hint)
-    name = url.render_as_string(hide_password=True)
     if not isinstance(context.sqlalchemy_exception, OperationalError):
         return None
     hint = f"Check that the server is running and that {_SETTING} is correct."
-    return Unavailable(f"{name} is unavailable: {' '.join(str(error).split())}.", hint=hint)
-
-
-def create_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
-    """Create missing tables; safe while other processes do the same."""
-    with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"))
-        tables.create_all(connection)
+    return Unavailable(f"{url!r} is unavailable: {' '.join(str(error).split())}.", hint=hint)
 
 
 @contextmanager

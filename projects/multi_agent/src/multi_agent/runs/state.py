@@ -117,21 +117,17 @@ class Limits(Value):
             return cls.model_validate({name.strip(): value.strip() for name, _, value in parts})
         except ValidationError as error:
             problem = error.errors()[0]
-            raise ConfigError(
-                f"AGENTS_BUDGET: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
-                hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
-            ) from None
+            name = ".".join(map(str, problem["loc"]))
+            hint = "Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120."
+            raise ConfigError(f"AGENTS_BUDGET: {name}: {problem['msg']}.", hint=hint) from None
 
     def within(self, ceiling: Limits) -> Limits:
         """These limits, or that of the ceiling where one is None. Raises BadInput above it."""
         maxima, own = ceiling.model_dump(), self.model_dump(exclude_none=True)
         for name, limit in own.items():
             if maxima[name] is not None and limit > maxima[name]:
-                raise BadInput(
-                    f"limits.{name}: {limit:,.12g} is above this server's limit of"
-                    f" {maxima[name]:,.12g}.",
-                    hint="Lower it or leave it out.",
-                )
+                problem = f"{limit:,.12g} is above this server's limit of {maxima[name]:,.12g}."
+                raise BadInput(f"limits.{name}: {problem}", hint="Lower it or leave it out.")
         return Limits(**maxima | own)
 
 

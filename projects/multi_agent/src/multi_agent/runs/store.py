@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from pydantic import Field
 from pydantic_core import to_jsonable_python
 
-from multi_agent.runs.database import create_tables, open_engine, writing
+from multi_agent.runs.database import open_engine, writing
 from multi_agent.runs.state import Answer, Limits, Status, Value
 from seedbed.errors import Conflict, NotFound
 
@@ -134,8 +134,7 @@ class RunStore:
     """
 
     def __init__(self, url: str | Path) -> None:
-        self.engine = open_engine(url)
-        create_tables(self.engine, metadata)
+        self.engine = open_engine(url, metadata)
 
     def close(self) -> None:
         self.engine.dispose()

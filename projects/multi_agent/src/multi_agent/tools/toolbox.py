@@ -72,10 +72,7 @@ def tool_of(function: Callable[..., Any], **options: Any) -> Tool:
 
 
 class ToolBox:
-    """The tools of one run, shared by specialists in parallel threads.
-
-    Without an entry in `permissions`, a tool with effects is "ask", others are "allow".
-    """
+    """The tools of one run, shared by specialists in parallel threads."""
 
     def __init__(
         self,
@@ -123,14 +120,14 @@ class ToolBox:
 
     def _require_permission(self, tool: Tool, arguments: dict[str, Any]) -> None:
         """Raise ToolError without the permission, or NeedsUser: once for an action and a run."""
-        permission = self._permissions.get(tool.name, "ask" if tool.effects else "allow")
-        if permission == "ask":
+        granted = permission(tool, self._permissions)
+        if granted == "ask":
             key = f"permission:{self._ledger.key('', tool.name, arguments)}"
             if key not in self._decisions:
                 question = f"Allow {tool.name} with {_shown(arguments)}?"
                 raise NeedsUser(key, question, ("allow", "deny"))
-            permission = "allow" if self._decisions[key] in ("allow", "yes", "y") else "deny"
-        if permission == "deny":
+            granted = "allow" if self._decisions[key] in ("allow", "yes", "y") else "deny"
+        if granted == "deny":
             raise ToolError(f"{tool.name} is not permitted.", hint="See AGENTS_PERMISSIONS.")
 
     def _call_once(
@@ -167,6 +164,11 @@ class ToolBox:
         if tool.effects and not end:
             self._emit("tool_skipped", step_id, **shown, reason="It was done before.")
         return result
+
+
+def permission(tool: Tool, permissions: Mapping[str, Permission]) -> Permission:
+    """The permission of a tool: without an entry, one with effects is "ask", others are "allow"."""
+    return permissions.get(tool.name, "ask" if tool.effects else "allow")
 
 
 def _within_timeout(tool: Tool, arguments: dict[str, Any]) -> Any:
