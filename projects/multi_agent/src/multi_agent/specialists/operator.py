@@ -106,22 +106,20 @@ def checked_result(
         return Result(step=step.id, problem=failed or reason or default)
     if gives_up or problem_of(step.task, answer, calls):
         answer = own_words(acted or succeeded)
-    return Result(step=step.id, answer=answer, evidence=tuple(map(evidence_of, succeeded)))
-
-
-def evidence_of(call: Call) -> Evidence:
-    arguments = json.dumps(call.arguments, ensure_ascii=False)
-    output = call.output[:MAX_EVIDENCE]
-    return Evidence(kind="tool", source=call.name, text=arguments, output=output)
+    evidence = tuple(
+        Evidence(
+            kind="tool",
+            source=call.name,
+            text=json.dumps(call.arguments, ensure_ascii=False),
+            output=call.output[:MAX_EVIDENCE],
+        )
+        for call in succeeded
+    )
+    return Result(step=step.id, answer=answer, evidence=evidence)
 
 
 def own_words(calls: Sequence[Call]) -> str:
-    """What tools returned, verbatim.
-
-    >>> from multi_agent.tools.agent import Call
-    >>> own_words([Call("send", {"to": "Ann"}, "sent to Ann"), Call("log", {}, " ")])
-    'sent to Ann; log: done'
-    """
+    """What tools returned, verbatim."""
     text = "; ".join(call.output.strip() or f"{call.name}: done" for call in calls)
     return text if len(text) <= MAX_ANSWER else f"{text[:MAX_ANSWER]} …"
 

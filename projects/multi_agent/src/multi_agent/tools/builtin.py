@@ -69,5 +69,4 @@ def has_sandbox(workspace: Workspace) -> bool:
 
 def calculate(expression: str) -> dict[str, Any]:
     """Compute an arithmetic expression exactly: "240 * 15 / 100"."""
-    result = evaluate(expression)
-    return {"text": result.text, "number": result.number}
+    return evaluate(expression)._asdict()

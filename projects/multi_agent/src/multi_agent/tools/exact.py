@@ -16,38 +16,30 @@ import math
 import operator
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from seedbed.errors import BadInput
 
 MAX_LENGTH = 1_000  # characters of an expression
 MAX_BITS = 20_000  # size of a power
-MAX_DIGITS = 100  # of a rounded number
 MAX_EXPONENT = 300  # of ten, in a number and in a result
 
 
-@dataclass(frozen=True)
-class Exact:
-    """A result, exactly and as text; a text that is rounded begins with ≈."""
+class Exact(NamedTuple):
+    """A result as text, which begins with ≈ if it is rounded, and as a number; None for a date."""
 
-    value: Fraction | date
     text: str
-
-    @property
-    def number(self) -> float | None:
-        """The value as a number; None for a date."""
-        return None if isinstance(self.value, date) else float(self.value)
+    number: float | None
 
 
 def evaluate(expression: str) -> Exact:
     """The value of an expression. Raises BadInput that quotes what is wrong.
 
     >>> evaluate("2 ** 10 / 3")
-    Exact(value=Fraction(1024, 3), text='≈ 341.3333')
+    Exact(text='≈ 341.3333', number=341.3333333333333)
     >>> evaluate("average(3, 4, 8)").number
     5.0
     """
@@ -59,13 +51,13 @@ def evaluate(expression: str) -> Exact:
     except (ArithmeticError, AttributeError, MemoryError, RecursionError, TypeError, ValueError):
         raise BadInput(f"{shown} cannot be computed.") from None
     if isinstance(value, date):
-        return Exact(value, value.isoformat())
+        return Exact(value.isoformat(), None)
     if not isinstance(value, Fraction):
         raise BadInput(f"{shown} is not a number or a date.")
     bound = Fraction(10) ** MAX_EXPONENT
     if value and not 1 / bound < abs(value) < bound:
         raise BadInput(f"The result of {shown} is out of range.")
-    return Exact(value, number_text(value))
+    return Exact(number_text(value), float(value))
 
 
 def numbers_of(expression: str) -> set[Fraction]:
@@ -141,9 +133,7 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
 
 def _round(value: Fraction, digits: Fraction = Fraction(0)) -> Fraction:
     """Half away from zero, as in school."""
-    if abs(digits) > MAX_DIGITS:
-        raise BadInput(f"{digits} is too large; the limit is {MAX_DIGITS} digits.")
-    scale = Fraction(10) ** int(digits)
+    scale = _power(Fraction(10), Fraction(int(digits)))
     nearest = math.floor(abs(value) * scale + Fraction(1, 2)) / scale
     return nearest if value >= 0 else -nearest
 

