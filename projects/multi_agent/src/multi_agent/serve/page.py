@@ -40,7 +40,6 @@ EVIDENCE = {
 """The title of evidence, by its kind."""
 PLAN = ["id", "specialist", "task", "status", "answer"]  # columns
 STATES = {"running": "working", "waiting": "waiting for your answer"}
-ENDED = ("done", "stopped", "failed")
 SECONDS, RUNS = 1.0, 15
 QUIET: Json = {"show_progress": "hidden", "api_visibility": "private"}
 SHOW_ADDRESS = "(run) => (history.replaceState(null, '', `?run=${encodeURIComponent(run)}`), run)"
@@ -55,51 +54,39 @@ class Page:
         with gr.Blocks(title="Ask the team", analytics_enabled=False) as self.blocks:
             gr.Markdown("# Ask the team")
             self.run = gr.Textbox(visible="hidden")  # the id of the run on the page
-            self.view, self.runs = gr.State(None), gr.State([])  # see `look`
+            view, runs = gr.State(None), gr.State([])  # see `look`
             with gr.Row():
                 with gr.Column(scale=3):
-                    self._add_task()
-                    gr.render(self.view, show_progress="hidden")(self.show_run)
-                    self.usage = text("Used")
+                    hint = "A question over the database, the documents, or numbers"
+                    task = gr.Textbox(
+                        label="Task", placeholder=hint, max_length=MAX_TASK, max_lines=8
+                    )
+                    label = "May refer to the task below (“And in 2024?”)"
+                    follow_up = gr.Checkbox(label=label, visible=False)
+                    with gr.Row():
+                        solve = gr.Button("Run", variant="primary", scale=0)
+                        stop = gr.Button("Stop", variant="stop", scale=0, visible=False)
+                        resume = gr.Button("Resume", scale=0, visible=False)
+                    gr.render(view, show_progress="hidden")(self.show_run)
+                    usage = text("Used")
                 with gr.Column(scale=1, min_width=280):
                     if not (team.config.database or team.config.documents):
-                        self._add_examples()
-                    gr.render([self.runs, self.run], show_progress="hidden")(self.show_runs)
-            shown = [self.usage, self.stop, self.resume, self.follow_up]
-            outputs = [self.view, self.runs, *shown]
-            self.blocks.load(self.open, None, self.run, **QUIET)
+                        gr.Markdown("Examples over the sample shop")
+                        for example in EXAMPLES:
+                            button = gr.Button(example, size="sm")
+                            button.click(lambda text: text, button, task, **QUIET)
+                    gr.render([runs, self.run], show_progress="hidden")(self.show_runs)
+            inputs, outputs = [task, follow_up, self.run], [self.run, task, follow_up]
+            gr.on([task.submit, solve.click], self.start, inputs, outputs, **QUIET)
+            stop.click(self.stop, self.run, **QUIET)
+            resume.click(self.resume, self.run, **QUIET)
+            outputs = [view, runs, usage, stop, resume, follow_up]
+            self.blocks.load(opened_run, None, self.run, **QUIET)
             self.run.change(self.look, self.run, outputs, js=SHOW_ADDRESS, **QUIET)
             gr.Timer(SECONDS).tick(self.look, self.run, outputs, **QUIET)
 
-    def _add_task(self) -> None:
-        hint = "A question over the database, the documents, or numbers"
-        size: Json = {"max_length": MAX_TASK, "max_lines": 8}
-        self.task = gr.Textbox(label="Task", placeholder=hint, **size)
-        follow_up = "May refer to the task below (“And in 2024?”)"
-        self.follow_up = gr.Checkbox(label=follow_up, visible=False)
-        with gr.Row():
-            solve = gr.Button("Run", variant="primary", scale=0)
-            self.stop = gr.Button("Stop", variant="stop", scale=0, visible=False)
-            self.resume = gr.Button("Resume", scale=0, visible=False)
-        inputs = [self.task, self.follow_up, self.run]
-        outputs = [self.run, self.task, self.follow_up]
-        gr.on([self.task.submit, solve.click], self.start, inputs, outputs, **QUIET)
-        self.stop.click(self.end, self.run, **QUIET)
-        self.resume.click(self.go_on, self.run, **QUIET)
-
-    def _add_examples(self) -> None:
-        gr.Markdown("Examples over the sample shop")
-        for example in EXAMPLES:
-            button = gr.Button(example, size="sm")
-            button.click(lambda text: text, button, self.task, **QUIET)
-
     def _record(self, run_id: str, request: gr.Request) -> RunRecord:
         return self.store.run(run_id, owner_of(request))
-
-    # What a person does
-
-    def open(self, request: gr.Request) -> str:
-        return str(request.query_params.get("run", ""))
 
     def start(self, task: str, follow_up: bool, run_id: str, request: gr.Request) -> list[Any]:
         """Begin a run, in the thread of the run on the page if it is a follow-up."""
@@ -107,55 +94,46 @@ class Page:
             thread = self._record(run_id, request).thread if follow_up and run_id else None
             return [self.team.start(task, thread, owner=owner_of(request)), "", False]
 
-    def end(self, run_id: str, request: gr.Request) -> None:
+    def stop(self, run_id: str, request: gr.Request) -> None:
         with errors_shown():
             self.team.stop(self._record(run_id, request).id)
         gr.Info("The run stops after the calls in progress.")
 
-    def go_on(self, run_id: str, request: gr.Request) -> None:
+    def resume(self, run_id: str, request: gr.Request) -> None:
         with errors_shown():
             self.team.resume(self._record(run_id, request).id)
-
-    # What the page shows
 
     def look(self, run_id: str, request: gr.Request) -> list[Any]:
         """What `show_run` and `show_runs` draw; whether `usage` and what follows it show."""
         try:
-            own = self.store.runs(RUNS, owner=owner_of(request))
-            runs = [(listed(run), run.id) for run in own]
+            runs = [(listed(run), run.id) for run in self.store.runs(RUNS, owner=owner_of(request))]
             if not run_id:
                 return [None, runs, *[gr.update(visible=False)] * 4]
             run = self._record(run_id, request)
-            view = run.model_dump(include={"id", "task", "full_task", "reason", "answer"})
-            view |= {"status": STATES.get(run.status, run.status), "ended": run.status in ENDED}
+            ended = run.status not in STATES
             question = self.team.question(run_id) if run.status == "waiting" else None
-            at = question["step"] if question else ""
-            view["question"] = question
-            view["steps"] = step_views(*self.team.progress(run_id), at, view["ended"])
+            asking = question["step"] if question else ""
+            view = run.model_dump(include={"id", "task", "full_task", "answer"})
+            view |= {"status": STATES.get(run.status, run.status), "question": question}
+            view["reason"] = run.reason if ended else ""
+            view["steps"] = step_views(*self.team.progress(run_id), asking, ended)
             usage = usage_text(run.model_copy(update={"usage": self.team.usage(run_id)}))
         except Exception as error:
             return [{"error": public_message(error, _log)}, *[gr.skip()] * 5]
-        return [
-            view,
-            runs,
-            gr.update(value=usage, visible=True),
-            gr.update(visible=not view["ended"]),
-            gr.update(visible=run.status in ("failed", "stopped")),
-            gr.update(visible=True),
-        ]
+        shown = [not ended, run.status in ("failed", "stopped"), True]
+        updates = [gr.update(visible=visible) for visible in shown]
+        return [view, runs, gr.update(value=usage, visible=True), *updates]
 
     def show_run(self, view: Json | None) -> None:
         """The run. How the task was understood, and the evidence, are directly below the answer."""
-        if not view:
-            return
-        if "error" in view:
-            text("Error", view["error"])
+        if not view or "error" in view:
+            text("Error", view["error"] if view else "")
             return
         text(view["status"].capitalize(), view["task"])
         text("In full", view["full_task"])
         if view["question"]:
             self._show_question(view["id"], view["question"])
-        text("Reason", view["reason"] if view["ended"] else "")
+        text("Reason", view["reason"])
         if answer := view["answer"]:
             text("Answer" if answer["confident"] else "No confident answer", answer["text"])
         for step in view["steps"]:
@@ -182,10 +160,16 @@ class Page:
         gr.on([words.submit, send.click], reply, words, **QUIET)
 
     def show_runs(self, runs: list[tuple[str, str]], run_id: str) -> None:
+        """The latest runs, to be opened."""
         if runs:
             value = run_id if run_id in [id for _, id in runs] else None
             radio = gr.Radio(runs, value=value, label="Recent runs", interactive=True)
             radio.input(lambda id: id, radio, self.run, **QUIET)
+
+
+def opened_run(request: gr.Request) -> str:
+    """The run that the address of the page names."""
+    return str(request.query_params.get("run", ""))
 
 
 def show_evidence(step: Json) -> None:
@@ -241,20 +225,19 @@ def step_views(
     plan: Sequence[Step], results: Mapping[str, Result], asking: str, ended: bool
 ) -> list[Json]:
     """The columns of PLAN for each step, and its `result`; `asking` is the id of one that waits."""
-
-    def status(step: Step) -> str:
-        if result := results.get(step.id):
-            return "done" if result.answer else "failed"
-        if ended:
-            return "skipped"
-        ready = all(id in results and results[id].answer for id in step.after)
-        return "asking" if step.id == asking else "working" if ready else "waiting"
-
     views = []
     for step in plan:
-        after, result = ", ".join(step.after), results.get(step.id)
-        view = {"id": f"{step.id} after {after}" if after else step.id, "status": status(step)}
-        view |= {"specialist": step.specialist, "task": readable(step, results)}
+        result = results.get(step.id)
+        if result:
+            status = "done" if result.answer else "failed"
+        elif ended:
+            status = "skipped"
+        else:
+            ready = all(id in results and results[id].answer for id in step.after)
+            status = "asking" if step.id == asking else "working" if ready else "waiting"
+        after = f" after {', '.join(step.after)}" if step.after else ""
+        view: Json = {"id": step.id + after, "specialist": step.specialist, "status": status}
+        view["task"] = readable(step, results)
         view["answer"] = (result.answer or result.problem) if result else ""
         views.append({**view, "result": result.model_dump() if result else None})
     return views
