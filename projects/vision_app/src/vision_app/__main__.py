@@ -135,7 +135,7 @@ def read(
     def task(source: Source) -> dict[str, Any]:
         if text_format == "json":
             return vision.read_json(source)
-        for warning in source.warnings:
+        for warning in vision.warnings(source):
             typer.echo(f"warning: {source.name}: {warning}", err=True)
         return {"text": as_text(vision.read(source))}
 
@@ -293,15 +293,27 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(help="Documents, described by a truth.jsonl.")],
     as_json: Json = False,
 ) -> None:
-    """Measure the extraction on documents whose fields are known."""
-    from vision_app.evaluate import documents
+    """Measure the extraction on documents whose fields are known.
+
+    Exits with status 2 if a file could not be read.
+    """
+    from vision_app import evaluate as documents
 
     vision = open_vision()
+
+    def read(path: Path, schema: str) -> dict[str, Any]:
+        fields: dict[str, Any] = vision.extract(vision.open(path), schema)["fields"]
+        return fields
+
     with cli.progress(quiet=as_json, unit="document") as progress:
-        report = documents.evaluate(folder, partial(documents.read_document, vision), progress)
+        report = documents.evaluate(folder, read, progress)
     typer.echo(report.to_json() if as_json else report.to_markdown())
     if not as_json:
         typer.echo(documents.outcome_table(report))
+    failures = [f"error: {case['error']}" for case in report.cases if "error" in case]
+    for line in failures:
+        typer.echo(line, err=True)
+    raise typer.Exit(2 if failures else 0)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -136,9 +137,15 @@ class Vision:
         from vision_app.ocr.embedded_text import to_page
 
         def read_page(index: int) -> Page:
-            if (text := source.find_words(index)) is not None:
-                return to_page(text, index + 1)
-            return self.reader.read(source.decode(index), index + 1)
+            text = source.find_words(index)
+            if text.get("words"):
+                page = to_page(text, index + 1)
+            else:
+                page = self.reader.read(source.decode(index), index + 1)
+            if hidden := text.get("hidden"):
+                warning = f"page {index + 1}: {hidden} words that are not visible were left out"
+                page = replace(page, warnings=(*page.warnings, warning))
+            return page
 
         def read() -> list[Page]:
             return [read_page(index) for index in range(source.page_count)]
@@ -148,7 +155,11 @@ class Vision:
     def read_json(self, source: Source) -> Json:
         """{"file", "pages", "warnings"}: `read` as plain data."""
         pages = [as_json(page) for page in self.read(source)]
-        return {"file": source.name, "pages": pages, "warnings": source.warnings}
+        return {"file": source.name, "pages": pages, "warnings": self.warnings(source)}
+
+    def warnings(self, source: Source) -> list[str]:
+        """What was left out of a file, and of the text of its pages."""
+        return [*source.warnings, *(text for page in self.read(source) for text in page.warnings)]
 
     def extract(self, source: Source, schema: SchemaSpec = "invoice") -> Json:
         """{"file", "fields", "evidence", "warnings"}; a field that is not on the page is None.
@@ -163,7 +174,7 @@ class Vision:
             pages = self.read(source)
             images = _images(source) if self.language_model else []
             extraction = self._extractor(pages, images, self.schema(schema))
-            return {"file": source.name, **extraction.as_json(source.warnings)}
+            return {"file": source.name, **extraction.as_json(self.warnings(source))}
 
         return self._remember(source, f"fields of {schema!r}", run)
 

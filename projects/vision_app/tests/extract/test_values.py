@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vision_app.extract.values import (
     Context,
@@ -114,3 +116,21 @@ def test_time_glued_to_a_short_year_is_not_part_of_it() -> None:
 def test_amount_glued_to_its_currency_is_found(text: str, amount: str) -> None:
     [value] = find_amounts(text)
     assert set(value.readings.values()) == {Decimal(amount)}
+
+
+@given(
+    mark=st.characters(categories=["P", "S"], exclude_characters="%@#()€$£¥=*+-–—−.,'’`´"),
+    whole=st.integers(1, 999),
+    rest=st.integers(100, 999),
+)
+def test_amount_never_ends_at_an_unknown_mark_between_digits(
+    mark: str, whole: int, rest: int
+) -> None:
+    values = [value.readings[""] for value in find_amounts(f"Total {whole}{mark}{rest}.75")]
+    assert Decimal(whole) not in values
+
+
+@pytest.mark.parametrize("text", ["CHF 3`949.75", "3´949.75", "3’949.75", "3'949.75"])
+def test_every_apostrophe_separates_thousands(text: str) -> None:
+    [value] = find_amounts(text)
+    assert value.readings[""] == Decimal("3949.75")

@@ -50,3 +50,9 @@ def test_errors_of_the_child_are_those_of_the_decoder() -> None:
         picture.decode(png, 0, name="a.png", max_pixels=100)
     with pytest.raises(BadInput, match=r"^a\.png is truncated or damaged\."):
         picture.decode(png[:40], 0, name="a.png", max_pixels=1000)
+
+
+def test_picture_with_the_mark_of_a_pdf_in_its_comment_is_a_picture() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(file, "JPEG", comment=b"%PDF-1.7")
+    assert open_source(file.getvalue(), name="a.jpg", config=Config()).first().shape == (20, 30, 3)

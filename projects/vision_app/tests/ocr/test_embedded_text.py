@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from vision_app.config import Config
@@ -10,35 +12,23 @@ from vision_app.ocr.embedded_text import MAX_LINE, MAX_WORD, to_page
 from vision_app.vision import Vision
 from seedbed.settings import Settings
 
+MakePdf = Callable[..., bytes]
 ROWS = ("Invoice no. 4711", "Date 4 March 2025", "Net 100.00 EUR", "VAT 19 % 19.00 EUR")
 TEXT = "".join(f"BT /F 14 Tf 60 {700 - 30 * n} Td ({row}) Tj ET\n" for n, row in enumerate(ROWS))
 TEXT += "BT /F 14 Tf 60 560 Td (Total) Tj ET BT /F 14 Tf 400 560 Td (119.00 EUR) Tj ET\n"
 
 
-def pdf(content: str, page: str = "") -> bytes:
-    stream = content.encode()
-    return (
-        b"%%PDF-1.7\n1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj\n"
-        b"2 0 obj << /Type /Pages /Kids [3 0 R] /Count 1 /MediaBox [0 0 595 842] >> endobj\n"
-        b"3 0 obj << /Type /Page /Parent 2 0 R /Contents 4 0 R %s /Resources << /Font << /F"
-        b" << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >> endobj\n"
-        b"4 0 obj << /Length %d >> stream\n%s\nendstream endobj\n"
-        b"trailer << /Root 1 0 R >>" % (page.encode(), len(stream), stream)
-    )
-
-
-def test_digital_page_is_read_without_ocr() -> None:
+def test_digital_page_is_read_without_ocr(make_pdf: MakePdf) -> None:
     vision = Vision(Config(), Settings())
-    [page] = vision.read(vision.open(pdf(TEXT), "invoice.pdf"))
+    [page] = vision.read(vision.open(make_pdf(TEXT), "invoice.pdf"))
     assert page.text == "\n".join([*ROWS, "Total", "119.00 EUR"])
     assert page.words[0].confidence == 1.0
     assert "reader" not in vision._models
 
 
-def test_box_of_embedded_word_is_where_the_word_is_drawn() -> None:
-    source = open_source(pdf(TEXT), name="invoice.pdf", config=Config())
+def test_box_of_embedded_word_is_where_the_word_is_drawn(make_pdf: MakePdf) -> None:
+    source = open_source(make_pdf(TEXT), name="invoice.pdf", config=Config())
     text = source.find_words(0)
-    assert text is not None
     word = next(word for word in text["words"] if word[0] == "119.00")
     pixels = source.first()
     assert text["size"] == pytest.approx([pixels.shape[1], pixels.shape[0]], abs=1)
@@ -64,9 +54,45 @@ IMAGE = "q 595 0 0 842 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID \x7f EI Q\n"
     ],
     ids=["no text", "a scan", "hidden text", "turned", "too many words"],
 )
-def test_page_in_doubt_is_left_to_ocr(content: str, page: str) -> None:
-    source = open_source(pdf(content, page), name="scan.pdf", config=Config())
-    assert source.find_words(0) is None
+def test_page_in_doubt_is_left_to_ocr(make_pdf: MakePdf, content: str, page: str) -> None:
+    source = open_source(make_pdf(content, page), name="scan.pdf", config=Config())
+    assert source.find_words(0)["words"] == []
+
+
+FRAUD = "(Total 9120.00 EUR) Tj"
+INVISIBLE = {
+    "white": f"1 g BT /F 14 Tf 300 600 Td {FRAUD} ET",
+    "transparent": f"/A gs BT /F 14 Tf 300 600 Td {FRAUD} ET",
+    "clipped": f"q 300 600 1 1 re W n BT /F 14 Tf 300 600 Td {FRAUD} ET Q",
+    "tiny": f"BT /F 0.5 Tf 300 600 Td {FRAUD} ET",
+    "outside": f"BT /F 14 Tf -400 600 Td {FRAUD} ET",
+    "covered": f"BT /F 14 Tf 300 600 Td {FRAUD} ET 1 g 290 590 200 40 re f",
+    "white below a rule": f"1 g BT /F 14 Tf 300 600 Td {FRAUD} ET 0 g 290 604 200 2 re f",
+}
+
+
+@pytest.mark.parametrize("content", INVISIBLE.values(), ids=INVISIBLE)
+def test_text_that_nobody_sees_is_not_evidence(make_pdf: MakePdf, content: str) -> None:
+    alpha = "/Resources << /ExtGState << /A << /ca 0 >> >> /Font << /F << /Type /Font"
+    alpha += " /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+    vision = Vision(Config(), Settings())
+    result = vision.extract(vision.open(make_pdf(TEXT + content, alpha), "invoice.pdf"))
+    assert result["fields"]["total"] == 119.0
+    assert result["warnings"] == ["page 1: 3 words that are not visible were left out"]
+
+
+def test_white_text_on_a_dark_band_is_read(make_pdf: MakePdf) -> None:
+    band = "0.2 g 50 545 500 30 re f 1 g " + TEXT.splitlines()[-1]
+    pdf = make_pdf("\n".join([*TEXT.splitlines()[:-1], band]))
+    vision = Vision(Config(), Settings())
+    result = vision.extract(vision.open(pdf, "invoice.pdf"))
+    assert (result["fields"]["total"], result["warnings"]) == (119.0, [])
+
+
+def test_text_that_is_too_small_to_be_read_has_a_warning(make_pdf: MakePdf) -> None:
+    vision = Vision(Config(), Settings())
+    [warning] = vision.read_json(vision.open(make_pdf(DENSE), "dense.pdf"))["warnings"]
+    assert "words that are not visible were left out" in warning
 
 
 def test_long_words_and_lines_are_cut_at_their_places() -> None:

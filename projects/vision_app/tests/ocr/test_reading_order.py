@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 from vision_app.ocr.page import Line, Word
 from vision_app.ocr.reading_order import order
@@ -51,3 +52,11 @@ def test_order_reads_tables_row_by_row() -> None:
 
 def test_order_of_nothing_is_empty() -> None:
     assert order([]) == []
+
+
+def test_order_of_thousands_of_scattered_words_takes_little_processor_time() -> None:
+    places = random.Random(1)
+    words = [line("w", places.uniform(0, 2000), places.uniform(0, 3000), 9) for _ in range(3000)]
+    start = time.process_time()
+    assert len(order(words)) == 3000
+    assert time.process_time() - start < 3

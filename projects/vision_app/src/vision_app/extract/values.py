@@ -55,13 +55,16 @@ _DATES = [
     )
 ]
 _COMPACT = ("ymd",), re.compile(r"(?<!\d)(20\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)")
+_MARK = r"[^\w\s%@#()€$£¥=*+]"  # may be a separator, so that an amount does not end there
 _AMOUNT = re.compile(
     # Behind a letter only with two decimals, or if the letters are a currency: "Rp47.410".
-    r"(?<![\d.,:/])(?<!\w-)(?:(?<![^\W\d_])|(?<=\bR[psM])|(?=[\d.,'’ ]*\d[.,]\d\d(?!\d)))"
-    r"(\d{1,3}(?:(?P<sep>[.,'’ ])\d{3})(?:(?P=sep)\d{3})*(?:[.,]\s?\d{1,2})?(?!\d)"
+    rf"(?<!\d{_MARK})(?<![\d.,:/])(?<!\w-)"
+    r"(?:(?<![^\W\d_])|(?<=\bR[psM])|(?=[\d.,'’`´ ]*\d[.,]\d\d(?!\d)))"
+    r"(\d{1,3}(?:(?P<sep>[.,'’`´ ])\d{3})(?:(?P=sep)\d{3})*(?:[.,]\s?\d{1,2})?(?!\d)"
     r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d{2})?"  # 1,23,456.00 in India
     r"|\d+[.,]\s?\d{2}(?!\d)|\d+[.,](?=\s?[-–—])|\d+)"
-    r"(?!\s?%|[.,:/]\d|\d|\s?(?:kg|g|lb|oz|l|ml|cl|km|kWh|m²|m³)(?![^\W\d_]))"
+    rf"(?!{_MARK}\d)"
+    r"(?!\s?%|\d|\s?(?:kg|g|lb|oz|l|ml|cl|km|kWh|m²|m³)(?![^\W\d_]))"
 )
 _TIME = re.compile(
     r"(?<![\d:.])([01]?\d|2[0-3])[:.h]([0-5]\d)(?![.\d]\d)(?::?([0-5]\d))?\s?([ap]\.?m\b)?", re.I

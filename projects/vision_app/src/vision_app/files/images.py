@@ -29,6 +29,9 @@ SUFFIXES = frozenset(
 )
 """Suffixes of the files that a folder is searched for; a file named itself may have any."""
 
+# How pictures begin, any of which may have "%PDF-" in a comment.
+PICTURES = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
     """Files, those in folders and their sub-folders, and those that match patterns, each once.
@@ -64,14 +67,14 @@ class Source:
 
     `page_count` is the number of pages that are read; `warnings` mentions pages that are left out.
     `decode` returns the page at an index from 0. Of a PDF, `find_words` returns the embedded text
-    of a page, if it can be trusted, and `find_xml` the embedded file.
+    of a page as far as it can be trusted, and `find_xml` the embedded file.
     """
 
     name: str
     page_count: int
     warnings: tuple[str, ...]
     decode: Callable[[int], Pixels] = field(repr=False)
-    find_words: Callable[[int], dict[str, Any] | None] = field(repr=False, default=lambda _: None)
+    find_words: Callable[[int], dict[str, Any]] = field(repr=False, default=lambda _: {})
     find_xml: Callable[[], bytes] = field(repr=False, default=bytes)
 
     def pages(self) -> Iterator[Pixels]:
@@ -97,7 +100,7 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
     data = _read(source, name, config.max_file_mb)
     # 2. Count the pages, and check the size of the first in the header.
     embedded: dict[str, Any] = {}
-    if b"%PDF-" in data[:1024]:
+    if b"%PDF-" in data[:1024] and not data.startswith(PICTURES):
         words = partial(pdf.find_words, data, name=name, max_pixels=max_pixels)
         embedded = {"find_words": words, "find_xml": partial(pdf.find_xml, data, name=name)}
         total = pdf.count_pages(data, name=name)

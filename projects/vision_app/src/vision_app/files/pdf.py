@@ -24,6 +24,7 @@ DPI = 170
 """Resolution of a page. The long side of A4 is then 1,988 px; RapidOCR shrinks above 2,000."""
 MIN_CHARACTERS, MAX_CHARACTERS = 30, 20_000  # of a page whose embedded text is used
 MAX_WORDS = 3_000  # of such a page; what reads them takes time in the square of their number
+MIN_HEIGHT, MIN_CONTRAST = 2, 30  # points, and levels of 255, of text that a person can see
 MAX_GARBAGE = 0.01  # of its characters, that are not printable: a font without Unicode
 MAX_PICTURES = 0.02  # of its area: a logo may have the name of the company
 EMBEDDED = -2  # for an index: the embedded XML
@@ -52,15 +53,16 @@ def render(data: bytes, index: int, *, name: str, max_pixels: int) -> Pixels:
     return np.ascontiguousarray(padded[:, : width * 3]).reshape(height, width, 3)
 
 
-def find_words(data: bytes, index: int, *, name: str, max_pixels: int) -> dict[str, Any] | None:
-    """The embedded text of a page: {"size", "words"} in the pixels of `render`; None to use OCR.
+def find_words(data: bytes, index: int, *, name: str, max_pixels: int) -> dict[str, Any]:
+    """The embedded text of a page: {"size", "words", "hidden"} in the pixels of `render`.
 
-    OCR is better for a page with pictures, which may have text, or hidden text, as in scans.
+    Without words where OCR is better: on a page with pictures, which may have text, or hidden text,
+    as in scans. `hidden` is the number of words that a reader of the page does not see.
     """
     name = f"Page {index + 1} of {name}"
     arguments = {"index": index, "max_pixels": max_pixels, "text": True}
-    text, _ = _process.call(data, name=name, label=name, **arguments)
-    return text if text.get("words") else None
+    text: dict[str, Any] = _process.call(data, name=name, label=name, **arguments)[0]
+    return text
 
 
 def find_xml(data: bytes, *, name: str) -> bytes:
@@ -91,8 +93,14 @@ def open_page(
         scale = min(DPI / 72, sqrt(max_pixels / (width * height)))
         if text:
             plain = pdf.get_formtype() == 0 and page.get_rotation() == 0  # nothing drawn elsewhere
+            words = _words(page, scale) if plain else []
+            visible = [word for word in words if word[4] - word[2] >= MIN_HEIGHT * scale]
+            visible = _with_ink(page, scale, visible) if visible else []
+            enough = sum(len(word[0]) for word in visible) >= MIN_CHARACTERS
+            enough = enough and len(visible) <= MAX_WORDS
             size = [round(width * scale), round(height * scale)]
-            return {"size": size, "words": _words(page, scale) if plain else []}, b""
+            hidden = len(words) - len(visible)
+            return {"size": size, "words": visible if enough else [], "hidden": hidden}, b""
         bitmap = page.render(scale=scale, rev_byteorder=True)  # RGB
         about = {"size": [bitmap.width, bitmap.height], "row": bitmap.stride}
         rows = bytes(bitmap.buffer)
@@ -138,7 +146,23 @@ def _words(page: pypdfium2.PdfPage, scale: float) -> list[list[Any]]:
         else:
             words.append([character, *box])
         open_word = True
-    return words if garbage <= MAX_GARBAGE * count and len(words) <= MAX_WORDS else []
+    return words if garbage <= MAX_GARBAGE * count else []
+
+
+def _with_ink(page: pypdfium2.PdfPage, scale: float, words: list[list[Any]]) -> list[list[Any]]:
+    """The words that leave ink on the page where they claim to be.
+
+    White or transparent text leaves none, nor does text that is clipped, covered or off the page.
+    Ink varies along a row of pixels: a rule that runs through the text does not.
+    """
+    pixels = page.render(scale=scale).to_numpy().astype("int16")
+
+    def has_ink(word: list[Any]) -> bool:
+        left, top, right, bottom = (max(0, round(x)) for x in word[1:])
+        part = pixels[top:bottom, left:right]
+        return part.size > 0 and int((part.max(1) - part.min(1)).max()) >= MIN_CONTRAST
+
+    return [word for word in words if has_ink(word)]
 
 
 def _is_next(word: list[float], box: list[float]) -> bool:

@@ -26,6 +26,7 @@ from vision_app.ocr.reading_order import order
 from vision_app.ocr.recognition import Models, Quad, Reading, crop, sides, split
 
 MIN_CONFIDENCE = 0.5  # of a line; what is read with less is rarely text
+MANY = 20  # illegible pieces that are worth a warning; a photograph has some
 SAMPLE = 6  # lines, the longest
 SURE, LIKELY = 0.95, 0.85  # a single word upside down reached 0.92
 MARGIN = 0.1  # by which another direction must be better than the page as it came
@@ -94,7 +95,19 @@ class Reader:
         back = turn_back(upright.turned, *pixels.shape[:2]) @ np.linalg.inv(matrix)
         to_input = tuple(tuple(row) for row in back[:2].tolist())
         lines = order(lines)
-        return Page(number, page_width, page_height, tuple(lines), upright.turned, skew, to_input)
+        illegible = len(readings) + len(upright.sample) - len(lines)
+        message = f"page {number}: {illegible} pieces of text are too small or unclear to be read"
+        warnings = (message,) if illegible > max(len(lines), MANY) else ()
+        return Page(
+            number,
+            page_width,
+            page_height,
+            tuple(lines),
+            upright.turned,
+            skew,
+            to_input,
+            warnings,
+        )
 
 
 def find_upright(image: Pixels, models: Models) -> Attempt:

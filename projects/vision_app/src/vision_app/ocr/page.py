@@ -57,7 +57,7 @@ class Page:
 
     `turned` is the clockwise turn in degrees (0, 90, 180, 270) that made the page upright, `skew`
     the angle in degrees that was corrected after it. `matrix` is the affine transformation, 2x3,
-    from a point of this page to the input image.
+    from a point of this page to the input image. `warnings` mentions text that was left out.
     """
 
     number: int
@@ -67,6 +67,7 @@ class Page:
     turned: int = 0
     skew: float = 0.0
     matrix: tuple[tuple[float, ...], ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def text(self) -> str:

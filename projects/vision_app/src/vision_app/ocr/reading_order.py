@@ -10,12 +10,14 @@ keeps a label next to its value. Text around pictures and vertical writing are l
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import groupby
 from statistics import median
 
 from vision_app.ocr.page import Line, around
 
+MAX_EDGES = 100  # right edges of lines that are tried as a gutter, those that few lines cross
 MIN_ROWS = 4  # of a column
 MIN_CHARACTERS = 16  # of its typical row: cells of tables are shorter
 MIN_FILL = 0.6  # typical width of a row, as a share of the column's
@@ -61,16 +63,20 @@ def group_rows(lines: Sequence[Line]) -> list[list[Line]]:
 
 def _gutter(lines: Sequence[Line]) -> float | None:
     """The x that the fewest lines cross among those with prose on both sides."""
-    best: tuple[int, float] | None = None
-    for x in sorted({line.box[2] + 1 for line in lines}):
-        crossing = sum(_crosses(line, x) for line in lines)
+    lefts, rights = sorted(x.box[0] for x in lines), sorted(x.box[2] for x in lines)
+
+    def count_crossing(x: float) -> int:
+        return bisect_left(lefts, x) - bisect_right(rights, x)
+
+    edges = sorted({right + 1 for right in rights}, key=lambda x: (count_crossing(x), x))
+    for x in edges[:MAX_EDGES]:
+        if 3 * count_crossing(x) > len(lines):
+            break
         left, right = _sides([line for line in lines if not _crosses(line, x)], x)
-        if 3 * crossing > len(lines) or (best and crossing >= best[0]):
-            continue
         if _is_prose(left) and _is_prose(right):
             # The middle of the gap, so that no edge is near it.
-            best = crossing, (x + min(line.box[0] for line in right)) / 2
-    return best[1] if best else None
+            return (x + min(line.box[0] for line in right)) / 2
+    return None
 
 
 def _crosses(line: Line, x: float) -> bool:

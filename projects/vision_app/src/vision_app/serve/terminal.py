@@ -88,8 +88,10 @@ def training(result: Result) -> str:
 def csv_row(result: Result) -> dict[str, str]:
     """One result as a row: the labels and the fields as columns.
 
-    >>> csv_row({"file": "a.png", "fields": {"total": 12.5, "date": None}, "evidence": {}})
-    {'file': 'a.png', 'total': '12.5', 'date': ''}
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    >>> csv_row({"file": "a.png", "fields": {"total": -12.5, "date": None, "vendor": "=1+1"}})
+    {'file': 'a.png', 'total': '-12.5', 'date': '', 'vendor': "'=1+1"}
     """
     row: dict[str, Any] = {"file": result["file"]}
     for number, item in enumerate(result.get("labels", ()), 1):
@@ -97,7 +99,12 @@ def csv_row(result: Result) -> dict[str, str]:
         row[f"confidence_{number}"] = f"{item['confidence']:.4f}"
     row |= result.get("fields", {})
     row |= {name: str(result[name]) for name in ("sure", "error") if name in result}
-    return {name: "" if value is None else _text(value) for name, value in row.items()}
+    return {name: "" if value is None else _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> str:
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula else _text(value)
 
 
 def _text(value: Any) -> str:

@@ -1,11 +1,10 @@
 """Score the extraction on a folder of documents with known fields.
 
-    report = evaluate(Path("my_documents"), partial(read_document, vision))
+    report = evaluate(Path("my_documents"), read)     # read(path, schema) returns the fields
     print(report.to_markdown() + outcome_table(report))
 
-`truth.jsonl` in the folder has an object per file: {"file", "schema", "kind", "language", "fields",
-"accept"}, with null for a field that is not on the page. How documents are read is up to the
-caller: `evaluate` takes a function, so that another extractor can be scored on the same terms.
+`truth.jsonl` in the folder has an object per file: {"file", "schema", "fields", "accept"}, with
+null for a field that is not on the page. `read` may be another extractor, to compare both.
 """
 
 from __future__ import annotations
@@ -13,18 +12,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seedbed.cli import Progress, markdown_table
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, SeedbedError
 from seedbed.files import read_json_lines
 from seedbed.runs.evaluation import Figure, Report
-
-if TYPE_CHECKING:
-    from vision_app.vision import Vision
 
 OUTCOMES = ("right", "wrong", "missed", "invented")
 _HINT = "Describe one document per line, as in the folder eval/."
@@ -35,49 +31,54 @@ _LEGAL_FORMS = frozenset(
 )
 
 
-def read_document(vision: Vision, path: Path, schema: str) -> Mapping[str, Any]:
-    """The fields of one document as the app reads them."""
-    fields: Mapping[str, Any] = vision.extract(vision.open(path), schema)["fields"]
-    return fields
-
-
 def evaluate(
     folder: Path,
     read: Callable[[Path, str], Mapping[str, Any]],
     progress: Progress | None = None,
 ) -> Report:
-    """Score `read` on each document of the folder; the report has a case per document.
+    """Score `read` (path, schema → fields) on each document; the report has a case per document.
 
-    Figures: the share of right fields by kind, field and language, and the share of invented values
-    among absent fields, all with 95 % intervals, which treat fields as independent. Raises BadInput
-    for a folder without a valid truth.jsonl.
+    Figures: the share of right fields in all and by field, and the share of invented values among
+    absent fields, with 95 % intervals, which treat fields as independent. All fields of a file that
+    cannot be read count as missed. Raises BadInput for a folder without a valid truth.jsonl.
 
-        report = evaluate(Path("dev"), partial(read_document, vision))
-        report.figures["clean: fields right"].value
+        report = evaluate(Path("dev"), lambda path, schema: fields_of(path, schema))
+        report.figures["fields right"].value
     """
     # 1. Read the truth.
     rows = []
     for place, row in read_json_lines(folder / "truth.jsonl", hint=_HINT):
-        if missing := {"file", "schema", "kind", "language", "fields"} - row.keys():
+        if missing := {"file", "schema", "fields"} - row.keys():
             raise BadInput(f"{place}: no {', '.join(sorted(missing))}.", hint=_HINT)
         rows.append(row)
-    cases = []
+    cases: list[dict[str, Any]] = []
     for done, row in enumerate(rows, 1):
         # 2. Read the document and compare each field.
-        path, outcomes = folder / row["file"], {}
-        values = read(path, row["schema"])
-        for name, expected in row["fields"].items():
-            accept = row.get("accept", {}).get(name, ())
-            outcomes[name] = judge(name, expected, values.get(name), accept)
-        case = {"id": row["file"], "kind": row["kind"], "language": row["language"]}
-        case["outcomes"] = outcomes
+        case: dict[str, Any] = {"id": row["file"]}
+        try:
+            values = read(folder / row["file"], row["schema"])
+        except SeedbedError as error:
+            values, case["error"] = {}, str(error)
+        case["outcomes"] = {
+            name: judge(name, expected, values.get(name), row.get("accept", {}).get(name, ()))
+            for name, expected in row["fields"].items()
+        }
         case["absent"] = [name for name, value in row["fields"].items() if value is None]
-        case["correct"] = list(outcomes.values()).count("right") / max(1, len(outcomes))
         cases.append(case)
         if progress:
             progress(done, len(rows))
     # 3. Average.
-    return Report(f"Documents in {folder.name}", _figures(cases), cases)
+    outcomes = [pair for case in cases for pair in case["outcomes"].items()]
+    results = [outcome for _, outcome in outcomes]
+    absent = sum(len(case["absent"]) for case in cases)
+    figures = {
+        "fields right": Figure.share(results.count("right"), len(results)),
+        "invented": Figure.share(results.count("invented"), absent),
+    }
+    for field in dict.fromkeys(name for name, _ in outcomes):
+        results = [outcome for name, outcome in outcomes if name == field]
+        figures[f"{field} right"] = Figure.share(results.count("right"), len(results))
+    return Report(f"Documents in {folder.name}", figures, cases)
 
 
 def judge(field: str, expected: str | None, value: object, accept: Iterable[str] = ()) -> str:
@@ -105,30 +106,6 @@ def outcome_table(report: Report) -> str:
     names = dict.fromkeys(name for name, _ in counts)
     rows = [(name, *(counts[name, outcome] for outcome in OUTCOMES)) for name in names]
     return markdown_table(("field", *OUTCOMES), rows) + "\n"
-
-
-def _figures(cases: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
-    """Shares of right fields in all and by kind, field and language."""
-    figures: dict[str, Figure] = {}
-    for name, group in [("all", cases), *_groups(cases, "kind")]:
-        outcomes = [outcome for case in group for outcome in case["outcomes"].values()]
-        absent = sum(len(case["absent"]) for case in group)
-        figures[f"{name}: fields right"] = Figure.share(outcomes.count("right"), len(outcomes))
-        figures[f"{name}: invented"] = Figure.share(outcomes.count("invented"), absent)
-    whole = [case["correct"] == 1 for case in cases]
-    figures["documents all right"] = Figure.share(sum(whole), len(whole))
-    for name in dict.fromkeys(name for case in cases for name in case["outcomes"]):
-        outcomes = [case["outcomes"].get(name) for case in cases]
-        figures[f"{name} right"] = Figure.share(outcomes.count("right"), len(outcomes))
-    for name, group in _groups(cases, "language"):
-        outcomes = [outcome for case in group for outcome in case["outcomes"].values()]
-        figures[f"{name}: fields right"] = Figure.share(outcomes.count("right"), len(outcomes))
-    return figures
-
-
-def _groups(cases: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, list[Any]]]:
-    names = sorted({case[key] for case in cases})
-    return [(name, [case for case in cases if case[key] == name]) for name in names]
 
 
 def _letters(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vision_app.evaluate.documents import evaluate, judge, outcome_table
+from vision_app.evaluate import evaluate, judge, outcome_table
 from seedbed.errors import BadInput
 
 TRUE = {
@@ -23,7 +23,7 @@ def write_truth(folder: Path, *rows: Mapping[str, Any]) -> None:
 
 
 def row(**changes: Any) -> dict[str, Any]:
-    base = {"file": "a.png", "schema": "invoice", "kind": "clean", "language": "German"}
+    base = {"file": "a.png", "schema": "invoice"}
     return {**base, "fields": TRUE, **changes}
 
 
@@ -58,18 +58,16 @@ def test_judge_accepts_the_legal_name() -> None:
     assert judge("vendor", "The Copper Kettle", "Copper Kettle Catering", accept) == "right"
 
 
-def test_evaluate_counts_outcomes_by_field_and_kind(tmp_path: Path) -> None:
-    write_truth(tmp_path, row(), row(file="b.png", kind="turned"))
+def test_evaluate_counts_outcomes_by_field(tmp_path: Path) -> None:
+    write_truth(tmp_path, row(), row(file="b.png"))
     readings = {
         "a.png": TRUE,
         "b.png": {"vendor": "Otte", "date": "2025-03-14", "total": 119, "currency": "EUR"},
     }
     report = evaluate(tmp_path, lambda path, _: readings[path.name])
     figures = report.figures
-    assert (figures["clean: fields right"].value, figures["clean: fields right"].n) == (1.0, 5)
-    assert figures["turned: fields right"].value == 0.4
-    assert (figures["turned: invented"].value, figures["turned: invented"].n) == (1.0, 1)
-    assert figures["documents all right"].value == 0.5
+    assert (figures["fields right"].value, figures["fields right"].n) == (0.7, 10)
+    assert (figures["invented"].value, figures["invented"].n) == (0.5, 2)
     assert figures["vendor right"].value == 0.5
     assert report.cases[1]["outcomes"] == {
         "vendor": "wrong",
@@ -103,3 +101,17 @@ def test_evaluate_names_the_line_without_fields(tmp_path: Path) -> None:
 def test_evaluate_without_truth_says_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"as in the folder eval/"):
         evaluate(tmp_path, lambda *_: {})
+
+
+def test_evaluate_goes_on_after_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    write_truth(tmp_path, row(file="broken.png"), row())
+
+    def read(path: Path, _: str) -> Mapping[str, Any]:
+        if path.name == "broken.png":
+            raise BadInput("broken.png is damaged.")
+        return TRUE
+
+    report = evaluate(tmp_path, read)
+    assert report.figures["fields right"].n == 10
+    assert report.figures["vendor right"].value == 0.5
+    assert report.cases[0]["error"] == "broken.png is damaged."

@@ -1,1 +1,0 @@
-"""Quality figures on labelled documents and images."""
