@@ -15,7 +15,6 @@ from pydantic import SecretStr
 from sqlalchemy import insert, update
 
 from agentic_workflow.config import Config
-from agentic_workflow.serve import terminal
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
 from agentic_workflow.store.case import Decision, Draft, Triage
@@ -75,11 +74,6 @@ def effect(actions: Actions, case_id: str, key: str, status: str) -> None:
         connection.execute(insert(outbox).values(**row, payload={"to": "bob@example.com"}))
 
 
-def effects_of(client: TestClient, case_id: str, **params: str) -> list[str]:
-    rows = client.get("/v1/effects", params=params).json()
-    return [row["key"] for row in rows if row["case_id"] == case_id]
-
-
 def test_mail_posted_by_ten_threads_gives_one_case(client: TestClient) -> None:
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda _: client.post("/v1/mails", content=mail(1)), range(10)))
@@ -97,19 +91,6 @@ def test_posted_mail_is_verified_only_with_the_key_of_a_gateway(
     case = client.post("/v1/mails", content=content, headers=as_person(key)).json()["id"]
     details = client.get(f"/v1/cases/{case}").json()
     assert details["case"]["mail"]["verified"] is verified
-
-
-def test_closed_case_is_reopened_by_an_approver(client: TestClient, actions: Actions) -> None:
-    case = client.post("/v1/mails", content=mail("reopen")).json()["id"]
-    path = f"/v1/cases/{case}/reopen"
-    assert client.post(path).status_code == 409  # not closed yet
-    actions.store.update(case, status="closed", outcome="nothing to do")
-    assert case in [row.id for row in actions.store.unanswered()]
-    assert client.post(path, headers=as_person("guest")).status_code == 403
-    assert client.post(path).json() == {"id": case, "status": "waiting"}
-    assert client.post("/v1/cases/c0/reopen").status_code == 404
-    assert case not in [row.id for row in actions.store.unanswered()]
-    assert case in [row["id"] for row in client.get("/v1/inbox").json()["waiting"]]
 
 
 @pytest.mark.parametrize("body", [{"content": b" "}, {"files": {"other": b"x"}}])
@@ -194,22 +175,6 @@ def test_question_to_the_sender_needs_a_text(client: TestClient, actions: Action
     assert approval and (approval.decision, approval.comment) == ("ask", "Which order?")
 
 
-def test_effect_in_doubt_is_listed_and_resolved_once(client: TestClient, actions: Actions) -> None:
-    case_id = client.post("/v1/mails", content=mail(14)).json()["id"]
-    key = "m/14+x@example.com:reply:1"
-    effect(actions, case_id, key, "in_doubt")
-    actions.store.update(case_id, status="in_doubt")
-    assert effects_of(client, case_id) == [key]
-    assert case_id in [case["id"] for case in client.get("/v1/inbox").json()["in_doubt"]]
-    url = f"/v1/effects/{key}/resolve"
-    answer = client.post(url, json={"happened": True})
-    assert answer.json() == {"id": case_id, "status": "approved"}
-    assert client.post(url, json={"happened": False}).status_code == 409
-    assert effects_of(client, case_id) == []
-    assert effects_of(client, case_id, status="done") == [key]
-    assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
-
-
 def test_change_of_a_case_is_recorded_and_queued(client: TestClient, actions: Actions) -> None:
     case_id = waiting_case(client, actions, 30)
     url = f"/v1/cases/{case_id}/change"
@@ -240,24 +205,6 @@ def test_changed_category_is_a_labelled_example(client: TestClient, actions: Act
     assert (correction.by, correction.category) == ("anna", "technical")
     assert correction.change == "category shipping → technical"
     assert correction.text == actions.store.case(case_id).mail.text
-
-
-def test_failed_effect_is_replayed(client: TestClient, actions: Actions) -> None:
-    case_id = waiting_case(client, actions, 15)
-    actions.store.decide_approval(case_id, "approve", "ben")
-    effect(actions, case_id, "m15@example.com:reply:1", "failed")
-    actions.store.update(case_id, status="failed")
-    answer = client.post(f"/v1/cases/{case_id}/replay")
-    assert answer.json() == {"id": case_id, "status": "approved"}
-    assert [row.status for row in actions.outbox.list(case_id=case_id)] == ["ready"]
-
-
-def test_failed_case_without_a_decision_begins_again(client: TestClient, actions: Actions) -> None:
-    case_id = client.post("/v1/mails", content=mail(16)).json()["id"]
-    assert client.post(f"/v1/cases/{case_id}/replay").status_code == 409
-    actions.store.update(case_id, status="failed")
-    answer = client.post(f"/v1/cases/{case_id}/replay")
-    assert answer.json() == {"id": case_id, "status": "received"}
 
 
 def test_switches_are_set_and_recorded(client: TestClient, actions: Actions) -> None:
@@ -319,14 +266,3 @@ def test_mailbox_is_watched_while_the_app_runs(tmp_path: Path) -> None:
         while not (cases := client.get("/v1/cases").json()["cases"]):
             assert datetime.now(UTC) < end
         assert cases[0]["sender"] == "bob@example.com"
-
-
-def test_terminal_shows_a_case_with_its_draft(client: TestClient, actions: Actions) -> None:
-    case_id = waiting_case(client, actions, 18)
-    effect(actions, case_id, "m18@example.com:reply:1", "done")
-    text = terminal.case(actions.details(case_id))
-    for part in ("bob@example.com", "It is on its way.", "needs approval", "Waits for approval"):
-        assert part in text
-    waiting = [case.model_dump(mode="json") for case in actions.store.waiting()]
-    assert case_id in terminal.inbox(waiting) and "shipping" in terminal.inbox(waiting)
-    assert terminal.inbox([]) == "No case waits for a person."

@@ -47,8 +47,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
 
     `app.state.actions` is for the page. Raises ConfigError, MissingExtra or Unavailable.
     """
-    from agentic_workflow.serve.page import Page
-    from seedbed.server import html, ui
+    from agentic_workflow.serve import page
 
     store, queue = open_store(config), CaseQueue(config)
     actions = Actions(config, store, queue, Outbox(store.engine, {}, "web"))
@@ -78,7 +77,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     )
     app.state.actions, app.state.intake, app.state.policy = actions, intake, policy
     app.include_router(router)
-    ui.mount(app, Page(actions, policy).blocks, extra_css=html.styles(__package__))
+    app.include_router(page.router)
     return app
 
 

@@ -1,298 +1,278 @@
-"""The web page: inbox, case, search and operation of the desk.
+"""The web page: inbox, case and search, in plain HTML and forms that work without JavaScript.
 
-    ui.mount(app, Page(actions, policy).blocks)    # with `seedbed.server.ui`
+    app.include_router(page.router)    # `app.state.actions` and `app.state.policy` are used
 
-`Page` places the components and connects them with its methods, which return new values for
-components. The HTML is in `page.jinja`; what people may do, in `actions.py`. The browser polls and
-receives only the parts that changed; a text box that is being edited is never overwritten.
+Each route shows `page.jinja` or does one thing of `actions.py` and goes back to the case. If that
+is refused, the case is shown with the reason, and what the person typed is not lost.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
-from functools import cache, lru_cache, partial
-from importlib import resources
-from typing import Any
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from urllib.parse import quote
 
-import gradio as gr
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+from pydantic import AfterValidator
 
-from agentic_workflow.decide.policy import PolicyFile
+from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.serve.actions import Actions
-from agentic_workflow.serve.page_html import diff, render, steps
+from agentic_workflow.serve.terminal import duration
 from agentic_workflow.store.case import CATEGORIES, STATUSES
-from agentic_workflow.store.records import Verdict
-from seedbed.errors import public_message
-from seedbed.server import html
-from seedbed.server.service import caller_of
+from agentic_workflow.store.records import CaseRecord, Effect, Verdict
+from seedbed.errors import BadInput, SeedbedError
+from seedbed.server.service import Caller, CleanText, caller_of
 
-Values = dict[Any, Any]
-Json = dict[str, Any]
-POLL_SECONDS, ROWS, HITS = 3.0, 25, 100
-QUIET: Json = {"show_progress": "hidden", "api_visibility": "private"}
-NO_CASE = html.hint("Choose a case in the inbox or in the search.")
-_log = logging.getLogger(__name__)
+ROWS, HITS, THREAD = 25, 100, 10
+MAX_AMOUNT = 1_000_000
+# No script at all, and nothing from elsewhere.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
+_NUMBER = re.compile(r"\d+(?:[.,' ]\d+)*")
 
 
-class Page:
-    """The page of one desk; `blocks` is what Gradio serves."""
-
-    def __init__(self, actions: Actions, policy: PolicyFile) -> None:
-        self.actions, self.store, self.policy = actions, actions.store, policy
-        self.parts: dict[str, gr.HTML] = {}
-        self._row = lru_cache(500)(self._load_row)
-        with gr.Blocks(title="Help desk", analytics_enabled=False) as self.blocks:
-            # What a browser shows: the case, and hashes of the parts.
-            self.case_id, self.sent = gr.State(""), gr.State({})
-            self.action = gr.Textbox(visible="hidden", elem_id="action")  # filled by page.js
-            gr.Markdown("# Help desk")
-            self._add_html("banner", "note")
-            with gr.Tabs(selected="inbox") as self.tabs:
-                with gr.Tab("Inbox", id="inbox"):
-                    self._add_html("inbox")
-                with gr.Tab("Case", id="case"):
-                    self._add_case()
-                with gr.Tab("Search", id="search") as self.search_tab:
-                    self._add_search()
-                with gr.Tab("Operate", id="operate") as self.operate_tab:
-                    self._add_operate()
-            self._connect()
-
-    # ── components ──────────────────────────────────────────────────────────────────────────
-
-    def _add_html(self, *names: str) -> None:
-        for name in names:
-            self.parts[name] = gr.HTML(elem_id=name, js_on_load=None, apply_default_css=False)
-
-    def _add_case(self) -> None:
-        box = partial(gr.Textbox, max_length=20_000, max_lines=30)
-        self._add_html("top")
-        with gr.Row(elem_id="columns"):
-            with gr.Column():
-                self._add_html("left")
-            with gr.Column():
-                self._add_html("right")
-                with gr.Column(visible=False) as self.form:
-                    self.subject = box(label="Subject", elem_id="subject")
-                    self.body = box(label="Reply", lines=10, elem_id="body")
-                    self.comment = box(label="Comment for the record (optional)")
-                    self._add_html("problem")
-                with gr.Column(visible=False) as self.buttons:
-                    with gr.Row():
-                        self.approve = gr.Button("Approve", variant="primary", scale=3)
-                        self.reject = gr.Button("Reject", elem_id="reject", min_width=100)
-                    with gr.Accordion("Change the request", open=False):
-                        with gr.Row():
-                            short = partial(gr.Textbox, max_length=64, min_width=100)
-                            self.about = gr.Dropdown(list(CATEGORIES), label="Category")
-                            self.order, self.amount = short(label="Order"), short(label="Amount")
-                        self.change = gr.Button("Decide again")
-                    with gr.Accordion("Ask the sender instead", open=False):
-                        self.question = box(label="Question, sent in place of the reply", lines=4)
-                        self.ask = gr.Button("Send the question")
-        self._add_html("log")
-
-    def _add_search(self) -> None:
-        def choice(label: str, names: tuple[str, ...]) -> gr.Dropdown:
-            choices = [("all", ""), *((name.replace("_", " "), name) for name in names)]
-            return gr.Dropdown(choices, value="", label=label, min_width=120)
-
-        with gr.Row():
-            hint = "beginnings of words: name, order, subject …"
-            self.text = gr.Textbox(label="Words", placeholder=hint, max_length=500, scale=3)
-            self.status, self.category = choice("Status", STATUSES), choice("Category", CATEGORIES)
-        self._add_html("hits")
-
-    def _add_operate(self) -> None:
-        self._add_html("switches", "rules")
-
-    def _connect(self) -> None:
-        """Connect each event to its method: `event(method, inputs, outputs)`."""
-        boxes: list[Any] = [self.subject, self.body, self.comment, self.question, self.approve]
-        request: list[Any] = [self.about, self.order, self.amount]
-        place = [self.case_id, self.sent]
-        view = [*self.parts.values(), *boxes, *request, *place, self.form, self.buttons, self.tabs]
-        script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
-        self.blocks.load(self.open, self.action, view, js=script, **QUIET)
-        self.action.change(self.act, [self.action, *place], view, trigger_mode="multiple", **QUIET)
-        gr.Timer(POLL_SECONDS).tick(self.refresh, place, view, **QUIET)
-
-        # Decide.
-        draft = [self.case_id, self.subject, self.body]
-        buttons = {"approve": self.approve, "reject": self.reject, "ask": self.ask}
-        for verdict, button in buttons.items():
-            text = self.question if verdict == "ask" else self.comment
-            button.click(self.decide, [gr.State(verdict), *draft, text], view, **QUIET)
-        self.change.click(self.decide_again, [self.case_id, *request], view, **QUIET)
-
-        # Search, operation.
-        filters: list[Any] = [self.text, self.status, self.category]
-        changes = [self.search_tab.select, *(box.change for box in filters)]
-        latest = {"trigger_mode": "always_last", **QUIET}
-        gr.on(changes, self.find, filters, self.parts["hits"], **latest)
-        self.operate_tab.select(self.operate, None, self.parts["rules"], **QUIET)
-
-    # ── inbox and case ──────────────────────────────────────────────────────────────────────
-
-    def open(self, case_id: str, request: gr.Request) -> Values:
-        """Show a case, or the inbox without one."""
-        fresh = {self.parts[name]: "" for name in ("note", "problem")}
-        tab = {self.tabs: gr.Tabs(selected="case")} if case_id else {}
-        return {**self.refresh(case_id, {}, request), **fresh, **tab, self.case_id: case_id}
-
-    def refresh(self, case_id: str, sent: Json, request: gr.Request) -> Values:
-        """The parts that have changed since `sent`, which is empty for a case just opened."""
-        by, values = caller_of(request), Values()
-        switches = cache(self.actions.switches)
-        texts = {
-            "banner": _attempt(lambda: self._banner(by, switches())),
-            "inbox": _attempt(self._inbox),
-            "switches": _attempt(lambda: render("switches", switches())),
-            **{"top": NO_CASE, "left": "", "right": "", "log": ""},
-        }
-        waiting = False
-        try:
-            if case_id:
-                details = self.actions.details(case_id)
-                waiting = details["case"]["status"] == "waiting"
-                texts |= self._case(details)
-                if waiting and not sent.get("waiting"):
-                    values |= self._boxes(details["case"])
-        except Exception as error:
-            texts["top"] = html.error(public_message(error, _log))
-        if not (sent or waiting):  # later on, typed text remains
-            values[self.form] = gr.Column(visible=False)
-        if waiting != sent.get("waiting"):
-            values[self.buttons] = gr.Column(visible=waiting)
-        now = {name: hash(text) for name, text in texts.items()}
-        changes = {self.parts[n]: text for n, text in texts.items() if now[n] != sent.get(n)}
-        return {**values, **changes, self.sent: {**now, "waiting": waiting}}
-
-    def act(self, action: str, case_id: str, sent: Json, request: gr.Request) -> Values:
-        """A link or button in the HTML: `data-do` is what to do, and `data-key` with what."""
-        item, by = json.loads(action), caller_of(request)
-        key, note = item["key"], self.parts["note"]
-        if item["do"] == "open":
-            return self.open(key, request)
-        actions: dict[str, Callable[[], Any]] = {
-            "happened": lambda: self.actions.resolve(key, True, by),
-            "repeat": lambda: self.actions.resolve(key, False, by),
-            "replay": lambda: self.actions.replay(key, by),
-            "reopen": lambda: self.actions.reopen(key, by),
-            "switch": lambda: self.actions.set_switch(key, item["value"] == "on", by),
-        }
-        problem = _attempt(lambda: actions[item["do"]]() and "")
-        return {**self.refresh(case_id, sent, request), note: problem or ""}
-
-    def decide(
-        self,
-        verdict: Verdict,
-        case_id: str,
-        subject: str,
-        body: str,
-        text: str,
-        request: gr.Request,
-    ) -> Values:
-        """Approve the reply as it is in the boxes, reject it, or ask the sender."""
-        try:
-            self.actions.decide(case_id, verdict, caller_of(request), subject, body, text)
-        except Exception as error:
-            return {self.parts["problem"]: html.error(public_message(error, _log))}
-        return self.open(case_id, request)
-
-    def decide_again(
-        self, case_id: str, category: str, order: str, amount: str, request: gr.Request
-    ) -> Values:
-        """Change what the case asks for; the desk decides it again."""
-        try:
-            value = Decimal(amount.strip().replace(",", ".") or 0)
-            if not 0 <= value < 1_000_000:
-                raise InvalidOperation
-            self.actions.change(case_id, caller_of(request), category, order, value)
-        except InvalidOperation:
-            text = f"{amount!r} is not an amount. Write it like 49.90."
-            return {self.parts["problem"]: html.error(text)}
-        except Exception as error:
-            return {self.parts["problem"]: html.error(public_message(error, _log))}
-        return self.open(case_id, request)
-
-    def _banner(self, by: str, switches: dict[str, bool]) -> str:
-        self.policy.current()  # reads a changed file
-        may_approve, sample = self.actions.may_approve(by), self.actions.config.sample
-        return render("banner", switches, self.policy.problem, by, may_approve, sample)
-
-    def _inbox(self) -> str:
-        waiting, totals = self.store.waiting(), self.actions.totals()
-        rows = [{**self._row(c.id, c.changed_at), "due_at": c.due_at} for c in waiting[:ROWS]]
-        trouble = [
-            [self._row(case.id, case.changed_at) for case in cases]
-            for cases in self.actions.trouble()
-        ]
-        busy = sum(totals.get(status, 0) for status in ("received", "working", "approved"))
-        silent = [self._row(case.id, case.changed_at) for case in self.store.unanswered(ROWS)]
-        return render("inbox", rows, totals, *trouble, busy, silent)
-
-    def _load_row(self, case_id: str, _changed_at: object) -> Json:
-        approval = self.store.approval(case_id)
-        reasons = approval.reasons if approval else ()
-        return {**self.store.case(case_id).model_dump(), "reasons": reasons}
-
-    def _case(self, details: Json) -> dict[str, str]:
-        case, approval = details["case"], details["approval"]
-        events, effects, changes = details["timeline"], details["effects"], ""
-        following = None if case["status"] == "waiting" else next(iter(self.store.waiting()), None)
-        if approval and (proposal := approval["proposal"]):
-            texts = (
-                f"{draft['subject']}\n\n{draft['body']}" for draft in (proposal, case["draft"])
-            )
-            changes = diff(*texts)
-        stages = steps(case, approval, events)
-        return {
-            "top": render("case_top", case, approval, effects, stages, following),
-            "left": render("case_left", case, self._thread(details["thread"], case["id"])),
-            "right": render("case_right", case, approval, changes),
-            "log": render("case_log", events, effects),
-        }
-
-    def _thread(self, cases: list[Json], case_id: str) -> list[Json]:
-        """The other cases of a thread, with mail and reply."""
-        others = [case["id"] for case in cases if case["id"] != case_id]
-        return [self.store.case(id).model_dump(mode="json") for id in others[-10:]]
-
-    def _boxes(self, case: Json) -> Values:
-        draft, decision = case["draft"] or {}, case["decision"] or {}
-        triage = case["triage"] or {}
-        refund = decision.get("amount") and f"{decision['amount']} {decision['currency']}"
-        return {
-            self.form: gr.Column(visible=True),
-            self.subject: draft.get("subject", ""),
-            self.body: draft.get("body", ""),
-            self.comment: "",
-            self.question: "",
-            self.about: triage.get("category"),
-            self.order: triage.get("order_id") or "",
-            self.amount: triage.get("amount") or "",
-            self.approve: f"Approve and refund {refund}" if refund else "Approve and send",
-        }
-
-    # ── search, operation ───────────────────────────────────────────────────────────────────
-
-    def find(self, text: str, status: Any, category: str) -> str:
-        """The latest cases that match."""
-        filters: Json = {"status": status or None, "category": category or None, "text": text}
-        rows = self.store.cases(**filters, limit=HITS + 1)
-        return render("hits", rows[:HITS], len(rows) > HITS)
-
-    def operate(self) -> str:
-        """The policy in force."""
-        return render("policy", self.policy.current(), self.policy.path)
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n")  # browsers send the other ones
 
 
-def _attempt(work: Callable[[], str]) -> str:
-    """The result of `work`, or its error as HTML, which affects only its own panel."""
+Text = Annotated[CleanText, AfterValidator(_lines), Form(max_length=20_000)]
+
+
+class _Route(APIRoute):
+    """Shows an error as a page."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        handle = super().get_route_handler()
+
+        async def handle_or_show(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except SeedbedError as error:
+                return _show(request, "error", error=error)
+
+        return handle_or_show
+
+
+router = APIRouter(include_in_schema=False, route_class=_Route)
+
+
+@router.get("/")
+def show_inbox_or_case(request: Request, case: CleanText = "") -> Response:
+    """The inbox; with `case`, that case."""
+    if case:
+        return _show_case(request, case)
+    actions = _actions(request)
+    store, totals = actions.store, actions.totals()
+    in_doubt, failed = actions.trouble()
+    return _show(
+        request,
+        "inbox",
+        waiting=[
+            (store.case(c.id), c.due_at, store.approval(c.id)) for c in store.waiting()[:ROWS]
+        ],
+        in_doubt=[store.case(c.id) for c in in_doubt],
+        failed=[store.case(c.id) for c in failed],
+        silent=[store.case(c.id) for c in store.unanswered(ROWS)],
+        total=totals,
+        busy=sum(totals.get(status, 0) for status in ("received", "working", "approved")),
+        refresh=30,
+    )
+
+
+@router.get("/search")
+def search(
+    request: Request,
+    text: Annotated[CleanText, Query(max_length=500)] = "",
+    status: str = "",
+    category: str = "",
+) -> Response:
+    """The latest cases that match."""
+    filters: dict[str, Any] = {
+        "status": status if status in STATUSES else None,
+        "category": category if category in CATEGORIES else None,
+    }
+    rows = _actions(request).store.cases(**filters, text=text, limit=HITS + 1)
+    return _show(
+        request, "search", rows=rows[:HITS], more=len(rows) > HITS, text=text, chosen=filters
+    )
+
+
+@router.post("/cases/{case_id}/decision")
+def decide(
+    request: Request,
+    case_id: CleanText,
+    caller: Caller,
+    verdict: Annotated[Verdict, Form()],
+    subject: Text = "",
+    body: Text = "",
+    comment: Text = "",
+    question: Text = "",
+) -> Response:
+    """Approve the reply as it is in the form, reject it, or ask the sender."""
+    typed = {"subject": subject, "body": body, "comment": comment, "question": question}
+    text = question if verdict == "ask" else comment
+    return _do(
+        request,
+        case_id,
+        lambda: _actions(request).decide(case_id, verdict, caller, subject, body, text),
+        typed,
+    )
+
+
+@router.post("/cases/{case_id}/change")
+def change(
+    request: Request,
+    case_id: CleanText,
+    caller: Caller,
+    category: Text = "",
+    order: Text = "",
+    amount: Text = "",
+) -> Response:
+    """Change what a case asks for; the desk decides it again."""
+
+    def work() -> None:
+        _actions(request).change(case_id, caller, category, order, parse_amount(amount))
+
+    return _do(request, case_id, work, {"category": category, "order": order, "amount": amount})
+
+
+@router.post("/cases/{case_id}/replay")
+def replay(request: Request, case_id: CleanText, caller: Caller) -> Response:
+    """Try a failed case again."""
+    return _do(request, case_id, lambda: _actions(request).replay(case_id, caller))
+
+
+@router.post("/cases/{case_id}/reopen")
+def reopen(request: Request, case_id: CleanText, caller: Caller) -> Response:
+    """Let a closed case wait for a person again."""
+    return _do(request, case_id, lambda: _actions(request).reopen(case_id, caller))
+
+
+@router.post("/cases/{case_id}/effect")
+def settle(
+    request: Request,
+    case_id: CleanText,
+    caller: Caller,
+    key: Annotated[CleanText, Form()],
+    happened: Annotated[bool, Form()],
+) -> Response:
+    """Settle an effect in doubt."""
+    return _do(request, case_id, lambda: _actions(request).resolve(key, happened, caller))
+
+
+@router.post("/switch")
+def switch(request: Request, caller: Caller, on: Annotated[bool, Form()]) -> Response:
+    """Stop the desk, or release it."""
+    _actions(request).set_switch("stopped", on, caller)
+    return RedirectResponse("/", 303)
+
+
+def parse_amount(text: str) -> Decimal:
+    """The sum that a person typed, 0 for none. Raises BadInput.
+
+    >>> [str(parse_amount(text)) for text in ("49,90", "1,234", "")]
+    ['49.90', '1234', '0']
+    """
+    number = text.strip() or "0"
+    if not _NUMBER.fullmatch(number) or (value := number_value(number)) >= MAX_AMOUNT:
+        raise BadInput(f"{text!r} is not an amount.", hint="Write it like 49.90.")
+    return value
+
+
+def _actions(request: Request) -> Actions:
+    actions: Actions = request.app.state.actions
+    return actions
+
+
+def _do(
+    request: Request, case_id: str, work: Callable[[], object], typed: dict[str, str] | None = None
+) -> Response:
+    """Do the work and go back to the case; if it is refused, show why, with the typed text."""
     try:
-        return work()
-    except Exception as error:
-        return html.error(public_message(error, _log))
+        work()
+    except SeedbedError as error:
+        return _show_case(request, case_id, error, typed)
+    return RedirectResponse(f"/?case={quote(case_id)}", 303)
+
+
+def _show_case(
+    request: Request,
+    case_id: str,
+    error: SeedbedError | None = None,
+    typed: dict[str, str] | None = None,
+) -> Response:
+    actions = _actions(request)
+    store = actions.store
+    case = store.case(case_id)
+    others: list[CaseRecord] = [other for other in store.thread(case_id) if other.id != case_id]
+    is_busy = case.status in ("received", "working", "approved")
+    return _show(
+        request,
+        "case",
+        case=case,
+        approval=store.approval(case_id),
+        events=store.events(case_id),
+        effects=[Effect(**row._mapping) for row in actions.outbox.list(case_id=case_id)],
+        thread=others[-THREAD:],
+        following=None if case.status == "waiting" else next(iter(store.waiting()), None),
+        error=error,
+        typed=typed or {},
+        refresh=3 if is_busy and not error else 0,
+    )
+
+
+def _show(request: Request, view: str, **values: Any) -> Response:
+    actions, policy, error = _actions(request), request.app.state.policy, values.get("error")
+    by = caller_of(request)
+    values |= {"by": by, "may_approve": actions.may_approve(by), "view": view}
+    if view != "error":  # the database may be away
+        policy.current()  # reads a changed file
+        values |= {"problem": policy.problem, "stopped": actions.switches()["stopped"]}
+    text = _templates.get_template("page.jinja").render(values)
+    headers = {"content-security-policy": _POLICY}
+    return HTMLResponse(text, error.status if error else 200, headers)
+
+
+def _due(at: datetime) -> str:
+    seconds = (at - datetime.now(UTC)).total_seconds()
+    return f"in {duration(seconds)}" if seconds >= 0 else f"late by {duration(-seconds)}"
+
+
+def _marked(text: str, reasons: Sequence[str]) -> Markup:
+    """The text, with the words marked that the reasons quote."""
+    words = re.findall(r'"([^"]{2,})"', "\n".join(reasons))
+    patterns = [r"\s+".join(map(re.escape, _fold(word).split())) for word in words]
+    pattern = "|".join(sorted(patterns, key=len, reverse=True)) or "$^"
+    pieces, end = list[Markup](), 0
+    for match in re.finditer(pattern, _fold(text)):
+        pieces.append(Markup.escape(text[end : match.start()]))
+        pieces.append(Markup("<mark>{}</mark>").format(text[match.start() : match.end()]))
+        end = match.end()
+    return Markup("").join([*pieces, Markup.escape(text[end:])])
+
+
+def _fold(text: str) -> str:
+    """The text in lower case and without accents, of the same length, as triage quotes it."""
+    return "".join(unicodedata.normalize("NFD", char)[0].lower()[:1] for char in text)
+
+
+_templates = Environment(
+    loader=PackageLoader("agentic_workflow.serve", "."),
+    autoescape=True,  # mails are untrusted: they are printed as text
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.globals |= {"CATEGORIES": CATEGORIES, "STATUSES": STATUSES}
+_templates.filters |= {
+    "due": _due,
+    "marked": _marked,
+    "time": lambda value, length=16: str(value)[:length].replace("T", " "),
+    "words": lambda name: name.replace("_", " "),
+}
