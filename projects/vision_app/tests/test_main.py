@@ -120,11 +120,6 @@ def test_train_replaces_only_a_trained_classifier(
     assert set(tmp_path.rglob("*")) == before
 
 
-def test_detect_without_detector_names_the_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("detect", str(INVOICE), "--label", "a cat") == 2
-    assert "VISION_DETECTOR" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_demo_results_are_right() -> None:
     vision = Vision(load(Config), load(Settings))

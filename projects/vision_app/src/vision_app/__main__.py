@@ -194,17 +194,6 @@ def explain(
 
 
 @app.command()
-def detect(
-    file: File,
-    label: Annotated[list[str], typer.Option("--label", help="What to look for. Repeatable.")],
-    as_json: Json = False,
-) -> None:
-    """Find objects by name. Requires a detector: VISION_DETECTOR."""
-    vision = open_vision()
-    show(vision.detect(vision.open(file), label), as_json, to_text=terminal.detections)
-
-
-@app.command()
 def index(
     paths: Files,
     prune: Annotated[

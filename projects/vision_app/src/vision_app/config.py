@@ -37,11 +37,6 @@ class Config(ProjectSettings, env_prefix="VISION_"):
         description="CLIP or SigLIP model that embeds images and texts for search, hf:ORG/REPO or"
         " path:DIR (extra `hub`). Default: features and labels of the classifier, and OCR text.",
     )
-    detector: str | None = Field(
-        None,
-        description="Zero-shot object detector, hf:ORG/REPO or path:DIR (extra `detect`), e.g."
-        " hf:google/owlv2-base-patch16-ensemble. Default: none.",
-    )
     chroma_url: str | None = Field(
         None,
         validation_alias=AliasChoices("SEEDBED_CHROMA_URL", "VISION_CHROMA_URL"),

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from vision_app.classify.classifier import Classifier
-    from vision_app.classify.detect import Detector
     from vision_app.extract.extraction import Extractor
     from vision_app.extract.schemas import Schema
     from vision_app.ocr.engine import Reader
@@ -75,13 +74,6 @@ class Vision:
         from vision_app.ocr.engine import Reader
 
         return self._once("reader", Reader)
-
-    @property
-    def detector(self) -> Detector:
-        """The detector of VISION_DETECTOR. Raises ConfigError if none is set."""
-        from vision_app.classify.detect import load_detector
-
-        return self._once("detector", lambda: load_detector(self.config, self.settings))
 
     @property
     def index(self) -> ImageIndex:
@@ -234,14 +226,6 @@ class Vision:
         label, confidence, relevance = explain(self.classifier, pixels, label, progress=progress)
         png = encode_png(overlay(pixels, relevance))
         return {"label": label, "confidence": confidence, "png": png}
-
-    def detect(self, source: Source, labels: Sequence[str]) -> Json:
-        """{"file", "detections": [{"label", "confidence", "box"}]} of the first page."""
-        items = [
-            {"label": label, "confidence": round(score, 4), "box": list(box)}
-            for label, score, box in self.detector.detect(source.first(), labels)
-        ]
-        return {"file": source.name, "detections": items}
 
     # Many images
 

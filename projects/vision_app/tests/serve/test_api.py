@@ -24,7 +24,7 @@ def picture(width=60, height=40, gray=200):
 
 @pytest.fixture(scope="module")
 def vision(make_vision):
-    return make_vision(detector="path:none")
+    return make_vision()
 
 
 @pytest.fixture(scope="module")

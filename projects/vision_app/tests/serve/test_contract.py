@@ -13,7 +13,7 @@ from seedbed.testing.contract import SETTINGS, CommandContract, ServerContract
 
 @pytest.fixture(scope="module")
 def app(make_vision: Callable[..., Any]) -> FastAPI:
-    return create_app(make_vision(detector="path:none"), SETTINGS)
+    return create_app(make_vision(), SETTINGS)
 
 
 class TestServer(ServerContract):

@@ -41,15 +41,6 @@ def answer(result: Result) -> str:
     return "\n".join([result["answer"], *support])
 
 
-def detections(result: Result) -> str:
-    """The objects in an image, best first."""
-    rows = [
-        (item["label"], _percent(item["confidence"]), " ".join(f"{x:.0f}" for x in item["box"]))
-        for item in result["detections"]
-    ]
-    return table(("object", "confidence", "box"), rows) if rows else "Nothing found."
-
-
 def summary(result: Result) -> str:
     """What `index` has done, with the files that could not be read."""
     names = ("added", "updated", "unchanged", "removed")
