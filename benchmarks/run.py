@@ -185,13 +185,6 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "ratio": ("OCR, against RapidOCR's default on ONNX Runtime", "×", ">= 1.5"),
         },
     ),
-    "vision-search": (
-        "vision_search.py",
-        {
-            "p95_ms": ("similar images among 100,000, p95", "ms", "<= 30"),
-            "recall_at_10": ("similar images: recall@10 against brute force", "", ">= 0.9"),
-        },
-    ),
     "workflow-install": (
         "install.py workflow",
         {

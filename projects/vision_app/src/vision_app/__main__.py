@@ -194,20 +194,14 @@ def explain(
 
 
 @app.command()
-def index(
-    paths: Files,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove images whose files were deleted.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
+def index(paths: Files, as_json: Json = False) -> None:
     """Add images to the index for search. Unchanged files are not read again.
 
     Exits with status 2 if a file could not be read.
     """
     vision = open_vision()
     with cli.progress(quiet=as_json, unit="file") as progress:
-        summary = vision.add(paths, prune=prune, progress=progress)
+        summary = vision.index.add(paths, progress)
     show(summary, as_json, to_text=terminal.summary)
     raise typer.Exit(2 if summary["failed"] else 0)
 
@@ -225,12 +219,6 @@ def search(
     vision = open_vision()
     hits = vision.search(vision.open(Path(query)) if image else query, k)
     show(hits, as_json, to_text=terminal.hits)
-
-
-@app.command()
-def duplicates(as_json: Json = False) -> None:
-    """List groups of indexed images that look the same."""
-    show(open_vision().index.duplicates(), as_json, to_text=terminal.groups)
 
 
 @app.command()

@@ -8,7 +8,7 @@ The descriptions below are also the table in the README and the comments in `.en
 
 from pathlib import Path
 
-from pydantic import AliasChoices, Field
+from pydantic import Field
 
 from seedbed.settings import ProjectSettings
 
@@ -35,13 +35,7 @@ class Config(ProjectSettings, env_prefix="VISION_"):
     search_model: str | None = Field(
         None,
         description="CLIP or SigLIP model that embeds images and texts for search, hf:ORG/REPO or"
-        " path:DIR (extra `hub`). Default: features and labels of the classifier, and OCR text.",
-    )
-    chroma_url: str | None = Field(
-        None,
-        validation_alias=AliasChoices("SEEDBED_CHROMA_URL", "VISION_CHROMA_URL"),
-        description="URL of a Chroma server, e.g. http://127.0.0.1:8000, which several processes"
-        " can share. Default: an index inside the data folder.",
+        " path:DIR (extra `hub`). Default: features and labels of the classifier, and OCR.",
     )
     max_file_mb: int = Field(
         25, ge=1, description="Maximum size of a file in megabytes. Larger files are refused."

@@ -13,7 +13,7 @@ JSON, and all boxes in them are pixels of the image as it was passed in.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vision_app.extract.extraction import Extractor
     from vision_app.extract.schemas import Schema
     from vision_app.ocr.engine import Reader
-    from vision_app.search.index import ImageIndex
+    from vision_app.search import ImageIndex
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -46,7 +46,7 @@ SchemaSpec = str | Path | Json
 
 
 class Vision:
-    """Owns the models and the index; safe to use from many threads; close it when done.
+    """Owns the models and the index; safe to use from many threads.
 
     What was recognized in a `Source` is remembered as long as the source exists, so that a question
     about a document does not read it again.
@@ -77,8 +77,8 @@ class Vision:
 
     @property
     def index(self) -> ImageIndex:
-        """The image index in the data folder, or in Chroma's server."""
-        from vision_app.search.index import ImageIndex
+        """The image index in the data folder."""
+        from vision_app.search import ImageIndex
 
         return self._once("index", lambda: ImageIndex(self.config, self.classifier, self.reader))
 
@@ -107,11 +107,6 @@ class Vision:
             memory[what] = compute()
         result: T = memory[what]
         return result
-
-    def close(self) -> None:
-        """Close the index."""
-        if "index" in self._models:
-            self.index.close()
 
     # One image or document
 
@@ -229,20 +224,11 @@ class Vision:
 
     # Many images
 
-    def add(
-        self, paths: Sequence[Path], *, prune: bool = False, progress: Progress | None = None
-    ) -> Json:
-        """Index files and folders; returns numbers of files, and what could not be read."""
-        summary = self.index.add(paths, progress)
-        return {**summary, "removed": len(self.index.prune()) if prune else 0}
-
     def search(self, query: Source | str, k: int = 10) -> list[Json]:
         """Indexed images for a text or for a similar image, best first."""
         if isinstance(query, str):
-            hits = self.index.search_text(query, k)
-        else:
-            hits = self.index.search_image(query.first(), k)
-        return [hit.as_json() for hit in hits]
+            return self.index.search_text(query, k)
+        return self.index.search_image(query.first(), k)
 
     def train(
         self, folder: Path, out: Path | None = None, progress: Progress | None = None

@@ -62,7 +62,6 @@ class FakeVision:
         self.language_model: Any = None
         self.entered, self.released = threading.Event(), threading.Event()
         self.released.set()
-        self.closed = False
 
     def open(self, source: Any, name: str = "") -> Source:
         return open_source(source, name=name, config=self.config)
@@ -134,9 +133,6 @@ class FakeVision:
 
     def search(self, query: Source | str, k: int = 10) -> list[dict[str, Any]]:  # noqa: ARG002
         return self.hits[:k]
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def _evidence(text: str, box: tuple[float, ...]) -> dict[str, Any]:

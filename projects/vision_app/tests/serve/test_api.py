@@ -207,13 +207,6 @@ def test_upload_of_200_mb_is_refused_without_memory_growth(make_vision, serve):
     assert httpx.get(f"{address}/healthz").status_code == 200
 
 
-def test_shutdown_closes_vision(make_vision):
-    vision = make_vision()
-    with TestClient(create_app(vision, Settings(api_keys=""))):
-        assert not vision.closed
-    assert vision.closed
-
-
 def test_large_picture_is_averaged_before_it_waits():
     small = np.full((200, 300, 3), 255, np.uint8)
     assert reduced(small) is small

@@ -131,7 +131,7 @@ class SearchForm(BaseModel):
 
 
 def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
-    """The FastAPI application with API and page. Its shutdown closes `vision`."""
+    """The FastAPI application with API and page."""
     from vision_app.serve.page import build_page, sample_css
     from seedbed.server import html, ui
 
@@ -140,7 +140,6 @@ def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
         version=__version__,
         settings=settings,
         max_body_mb=vision.config.max_file_mb + FORM_MB,
-        on_shutdown=vision.close,
     )
     app.include_router(routes(Queues(vision)))
     styles = html.styles("vision_app.serve") + sample_css()

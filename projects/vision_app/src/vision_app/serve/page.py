@@ -38,7 +38,6 @@ TITLE = "Understand images"
 DAY = 24 * 3600  # seconds
 MAX_FILES = 12  # in the list of one browser tab
 SHELF_BYTES = 200_000_000
-HITS = 12
 QUIET: dict[str, Any] = {"show_progress": "hidden"}
 # Of the requests during a computation, the last one is computed after it.
 LATEST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
@@ -157,7 +156,7 @@ class Handlers:
             yield values
 
     def _analyze(self, key: str, schema: str) -> Iterator[dict[str, Any]]:
-        panels = ("overview", "text", "fields", "similar")
+        panels = ("overview", "text", "fields")
         empty = {"picture": waiting("Opening …"), "label": self._choices(None)}
         yield dict.fromkeys(panels, waiting("…")) | empty
         # 1. Show the picture itself.
@@ -179,10 +178,9 @@ class Handlers:
         yield {"text": text, "picture": picture.html()}
         fields = self._panel(picture, "fields", lambda: self._fields(source, schema))
         yield {"fields": fields, "picture": picture.html()}
-        # 4. Describe it, and search for similar ones.
+        # 4. Describe it.
         content, problem = attempt(lambda: self._overview(source, schema, labels))
         yield {"overview": content or overview + problem}
-        yield {"similar": self._panel(picture, "similar", lambda: self._search(source))}
 
     def _open_pages(self, key: str) -> Picture:
         picture = self.shelf.get(key)
@@ -211,10 +209,6 @@ class Handlers:
             return Panel(html.hint("There is no text in this picture, so it has no fields."))
         return page_html.fields(self.vision.extract(source, schema))
 
-    def _search(self, query: Source | str) -> Panel:
-        hits = self.vision.search(query, HITS)
-        return page_html.gallery(hits, [self.vision.index.thumbnail(hit["file"]) for hit in hits])
-
     def _panel(self, picture: Picture, tab: str, work: Callable[[], Panel]) -> str:
         """The HTML of a result or of its error. Its boxes replace those of the tab."""
         panel, problem = attempt(work)
@@ -236,11 +230,6 @@ class Handlers:
             return page_html.answer(question, self.vision.ask(source, question))
 
         yield from self._answer(session, "answer", answer)
-
-    def search(self, session: Session, words: str) -> Iterator[Values]:
-        """Images that match the words, or without words, images like the open one."""
-        query = words.strip()
-        yield from self._answer(session, "similar", lambda source: self._search(query or source))
 
     def explain(self, session: Session, label: str | None) -> Iterator[Values]:
         """The picture with the pixels that speak for a class."""
@@ -369,8 +358,6 @@ def _add_tabs(
         ask(
             "answer", "Ask", _box("Question about this picture", "What is the total?"), handlers.ask
         )
-    with gr.Tab("Similar", elem_id="similar-tab"):
-        ask("similar", "Search", _box("Search the indexed images", "a flower"), handlers.search)
     with gr.Tab("Why", elem_id="why-tab"):
         panels["label"] = gr.Dropdown([], label="Which pixels speak for", scale=8, render=False)
         ask("overlay", "Show", panels["label"], handlers.explain)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from vision_app.files.pixels import Pixels, message_part
@@ -210,21 +209,6 @@ def answer(question: str, result: Result) -> Panel:
     if boxes:
         content += hint("Read from:") + _lines(_button(b.mark, escape(b.title)) for b in boxes)
     return Panel(content, boxes)
-
-
-def gallery(hits: Sequence[Result], thumbnails: Sequence[Pixels | None]) -> Panel:
-    """Search results with thumbnails, best first."""
-    if not hits:
-        return Panel(hint("No similar images. Add a folder to the index: vision-app index FOLDER"))
-    items = ""
-    for hit, pixels in zip(hits, thumbnails, strict=True):
-        image = "" if pixels is None else f"<img src='{data_url(pixels, 192)}' alt=''>"
-        items += (
-            f"<li title='{escape(hit['file'])}'><span class='thumbnail'>{image}</span>"
-            f"<span class='name'>{escape(PurePath(hit['file']).name)}</span>"
-            f"<span class='muted'>{percent(hit['score'])} similar</span></li>"
-        )
-    return Panel(f"<ul class='gallery'>{items}</ul>")
 
 
 def overlay(result: Result, pixels: Pixels) -> Panel:

@@ -57,11 +57,6 @@ def hits(result: Sequence[Result]) -> str:
     return table(("score", "file", "labels", "text"), rows) if rows else "Nothing found."
 
 
-def groups(result: Sequence[Sequence[str]]) -> str:
-    """Groups of images that look the same, separated by empty lines."""
-    return "\n\n".join("\n".join(group) for group in result) or "No duplicates found."
-
-
 def training(result: Result) -> str:
     """The figures of a training and how to use its result."""
     low, high = map(_percent, result["interval"])

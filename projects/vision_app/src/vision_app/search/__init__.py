@@ -1,1 +1,0 @@
-"""Finds similar images, images by text, and near-duplicates."""
