@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 
 from agentic_workflow.store.case import Mail, Screening, Triage
-from agentic_workflow.triage.finders import ORDERS, Finders, find_amount, find_urgent
+from agentic_workflow.triage.finders import ORDERS, find_amount, find_urgent
+from agentic_workflow.triage.triager import CheckedTriager
 from seedbed.errors import ConfigError
 
 
@@ -23,7 +24,7 @@ class Guess:
 
 def read(pattern: str, text: str, quoted: str = "", guess: str | None = None) -> Triage:
     mail = Mail(message_id="m", content_hash="h", sender="", text=text, quoted=quoted)
-    return Finders(Guess(guess), pattern).triage(mail, Screening())
+    return CheckedTriager(Guess(guess), pattern).triage(mail, Screening())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_order_of_the_triager_wins_and_the_thread_comes_last() -> None:
 @pytest.mark.parametrize("pattern", ["(", r"(a)\1", "x(?=y)"])
 def test_invalid_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(ConfigError, match="WORKFLOW_ORDER_PATTERN"):
-        Finders(Guess(None), pattern)
+        CheckedTriager(Guess(None), pattern)
 
 
 @pytest.mark.parametrize(

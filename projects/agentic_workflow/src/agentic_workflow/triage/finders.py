@@ -1,10 +1,9 @@
-r"""What patterns find in a mail, with and without a model: order, sum, and what makes it urgent.
+r"""What patterns find in a mail: orders, the sum, and words that make it urgent.
 
-    triager = Finders(triager, "SO-[0-9]{5}")
-    triager.triage(mail, screening).order_id       # "SO-00123", as the mail has it
+    find_orders("Where is SO-00123?", compile_orders("SO-[0-9]{5}"))    # [("SO-00123", False)]
+    find_amount("It was 54,80 €.")    # (Decimal("54.80"), "EUR", 1)
 
-What is dangerous or legal is not left to a model alone: a word of `urgent.toml` makes a mail
-urgent. Nothing is computed or guessed: a mail with several sums or orders goes to a person.
+Nothing is computed or guessed: a mail with several sums or orders goes to a person.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from functools import cache
 from pathlib import Path
 
 from agentic_workflow.mail.numbers import number_value
-from agentic_workflow.store.case import Mail, Screening, Triage
-from agentic_workflow.triage.triager import Triager
 from seedbed.errors import BadInput, ConfigError
 from seedbed.safety.patterns import UntrustedPattern, compile_untrusted
 
@@ -48,45 +45,14 @@ _BARE = re.compile(
 _SIMPLE = str.maketrans("’‘´`–—\u00a0\u202f\t", "''''--   ", "\u00ad\u200b") | {0xDF: "ss"}
 
 
-class Finders:
-    """A triager whose order has the form of a pattern, and which overlooks nothing urgent.
-
-    Raises ConfigError if the pattern is not valid.
-    """
-
-    def __init__(self, triager: Triager, orders: str = ORDERS) -> None:
-        self._triager, self.paid = triager, triager.paid
-        try:
-            # Not inside a longer number or word; the pattern may have groups of its own.
-            edge = "[^0-9A-Za-z]"
-            self._orders = compile_untrusted(f"(?i)(?:^|{edge})({orders})(?:$|{edge})")
-        except BadInput as error:
-            raise ConfigError(f"WORKFLOW_ORDER_PATTERN: {error}") from None
-
-    def triage(self, mail: Mail, screening: Screening) -> Triage:
-        """The triage, with the order of the new text, or else of the quoted thread."""
-        triage = self._triager.triage(mail, screening)
-        # 1. The order: that of the triager if it has the form, else the one after "order".
-        places = [
-            find_orders(text, self._orders) for text in (mail.text, mail.subject, mail.quoted)
-        ]
-        orders = [order for place in places for order, _ in place]
-        named = [order for place in places for order, is_named in place if is_named]
-        wanted = [id.upper() for id, _ in find_orders(triage.order_id or "", self._orders)]
-        guess = [id for id in orders if id.upper() in wanted]
-        own = {order.upper() for place in places[:2] for order, _ in place}
-        order_id = next(iter([*guess, *named, *orders]), None)
-        changes: dict[str, object] = {"order_id": order_id, "order_ids": tuple(sorted(own))}
-        reasons = list(triage.reasons)
-        if order_id and not guess:
-            reasons.append(f"order: {order_id}")
-        # 2. What is urgent, whatever the triager thinks of it.
-        word = "" if triage.category == "spam" else find_urgent(f"{mail.subject}\n{mail.text}")
-        if word:
-            reasons.append(f'priority: high ("{word}")')
-            changes |= {"priority": "high", "needs_approval": True}
-            changes |= {"approval_reason": triage.approval_reason or f"It may be urgent: {word}"}
-        return triage.model_copy(update={**changes, "reasons": tuple(reasons)})
+def compile_orders(orders: str) -> UntrustedPattern:
+    """A pattern for `find_orders`. Raises ConfigError if it is not valid."""
+    try:
+        # Not inside a longer number or word; the pattern may have groups of its own.
+        edge = "[^0-9A-Za-z]"
+        return compile_untrusted(f"(?i)(?:^|{edge})({orders})(?:$|{edge})")
+    except BadInput as error:
+        raise ConfigError(f"WORKFLOW_ORDER_PATTERN: {error}") from None
 
 
 def find_orders(text: str, pattern: UntrustedPattern) -> list[tuple[str, bool]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agentic_workflow.store.case import Mail, Screening, Triage
+from agentic_workflow.triage.finders import ORDERS, compile_orders, find_orders, find_urgent
 from seedbed.errors import ConfigError
 from seedbed.models.weights import catalog
 
@@ -33,6 +34,43 @@ class Triager(Protocol):
         """All fields of a mail, with the words that decided each."""
 
 
+class CheckedTriager:
+    """A triager whose order has the form of a pattern, and which overlooks no urgent word.
+
+    So what is dangerous or legal is not left to a model alone. Raises ConfigError if the pattern is
+    not valid.
+    """
+
+    def __init__(self, triager: Triager, orders: str = ORDERS) -> None:
+        self._triager, self.paid = triager, triager.paid
+        self._orders = compile_orders(orders)
+
+    def triage(self, mail: Mail, screening: Screening) -> Triage:
+        """The triage, with the order of the new text, or else of the quoted thread."""
+        triage = self._triager.triage(mail, screening)
+        # 1. The order: that of the triager if it has the form, else the one after "order".
+        places = [
+            find_orders(text, self._orders) for text in (mail.text, mail.subject, mail.quoted)
+        ]
+        orders = [order for place in places for order, _ in place]
+        named = [order for place in places for order, is_named in place if is_named]
+        wanted = [id.upper() for id, _ in find_orders(triage.order_id or "", self._orders)]
+        guess = [id for id in orders if id.upper() in wanted]
+        own = {order.upper() for place in places[:2] for order, _ in place}
+        order_id = next(iter([*guess, *named, *orders]), None)
+        changes: dict[str, object] = {"order_id": order_id, "order_ids": tuple(sorted(own))}
+        reasons = list(triage.reasons)
+        if order_id and not guess:
+            reasons.append(f"order: {order_id}")
+        # 2. What is urgent, whatever the triager thinks of it.
+        word = "" if triage.category == "spam" else find_urgent(f"{mail.subject}\n{mail.text}")
+        if word:
+            reasons.append(f'priority: high ("{word}")')
+            changes |= {"priority": "high", "needs_approval": True}
+            changes |= {"approval_reason": triage.approval_reason or f"It may be urgent: {word}"}
+        return triage.model_copy(update={**changes, "reasons": tuple(reasons)})
+
+
 def open_triager(
     model: BaseChatModel | None,
     load_embeddings: Callable[[], Embeddings],
@@ -46,10 +84,8 @@ def open_triager(
     Only the second loads embeddings, learns from `examples` (default: the shipped ones), and asks
     `sorter`. `orders` is a pattern. Raises ConfigError if it is not valid, or without either half.
     """
-    from agentic_workflow.triage.finders import ORDERS, Finders
-
     half = _open_half(model, load_embeddings, examples, sorter)
-    return Finders(half, orders or ORDERS)
+    return CheckedTriager(half, orders or ORDERS)
 
 
 def _open_half(

@@ -29,7 +29,7 @@ class OfflineTriager:
         self._classifier, self._sorter = classifier, sorter
 
     def triage(self, mail: Mail, screening: Screening) -> Triage:
-        """The category and the sum of a mail; `Finders` adds the other fields."""
+        """The category and the sum of a mail; `CheckedTriager` adds the other fields."""
         if (triage := without_reading(mail, screening)) is not None:
             return triage
         # 1. The category. The subject of a reply belongs to the thread.
