@@ -98,11 +98,6 @@ def test_change_waits_for_approval(vendor: Any, data: Path, reply: str, status: 
     assert len(server.calls) == 4, "no call was made twice"
 
 
-def test_wrong_query_is_reported_to_the_model(data: Path) -> None:
-    tool = nano.database_tool(nano.create_database(data / "shop.sqlite"))
-    assert tool.invoke({"sql": "SELECT * FROM people"}) == "Error: no such table: people"
-
-
 @pytest.mark.parametrize(
     ("sql", "error"),
     [

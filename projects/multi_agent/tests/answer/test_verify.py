@@ -83,6 +83,7 @@ def test_right_result_passes(
         ("query", TENTS, "none", None, "'Basecamp'"),
         ("query", "SELECT nothing FROM tents", "2", 2, "The query fails"),
         ("query", "DROP TABLE tents", "2", 2, "The query fails"),
+        ("query", "SELECT 9999", "9,999", 9999, "reads no table"),
         ("query", "SELECT COUNT(*) FROM tents", "3", 2, "'3' does not contain 2"),
         ("query", "SELECT grams / 100.0 FROM tents", "2,150", 2150, "does not return 2,150"),
     ],
@@ -126,10 +127,6 @@ def test_quote_of_another_document_is_refused(workspace: Workspace) -> None:
     assert "not in old.md" in problem(workspace, "quote", text, "30 days", source="old.md:3")
 
 
-def test_query_that_reads_no_table_is_not_evidence(workspace: Workspace) -> None:
-    assert "reads no table" in problem(workspace, "query", "SELECT 9999", "9,999", 9999)
-
-
 def test_evidence_says_what_was_checked() -> None:
     kinds: Any = ("quote", "query", "calculation", "program", "tool")
     evidence = tuple(Evidence(kind=kind, source="s", text="t") for kind in kinds)
@@ -141,13 +138,6 @@ def test_evidence_says_what_was_checked() -> None:
         "",
         "",
     ]
-
-
-def test_result_without_evidence_is_refused(workspace: Workspace) -> None:
-    step = Step(id="s1", specialist="analyst", task="Tell me.")
-    assert verify_result(step, Result(step="s1", answer="7"), {}, workspace) == (
-        "The analyst gave no evidence."
-    )
 
 
 def test_text_about_other_results_has_their_numbers_only() -> None:

@@ -1,18 +1,16 @@
-"""Processes that die or freeze at random instants: runs end, and no call is made twice."""
+"""Processes that die at random instants: runs end, and no call is made twice."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -42,12 +40,6 @@ class Process:
         except ProcessLookupError:
             return False
         return True
-
-    def freeze(self) -> None:
-        self.send(signal.SIGSTOP)
-        tasks = Path(f"/proc/{self.pid}/task")
-        while any(" T " not in (task / "stat").read_text() for task in tasks.iterdir()):
-            time.sleep(0.001)
 
 
 class World:
@@ -112,26 +104,6 @@ class World:
         )
         with self.store.engine.connect() as connection:
             return {f"{name} {args['what']}" for name, args in connection.execute(query)}
-
-    def about_to_send(self, thread: str) -> bool:
-        """Whether the call with an effect has been recorded, and has not had its effect yet."""
-        started = sa.select(ledger.c.key).where(
-            ledger.c.run == self.run(thread).id, ledger.c.name == "send"
-        )
-        with self.store.engine.connect() as connection:
-            recorded = connection.execute(started).first() is not None
-        return recorded and not any(call.startswith("send") for call in self.calls(thread))
-
-    def writable(self) -> bool:
-        """Whether no process has the lock of a SQLite file."""
-        files = () if self.url else self.folder.glob("*.sqlite")
-        try:
-            for path in files:
-                with closing(sqlite3.connect(path, timeout=0)) as connection:
-                    connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-        return True
 
     def questions(self, thread: str) -> Counter[str]:
         events = self.store.events(self.run(thread).id, kind="question")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from langchain_core.messages import AIMessage
 
+from multi_agent.runs.state import Result
 from multi_agent.specialists.operator import Operator
 from multi_agent.tools.toolbox import tool_of
 from seedbed.models.scripted import ScriptedChatModel
@@ -46,3 +48,34 @@ def test_run_waits_for_a_permission_and_repeats_neither_model_nor_tool_calls(
     assert (run.status, run.answer.text) == ("done", "sent to ann@example.com")
     assert done == ["look up ann", "send to ann@example.com"]
     assert len(model.calls) == 4 and len(planner.calls) == 1
+
+
+def test_mail_is_sent_once_though_the_run_plans_three_times(
+    open_scripted: Open, scripted: Any, replies: Any
+) -> None:
+    sent: list[str] = []
+
+    def send_mail(text: str) -> str:
+        """Send a mail."""
+        sent.append(text)
+        return "sent"
+
+    def plan(request: Any) -> str:
+        first = re.search(r"Number the steps from s(\d+) on", request.text)
+        assert first
+        steps = ("operator", "Mail Ann"), ("alpha", "What is alpha?")
+        return str(replies.plan(*steps, first=int(first[1])))
+
+    def operate(request: Any) -> AIMessage | str:
+        after = request.messages[-1].type == "tool"
+        return "The mail was sent." if after else call("send_mail", text="hi")
+
+    alpha = scripted("alpha", lambda step, _: Result(step=step.id, problem="Alpha is away."))
+    models = {"planner": ScriptedChatModel(plan), "operator": ScriptedChatModel(operate)}
+    tool = tool_of(send_mail, effects=True)
+    options = {"models": models, "permissions": {"send_mail": "allow"}}
+    team = open_scripted([Operator([tool]), alpha], [tool], **options)
+    run = team.wait(team.start("Mail Ann, and tell me what alpha is."))
+    kinds = [event.kind for event in team.store.events(run.id)]
+    assert (sent, kinds.count("replanned")) == (["hi"], 2)
+    assert kinds.count("tool_started") == 1 and kinds.count("tool_skipped") == 2

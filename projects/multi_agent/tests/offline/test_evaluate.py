@@ -74,21 +74,6 @@ def no_progress() -> Iterator[Progress]:
         yield silent
 
 
-def test_figures_by_family_without_a_model(
-    tmp_path: Path,
-    tasks: Path,
-    config: Config,
-    no_progress: Progress,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = evaluate.run(config, load(Settings), tasks, progress=no_progress)
-    right = {"n": 1, "success": 1.0, "confident_wrong": 0.0}
-    assert result["families"] == {"calc": right, "data": right, "docs": right}
-    assert result["tokens"] == 0 and result["seconds"] > 0 and result["failures"] == []
-    assert not config.data_dir.exists()
-
-
 def test_comparison_has_the_lead_of_the_team_with_its_interval(
     tmp_path: Path, tasks: Path, config: Config, no_progress: Progress
 ) -> None:

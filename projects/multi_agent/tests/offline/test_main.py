@@ -60,12 +60,6 @@ def test_solve_prints_the_answer_with_its_evidence() -> None:
     assert lines[-1].startswith("run r") and "steps 1/5" in lines[-1]
 
 
-def test_solve_without_a_confident_answer_exits_with_status_1() -> None:
-    output = run("solve", "How much does shipping to Portugal cost?", "--json")
-    assert output.status == 1
-    assert output.json["status"] in ("done", "waiting")
-
-
 def test_solve_of_another_database_and_documents(tmp_path: Path) -> None:
     (tmp_path / "boats.csv").write_text("name,price\nA,10\nB,20\nC,30\n")
     (tmp_path / "rules.md").write_text("# Rules\n\nThe deposit is 80 euros.\n")

@@ -44,21 +44,6 @@ def fail(error):
     return function
 
 
-def test_failed_call_can_be_repeated_if_that_is_safe(store, tool):
-    ledger = Ledger(store, store.create("task").id)
-    with pytest.raises(ValueError, match="down"):
-        ledger.once("s1", "add", {}, fail(ValueError("down")), repeatable=True)
-    assert ledger.once("s1", "add", {}, tool, repeatable=True)
-    # A refusal has no effect; after any other error of a payment, it may have been made.
-    with pytest.raises(BadInput):
-        ledger.once("s1", "pay", {}, fail(BadInput("no such order")), repeatable=False)
-    with pytest.raises(Unavailable):
-        ledger.once("s1", "pay", {}, fail(Unavailable("timeout")), repeatable=False)
-    with pytest.raises(InDoubt, match="pay was interrupted") as error:
-        ledger.once("s1", "pay", {}, tool, repeatable=False)
-    assert error.value.key == ledger.key("", "pay", {})
-
-
 class Foreign(Exception):
     status = 404  # of another library, so that it may mean anything
 

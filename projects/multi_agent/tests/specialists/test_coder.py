@@ -60,12 +60,6 @@ def test_program_in_a_fence_is_run_as_it_is(task: str, program: str, tools: Tool
     assert not model.calls
 
 
-def test_brain_writes_the_program(tools: Tools, replies: Any) -> None:
-    result, model = work("Add the primes below 20.", tools, replies.program("print(77)"))
-    assert (result.answer, result.number) == ("77", 77.0)
-    assert "Add the primes below 20." in model.calls[0].text
-
-
 def test_failed_program_is_repaired_with_its_error(tools: Tools, replies: Any) -> None:
     texts = replies.program("print(a)"), replies.program("print(3)")
     result, model = work("Add 1 and 2.", tools, *texts)

@@ -118,12 +118,6 @@ def test_command_line_resumes_a_run_whose_vendor_failed(command: Callable[..., A
     assert output.status == 0 and output.out.splitlines()[0] == ANSWER
 
 
-def test_command_line_says_why_a_run_has_no_answer(command: Callable[..., Any]) -> None:
-    output = command([Reply(fault="401")], "solve", TASK)
-    assert output.status == 1
-    assert output.out.splitlines()[0].startswith("failed: openai:gpt-4o-mini")
-
-
 def test_command_line_asks_the_question_of_a_waiting_run(
     command: Callable[..., Any], replies: Any
 ) -> None:
