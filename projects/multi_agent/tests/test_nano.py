@@ -16,6 +16,7 @@ from seedbed.testing.launch import import_file
 from seedbed.testing.vendor.script import Reply
 from seedbed.testing.vendor.server import launch_vendor
 
+pytest.importorskip("multi_agent.sample.shop")
 nano = import_file(Path(__file__).parents[1] / "nano.py")
 THREAD = {"configurable": {"thread_id": "t1"}}
 CANCEL = "UPDATE orders SET status = 'cancelled' WHERE id = 5001"

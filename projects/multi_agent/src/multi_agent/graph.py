@@ -64,13 +64,11 @@ class RunContext:
 
     def stop_reason(self) -> str:
         """Why no step may start; empty if one may."""
-        if self.stop.is_set():
-            return "The run was stopped."
         try:
             self.budget.check()
         except OverBudget as error:
             return str(error)
-        return ""
+        return "The run was stopped." if self.stop.is_set() else ""
 
 
 class StepState(TypedDict):
@@ -111,7 +109,7 @@ def plan(state: RunState, runtime: Runtime[RunContext]) -> RunState:
             steps = brain.plan(task, team, Progress())
     except Refusal as refusal:
         problem = str(refusal)
-    run.emit("plan", steps=[step.model_dump(mode="json") for step in steps], problem=problem)
+    run.emit("plan", steps=steps, problem=problem)
     return {"task": task, "plan": steps, "results": {}, "replans": 0, "problem": problem}
 
 
@@ -165,13 +163,8 @@ def specialist(state: StepState, runtime: Runtime[RunContext]) -> RunState:
         stopped = isinstance(error, OverBudget | Stopped)
         failure = "model" if isinstance(error, ModelError) else "stop" if stopped else ""
         result = Result(step=step.id, problem=str(error), failure=failure)
-    run.emit(
-        "step_ended",
-        step.id,
-        specialist=step.specialist,
-        result=result.model_dump(mode="json"),
-        seconds=round(time.monotonic() - start, 3),
-    )
+    seconds = round(time.monotonic() - start, 3)
+    run.emit("step_ended", step.id, specialist=step.specialist, result=result, seconds=seconds)
     return {"results": {step.id: result}}
 
 
@@ -201,26 +194,27 @@ def run_step(run: RunContext, step: Step, inputs: Mapping[str, Result]) -> Resul
         if not run.asks:
             return Result(step=step.id, problem=need.question)
         # The graph stops here. When it continues, the toolbox has the answer.
-        interrupt(question(need.key, need.question, need.options, step.id))
+        ask(need.key, need.question, need.options, step.id)
         raise
     problem = result.problem or verify_result(step, result, inputs, run.workspace)
     return Result(step=step.id, problem=problem) if problem else with_checks(result)
 
 
-def question(key: str, text: str, options: Sequence[str], step: str) -> dict[str, Any]:
-    return {"question": text, "options": list(options), "step": step, "key": key}
+def ask(key: str, question: str, options: Sequence[str], step: str) -> str:
+    """Interrupt the graph for an answer of the user; on resume its node restarts from the top."""
+    data = {"question": question, "options": list(options), "step": step, "key": key}
+    return str(interrupt(data))
 
 
 def clarify(run: RunContext, key: str, task: str, refusal: Refusal, step: str = "") -> str:
     """The task with what the user decided. Raises the refusal if it has no question for them.
 
-    The answer is from the record if there is one, so that a crash asks nothing twice. Otherwise the
-    graph interrupts; on resume this node restarts from the top.
+    The answer is from the record if there is one, so that a crash asks nothing twice.
     """
     if not (refusal.question and run.asks):
         raise refusal
     if (answer := run.answers.get(key)) is None:
-        answer = str(interrupt(question(key, refusal.question, refusal.options, step)))
+        answer = ask(key, refusal.question, refusal.options, step)
     return answer if answer in refusal.options else f"{task} ({answer})"
 
 
@@ -230,28 +224,23 @@ def replan(state: RunState, runtime: Runtime[RunContext]) -> RunState:
     progress = Progress(state["plan"], state["results"])
     failed = {id: result for id, result in state["results"].items() if result.problem}
     try:
-        team = list(run.specialists.values())
-        steps = run.brain("planner").plan(state["task"], team, progress)
+        steps = run.brain("planner").plan(state["task"], [*run.specialists.values()], progress)
     except SeedbedError as error:  # the run answers with what it has
         run.emit("replan_failed", reason=str(error))
         if not isinstance(error, ModelError):
             return {"replans": run.max_replans}
         # A resumed run plans again. Why the step failed is what its user wants to read.
-        results = {
-            id: r.model_copy(
-                update={
-                    "problem": f"{r.problem} (Planning again failed: {error})",
-                    "failure": "model",
-                }
-            )
-            for id, r in failed.items()
+        problems = {id: f"{r.problem} (Planning again failed: {error})" for id, r in failed.items()}
+        return {
+            "results": {
+                id: Result(step=id, problem=problem, failure="model")
+                for id, problem in problems.items()
+            }
         }
-        return {"results": results}
     if not steps:
         return {"replans": run.max_replans}
     steps = tuple(step for step in state["plan"] if step.id in progress.done) + steps
-    problems = [result.problem for result in failed.values()]
-    run.emit("replanned", problems=problems, steps=[s.model_dump(mode="json") for s in steps])
+    run.emit("replanned", steps=steps)
     forgotten: Any = dict.fromkeys(failed)  # None removes a result
     return {"plan": steps, "results": forgotten, "replans": state["replans"] + 1}
 
@@ -261,5 +250,5 @@ def answer(state: RunState, runtime: Runtime[RunContext]) -> RunState:
     run = runtime.context
     reason = run.stop_reason() or state.get("problem", "")
     end = compose_answer(state["plan"], state["results"], reason)
-    run.emit("answer", **end.model_dump(mode="json"))
+    run.emit("answer", **end.model_dump())
     return {"answer": end}

@@ -15,18 +15,19 @@ from multi_agent.config import Config
 from multi_agent.data.database import open_database
 from multi_agent.data.document_index import open_documents
 from multi_agent.offline.brain import OfflineBrain
-from multi_agent.sample.shop import DOCUMENTS, ensure_shop
 from multi_agent.specialists import open_specialists
 from multi_agent.tools.builtin import Workspace
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.settings import load
 
+shop = pytest.importorskip("multi_agent.sample.shop")
+
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = tmp_path_factory.mktemp("shop")
-    documents = open_documents(DOCUMENTS, HashEmbeddings())
-    with open_database(ensure_shop(folder)) as database:
+    documents = open_documents(shop.DOCUMENTS, HashEmbeddings())
+    with open_database(shop.ensure_shop(folder)) as database:
         yield Workspace(load(Config, data_dir=folder, sandbox="off"), database, documents)
 
 

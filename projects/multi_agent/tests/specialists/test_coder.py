@@ -15,8 +15,9 @@ from multi_agent.config import Config
 from multi_agent.runs.state import Result, Step
 from multi_agent.specialists import Context, Workspace
 from multi_agent.specialists.coder import Coder, open_specialist
-from multi_agent.tools.sandbox.sandbox import Sandbox
 from seedbed.models.scripted import ScriptedChatModel
+
+sandbox = pytest.importorskip("multi_agent.tools.sandbox.sandbox")
 
 
 class Tools:
@@ -24,7 +25,7 @@ class Tools:
 
     def __init__(self) -> None:
         cache = Path(tempfile.gettempdir(), f"multi_agent-sandbox-{os.geteuid()}")
-        self.sandbox = Sandbox(cache)
+        self.sandbox = sandbox.Sandbox(cache)
         self.programs: list[str] = []
 
     def __call__(self, name: str, **arguments: Any) -> Any:

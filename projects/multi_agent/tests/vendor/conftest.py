@@ -74,6 +74,7 @@ class Solver:
 
 @pytest.fixture(scope="session")
 def solve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Solver]:
+    pytest.importorskip("multi_agent.sample.shop")
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", "test-key")
         yield Solver(stack, tmp_path_factory.mktemp("vendor"))

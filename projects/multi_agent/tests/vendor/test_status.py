@@ -87,6 +87,7 @@ def test_run_whose_budget_ends_at_the_planner_is_stopped(solve: Solve) -> None:
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Runs a command whose model gives the replies."""
+    pytest.importorskip("multi_agent.sample.shop")
     script = Script([])
     with (
         launch_vendor(lambda body: script.take(body)) as vendor,

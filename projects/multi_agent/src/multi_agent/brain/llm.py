@@ -84,11 +84,7 @@ class ModelBrain:
     """See `brain.Brain` for what the methods do."""
 
     def __init__(
-        self,
-        model: BaseChatModel,
-        workspace: Workspace,
-        *,
-        today: date | None = None,
+        self, model: BaseChatModel, workspace: Workspace, *, today: date | None = None
     ) -> None:
         self._model, self._workspace = model, workspace
         self.preamble = f"Today is {today or date.today():%A, %Y-%m-%d}."
@@ -100,6 +96,7 @@ class ModelBrain:
         reply = self._ask(
             "plan",
             PlanReply,
+            "steps",
             lambda plan: plan_problem(plan, names, first, progress.done.keys()),
             team="\n".join(f"- {member.name}: {member.description}" for member in team),
             progress=_progress(progress),
@@ -108,12 +105,7 @@ class ModelBrain:
             task=task,
         )
         return tuple(
-            Step(
-                id=step.id,
-                specialist=step.specialist,
-                task=step.task,
-                after=tuple(dict.fromkeys(_REFERENCE.findall(step.task))),
-            )
+            Step(**step.model_dump(), after=tuple(dict.fromkeys(_REFERENCE.findall(step.task))))
             for step in reply.steps
         )
 
@@ -124,7 +116,7 @@ class ModelBrain:
         reply = self._ask(
             "sql",
             QueryReply,
-            lambda reply: "" if reply.sql.strip() else "There is neither a query nor a refusal.",
+            "sql",
             dialect="DuckDB" if database.is_duckdb else "SQLite",
             schema=quote(database.description, "schema"),
             failed=_failed(failed, "query"),
@@ -136,35 +128,21 @@ class ModelBrain:
         texts = "\n\n".join(f"[{p.place}] {p.heading}\n{p.text}" for p in passages)
 
         def problem(reply: QuoteReply) -> str:
-            if not reply.answer.strip():
-                return "There is neither an answer nor a refusal."
             if any(contains(passage.text, reply.quote) for passage in passages):
                 return ""
             return f"The quote {reply.quote[:200]!r} is not in a passage."
 
-        reply = self._ask(
-            "quote", QuoteReply, problem, passages=quote(texts, "passages"), question=question
-        )
+        data = quote(texts, "passages")
+        reply = self._ask("quote", QuoteReply, "answer", problem, passages=data, question=question)
         return Quote(reply.answer.strip(), reply.quote.strip())
 
     def compute(self, task: str) -> Expression:
-        reply = self._ask(
-            "compute",
-            ExpressionReply,
-            lambda reply: "" if reply.expression.strip() else "There is no expression.",
-            task=task,
-        )
+        reply = self._ask("compute", ExpressionReply, "expression", task=task)
         return Expression(reply.expression.strip(), reply.unit.strip())
 
     def write_program(self, task: str, failed: Attempt | None = None) -> str:
-        reply = self._ask(
-            "program",
-            ProgramReply,
-            lambda reply: "" if reply.code.strip() else "There is no program.",
-            failed=_failed(failed, "program"),
-            task=task,
-        )
-        return reply.code
+        data = _failed(failed, "program")
+        return self._ask("program", ProgramReply, "code", failed=data, task=task).code
 
     def compose(self, task: str, results: Mapping[str, Result], problem: str = "") -> str:
         facts = "\n".join(f"- {one.reading or id}: {one.answer}" for id, one in results.items())
@@ -181,18 +159,29 @@ class ModelBrain:
         )
         return structured_reply(self._model, prompt, TaskReply).task.strip() or task
 
-    def _ask(self, name: str, reply_type: type[R], check: Callable[[R], str], **values: Any) -> R:
-        """A reply to a prompt. Raises Refusal if the model refuses, and ModelError."""
+    def _ask(
+        self,
+        name: str,
+        reply_type: type[R],
+        field: str,
+        check: Callable[[R], str] = lambda _: "",
+        **values: Any,
+    ) -> R:
+        """A reply to a prompt, whose `field` is not empty. Raises Refusal or ModelError."""
         prompt = load_prompt(__package__, name).render(context=self.preamble, **values)
-        reply: R = structured_reply(
-            self._model,
-            prompt,
-            reply_type,
-            check=lambda reply: None if _refuses(reply) else check(reply) or None,
-        )
-        if _refuses(reply):
-            reason = reply.refusal.strip() or reply.question.strip()
-            raise Refusal(reason, reply.question.strip(), reply.options)
+
+        def problem(reply: R) -> str | None:
+            if reply.refusal.strip() or reply.question.strip():
+                return None
+            is_empty = not str(getattr(reply, field)).strip()
+            return (
+                f"There is neither a refusal nor `{field}`." if is_empty else check(reply) or None
+            )
+
+        reply: R = structured_reply(self._model, prompt, reply_type, check=problem)
+        refusal, question = reply.refusal.strip(), reply.question.strip()
+        if refusal or question:
+            raise Refusal(refusal or question, question, reply.options)
         return reply
 
 
@@ -212,10 +201,6 @@ def plan_problem(plan: PlanReply, names: set[str], first: int, done: Any = ()) -
             return f"{step.id} needs {', '.join(sorted(missing))}, which no earlier step gives."
         earlier.add(step.id)
     return ""
-
-
-def _refuses(reply: Reply) -> bool:
-    return bool(reply.refusal.strip() or reply.question.strip())
 
 
 def _progress(progress: Progress) -> str:

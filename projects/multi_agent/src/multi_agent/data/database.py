@@ -33,7 +33,7 @@ _idle: LifoQueue[LimitedProcess] = LifoQueue()  # the one that was used last is 
 for _ in range(_WORKERS):
     _idle.put(LimitedProcess("multi_agent.data.engine:run", max_memory=_MAX_MEMORY))
 _loader = LimitedProcess(
-    "multi_agent.data.load:load", action="load", max_seconds=600, max_memory=2_000_000_000
+    "multi_agent.data.engine:load", action="load", max_seconds=600, max_memory=2_000_000_000
 )
 _numbers = count()
 

@@ -11,6 +11,7 @@ because no engine bounds all of its functions. With limits of 5 s and 256 MB, Du
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 import threading
 import time
@@ -20,7 +21,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from multi_agent.data.schema import quoted
+from seedbed.errors import BadInput
+
 MAX_MEMORY = 250_000_000  # bytes that an engine may use, as far as it counts them
+_NULLS = ["", "NA", "N/A", "n/a", "NULL", "null", "None", "NaN", "nan"]  # in CSV files
 _MAX_CELL = 1_000_000  # bytes of one value that SQLite may read or build
 _MAX_RESULT = 4_000_000  # characters of all values of a result
 _READING = {
@@ -145,3 +150,25 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float | Decimal):
         return float(value) if math.isfinite(value) else None
     return value if isinstance(value, str | int | None) else str(value)
+
+
+def load(_: bytes, *, files: list[str], target: str) -> tuple[None, bytes]:
+    """Copy CSV and Parquet files into a DuckDB file, one table per file."""
+    import duckdb
+
+    limits: dict[str, Any] = {"threads": 2, "memory_limit": f"{MAX_MEMORY}B"}
+    with duckdb.connect(target, config=limits) as connection:
+        for file in map(Path, files):
+            table = quoted(re.sub(r"\W+", "_", file.stem).strip("_") or "data")
+            try:
+                if file.suffix.lower() == ".parquet":
+                    connection.read_parquet(str(file)).create(table)
+                else:
+                    connection.execute(
+                        f"CREATE TABLE {table} AS SELECT * FROM read_csv($file, header = true,"
+                        " nullstr = $nulls, sample_size = -1)",  # all rows decide on the types
+                        {"file": str(file), "nulls": _NULLS},
+                    )
+            except duckdb.Error as error:
+                raise BadInput(f"{file.name}: {str(error).splitlines()[0]}") from None
+    return None, b""

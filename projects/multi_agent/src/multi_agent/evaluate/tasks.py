@@ -48,11 +48,6 @@ class Task(BaseModel):
 
 
 def numbers(text: str) -> list[float]:
-    """The numbers in a text, with thousands separators.
-
-    >>> numbers("1,234.50 EUR for 3")
-    [1234.5, 3.0]
-    """
     return [float(n.replace(",", "").replace("−", "-")) for n in _NUMBER.findall(text)]
 
 

@@ -68,10 +68,6 @@ def stem_of(word: str) -> str:
 
 
 def split(name: str) -> Stems:
-    """The stems of the words of a name.
-
-    >>> split("order_items"), split("unitPrice")
-    (('order', 'item'), ('unit', 'price'))
-    """
+    """The stems of the words of a name, such as `order_items` or `unitPrice`."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ")
     return tuple(stem_of(word) for word in _WORD.findall(spaced.lower()))

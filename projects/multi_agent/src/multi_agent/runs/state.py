@@ -132,11 +132,7 @@ class Limits(Value):
 
 
 def fill(task: str, inputs: Mapping[str, Result]) -> str:
-    """The task with the answers of earlier steps in their places.
-
-    >>> fill("What is 15 % of {s1}?", {"s1": Result(step="s1", answer="1,240 EUR", number=1240)})
-    'What is 15 % of 1,240 EUR?'
-    """
+    """The task with the answers of earlier steps in their places."""
 
     def answer(match: re.Match[str]) -> str:
         return inputs[match[1]].answer if match[1] in inputs else match[0]

@@ -90,11 +90,7 @@ def _line(row: list[Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as people write it.
-
-    >>> _text(1234.5), _text(3.14159), _text(12000)
-    ('1,234.50', '3.14', '12,000')
-    """
+    """A value as people write it: 1,234.50 and 3.14, 12,000 and 1200."""
     if isinstance(value, float) and value != int(value):
         return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
     if isinstance(value, int | float) and not isinstance(value, bool):

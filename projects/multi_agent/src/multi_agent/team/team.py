@@ -53,7 +53,6 @@ LEASE_SECONDS = 15.0
 """Duration of a lease that is not renewed."""
 RESUMABLE = ("running", "failed", "stopped")
 _RUNNING = "Run {!r} is still running."
-_STOPPED = "The run was stopped."
 
 
 class Team:
@@ -127,9 +126,9 @@ class Team:
             return
         self._claim(run_id)
         try:
-            when = ("running", "waiting")
-            self.store.update(run_id, when=when, status="stopped", reason=_STOPPED)
-            self.emit(run_id, "stopped", reason=_STOPPED, confident=False)
+            reason = "The run was stopped."
+            self.store.update(run_id, when=("running", "waiting"), status="stopped", reason=reason)
+            self.emit(run_id, "stopped", reason=reason, confident=False)
         finally:
             self.store.release(run_id, self._holder)
 
@@ -355,14 +354,7 @@ class Team:
 
 
 def outcome(state: RunState, stop_reason: str) -> tuple[str, str]:
-    """The status of a run whose graph has ended, and its reason.
-
-    >>> from multi_agent.runs.state import Answer
-    >>> failed = Result(step="s1", problem="OpenAI: rate limit.", failure="model")
-    >>> answer = Answer(text="I can't answer that.", confident=False)
-    >>> outcome({"answer": answer, "results": {"s1": failed}}, stop_reason="")
-    ('failed', 'OpenAI: rate limit.')
-    """
+    """The status of a run whose graph has ended, and its reason."""
     if state["answer"].confident:
         return "done", ""
     if stop_reason:
@@ -377,8 +369,6 @@ def checked_task(task: str) -> str:
     if not text:
         raise BadInput("The task is empty.", hint='Write what you want to know: solve "…".')
     if len(text) > MAX_TASK:
-        raise TooLarge(
-            f"The task has {len(text):,} characters; the limit is {MAX_TASK:,}.",
-            hint="Put long texts into the documents folder.",
-        )
+        problem = f"The task has {len(text):,} characters; the limit is {MAX_TASK:,}."
+        raise TooLarge(problem, hint="Put long texts into the documents folder.")
     return text

@@ -40,8 +40,6 @@ def evaluate(expression: str) -> Exact:
 
     >>> evaluate("2 ** 10 / 3")
     Exact(text='≈ 341.3333', number=341.3333333333333)
-    >>> evaluate("average(3, 4, 8)").number
-    5.0
     """
     tree, shown = _parsed(expression), repr(expression[:100])
     try:
@@ -61,11 +59,7 @@ def evaluate(expression: str) -> Exact:
 
 
 def numbers_of(expression: str) -> set[Fraction]:
-    """The numbers that an expression is made of. Raises BadInput.
-
-    >>> sorted(numbers_of("279 * (1 - 20 / 100)"))
-    [Fraction(1, 1), Fraction(20, 1), Fraction(100, 1), Fraction(279, 1)]
-    """
+    """The numbers that an expression is made of. Raises BadInput."""
     constants = [node for node in ast.walk(_parsed(expression)) if isinstance(node, ast.Constant)]
     numbers = [node for node in constants if isinstance(node.value, int | float)]
     return {_number(node, expression.strip()) for node in numbers}

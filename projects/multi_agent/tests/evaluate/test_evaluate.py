@@ -16,6 +16,7 @@ from multi_agent.evaluate.evaluate import to_text
 from seedbed.cli import Progress, progress
 from seedbed.settings import Settings, load
 
+pytest.importorskip("multi_agent.offline.brain")  # works for the roles without a model
 TASKS: list[dict[str, Any]] = [
     {"id": "d", "family": "data", "task": "How many tents are there?", "numeric": 2},
     {"id": "c", "family": "calc", "task": "What is 15 % of 240?", "numeric": 36},
