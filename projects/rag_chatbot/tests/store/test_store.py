@@ -236,8 +236,10 @@ def test_store_survives_a_restart_of_the_chroma_server(open_store: OPEN, tmp_pat
 
 
 def test_store_invalid_chroma_address_is_reported(open_store: OPEN) -> None:
-    with pytest.raises(ConfigError, match="SEEDBED_CHROMA_URL"):
-        put(open_store(chroma_url="ftp://nowhere"), "a.md", PUMP)
+    store = open_store(chroma_url="ftp://nowhere")
+    put(store, "a.md", PUMP)
+    with pytest.raises(Unavailable, match="SEEDBED_CHROMA_URL"):
+        dense(store, "lever")
 
 
 def test_readers_do_not_wait_for_a_writer_and_writers_take_turns(open_store: OPEN) -> None:

@@ -15,15 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from seedbed.errors import ConfigError, SeedbedError, Unavailable
+from seedbed.errors import SeedbedError, Unavailable
 
 # The space is cosine, so a distance is 1 - cosine.
 HNSW = {"space": "cosine", "ef_search": 200}
-LOW_DISK_MB = 100  # with less space left, an error of Chroma is taken to be a full disk
 
 
 class VectorIndex:
@@ -137,8 +135,7 @@ class VectorIndex:
 
                 settings = Settings(anonymized_telemetry=False)
                 if self.url:
-                    host, port, ssl = _address(self.url)
-                    self._client = chromadb.HttpClient(host, port, ssl=ssl, settings=settings)
+                    self._client = chromadb.HttpClient(self.url, settings=settings)
                 else:
                     self.folder.mkdir(parents=True, exist_ok=True)
                     self._client = chromadb.PersistentClient(str(self.folder), settings=settings)
@@ -158,31 +155,11 @@ class VectorIndex:
             if self.url:
                 raise Unavailable(
                     f"The Chroma server at {self.url} is not available ({reason}).",
-                    hint="Start it (chroma run) or unset SEEDBED_CHROMA_URL.",
+                    hint="Start it (chroma run) or unset SEEDBED_CHROMA_URL, an address such as"
+                    " http://127.0.0.1:8000.",
                 ) from None
-            raise self._local_error(reason) from None
-
-    def _local_error(self, reason: str) -> Unavailable:
-        """Chroma names no cause for most failed writes, so the disk is looked at here."""
-        name = f"The vector index in {str(self.folder)!r}"
-        free_mb = shutil.disk_usage(self.folder.parent).free >> 20
-        if free_mb < LOW_DISK_MB:
-            return Unavailable(
-                f"{name} cannot be written: its disk has {free_mb} MB left ({reason}).",
-                hint="Free some space. The documents are stored; the next question or ingest"
-                " completes the index.",
-            )
-        return Unavailable(
-            f"{name} failed ({reason}).",
-            hint="The documents are stored; the next question or ingest rebuilds the index.",
-        )
-
-
-def _address(url: str) -> tuple[str, int, bool]:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"Invalid SEEDBED_CHROMA_URL={url!r}.", hint="Example: http://127.0.0.1:8000"
-        )
-    ssl = parts.scheme == "https"
-    return parts.hostname, parts.port or (443 if ssl else 8000), ssl
+            raise Unavailable(
+                f"The vector index in {str(self.folder)!r} failed ({reason}).",
+                hint="Free some space if the disk is full. The documents are stored; the next"
+                " question or ingest completes the index.",
+            ) from None
