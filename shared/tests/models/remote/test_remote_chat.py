@@ -61,10 +61,8 @@ FAULTS: dict[str, tuple[Reply, type[errors.SeedbedError]]] = {
     "no quota": (Reply(fault="insufficient_quota"), errors.ModelAccessError),
     "unknown model": (Reply(fault="404"), errors.ModelNotFound),
     "rate limit": (Reply(fault="429"), errors.RateLimited),
-    "rate limit with advice": (Reply(fault="429", retry_after=7), errors.RateLimited),
     "internal error": (Reply(fault="500"), errors.ModelUnavailable),
     "page of a proxy": (Reply(fault="502"), errors.ModelUnavailable),
-    "unavailable": (Reply(fault="503"), errors.ModelUnavailable),
     "overloaded": (Reply(fault="529"), errors.ModelUnavailable),
     "never answers": (Reply(fault="hang"), errors.ModelTimeout),
     "drips": (Reply(fault="drip"), errors.ModelTimeout),
@@ -73,7 +71,6 @@ FAULTS: dict[str, tuple[Reply, type[errors.SeedbedError]]] = {
     "error event": (Reply("Hello, how are you?", fault="stream_error"), errors.ModelUnavailable),
     "no choices": (Reply(fault="empty_choices"), errors.ModelError),
     "empty": (Reply(""), errors.EmptyReply),
-    "blank": (Reply(" \n"), errors.EmptyReply),
     "cut off by length": (Reply("Hello, how", finish="length"), errors.ReplyCutOff),
     "content filter": (Reply("", finish="content_filter"), errors.ReplyRefused),
     "refusal": (Reply(refusal="I cannot help with that."), errors.ReplyRefused),
@@ -101,9 +98,7 @@ def test_fault_is_a_named_error_with_usage(fault: str, mode: str, spec: str) -> 
             call(model, mode, usage)
         error = caught.value
         assert isinstance(error, errors.ModelError)
-        assert "\n" not in str(error)
-        assert str(error).startswith(spec)
-        assert len(str(error)) < 400
+        assert str(error).startswith(spec) and "\n" not in str(error) and len(str(error)) < 400
         assert vendor.problems == []
         # What the vendor counted, and may charge, is in the error.
         tokens = vendor.usage.input_tokens + vendor.usage.output_tokens
@@ -142,12 +137,6 @@ def test_reply_has_text_usage_and_cost_to_the_cent(mode: str, spec: str) -> None
     assert usage.cost_usd == pytest.approx(dollars, rel=1e-9)
 
 
-def test_cost_of_a_model_without_a_list_price_is_unknown() -> None:
-    with launch_vendor(["Hi."], models=["my-model"]) as vendor:
-        reply = load(vendor, "openai:my-model").invoke("Hello")
-    assert reply.response_metadata["cost_usd"] is None
-
-
 @pytest.mark.parametrize("fault", ["429", "500", "503", "502", "cut"])
 def test_call_is_retried_after_a_passing_fault(fault: str) -> None:
     with launch_vendor([Reply("no", fault=fault, retry_after=0.01), "Yes."]) as vendor:
@@ -175,17 +164,12 @@ def test_retry_that_would_miss_the_deadline_is_not_made() -> None:
 
 def test_request_that_the_vendor_rejects_names_the_problem() -> None:
     tool = {"type": "function", "function": {"name": "mail.send", "description": "Sends."}}
-    with launch_vendor(["never"]) as vendor:
+    with launch_vendor(["never"], models={"gpt-4o-mini": 50}) as vendor:
         with pytest.raises(errors.ModelRequestError, match=r"\(400\).*tools"):
             load(vendor, OPENAI).bind_tools([tool]).invoke("Hello")
-        assert len(vendor.calls) == 1
-
-
-def test_prompt_above_the_context_window_is_the_callers_mistake() -> None:
-    with launch_vendor(["never"], models={"gpt-4o-mini": 50}) as vendor:
-        model = load(vendor, OPENAI)
         with pytest.raises(errors.ContextWindowError, match="gpt-4o-mini"):
-            model.invoke("word " * 200)
+            load(vendor, OPENAI).invoke("word " * 200)
+        assert len(vendor.calls) == 2
 
 
 @pytest.mark.parametrize("fault", ["401", "404", "insufficient_quota"])
@@ -194,14 +178,6 @@ def test_lasting_fault_is_not_retried(fault: str) -> None:
         with pytest.raises(errors.ModelError):
             load(vendor, OPENAI).invoke("Hello")
         assert len(vendor.calls) == 1
-
-
-def test_empty_reply_is_asked_for_once_more_and_both_are_paid() -> None:
-    with launch_vendor(["", "Hello."]) as vendor:
-        reply = load(vendor, OPENAI).invoke("Hello")
-    assert reply.text == "Hello."
-    assert reply.usage_metadata["input_tokens"] == vendor.usage.input_tokens
-    assert vendor.usage.calls == 2
 
 
 @each_provider
@@ -262,22 +238,13 @@ def test_key_is_not_part_of_an_error() -> None:
     assert "sk-wrong" not in str(caught.value)
 
 
-def test_wrong_address_is_named_as_a_cause() -> None:
-    with launch_vendor(["never"]) as vendor:
-        settings = Settings(base_url=f"{vendor.url}/wrong", _env_file=None)
-        with pytest.raises(errors.ModelNotFound, match="SEEDBED_BASE_URL"):
-            load_chat_model(OPENAI, settings=settings).invoke("Hello")
-
-
 # ── fallbacks ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("mode", "fault"), [("invoke", "401"), ("stream", "503")])
-def test_second_model_answers_where_the_first_fails(mode: str, fault: str) -> None:
-    replies = [Reply(fault=fault), "From the second."]
-    with launch_vendor(replies) as vendor:
+def test_second_model_streams_where_the_first_fails() -> None:
+    with launch_vendor([Reply(fault="503"), "From the second."]) as vendor:
         model = load(vendor, f"{OPENAI},openai:gpt-4o", attempts=1)
-        assert call(model, mode, UsageCallback()) == "From the second."
+        assert call(model, "stream", UsageCallback()) == "From the second."
         assert [one.body["model"] for one in vendor.calls] == ["gpt-4o-mini", "gpt-4o"]
 
 
@@ -382,12 +349,7 @@ def test_usage_that_the_vendor_does_not_report_is_unknown(mode: str) -> None:
     with launch_vendor([Reply("Hello.", usage=False)]) as vendor:
         model = load(vendor, OPENAI)
         usage = UsageCallback()
-        config: Any = {"callbacks": [usage]}
-        if mode == "invoke":
-            chunks = [model.invoke("Hello", config)]
-        else:
-            chunks = list(model.stream("Hello", config))
-    assert all(chunk.usage_metadata is None for chunk in chunks)
+        call(model, mode, usage)
     assert usage.cost_usd is None and not usage.complete
 
 
@@ -486,13 +448,14 @@ def test_schema_that_is_not_an_object_is_wrapped(spec: str) -> None:
     ids=["text", "NaN", "missing field"],
 )
 def test_invalid_reply_gets_one_repair_turn_that_quotes_the_problem(wrong: str) -> None:
-    with launch_vendor([wrong, ORDER]) as vendor:
-        usage = UsageCallback()
-        model = load(vendor, OPENAI)
+    with launch_vendor([wrong, ORDER, wrong, wrong]) as vendor:
+        model, usage = load(vendor, OPENAI), UsageCallback()
         assert structured_reply(model, "Read.", Order, config={"callbacks": [usage]}) == CUP
-        assert vendor.problems == []
         assert "cannot be used" in str(vendor.calls[1].body["messages"][-1]["content"])
         assert usage.input_tokens == vendor.usage.input_tokens
+        with pytest.raises(errors.InvalidReply):
+            structured_reply(model, "Read.", Order)
+        assert vendor.problems == []
 
 
 def test_invalid_arguments_get_a_repair_turn_without_an_open_tool_call() -> None:
@@ -500,19 +463,6 @@ def test_invalid_arguments_get_a_repair_turn_without_an_open_tool_call() -> None
     with launch_vendor(replies) as vendor:
         assert structured_reply(load(vendor, ANTHROPIC), "Read.", Order) == CUP
         assert vendor.problems == []
-
-
-def test_second_invalid_reply_is_an_error() -> None:
-    with launch_vendor(["{}", "{}"]) as vendor:
-        model = load(vendor, OPENAI)
-        with pytest.raises(errors.InvalidReply, match="number"):
-            structured_reply(model, "Read.", Order)
-
-
-@pytest.mark.parametrize("before", ["", "Sure! Here is the order:\n", "<think>Hm, {A1}?</think>\n"])
-def test_json_with_thinking_and_text_round_it_is_read(before: str) -> None:
-    with launch_vendor([f"{before}```json\n{ORDER}\n```\nAnything else?"]) as vendor:
-        assert structured_reply(load(vendor, OPENAI), "Read.", Order) == CUP
 
 
 NUMBER = {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import Response, StreamingResponse
+
+from seedbed.testing.launch import serve_app
 
 REVISION = "a" * 40
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 20_000}
@@ -20,75 +22,54 @@ Prefetch = Callable[..., subprocess.Popen[str]]
 pytestmark = pytest.mark.timeout(240)
 
 
-class Hub(ThreadingHTTPServer):
-    daemon_threads = True
+class Hub:
+    """The parts of the hub's API that a download needs, for one repository."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.stall = False
-        self.hang_up = False
+        self.address = ""
         self.files = FILES
+        self.paths: list[str] = []
+        self.stall = False
         self.halfway = threading.Event()
         self.stopped = threading.Event()
-        self.paths: list[str] = []
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            self.paths.append(scope["path"])
+            await self.answer(scope["path"], scope["method"])(scope, receive, send)
 
-class Handler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def answer(self, *, body: bool) -> None:
-        path = self.path.partition("?")[0]
-        self.server.paths.append(path)
-        if self.server.hang_up:
-            self.close_connection = True
-            return
+    def answer(self, path: str, method: str) -> Response:
         name = path.rpartition("/")[2]
-        if "/resolve/" in path and name in self.server.files:
-            data = self.server.files[name]
+        data: Any
+        if "/resolve/" in path and name in self.files:
+            data = self.files[name]
         elif "/tree/" in path:
-            files = [
-                {"type": "file", "path": k, "size": len(v), "oid": k}
-                for k, v in self.server.files.items()
-            ]
-            data = json.dumps(files).encode()
+            sizes = {name: len(content) for name, content in self.files.items()}
+            data = [{"type": "file", "path": k, "size": v, "oid": k} for k, v in sizes.items()]
         elif path.startswith("/api/models/acme/tiny"):
-            siblings = [{"rfilename": name} for name in self.server.files]
-            data = json.dumps({"id": "acme/tiny", "sha": REVISION, "siblings": siblings}).encode()
+            siblings = [{"rfilename": name} for name in self.files]
+            data = {"id": "acme/tiny", "sha": REVISION, "siblings": siblings}
         else:
-            self.send_error(404)
-            return
-        etag = hashlib.sha1(data).hexdigest()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", f'"{etag}"')
-        self.send_header("X-Repo-Commit", REVISION)
-        self.end_headers()
-        if body and self.server.stall and name == "model.safetensors":
-            self.wfile.write(data[: len(data) // 2])
-            self.wfile.flush()
-            self.server.halfway.set()
-            self.server.stopped.wait()
-        elif body:
-            self.wfile.write(data)
+            return Response(status_code=404)
+        content = data if isinstance(data, bytes) else json.dumps(data).encode()
+        headers = {"etag": f'"{hashlib.sha1(content).hexdigest()}"', "x-repo-commit": REVISION}
+        headers["content-length"] = str(len(content))
+        if self.stall and method == "GET" and name == "model.safetensors":
+            return StreamingResponse(self.half(content), headers=headers)
+        return Response(content, headers=headers)
 
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+    def half(self, content: bytes) -> Iterator[bytes]:
+        yield content[: len(content) // 2]
+        self.halfway.set()
+        self.stopped.wait(60)
 
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     server = Hub()
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield server
-    server.stopped.set()
-    server.shutdown()
-    server.server_close()
+    with serve_app(server) as server.address:
+        yield server
+        server.stopped.set()
 
 
 @pytest.fixture
@@ -97,7 +78,7 @@ def prefetch(
 ) -> Prefetch:
     """Starts the command `prefetch`, which downloads from `hub`."""
     environment = {
-        "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
+        "HF_ENDPOINT": hub.address,
         "HF_HOME": str(tmp_path / "hf"),
         "HF_HUB_OFFLINE": "0",
         "HF_HUB_ETAG_TIMEOUT": "60",
@@ -151,8 +132,7 @@ def test_killed_download_is_continued(hub: Hub, prefetch: Prefetch) -> None:
     assert (Path(out.strip()) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
 
 
-def test_failed_connection_is_reported_without_retries(hub: Hub, prefetch: Prefetch) -> None:
-    hub.hang_up = True
+def test_absent_repository_is_reported_without_retries(hub: Hub, prefetch: Prefetch) -> None:
     process = prefetch("qwen3-8b")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
