@@ -85,11 +85,7 @@ def command_line(program: str, *arguments: object) -> str:
 
 
 def show(value: Any, as_json: bool = True, *, to_text: Callable[[Any], str] = str) -> None:
-    """Print a result as JSON, or as the text that `to_text` returns for it.
-
-    >>> show([1, 2], False, to_text=lambda numbers: f"{len(numbers)} numbers")
-    2 numbers
-    """
+    """Print a result as JSON, or as the text that `to_text` returns for it."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2) if as_json else to_text(value))
 
 
@@ -97,11 +93,6 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A text table with aligned columns, numbers to the right.
 
     None becomes a dash; a float is rounded to four significant digits.
-
-    >>> print(table(("key", "requests", "USD"), [("alice", 12, 0.52341), ("bob", 3, None)]))
-    key    requests     USD
-    alice        12  0.5234
-    bob           3       –
     """
     cells = [[_cell(value) for value in row] for row in rows]
     columns = list(zip(headers, *cells, strict=True))
@@ -134,13 +125,10 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-_NUMBER = re.compile(r"[+-]?\d[\d,.]*(?:e[+-]?\d+)?(?: ?%)?")
-
-
 def _is_numeric(column: Sequence[str]) -> bool:
-    """Whether a column contains numbers only, apart from empty cells and dashes."""
     values = [cell for cell in column if cell not in ("", "–")]
-    return bool(values) and all(_NUMBER.fullmatch(cell) for cell in values)
+    number = re.compile(r"[+-]?\d[\d,.]*(?:e[+-]?\d+)?(?: ?%)?")
+    return bool(values) and all(map(number.fullmatch, values))
 
 
 class Progress:
@@ -185,12 +173,9 @@ def progress(
 ) -> Iterator[Progress]:
     """Report progress on stderr: a bar on a terminal, otherwise a line every ten seconds.
 
-    - `quiet` suppresses all reports, e.g. for `--json`.
-    - `unit` is the first word of each line ("step 3 of 30").
-    - `start` is the text beside the bar until the first report.
-    - `time_left` adds the estimated remaining time to the bar.
-    - `file` replaces stderr, and `clock` the clock, which returns seconds.
-
+    `quiet` suppresses all reports, e.g. for `--json`; `unit` is the first word of each line ("step
+    3 of 30"), and `start` the text beside the bar until the first report; `time_left` adds the
+    estimated remaining time; `file` replaces stderr, and `clock` the clock, which returns seconds.
     At the end, also after an error or Ctrl-C, the bar is removed and the terminal restored.
 
     >>> with progress(unit="file", file=sys.stdout) as report:

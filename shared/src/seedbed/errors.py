@@ -24,9 +24,6 @@ def pip_install(requirement: str) -> str:
     """The shell command that installs `requirement` into the running Python environment.
 
     It names this interpreter, because `pip` on the shell's PATH may belong to another one.
-
-    >>> pip_install("'seedbed[serve]'").endswith("-m pip install 'seedbed[serve]'")
-    True
     """
     return f"{shell_path(Path(sys.executable))} -m pip install {requirement}"
 
@@ -114,10 +111,7 @@ class TooLarge(SeedbedError):
 
 
 class Busy(SeedbedError):
-    """At capacity or over a rate limit.
-
-    `retry_after`, in seconds, is sent as the HTTP header `Retry-After`.
-    """
+    """At capacity or over a rate limit; an HTTP API sends `retry_after`, in seconds."""
 
     status = 429
 
@@ -137,9 +131,6 @@ class MissingExtra(Unavailable):
 
     `extra` is an extra of seedbed (`torch`) or of a project, written in full
     (`my-project[postgres]`). Without one, the command installs the package itself.
-
-    >>> MissingExtra("fastapi", "serve").hint.endswith("pip install 'seedbed[serve]'")
-    True
     """
 
     def __init__(self, package: str, extra: str = "") -> None:
@@ -149,10 +140,7 @@ class MissingExtra(Unavailable):
 
     @classmethod
     def check(cls, *modules: str, extra: str) -> None:
-        """Raise if a module of an extra cannot be found; nothing is imported.
-
-        >>> MissingExtra.check("json", "re", extra="serve")
-        """
+        """Raise if a module of an extra cannot be found; nothing is imported."""
         for module in modules:
             if importlib.util.find_spec(module) is None:
                 raise cls(module.replace("_", "-"), extra)
@@ -181,10 +169,6 @@ class ModelError(SeedbedError):
     `provider_status` is the HTTP status of the provider's reply, None without one. `retryable` is
     whether the same call may succeed later. Replies that were charged although nothing came of the
     call are in `usage` (tokens by LangChain's names) and `cost_usd` (None: unknown price).
-
-    >>> error = ModelUnavailable("openai:gpt-4o-mini is overloaded.", provider_status=503)
-    >>> error.status, error.provider_status, error.retryable
-    (503, 503, True)
     """
 
     status = 502
@@ -257,13 +241,7 @@ class DiskError(SeedbedError):
 
 
 def public_message(error: BaseException, log: logging.Logger | None = None) -> str:
-    """The text of an error that a user may read; an unexpected one goes to `log` in full.
-
-    >>> public_message(NotFound("Unknown run 'a'."))
-    "Unknown run 'a'."
-    >>> public_message(KeyError("password"))
-    'Something failed on our side; it is logged.'
-    """
+    """The text of an error that a user may read; an unexpected one goes to `log` in full."""
     if isinstance(error, SeedbedError):
         return str(error)
     if log is not None:

@@ -5,7 +5,6 @@
     for place, row in read_json_lines(path): ...  # place: "FILE, line N"
 
 A killed process, a full disk or a power cut leaves the old content or the new one, never a mixture.
-Locks between several writers are up to the caller.
 """
 
 from __future__ import annotations
@@ -26,9 +25,6 @@ BOM = b"\xef\xbb\xbf"
 _DISK_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 # How torch's and safetensors' errors for a failed write can be recognized: they have no errno.
 _WRITER_ERRORS = ("PytorchStreamWriter", "unexpected pos", "file write failed", "iostream error")
-
-
-# ── writing ─────────────────────────────────────────────────────────────────────────────────
 
 
 def write_text(path: Path, text: str) -> None:
@@ -61,11 +57,6 @@ def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `target` when the block ends without an error.
 
     After an error `target` is unchanged. Concurrent callers need a lock.
-
-    >>> with new_folder(Path("model")) as scratch:
-    ...     _ = (scratch / "weights.bin").write_bytes(b"12")
-    >>> Path("model/weights.bin").read_bytes()
-    b'12'
     """
     scratch, old = _beside(target, "tmp"), _beside(target, "old")
     if old.exists() and not target.exists():
@@ -103,7 +94,6 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def _beside(target: Path, suffix: str) -> Path:
-    """The path of a hidden sibling, on the same file system, so that a rename is possible."""
     return target.with_name(f".{target.name.lstrip('.')}.{suffix}")
 
 
@@ -129,11 +119,6 @@ def disk_errors(what: str, where: Path, *, hint: str = "Free some space.") -> It
     """Turn the error of a failed write into a DiskError: `what` could not be written to `where`.
 
     Recognizes OSError, and by their text the errors of torch and safetensors. Others pass.
-
-    >>> with disk_errors("The run", Path("out")):
-    ...     raise OSError(27, "File too large")
-    Traceback (most recent call last):
-    seedbed.errors.DiskError: The run could not be written to out: File too large. Free some space.
     """
     try:
         yield
@@ -148,14 +133,10 @@ def disk_errors(what: str, where: Path, *, hint: str = "Free some space.") -> It
 
 
 def _disk_error(text: str) -> str | None:
-    """The reason of a failed write, from the text of an error; None for any other error."""
     reason = next((reason for reason in _DISK_FULL if reason in text), None)
     if reason is None and any(writer in text for writer in _WRITER_ERRORS):
         return "the disk refused the data"
     return reason
-
-
-# ── reading ─────────────────────────────────────────────────────────────────────────────────
 
 
 def read_json(path: Path, *, hint: str = "") -> Any:

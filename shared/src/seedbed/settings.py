@@ -30,11 +30,7 @@ def _default_cache() -> Path:
 
 
 class Settings(BaseSettings):
-    """The settings that are the same in every project: models, cache, API keys, logging.
-
-    >>> Settings(model="qwen3-8b", _env_file=None).model
-    'qwen3-8b'
-    """
+    """The settings that are the same in every project: models, cache, API keys, logging."""
 
     model_config = SettingsConfigDict(
         env_prefix="SEEDBED_", env_file=".env", env_ignore_empty=True, extra="ignore"
@@ -114,10 +110,8 @@ class Settings(BaseSettings):
 class ProjectSettings(BaseSettings):
     """The base of a project's own settings; a variable that is set to nothing counts as unset.
 
-    >>> class Config(ProjectSettings, env_prefix="MY_BOT_"):
-    ...     chunk_tokens: int = Field(256, description="Maximum length of a chunk.")
-    >>> variable(Config, "chunk_tokens")
-    'MY_BOT_CHUNK_TOKENS'
+    class Config(ProjectSettings, env_prefix="MY_BOT_"):
+        chunk_tokens: int = Field(256, description="Maximum length of a chunk.")
     """
 
     model_config = SettingsConfigDict(
@@ -141,9 +135,6 @@ def load(cls: type[S], **overrides: Any) -> S:
     """Read a settings class; `overrides` that are not None win over the environment and `.env`.
 
     Raises ConfigError, one line that names the variable, its value and the problem.
-
-    >>> load(Settings, log_level="DEBUG", model=None).log_level
-    'DEBUG'
     """
     try:
         return cls(**{name: value for name, value in overrides.items() if value is not None})

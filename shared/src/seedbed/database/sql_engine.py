@@ -2,7 +2,7 @@
 
     engine = sql_engine("postgresql://me@host/name", setting="APP_DATABASE_URL")
 
-Every wait has a limit. Tables, migrations and transactions are up to the caller.
+Every wait has a limit.
 """
 
 from __future__ import annotations
@@ -38,10 +38,6 @@ def sql_engine(
 
     Raises ConfigError, which names `setting` and does not contain the password, or MissingExtra,
     which names the `extra` of the project with the driver.
-
-    >>> engine = sql_engine(Path("app.sqlite"), setting="APP_DATABASE_URL")
-    >>> engine.dialect.name
-    'sqlite'
     """
     from sqlalchemy import create_engine, event
 

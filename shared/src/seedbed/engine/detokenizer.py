@@ -6,7 +6,7 @@
     print(detokenizer.flush())
 
 OpenVINO's `TextStreamer` does the same for one blocking `generate` call; it cannot be attached to
-the requests of a batching pipeline. When and which tokens arrive is up to `engine`.
+the requests of a batching pipeline.
 """
 
 from __future__ import annotations
@@ -41,13 +41,8 @@ def token_bytes(tokenizer: Any) -> list[bytes]:
 
 def special_tokens(tokenizer: Any, table: Sequence[bytes]) -> list[str]:
     """The names of the tokens that add nothing to a text, such as `<|im_end|>`, sorted."""
-    vocabulary: dict[bytes, int] = tokenizer.get_vocab()
-    names = (
-        token.decode("utf-8", "ignore")
-        for token, token_id in vocabulary.items()
-        if not table[token_id]
-    )
-    return sorted(name for name in names if name)
+    tokens = (token for token, token_id in tokenizer.get_vocab().items() if not table[token_id])
+    return sorted(filter(None, (token.decode("utf-8", "ignore") for token in tokens)))
 
 
 class Detokenizer:

@@ -5,8 +5,7 @@
     for piece in engine.submit(prompt, Sampling(max_new_tokens=40), timeout=30):
         print(piece.text, end="")
 
-Deals with prompts, tokens and limits. Messages, schemas and tools are translated in
-`seedbed.models.local.local_chat`; `seedbed.models.local.open_engine` shares one engine per model.
+`seedbed.models.local.open_engine` shares one engine per model.
 """
 
 from __future__ import annotations
@@ -23,13 +22,7 @@ from typing import Any
 from seedbed.engine.detokenizer import special_tokens, token_bytes
 from seedbed.engine.generation import Generation, Request, Sampling
 from seedbed.engine.pipeline import BLOCK_TOKENS, generation_config, open_pipeline, token_tensor
-from seedbed.errors import (
-    Busy,
-    ContextWindowError,
-    DeadlineExceeded,
-    SeedbedError,
-    Unavailable,
-)
+from seedbed.errors import Busy, ContextWindowError, DeadlineExceeded, SeedbedError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +30,10 @@ log = logging.getLogger(__name__)
 class Engine:
     """Serves any number of threads and asyncio tasks from one pipeline.
 
-    - `context_window`: maximum number of tokens of a prompt and its answer together.
-    - `max_running`: requests that are decoded in one batch; `max_queue` more may wait.
-    - `cache_tokens`: size of the KV cache for running requests and cached prefixes, in tokens; one
-      takes 14 kB for a model of 135 million parameters.
-    - `pipeline_factory`: called with `model_dir` and the cache size; for tests.
+    `context_window` is the maximum number of tokens of a prompt and its answer together. One batch
+    decodes `max_running` requests; `max_queue` more may wait. `cache_tokens` is the size of the KV
+    cache for running requests and cached prefixes; one token takes 14 kB for a model of 135 million
+    parameters. `pipeline_factory` is called with `model_dir` and the cache size; for tests.
 
     If a step raises, its requests fail, and the pipeline is reopened for the waiting ones.
     """
@@ -163,7 +155,6 @@ class Engine:
     # ── the engine's thread ─────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
-        """The loop of the engine's thread, until `close`."""
         while self._wait_for_work():
             try:
                 # 1. Open the pipeline again, if the last step raised.

@@ -4,8 +4,7 @@
     for piece in generation:          # or `async for`, or `generation.result()`
         print(piece.text, end="")
 
-Handles threads, asyncio tasks and cancellation. `engine` runs the pipeline that produces the
-tokens.
+Handles threads, asyncio tasks and cancellation.
 """
 
 from __future__ import annotations
@@ -25,11 +24,7 @@ from seedbed.errors import BadInput, DeadlineExceeded, SeedbedError
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen, and when generation ends. Raises BadInput for values out of range.
-
-    >>> Sampling(max_new_tokens=20, temperature=0.7, stop=("\\n",)).top_p
-    1.0
-    """
+    """How tokens are chosen, and when generation ends. Raises BadInput for values out of range."""
 
     max_new_tokens: int = 256
     """Maximum number of generated tokens."""
@@ -227,27 +222,31 @@ class Generation:
             while True:
                 with request.changed:
                     request.changed.wait_for(lambda: request.pieces or request.outcome)
-                while request.pieces:
-                    yield request.pieces.popleft()
-                if request.outcome and not request.pieces:
-                    self._raise_error()
-                    return
+                pieces, outcome = self.take()
+                yield from pieces
+                if outcome is not None:
+                    return self._raise_error()
         finally:
             self.cancel()
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
-        request = self._request
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
+                loop.call_soon_threadsafe(changed.set)
+
+        self.listen(wake)
         try:
-            async with _change_event(request) as changed:
-                while True:
-                    changed.clear()  # before reading: a later change sets it again
-                    while request.pieces:
-                        yield request.pieces.popleft()
-                    if request.outcome and not request.pieces:
-                        self._raise_error()
-                        return
-                    if not request.pieces:
-                        await changed.wait()
+            while True:
+                await changed.wait()
+                changed.clear()  # before reading: a later change sets it again
+                pieces, outcome = self.take()
+                for piece in pieces:
+                    yield piece
+                if outcome is not None:
+                    self._raise_error()
+                    return
         finally:
             self.cancel()
 
@@ -267,22 +266,3 @@ class Generation:
     def _raise_error(self) -> None:
         if isinstance(self._request.outcome, SeedbedError):
             raise self._request.outcome
-
-
-@contextlib.asynccontextmanager
-async def _change_event(request: Request) -> AsyncIterator[asyncio.Event]:
-    """An event of the running loop that the engine's thread sets at every change of the request."""
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
-
-    def set_event() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
-            loop.call_soon_threadsafe(event.set)
-
-    with request.changed:
-        request.listeners.append(set_event)
-    try:
-        event.set()
-        yield event
-    finally:
-        with request.changed:
-            request.listeners.remove(set_event)

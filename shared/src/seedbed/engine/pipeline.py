@@ -3,8 +3,7 @@
     pipeline = open_pipeline(Path("weights/smollm2"), cache_tokens=16384)
     handle = pipeline.add_request(1, token_tensor(ids), generation_config(Sampling()))
 
-The only module that imports OpenVINO. Threads, queues and limits are in `engine`, which owns the
-pipeline it opens.
+The only module that imports OpenVINO.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@
         def _chunks(self, messages, stop, options):
             yield ChatGenerationChunk(message=AIMessageChunk(messages[-1].text))
 
-`LocalChatModel`, `RemoteChatModel` and `ScriptedChatModel` extend it. What the chunks contain is up
-to them.
+`LocalChatModel`, `RemoteChatModel` and `ScriptedChatModel` extend it.
 """
 
 from __future__ import annotations

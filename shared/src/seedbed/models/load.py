@@ -6,8 +6,7 @@
     load_chat_model("openai:gpt-4o-mini,openai:gpt-4o")    # the second where the first fails
     check_chat_model()                               # before a server starts
 
-The result is a LangChain chat model. This module only decides which class serves which spec;
-`local`, `remote` and `scripted` do the work.
+The result is a LangChain chat model.
 """
 
 from __future__ import annotations
@@ -42,9 +41,6 @@ def load_chat_model(
     Several models, separated by commas, are tried in order.
     `engine_options` (`max_running` …) are passed to the Engine if the model is not loaded yet.
     Raises ConfigError, WeightsError or MissingExtra, each with the command to run next.
-
-        model = load_chat_model("smollm2", max_tokens=100)
-        model.invoke("Name three colours.").text
     """
     from seedbed.observe.telemetry import ModelTelemetry
 
@@ -67,8 +63,6 @@ def check_chat_model(spec: str | None = None, *, settings: Settings | None = Non
 
     Called before a server or a worker starts. It imports none of the packages; that a local model's
     weights are available is checked when it is loaded.
-
-    >>> check_chat_model("scripted:replies.jsonl")
     """
     from seedbed.models.remote.providers import check_remote
 
@@ -89,10 +83,7 @@ def split_specs(spec: str) -> list[str]:
 
 
 def local_models() -> list[str]:
-    """The names of the catalogue's chat models; none in a copy that has remote models only.
-
-    local_models()    # ["smollm2", "phi-3.5-mini", "qwen3-8b"]
-    """
+    """The names of the catalogue's chat models; none in a copy that has remote models only."""
     if importlib.util.find_spec("seedbed.models.local.load_local") is None:
         return []
     return [name for name, model in MODELS.items() if model.kind == "chat"]

@@ -5,8 +5,7 @@
 
 A prompt is the file `prompts/NAME.md` of a package. Its first line is `version: N`; the rest is the
 text, with placeholders such as `{question}`. Other braces are text, so JSON needs no escapes. The
-placeholder `{today}` is filled in by itself. Raising the version is left to the author; the hash
-changes by itself.
+placeholder `{today}` is filled in by itself.
 
 Untrusted text, such as a document or a mail, enters a prompt through `quote` only:
 
@@ -30,12 +29,7 @@ _VERSION = re.compile(r"version:\s*(\d+)\s*\n+")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt's text with its name and version.
-
-    >>> prompt = Prompt("greet", 1, "Say hello to {name}.")
-    >>> prompt.render(name="Ann")
-    'Say hello to Ann.'
-    """
+    """A prompt's text with its name and version."""
 
     name: str
     version: int
@@ -93,11 +87,8 @@ def load_prompt(package: str, name: str) -> Prompt:
     Raises ConfigError, with the names of the package's prompts, if there is no such file.
     """
     folder = resources.files(package) / "prompts"
-    names = (
-        sorted(f.name[:-3] for f in folder.iterdir() if f.name.endswith(".md"))
-        if folder.is_dir()
-        else []
-    )
+    files = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(file.name[:-3] for file in files if file.name.endswith(".md"))
     if name not in names:
         raise ConfigError(
             f"Package {package!r} has no prompt {name!r}.",
@@ -119,9 +110,6 @@ def _parse(text: str, name: str, place: str) -> Prompt:
     text = text.replace("\r\n", "\n")
     match = _VERSION.match(text)
     if match is None:
-        first_line = text.partition("\n")[0][:80]
-        raise ConfigError(
-            f"Prompt {name!r}{place} has no version: it starts with {first_line!r}.",
-            hint="The first line must be `version: N`.",
-        )
+        problem = f"Prompt {name!r}{place} has no version: it starts with {text[:40]!r}."
+        raise ConfigError(problem, hint="The first line must be `version: N`.")
     return Prompt(name, int(match.group(1)), text[match.end() :].strip())

@@ -4,8 +4,7 @@
     model.invoke("Hi").text       # "Hello."
     model.calls[0].text           # "Hi"
 
-A program loads it by the spec `scripted:FILE`. It checks replies against tools and schemas, and
-leaves assertions about prompts to the tests, which find every call in `model.calls`.
+A program loads it by the spec `scripted:FILE`.
 """
 
 from __future__ import annotations
@@ -26,14 +25,7 @@ from pydantic import Field, PrivateAttr
 
 from seedbed.errors import ConfigError, SeedbedError
 from seedbed.models.base import StreamingChatModel
-from seedbed.structured.schemas import (
-    normalize_tool_choice,
-    parse_reply,
-    tool_functions,
-    tool_name,
-    tool_parameters,
-    validate,
-)
+from seedbed.structured import schemas
 from seedbed.structured.validator import Schema
 
 
@@ -68,9 +60,6 @@ class ScriptedChatModel(StreamingChatModel):
     as JSON), or a function that takes the Call and returns one of these. A function instead of the
     list answers every call. Tool calls are checked against the bound tools, JSON against the
     schema.
-
-    >>> ScriptedChatModel(lambda call: call.text.upper()).invoke("hello").text
-    'HELLO'
     """
 
     replies: list[Any] | Callable[[Call], Any] = Field(default_factory=list)
@@ -117,11 +106,11 @@ class ScriptedChatModel(StreamingChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         # 1. Record the call, and find its reply.
         options = dict(options)
-        tools = tool_functions(options.pop("tools", None) or [])
+        tools = schemas.tool_functions(options.pop("tools", None) or [])
         call = Call(
             messages=list(messages),
             tools=tools,
-            tool_choice=normalize_tool_choice(options.pop("tool_choice", None), tools),
+            tool_choice=schemas.normalize_tool_choice(options.pop("tool_choice", None), tools),
             schema=options.pop("schema", None),
             stop=stop or self.stop,
             options=options,
@@ -179,13 +168,15 @@ def _file_reply(item: Any, path: str | Path) -> Any:
 
 
 def _check_reply(message: AIMessage, call: Call) -> None:
-    bound = {tool_name(tool): tool for tool in call.tools}
+    bound = {schemas.tool_name(tool): tool for tool in call.tools}
     called = {tool_call["name"] for tool_call in message.tool_calls}
     for tool_call in message.tool_calls:
         name = tool_call["name"]
         if name not in bound:
             raise ScriptError(f"The script calls {name!r}. Bound tools: {sorted(bound) or 'none'}.")
-        validate(tool_call["args"], tool_parameters(bound[name]), f"The call of {name!r}")
+        schemas.validate(
+            tool_call["args"], schemas.tool_parameters(bound[name]), f"The call of {name!r}"
+        )
     if call.tool_choice == "none" and called:
         raise ScriptError(f"The script calls {sorted(called)}, but tool_choice is none.")
     if call.tool_choice == "any" and not called:
@@ -193,7 +184,7 @@ def _check_reply(message: AIMessage, call: Call) -> None:
     if call.tool_choice in bound and called != {call.tool_choice}:
         raise ScriptError(f"The script calls {sorted(called)}, not {call.tool_choice!r}.")
     if call.schema is not None:
-        parse_reply(message.text, call.schema)
+        schemas.parse_reply(message.text, call.schema)
 
 
 def _last_chunk(reply: AIMessage, call: Call, model: str) -> AIMessageChunk:

@@ -18,12 +18,7 @@ from typing import Any
 
 
 def describe_environment(libraries: Iterable[str]) -> dict[str, Any]:
-    """The versions of the installed libraries, Python, platform and hardware; `memory` is in bytes.
-
-    >>> about = describe_environment(["filelock", "not-installed"])
-    >>> list(about), list(about["versions"])
-    (['versions', 'python', 'platform', 'cpu', 'cores', 'memory'], ['filelock'])
-    """
+    """The versions of the libraries, Python, platform and hardware; `memory` is in bytes."""
     versions = {}
     for name in libraries:
         with suppress(metadata.PackageNotFoundError):

@@ -35,10 +35,6 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     centre (p + z²/2n) / (1 + z²/n), half width z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n).
     Wilson, 1927; https://doi.org/10.1080/01621459.1927.10502953
     Raises BadInput unless 0 <= successes <= n.
-
-    >>> low, high = wilson_interval(81, 263)
-    >>> f"{low:.4f} to {high:.4f}"
-    '0.2553 to 0.3662'
     """
     if not 0 <= successes <= n:
         raise BadInput(f"The number of successes must be from 0 to n={n}, not {successes}.")
@@ -73,9 +69,6 @@ def quantile(values: Sequence[_Number], share: float) -> _Number:
     """The value below which a `share` (0 to 1) of the values lie, without interpolation.
 
     Raises BadInput without values, or for a share outside 0 to 1.
-
-    >>> quantile([30, 10, 20], 0.5)
-    20
     """
     if not values:
         raise BadInput("Quantiles need at least one value.")
@@ -107,10 +100,6 @@ def paired_bootstrap(
     Resamples the cases `n` times with replacement. Efron and Tibshirani, 1993, chapter 13; for
     systems on one test set: Koehn, 2004, https://aclanthology.org/W04-3250.
     Raises BadInput if there are no cases, or different numbers of them.
-
-    >>> difference = paired_bootstrap([1, 1, 1, 0] * 25, [0, 1, 1, 0] * 25)
-    >>> difference.difference, difference.n, difference.significant
-    (0.25, 100, True)
     """
     if len(a) != len(b) or not a:
         raise BadInput(
@@ -125,11 +114,7 @@ def paired_bootstrap(
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a report: its value, the number of cases behind it, and its interval.
-
-    >>> Figure.share(81, 100).value
-    0.81
-    """
+    """One number of a report: its value, the number of cases behind it, and its interval."""
 
     value: float
     n: int
@@ -164,7 +149,6 @@ class Report:
     """What was evaluated: model, data, settings."""
 
     def to_json(self) -> str:
-        """The report as a JSON object."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=2)
 
     def to_markdown(self) -> str:

@@ -25,12 +25,7 @@ _settings_lock = threading.Lock()  # matplotlib's settings are global
 def new_figure(
     width: float = 10.0, height: float = 4.0, rows: int = 1, columns: int = 1
 ) -> tuple[Figure, Any]:
-    """A figure of `width` × `height` inches, and its axes: an array if there are several.
-
-    >>> figure, axes = new_figure(columns=2)
-    >>> axes.shape
-    (2,)
-    """
+    """A figure of `width` × `height` inches, and its axes: an array if there are several."""
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), dpi=100, layout="constrained")

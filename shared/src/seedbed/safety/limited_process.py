@@ -5,9 +5,9 @@
 
 Parsers in C cannot be interrupted, and a file of 2 MB can take them minutes or gigabytes. So one
 child process serves all threads, one call after the other, within its limits (Windows has
-neither). It starts when needed, which takes 0.1 s and 25 MB, and ends after
-IDLE_SECONDS without calls. Results come back as JSON and plain bytes, never as pickles, which could
-run code here. `concurrent.futures` and `billiard` send pickles, and the former cannot stop a call.
+neither). It starts when needed, which takes 0.1 s and 25 MB, and ends after IDLE_SECONDS without
+calls. Results are JSON and plain bytes, never pickles (as in `concurrent.futures`), which could run
+code here.
 """
 
 from __future__ import annotations
@@ -44,10 +44,9 @@ class LimitedProcess:
     """The child process, started at a call and again after it ended; safe to use from many threads.
 
     `function` is "module:name" of what the child imports and calls with the data and the keyword
-    arguments of `call`. It returns a pair: a value that JSON can represent, and bytes, which may be
-    empty. It may raise BadInput and TooLarge. `max_seconds` is for one call; `max_memory`, in
-    bytes, is enforced on Linux, and counts memory that can be written to, not reserved addresses
-    (each thread reserves about 70 MB). `action` and `hint` are for the errors.
+    arguments of `call`. It returns a value for JSON, and bytes; it may raise BadInput and TooLarge.
+    `max_seconds` is for one call; `max_memory`, in bytes, is enforced on Linux, for
+    memory that can be written to. `action` and `hint` are for the errors.
     """
 
     def __init__(
@@ -62,7 +61,6 @@ class LimitedProcess:
         self._function, self._action, self._hint = function, action, hint
         self._max_seconds, self._max_memory = max_seconds, max_memory
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0  # the process that started it
         self._last = 0.0  # end of the last call
         self._lock = threading.Lock()
         atexit.register(self._stop)
@@ -81,8 +79,10 @@ class LimitedProcess:
                 text, raw = self._exchange(process, data, json.dumps(arguments).encode(), seconds)
             except (OSError, EOFError):
                 process.kill()  # unless it has ended, which is the usual reason
-                problem = self._describe_end(process.wait(), seconds)
-                raise BadInput(f"{name} {problem}.", hint=self._hint) from None
+                problem = f"is damaged, or takes more than {self._max_memory / 1e6:,.0f} MB"
+                if process.wait() == -getattr(signal, "SIGALRM", 0):
+                    problem = f"takes longer than {seconds:g} s"
+                raise BadInput(f"{name} {problem} to {self._action}.", hint=self._hint) from None
             except BaseException:  # Ctrl-C: the rest of the reply would be read as the next one
                 self._stop()
                 raise
@@ -98,11 +98,9 @@ class LimitedProcess:
     def _start(self) -> subprocess.Popen[bytes]:
         idle = time.monotonic() - self._last
         alive = self._process is not None and self._process.poll() is None
-        # Not one that is about to end, nor that of another process, of which this one is a fork.
-        if self._process and alive and idle < IDLE_SECONDS / 2 and self._owner == os.getpid():
+        if self._process and alive and idle < IDLE_SECONDS / 2:  # not one that is about to end
             return self._process
         self._stop()
-        self._owner = os.getpid()
         command = [sys.executable, "-c", _START, self._function, str(self._max_memory), *sys.path]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -111,7 +109,7 @@ class LimitedProcess:
 
     def _stop(self) -> None:
         process, self._process = self._process, None
-        if process is not None and self._owner == os.getpid():
+        if process is not None:
             process.kill()
             with suppress(OSError):  # of bytes that were not sent
                 process.communicate()
@@ -129,11 +127,6 @@ class LimitedProcess:
         if not all(0 <= size <= self._max_memory for size in sizes):  # not written by `serve`
             raise EOFError
         return bytes(_receive(process.stdout, sizes[0])), _receive(process.stdout, sizes[1])
-
-    def _describe_end(self, status: int, seconds: float) -> str:
-        if status == -getattr(signal, "SIGALRM", 0):
-            return f"takes longer than {seconds:g} s to {self._action}"
-        return f"is damaged, or takes more than {self._max_memory / 1e6:,.0f} MB to {self._action}"
 
 
 def _receive(stream: Any, size: int) -> bytearray:

@@ -11,6 +11,7 @@ with `re`. https://github.com/google/re2/wiki/Syntax
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from seedbed.errors import BadInput, MissingExtra
@@ -20,15 +21,15 @@ _MAX_MEMORY = 2_000_000  # bytes of a compiled pattern; re2 keeps the last 128
 _UNICODE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
+@dataclass(frozen=True)
 class UntrustedPattern:
     """A compiled pattern; `search` returns a match like that of `re`, or None."""
 
-    def __init__(self, regex: Any) -> None:
-        self._regex = regex
+    regex: Any
 
     def search(self, text: str) -> Any:
         """The first match in the text. Half a surrogate pair counts as a question mark."""
-        return self._regex.search(text.encode("utf-8", "replace").decode())
+        return self.regex.search(text.encode("utf-8", "replace").decode())
 
 
 def compile_untrusted(pattern: str) -> UntrustedPattern:

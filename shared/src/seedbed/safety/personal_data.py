@@ -4,7 +4,7 @@
 
 Patterns, checksums and labels ("passport no. …") only: no model, no network. Every repeat in a
 pattern is bounded, so the time is linear in the length of the text. Names and postal addresses are
-not found. What to do with a finding (block, redact, log) is up to the caller.
+not found.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ ISSUER = re.compile(  # Visa, Mastercard, Amex, Diners, JCB, Discover, UnionPay,
 
 
 def luhn(number: str) -> bool:
-    """Whether the checksum of a payment card is correct; characters other than digits are skipped.
-
-    ISO/IEC 7812-1, annex B.
+    """Whether the checksum of a payment card is correct (ISO/IEC 7812-1, annex B).
 
     >>> luhn("4111 1111 1111 1111"), luhn("4111 1111 1111 1112")
     (True, False)
@@ -36,10 +34,7 @@ def luhn(number: str) -> bool:
 
 
 def iban(number: str) -> bool:
-    """Whether the checksum of a bank account is correct (ISO 13616).
-
-    The country and check digits move to the end, letters become numbers (A = 10 … Z = 35), and the
-    whole is 1 modulo 97.
+    """Whether the checksum of a bank account is correct: modulo 97 it is 1 (ISO 13616).
 
     >>> iban("DE89 3704 0044 0532 0130 00"), iban("DE89 3704 0044 0532 0130 01")
     (True, False)

@@ -3,15 +3,14 @@
     redact_secrets("Authorization: Bearer abc.DEF-123456789")    # "Authorization: [SECRET]"
     raise WeightsError(f"Cannot download: {reason(error)}")      # another library's message
 
-Patterns only, with bounded repeats: the time is linear in the length of the text. Personal data is
-left to `personal_data`.
+Patterns only, with bounded repeats: the time is linear in the length of the text.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -28,28 +27,18 @@ class Finding:
 
 
 def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings in reading order. Where some overlap, the first one remains and covers all.
-
-    >>> long, late = Finding("card", "", 3, 9), Finding("phone", "", 7, 12)
-    >>> without_overlaps([late, long])
-    [Finding(kind='card', reason='', start=3, end=12)]
-    """
+    """The findings in reading order. Where some overlap, the first one remains and covers all."""
     merged: list[Finding] = []
     for finding in sorted(findings, key=lambda f: (f.start, -f.end)):
         if not merged or finding.start >= merged[-1].end:
             merged.append(finding)
         elif finding.end > merged[-1].end:
-            first = merged[-1]
-            merged[-1] = Finding(first.kind, first.reason, first.start, finding.end)
+            merged[-1] = replace(merged[-1], end=finding.end)
     return merged
 
 
 def replace_findings(text: str, findings: Iterable[Finding], start: int = 0) -> str:
-    """`text[start:]` with each finding replaced by its kind; they are in order and don't overlap.
-
-    >>> replace_findings("Mail bob@example.com now", [Finding("email", "looks like email", 5, 20)])
-    'Mail [EMAIL] now'
-    """
+    """`text[start:]` with each finding replaced by its kind; they are in order."""
     parts, position = [], start
     for finding in findings:
         parts += [text[position : finding.start], f"[{finding.kind.upper()}]"]

@@ -5,8 +5,7 @@
     text = grammar.complete(engine.submit(prompt, sampling).result().text)
 
 OpenVINO accepts a JSON schema too, but its compiler silently ignores keywords (see the package).
-Here a schema is either guaranteed or refused. How a chat model resumes a reply that left the
-grammar is in `seedbed.models.local.answer`.
+Here a schema is either guaranteed or refused.
 """
 
 from __future__ import annotations

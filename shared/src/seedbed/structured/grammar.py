@@ -7,7 +7,7 @@
     matcher.rest()           # the shortest completion: '"'
 
 A grammar is a tree of `Node`s. Nodes may be shared, but cycles are not allowed, so every grammar
-has a shortest text. This module is independent of JSON; see `schema_compiler`.
+has a shortest text.
 """
 
 from __future__ import annotations
@@ -118,22 +118,16 @@ class Rep(Node):
 
 
 def seq(*parts: Node | str) -> Node:
-    """The parts in order; strings become literals.
-
-    >>> seq("[", Rep(Lit("1"), 1, 3), "]").shortest
-    '[1]'
-    """
+    """The parts in order; strings become literals."""
     nodes = tuple(Lit(part) if isinstance(part, str) else part for part in parts)
     return nodes[0] if len(nodes) == 1 else Seq(nodes)
 
 
 def alt(options: Sequence[Node]) -> Node:
-    """One of the options."""
     return options[0] if len(options) == 1 else Alt(tuple(options))
 
 
 def optional(*parts: Node | str) -> Node:
-    """The parts in order, or nothing."""
     return Rep(seq(*parts), 0, 1)
 
 
@@ -145,8 +139,6 @@ State = Any
 
 @dataclass(frozen=True)
 class Grammar:
-    """A grammar by its root node."""
-
     root: Node
 
     @cached_property

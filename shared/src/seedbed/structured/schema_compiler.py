@@ -296,11 +296,7 @@ def _object_node(members: Sequence[tuple[Node, bool]]) -> Node:
 
 
 def json_text(value: Any) -> str:
-    """The value as JSON in the layout of the grammars, which is that of `json.dumps`.
-
-    >>> json_text({"name": "Zoë"})
-    '{"name": "Zoë"}'
-    """
+    """The value as JSON in the layout of the grammars, which is that of `json.dumps`."""
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode()

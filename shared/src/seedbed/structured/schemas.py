@@ -3,23 +3,17 @@
     schema = json_schema(Answer)                 # of a pydantic class, a TypedDict, a dict …
     answer = parse_reply('{"score": 3}', Answer)  # an Answer, or InvalidReply
 
-Shared by all chat models. How a schema constrains generation is in `constrain`.
+Shared by all chat models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import (
-    Runnable,
-    RunnableGenerator,
-    RunnableLambda,
-    RunnablePassthrough,
-)
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnablePassthrough
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
@@ -49,7 +43,6 @@ def tool_functions(
 
 
 def tool_name(tool: Mapping[str, Any]) -> str:
-    """The name of a tool in OpenAI's form."""
     return str(tool["function"]["name"])
 
 
@@ -62,10 +55,6 @@ def validate(value: Any, schema: Schema, subject: str) -> None:
     """Raise InvalidReply, with `subject` and the JSON path, if `value` is not valid.
 
     Raises the errors of `validator_for` too.
-
-    >>> validate(3, {"type": "null"}, "It")
-    Traceback (most recent call last):
-    seedbed.errors.InvalidReply: It does not follow its schema: 3 is not of type 'null'.
     """
     error = next(iter(validator_for(schema).iter_errors(value)), None)
     if error is not None:
@@ -111,9 +100,6 @@ def with_parsed_replies(
     does not raise.
     """
 
-    def parse(message: AIMessage) -> Any:
-        return parse_reply(message.text, schema)
-
     def parse_stream(messages: Iterator[AIMessage]) -> Iterator[Any]:
         yield parse_reply("".join(message.text for message in messages), schema)
 
@@ -123,20 +109,16 @@ def with_parsed_replies(
     if not include_raw:
         return llm | RunnableGenerator(parse_stream, parse_astream)
     parsed = RunnablePassthrough.assign(
-        parsed=itemgetter("raw") | RunnableLambda(parse), parsing_error=lambda _: None
+        parsed=lambda reply: parse_reply(reply["raw"].text, schema), parsing_error=lambda _: None
     )
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     # Not RunnableMap(raw=llm), which does not pass the options of a call on, such as its timeout.
-    raw = llm | RunnableLambda(lambda message: {"raw": message})
+    raw = llm | (lambda message: {"raw": message})
     return raw | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
 
 def normalize_tool_choice(tool_choice: Any, tools: Sequence[Schema]) -> str:
-    """A tool choice of LangChain or OpenAI as "auto", "none", "any" or the name of a tool.
-
-    >>> normalize_tool_choice("required", [])
-    'any'
-    """
+    """A tool choice of LangChain or OpenAI as "auto", "none", "any" or the name of a tool."""
     names = [tool_name(tool) for tool in tools]
     if isinstance(tool_choice, dict):
         tool_choice = tool_choice.get("function", tool_choice).get("name")

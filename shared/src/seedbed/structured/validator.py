@@ -21,11 +21,7 @@ Schema = dict[str, Any]
 
 
 def is_valid(value: Any, schema: Any) -> bool:
-    """Whether `value` is valid against `schema`; formats are not validated.
-
-    >>> is_valid(3, {"enum": [1, 2]})
-    False
-    """
+    """Whether `value` is valid against `schema`; formats are not validated."""
     return bool(validator_for(schema).is_valid(value))
 
 

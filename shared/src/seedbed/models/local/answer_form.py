@@ -3,7 +3,7 @@
     form = answer_form(options, messages)    # a grammar, and how the prompt describes it
 
 The only place where `tools`, `tool_choice`, `response_format`, `schema` and `stop` of a call are
-read. The text format of tool calls is in `tool_calls`, the guarantee of a schema in `structured`.
+read.
 """
 
 from __future__ import annotations
@@ -50,9 +50,6 @@ def answer_form(
     `help` decides for a model that is too small to do so, like `SmallModelHelp`.
     Raises BadInput for a schema or parameters that cannot be guaranteed, and for stop sequences
     that would cut the JSON of a schema or of a compulsory call.
-
-    >>> answer_form({"schema": {"type": "integer"}}).instructions
-    'Answer with JSON that follows this schema: {"type": "integer"}'
     """
     # 1. The tools that may be called, and the schema of an answer without a call.
     tools = tool_functions(options.get("tools") or [])
@@ -64,7 +61,11 @@ def answer_form(
         schema = _response_schema(options.get("response_format"))
     is_json = choice not in ("auto", "none") or (choice == "none" and schema is not None)
     if options.get("stop") and is_json:
-        raise _stop_error("response_format" if choice == "none" else "tool_choice")
+        param = "response_format" if choice == "none" else "tool_choice"
+        text = f"stop: not supported together with {param}, because it would cut the JSON."
+        error = BadInput(text, hint="Leave out stop.")
+        error.details = {"param": "stop", "code": "unsupported_parameter"}
+        raise error
     # A request for the one tool there is, or for one by name, wants one call; and a small model
     # that has no further call to make invents some.
     parallel = bool(options.get("parallel_tool_calls")) and help is None
@@ -111,15 +112,6 @@ def _response_schema(response_format: Any) -> Schema | None:
             hint='Use {"type": "json_schema", "json_schema": {"schema": {…}}}.',
         ) from None
     return schema
-
-
-def _stop_error(beside: str) -> BadInput:
-    error = BadInput(
-        f"stop: not supported together with {beside}, because it would cut the JSON.",
-        hint="Leave out stop.",
-    )
-    error.details = {"param": "stop", "code": "unsupported_parameter"}
-    return error
 
 
 @contextmanager

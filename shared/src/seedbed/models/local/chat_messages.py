@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
@@ -20,17 +19,11 @@ def as_chat(
     becomes a user message. Earlier calls are shown in the form in which the model calls tools;
     with `calls=False`, for an answer without calls, they are left out, or a small model repeats
     them as text. Raises BadInput for content other than text.
-
-    >>> from langchain_core.messages import HumanMessage
-    >>> as_chat([HumanMessage("Hi")], "Be brief.")
-    [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Hi'}]
     """
-    system = [text_of(m) for m in messages if m.type == "system"]
+    system = [text_of(m) for m in messages if m.type == "system"] + [extra] * bool(extra)
     names = {c["id"]: c["name"] for m in messages if isinstance(m, AIMessage) for c in m.tool_calls}
     chat = [_chat_message(m, names, calls) for m in messages if m.type != "system"]
     chat = [message for message in chat if message["content"] or message["role"] == "user"]
-    if extra:
-        system.append(extra)
     return ([{"role": "system", "content": "\n\n".join(system)}] if system else []) + chat
 
 
@@ -64,10 +57,8 @@ def text_of(message: BaseMessage) -> str:
                 f"Unsupported content of type {kind!r}: this model reads text only.",
                 hint="Send text.",
             )
-        texts.append(block if isinstance(block, str) else _block_text(block))
-    return "\n".join(text for text in texts if text)
-
-
-def _block_text(block: dict[str, Any]) -> str:
-    content = block.get("text") or block.get("content") or ""
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        text = block
+        if not isinstance(block, str):
+            text = block.get("text") or block.get("content") or ""
+        texts.append(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False))
+    return "\n".join(filter(None, texts))

@@ -5,8 +5,7 @@
     model.bind_tools([search]).invoke("Find the invoice of May.")
     model.with_structured_output(Person).invoke("Alice is 30.")
 
-This module turns messages and options into a prompt, a grammar and sampling parameters. Generating
-tokens is left to `engine`, grammars to `answer_form`, and collecting the answer to `answer`.
+Messages and options become a prompt, a grammar (`answer_form`) and sampling parameters.
 """
 
 from __future__ import annotations
@@ -149,7 +148,6 @@ class LocalChatModel(StreamingChatModel):
     def _read_options(
         self, stop: Sequence[str] | None, options: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """The options of a call over the fields of the model."""
         values = {name: getattr(self, name) for name in _PER_CALL}
         values |= {name: value for name, value in (options or {}).items() if value is not None}
         # OpenAI's newer name wins.

@@ -3,7 +3,7 @@
     engine = open_engine("smollm2", load(Settings), max_running=8)
 
 Neither LangChain nor OpenVINO is imported before a model is opened, so that a program can open one
-in a thread while it imports the rest. Chats, tools and schemas are left to `local`.
+in a thread while it imports the rest.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ def opens(folder: Path) -> bool:
 
 
 def folder_to_convert(spec: str) -> Path | None:
-    """The folder of a `path:` spec that the engine cannot open, such as a merged model's.
-
-    >>> folder_to_convert("smollm2") is None
-    True
-    """
+    """The folder of a `path:` spec that the engine cannot open, such as a merged model's."""
     parts = Spec.of(spec)
     folder = Path(parts.name).expanduser()
     convert = parts.provider == "path" and folder.is_dir() and not opens(folder)
@@ -66,10 +62,7 @@ def open_engine(spec: str, settings: Settings, **options: Any) -> Engine | None:
 
 
 def close_engines() -> None:
-    """Close the engines of this process, which frees their memory.
-
-    Their requests fail with Unavailable; `open_engine` opens the model again.
-    """
+    """Close the engines of this process; `open_engine` opens a model again."""
     with _lock:
         while _engines:
             _engines.popitem()[1].close()

@@ -68,24 +68,15 @@ def read_calls(text: str, tools: Sequence[Schema], only: str = "") -> list[dict[
 
 def tool_instructions(tools: Sequence[Schema], *, parallel: bool = False) -> str:
     """The part of the system message that describes the tools and how to call them."""
-    lines = [
-        "You can call these tools:",
-        *(
-            json.dumps(
-                {
-                    "name": tool_name(tool),
-                    "description": tool["function"].get("description", ""),
-                    "parameters": tool_parameters(tool),
-                },
-                ensure_ascii=False,
-            )
-            for tool in tools
-        ),
-        'To call one, answer only with JSON: {"name": "tool", "arguments": {...}}',
-        *(["To call several, write one such line for each."] if parallel else []),
-        "When no tool helps, answer with text.",
-    ]
-    return "\n".join(lines)
+    lines = ["You can call these tools:"]
+    for tool in tools:
+        about = {"name": tool_name(tool), "description": tool["function"].get("description", "")}
+        about["parameters"] = tool_parameters(tool)
+        lines.append(json.dumps(about, ensure_ascii=False))
+    lines.append('To call one, answer only with JSON: {"name": "tool", "arguments": {...}}')
+    if parallel:
+        lines.append("To call several, write one such line for each.")
+    return "\n".join([*lines, "When no tool helps, answer with text."])
 
 
 def arguments_instructions(tool: Schema, *, parallel: bool = False) -> str:

@@ -21,11 +21,9 @@ from seedbed.structured.validator import Schema
 
 
 class SmallModelHelp:
-    """Tools selected by words, results of tools quoted, endless repetition ended.
+    """Tools selected by words, results of tools quoted, endless repetition ended."""
 
-    >>> SmallModelHelp().loop_end("", "I'm glad to hear that you enjoy this chat with me. " * 2)
-    102
-    """
+    loop_end = staticmethod(stop_loops.loop_end)
 
     def select_tools(
         self, tools: Sequence[Schema], choice: str, messages: Sequence[BaseMessage]
@@ -50,10 +48,6 @@ class SmallModelHelp:
             return None
         question = next((text_of(m) for m in reversed(messages) if m.type == "human"), "")
         return "Answer with the result in one sentence.", quote_grammar(results, question)
-
-    def loop_end(self, text: str, new: str) -> int | None:
-        """How much of `new` to keep because `text + new` repeats itself endlessly; None if not."""
-        return stop_loops.loop_end(text, new)
 
 
 def _description(tool: Schema) -> str:
