@@ -2,8 +2,7 @@
 
     start("my_app", level=settings.log_level)
 
-Nothing leaves the machine unless OTEL_EXPORTER_OTLP_ENDPOINT is set. Spans and counters are
-recorded with `telemetry`.
+Nothing leaves the machine unless OTEL_EXPORTER_OTLP_ENDPOINT is set.
 """
 
 from __future__ import annotations
@@ -55,8 +54,6 @@ def start(service: str, level: str = "INFO", *, server: bool = True) -> None:
     """Set up everything in this module; `service` is the program's name in traces.
 
     A command that is not a `server` logs plain sentences: its stderr is read by a person.
-
-    start("my_app", level="DEBUG")
     """
     silence_dependencies()
     setup_logging(level, server=server)

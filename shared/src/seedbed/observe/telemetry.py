@@ -31,23 +31,16 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("seedbed.model")
 # LangChain's provider → the conventions' `gen_ai.provider.name`, where they differ.
-_PROVIDERS = {"google_genai": "gcp.gemini", "google_vertexai": "gcp.vertex_ai"} | {
-    "mistralai": "mistral_ai",
-    "bedrock": "aws.bedrock",
-    "azure_openai": "azure.ai.openai",
-    "xai": "x_ai",
-}
+_PROVIDERS = {"google_genai": "gcp.gemini", "google_vertexai": "gcp.vertex_ai", "xai": "x_ai"}
+_PROVIDERS |= {"mistralai": "mistral_ai", "bedrock": "aws.bedrock"}
+_PROVIDERS |= {"azure_openai": "azure.ai.openai"}
 # Upper bounds of histogram buckets, in seconds.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 @contextmanager
 def span(name: str, **attributes: Any) -> Iterator[Span]:
-    """A span around a block; an exception marks it as failed. Attributes of None are left out.
-
-    with span("parse", pages=12, **{"file.name": "a.pdf"}):
-        ...
-    """
+    """A span around a block; an exception marks it as failed. Attributes of None are left out."""
     from opentelemetry import trace
 
     present = {key: value for key, value in attributes.items() if value is not None}
@@ -62,11 +55,7 @@ def span(name: str, **attributes: Any) -> Iterator[Span]:
 
 
 def error_kind(error: BaseException) -> str:
-    """A short name for an error, as a metric's label and as `error.type`.
-
-    >>> error_kind(SeedbedError("…")), error_kind(ValueError("…")), error_kind(KeyboardInterrupt())
-    ('seedbed_error', 'ValueError', 'cancelled')
-    """
+    """A short name for an error, as a metric's label and as `error.type`."""
     if isinstance(error, SeedbedError):
         return error.type
     if type(error).__name__ in ("CancelledError", "GeneratorExit", "KeyboardInterrupt"):
@@ -142,10 +131,7 @@ class ModelCall:
         self.cost_usd: float | None = 0.0  # None: unknown
 
     def first_token(self, seconds: float | None = None) -> None:
-        """Record the time to the first token, in seconds (default: since the start of the call).
-
-        Later calls are ignored.
-        """
+        """Record the time to the first token, in seconds; later calls are ignored."""
         if self.time_to_first_token is None:
             delay = time.perf_counter() - self.started if seconds is None else seconds
             self.time_to_first_token = delay
@@ -160,10 +146,7 @@ class ModelCall:
         cached_tokens: int = 0,
         cost_usd: float | None = 0.0,
     ) -> None:
-        """Record tokens and their cost (None: unknown).
-
-        `cached_tokens` are those of the input from a cache.
-        """
+        """Record tokens and their cost (None: unknown); `cached_tokens` are part of the input."""
         self.input_tokens, self.output_tokens = input_tokens, output_tokens
         self.cost_usd = cost_usd
         self.span.set_attribute("gen_ai.usage.input_tokens", input_tokens)
@@ -247,11 +230,8 @@ class ModelTelemetry(BaseCallbackHandler):
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         if (call := self._open.pop(run_id, None)) is None:
             return
-        message = (
-            getattr(response.generations[0][0], "message", None) if response.generations else None
-        )
-        if message is not None:
-            self._record(call, message)
+        if response.generations:
+            self._record(call, response.generations[0][0].message)  # type: ignore[union-attr]
         call.end()
 
     def _record(self, call: ModelCall, message: BaseMessage) -> None:
@@ -286,14 +266,8 @@ def _as_parts(messages: list[BaseMessage]) -> str:
     """Messages as JSON in the conventions' format, with personal data and secrets redacted."""
     from seedbed.safety.personal_data import redact
 
-    roles = {"human": "user", "ai": "assistant"}
-    return json.dumps(
-        [
-            {
-                "role": roles.get(message.type, message.type),
-                "parts": [{"type": "text", "content": redact(str(message.text))}],
-            }
-            for message in messages
-        ],
-        ensure_ascii=False,
-    )
+    roles, parts = {"human": "user", "ai": "assistant"}, []
+    for message in messages:
+        text = {"type": "text", "content": redact(str(message.text))}
+        parts.append({"role": roles.get(message.type, message.type), "parts": [text]})
+    return json.dumps(parts, ensure_ascii=False)

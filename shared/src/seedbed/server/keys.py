@@ -33,15 +33,7 @@ class KeySource(Protocol):
 
 @dataclass(frozen=True)
 class Keys:
-    """A fixed set of API keys, of which only the SHA-256 digests are stored.
-
-    >>> from starlette.datastructures import Headers
-    >>> keys = Keys.parse("alice=s3cret")
-    >>> keys.caller(Headers({"authorization": "Bearer s3cret"}))
-    'alice'
-    >>> bool(Keys()), Keys().caller(Headers())
-    (False, 'local')
-    """
+    """A fixed set of API keys, of which only the SHA-256 digests are stored."""
 
     digests: Mapping[bytes, str] = field(default_factory=dict)
     """The name of the caller for each digest."""

@@ -4,8 +4,7 @@
     app.add_middleware(Guard, drain=drain, access=access)    # drain, host, origin, API key
     app.add_middleware(Context, drain=drain)                 # outermost; a bug becomes a 500
 
-`service.create_app` adds all three. They are plain ASGI, so streams pass through unbuffered. Routes
-and the errors that they raise are up to the app.
+`service.create_app` adds all three. They are plain ASGI, so streams pass through unbuffered.
 """
 
 from __future__ import annotations
@@ -63,12 +62,7 @@ def error_response(
     headers: Mapping[str, str] | None = None,
     **details: str,
 ) -> Response:
-    """The response to a request that failed. Secrets in the message are redacted.
-
-    >>> response = error_response({}, 429, "busy", "The queue is full.")
-    >>> json.loads(response.body)["error"]["message"]
-    'The queue is full.'
-    """
+    """The response to a request that failed. Secrets in the message are redacted."""
     scope["seedbed.error"] = type_
     body = {"type": type_, "message": redact_secrets(message), "request_id": request_id.get()}
     # ASCII only: a message may quote a lone surrogate of the client, which UTF-8 cannot encode.
@@ -77,13 +71,7 @@ def error_response(
 
 
 def response_to(error: errors.SeedbedError, scope: Scope) -> Response:
-    """The response to an error: with when to retry, and how to authenticate.
-
-    >>> dict(response_to(errors.Busy("Full.", retry_after=2.2), {"headers": []}).headers)[
-    ...     "retry-after"
-    ... ]
-    '3'
-    """
+    """The response to an error: with when to retry, and how to authenticate."""
     headers = dict(error.headers)
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
@@ -146,7 +134,7 @@ class Context:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # Labels are routes, never paths of a client: the number of time series stays bounded.
-        route = _route(scope)
+        route = scope.get("seedbed.route") or getattr(scope.get("route"), "path", "other")
         method = scope["method"] if scope["method"] in METHODS else "other"
         metric("http_requests").labels(method, route, str(status)).inc()
         metric("http_seconds").labels(route).observe(seconds)
@@ -163,10 +151,6 @@ class Context:
             seconds * 1000,
             scope.get("state", {}).get("caller", "-"),
         )
-
-
-def _route(scope: Scope) -> str:
-    return scope.get("seedbed.route") or getattr(scope.get("route"), "path", None) or "other"
 
 
 def _raw_path(scope: Scope) -> str:

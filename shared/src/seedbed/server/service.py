@@ -8,9 +8,9 @@
 
     serve(app, port=8000)
 
-Routes are up to the project. The checks around every request are in `middleware`. A client that
-sends the head of its request slowly, or does not read the answer, keeps its connection: limits on
-that are left to a reverse proxy, or to the `protocol` passed to `serve`.
+The checks around every request are in `middleware`. A client that sends the head of its request
+slowly, or does not read the answer, keeps its connection: limits on that are left to a reverse
+proxy, or to the `protocol` passed to `serve`.
 """
 
 from __future__ import annotations
@@ -54,17 +54,9 @@ log = logging.getLogger("seedbed.service")
 GRACE_SECONDS = 30
 """Seconds that running requests have to end after SIGTERM or Ctrl-C."""
 # Error types for the exceptions of Starlette; those of seedbed carry their own.
-_TYPE_BY_STATUS = {
-    400: "bad_input",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "too_large",
-    422: "bad_input",
-    429: "busy",
-    503: "unavailable",
-}
+_TYPE_BY_STATUS = {400: "bad_input", 401: "unauthorized", 403: "forbidden", 404: "not_found"}
+_TYPE_BY_STATUS |= {405: "method_not_allowed", 413: "too_large", 422: "bad_input"}
+_TYPE_BY_STATUS |= {429: "busy", 503: "unavailable"}
 
 
 def caller_of(request: Any) -> str:
@@ -72,9 +64,6 @@ def caller_of(request: Any) -> str:
 
     Without keys every caller is "local". Raises Unauthorized for a request that did not pass
     `middleware.Guard`.
-
-    >>> caller_of(Request({"type": "http", "state": {"caller": "alice"}}))
-    'alice'
     """
     scope = getattr(request, "request", request).scope
     if "caller" not in scope.get("state", {}):
@@ -134,17 +123,8 @@ def create_app(
     - `settings` are read from the environment by default.
     - `max_body_mb` is the maximum size of a request body in MiB; larger ones are answered with 413.
     - `lifespan` is an async context manager around all requests, for what starts and stops with the
-      app, such as a worker. It is entered before the first request is accepted, and left when the
-      last one has ended or `serve`'s grace period is over.
+      app; it is left when the last one has ended or `serve`'s grace period is over.
     - `on_shutdown` is a blocking function that runs in a thread after that.
-
-        @asynccontextmanager
-        async def worker(app: FastAPI) -> AsyncIterator[None]:
-            task = asyncio.create_task(work(app))
-            yield
-            task.cancel()
-
-        app = create_app("demo", version="1", lifespan=worker)
 
     `app.state.access` and `app.state.drain` decide who may call and how many at once (`Access`,
     `Drain`); requests to the paths in `app.state.untraced` get no span.
@@ -166,16 +146,14 @@ def create_app(
     # 2. The app, without FastAPI's pages for /docs, which load scripts from a CDN.
     # FastAPI makes the span of a request, in the trace that its header `traceparent` names.
     untraced = {*OPEN_PATHS}
+    spans: Any = {"operation_spans": False, "exclude": lambda scope: scope["path"] in untraced}
     app = FastAPI(
         title=title,
         version=version,
         lifespan=life,
         docs_url=None,
         redoc_url=None,
-        telemetry={
-            "operation_spans": False,
-            "exclude": lambda scope: scope["path"] in untraced,
-        },
+        telemetry=spans,
     )
     app.state.untraced = untraced
     app.state.drain = Drain()
@@ -247,19 +225,14 @@ def _add_errors(app: FastAPI) -> None:
             message = f"Not found: {request.method} {request.url.path!r}."
         elif error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "none")
-            message = (
-                f"{request.method} is not allowed for {request.url.path!r}. Allowed: {allowed}."
-            )
+            path = request.url.path
+            message = f"{request.method} is not allowed for {path!r}. Allowed: {allowed}."
         type_ = _TYPE_BY_STATUS.get(error.status_code, "error")
         return error_response(request.scope, error.status_code, type_, message, error.headers)
 
 
 def validation_message(details: Any) -> str:
-    """The first of Pydantic's errors in one line: the field and the problem, without the value.
-
-    >>> validation_message([{"type": "missing", "loc": ("body", "k"), "msg": "Field required"}])
-    'k: Field required.'
-    """
+    """The first of Pydantic's errors in one line: the field and the problem, without the value."""
     first = details[0]
     field = ".".join(str(part) for part in first["loc"][1:])
     if first["type"] == "json_invalid":
@@ -291,9 +264,7 @@ class _Server(uvicorn.Server):
             return
         self.drain.draining = True
         self.deadline = time.monotonic() + GRACE_SECONDS
-        log.info(
-            "shutting down: waiting up to %d s for %d requests", GRACE_SECONDS, self.drain.running
-        )
+        log.info("shutting down: up to %d s for %d requests", GRACE_SECONDS, self.drain.running)
 
     async def on_tick(self, counter: int) -> bool:
         if self.drain.draining:
@@ -312,14 +283,10 @@ def serve(
 ) -> None:
     """Serve an app until SIGTERM or Ctrl-C.
 
-    - `port` 0 selects a free port.
-    - `protocol` makes the `asyncio.Protocol` of a connection, as uvicorn's setting `http`.
-    - `bound_to` is called with the port as soon as it is open.
-
-    Raises ConfigError if `host` is not a loopback address and there are no API keys (SEEDBED_OPEN=1
+    `port` 0 selects a free port; `bound_to` is called with the port as soon as it is open.
+    `protocol` makes the `asyncio.Protocol` of a connection, as uvicorn's setting `http`. Raises
+    ConfigError if `host` is not a loopback address and there are no API keys (SEEDBED_OPEN=1
     permits it), and Unavailable if the port cannot be opened.
-
-        serve(create_app("demo", version="1.0"), port=8000)
     """
     # 1. Refuse to expose a server without keys.
     settings: Settings = app.state.settings

@@ -1,9 +1,7 @@
 """Server-sent events, and work that is cancelled when the client disconnects.
 
-    return EventStream(events, close=call.aclose)
-    result = await until_disconnect(request, gateway.answer(...))  # one result, no stream
-
-A client that stays connected but does not read is left to a reverse proxy, see `service`.
+return EventStream(events, close=call.aclose)
+result = await until_disconnect(request, gateway.answer(...))  # one result, no stream
 """
 
 from __future__ import annotations
@@ -63,10 +61,7 @@ async def cancel_on_disconnect(receive: Receive) -> AsyncIterator[None]:
 
 
 async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`, which is cancelled if the client disconnects.
-
-    >>> answer = await until_disconnect(request, model.ainvoke(question))  # doctest: +SKIP
-    """
+    """The result of `work`, which is cancelled if the client disconnects."""
     async with cancel_on_disconnect(request.receive):
         return await work
 
@@ -76,12 +71,6 @@ class EventStream(Response):
 
     `close` is awaited exactly once: after the last event, an error, a cancellation or a disconnect.
     Closing the generator would not be enough, as one that has not started never runs its `finally`.
-
-    >>> async def events():
-    ...     yield b"data: hello"
-    >>> stream = events()
-    >>> EventStream(stream, stream.aclose, {"x-model": "smollm2"}).headers["x-model"]
-    'smollm2'
     """
 
     media_type = "text/event-stream"

@@ -5,7 +5,6 @@
     ui.mount(app, blocks)  # after the app's own routes
 
 The page works offline (system fonts, no CDN, no analytics) and may contact its own server only.
-What is on the page is up to each project.
 """
 
 from __future__ import annotations
@@ -106,13 +105,7 @@ def theme() -> gr.Theme:
     )
 
 
-def mount(
-    app: FastAPI,
-    blocks: gr.Blocks,
-    path: str = "/",
-    *,
-    extra_css: str = "",
-) -> FastAPI:
+def mount(app: FastAPI, blocks: gr.Blocks, path: str = "/", *, extra_css: str = "") -> FastAPI:
     """Serve a Gradio page from the app at `path`, and return the app.
 
     `extra_css` is added to the page's styles. Eight of the page's functions run at a time; 64 more

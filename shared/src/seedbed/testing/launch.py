@@ -99,7 +99,7 @@ def run_command(main: Callable[[list[str]], object], *arguments: object) -> Comm
 
 
 def require_program(name: str, install: str) -> str:
-    """The path of a program on the PATH; skips the test, with the command `install`, without it."""
+    """The path of a program; skips the test, with the command `install`, without it."""
     path = shutil.which(name)
     if path is None:
         import pytest

@@ -1,10 +1,8 @@
 """BERT sentence encoders on OpenVINO, without torch: MiniLM and multilingual-e5.
 
-    model = load_embeddings("minilm")
-    a, b = model.embed(["a cat", "a kitten"])
-    a @ b    # cosine similarity
-
-Converting the weights is left to `seedbed.models.weights.bert_graph`.
+model = load_embeddings("minilm")
+a, b = model.embed(["a cat", "a kitten"])
+a @ b    # cosine similarity
 """
 
 from __future__ import annotations
@@ -57,9 +55,7 @@ class BertEmbeddings(Embeddings):
         import openvino as ov
 
         compiled = ov.Core().compile_model(
-            str(path),
-            "CPU",
-            {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"},
+            path, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
         )
         self.dimension: int = compiled.output(0).partial_shape[1].get_length()
         self._streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
@@ -122,12 +118,10 @@ class BertEmbeddings(Embeddings):
             self._requests.put(request)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """`embed` of passages, as lists of floats."""
         vectors: list[list[float]] = self.embed(texts).tolist()
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a question."""
         vector: list[float] = self.embed([text], queries=1)[0].tolist()
         return vector
 

@@ -2,7 +2,7 @@
 
     HashEmbeddings(64).embed(["some text"])    # float32 (1, 64)
 
-They compare words only. For meaning use `load_embeddings`.
+They compare words only.
 """
 
 from __future__ import annotations
@@ -18,12 +18,7 @@ _SUFFIX = re.compile(r"(ations?|ing|ed|ly|ies|es|s|y|e)$")  # English; a stemmer
 
 
 class HashEmbeddings(Embeddings):
-    """Hashed bags of word stems, L2-normalised: texts that share words are similar.
-
-    >>> vectors = HashEmbeddings().embed(["Installing the tool", "Install a tool", "Bananas"])
-    >>> bool(vectors[0] @ vectors[1] > 0.4 > vectors[0] @ vectors[2])
-    True
-    """
+    """Hashed bags of word stems, L2-normalised: texts that share words are similar."""
 
     def __init__(self, dimension: int = 384) -> None:
         self.dimension = dimension
@@ -50,10 +45,6 @@ class HashEmbeddings(Embeddings):
 
 
 def stem(word: str) -> str:
-    """A word in lower case without its English suffix; a stem has at least three letters.
-
-    >>> stem("currencies"), stem("currency"), stem("uses")
-    ('currenc', 'currenc', 'uses')
-    """
+    """A word in lower case without its English suffix; a stem has at least three letters."""
     stem = _SUFFIX.sub("", word)
     return stem if len(stem) >= 3 else word

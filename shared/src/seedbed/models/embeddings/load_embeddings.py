@@ -7,7 +7,6 @@
 
 `minilm`, the default, and `multilingual-e5` run on OpenVINO without torch (`BertEmbeddings`). Other
 models use LangChain's integrations.
-Splitting texts and storing vectors is left to the projects.
 """
 
 from __future__ import annotations
@@ -54,9 +53,6 @@ def load_embeddings(
 
     `fast=False` makes `minilm` and `multilingual-e5` compute in float32 instead of int8.
     Raises ConfigError, MissingExtra or WeightsError.
-
-    >>> len(load_embeddings("hash:64").embed_query("hello"))
-    64
     """
     settings = settings or load(Settings)
     parts = Spec.of(spec or settings.embeddings)
@@ -121,12 +117,8 @@ def _remote(spec: Spec, settings: Settings) -> Embeddings:
         options["timeout"] = settings.model_timeout  # of each attempt; the client retries twice
     if settings.base_url and spec.provider == "openai":
         # Other servers of this protocol accept text, not OpenAI's token ids; many need no key.
-        key = os.environ.get("OPENAI_API_KEY") or "none"
-        options |= {
-            "base_url": settings.base_url,
-            "api_key": key,
-            "check_embedding_ctx_length": False,
-        }
+        options["api_key"] = os.environ.get("OPENAI_API_KEY") or "none"
+        options |= {"base_url": settings.base_url, "check_embedding_ctx_length": False}
     try:
         return init_embeddings(str(spec), **options)
     except ImportError as error:
@@ -136,14 +128,10 @@ def _remote(spec: Spec, settings: Settings) -> Embeddings:
 
 
 class _WithTelemetry(Embeddings):
-    """Another library's embeddings with telemetry, and with our errors for those of its client.
-
-    `name` identifies the vectors.
-    """
+    """Another library's embeddings with telemetry, and with our errors for those of its client."""
 
     def __init__(self, inner: Embeddings, name: str) -> None:
-        self.inner = inner
-        self.name = name
+        self.inner, self.name = inner, name
 
     @contextmanager
     def _call(self) -> Iterator[None]:
@@ -171,9 +159,6 @@ def embed_texts(embeddings: Any, texts: Sequence[str], *, queries: int = 0) -> V
     """float32 (n, dimension), each row of length 1, from any LangChain embeddings.
 
     The first `queries` texts are questions, which some models embed differently from passages.
-
-    >>> embed_texts(load_embeddings("hash:64"), ["What is it?", "It is a tool."], queries=1).shape
-    (2, 64)
     """
     if isinstance(embeddings, BertEmbeddings):
         vectors: Any = embeddings.embed(texts, queries=queries)

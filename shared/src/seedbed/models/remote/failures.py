@@ -95,11 +95,7 @@ def _kind(error: BaseException, status: int | None, code: str, detail: str) -> _
 
 
 def translate(error: BaseException, spec: Spec) -> SeedbedError:
-    """The error of ours for an exception of a provider's client, with its status and what to do.
-
-    >>> translate(TimeoutError(), Spec.of("openai:gpt-4o-mini")).type
-    'model_timeout'
-    """
+    """The error of ours for an exception of a provider's client, with its status and what to do."""
     # A client wraps what is raised while it reads, such as by `limit_body`.
     cause: BaseException | None = error
     while cause is not None:

@@ -40,9 +40,6 @@ def price(spec: Spec | str, settings: Settings | None = None) -> Price | None:
     """The price of a model: as stated in SEEDBED_PRICES, else the vendor's list price.
 
     Models on your own machines cost nothing. None if the price is unknown.
-
-    >>> price("smollm2"), price("gpt-4o-mini"), price("openai:never-heard-of")
-    (Price(input=0.0, output=0.0), Price(input=0.15, output=0.6), None)
     """
     spec = Spec.of(spec)
     if spec.is_free:
@@ -71,9 +68,6 @@ def cost(
     """USD for the tokens of LangChain's `usage_metadata`; None if tokens or price are unknown.
 
     Tokens read from the vendor's cache are charged at their own list price.
-
-    >>> cost("openai:gpt-4o-mini", {"input_tokens": 1_000_000, "output_tokens": 500_000})
-    0.45
     """
     spec = Spec.of(spec)
     if spec.is_free:
@@ -85,12 +79,10 @@ def cost(
         usd = (tokens["input_tokens"] * stated.input, tokens["output_tokens"] * stated.output)
         return round(sum(usd) / 1e6, 12)
     details = usage.get("input_token_details") or {}
-    cached = {
-        f"cache_{kind}_tokens": details[key]
-        for kind, key in (("read", "cache_read"), ("write", "cache_creation"))
-        if details.get(key)
-    }
-    parts = _list_cost(spec, **tokens, **cached)
+    for name, key in (("cache_read", "cache_read"), ("cache_write", "cache_creation")):
+        if details.get(key):
+            tokens[f"{name}_tokens"] = details[key]
+    parts = _list_cost(spec, **tokens)
     return parts and round(sum(parts), 12)
 
 

@@ -25,20 +25,12 @@ if TYPE_CHECKING:
 
 # Providers whose package or key variable does not follow from the name; "" needs no key.
 _PACKAGES = {"azure_openai": "langchain_openai", "bedrock": "langchain_aws"}
-_KEYS = {
-    "google_genai": "GOOGLE_API_KEY",
-    "mistralai": "MISTRAL_API_KEY",
-    "ollama": "",
-    "bedrock": "",
-}
+_KEYS = {"google_genai": "GOOGLE_API_KEY", "mistralai": "MISTRAL_API_KEY"}
+_KEYS |= {"ollama": "", "bedrock": ""}
 
 
 def key_variable(spec: Spec) -> str:
-    """The environment variable that has the API key of a spec's provider; "" if it needs none.
-
-    >>> key_variable(Spec.of("openai:gpt-4o-mini")), key_variable(Spec.of("google_genai:gemini"))
-    ('OPENAI_API_KEY', 'GOOGLE_API_KEY')
-    """
+    """The environment variable that has the API key of a spec's provider; "" if it needs none."""
     return _KEYS.get(spec.provider, f"{spec.provider.upper()}_API_KEY")
 
 

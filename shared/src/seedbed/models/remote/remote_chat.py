@@ -39,7 +39,6 @@ from seedbed.settings import Settings
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_FIRST_WAIT = 0.5  # seconds; doubled at each retry, with up to a quarter more at random
 # Parameters that some models of a vendor refuse. Without one, the call still makes sense.
 _OPTIONAL = {
     *("temperature", "top_p", "top_k", "seed", "logprobs", "top_logprobs"),
@@ -71,12 +70,10 @@ class _Call:
     replies: int = 0
 
     def arguments(self) -> tuple[BaseChatModel, dict[str, Any]]:
-        """The model to call and its keyword arguments."""
         one = self.candidate
         return call_arguments(one.model, one.spec, self.options, one.rejected)
 
     def add(self, message: AIMessage) -> None:
-        """Add the tokens and cost of a reply."""
         usd = cost(self.candidate.spec, message.usage_metadata, self.settings)
         known = message.usage_metadata and (self.usage or not self.replies)
         self.usage = add_usage(self.usage, message.usage_metadata) if known else None
@@ -84,11 +81,9 @@ class _Call:
         self.replies += 1
 
     def accounts(self) -> dict[str, Any]:
-        """For the metadata of the reply."""
         return {"spec": str(self.candidate.spec), "cost_usd": self.cost_usd}
 
     def failed(self, failure: SeedbedError) -> SeedbedError:
-        """The failure, with the accounts of the call."""
         if isinstance(failure, ModelError):
             failure.usage = dict(self.usage or {})  # type: ignore[arg-type]
             failure.cost_usd = self.cost_usd
@@ -112,7 +107,9 @@ class RemoteChatModel(StreamingChatModel):
     )
     max_tokens: int | None = Field(None, description="Maximum tokens of a reply.")
     attempts: int = Field(4, ge=1, description="Maximum attempts per model and call.")
-    first_wait: float = Field(_FIRST_WAIT, description="Seconds before the second attempt.")
+    first_wait: float = Field(
+        0.5, description="Seconds before the second attempt; doubled at each further one."
+    )
     cancel: threading.Event | None = Field(None, exclude=True)
 
     @property
@@ -157,8 +154,6 @@ class RemoteChatModel(StreamingChatModel):
                 yield chunk
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
-
-    # ── in the background loop ───────────────────────────────────────────────────────────────
 
     def _begin(self, options: dict[str, Any]) -> _Call:
         deadline = time.monotonic() + float(options.get("timeout") or self.timeout)
@@ -216,11 +211,7 @@ class RemoteChatModel(StreamingChatModel):
                     assert isinstance(message, AIMessageChunk)
                     metadata = (chunk.generation_info or {}) | message.response_metadata
                     total += message.model_copy(update={"response_metadata": metadata})
-                    bare: dict[str, Any] = {
-                        "usage_metadata": None,
-                        "response_metadata": {},
-                        "chunk_position": None,
-                    }
+                    bare = {"usage_metadata": None, "response_metadata": {}, "chunk_position": None}
                     yield ChatGenerationChunk(message=message.model_copy(update=bare))
                     chunk = await anext(stream, None)
             check_reply(total, call.candidate.spec, streamed=True)

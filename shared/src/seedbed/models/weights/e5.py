@@ -90,8 +90,6 @@ def read(path: Path) -> Encoder:
 
 
 class _Reader:
-    """Reads numbers from bytes, one after the other."""
-
     def __init__(self, data: bytes) -> None:
         self.data, self.position = data, 0
 

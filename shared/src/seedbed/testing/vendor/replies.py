@@ -37,41 +37,33 @@ class CountedReply:
         self.text = reply.text[: 4 * most]
         default = "tool_calls" if reply.tool_calls else "stop"
         self.finish = reply.finish or ("length" if self.text != reply.text else default)
-        self.calls = [
-            (f"call_{number}_{place}", name, arguments)
-            for place, (name, arguments) in enumerate(reply.tool_calls)
+        self.calls = [  # id, name, arguments as text
+            (f"call_{number}_{n}", name, value if isinstance(value, str) else json.dumps(value))
+            for n, (name, value) in enumerate(reply.tool_calls)
         ]
-        self.arguments = [
-            arguments if isinstance(arguments, str) else json.dumps(arguments)
-            for _, _, arguments in self.calls
-        ]
-        prompt = [body["messages"], body.get("system"), body.get("tools")]
-        self.input_tokens = count_tokens(prompt)
-        names = [name for _, name, _ in self.calls]
-        self.output_tokens = count_tokens([self.text, reply.refusal, *names, *self.arguments])
+        self.input_tokens = count_tokens([body["messages"], body.get("system"), body.get("tools")])
+        calls = [part for call in self.calls for part in call[1:]]
+        self.output_tokens = count_tokens([self.text, reply.refusal, *calls])
 
 
 # OpenAI
 
 
 def openai_error(fault: Fault) -> Event:
-    """The body of an error."""
     error = {"message": fault.message, "type": fault.type, "param": fault.param, "code": fault.code}
     return {"error": error}
 
 
 def openai_body(done: CountedReply) -> Event:
-    """The body of a completion."""
     message: Event = {
         "role": "assistant",
         "content": None if done.reply.refusal or (done.calls and not done.text) else done.text,
         "refusal": done.reply.refusal or None,
-        "annotations": [],
     }
     if done.calls:
         message["tool_calls"] = [
             {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
-            for (id, name, _), arguments in zip(done.calls, done.arguments, strict=True)
+            for id, name, arguments in done.calls
         ]
     choice = {"message": message, "logprobs": None, "finish_reason": done.finish}
     count = 0 if done.reply.fault == "empty_choices" else done.body.get("n") or 1
@@ -99,11 +91,11 @@ def _openai_deltas(done: CountedReply) -> Iterator[tuple[Event, str | None]]:
         yield {"content": piece}, None
     for piece in pieces(done.reply.refusal):
         yield {"refusal": piece}, None
-    for place, (id, name, _) in enumerate(done.calls):
+    for place, (id, name, arguments) in enumerate(done.calls):
         function = {"name": name, "arguments": ""}
         start = {"index": place, "id": id, "type": "function", "function": function}
         yield {"tool_calls": [start]}, None
-        for piece in pieces(done.arguments[place]):
+        for piece in pieces(arguments):
             yield {"tool_calls": [{"index": place, "function": {"arguments": piece}}]}, None
     yield {}, done.finish
 
@@ -114,8 +106,6 @@ def _openai_head(done: CountedReply, kind: str) -> Event:
         "object": kind,
         "created": int(time.time()),
         "model": done.body["model"],
-        "service_tier": "default",
-        "system_fingerprint": "fp_scripted",
     }
 
 
@@ -124,8 +114,6 @@ def _openai_usage(done: CountedReply) -> Event:
         "prompt_tokens": done.input_tokens,
         "completion_tokens": done.output_tokens,
         "total_tokens": done.input_tokens + done.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }
 
 
@@ -133,7 +121,6 @@ def _openai_usage(done: CountedReply) -> Event:
 
 
 def anthropic_error(fault: Fault) -> Event:
-    """The body of an error."""
     return {"type": "error", "error": {"type": fault.type, "message": fault.message}}
 
 
@@ -142,8 +129,8 @@ def anthropic_body(done: CountedReply) -> Event:
     content: list[Event] = []
     if done.text or done.reply.refusal:
         content.append({"type": "text", "text": done.text or done.reply.refusal})
-    for id, name, arguments in done.calls:
-        value = {} if isinstance(arguments, str) else arguments
+    values = [{} if isinstance(value, str) else value for _, value in done.reply.tool_calls]
+    for (id, name, _), value in zip(done.calls, values, strict=True):
         content.append({"type": "tool_use", "id": id, "name": name, "input": value})
     usage = {"input_tokens": done.input_tokens, "output_tokens": done.output_tokens}
     return {
@@ -165,7 +152,7 @@ def anthropic_events(done: CountedReply) -> Iterator[Event]:
     usage = body.get("usage", {})
     start = {**body, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
     yield {"type": "message_start", "message": start}
-    calls = iter(done.arguments)
+    calls = iter([arguments for _, _, arguments in done.calls])
     for index, block in enumerate(body["content"]):
         is_text = block["type"] == "text"
         empty: Event = {"text": ""} if is_text else {"input": {}}

@@ -58,9 +58,7 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 def check_openai(body: Any, models: Mapping[str, int]) -> None:
     """Raise the Fault of a chat completion; `models` are the names with their context windows."""
-    _check_parameters(body, _OPENAI_PARAMETERS, ("model", "messages"))
-    _check_number(body, "temperature", 2)
-    _check_model(body, models, OPENAI_FAULTS["404"])
+    _check_parameters(body, _OPENAI_PARAMETERS, ("model", "messages"), 2, models)
     if _REASONING.match(body["model"]):
         for name, default in {"max_tokens": None, "stop": None, **_SAMPLING}.items():
             if body.get(name) not in (None, default):
@@ -90,11 +88,10 @@ def check_openai(body: Any, models: Mapping[str, int]) -> None:
 
 def check_anthropic(body: Any, models: Mapping[str, int]) -> None:
     """Raise the Fault of a message; `models` are the names with their context windows."""
-    _check_parameters(body, _ANTHROPIC_PARAMETERS, ("model", "max_tokens", "messages"))
-    _check_number(body, "temperature", 1)
+    required = ("model", "max_tokens", "messages")
+    _check_parameters(body, _ANTHROPIC_PARAMETERS, required, 1, models)
     if not isinstance(body["max_tokens"], int) or body["max_tokens"] < 1:
         raise Fault(400, "max_tokens: Input should be greater than or equal to 1")
-    _check_model(body, models, ANTHROPIC_FAULTS["404"])
     turns = []
     for position, message in enumerate(body["messages"]):
         content = message["content"]
@@ -116,23 +113,22 @@ def check_anthropic(body: Any, models: Mapping[str, int]) -> None:
         raise Fault(400, f"prompt is too long: {tokens} tokens > {window} maximum")
 
 
-def _check_parameters(body: Any, known: set[str], required: Sequence[str]) -> None:
+def _check_parameters(
+    body: Any, known: set[str], required: Sequence[str], most: int, models: Mapping[str, int]
+) -> None:
+    """`most` is the maximum of the temperature."""
     if not isinstance(body, dict):
         raise Fault(400, "The request body is not valid JSON.")
     if unknown := sorted(set(body) - known):
         raise Fault(400, f"Unrecognized request argument supplied: {', '.join(unknown)}")
     if missing := [name for name in required if not body.get(name)]:
         raise Fault(400, f"Missing required parameter: '{missing[0]}'.", param=missing[0])
-
-
-def _check_number(body: dict[str, Any], name: str, maximum: float) -> None:
-    if body.get(name) is not None and not 0 <= body[name] <= maximum:
-        raise Fault(400, f"Invalid '{name}': expected 0 to {maximum}.", param=name)
-
-
-def _check_model(body: dict[str, Any], models: Mapping[str, int], unknown: Fault) -> None:
+    if not 0 <= (body.get("temperature") or 0) <= most:
+        message = f"Invalid 'temperature': expected 0 to {most}."
+        raise Fault(400, message, param="temperature")
     if body["model"] not in models:
-        raise replace(unknown, message=f"The model `{body['model']}` does not exist.")
+        fault = (ANTHROPIC_FAULTS if known is _ANTHROPIC_PARAMETERS else OPENAI_FAULTS)["404"]
+        raise replace(fault, message=f"The model `{body['model']}` does not exist.")
 
 
 def _check_results(turns: list[tuple[list[str], list[str], bool]]) -> None:

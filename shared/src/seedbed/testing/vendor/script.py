@@ -99,12 +99,7 @@ class Script:
         self._left = [] if callable(self.replies) else list(self.replies)
 
     def take(self, body: dict[str, Any]) -> Reply:
-        """The reply to a request: the first whose `match` it contains, else the next without one.
-
-        >>> script = Script(["one", Reply("two", match="second")])
-        >>> script.take({"messages": [{"role": "user", "content": "the second"}]}).text
-        'two'
-        """
+        """The first reply whose `match` the request contains, else the next without one."""
         item = self.replies(body) if callable(self.replies) else self._pop(body)
         if callable(item):
             item = item(body)
@@ -114,12 +109,10 @@ class Script:
         text = "\n".join(texts([body.get("system"), body["messages"]]))
         with self._lock:
             matches = [getattr(item, "match", "") for item in self._left]
-            for position, match in enumerate(matches):
-                if match and match in text:
-                    return self._left.pop(position)
-            for position, match in enumerate(matches):
-                if not match:
-                    return self._left.pop(position)
+            places = [place for place, match in enumerate(matches) if match and match in text]
+            places += [place for place, match in enumerate(matches) if not match]
+            if places:
+                return self._left.pop(places[0])
         raise Fault(500, f"the script has no reply left for {text[-200:]!r}", "server_error")
 
 
@@ -146,11 +139,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def count_tokens(value: Any) -> int:
-    """Tokens of a JSON value: one per four characters of each string, and 765 per image.
-
-    >>> count_tokens([{"role": "user", "content": "Hello there."}])
-    7
-    """
+    """Tokens of a JSON value: one per four characters of each string, and 765 per image."""
     if isinstance(value, str):
         return -(-len(value) // 4)
     if isinstance(value, list):
