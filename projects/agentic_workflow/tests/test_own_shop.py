@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Header, HTTPException
 
-from agentic_workflow.config import Config
-from agentic_workflow.decide.shop import look_up, open_shop
+from agentic_workflow.config import Config, import_part
+from agentic_workflow.decide.shop import look_up
 from agentic_workflow.effects.outbox import NotDelivered, Outbox, Unknown
-from agentic_workflow.effects.payments import PaymentReceiver, open_payments
+from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.engine.desk import open_receivers, open_store
 from seedbed.errors import ConfigError, Unavailable
 from seedbed.settings import load
@@ -56,7 +56,7 @@ def shop_api(refunds: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def test_own_shop_is_looked_up() -> None:
-    shop = open_shop("own_shop:MyShop")
+    shop = import_part("own_shop:MyShop", "WORKFLOW_SHOP")
     facts = look_up(shop, "Tom@mail.example", "so-00123")
     assert (facts.order_id, facts.order_status) == ("SO-00123", "cancelled")
     assert (facts.customer_name, facts.refundable) == ("Tom", Decimal("20.01"))
@@ -78,7 +78,7 @@ def test_own_provider_books_a_refund_once_for_its_key(
 
 
 def test_refund_without_an_answer_is_unknown() -> None:
-    receiver = PaymentReceiver(open_payments("own_shop:MyPayments"))
+    receiver = PaymentReceiver(import_part("own_shop:MyPayments", "WORKFLOW_PAYMENTS"))
     with pytest.raises(Unknown):
         receiver.deliver({**PAYLOAD, "amount": "0.13"}, "c2:refund", lambda: None)
 
@@ -89,15 +89,16 @@ def test_shop_and_provider_that_are_away_can_be_tried_again(
     with closed_port() as port:
         monkeypatch.setenv("MY_SHOP_URL", f"http://127.0.0.1:{port}")
         with pytest.raises(Unavailable):
-            open_shop("own_shop:MyShop").customer("tom@mail.example")
+            import_part("own_shop:MyShop", "WORKFLOW_SHOP").customer("tom@mail.example")
+        payments = import_part("own_shop:MyPayments", "WORKFLOW_PAYMENTS")
         with pytest.raises(NotDelivered):
-            open_payments("own_shop:MyPayments").refund("1", Decimal(1), "EUR", "k")
+            payments.refund("1", Decimal(1), "EUR", "k")
 
 
 @pytest.mark.parametrize("spec", ["no_such_module:Shop", "own_shop:NoShop", "own_shop"])
 def test_part_that_cannot_be_imported_is_a_wrong_setting(spec: str) -> None:
     with pytest.raises(ConfigError, match="WORKFLOW_SHOP"):
-        open_shop(spec)
+        import_part(spec, "WORKFLOW_SHOP")
 
 
 def test_worker_needs_all_parts(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
 
     data_dir: Path = Field(
         Path("var/agentic_workflow"),
-        description="Folder of the case database, the mailbox and the sample shop.",
+        description="Folder of the case database and the sample shop.",
     )
     database_url: str | None = Field(
         None,
@@ -32,27 +32,22 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         description="PostgreSQL database for cases and workflows, postgresql://USER@HOST/NAME,"
         " which workers on several machines can share. Default: SQLite files in the data folder.",
     )
-    mailbox: Path | None = Field(
-        None,
-        description="Maildir whose folder `new` is watched for .eml files. Default: `mailbox` in"
-        " the data folder.",
-    )
     imap_url: str | None = Field(
         None,
-        description="Folder of an IMAP server that is read instead of the Maildir,"
+        description="Folder of an IMAP server that is read every 30 s,"
         " imaps://USER:PASSWORD@HOST[:PORT][/FOLDER], with %40 for an @ in USER or PASSWORD;"
         " with imap://, the connection is encrypted by STARTTLS. Default folder: INBOX.",
     )
     imap_taken: str = Field(
         "Taken",
         description="Folder of the same IMAP account to which mails are moved that have become"
-        " cases. It is created if it does not exist.",
+        " cases. It is created if it does not exist, and so is `Refused`, for mails that cannot be"
+        " taken.",
     )
     shop: str | None = Field(
         None,
-        description="Where customers and orders are looked up: the shop's database,"
-        " sqlite:///FILE or postgresql://USER@HOST/NAME, which is only read, or your own class,"
-        " MODULE:CLASS. Default: the sample shop in the data folder.",
+        description="Where customers and orders are looked up: your class, MODULE:CLASS, with the"
+        " methods of `Shop` in `decide/shop.py`. Default: the sample shop.",
     )
     order_pattern: str = Field(
         "",
@@ -76,19 +71,8 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
     )
     payments: str | None = Field(
         None,
-        description="Payment provider for refunds: base URL of a payment API, or your own class,"
-        " MODULE:CLASS. Default: a local sample API.",
-    )
-    sample: bool = Field(
-        False,
-        description="Fill in what is not configured (shop, mail server, payments) with parts of"
-        " the sample shop although others are real. No money moves then. Without any configured"
-        " part, the whole sample shop runs.",
-    )
-    triage_embeddings: str = Field(
-        "multilingual-e5",
-        description="Embedding model of the classifier that sorts mails without a language model."
-        " `minilm` is smaller, and compares meaning in English only.",
+        description="Payment provider for refunds: your class, MODULE:CLASS, with the method of"
+        " `Payments` in `effects/payments.py`. Default: the sample's, which moves no money.",
     )
     triage_examples: Path | None = Field(
         None,
@@ -143,16 +127,12 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
     """Variables of the parts that a worker needs and that have no default, by field."""
 
     def names(self, field: str) -> frozenset[str]:
-        """The names in a setting that lists API keys."""
+        """The names in a setting that is a list, separated by commas."""
         return frozenset(filter(None, map(str.strip, getattr(self, field).split(","))))
-
-    def missing_parts(self) -> list[str]:
-        """The variables of the parts that are not configured."""
-        return [name for field, name in self.PARTS.items() if getattr(self, field) is None]
 
     def require_parts(self) -> None:
         """Raise ConfigError unless all parts are configured."""
-        if missing := self.missing_parts():
+        if missing := [name for field, name in self.PARTS.items() if not getattr(self, field)]:
             raise ConfigError(f"Not configured: {', '.join(missing)}.", hint="See .env.example.")
 
 

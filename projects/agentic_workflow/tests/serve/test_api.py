@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -255,14 +254,3 @@ def open_circuit_error() -> str:
     with pytest.raises(CircuitBreakerError) as error:
         breaker.call(dict)
     return str(error.value)
-
-
-def test_mailbox_is_watched_while_the_app_runs(tmp_path: Path) -> None:
-    config = Config(data_dir=tmp_path)
-    (tmp_path / "mailbox" / "new").mkdir(parents=True)
-    (tmp_path / "mailbox" / "new" / "1.eml").write_bytes(mail(1))
-    with TestClient(create_app(config, Settings())) as client:
-        end = datetime.now(UTC) + timedelta(seconds=20)
-        while not (cases := client.get("/v1/cases").json()["cases"]):
-            assert datetime.now(UTC) < end
-        assert cases[0]["sender"] == "bob@example.com"

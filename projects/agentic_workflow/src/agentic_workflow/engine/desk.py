@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from agentic_workflow.config import Config
+from agentic_workflow.config import Config, import_part
 from agentic_workflow.effects.outbox import Outbox, Receiver
-from agentic_workflow.effects.payments import PaymentReceiver, open_payments
+from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.case import Language
@@ -40,7 +40,7 @@ def open_receivers(config: Config) -> dict[str, Receiver]:
     config.require_parts()
     return {
         "smtp": SmtpReceiver(str(config.smtp_url), config.address),
-        "payments": PaymentReceiver(open_payments(str(config.payments))),
+        "payments": PaymentReceiver(import_part(str(config.payments), "WORKFLOW_PAYMENTS")),
     }
 
 
@@ -85,7 +85,6 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from agentic_workflow.decide.draft import Writer
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
-    from agentic_workflow.decide.shop import open_shop
     from agentic_workflow.triage.triager import open_triager
     from seedbed.models.embeddings.load_embeddings import load_embeddings
     from seedbed.models.load import load_chat_model, split_specs
@@ -99,7 +98,7 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     model = load_chat_model(settings.model, settings=settings) if capable else None
     triager = open_triager(
         model,
-        lambda: load_embeddings(config.triage_embeddings, settings=settings),
+        lambda: load_embeddings("multilingual-e5", settings=settings),
         examples=config.triage_examples,
         sorter=load_chat_model(config.sorter, settings=settings) if config.sorter else None,
         orders=config.order_pattern,
@@ -107,7 +106,7 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     return JudgingParts(
         policy=PolicyFile(config.policy or SHOP_POLICY),
         triager=triager,
-        shop=open_shop(config.shop or config.data_dir / "shop.sqlite"),
+        shop=import_part(str(config.shop), "WORKFLOW_SHOP"),
         passages=Passages(config.policies or config.data_dir / "policies", embeddings),
         writer=Writer(model, settings.model if capable else ""),
     )

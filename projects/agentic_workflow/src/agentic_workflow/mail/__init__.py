@@ -1,1 +1,1 @@
-"""Mails: parsing, masking of personal data, screening, the watched mailbox."""
+"""Mails: parsing, masking of personal data, screening, the folder of an IMAP server."""

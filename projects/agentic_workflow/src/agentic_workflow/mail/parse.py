@@ -1,6 +1,6 @@
 """Parses a mail: headers, new text, quoted thread, list of attachments. Everything is masked.
 
-    mail = parse_mail(Path("mailbox/new/1.eml").read_bytes())
+    mail = parse_mail(Path("1.eml").read_bytes())
     mail.subject, mail.text, mail.warnings
 
 A broken mail never raises: each header and each part is read on its own, and what failed is in

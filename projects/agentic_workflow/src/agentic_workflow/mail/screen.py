@@ -2,9 +2,9 @@
 
     screen(mail).injection     # "" or the reason, such as "asks to ignore the instructions"
 
-Patterns in four languages (phrases.toml), on top of `seedbed.safety.injection`.
-They reduce risk: what the desk may do is up to the policy, which no mail can change. Spam that the
-mail server did not mark is found by triage.
+A line a language (phrases.toml), beside `seedbed.safety.injection`. It labels the mail for people:
+what the desk may do is up to the policy, which no mail can change. Spam that the mail server did
+not mark is found by triage.
 """
 
 import re

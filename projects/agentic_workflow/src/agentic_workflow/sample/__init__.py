@@ -1,4 +1,4 @@
-"""The sample shop: database, documents, mails, a mail server, a payment API, and the demo.
+"""The sample shop: database, documents, mails, a mail server, payments, and the demo.
 
 It fills in what is not configured, so that everything runs at once. To do without it, delete this
 folder, `tests/sample`, and the two lines of `__main__.py` that contain its name.

@@ -3,7 +3,7 @@
     agentic-workflow demo      # exits with status 1 if a result is wrong
 
 A worker process takes the sample mails to their replies, a person's approval included, with a real
-mail server and a real payment API, in a temporary folder.
+mail server, in a temporary folder.
 """
 
 from __future__ import annotations

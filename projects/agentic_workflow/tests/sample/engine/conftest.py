@@ -6,12 +6,11 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,12 @@ from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.parse import parse_mail
-from agentic_workflow.sample.payment_api import create_app, open_ledger
+from agentic_workflow.sample.payments import open_ledger
 from agentic_workflow.sample.smtp_server import received, run_smtp_server
 from agentic_workflow.serve.actions import Actions
 from seedbed.errors import Unavailable
 from seedbed.settings import load
-from seedbed.testing.launch import free_port, serve_app
+from seedbed.testing.launch import free_port
 
 SCRIPT = Path(__file__).with_name("scripted_desk.py")
 
@@ -94,7 +93,7 @@ def nursery() -> Iterator[Nursery]:
 
 
 class World:
-    """A folder with databases, a mail server and a payment API; worker processes on demand."""
+    """A folder with databases, a mail server and payments; worker processes on demand."""
 
     scripted = scripted
 
@@ -105,30 +104,23 @@ class World:
         nursery: Nursery | None = None,
         url: str | None = None,
     ) -> None:
-        self.nursery, self.stack, self.payment_port = nursery, stack, 0
+        self.nursery, self.stack = nursery, stack
         folder.mkdir(exist_ok=True)
         self.folder, self.sent_folder = folder, folder / "sent"
-        self.ledger = folder / "payments.sqlite"
         port = free_port()
         stack.enter_context(run_smtp_server(self.sent_folder, port))
-        payments = stack.enter_context(serve_app(create_app(self.ledger)))
         self.env = {
             "WORKFLOW_DATA_DIR": str(folder),
             "WORKFLOW_SMTP_URL": f"smtp://127.0.0.1:{port}",
-            "WORKFLOW_PAYMENTS": payments,
-            "WORKFLOW_SHOP": "sqlite:///",  # the shop is scripted
         }
         if url:
             self.env["SEEDBED_DATABASE_URL"] = url
-        self.payments = payments
         self.config = load(
             Config,
             data_dir=folder,
             smtp_url=self.env["WORKFLOW_SMTP_URL"],
-            payments=payments,
             database_url=url,
             authserv_id="mx.shop.example",
-            shop="sqlite:///",
         )
         (folder / "policy.toml").write_text(scripted.POLICY)
         self.queue = CaseQueue(self.config)
@@ -229,32 +221,9 @@ class World:
     def fail_mails(self, mode: str) -> None:
         (self.sent_folder / "fail").write_text(mode)
 
-    def payment_process(self) -> subprocess.Popen[bytes]:
-        """Run the payment API in a process of its own, which can be killed, at `self.payments`."""
-        if not self.payment_port:
-            self.payment_port = free_port()
-            self.payments = f"http://127.0.0.1:{self.payment_port}"
-        script = (
-            "import sys, uvicorn; from pathlib import Path;"
-            "from agentic_workflow.sample.payment_api import create_app;"
-            "uvicorn.run(create_app(Path(sys.argv[1])), port=int(sys.argv[2]), log_config=None)"
-        )
-        command = [sys.executable, "-c", script, str(self.ledger), str(self.payment_port)]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        process = subprocess.Popen(command, env=env)
-        self.stack.callback(process.kill)
-        self.until(lambda: _answers(self.payment_port))
-        return process
-
     def refunds(self) -> list[tuple[Any, ...]]:
-        with open_ledger(self.ledger) as ledger:
+        with open_ledger(self.folder) as ledger:
             return list(ledger.execute("SELECT * FROM refunds").fetchall())
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
-        return True
-    return False
 
 
 @pytest.fixture

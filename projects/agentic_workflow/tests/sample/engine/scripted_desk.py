@@ -31,8 +31,10 @@ from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import PolicyFile
 from agentic_workflow.decide.shop import Customer, Order
 from agentic_workflow.effects.outbox import Claim, Outbox, Receiver
-from agentic_workflow.engine.desk import open_receivers
+from agentic_workflow.effects.payments import PaymentReceiver
+from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.sample.payments import SamplePayments
 from agentic_workflow.store.case import Draft, Mail, Passage, Triage
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk
@@ -185,7 +187,10 @@ def open_scripted_desk(
         "passages": ScriptedPassages(),
         "writer": ScriptedWriter(),
     }
-    receivers = {name: CrashingReceiver(r) for name, r in open_receivers(config).items()}
+    receivers = {
+        "smtp": CrashingReceiver(SmtpReceiver(str(config.smtp_url), config.address)),
+        "payments": CrashingReceiver(PaymentReceiver(SamplePayments(config.data_dir))),
+    }
     outbox = Outbox(store.engine, receivers, executor_id)
     desk = HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
     desk.understand = lambda *_: []  # the texts of these mails are orders to the script

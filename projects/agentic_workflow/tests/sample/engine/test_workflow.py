@@ -11,7 +11,6 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from dbos import DBOS
 
@@ -20,6 +19,7 @@ from agentic_workflow.engine.upkeep import Upkeep, schedule_upkeep
 from agentic_workflow.engine.worker import launch
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.sender import Trust
+from agentic_workflow.sample.payments import fail
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import VERSION
 from seedbed.errors import Conflict
@@ -393,7 +393,7 @@ def test_doubt_settled_by_its_sender_lets_the_case_go_on(world: Any) -> None:
 
 
 def test_refund_that_cannot_be_booked_fails(world: Any) -> None:
-    httpx.post(f"{world.payments}/failures", json={"mode": "refuse", "count": 1})
+    fail(world.folder, "refuse")
     case = world.take("refund 30.00")
     assert world.wait([case]) == ["failed"]
     assert not mails_of(world, case)  # it would promise the refund
@@ -402,7 +402,7 @@ def test_refund_that_cannot_be_booked_fails(world: Any) -> None:
 @pytest.mark.parametrize("mode", ["before", "after"])
 def test_refund_without_an_answer_is_booked_once(world: Any, mode: str) -> None:
     before = len(world.refunds())
-    httpx.post(f"{world.payments}/failures", json={"mode": mode, "count": 2})
+    fail(world.folder, mode, 2)
     case = world.take("refund 30.00")
     assert world.wait([case], ("closed",)) == ["closed"]
     assert len(world.refunds()) == before + 1
