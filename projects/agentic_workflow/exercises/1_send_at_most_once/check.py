@@ -54,7 +54,3 @@ def check_4_the_row_is_claimed_when_the_receiver_calls_claim() -> None:
 def check_5_the_result_of_the_call_is_written_to_the_row() -> None:
     expect("ready retry, ready done", NotDelivered("busy"), None)
     expect("ready in_doubt, in_doubt", Unknown("connection lost"))
-
-
-def check_6_an_open_circuit_does_not_call_the_receiver() -> None:
-    expect("ready retry, " * 5 + "retry, retry", *[NotDelivered("away")] * 5)

@@ -30,7 +30,6 @@ from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from agentic_workflow.config import Config
-    from agentic_workflow.engine.queue import CaseQueue
     from agentic_workflow.serve.actions import Actions
     from agentic_workflow.store.store import Store
     from seedbed.settings import Settings
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
 app = cli.create_app("Answers a support mailbox; a person approves every risky action.")
 policy_app = cli.create_app("The policy file: check it.")
 app.add_typer(policy_app, name="policy")
-surroundings: Callable[[Config], AbstractContextManager[Config]] = nullcontext
-"""What `serve` and `eval` run in: it may complete the configuration."""
+prepare: Callable[[Config], AbstractContextManager[Config]] = nullcontext
+"""Context manager around `serve` and `eval`; fills in missing settings."""
 CaseId = Annotated[str, typer.Argument(help="Id of the case, as `inbox` prints it.")]
 Comment = Annotated[str, typer.Option(help="Reason, for the record.")]
 PolicyPath = Annotated[
@@ -57,20 +56,26 @@ def _settings() -> tuple[Config, Settings]:
     return load(Config), settings
 
 
-def _parts(config: Config) -> tuple[Store, CaseQueue, Actions]:
-    from agentic_workflow.effects.outbox import Outbox
+def _store() -> Store:
+    config, _ = _settings()
     from agentic_workflow.engine.desk import open_store
+
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    return open_store(config)
+
+
+def _actions() -> Actions:
+    store, (config, _) = _store(), _settings()
+    from agentic_workflow.effects.outbox import Outbox
     from agentic_workflow.engine.queue import CaseQueue
     from agentic_workflow.serve.actions import Actions
 
-    config.data_dir.mkdir(parents=True, exist_ok=True)
-    store, queue = open_store(config), CaseQueue(config)
-    return store, queue, Actions(config, store, queue, Outbox(store.engine, {}, "cli"))
+    return Actions(config, store, CaseQueue(config), Outbox(store.engine, {}, "cli"))
 
 
 @app.command()
 def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
-    """Serve the page and the API, watch the mailbox, and run workers."""
+    """Serve the page and the API, read the mailbox, and run workers."""
     config, settings = _settings()
     from agentic_workflow.engine.desk import check_model
     from agentic_workflow.serve.api import create_app
@@ -79,7 +84,7 @@ def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
 
     # The workers would end with the same error, and the server remain.
     check_model(config, settings)
-    with surroundings(config) as config:
+    with prepare(config) as config:
         config.require_parts()
         served = create_app(config, settings)
         with workers(config, config.workers):
@@ -94,10 +99,6 @@ def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
 @app.command()
 def worker(
     id: Annotated[str, typer.Option(help="Name of this worker, unique and the same each time.")],
-    version: Annotated[
-        str | None,
-        typer.Option(help="Finish the cases that this version of the workflow began, then end."),
-    ] = None,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Run cases until SIGTERM. Several workers, on several machines, share a Postgres database."""
@@ -106,7 +107,7 @@ def worker(
 
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    run_worker(config, settings, id, version)
+    run_worker(config, settings, id)
 
 
 def _end_with_parent() -> None:
@@ -121,11 +122,10 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Take mails in. A mail that came before changes nothing."""
-    config, _ = _settings()
+    actions = _actions()
     from agentic_workflow.engine.intake import Intake
 
-    store, queue, _ = _parts(config)
-    intake = Intake(config, store, queue)
+    intake = Intake(actions.config, actions.store, actions.queue)
     paths = [p for f in files for p in (sorted(f.rglob("*.eml")) if f.is_dir() else [f])]
     if not paths:
         raise BadInput("There are no .eml files.", hint="Name a file, or a folder that has some.")
@@ -141,20 +141,18 @@ def submit(
 @app.command()
 def inbox(as_json: Json = False) -> None:
     """List the cases that wait for a person."""
-    config, _ = _settings()
     from agentic_workflow.serve import terminal
 
-    waiting = _parts(config)[0].waiting()
-    show([c.model_dump(mode="json") for c in waiting], as_json, to_text=terminal.inbox)
+    waiting = [case.model_dump(mode="json") for case in _store().waiting()]
+    show(waiting, as_json, to_text=terminal.inbox)
 
 
 @app.command()
 def case(case_id: CaseId, as_json: Json = False) -> None:
     """Show a case: the mail, the decision with its reasons, the draft and the timeline."""
-    config, _ = _settings()
     from agentic_workflow.serve import terminal
 
-    show(_parts(config)[2].details(case_id), as_json, to_text=terminal.case)
+    show(_actions().details(case_id), as_json, to_text=terminal.case)
 
 
 @app.command()
@@ -176,19 +174,15 @@ def reject(case_id: CaseId, comment: Comment = "") -> None:
 
 
 def _decide(case_id: str, decision: Any, body: Path | None, comment: str) -> None:
-    config, _ = _settings()
     text = body.read_text("utf-8") if body else None
-    record = _parts(config)[2].decide(
-        case_id, decision, by=getpass.getuser(), body=text, comment=comment
-    )
+    record = _actions().decide(case_id, decision, by=getpass.getuser(), body=text, comment=comment)
     typer.echo(f"{record.id}: {decision}, {record.status}")
 
 
 @app.command()
 def corrections() -> None:
     """Print the mails whose category people changed, as labelled examples (JSON lines)."""
-    config, _ = _settings()
-    for correction in _parts(config)[0].corrections():
+    for correction in _store().corrections():
         typer.echo(correction.model_dump_json())
 
 
@@ -197,12 +191,11 @@ def simulate(
     policy: Annotated[Path, typer.Argument(help="The changed policy file.")], as_json: Json = False
 ) -> None:
     """Show what a changed policy would decide about past cases."""
-    config, _ = _settings()
     from agentic_workflow.decide.policy import load_policy
     from agentic_workflow.evaluate import simulate as simulation
     from agentic_workflow.serve import terminal
 
-    differences = simulation.simulate(_parts(config)[0], load_policy(policy))
+    differences = simulation.simulate(_store(), load_policy(policy))
     show([d.model_dump(mode="json") for d in differences], as_json, to_text=terminal.differences)
 
 
@@ -231,14 +224,14 @@ def evaluate(
     from seedbed.runs.evaluation import log_to_mlflow
 
     mails.read_gold(gold, inbox)  # a mistake is reported before models are loaded
-    with surroundings(config) as config, cli.progress(quiet=as_json, unit="mail") as progress:
+    with prepare(config) as config, cli.progress(quiet=as_json, unit="mail") as progress:
         results = mails.run(judging_parts(config, settings), inbox, gold, progress)
     report = mails.report(results)
     log_to_mlflow(report)
     typer.echo(report.to_json() if as_json else mails.to_text(results))
 
 
-surroundings = sample.install(app, _settings)
+prepare = sample.install(app, _settings)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,8 +3,9 @@
     desk = HelpDesk(store=store, policy=policy, triager=triager, …)    # `engine.desk.open_desk`
     queue.submit(case_id, customer, number)                            # a worker runs `handle_mail`
 
-Each step below is recorded when it ends, and a recovered workflow goes on after the last one that
-was: a step may run twice, so what it writes is the same each time. Effects outside are behind the
+Each step below takes the id of a case, writes to the store and returns a word, which DBOS records:
+the mail itself is in the case database alone. A recovered workflow goes on after the last recorded
+step. A step may run twice, so what it writes is the same each time. Effects outside are behind the
 outbox, which sees to it that they do not happen twice. A case that waits, for a person or for the
 next attempt, is not a running workflow: its status is in the store, and `finish_case` goes on.
 """
@@ -13,13 +14,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from dbos import DBOS, DBOSConfiguredInstance, error
-from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.decide.alone import Understand, require_proof
@@ -27,7 +27,7 @@ from agentic_workflow.decide.shop import look_up
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
 from agentic_workflow.effects.outbox import Outbox, Outcome, effect_key
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
+from agentic_workflow.store.case import Draft, Facts
 from agentic_workflow.store.store import CaseRecord, Store, answered_cases
 from agentic_workflow.triage.triager import unread
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from agentic_workflow.triage.triager import Triager
 
 VERSION = "1"
-"""Raise it when steps are added, removed or reordered: workers finish what their version began."""
+"""Raise it when steps are added, removed or reordered: unfinished cases then begin again."""
+LONGEST_PAUSE = 300.0  # seconds between two attempts at an effect
 Json = dict[str, Any]
 
 
@@ -83,7 +84,8 @@ class HelpDesk(DBOSConfiguredInstance):
         self.outbox, self.queue = outbox, queue
         self.understand: Understand = vocabulary_doubts
         self.running: set[str] = set()  # workflow ids, for the supervisor
-        self.restart: Callable[[], NoReturn] | None = None  # of this process; set by the worker
+        self.end_process: Callable[[], NoReturn] | None = None  # set by the supervisor
+        self._cases: dict[str, CaseRecord] = {}  # of the workflows that run
 
     # ── the workflows ───────────────────────────────────────────────────────────────────────
 
@@ -99,48 +101,46 @@ class HelpDesk(DBOSConfiguredInstance):
 
     def _handle_mail(self, case_id: str) -> str:
         # 1. Receive: the mail is in the store already, parsed and masked.
-        mail = Mail.model_validate(self.receive(case_id))
+        self.receive(case_id)
         # 2. Deduplicate: by Message-ID the store did; here by content.
         if self.deduplicate(case_id):
             return "duplicate"
         # 3. Screen for spam and for attempts to instruct a model.
-        screening = Screening.model_validate(self.screen(case_id, mail))
+        self.screen(case_id)
         # 4. Classify, and extract what the mail asks for.
-        triage = Triage.model_validate(self.classify(case_id, mail, screening))
-        # 5. Look up the customer and the order, and what the policy documents say.
-        lookup = self.look_up(case_id, mail, triage)
-        facts = Facts.model_validate(lookup["facts"])
-        passages = [*map(Passage.model_validate, lookup["passages"])]
+        self.classify(case_id)
+        # 5. Look up the customer and the order.
+        self.look_up(case_id)
         # 6. Decide by the policy.
-        decision = Decision.model_validate(self.decide(case_id, mail, screening, triage, facts))
+        self.decide(case_id)
         # 7. Draft the reply.
-        doubts = self.draft(case_id, passages) if decision.action != "ignore" else []
-        # 8. Ask a person where required. The workflow ends: a case that waits uses no worker.
-        if decision.approval or doubts:
-            return self.ask_person(case_id, [*decision.reasons, *doubts])
+        if self.draft(case_id) == "ask":
+            # 8. Ask a person. The workflow ends: a case that waits uses no worker.
+            return self.ask_person(case_id)
         return self._finish(case_id, 0)
 
     def _finish(self, case_id: str, attempt: int) -> str:
         # 9. Act: the refund first, because the reply promises it.
-        plan = self.plan(case_id)
-        for action in plan["actions"]:
-            outcome = self.act(case_id, action)
-            if outcome["status"] != "done":
-                return self.postpone(case_id, attempt, action, outcome)
+        status, *actions = self.plan(case_id)
+        for action in actions:
+            status = self.act(case_id, action, attempt)
+            if status != "done":
+                return status
         # 10. Close.
-        return plan["status"] or self.close(case_id, plan)
+        return self.close(case_id, actions) if status in ("act", "done") else status
 
     def _guard(self, case_id: str, run: Callable[[], str]) -> str:
         """Run a workflow; an exception makes its case "failed", which can be replayed."""
         workflow_id = str(DBOS.workflow_id)
         self.running.add(workflow_id)
+        self._cases.pop(case_id, None)
         try:
             return run()
         except DBAPIError:
             # DBOS could not record a step, so nothing that follows would be recorded either. This
-            # process starts again, and recovers the workflow from the last recorded step.
-            if self.restart:
-                self.restart()
+            # process ends, and the next one recovers the workflow from the last recorded step.
+            if self.end_process:
+                self.end_process()
             raise
         except error.DBOSException:
             raise  # recorded by DBOS; `Upkeep` marks the case
@@ -149,166 +149,166 @@ class HelpDesk(DBOSConfiguredInstance):
             return self.fail(case_id, f"{type(problem).__name__}: {message}")
         finally:
             self.running.discard(workflow_id)
+            self._cases.pop(case_id, None)
 
     # ── the steps ───────────────────────────────────────────────────────────────────────────
 
     @step
-    def receive(self, case_id: str) -> Json:
-        """Mark the case as taken; returns its mail."""
-        started, mail = time.perf_counter(), self.store.case(case_id).mail
-        first = next(iter(answered_cases(mail)), "")
+    def receive(self, case_id: str) -> None:
+        """Mark the case as taken."""
+        started, mail = time.perf_counter(), self._case(case_id).mail
         reason = ""
-        with suppress(NotFound):
-            if first and self.store.case(first).mail.sender == mail.sender:
-                reason = f"answers case {first}"
-        change = {"status": "working"}
-        return self._record(case_id, "receive", started, mail, reason, mail.warnings, change)
+        if answered := answered_cases(mail):
+            with suppress(NotFound):
+                if self.store.case(answered[0]).sender == mail.sender:
+                    reason = f"answers case {answered[0]}"
+        self._record(case_id, "receive", started, reason, mail.warnings, status="working")
 
     @step
-    def deduplicate(self, case_id: str) -> str | None:
-        """The earlier case with the same content, if there is one; this one is closed then."""
-        first = self.store.duplicate_of(case_id)
+    def deduplicate(self, case_id: str) -> bool:
+        """Close the case if there is an earlier one with the same content; whether there is."""
+        first = self.store.duplicate_of(self._case(case_id))
         if first:
             reason = f"same mail as case {first}"
             event = {"kind": "duplicate", "reason": reason}
             self.store.update(case_id, status="duplicate", outcome=reason, event=event)
-        return first
+        return bool(first)
 
     @step
-    def screen(self, case_id: str, mail: Mail) -> Json:
-        """What is suspicious about the mail."""
-        started, screening = time.perf_counter(), screen(mail)
+    def screen(self, case_id: str) -> None:
+        """Record the reasons to distrust the mail."""
+        started, screening = time.perf_counter(), screen(self._case(case_id).mail)
         reason = screening.injection or ("spam" if screening.spam else "nothing suspicious")
-        return self._record(case_id, "screen", started, screening, reason, screening.reasons)
+        self._record(case_id, "screen", started, reason, screening.reasons)
 
     @step
-    def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
+    def classify(self, case_id: str) -> None:
         """Category, priority, order and amount, and whether a person has to approve."""
-        started, triage = time.perf_counter(), self.store.case(case_id).triage
+        started, case = time.perf_counter(), self._case(case_id)
+        triage = case.triage
         if triage is None or not triage.changed_by:  # a person's reading is not classified again
             limit = self._exceeded(case_id) if self.triager.paid else ""
             if limit:
                 triage = unread(f"Limit exceeded: {limit}")
             else:
-                triage = self.triager.triage(mail, screening)
+                triage = self.triager.triage(case.mail, screen(case.mail))
         reason = triage.approval_reason or f"{triage.category}, priority {triage.priority}"
-        fields = triage.model_dump(include={"model", "tokens", "cost_usd"})
-        record, evidence = self._record, triage.reasons
-        return record(case_id, "classify", started, triage, reason, evidence, **fields)
+        cost = triage.model_dump(include={"model", "tokens", "cost_usd"})
+        self._record(case_id, "classify", started, reason, triage.reasons, cost, triage=triage)
 
     @step
-    def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
-        """The customer, the order, and passages of the policy documents."""
-        started, facts = time.perf_counter(), look_up(self.shop, mail.sender, triage.order_id)
+    def look_up(self, case_id: str) -> None:
+        """The customer and the order."""
+        started, case = time.perf_counter(), self._case(case_id)
+        assert case.triage  # written by the step before
+        facts = look_up(self.shop, case.mail.sender, case.triage.order_id)
         refunds, refunded = self.outbox.refunds(facts.order_id)
         facts = facts.model_copy(update={"refunds": refunds, "refunded": refunded})
-        passages = self.passages.for_mail(mail, triage)
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
-        evidence = (*facts.warnings, *(passage.source for passage in passages))
-        values = [passage.model_dump(mode="json") for passage in passages]
-        change = {"triage": triage, "facts": facts}
-        recorded = self._record(case_id, "look up", started, facts, reason, evidence, change)
-        return {"facts": recorded, "passages": values}
+        self._record(case_id, "look up", started, reason, facts.warnings, facts=facts)
 
     @step
-    def decide(
-        self, case_id: str, mail: Mail, screening: Screening, triage: Triage, facts: Facts
-    ) -> Json:
+    def decide(self, case_id: str) -> None:
         """The decision of the policy."""
-        started, policy = time.perf_counter(), self.policy.current()
-        limit = self._exceeded(case_id)
-        decision = policy.decide(mail, screening, triage, facts, over_limit=limit)
-        standing = self.store.standing(case_id)
+        started, case = time.perf_counter(), self._case(case_id)
+        mail, triage, facts, policy = case.mail, case.triage, case.facts, self.policy.current()
+        assert triage and facts
+        limit, standing = self._exceeded(case_id), self.store.standing(case)
+        decision = policy.decide(mail, screen(mail), triage, facts, over_limit=limit)
         decision = require_proof(
             decision, mail, triage, facts, policy.alone, standing, self.understand
         )
-        change = {"decision": decision, "policy_version": policy.version}
         reason = f"{decision.action} by rule {decision.rule!r}, policy {policy.version}"
-        return self._record(case_id, "decide", started, decision, reason, decision.reasons, change)
+        change: Json = {"decision": decision, "policy_version": policy.version}
+        self._record(case_id, "decide", started, reason, decision.reasons, **change)
 
     @step
-    def draft(self, case_id: str, passages: Sequence[Passage]) -> list[str]:
-        """Write the reply into the store; returns why a person has to approve it, if at all."""
-        started, case = time.perf_counter(), self.store.case(case_id)
-        mail, triage, facts, decision = case.mail, case.triage, case.facts, case.decision
-        assert triage and facts and decision  # written by the steps before
-        if not mail.verified:  # such a sender learns no facts
-            facts = Facts()
-        draft = self.writer.write(mail, triage, facts, decision, passages)
-        fields = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
-        change = {"draft": draft}
-        self._record(case_id, "draft", started, None, "", draft.citations, change, **fields)
-        return [*draft.warnings, *(["A model wrote the reply."] if draft.model else [])]
+    def draft(self, case_id: str) -> str:
+        """Write the reply; returns "ask" if a person has to approve it, and otherwise "act"."""
+        started, case = time.perf_counter(), self._case(case_id)
+        mail, triage, decision = case.mail, case.triage, case.decision
+        assert triage and case.facts and decision
+        draft, cost = None, {}
+        if decision.action != "ignore":
+            facts = case.facts if mail.verified else Facts()  # such a sender learns no facts
+            passages = self.passages.for_mail(mail, triage)
+            draft = self.writer.write(mail, triage, facts, decision, passages)
+            cost = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
+        citations = draft.citations if draft else ()
+        self._record(case_id, "draft", started, "", citations, cost, draft=draft)
+        return "ask" if decision.approval or _doubts(draft) else "act"
 
     @step
-    def ask_person(self, case_id: str, reasons: Sequence[str]) -> str:
+    def ask_person(self, case_id: str) -> str:
         """Let the case wait for an approval."""
-        hours = self.policy.current().approval.deadline_hours
+        case, hours = self._case(case_id), self.policy.current().approval.deadline_hours
+        assert case.decision
+        reasons = [*case.decision.reasons, *_doubts(case.draft)]
         self.store.request_approval(case_id, reasons, datetime.now(UTC) + timedelta(hours=hours))
         return "waiting"
 
     @step
-    def plan(self, case_id: str) -> Json:
-        """The effects that the decision demands, and a person's where one was asked."""
-        case, approval = self.store.case(case_id), self.store.approval(case_id)
+    def plan(self, case_id: str) -> list[str]:
+        """Returns "act" and the effects of the decision, or the status of a closed case."""
+        case, approval = self._case(case_id, reload=True), self.store.approval(case_id)
         if case.status in ("closed", "duplicate"):
-            return {"status": case.status, "actions": []}
+            return [case.status]
         decision, verdict = case.decision, approval.decision if approval else None
         if decision is None or (verdict is None and (approval or decision.approval)):
             raise Conflict("This case has no decision.", hint="Replay it.")
-        self.store.update(case_id, status="working")
         draft = case.draft or Draft(subject=f"Re: {case.mail.subject}", body="")
         if verdict == "ask" and approval and approval.comment:
             draft = draft.model_copy(update={"body": approval.comment})
             self.store.update(case_id, draft=draft)
-        actions = ["refund"] if decision.action == "refund" and verdict != "ask" else []
-        actions += ["reply"] if draft.body else []
-        by = approval.decided_by if approval else "desk"
-        return {"status": "", "actions": [] if verdict == "reject" else actions, "by": by}
+        self.store.update(case_id, status="working")
+        refund = decision.action == "refund" and verdict != "ask"
+        actions = [*(["refund"] if refund else []), *(["reply"] if draft.body else [])]
+        return ["act", *(actions if verdict != "reject" else [])]
 
     @step
-    def act(self, case_id: str, action: str) -> Json:
-        """Carry out one effect, through the outbox."""
-        started, case = time.perf_counter(), self.store.case(case_id)
+    def act(self, case_id: str, action: str, attempt: int) -> str:
+        """Carry out one effect through the outbox.
+
+        Returns "done", or the status of a case that is left to a later attempt or to a person.
+        """
+        started, case = time.perf_counter(), self._case(case_id, reload=True)
         key, receiver, payload = effect(case, action)
         payload["automatic"] = self.store.approval(case_id) is None
-        if self.store.switch("stopped"):
+        stopped, retry = self.store.switch("stopped"), self.policy.current().retry
+        if stopped:
             outcome = Outcome("stopped", error="the kill switch is on")
         else:
             outcome = self.outbox.perform(key, case_id, receiver, payload)
-        reason = f"{outcome.status}: {outcome.receipt or outcome.error}"
-        self._record(case_id, action, started, None, reason)
-        return vars(outcome)
-
-    @step
-    def postpone(self, case_id: str, attempt: int, action: str, outcome: Json) -> str:
-        """Leave the case to a later attempt, or to a person."""
-        case, retry = self.store.case(case_id), self.policy.current().retry
-        status, reason = outcome["status"], f"{action}: {outcome['error']}"
-        if status == "retry" and outcome["attempts"] >= retry.attempts:
-            status = self.outbox.give_up(effect(case, action)[0])
+        status: str = outcome.status
+        reason = f"{action}: {outcome.error}"
+        self._record(case_id, action, started, f"{status}: {outcome.receipt or outcome.error}")
+        if status == "done":
+            return status
+        if status == "retry" and outcome.attempts >= retry.attempts:
+            status = self.outbox.give_up(key)
         if status in ("in_doubt", "failed"):
-            return self._leave(case_id, status, reason)
+            return self._leave(case_id, "failed" if status == "failed" else "in_doubt", reason)
         self.store.update(case_id, status="approved", attempt=attempt + 1, outcome=reason)
-        if status != "stopped":  # when the kill switch is released, the upkeep queues the case
-            pause = retry.first_seconds * 2 ** max(outcome["attempts"] - 1, 0)
+        if not stopped:  # when the kill switch is released, the upkeep queues the case
+            pause = min(retry.first_seconds * 2 ** max(outcome.attempts - 1, 0), LONGEST_PAUSE)
             delay = pause * random.uniform(0.75, 1.25)
-            self.queue.finish(case_id, attempt + 1, case.mail.sender, delay)
+            self.queue.finish(case_id, attempt + 1, case.sender, delay)
         return "approved"
 
     @step
-    def close(self, case_id: str, plan: Json) -> str:
+    def close(self, case_id: str, actions: Sequence[str]) -> str:
         """Close the case."""
-        outcome = " and ".join(plan["actions"]) or "nothing to do"
-        event = {"kind": "close", "reason": outcome}
-        self.store.update(
-            case_id, status="closed", outcome=outcome, closed_by=plan["by"], event=event
+        approval, outcome = self.store.approval(case_id), " and ".join(actions) or "nothing to do"
+        by, event = (
+            approval.decided_by if approval else "desk",
+            {"kind": "close", "reason": outcome},
         )
+        self.store.update(case_id, status="closed", outcome=outcome, closed_by=by, event=event)
         return "closed"
 
     @step
     def fail(self, case_id: str, reason: str) -> str:
-        """Put the case among the dead letters."""
+        """Mark the case as failed."""
         return self._leave(case_id, "failed", reason)
 
     def _leave(self, case_id: str, status: Literal["in_doubt", "failed"], reason: str) -> str:
@@ -316,25 +316,27 @@ class HelpDesk(DBOSConfiguredInstance):
         self.store.update(case_id, status=status, outcome=reason, event=event)
         return status
 
+    def _case(self, case_id: str, *, reload: bool = False) -> CaseRecord:
+        """The case as the last step left it, from the store if this workflow has not read it."""
+        if reload or case_id not in self._cases:
+            self._cases[case_id] = self.store.case(case_id)
+        return self._cases[case_id]
+
     def _record(
         self,
         case_id: str,
         kind: str,
         started: float,
-        result: BaseModel | None,
         reason: str,
         evidence: Sequence[str] = (),
-        change: Mapping[str, Any] | None = None,
-        **fields: Any,
-    ) -> Json:
-        """Change the case and add the step to its audit trail; returns the result as JSON."""
-        event = {"kind": kind, "reason": reason, "evidence": evidence, **fields}
-        event["seconds"] = time.perf_counter() - started
-        if change:
-            self.store.update(case_id, event=event, **change)
-        else:
-            self.store.record(case_id, **event)
-        return result.model_dump(mode="json") if result else {}
+        cost: Json | None = None,
+        **change: Any,
+    ) -> None:
+        """Change the case and add the step to its audit trail."""
+        seconds = time.perf_counter() - started
+        event = {"kind": kind, "reason": reason, "evidence": evidence, "seconds": seconds}
+        self.store.update(case_id, event=event | (cost or {}), **change)
+        self._cases[case_id] = self._case(case_id).model_copy(update=change)
 
     def _exceeded(self, case_id: str) -> str:
         """The limit that the case or the day exceeds, or ""."""
@@ -347,6 +349,13 @@ class HelpDesk(DBOSConfiguredInstance):
                 if usage[name] > limit:
                     return f"{usage[name]:.6g} {name} of {limit:g} per {scope}"
         return ""
+
+
+def _doubts(draft: Draft | None) -> list[str]:
+    """Why a person has to read a draft."""
+    return (
+        [*draft.warnings, *(["A model wrote the reply."] if draft.model else [])] if draft else []
+    )
 
 
 def effect(case: CaseRecord, action: str) -> tuple[str, str, Json]:

@@ -51,7 +51,7 @@ MISSING: dict[str, dict[str, dict[str, Any]]] = {
     "language": {"mail": {"spoken": ""}},
     "a person who wrote it": {"mail": {"looks_automatic": ("list-id",)}},
     "words that are all understood": {"mail": {"text": "I kept the mug. Please refund the lamp."}},
-    "no attachments": {"mail": {"attachments": ("bill.pdf",)}},
+    "no attachments": {"mail": {"attachments": ({"name": "bill.pdf", "type": "application/pdf"},)}},
     "a mail in order": {"mail": {"warnings": ("hidden text: pay",)}},
     "a short mail": {"mail": {"text": "word " * 200}},
     "certainty": {"triage": {"confidence": 0.89}},
@@ -72,8 +72,6 @@ MISSING: dict[str, dict[str, dict[str, Any]]] = {
     "no open case": {"standing": {"open_case": "c1"}},
     "no answer to the same": {"standing": {"same_case": "c1"}},
     "few replies to the address": {"standing": {"replies_to_address": 3}},
-    "few replies in the thread": {"standing": {"replies_in_thread": 2}},
-    "few replies a day": {"standing": {"replies": 500}},
 }
 
 

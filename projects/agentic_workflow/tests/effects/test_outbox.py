@@ -196,33 +196,6 @@ def test_stopped_worker_claims_nothing(open_outbox: Callable[..., Outbox]) -> No
     assert receiver.delivered == 0
 
 
-def test_circuit_opens_after_failures_and_counts_no_attempt(
-    open_outbox: Callable[..., Outbox],
-) -> None:
-    receiver = Scripted(*[NotDelivered("away")] * 9)
-    outbox = open_outbox(receiver)
-    outcomes = [perform(outbox) for _ in range(8)]
-    assert [outcome.status for outcome in outcomes] == ["retry"] * 8
-    assert receiver.calls == 5
-    assert outbox.list("ready")[0].attempts < 6
-
-
-def test_failure_that_opens_the_circuit_is_settled_like_any_other(
-    open_outbox: Callable[..., Outbox],
-) -> None:
-    outbox = open_outbox(Scripted(*[NotDelivered("away")] * 4, Unknown("connection lost")))
-    assert [perform(outbox).status for _ in range(5)] == ["retry"] * 4 + ["in_doubt"]
-    assert "connection lost" in outbox.list("in_doubt")[0].error
-
-
-def test_rejections_do_not_open_the_circuit(open_outbox: Callable[..., Outbox]) -> None:
-    receiver = Scripted(*[Rejected("no")] * 9)
-    outbox = open_outbox(receiver)
-    for number in range(9):
-        key = effect_key(f"c{number}", "reply")
-        assert outbox.perform(key, "c1", "smtp", {}).status == "failed"
-
-
 def test_given_up_effect_that_was_never_delivered_failed(
     open_outbox: Callable[..., Outbox],
 ) -> None:

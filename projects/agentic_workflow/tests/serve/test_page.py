@@ -133,7 +133,7 @@ def test_attachments_and_the_thread_are_shown(client: TestClient, actions: Actio
     first = new_case(actions, "Grey lamp")
     file = Attachment(name=f"{HOSTILE}.exe", type="application/pdf", size=12_000)
     mail = Mail(message_id="g2@x", content_hash="g2", sender="bob@example.com", subject="Re: Grey")
-    thread = {"in_reply_to": (f"{first}.1@desk",), "attachments": (file.name,), "files": (file,)}
+    thread = {"in_reply_to": (f"{first}.1@desk",), "attachments": (file,)}
     second = actions.store.receive(mail.model_copy(update=thread))[0].id
     page = client.get(f"/?case={second}").text
     assert f"{ESCAPED}.exe" in page and "12.0 kB" in page

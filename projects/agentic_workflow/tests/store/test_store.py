@@ -17,7 +17,6 @@ from sqlalchemy import text
 
 from agentic_workflow.store.case import Draft, Mail, Triage
 from agentic_workflow.store.database import reading, writing
-from agentic_workflow.store.search import words
 from agentic_workflow.store.store import Store, case_id
 from seedbed.errors import Busy, ConfigError, Conflict, NotFound, SeedbedError, Unavailable
 
@@ -84,10 +83,9 @@ def test_same_mail_is_the_same_case(store: Store) -> None:
 
 def test_mail_of_another_content_with_a_known_message_id_is_a_case_of_its_own(store: Store) -> None:
     first = receive(store)
-    for change in ({"content_hash": "other"}, {"quoted": "other"}, {"attachments": ("a.pdf",)}):
-        case, new = store.receive(mail(**change))
-        assert new and case.id != first
-    assert len(store.cases()) == 4
+    case, new = store.receive(mail(content_hash="other"))
+    assert new and case.id != first
+    assert len(store.cases()) == 2
 
 
 def test_mail_from_many_threads_is_received_once(store: Store) -> None:
@@ -119,11 +117,11 @@ def test_duplicate_of_names_the_first_case_with_the_same_content(
     second = receive(store, 2, content_hash="same")
     other = receive(store, 3, content_hash="other")
     third = receive(store, 4, content_hash="same")
-    duplicates = [store.duplicate_of(id) for id in (first, second, other, third)]
+    duplicates = [store.duplicate_of(store.case(id)) for id in (first, second, other, third)]
     assert duplicates == [None, first, None, first]
     clock.now += timedelta(days=31)
     fourth = receive(store, 5, content_hash="same")
-    assert store.duplicate_of(fourth) == first  # still open
+    assert store.duplicate_of(store.case(fourth)) == first  # still open
 
 
 def test_text_that_comes_again_after_an_answer_is_a_new_request(store: Store, clock: Clock) -> None:
@@ -131,10 +129,11 @@ def test_text_that_comes_again_after_an_answer_is_a_new_request(store: Store, cl
     store.update(first, status="closed")
     clock.now += timedelta(minutes=59)
     second = receive(store, 2, content_hash="same")
-    assert store.duplicate_of(second) == first
+    assert store.duplicate_of(store.case(second)) == first
     store.update(second, status="duplicate")
     clock.now += timedelta(minutes=62)
-    assert store.duplicate_of(receive(store, 3, content_hash="same")) is None
+    third = receive(store, 3, content_hash="same")
+    assert store.duplicate_of(store.case(third)) is None
 
 
 def test_update_keeps_what_is_not_passed(store: Store) -> None:
@@ -196,28 +195,18 @@ def test_cases_are_filtered_and_paged(store: Store) -> None:
     ("query", "found"),
     [
         ("rückgabe", True),
-        ("RUCKGABE", True),
-        ("10234", True),
-        ("102", True),
-        ("10", True),
-        ("0234", False),
-        ("zu", True),
+        ("0234", True),
         ("bob@example", True),
-        ("garten ruckgabe", True),
+        ("garten Rückgabe", True),
         ("garten refund", False),
-        ("' XQ \" * & | % !", False),
-        ("zz", False),
+        ("100%", False),
+        ("' OR 1=1", False),
     ],
 )
-def test_search_finds_beginnings_of_words(store: Store, query: str, found: bool) -> None:
+def test_search_finds_cases_with_all_words(store: Store, query: str, found: bool) -> None:
     receive(store, subject="Rückgabe zu #10234", text="Der Gartenschlauch O'Neill ist undicht")
     receive(store, 2, sender="eve@example.org")
     assert [case.subject for case in store.cases(text=query)] == found * ["Rückgabe zu #10234"]
-
-
-def test_words_of_a_long_text_are_bounded() -> None:
-    assert words("x" * 100_000) == ["x" * 60]
-    assert words("\0 \ud800 _ 'a:b'") == ["a", "b"]
 
 
 # ── approvals ───────────────────────────────────────────────────────────────────────────────

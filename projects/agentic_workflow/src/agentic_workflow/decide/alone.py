@@ -32,8 +32,6 @@ class Alone(BaseModel):
     max_chars: Annotated[int, Field(ge=1, le=5000)] = 600
     max_amount: Annotated[Decimal, Field(strict=False, ge=0, allow_inf_nan=False)] = Decimal(100)
     replies_per_address: Annotated[int, Field(ge=0, le=20)] = 3
-    replies_per_thread: Annotated[int, Field(ge=0, le=20)] = 2
-    replies: Annotated[int, Field(ge=0)] = 500
 
 
 def require_proof(
@@ -153,9 +151,5 @@ def _doubts_about_sender(standing: Standing, terms: Alone) -> list[str]:
         f"{standing.replies_to_address} automatic replies went to the sender today.": (
             standing.replies_to_address < terms.replies_per_address
         ),
-        f"{standing.replies_in_thread} automatic replies are in this thread.": (
-            standing.replies_in_thread < terms.replies_per_thread
-        ),
-        f"{standing.replies} automatic replies were sent today.": standing.replies < terms.replies,
     }
     return [reason for reason, holds in proven.items() if not holds]

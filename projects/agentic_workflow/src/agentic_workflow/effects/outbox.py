@@ -7,8 +7,8 @@
 A row is "ready" until a worker claims it, which is committed at the last moment before the effect
 can happen; then it becomes "done" or "failed", or "ready" again. A worker that finds a claimed row
 cannot tell whether the effect happened. A receiver that recognizes repetitions by the key is called
-again; otherwise the row is "in_doubt" until a person settles it, or its sender if that is alive
-after all. When to try again is up to the workflow.
+again; otherwise the row is "in_doubt" until a person settles it, or the original worker turns out
+to be alive. When to try again is up to the workflow.
 
 Refunds have a second guard, for shops whose database shows a refund late or never: each refund of
 an order takes a number, one above those that its decision knew of. Of two decisions that know of
@@ -35,8 +35,6 @@ from agentic_workflow.store.schema import outbox as rows
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable
 
 Claim = Callable[[], None]
-FAILURES, OPEN_SECONDS = 5, 20.0
-"""A receiver that failed this often in a row is not called for so many seconds."""
 
 
 class Rejected(Exception):
@@ -92,16 +90,7 @@ class Outbox:
     """Effects: exactly once where the receiver is repeatable, at most once elsewhere."""
 
     def __init__(self, engine: Engine, receivers: Mapping[str, Receiver], executor_id: str) -> None:
-        from pybreaker import CircuitBreaker
-
         self._engine, self._receivers, self._executor = engine, receivers, executor_id
-        ours = [Rejected, _Claimed, Unavailable, Busy]  # not a failure of the receiver
-        self._breakers = {
-            name: CircuitBreaker(
-                FAILURES, OPEN_SECONDS, exclude=ours, name=name, throw_new_error_on_trip=False
-            )
-            for name in receivers
-        }
         self._stopped = threading.Event()
 
     def perform(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Outcome:
@@ -109,8 +98,6 @@ class Outbox:
 
         Raises Unavailable or Busy for errors of the database; calling again is safe.
         """
-        from pybreaker import CircuitBreakerError
-
         target = self._receivers[receiver]
         # 1. Write down what is to be done, before it is done.
         row = self._open(key, case_id, receiver, payload)
@@ -124,12 +111,10 @@ class Outbox:
         states = ("ready", "claimed", "in_doubt") if target.repeatable else ("ready",)
         claim = lambda: self._claim(key, token, states)  # noqa: E731
         try:
-            receipt = self._breakers[receiver].call(target.deliver, payload, key, claim)
+            receipt = target.deliver(payload, key, claim)
         # 4. Settle the row.
         except _Claimed:
             return self._doubt(key)
-        except CircuitBreakerError as error:
-            return Outcome("retry", error=f"{receiver}: {error}")
         except Rejected as error:
             return self._settle(key, token, "failed", "failed", error=str(error))
         except NotDelivered as error:

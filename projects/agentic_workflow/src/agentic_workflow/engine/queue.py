@@ -5,8 +5,9 @@
     queue.finish(record.id, record.attempt, record.mail.sender)
 
 Cases of one customer run one after another in the order of arrival, automatic mails last; those of
-different customers run at the same time. The id of a workflow is made from the case's, so that
-queueing it twice changes nothing. Running the workflows is up to `worker.py`.
+different customers run at the same time. A workflow's id is the case's, or `CASE-ATTEMPT` after
+the first attempt, so that queueing it twice changes nothing, and a case leads to its latest
+workflow. Running the workflows is up to `worker.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,11 @@ from agentic_workflow.workflow import VERSION
 from seedbed.database.sqlite import open_sqlite
 from seedbed.errors import Unavailable
 
-APP = "agentic-workflow"
-QUEUE, UPKEEP = "mails", "upkeep"
+APP, QUEUE = "agentic-workflow", "mails"
 POLL_SECONDS = 0.1
 CASES_AT_ONCE = 10  # per worker; with the polling, 100 cases a second
 APPROVED, NORMAL, LATER = 1, 2, 1_000_000_000
-"""The smallest comes first: what a person has decided, mails, then automatic mails, by arrival."""
+"""Priorities, lowest first: approved cases, new mails, automatic mails; by arrival within each."""
 UNFINISHED = ["PENDING", "ENQUEUED", "DELAYED"]
 BROKEN = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
@@ -52,7 +52,7 @@ class CaseQueue:
 
     def __init__(self, config: Config, version: str = VERSION) -> None:
         url = workflow_database(config)
-        self._version = version
+        self.version = version
         logging.getLogger("dbos").setLevel(logging.WARNING)  # it reports each of 125 migrations
         with _database_errors():
             DBOS.migrate(url)
@@ -86,24 +86,23 @@ class CaseQueue:
         flows = self._list(workflow_ids=workflow_ids)
         return {f.workflow_id: (f.status, f.error or f.output) for f in flows}
 
-    def unfinished(self, version: str) -> bool:
-        """Whether a version has cases that have not ended."""
-        filters: Any = {"app_version": version, "status": UNFINISHED, "queue_name": QUEUE}
-        return bool(self._list(**filters, limit=1))
-
-    def pending(self, version: str) -> dict[str, str]:
-        """Cases that a worker of a version is working on: workflow id and executor."""
-        flows = self._list(app_version=version, status="PENDING", queue_name=QUEUE)
+    def pending(self) -> dict[str, str]:
+        """Cases that a worker of this version is working on: workflow id and executor."""
+        flows = self._list(app_version=self.version, status="PENDING", queue_name=QUEUE)
         return {flow.workflow_id: str(flow.executor_id) for flow in flows}
 
-    def last_upkeep(self) -> datetime | None:
-        """When a worker last did the upkeep."""
-        flows = self._list(schedule_name=UPKEEP, status="SUCCESS", sort_desc=True, limit=1)
-        return datetime.fromtimestamp((flows[0].completed_at or 0) / 1000, UTC) if flows else None
+    def unfinished(self) -> list[WorkflowStatus]:
+        """Workflows of all versions that have not ended."""
+        return self._list(status=UNFINISHED, queue_name=QUEUE, limit=500)
 
-    def forget_upkeep(self, before: datetime) -> None:
-        """Delete the records of the upkeep that ended before a time, the oldest 5,000 at most."""
-        ended = self._list(schedule_name=UPKEEP, completed_before=before.isoformat(), limit=5000)
+    def cancel(self, workflow_id: str) -> None:
+        """End a workflow at its next step."""
+        with _database_errors():
+            self._client.cancel_workflow(workflow_id)
+
+    def forget(self, before: datetime) -> None:
+        """Delete what is recorded of workflows that ended before a time, the oldest 5,000."""
+        ended = self._list(completed_before=before.isoformat(), limit=5000)
         with _database_errors():
             self._client.delete_workflows([flow.workflow_id for flow in ended])
 
@@ -121,7 +120,7 @@ class CaseQueue:
             "queue_name": QUEUE,
             "queue_partition_key": customer or id,
             "workflow_id": id,
-            "app_version": self._version,
+            "app_version": self.version,
             "priority": priority,
         }
         if delay:
@@ -135,6 +134,14 @@ def go_on(case_id: str, store: Store, queue: CaseQueue) -> str:
     case = store.case(case_id)
     store.update(case_id, status="approved", attempt=case.attempt + 1)
     queue.finish(case_id, case.attempt + 1, case.sender)
+    return case_id
+
+
+def begin_again(case_id: str, store: Store, queue: CaseQueue) -> str:
+    """Queue a case that was not decided, from its first step; returns its id."""
+    case = store.case(case_id)
+    store.update(case_id, status="received", attempt=case.attempt + 1)
+    queue.handle_again(case_id, case.attempt + 1, case.sender)
     return case_id
 
 

@@ -2,7 +2,7 @@
 
     locks = open_locks(config)
     locks.acquire("worker-1")                  # False while another process has it
-    Supervisor(locks, queue, desk, "worker-1", VERSION).watch(stop)
+    Supervisor(locks, queue, desk, "worker-1").watch(stop)
 
 A worker holds a lock as long as it lives: an advisory lock on a Postgres session of its own, or a
 locked file beside the SQLite database. A worker that gains the lock of another with unfinished
@@ -17,6 +17,7 @@ import hashlib
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,18 +25,20 @@ from dbos import DBOS
 
 from agentic_workflow.config import Config
 from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.engine.upkeep import Upkeep
 from seedbed.errors import Unavailable
 
 if TYPE_CHECKING:
     from agentic_workflow.workflow import HelpDesk
 
-CHECK_SECONDS = 1.0
+CHECK_SECONDS, UPKEEP_SECONDS = 1.0, 10.0
+UPKEEP = "upkeep"  # the lock of the worker that does it
 ORPHAN_SECONDS = 10.0
-"""A worker starts again if a case has counted as running in it for this time, but is not."""
+"""A worker ends if a case has counted as running in it for this time, but is not."""
 
 
 class FileLocks:
-    """Locked files, which the kernel unlocks when the process ends or calls exec."""
+    """Locked files, which the kernel unlocks when the process ends."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._files = folder, dict[str, int]()
@@ -115,49 +118,50 @@ def open_locks(config: Config) -> Locks:
     return FileLocks(Path(config.data_dir) / "locks")
 
 
-def lock_name(executor_id: str, version: str) -> str:
-    """The name of a worker's lock. Workers of two versions may have the same id."""
-    return f"{executor_id}@{version}"
-
-
 class Supervisor:
-    """Watches this worker's lock, and the other workers of the same version."""
+    """Watches this worker's lock and the other workers; one of them does the upkeep."""
 
-    def __init__(
-        self, locks: Locks, queue: CaseQueue, desk: HelpDesk, executor_id: str, version: str
-    ) -> None:
-        self._locks, self._queue, self._desk = locks, queue, desk
-        self._executor, self._version = executor_id, version
+    def __init__(self, locks: Locks, queue: CaseQueue, desk: HelpDesk, executor_id: str) -> None:
+        self._locks, self._queue, self._desk, self._executor = locks, queue, desk, executor_id
+        self._upkeep, self._does_upkeep = Upkeep(desk, queue), False
         self._orphans: dict[str, float] = {}  # workflow id: since when no thread runs it
         self._broken = threading.Event()
-        desk.restart = self._request_restart
+        desk.end_process = self._end_process
 
-    def watch(self, stop: threading.Event, *, drain: bool = False) -> bool:
-        """Return True when this process has to start again, and False when it has to end.
-
-        It ends when `stop` is set or, with `drain`, when the version has no unfinished case.
-        """
+    def watch(self, stop: threading.Event) -> bool:
+        """Return True when `stop` is set, and False when this process has to end at once."""
+        upkeep_at = 0.0
         try:
             while not stop.wait(CHECK_SECONDS):
                 self._locks.check()
-                pending = self._queue.pending(self._version)
+                pending = self._queue.pending()
                 if self._broken.is_set() or self._has_orphans(pending):
-                    return True
-                for executor in set(pending.values()) - {self._executor}:
-                    name = lock_name(executor, self._version)
-                    if self._locks.acquire(name):
-                        recover(executor)
-                        self._locks.release(name)
-                if drain and not self._queue.unfinished(self._version):
                     return False
+                for executor in set(pending.values()) - {self._executor}:
+                    if self._locks.acquire(executor):
+                        recover(executor)
+                        self._locks.release(executor)
+                if time.monotonic() >= upkeep_at:
+                    upkeep_at = time.monotonic() + UPKEEP_SECONDS
+                    self._do_upkeep()
         except Unavailable as error:
-            DBOS.logger.warning(f"{error} This worker starts again when the database is back.")
-            return True
-        return False
+            DBOS.logger.warning(f"{error} This worker ends.")
+            return False
+        return True
 
-    def _request_restart(self) -> NoReturn:
+    def _do_upkeep(self) -> None:
+        self._does_upkeep = self._does_upkeep or self._locks.acquire(UPKEEP)
+        try:
+            if self._does_upkeep:
+                self._upkeep.run(datetime.now(UTC))
+        except Unavailable:
+            raise
+        except Exception:  # the next run tries again
+            DBOS.logger.exception("The upkeep failed.")
+
+    def _end_process(self) -> NoReturn:
         self._broken.set()
-        while True:  # until the process is replaced, and this thread with it
+        while True:  # until the process has ended, and this thread with it
             time.sleep(1)
 
     def _has_orphans(self, pending: dict[str, str]) -> bool:

@@ -1,31 +1,27 @@
-"""Periodic maintenance: deadlines, and cases that stand still.
+"""Periodic maintenance: deadlines, stalled cases, cases of another version, old records.
 
-    schedule_upkeep(desk, queue)     # every ten seconds, in one of the workers
-    Upkeep(desk, queue).run(now)     # once
+    Upkeep(desk, queue).run(now)     # by one of the workers, every ten seconds
 
-A case stands still when a process dies between two databases: it is stored or decided but not
-queued, or its workflow ended and the store does not show it. The workflow database shows which of
-these it was.
+A case stalls when a process dies between two databases: it is stored or decided but not queued, or
+its workflow ended and the store does not show it. The workflow database shows which of these it
+was.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from contextlib import suppress
+from datetime import datetime, timedelta
 
-from dbos import DBOS
-
-from agentic_workflow.engine.queue import BROKEN, UPKEEP, CaseQueue, go_on
+from agentic_workflow.engine.queue import BROKEN, CaseQueue, begin_again, go_on
 from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.records import CaseSummary
 from agentic_workflow.workflow import HelpDesk
-from seedbed.errors import Conflict
+from seedbed.errors import Conflict, NotFound
 
-EVERY = "*/10 * * * * *"  # with seconds first
 SETTLE = timedelta(seconds=20)
 """Cases that changed later are left alone: a process may be about to queue them."""
-KEEP = timedelta(days=1)  # the records of the upkeep itself, 8,640 a day
-_upkeep: list[Upkeep] = []  # of this process
+KEEP = timedelta(days=1)
+"""How long the records of ended workflows are kept."""
 
 
 class Upkeep:
@@ -40,17 +36,25 @@ class Upkeep:
         if self._desk.policy.current().approval.default == "reject":
             for case in self._store.expired(now):
                 self._reject(case)
-        # 2. Queue what no process queued, and put right what stands still.
+        # 2. Queue cases that were never queued, and repair stalled ones.
         working = self._store.cases(status="working", limit=500)
         idle = [case for case in working if case.changed_at < now - SETTLE]
-        self._put_right([*self._store.unqueued(now - SETTLE), *idle])
+        self._repair([*self._store.unqueued(now - SETTLE), *idle])
         # 3. Go on with cases whose doubt is settled.
         for case in self._store.cases(status="in_doubt", limit=500):
             if not self._desk.outbox.list("in_doubt", case.id):
                 go_on(case.id, self._store, self._queue)
-        # 4. Once an hour, forget the upkeep of the day before.
+        # 4. Begin again what another version left unfinished; effects are behind the outbox.
+        for flow in self._queue.unfinished():
+            if flow.app_version != self._queue.version:
+                decided = flow.name.endswith("finish_case")
+                repeat = go_on if decided else begin_again
+                with suppress(Conflict, NotFound):  # it is closed already
+                    repeat(flow.workflow_id.partition("-")[0], self._store, self._queue)
+                self._queue.cancel(flow.workflow_id)
+        # 5. Once an hour, forget what ended the day before.
         if now.minute == 0:
-            self._queue.forget_upkeep(now - KEEP)
+            self._queue.forget(now - KEEP)
 
     def _reject(self, case: CaseSummary) -> None:
         try:
@@ -59,7 +63,7 @@ class Upkeep:
             return
         self._queue.finish(case.id, record.attempt, case.sender)
 
-    def _put_right(self, cases: list[CaseSummary]) -> None:
+    def _repair(self, cases: list[CaseSummary]) -> None:
         stopped = self._store.switch("stopped")
         states = self._queue.states([id for c in cases for id in (c.id, f"{c.id}-{c.attempt}")])
         for case in cases:
@@ -81,20 +85,3 @@ class Upkeep:
                 self._store.update(case.id, status="failed", outcome=reason, event=event)
             elif state[1] in STATUSES:  # the store missed how it ended
                 self._store.update(case.id, status=state[1])
-
-
-@DBOS.step(name=UPKEEP)
-def _run() -> None:
-    for upkeep in _upkeep:
-        upkeep.run(datetime.now(UTC))
-
-
-@DBOS.workflow(name=UPKEEP)
-def _scheduled(_due: datetime, _context: Any) -> None:
-    _run()
-
-
-def schedule_upkeep(desk: HelpDesk, queue: CaseQueue) -> None:
-    """Run the upkeep in this process, when its turn comes among the workers."""
-    _upkeep[:] = [Upkeep(desk, queue)]
-    DBOS.apply_schedules([{"schedule_name": UPKEEP, "workflow_fn": _scheduled, "schedule": EVERY}])

@@ -21,10 +21,11 @@ _BETWEEN = r"[\s>\u00ad\u200b-\u200f\u2060\ufeff.:/|*()_\u00b7\u2010-\u2015\u202
 _GAP = _BETWEEN + "{0,8}"
 # 13 to 19 digits: in fours, as on American Express and Diners, one by one, or without a gap.
 _CARD = re.compile(
-    rf"(?<!\d)(?:\d{{4}}(?:{_GAP}\d{{4}}){{3}}(?:[ -]?\d{{1,3}}(?![.,]?\d))?"
+    r"(?<!\d)(?<![\da-f]{2})"  # not in the middle of a hash
+    rf"(?:\d{{4}}(?:{_GAP}\d{{4}}){{3}}(?:[ -]?\d{{1,3}}(?![.,]?\d))?"
     rf"|3\d{{3}}(?:{_GAP}\d{{4}}){{2}}{_GAP}\d{{2,3}}|\d{{4}}{_GAP}\d{{6}}{_GAP}\d{{4,5}}"
     rf"|\d(?:{_BETWEEN}{{1,8}}\d){{12,18}}"
-    r"|\d{13,19})(?!\d)"
+    r"|\d{13,19})(?![\da-f]{2})(?!\d)"
 )
 # Countries with IBANs: the registry of ISO 13616 in 2024, and others that use the form.
 _COUNTRY = (
@@ -34,7 +35,7 @@ _COUNTRY = (
 )
 _IBAN = re.compile(
     rf"(?<![^\W_])(?:{_COUNTRY} ?\d\d(?:{_GAP}[A-Z\d]){{11,30}}"
-    rf"|(?i:{_COUNTRY}\d\d(?:[a-z\d]{{11,30}}|(?:{_GAP}\d){{11,30}})))(?![^\W_])"
+    rf"|(?i:{_COUNTRY}\d\d(?:[a-z]{{0,4}}\d{{10,26}}|(?:{_GAP}\d){{11,30}})))(?![^\W_])"
 )
 
 

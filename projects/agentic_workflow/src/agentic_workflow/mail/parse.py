@@ -18,6 +18,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, get_args
 
+from agentic_workflow.mail.html import read_html
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.mail.reply import split_reply
@@ -74,6 +75,7 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     same = (sender.address, subject, text, quoted, " ".join(parents[:1]), *names, contents)
     digest = _digest(*same)
     own = text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"
+    spoken = spoken_language(own)
     own_id = f"{_digest(digest, headers.get('date', ''))[:32]}@no-message-id"
     date = getattr(_parse(headers, "date"), "datetime", None)
     return Mail(
@@ -85,12 +87,13 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
         subject=subject,
         text=text,
         quoted=quoted,
-        language=detect_language(own),
-        spoken=spoken_language(own),
+        language=next((code for code in get_args(Language) if code == spoken), "en"),
+        spoken=spoken,
         sent_at=date if date is None or date.tzinfo else date.replace(tzinfo=UTC),
         in_reply_to=tuple(dict.fromkeys(parents))[:20],
-        attachments=tuple(names),
-        files=tuple(f.model_copy(update={"name": n}) for f, n in zip(files, names, strict=True)),
+        attachments=tuple(
+            file.model_copy(update={"name": name}) for file, name in zip(files, names, strict=True)
+        ),
         automatic=bool(_matches("automatic", headers)),
         looks_automatic=_signs(message, {**headers, "from": sender.address, "subject": subject}),
         warnings=tuple(dict.fromkeys(warnings)),
@@ -250,95 +253,6 @@ def _decode(data: bytes, charset: str | None, warnings: list[str]) -> str:
     return data.decode("cp1252", "replace")
 
 
-# ── HTML ────────────────────────────────────────────────────────────────────────────────────
-
-_MAX_TAGS = 20_000  # the parser takes quadratic time for tags within tags: 1.3 s for so many
-_BLOCKS = "p,div,tr,li,ul,ol,table,section,blockquote,pre,hr,h1,h2,h3,h4,h5,h6,dt,dd,center"
-_WHITE = r"(?:white\b|#(?:f[a-f]){3}\b|#fff\b|rgba?\(\s*25\d,\s*25\d,\s*25\d)"
-_HIDDEN = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all"
-    r"|font-size\s*:\s*(?:[01](?:\.\d+)?|\.\d+)(?![\d.]|r?em)|color\s*:\s*transparent"
-    r"|(?:opacity|max-height|max-width)\s*:\s*(?:0|0?\.0\d*)(?![\d.])"
-    r"|(?:text-indent|left|top|margin-left)\s*:\s*-\d{3}",
-    re.IGNORECASE,
-)
-_WHITE_TEXT = re.compile(rf"(?<![\w-])color\s*:\s*{_WHITE}", re.IGNORECASE)
-_DARK = re.compile(
-    rf"background(?:-color)?\s*:\s*(?!\s|none|transparent|inherit|{_WHITE})", re.IGNORECASE
-)
-_CLASS = re.compile(r"([.#][A-Za-z_][\w-]{0,60})\s*\{([^}]{1,500})\}")
-# Stand for line breaks and for the ends of quoted blocks until white space is collapsed.
-_BREAK, _QUOTE, _UNQUOTE = _MARKS = "\ue000\ue001\ue002"
-
-
-def read_html(html: str) -> tuple[str, str]:
-    """(visible text, hidden text) of an HTML document, however malformed.
-
-    Quoted blocks get the "> " of plain-text mails, so that `split_reply` recognizes them.
-    """
-    from selectolax.lexbor import LexborHTMLParser
-
-    if html.count("<") > _MAX_TAGS:
-        return re.sub(r"<[^<>]{0,2000}>", "\n", html), ""
-    tree = LexborHTMLParser(re.sub(f"[{_MARKS}]", "", html))
-    # 1. Mark as hidden what a class of the style sheet hides.
-    sheets = " ".join(sheet.text() for sheet in tree.css("style"))
-    classes = [name for name, style in _CLASS.findall(sheets) if _HIDDEN.search(style)]
-    for node in tree.css(",".join(classes[:100])) if classes else []:
-        node.attrs["hidden"] = ""
-    tree.strip_tags(["script", "style", "head", "template", "title"])
-    # 2. Mark line breaks and quoted blocks.
-    for node in tree.css("br,td,th"):
-        node.insert_after(_BREAK if node.tag == "br" else " ")
-    for node in tree.css(_BLOCKS):
-        quote = node.tag == "blockquote"
-        node.insert_before(_BREAK + _QUOTE * quote)
-        node.insert_after(_UNQUOTE * quote + _BREAK)
-    # 3. Take out hidden elements, the inner ones first.
-    hidden = []
-    for node in reversed(tree.css("[style],[hidden],[color]")):
-        if _is_hidden(node):
-            hidden.append(node.text(separator=""))
-            node.decompose()
-    text = tree.root.text(separator="") if tree.root else ""
-    unseen = re.sub(rf"[{_MARKS}\s]+", " ", " ".join(reversed(hidden))).strip()
-    return _lines(re.sub(r"\s+", " ", text)), unseen
-
-
-def _is_hidden(node: Any) -> bool:
-    style = _style(node)
-    if not _WHITE_TEXT.search(style):
-        return "hidden" in node.attributes or bool(_HIDDEN.search(style))
-    for _ in range(20):  # white text is visible on a dark background, its own or one around it
-        if node is None or _DARK.search(_style(node)):
-            break
-        node = node.parent
-    return node is None
-
-
-def _style(node: Any) -> str:
-    own = node.attributes
-    color, background = own.get("color") or "inherit", own.get("bgcolor") or "white"
-    return f"color:{color};background:{background};{own.get('style') or ''}"
-
-
-def _lines(text: str) -> str:
-    lines, depth = [""], 0
-    for line in text.split(_BREAK):
-        depth += line.count(_QUOTE)
-        plain = re.sub(f"[{_MARKS}]", "", line).strip()
-        if plain or lines[-1]:  # at most one empty line
-            lines.append("> " * min(depth, 5) + plain if plain else "")
-        depth -= line.count(_UNQUOTE)
-    return "\n".join(lines).strip()
-
-
-# ── the language ────────────────────────────────────────────────────────────────────────────
-
-
-LANGUAGES: tuple[Language, ...] = get_args(Language)
-
-
 @cache
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -354,9 +268,3 @@ def spoken_language(text: str) -> str:
     if not re.search(r"[^\W\d_]{2}", text):
         return ""
     return str(_identifier().classify(text[:5000])[0])
-
-
-def detect_language(text: str) -> Language:
-    """The language to reply in: that of the text if the desk writes it, otherwise English."""
-    spoken = spoken_language(text)
-    return next((language for language in LANGUAGES if language == spoken), "en")

@@ -31,9 +31,9 @@ def install(
 
         raise typer.Exit(1 if run(settings()[0]) else 0)
 
-    def surroundings(config: Config) -> AbstractContextManager[Config]:
+    def prepare(config: Config) -> AbstractContextManager[Config]:
         from agentic_workflow.sample.start import sample_shop
 
         return sample_shop(config)
 
-    return surroundings
+    return prepare

@@ -17,7 +17,7 @@ from typing import Any
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
-from agentic_workflow.engine.queue import CaseQueue, go_on
+from agentic_workflow.engine.queue import CaseQueue, begin_again, go_on
 from agentic_workflow.store.case import CATEGORIES, Draft, Value
 from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
@@ -148,9 +148,7 @@ class Actions:
         self.store.record(case_id, "replay", actor=by)
         if case.decision and (approval.decision if approval else not case.decision.approval):
             return go_on(case_id, self.store, self.queue)
-        self.store.update(case_id, status="received", attempt=case.attempt + 1)
-        self.queue.handle_again(case_id, case.attempt + 1, case.sender)
-        return case_id
+        return begin_again(case_id, self.store, self.queue)
 
     def reopen(self, case_id: str, by: str) -> CaseRecord:
         """Let a closed case wait for a person again. Raises Forbidden, NotFound or Conflict."""

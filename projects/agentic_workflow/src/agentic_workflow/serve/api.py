@@ -60,7 +60,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         stop = threading.Event()
         watching = asyncio.create_task(asyncio.to_thread(intake.watch, stop))
-        with store_metrics(store, queue):
+        with store_metrics(store):
             yield
         stop.set()
         await watching

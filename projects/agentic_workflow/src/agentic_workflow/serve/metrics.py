@@ -1,6 +1,6 @@
 """Prometheus metrics of the help desk (`workflow_*`), read from the databases at each scrape.
 
-    with store_metrics(store, queue):
+    with store_metrics(store):
         ...    # GET /metrics has them
 
 The workers are other processes, so what they do is counted in the database, not in this process.
@@ -13,29 +13,28 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from math import inf
 from typing import Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select
 
-from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.database import reading
 from agentic_workflow.store.schema import cases, outbox
 from agentic_workflow.store.store import Store
 from seedbed.errors import SeedbedError
 
+CASES = dict.fromkeys(((status, "") for status in STATUSES), 0)
 EFFECTS = dict.fromkeys((("ready",), ("claimed",), ("done",), ("in_doubt",), ("failed",)), 0)
 _log = logging.getLogger(__name__)
 
 
 class StoreCollector:
-    """Gauges for Prometheus; nothing while a database is away."""
+    """Gauges for Prometheus; nothing while the database is away."""
 
-    def __init__(self, store: Store, queue: CaseQueue) -> None:
-        self._store, self._queue = store, queue
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def describe(self) -> list[Metric]:
         """Empty: describing the metrics would query the databases at registration."""
@@ -46,33 +45,22 @@ class StoreCollector:
         try:
             return self._gauges()
         except SeedbedError as error:
-            _log.warning("metrics without the databases: %s", error)
+            _log.warning("metrics without the database: %s", error)
             return []
 
     def _gauges(self) -> list[Metric]:
-        now, counts = datetime.now(UTC), self._store.counts()
-        status = {s: sum(n for (t, _), n in counts.items() if t == s) for s in STATUSES}
+        now, counts = datetime.now(UTC), CASES | self._store.counts()
         effects = select(outbox.c.status, func.count()).group_by(outbox.c.status)
         oldest = select(func.min(cases.c.received_at)).where(cases.c.status == "received")
-        postponed = (cases.c.status == "approved") & cases.c.outcome.contains("circuit breaker")
         with reading(self._store.engine) as connection:
             by_status = {(status,): count for status, count in connection.execute(effects)}
             first = connection.execute(oldest).scalar() or now
-            refused = connection.execute(select(func.count()).where(postponed)).scalar_one()
-        upkeep = self._queue.last_upkeep()
-        age = (now - upkeep).total_seconds() if upkeep else inf
-        plain = {
-            "in_doubt": ("Cases with the status in_doubt.", status["in_doubt"]),
-            "dead_letters": ("Cases with the status failed.", status["failed"]),
-            "overdue": ("Approvals after their deadline.", len(self._store.expired(now))),
-            "circuit_open": ("Cases postponed because a circuit breaker is open.", refused),
-            "queue_seconds": ("Age of the oldest case queued.", (now - first).total_seconds()),
-            "upkeep_seconds": ("Seconds since a worker last did the upkeep.", age),
-        }
+        overdue, age = len(self._store.expired(now)), (now - first).total_seconds()
         return [
             _gauge("cases", "Cases.", counts, "status", "category"),
             _gauge("effects", "Refunds and replies.", EFFECTS | by_status, "status"),
-            *(_gauge(name, about, {(): value}) for name, (about, value) in plain.items()),
+            _gauge("overdue", "Approvals after their deadline.", {(): overdue}),
+            _gauge("queue_seconds", "Age of the oldest case queued.", {(): age}),
         ]
 
 
@@ -84,9 +72,9 @@ def _gauge(name: str, text: str, values: Mapping[Any, float], *labels: str) -> M
 
 
 @contextmanager
-def store_metrics(store: Store, queue: CaseQueue) -> Iterator[None]:
+def store_metrics(store: Store) -> Iterator[None]:
     """Register the metrics with Prometheus' default registry, and remove them at the end."""
-    collector = StoreCollector(store, queue)
+    collector = StoreCollector(store)
     REGISTRY.register(collector)
     try:
         yield

@@ -3,9 +3,9 @@
     triage = Triage(category="refund", priority="normal", order_id="10234", amount=Decimal("49.90"))
     Triage.model_validate(triage.model_dump(mode="json")) == triage
 
-Immutable values without behaviour, which every other room imports. Workflow steps pass them on as
-JSON, so that a later version of the program can read what an earlier one recorded: add fields with
-a default, never rename one.
+Plain immutable values, imported by every other package. The store keeps them as JSON, so that a
+later version of the program can read what an earlier one stored: add fields with a default, never
+rename one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Value(BaseModel):
 
 
 class Attachment(Value):
-    """What is known about an attached file, which is never opened."""
+    """An attached file, which is never opened."""
 
     name: str
     type: str  # as the sender's program declares it, such as "application/pdf"
@@ -68,8 +68,7 @@ class Mail(Value):
     spoken: str = ""  # ISO 639 code of the mail's language; empty without text
     sent_at: datetime | None = None  # with a time zone
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
-    attachments: tuple[str, ...] = ()  # names; contents are not read
-    files: tuple[Attachment, ...] = ()  # the attachments with type and size
+    attachments: tuple[Attachment, ...] = ()
     automatic: bool = False  # proven by a header of RFC 3834 or a report of RFC 3464; not answered
     looks_automatic: tuple[str, ...] = ()  # headers that programs and lists add, and people's too
     warnings: tuple[str, ...] = ()  # what was wrong with the mail
@@ -145,13 +144,11 @@ class Passage(Value):
 
 
 class Standing(Value):
-    """Other cases of a sender, and what the desk sent by itself today."""
+    """Other cases of a sender, and what the desk sent them by itself today."""
 
     open_case: str | None = None  # of the sender
     same_case: str | None = None  # in which the sender wrote the same
     replies_to_address: int = 0
-    replies_in_thread: int = 0
-    replies: int = 0
 
 
 class Decision(Value):

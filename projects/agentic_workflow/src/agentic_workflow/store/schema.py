@@ -133,10 +133,3 @@ switches = sa.Table(
     sa.Column("name", Text, primary_key=True),
     sa.Column("is_on", sa.Boolean, nullable=False, server_default=sa.false()),
 )
-
-case_words = sa.Table(  # which `search.py` writes and finds
-    "search_words",
-    metadata,
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("words", Text, nullable=False),
-)

@@ -15,16 +15,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, select, update
 from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
-from agentic_workflow.store import search
 from agentic_workflow.store.case import Decision, Draft, Mail, Standing, Status, Triage, Value
 from agentic_workflow.store.database import open_database, reading, writing
 from agentic_workflow.store.records import (
@@ -50,7 +48,8 @@ __all__ = ["CaseRecord", "CaseSummary", "Store", "case_id"]
 
 DUPLICATE_HOURS = 1  # an answered text from the same sender after that is a new request
 LIST_LIMIT = 1000
-THREAD = 20
+MAX_WORDS = 10  # of a search
+_SEARCHED = (cases.c.id, cases.c.sender, cases.c.subject, cases.c.mail["text"].as_string())
 _REPLY_ID = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
 _FINAL = ("closed", "duplicate")
 _SUMMARY = select(*(cases.c[name] for name in CaseSummary.model_fields if name in cases.c))
@@ -66,8 +65,8 @@ def case_id(mail: Mail) -> str:
     >>> case_id(Mail(message_id="1@shop.example", content_hash="a", sender="bob@example.com"))
     'cdd6ebe96cda48a4'
     """
-    parts = (mail.message_id, mail.content_hash, mail.quoted, *mail.attachments)
-    return "c" + hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:15]
+    parts = f"{mail.message_id}\0{mail.content_hash}"
+    return "c" + hashlib.sha256(parts.encode(errors="replace")).hexdigest()[:15]
 
 
 def answered_cases(mail: Mail) -> list[str]:
@@ -99,57 +98,50 @@ class Store:
 
     def receive(self, mail: Mail) -> tuple[CaseRecord, bool]:
         """Store a mail as a case; False with the earlier case if the same mail came before."""
-        id, now, new = case_id(mail), self._now(), True
+        id, now = case_id(mail), self._now()
         row = {name: getattr(mail, name) for name in ("content_hash", "sender", "subject")}
         row |= {"id": id, "status": "received", "received_at": now, "changed_at": now}
-        statement = insert(cases).values(**row, mail=mail)
+        statement = insert(cases).values(**row, mail=mail).returning(*_RECORD.selected_columns)
         try:
             with writing(self.engine) as connection:
-                number = connection.execute(statement.returning(cases.c.number)).scalar_one()
-                text = f"{id} {mail.sender} {mail.sender_name} {mail.subject} {mail.text}"
-                search.index(connection, number, text)
+                return CaseRecord(**connection.execute(statement).mappings().one()), True
         except IntegrityError:
-            new = False
-        return self.case(id), new
+            return self.case(id), False
 
     def case(self, id: str) -> CaseRecord:
         """A case. Raises NotFound."""
         with reading(self.engine) as connection:
             return _case(connection, id)
 
-    def duplicate_of(self, id: str) -> str | None:
+    def duplicate_of(self, case: CaseRecord) -> str | None:
         """The first case with the same content and sender that is open, or an hour old.
 
-        A sender who repeats a mail after the answer was not helped by it.
+        A repeated mail after an answer is a new request.
         """
-        case, now = self.case(id), self._now()
-        same = _SUMMARY.where(cases.c.content_hash == case.mail.content_hash)
-        recent = cases.c.received_at > now - timedelta(hours=DUPLICATE_HOURS)
-        unanswered = cases.c.status.not_in(_FINAL)
-        earlier = same.where(cases.c.number < case.number, recent | unanswered)
-        first = self._all(CaseSummary, earlier.order_by(cases.c.number), 1)
-        return first[0].id if first else None
+        same = select(cases.c.id).where(cases.c.content_hash == case.mail.content_hash)
+        recent = cases.c.received_at > self._now() - timedelta(hours=DUPLICATE_HOURS)
+        earlier = same.where(cases.c.number < case.number, recent | cases.c.status.not_in(_FINAL))
+        with reading(self.engine) as connection:
+            return connection.execute(earlier.order_by(cases.c.number).limit(1)).scalar()
 
-    def standing(self, id: str) -> Standing:
+    def standing(self, case: CaseRecord) -> Standing:
         """Other cases of the sender of a case, and the automatic replies of today (UTC)."""
-        case = self.case(id)
-        others = select(cases.c.id).where(cases.c.sender == case.sender, cases.c.id != id).limit(1)
+        others = select(cases.c.id).where(cases.c.sender == case.sender, cases.c.id != case.id)
         same = cases.c.content_hash == case.mail.content_hash
         unfinished, earlier = cases.c.status.not_in(_FINAL), cases.c.number < case.number
+        today = self._now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         replies = select(func.count()).where(
-            self._closed_since(days=1),
+            cases.c.sender == case.sender,
+            cases.c.status == "closed",
+            cases.c.closed_at >= today,
             cases.c.closed_by == "desk",
             cases.c.outcome.contains("reply"),
         )
-        to_sender = replies.where(cases.c.sender == case.sender)
-        thread = [c for c in self._thread(case) if c.closed_by == "desk" and "reply" in c.outcome]
         with reading(self.engine) as connection:
             return Standing(
-                open_case=connection.execute(others.where(unfinished, ~same)).scalar(),
-                same_case=connection.execute(others.where(same, earlier)).scalar(),
-                replies_to_address=connection.execute(to_sender).scalar_one(),
-                replies_in_thread=len(thread),
-                replies=connection.execute(replies).scalar_one(),
+                open_case=connection.execute(others.where(unfinished, ~same).limit(1)).scalar(),
+                same_case=connection.execute(others.where(same, earlier).limit(1)).scalar(),
+                replies_to_address=connection.execute(replies).scalar_one(),
             )
 
     def thread(self, id: str) -> list[CaseRecord]:
@@ -169,18 +161,6 @@ class Store:
             grown, linked = not more <= linked, linked | more
         return [case for case in reversed(others) if case.id in linked and sender]
 
-    def _thread(self, case: CaseRecord) -> list[CaseRecord]:
-        """The cases whose replies the mail answers, directly or not; the latest 20 at most."""
-        thread: dict[str, CaseRecord] = {}
-        ids = answered_cases(case.mail)
-        while ids and len(thread) < THREAD:
-            id = ids.pop(0)
-            with suppress(NotFound):
-                if id not in thread:
-                    thread[id] = self.case(id)
-                    ids += answered_cases(thread[id].mail)
-        return list(thread.values())
-
     def cases(
         self,
         *,
@@ -192,7 +172,7 @@ class Store:
     ) -> list[CaseSummary]:
         """Cases, the newest first. `before` is the `number` of the last one of the page before.
 
-        `text` selects cases whose mail contains words that begin like each of its words.
+        `text` selects cases whose id, sender, subject or text contains each of its words.
         """
         query = _SUMMARY.order_by(cases.c.number.desc())
         if status:
@@ -201,8 +181,8 @@ class Store:
             query = query.where(cases.c.category == category)
         if before is not None:
             query = query.where(cases.c.number < before)
-        if text.strip():
-            query = query.where(search.matches(text))
+        for word in text.split()[:MAX_WORDS]:
+            query = query.where(or_(*(c.icontains(word, autoescape=True) for c in _SEARCHED)))
         return self._all(CaseSummary, query, limit)
 
     def update(
@@ -224,8 +204,12 @@ class Store:
         if isinstance(triage := values.get("triage"), Triage):
             values |= {"category": triage.category, "priority": triage.priority}
         with writing(self.engine) as connection:
-            if status in _FINAL and _case(connection, id).closed_at is None:
-                values |= {"closed_at": self._now(), "closed_by": closed_by}
+            if status in _FINAL:  # the first time counts
+                is_open = cases.c.closed_at.is_(None)
+                values |= {
+                    "closed_at": func.coalesce(cases.c.closed_at, self._now()),
+                    "closed_by": sql_case((is_open, closed_by), else_=cases.c.closed_by),
+                }
             self._change(connection, id, status, **values)
             if event:
                 self._add_event(connection, id, **{"actor": "desk", **event})
@@ -432,12 +416,6 @@ class Store:
             connection.execute(switches.delete().where(switches.c.name == name))
             connection.execute(insert(switches).values(name=name, is_on=on))
             self._add_event(connection, "", f"{name} {'on' if on else 'off'}", actor=by)
-
-    def _closed_since(self, days: int) -> ColumnElement[bool]:
-        """The condition that a case was closed in the last `days` in UTC, today included."""
-        today = self._now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        start = today - timedelta(days=days - 1)
-        return (cases.c.status == "closed") & (cases.c.closed_at >= start)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of cases by status and category, which is empty before triage."""

@@ -162,6 +162,10 @@ class World:
         self.until(lambda: not any(worker.alive() for worker in self.workers))
         self.workers.clear()
 
+    def idle(self) -> bool:
+        """Whether every workflow has ended."""
+        return not self.queue.unfinished()
+
     def statuses(self, cases: Sequence[str]) -> list[str]:
         return [self.store.case(case).status for case in cases]
 
@@ -197,12 +201,6 @@ class World:
             return self.queue.states(["x"]) == {}
         except Unavailable:
             return False
-
-    def restart_database(self, server: Any, seconds: float) -> None:
-        """Stop Postgres, and start it again after a while."""
-        server.stop()
-        time.sleep(seconds)
-        server.start()
 
     def text(self, case: str) -> str:
         return str(self.store.case(case).mail.text)

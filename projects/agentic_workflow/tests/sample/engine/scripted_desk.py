@@ -37,7 +37,7 @@ from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.sample.payments import SamplePayments
 from agentic_workflow.store.case import Draft, Mail, Passage, Triage
 from agentic_workflow.store.store import Store
-from agentic_workflow.workflow import HelpDesk
+from agentic_workflow.workflow import VERSION, HelpDesk
 from seedbed.settings import Settings, load
 
 POLICY = """
@@ -219,13 +219,14 @@ def run(arguments: list[str]) -> None:
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--id", required=True)
-    parser.add_argument("--version")
+    parser.add_argument("--version", default=VERSION)
     options = parser.parse_args(arguments)
     config = load(Config)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     if full := os.environ.get("TEST_FULL_DISK"):
         threading.Thread(target=limit_files, args=(Path(full),), daemon=True).start()
-    run_worker(config, load(Settings), options.id, options.version, open_desk=open_scripted_desk)
+    own: Any = {"version": options.version, "open_desk": open_scripted_desk}
+    run_worker(config, load(Settings), options.id, **own)
 
 
 def limit_files(full: Path) -> None:
@@ -251,7 +252,6 @@ def fork_workers() -> None:
         for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
             os.dup2(stream, number)
         os.environ.update(order["env"])
-        sys.orig_argv[:] = [sys.executable, __file__, *order["arguments"]]  # if it starts again
         try:
             run(order["arguments"])
         except BaseException:

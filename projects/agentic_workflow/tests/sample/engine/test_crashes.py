@@ -34,7 +34,7 @@ def check(world: Any, cases: list[str], refunds: int) -> int:
     assert world.sent() == dict.fromkeys(closed, 1)
     assert len(world.refunds()) == refunds
     # 3. Nothing is left in the queue, from which a case goes soon after its last step.
-    world.until(lambda: not world.queue.unfinished("1"))
+    world.until(world.idle)
     return len(doubts)
 
 
