@@ -195,7 +195,7 @@ SHOP = SHOP_POLICY.read_text()
     [
         ("deadline_hours = 48 ", "deadline_hours = = 4", "deadline_hours = =", "Invalid value"),
         ("tokens = 20_000", "token = 20_000", "token = 20_000", "unknown key"),
-        ("attempts = 6", 'attempts = "six"', 'attempts = "six"', "valid integer"),
+        ("attempts = 100", 'attempts = "six"', 'attempts = "six"', "valid integer"),
         ('default = "hold"', 'default = "sleep"', 'default = "sleep"', "'reject' or 'hold'"),
         ("tokens = 20_000\n", "", "[limits.case]", "tokens: missing"),
         ("order_known = true", "order_knwon = true", "order_knwon", "unknown key"),
