@@ -42,9 +42,8 @@ def outcome(folder: Path) -> Any:
 
 
 def test_list_names_papers_with_their_number_of_claims() -> None:
-    rows = {row["name"]: row for row in run("list", "--json").json}
-    assert "mine" in rows and len(rows) >= 2
-    assert rows["mine"]["claims"] == 2
+    rows = [line.split() for line in run("list").out.splitlines()]
+    assert ["mine", "2"] in [[row[0], row[-1]] for row in rows] and len(rows) >= 3
 
 
 def test_run_prints_claims_as_json(outcome: Any) -> None:
@@ -67,19 +66,29 @@ def test_publish_refuses_cells_outside_of_a_commit() -> None:
 
 
 @pytest.mark.usefixtures("outcome")
-def test_claim_that_was_changed_after_its_run_exits_with_1(folder: Path) -> None:
-    claims = folder / "papers/mine/claims.py"
+def test_corrected_sentence_is_judged_again_and_a_changed_tolerance_is_named(folder: Path) -> None:
+    claims, results = folder / "papers/mine/claims.py", folder / "data/results/mine-smoke.json"
     text = claims.read_text()
-    claims.write_text(text.replace("within(7, 13", "within(70, 130"))
-    for module in [name for name in sys.modules if ".papers.mine" in name]:
-        sys.modules.pop(module)
+    cells = json.loads(results.read_text())["cells"]
     try:
-        output = run("run", "mine")
+        claims.write_text(text.replace("Momentum needs fewer", "Momentum takes fewer"))
+        assert rerun().status == 0
+        assert "Momentum takes fewer steps" in results.read_text()
+        claims.write_text(text.replace("within(7, 13", "within(7, 130"))
+        output = rerun()
         assert output.status == 1
-        assert "Claims changed after gradient-descent-seed0 was computed: speedup." in output.out
-        assert run("verify", "mine").status == 1
+        assert "Claim speedup: tolerance is 7 to 130 ×, published as 7 to 13 ×." in output.out
+        assert json.loads(results.read_text())["cells"] == cells
     finally:
         claims.write_text(text)
+        assert rerun().status == 0
+
+
+def rerun() -> Any:
+    """The paper run once more, as a new process would read it."""
+    for module in [name for name in sys.modules if ".papers.mine" in name]:
+        sys.modules.pop(module)
+    return run("run", "mine")
 
 
 @pytest.mark.usefixtures("outcome")
@@ -90,27 +99,10 @@ def test_report_is_one_html_file(folder: Path) -> None:
     assert "<svg" in html and "Momentum needs fewer steps" in html
 
 
-@pytest.mark.usefixtures("outcome")
-def test_verify_finds_an_edited_value(folder: Path) -> None:
-    path = folder / "data/results/mine-smoke.json"
-    text = path.read_text()
-    data = json.loads(text)
-    data["verdicts"][0]["measured"] = 99.0
-    path.write_text(json.dumps(data))
-    output = run("verify", "mine", "--json")
-    path.write_text(text)
-    assert output.status == 1
-    assert any("measured is 99.0" in line for line in output.json["differences"])
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["run", "nothing"], "Unknown paper 'nothing'. Available papers: "),
-        (
-            ["run", "mine", "--scale", "huge"],
-            "Unknown scale 'huge'. Available scales: smoke,",
-        ),
         (["run", "mine", "--seeds", ""], "The list of seeds is empty."),
         (["run", "mine", "--seeds", "a"], "--seeds 'a' is not a list of numbers. E.g. --seeds 0"),
         (["report", "mine", "--scale", "laptop"], "does not exist. Run: research-repro run mine"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,10 @@ from filelock import FileLock
 
 from research_repro.config import Config
 from research_repro.paper import Cell, Paper
-from research_repro.results import read_outcome
-from research_repro.run import merge_cells, run_paper
-from research_repro.runs.sweep import Event
-from seedbed.errors import BadInput, NotFound
+from research_repro.papers import find_paper
+from research_repro.results import Outcome, published, read_outcome
+from research_repro.run import publish_run, run_paper
+from seedbed.errors import BadInput
 
 
 @pytest.fixture
@@ -62,65 +65,68 @@ def test_without_time_no_cell_runs_and_nothing_is_measured(toy: Paper, config: C
 
 
 @pytest.mark.slow
-class TestRun:
-    def test_stored_results_are_reused_only_if_they_fit(self, toy: Paper, config: Config) -> None:
-        events: list[Event] = []
-        first = run_paper(toy, "smoke", config, on_event=events.append)
-        assert [verdict.holds for verdict in first.verdicts] == [True, True]
-        assert first.seeds == [0, 1]
-        assert list(first.cells) == ["fit-seed0", "again-seed0", "fit-seed1", "again-seed1"]
-        assert read_outcome(config.data_dir / "results" / "toy-smoke.json", "toy", "smoke") == first
+def test_stored_results_are_reused_only_if_they_fit(toy: Paper, config: Config) -> None:
+    lines: list[str] = []
 
-        # The second run uses all results but one of other settings and one of other code.
-        folder = config.data_dir / "runs" / "toy-smoke" / "cells"
-        for name, change in (("fit-seed0", {"settings": {}}), ("again-seed0", {"code": "other"})):
-            record = json.loads((folder / f"{name}.json").read_text())
-            (folder / f"{name}.json").write_text(json.dumps(record | change))
-        (folder / "fit-seed1.json").write_text('{"name": "fi')
-        events.clear()
-        second = run_paper(toy, "smoke", config, on_event=events.append)
-        stored = [event.cell for event in events if event.kind == "stored"]
-        assert stored == ["again-seed1"]
-        assert second.cells["again-seed1"] == first.cells["again-seed1"]
-        assert second.verdicts == first.verdicts
+    def run(*args: object, **more: bool) -> Outcome:
+        lines.clear()
+        note = lambda done, total, text: lines.append(f"{text} {done}/{total}")  # noqa: E731
+        return run_paper(toy, "smoke", config, *args, progress=note, **more)  # type: ignore[arg-type]
 
-        # `fresh` uses none.
-        events.clear()
-        run_paper(toy, "smoke", config, [1], fresh=True, on_event=events.append)
-        assert {event.kind for event in events} == {"started", "step", "finished"}
-        assert len(list(folder.iterdir())) == 2
+    first = run()
+    assert [verdict.holds for verdict in first.verdicts] == [True, True]
+    assert list(first.cells) == ["fit-seed0", "again-seed0", "fit-seed1", "again-seed1"]
+    assert [line.split()[1] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    stored = read_outcome(config.data_dir / "results" / "toy-smoke.json", "toy", "smoke")
+    assert stored.cells == first.cells
 
-    def test_a_failed_cell_leaves_its_claim_unmeasured(self, toy: Paper, config: Config) -> None:
-        def cells(*_: object) -> list[Cell]:
-            return [
-                Cell("fit", 0, {"steps": 40}),
-                Cell("again", 0, {"steps": 40, "fail": "diverged"}),
-            ]
+    # The second run uses all results but one of other settings and one of other code.
+    folder = config.data_dir / "runs" / "toy-smoke" / "cells"
+    for name, change in (("fit-seed0", {"settings": {}}), ("again-seed0", {"code": "other"})):
+        record = json.loads((folder / f"{name}.json").read_text())
+        (folder / f"{name}.json").write_text(json.dumps(record | change))
+    (folder / "fit-seed1.json").write_text('{"name": "fi')
+    second = run()
+    assert len(lines) == 3 and lines[-1].endswith("4/4")
+    assert second.cells["again-seed1"] == first.cells["again-seed1"]
+    assert second.verdicts == first.verdicts
 
-        outcome = run_paper(replace(toy, cells=cells), "smoke", config)
-        assert [verdict.holds for verdict in outcome.verdicts] == [True, None]
-        assert outcome.failed["again-seed0"].startswith("RuntimeError: diverged")
+    # `fresh` uses none of these seeds, and leaves the others alone.
+    run([1], fresh=True)
+    assert len(lines) == 2
+    assert len(list(folder.iterdir())) == 4
+    run([0])
+    assert lines == []
 
-    def test_cells_name_the_process_that_computed_them(self, toy: Paper, config: Config) -> None:
-        first = run_paper(toy, "smoke", config, [0])
-        origin = first.cells["fit-seed0"]["origin"]
-        assert origin["claims"] == {claim.id: claim.digest() for claim in toy.claims}
-        assert origin["code"] == toy.code_digest()
-        assert {"commit", "started", "environment"} <= origin.keys()
-        assert origin["environment"]["versions"].keys() == {"torch", "numpy"}
-        # Judged again by other claims, the cells keep the digests of those that they were run for.
-        other = replace(toy, claims=(replace(toy.claims[0], statement="It is 3."),))
-        second = run_paper(other, "smoke", config, [0])
-        assert second.cells == first.cells
 
-    def test_seeds_of_two_machines_are_merged(self, toy: Paper, config: Config) -> None:
-        there = config.model_copy(update={"data_dir": config.data_dir / "there"})
-        run_paper(toy, "smoke", config, [0])
-        theirs = run_paper(toy, "smoke", there, [1])
-        assert merge_cells(toy, "smoke", config, there.data_dir) == ["again-seed1", "fit-seed1"]
-        events: list[Event] = []
-        outcome = run_paper(toy, "smoke", config, [0, 1], on_event=events.append)
-        assert {event.kind for event in events} == {"stored"}
-        assert outcome.cells["fit-seed1"] == theirs.cells["fit-seed1"]
-        with pytest.raises(NotFound, match="does not exist"):
-            merge_cells(toy, "laptop", config, there.data_dir)
+@pytest.mark.slow
+def test_failed_cell_leaves_its_claim_unmeasured(toy: Paper, config: Config) -> None:
+    def cells(*_: object) -> list[Cell]:
+        return [Cell("fit", 0, {"steps": 40}), Cell("again", 0, {"steps": 40, "fail": "diverged"})]
+
+    outcome = run_paper(replace(toy, cells=cells), "smoke", config)
+    assert [verdict.holds for verdict in outcome.verdicts] == [True, None]
+    assert outcome.failed["again-seed0"].startswith("RuntimeError: diverged")
+
+
+@pytest.mark.slow
+def test_published_run_is_what_a_second_run_of_a_cell_gives(
+    papers_dir: Path, config: Config
+) -> None:
+    # The toy's results name the process, which is another one each time: it is left out first.
+    code = papers_dir / "toy" / "__init__.py"
+    code.write_text(code.read_text().replace('        "process": os.getpid(),\n', ""))
+    git = partial(subprocess.run, cwd=papers_dir, check=True, capture_output=True)
+    git(["git", "init"])
+    git(["git", "add", "."])
+    git(["git", "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-m", "toy"])
+    toy = find_paper("toy", papers_dir)
+    run_paper(toy, "smoke", config)
+    path = publish_run(toy, "smoke", config)
+    assert published(toy, "smoke") is not None and path.name == "smoke.json"
+
+    # A forged result is found if its cell is the one that is run again: here all are forged.
+    results = config.data_dir / "results" / "toy-smoke.json"
+    results.write_text(re.sub(r'"slope": [\d.]+', '"slope": 2.0', results.read_text()))
+    with pytest.raises(BadInput, match=r"-seed[01] was run again, and gave another result"):
+        publish_run(toy, "smoke", config)

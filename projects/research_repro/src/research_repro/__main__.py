@@ -2,9 +2,8 @@
 
     research-repro run ddim --scale smoke    # run the cells, judge the claims
     research-repro report ddim               # one HTML file with the figures inside
-    research-repro verify ddim               # recompute the table from the stored results
     research-repro new my_paper              # a complete small reproduction to replace by yours
-    research-repro serve                     # all reports, while the first paper is run
+    research-repro serve                     # all reports, and the first paper is run
 
 Commands parse options and print results; the work is done in `run.py`. Heavy imports are inside the
 commands, so that `--help` is quick.
@@ -12,13 +11,12 @@ commands, so that `--help` is quick.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from research_repro.paper import SCALES, Scale
+from research_repro.paper import Scale
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 from seedbed.errors import BadInput, SeedbedError
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from research_repro.config import Config
     from research_repro.paper import Paper
     from research_repro.results import Outcome
-    from research_repro.runs.sweep import Event
 
 app = cli.create_app("Reproduces papers: claims that pass or fail, with figures and a report.")
 Name = Annotated[str, typer.Argument(metavar="PAPER", help="Name of a paper; `list` shows them.")]
@@ -35,9 +32,7 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="[PAPER]...", help="Names of papers; without one, all that are here."),
 ]
-AtScale = Annotated[
-    str, typer.Option("--scale", help="smoke (a minute or two) or laptop (up to an hour).")
-]
+AtScale = Annotated[Scale, typer.Option("--scale", help="smoke (minutes) or laptop (hours).")]
 
 
 def _config(**overrides: Any) -> Config:
@@ -49,13 +44,6 @@ def _config(**overrides: Any) -> Config:
     return load(Config, **overrides)
 
 
-def _scale(name: str) -> Scale:
-    for scale in SCALES:
-        if scale == name:
-            return scale
-    raise BadInput(f"Unknown scale {name!r}.", hint=f"Available scales: {', '.join(SCALES)}.")
-
-
 def _papers(names: list[str] | None, config: Config) -> list[Paper]:
     from research_repro.papers import find_paper, load_papers
 
@@ -65,12 +53,10 @@ def _papers(names: list[str] | None, config: Config) -> list[Paper]:
 
 
 @app.command(name="list")
-def list_papers(as_json: Json = False) -> None:
+def list_papers() -> None:
     """List the papers."""
-    papers = _papers(None, _config())
-    rows = [{"name": p.name, "title": p.title, "claims": len(p.claims)} for p in papers]
-    table = cli.table(["name", "title", "claims"], [tuple(row.values()) for row in rows])
-    show(rows, as_json, to_text=lambda _: table)
+    rows = [(paper.name, paper.title, len(paper.claims)) for paper in _papers(None, _config())]
+    typer.echo(cli.table(["name", "title", "claims"], rows))
 
 
 @app.command()
@@ -78,20 +64,20 @@ def run(
     papers: Names = None,
     scale: AtScale = "smoke",
     seeds: Annotated[
-        str | None, typer.Option(help="Seeds, such as 0,1,2 or 3-5. Default: the paper's.")
+        str | None, typer.Option(help="Seeds, such as 0,1,2. Default: the paper's.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time limit in minutes.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Discard earlier results.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard these seeds' results.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run papers and judge their claims; an interrupted run continues.
 
     Exits with status 1 if a claim that can be tested at this scale fails, unless that failure is
-    published and unchanged; and if a claim was changed after it was measured or published.
+    published with the same reason; and if a tolerance differs from the published one.
     """
     config = _config(minutes=minutes)
     tables = [
-        _run(paper, _scale(scale), config, _numbers(seeds), fresh=fresh, quiet=as_json)
+        _run(paper, scale, config, _numbers(seeds), fresh=fresh, quiet=as_json)
         for paper in _papers(papers, config)
     ]
     if as_json:
@@ -107,26 +93,14 @@ def _run(
     *,
     fresh: bool = False,
     quiet: bool = False,
-    on_event: Callable[[Event], None] | None = None,
 ) -> dict[str, Any]:
     """Run a paper with a progress bar and print its table, unless `quiet`; returns it as JSON."""
     from research_repro.report.table import claims_table
     from research_repro.results import problems
     from research_repro.run import run_paper
 
-    with cli.progress(unit="%") as progress:
-
-        def report_event(event: Event) -> None:
-            if event.kind == "failed":
-                progress.print(f"{event.cell} failed: {event.reason}")
-            text = (
-                f"{event.cell}, step {event.step} of {event.total}" if event.total else event.cell
-            )
-            progress(int(100 * event.share), 100, text)
-            if on_event:
-                on_event(event)
-
-        outcome = run_paper(paper, scale, config, seeds, fresh=fresh, on_event=report_event)
+    with cli.progress(unit="cell", start=paper.name) as progress:
+        outcome = run_paper(paper, scale, config, seeds, fresh=fresh, progress=progress)
     lines = problems(outcome, paper)
     if not quiet:
         typer.echo("\n".join([claims_table(outcome), *lines]))
@@ -145,116 +119,65 @@ def report(
     paper: Name,
     scale: AtScale = "smoke",
     output: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None,
-    as_json: Json = False,
 ) -> None:
     """Write a report as one HTML file; without a run of your own, of the published one."""
     from research_repro.papers import find_paper
     from research_repro.report.html import report_html
-    from research_repro.results import load_outcome, published, results_path
+    from research_repro.results import load_outcome, results_path
     from seedbed.files import write_text
 
-    config, at = _config(), _scale(scale)
+    config = _config()
     reproduction = find_paper(paper, config.papers_dir)
-    outcome = load_outcome(config.data_dir, reproduction, at)
-    path = output or results_path(config.data_dir, paper, at).with_suffix(".html")
+    outcome = load_outcome(config.data_dir, reproduction, scale)
+    path = output or results_path(config.data_dir, paper, scale).with_suffix(".html")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, report_html(reproduction, outcome, published(reproduction, at)))
-    show({"report": str(path)}, as_json, to_text=lambda result: str(result["report"]))
-
-
-@app.command()
-def verify(paper: Name, scale: AtScale = "smoke", as_json: Json = False) -> None:
-    """Recompute the table from the stored results, and compare it with the published run.
-
-    Exits with status 1 if anything in the stored table differs: numbers, statements, tolerances.
-    """
-    from research_repro import results
-    from research_repro.papers import find_paper
-
-    config, at = _config(), _scale(scale)
-    reproduction = find_paper(paper, config.papers_dir)
-    outcome = results.load_outcome(config.data_dir, reproduction, at)
-    differences = results.verify(outcome, reproduction)
-    reference = results.published(reproduction, at)
-    compared = results.compare(outcome, reference) if reference else {}
-    lines = differences or ["The table was recomputed from the stored results: no differences."]
-    words = {True: "as published", False: "unlike the published run", None: "not compared"}
-    lines = [*lines, *(f"{id_}: {words[agrees]}" for id_, (_, agrees) in compared.items())]
-    published = [{"id": id_, "there": row[0], "agrees": row[1]} for id_, row in compared.items()]
-    value = {"differences": differences, "published": published}
-    show(value, as_json, to_text=lambda _: "\n".join(lines))
-    raise typer.Exit(1 if differences else 0)
+    write_text(path, report_html(reproduction, outcome))
+    typer.echo(str(path))
 
 
 @app.command()
 def publish(papers: Names = None, scale: AtScale = "smoke") -> None:
     """Put the results of the last runs into the papers' folders, for comparison with later runs.
 
-    Refused for a failure without a reason, and for cells computed by uncommitted code.
+    Takes the seeds that the paper declares, of committed code, with a reason for each failure. One
+    cell, chosen at random, is run again, and must give the same result.
     """
-    from research_repro.results import publish as write
-    from research_repro.results import read_outcome, results_path
-
-    config, at = _config(), _scale(scale)
-    for paper in _papers(papers, config):
-        path = results_path(config.data_dir, paper.name, at)
-        typer.echo(f"Published {write(read_outcome(path, paper.name, at), paper)}")
-
-
-@app.command()
-def merge(
-    paper: Name,
-    folder: Annotated[Path, typer.Argument(help="Data folder of the other machine.")],
-    scale: AtScale = "smoke",
-) -> None:
-    """Add the finished cells of another machine, which ran other seeds."""
-    from research_repro.papers import find_paper
-    from research_repro.run import merge_cells
+    from research_repro.run import publish_run
 
     config = _config()
-    cells = merge_cells(find_paper(paper, config.papers_dir), _scale(scale), config, folder)
-    command = cli.command_line("research-repro", "run", paper, "--scale", scale, "--seeds", "0-5")
-    typer.echo(f"Added {len(cells)} cells. Judge all seeds, e.g.: {command}")
+    for paper in _papers(papers, config):
+        typer.echo(f"Published {publish_run(paper, scale, config)}")
 
 
 @app.command()
-def new(name: str, as_json: Json = False) -> None:
+def new(name: str) -> None:
     """Write a complete small reproduction, which runs at once, to replace by your own."""
     from research_repro.template.copy import copy_template
 
     folder = copy_template(name, _config().papers_dir)
     command = cli.command_line("research-repro", "run", name)
-    show(
-        {"folder": str(folder), "files": sorted(path.name for path in folder.iterdir())},
-        as_json,
-        to_text=lambda value: f"Created {value['folder']}. Run it: {command}",
-    )
+    typer.echo(f"Created {folder}. Run it: {command}")
 
 
 @app.command()
 def serve(port: Port = 8006, host: Host = "127.0.0.1") -> None:
     """Serve the reports of all papers, and run the first one at smoke scale if it was not yet."""
+    import threading
+
     from research_repro import results, site
-    from seedbed.server import service
 
     config = _config()
     paper = _papers(None, config)[0]
     site.write_site(config)
-
-    def show_progress(event: Event) -> None:
-        if event.kind in ("finished", "stored"):
-            site.write_index(config, f"{paper.name} at smoke scale: {event.share:.0%} done")
-
-    def work() -> None:
+    with site.serving(config, host, port):
+        typer.echo(f"Open http://{host}:{port}", err=True)
         if not results.results_path(config.data_dir, paper.name, "smoke").exists():
             try:
-                _run(paper, "smoke", config, on_event=show_progress)
+                _run(paper, "smoke", config)
             except SeedbedError as error:
                 typer.echo(str(error), err=True)
             site.write_site(config)
-
-    typer.echo(f"Open http://{host}:{port}", err=True)
-    service.serve(site.create_app(config, work), port=port, host=host)
+        threading.Event().wait()
 
 
 @app.command()
@@ -275,19 +198,15 @@ def demo() -> None:
 def _numbers(seeds: str | None) -> list[int] | None:
     """Seeds from text.
 
-    >>> _numbers("0,3-5"), _numbers(None)
-    ([0, 3, 4, 5], None)
+    >>> _numbers("0, 3,4"), _numbers(None)
+    ([0, 3, 4], None)
     """
     if seeds is None:
         return None
-    numbers: list[int] = []
-    for part in filter(None, (part.strip() for part in seeds.split(","))):
-        first, _, last = part.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()):
-            hint = "E.g. --seeds 0,1,2 or --seeds 0-2"
-            raise BadInput(f"--seeds {seeds!r} is not a list of numbers.", hint=hint)
-        numbers += range(int(first), int(last or first) + 1)
-    return numbers
+    parts = [part.strip() for part in seeds.split(",") if part.strip()]
+    if not all(part.isdecimal() for part in parts):
+        raise BadInput(f"--seeds {seeds!r} is not a list of numbers.", hint="E.g. --seeds 0,1,2")
+    return [int(part) for part in parts]
 
 
 def main(arguments: list[str] | None = None) -> None:

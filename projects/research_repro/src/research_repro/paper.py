@@ -13,14 +13,12 @@
 
 A cell is one unit of work, such as one method trained with one seed; its result is a JSON object.
 A claim turns the results into one value per seed. It holds if the mean lies within the tolerance,
-which is fixed before anything is run: every cell's record has a digest of the claims as they were
-when it was computed, so a claim that was changed afterwards is found (`results.problems`).
+which is fixed before anything is run. Git shows if one was changed afterwards.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -146,11 +144,6 @@ class Claim:
     note: str = ""
     """What to know when reading the result, e.g. why it cannot be tested at a small scale."""
 
-    def digest(self) -> str:
-        """A digest of all that must be fixed before the claim is measured."""
-        terms = [self.source, self.statement, self.expected, str(self.tolerance), *self.tested_at]
-        return hashlib.sha256(json.dumps(terms).encode()).hexdigest()[:12]
-
 
 Status = Literal["holds", "not reproduced", "fails", "not measured", "not tested"]
 
@@ -236,18 +229,21 @@ class Paper:
     """Distributions whose versions are recorded with each cell."""
 
     def code_digest(self) -> str:
-        """A digest of the code that computes cells; results of other code are not used.
+        """A digest of the code and data that compute cells; results of others are not used.
 
         Claims and figures read results, and `__init__.py` describes: they may change freely. The
         name of the whole package is left out, since a copied project has another one.
         """
-        texts = {
-            path.name: path.read_text("utf-8").replace(__name__.partition(".")[0], "")
-            for path in sorted(self.folder.iterdir())
-            if path.suffix in (".py", ".toml")
-            and path.name not in ("__init__.py", "claims.py", "figures.py")
-        }
-        return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]
+        own_name = __name__.partition(".")[0].encode()
+        free = {self.folder / name for name in ("__init__.py", "claims.py", "figures.py")}
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            place = path.relative_to(self.folder)
+            if path.is_dir() or path in free or {"__pycache__", "published"} & {*place.parts}:
+                continue
+            content = path.read_bytes().replace(own_name, b"")
+            digest.update(f"{place.as_posix()} {len(content)}\n".encode() + content)
+        return digest.hexdigest()[:12]
 
 
 def judge(claim: Claim, results: Results, scale: Scale) -> Verdict:

@@ -8,10 +8,11 @@ An interrupted run continues: finished cells are stored, others resume from thei
 
 from __future__ import annotations
 
+import random
 import re
-import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -22,12 +23,18 @@ from filelock import FileLock, Timeout
 from research_repro.config import Config
 from research_repro.paper import Cell, Paper, Results, Scale, judge
 from research_repro.papers import find_paper
-from research_repro.results import Outcome, results_path, run_path, write_outcome
-from research_repro.runs.processes import run_cells
-from research_repro.runs.sweep import Listener, Sweep
+from research_repro.results import (
+    Outcome,
+    read_outcome,
+    results_path,
+    run_path,
+    unpublishable,
+    write_outcome,
+)
+from research_repro.runs.pool import record_path, run_cells, stored_records
 from research_repro.runs.workspace import Workspace
 from research_repro.tracking import log_outcome
-from seedbed.errors import BadInput, NotFound
+from seedbed.errors import BadInput
 from seedbed.runs.environment import git_commit
 
 
@@ -38,13 +45,14 @@ def run_paper(
     seeds: Sequence[int] | None = None,
     *,
     fresh: bool = False,
-    on_event: Listener | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Outcome:
     """Run the cells that have no stored result, judge the claims, and store the outcome.
 
-    Without `seeds`, those of the paper. `fresh` discards stored results. `on_event` is called in
-    this thread. A failed cell is in `outcome.failed`, and a claim that needs it is not measured.
-    Raises BadInput for wrong seeds, and for a run that is already in progress.
+    Without `seeds`, those of the paper. `fresh` discards the stored results of these cells.
+    `progress` gets the cells that have ended, their number, and a line about the last one. A failed
+    cell is in `outcome.failed`, and a claim that needs it is not measured. Raises BadInput for
+    wrong seeds and for a run that is already in progress, Unavailable if a cell's process died.
     """
     # 1. Check the input before anything is started.
     seeds = _check_seeds(paper.seeds[scale] if seeds is None else seeds)
@@ -52,25 +60,37 @@ def run_paper(
     data_dir = config.data_dir.absolute()
     folder = run_path(data_dir, paper.name, scale)
     workspace = Workspace(folder, data_dir / "cache", scale, code=paper.code_digest())
-    sweep = Sweep(cells, workspace, on_event)
 
     # 2. Run the cells without a stored result; each new one is stored at once.
     load = partial(find_paper, paper.name, config.papers_dir.absolute())
     deadline = time.time() + 60 * config.minutes if config.minutes else None
     with _locked(folder):
-        sweep.load_stored(discard=fresh)
-        run_cells(load, sweep, processes=config.processes, deadline=deadline)
+        if fresh:
+            _discard(cells, workspace)
+        records = stored_records(cells, workspace)
+        left = len(cells) - len(records)
+
+        def report(cell: Cell, reason: str) -> None:
+            nonlocal left
+            left -= 1
+            if progress:
+                text = f"{cell.id} failed: {reason}" if reason else cell.id
+                progress(len(cells) - left, len(cells), text)
+
+        pending = [cell for cell in cells if cell.id not in records]
+        new, failures = run_cells(
+            load, pending, workspace, processes=config.processes, deadline=deadline, on_end=report
+        )
+        records |= new
 
     # 3. Judge the claims by the results.
-    rows = {cell.id: sweep.records[cell.id] for cell in cells if cell.id in sweep.records}
+    rows = {cell.id: records[cell.id] for cell in cells if cell.id in records}
     results = Results({(row["name"], row["seed"]): row["result"] for row in rows.values()})
     verdicts = [judge(claim, results, scale) for claim in paper.claims]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     judged = {"commit": git_commit(paper.folder), "time": now}
-    not_run = [cell.id for cell in sweep.pending() if cell.id not in sweep.failures]
-    outcome = Outcome(
-        paper.name, scale, seeds, rows, verdicts, judged, dict(sweep.failures), not_run
-    )
+    not_run = [cell.id for cell in cells if cell.id not in rows.keys() | failures.keys()]
+    outcome = Outcome(paper.name, scale, seeds, rows, verdicts, judged, failures, not_run)
 
     # 4. Store the outcome, and log it to MLflow.
     write_outcome(results_path(config.data_dir, paper.name, scale), outcome)
@@ -78,21 +98,35 @@ def run_paper(
     return outcome
 
 
-def merge_cells(paper: Paper, scale: Scale, config: Config, data_dir: Path) -> list[str]:
-    """Copy the finished cells of a run on another machine; returns their ids.
+def publish_run(paper: Paper, scale: Scale, config: Config) -> Path:
+    """Put the last run into the paper's folder, with which later runs are compared.
 
-    `data_dir` is that machine's data folder. The next run uses them if code and settings are the
-    same. Raises NotFound if it has no such run.
+    One of its cells, chosen at random, is run again, and must give the same result; cells that
+    measure time are left out. Raises BadInput if it does not, or if `results.unpublishable`.
     """
-    source = run_path(data_dir, paper.name, scale) / "cells"
-    target = run_path(config.data_dir, paper.name, scale) / "cells"
-    if not source.is_dir():
-        raise NotFound(f"{source} does not exist.", hint="Name the other machine's data folder.")
-    target.mkdir(parents=True, exist_ok=True)
-    new = [path for path in sorted(source.glob("*.json")) if not (target / path.name).exists()]
-    for path in new:
-        shutil.copyfile(path, target / path.name)
-    return [path.stem for path in new]
+    # 1. Check what is stored.
+    outcome = read_outcome(results_path(config.data_dir, paper.name, scale), paper.name, scale)
+    if problem := next(unpublishable(outcome, paper), None):
+        raise BadInput(f"{paper.name} cannot be published: {problem}")
+
+    # 2. Run one cell again, from the same pre-trained models.
+    cell = random.choice([cell for cell in paper.cells(scale, outcome.seeds) if cell.cores])
+    load = partial(find_paper, paper.name, config.papers_dir.absolute())
+    with tempfile.TemporaryDirectory() as folder:
+        cache = config.data_dir.absolute() / "cache"
+        workspace = Workspace(Path(folder), cache, scale, code=paper.code_digest())
+        records, failures = run_cells(load, [cell], workspace)
+    if failures or records[cell.id]["result"] != outcome.cells[cell.id]["result"]:
+        problem = f"{cell.id} was run again, and gave another result."
+        raise BadInput(
+            f"{paper.name} cannot be published: {problem}",
+            hint=f"Run: research-repro run {paper.name} --scale {scale} --fresh",
+        )
+
+    # 3. Write it.
+    path = paper.folder / "published" / f"{scale}.json"
+    write_outcome(path, outcome)
+    return path
 
 
 def _check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -102,6 +136,14 @@ def _check_seeds(seeds: Sequence[int]) -> list[int]:
         text = ", ".join(map(str, seeds))
         raise BadInput(f"Invalid seeds: {text}.", hint="Use different numbers from 0 on.")
     return list(seeds)
+
+
+def _discard(cells: Sequence[Cell], workspace: Workspace) -> None:
+    """Delete the results and checkpoints of these cells; other seeds keep theirs."""
+    for cell in cells:
+        record_path(cell, workspace).unlink(missing_ok=True)
+        for checkpoint in workspace.folder.glob(f"checkpoints/{cell.id}.loop*"):
+            checkpoint.unlink(missing_ok=True)
 
 
 def _check_cells(cells: list[Cell]) -> list[Cell]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from research_repro.paper import Claim, Results, at_least, judge
-from research_repro.report.table import claims_table
+from research_repro.report.table import claims_table, equations_markdown
 from research_repro.results import Outcome
 
 LONG = (
@@ -28,7 +30,7 @@ def test_table_fits_a_terminal_and_keeps_every_word():
 def test_table_has_verdict_interval_and_summary():
     table = claims_table(make_outcome([1.0, 2.0]))
     first, second = table.splitlines()[1:3]
-    assert "1.50 BLEU" in first and "≥ -2 BLEU" in first and first.endswith("✓ holds")
+    assert "1.5 BLEU" in first and "≥ -2 BLEU" in first and first.endswith("✓ holds")
     assert "-4.85 to 7.85" in second
     assert "1 of 1 claims tested at smoke scale hold." in table
     assert table.endswith("Seeds 0, 1; 0 s of computing.")
@@ -44,3 +46,13 @@ def test_table_begins_with_what_was_not_reproduced():
 
 def test_table_marks_claims_that_cannot_be_tested():
     assert "– not tested" in claims_table(make_outcome([-9.0], tested_at=("laptop",)))
+
+
+EQUATIONS = {"lora": "2 3", "ddim": "4 5 9 12 14 16 67", "attention": "1 2 3"}
+
+
+def test_every_equation_of_a_method_has_its_number_and_a_link():
+    for line in equations_markdown().splitlines():
+        paper = line.split("**")[1]
+        assert re.findall(r"\[(\d+)\]", line) == EQUATIONS[paper].split()
+        assert all(f"papers/{paper}/method.py#" in link for link in line.split(", "))

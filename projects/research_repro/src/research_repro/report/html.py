@@ -19,21 +19,16 @@ from markupsafe import Markup
 from research_repro.paper import Figure, Paper, Results, Scale
 from research_repro.report import numbers
 from research_repro.report.dots import dot_plot
-from research_repro.results import Outcome, compare
+from research_repro.results import Outcome
 from seedbed.errors import public_message
 
 
 def report_html(
     paper: Paper,
     outcome: Outcome,
-    published: Outcome | None = None,
     links: Mapping[str, str] | None = None,
 ) -> str:
-    """The report of a run, beside the published run if there is another one.
-
-    `links` are shown above it: texts and URLs.
-    """
-    other = published if published != outcome else None
+    """The report of a run; `links` are shown above it: texts and URLs."""
     tolerances = {claim.id: claim.tolerance for claim in paper.claims}
     return _render(
         "report.jinja",
@@ -41,8 +36,6 @@ def report_html(
         links=links or {},
         paper=paper,
         outcome=outcome,
-        published=other,
-        compared=compare(outcome, other) if other else {},
         plots={v.id: dot_plot(v, tolerances[v.id]) for v in outcome.verdicts if v.id in tolerances},
         figures=[_draw(figure, outcome.results) for figure in paper.figures],
         deviations=[item for item in paper.deviations if outcome.scale in item.scales],
@@ -54,14 +47,9 @@ def report_html(
 def index_html(
     rows: Sequence[tuple[Paper, Mapping[Scale, tuple[str, Outcome, bool]]]],
     problems: Sequence[str] = (),
-    running: str = "",
 ) -> str:
-    """The list of the papers: for each scale the report's file, its outcome, and if it is own.
-
-    While something is `running`, the page reloads itself.
-    """
-    title = "Reproduced papers"
-    return _render("index.jinja", title=title, rows=rows, problems=problems, running=running)
+    """The list of the papers: for each scale the report's file, its outcome, and if it is own."""
+    return _render("index.jinja", title="Reproduced papers", rows=rows, problems=problems)
 
 
 def _render(template: str, **values: Any) -> str:

@@ -15,43 +15,28 @@ LABELS = {
 """A status with a symbol, so that it can be read without color."""
 
 
-def number(value: float | None, size: float = 0.0) -> str:
-    """A number with three significant digits; counts up to 999,999 in full.
+def number(value: float | None) -> str:
+    """A number with three significant digits; whole numbers up to 999,999 in full.
 
-    `size` is the magnitude of a larger number beside it, which then sets the decimals.
-
-    >>> [number(x) for x in (0.5, -2.0, 54.123, 28_900.4, 7680.0, 134_515_008.0, 2e-7, None)]
-    ['0.500', '-2', '54.1', '28,900', '7,680', '1.35e+08', '2.00e-07', '–']
-    >>> number(0.5, size=1.49)
-    '0.50'
+    >>> [number(x) for x in (0.5, -2.0, 54.123, 7680.0, 134_515_008.0, 2e-7, None)]
+    ['0.5', '-2', '54.1', '7,680', '1.35e+08', '2e-07', '–']
     """
     if value is None:
         return "–"
-    size = max(abs(value), size)
-    if size < 1e6 and value == round(value):
-        return f"{value:,.0f}"
-    if not 1e-3 <= size < 1e6:
-        return f"{value:.2e}"
-    digits = 2 - int(f"{size:.2e}".partition("e")[2])
-    return f"{round(value, digits):,.{max(digits, 0)}f}"
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:,.3g}"
 
 
 def measured(verdict: Verdict) -> str:
     """The mean over the seeds, with its unit."""
     if verdict.measured is None:
         return "not finite" if verdict.holds is False else "–"
-    return f"{number(verdict.measured, _size(verdict))} {verdict.unit}".rstrip()
+    return f"{number(verdict.measured)} {verdict.unit}".rstrip()
 
 
 def interval(verdict: Verdict) -> str:
-    """The 95 % confidence interval of the mean; empty if all seeds are equal or there is one."""
+    """The 95 % confidence interval of the mean; empty with one seed, or if all values are equal."""
     low, high = verdict.interval or (0.0, 0.0)
-    size = _size(verdict)
-    return f"{number(low, size)} to {number(high, size)}" if low != high else ""
-
-
-def _size(verdict: Verdict) -> float:
-    return max(map(abs, verdict.interval or (0.0,)))
+    return f"{number(low)} to {number(high)}" if low != high else ""
 
 
 def duration(seconds: float) -> str:

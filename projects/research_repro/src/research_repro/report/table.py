@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -50,4 +51,20 @@ def published_markdown() -> str:
                 f" required: {v.tolerance}. Since {v.not_reproduced}"
                 for v in outcome.with_status("not reproduced")
             ]
+    return "\n".join(lines)
+
+
+def equations_markdown() -> str:
+    """The paper's equations and the functions with their comments, in Markdown, for the README."""
+    lines = []
+    for paper in load_papers(Path("nowhere"))[0]:
+        links = dict[int, str]()
+        function = ""
+        text = (paper.folder / "method.py").read_text("utf-8")
+        for name, number in re.findall(r"^(?:class|def) (\w+)|# eq\. (\d+)", text, re.M):
+            function = name or function
+            if number:
+                path = f"src/{__name__.partition('.')[0]}/papers/{paper.name}/method.py"
+                links[int(number)] = f"[{number}]({path}#{function})"
+        lines.append(f"- **{paper.name}**: {', '.join(links[number] for number in sorted(links))}.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a cell may use: cached artifacts, checkpoints, and a progress line.
+"""What a cell may use: cached artifacts and checkpoints.
 
 def run_cell(cell: Cell, workspace: Workspace) -> Result:
     base = workspace.artifact("tiny-base", {"width": 128}, pretrain)     # a folder, made once
@@ -22,21 +22,15 @@ from seedbed.errors import BadInput
 from seedbed.files import disk_errors, new_folder, sync
 
 
-def _silent(cell_id: str, step: int, total: int) -> None:
-    """The progress of a cell that is run by hand, without a progress line."""
-
-
 @dataclass
 class Workspace:
-    """Files and callbacks available to a cell."""
+    """Files available to a cell."""
 
     folder: Path
     """The run's folder."""
     cache: Path
     """Folder of artifacts that runs share, such as pre-trained models."""
     scale: Scale = "smoke"
-    progress: Callable[[str, int, int], None] = _silent
-    """Called with the cell's id, the steps done, and their number."""
     clock: Callable[[], float] = time.monotonic
     code: str = ""
     """`Paper.code_digest`; results and checkpoints of other code are not used."""
@@ -84,13 +78,11 @@ class Workspace:
         start = _load(path, identity, state) if path.exists() else 0
         due = self.clock() + self.checkpoint_every_s
         for step in range(start, total):
-            self.progress(cell.id, step, total)
             yield step
             if (now := self.clock()) >= due:
                 _save(path, identity, step + 1, state)
                 writing = self.clock() - now
                 due = now + writing + max(self.checkpoint_every_s, 20 * writing)
-        self.progress(cell.id, total, total)
 
 
 def _save(path: Path, identity: Mapping[str, Any], step: int, state: Mapping[str, Any]) -> None:

@@ -30,11 +30,11 @@ def cells(scale: Scale, seeds: Sequence[int]) -> list[Cell]:
 
 
 def run_cell(cell: Cell, workspace: Workspace) -> Result:
-    """Minimise one quadratic. A longer cell trains in `for step in workspace.steps(…)`."""
+    """Minimise one quadratic."""
+    del workspace  # a longer cell trains in `for step in workspace.steps(…)`
     curvature = curvatures(CONDITION, cell.settings["size"], cell.seed)
     step_size, momentum = best_settings(CONDITION, momentum=cell.settings["momentum"])
     distances = minimise(curvature, step_size, momentum, tolerance=1e-6, max_steps=5000)
-    workspace.progress(cell.id, 1, 1)
     predicted = predicted_steps(CONDITION, momentum=cell.settings["momentum"], tolerance=1e-6)
     steps = len(distances) - 1
     return {"steps": steps, "predicted": predicted, "distances": distances[::5]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,16 @@ def test_killed_training_continues_with_equal_numbers(name: str, tmp_path: Path)
     class Killed(Exception):
         pass
 
-    def stop(_cell: str, step: int, _total: int) -> None:
-        if step == 4:
-            raise Killed
+    ticks = itertools.count(step=60)  # a checkpoint after every step
 
-    every_step: dict[str, Any] = {"checkpoint_every_s": 0.0}
+    def clock() -> float:
+        if (tick := next(ticks)) == 420:
+            raise Killed
+        return float(tick)
+
     with pytest.raises(Killed):
-        run_cell(cell, Workspace(tmp_path / "b", tmp_path, progress=stop, **every_step))
+        run_cell(cell, Workspace(tmp_path / "b", tmp_path, clock=clock))
+    assert list(tmp_path.glob("b/checkpoints/*"))
     torch.manual_seed(99)
     assert run_cell(cell, Workspace(tmp_path / "b", tmp_path)) == whole
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 from torch import nn
 
 from research_repro.papers.attention import data, method
-from research_repro.papers.attention.cells import copy_attention, copy_layer
 from research_repro.papers.attention.method import Shape, Transformer
 
 TINY = Shape(layers=1, d_model=16, d_ff=32, heads=2, d_k=8, d_v=8)
@@ -30,70 +28,11 @@ def test_attention_and_its_gradients_equal_torch() -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_multi_head_attention_equals_torch() -> None:
-    ours = method.MultiHeadAttention(TINY).double()
-    theirs = nn.MultiheadAttention(16, 2, batch_first=True).double()
-    copy_attention(ours, theirs)
-    queries, memory = torch.randn(3, 5, 16).double(), torch.randn(3, 7, 16).double()
-    output, weights = theirs(queries, memory, memory, average_attn_weights=False)
-    torch.testing.assert_close(ours(queries, memory), output)
-    torch.testing.assert_close(ours.weights, weights.detach())
-
-
-def test_encoder_layer_equals_torch() -> None:
-    ours = method.EncoderLayer(TINY).double()
-    theirs = nn.TransformerEncoderLayer(16, 2, 32, 0.0, batch_first=True).double()
-    copy_layer(ours, theirs)
-    x = torch.randn(3, 5, 16).double()
-    torch.testing.assert_close(ours(x), theirs(x))
-
-
-def test_decoder_layer_equals_torch() -> None:
-    ours = method.DecoderLayer(TINY).double()
-    theirs = nn.TransformerDecoderLayer(16, 2, 32, 0.0, batch_first=True).double()
-    copy_layer(ours, theirs)
-    x, memory = torch.randn(3, 5, 16).double(), torch.randn(3, 7, 16).double()
-    mask, everything = method.causal_mask(5), torch.ones(7, dtype=torch.bool)
-    torch.testing.assert_close(ours(x, memory, mask, everything), theirs(x, memory, tgt_mask=~mask))
-
-
 def test_padding_does_not_change_the_output() -> None:
     model = Transformer(20, TINY).eval()
     source, target = torch.randint(3, 20, (2, 2, 6))
     padded = torch.cat([source, torch.full((2, 3), method.PAD)], 1)
     torch.testing.assert_close(model(padded, target), model(source, target))
-
-
-def test_heads_attend_to_a_single_word_as_eq_1() -> None:
-    keys = torch.eye(4) * 1e4
-    output, weights = method.scaled_dot_product_attention(keys, keys, torch.arange(4.0)[:, None])
-    assert output.flatten().tolist() == [0, 1, 2, 3]
-    assert weights.sum(-1).tolist() == [1, 1, 1, 1]
-
-
-def test_smoothed_loss_equals_torch_and_ignores_padding() -> None:
-    logits, targets = torch.randn(2, 5, 9), torch.randint(1, 9, (2, 5))
-    targets[0, 3:] = method.PAD
-    expected = nn.functional.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=method.PAD, label_smoothing=0.1
-    )
-    torch.testing.assert_close(method.smoothed_loss(logits, targets, 0.1), expected)
-
-
-def test_learning_rate_peaks_at_the_end_of_warmup() -> None:
-    rates = [method.learning_rate(step, 512, 4000) for step in (1, 2000, 4000, 16000)]
-    assert rates[2] == max(rates) == pytest.approx(512**-0.5 * 4000**-0.5)
-    assert rates[1] == pytest.approx(rates[2] / 2) == pytest.approx(rates[3])
-
-
-def test_embedding_is_shared_and_scaled() -> None:
-    model = Transformer(20, replace(TINY, positions="none"))
-    embedded = model.embed(torch.tensor([[5]]))[0, 0]
-    torch.testing.assert_close(embedded, model.embedding.weight[5] * math.sqrt(16))
-    memory = model.encode(torch.tensor([[5, 6]]))
-    logits = model.decode(torch.tensor([[1]]), memory, torch.tensor([[5, 6]]))
-    assert logits.shape == (1, 1, 20)  # by the same matrix: there is no other of this size
-    assert [tuple(p.shape) for p in model.parameters()].count((20, 16)) == 1
 
 
 def test_without_positions_the_encoder_ignores_order() -> None:
@@ -108,15 +47,6 @@ def test_learned_positions_are_trained_and_sinusoids_are_not() -> None:
     learned = Transformer(20, replace(TINY, positions="learned"))
     assert "positions" in dict(learned.named_parameters())
     assert "positions" not in dict(Transformer(20, TINY).named_parameters())
-
-
-def test_translate_is_greedy_and_stops_at_the_limit() -> None:
-    model = Transformer(20, TINY).eval()
-    source = torch.randint(3, 20, (2, 6))
-    output = method.translate(model, source, 4)
-    assert output.shape[1] <= 4
-    target = torch.cat([torch.full((2, 1), method.BOS), output], 1)
-    assert torch.equal(model(source, target[:, :-1]).argmax(-1), output)
 
 
 def test_number_names_are_correct() -> None:
@@ -140,10 +70,6 @@ def test_held_out_numbers_are_not_in_training() -> None:
     training = {tuple(data.spell(n, "english")) for n in data.TRAINING}
     _, target = data.sentences(50, (1, 1), seed=0, held_out=True)
     assert not training & {tuple(data.words(row[1:])) for row in target}
-
-
-def test_vocabulary_has_no_word_twice() -> None:
-    assert len(set(data.VOCABULARY)) == len(data.VOCABULARY)
 
 
 def test_sentences_depend_on_seed_and_step_alone() -> None:

@@ -1,4 +1,4 @@
-"""Small random models of both kinds that LoRA is added to."""
+"""A small random model that LoRA is added to."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from research_repro.papers.lora.tiny_gpt import TinyGPT
 from research_repro.runs.workspace import Workspace
 
 WORDS = 61
 
 
-def make_model(kind: str) -> Any:
+def make_model() -> Any:
     """The same weights at each call; two layers, 32 wide, without dropout."""
     torch.manual_seed(0)
-    if kind == "llama":
-        sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-        heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-        return LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, **sizes, **heads)).eval()
-    return TinyGPT(WORDS, width=32, layers=2, heads=4).eval()
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, **sizes, **heads)).eval()
 
 
 def make_batch(step: int) -> dict[str, Tensor]:
@@ -40,9 +37,8 @@ def make_batch(step: int) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def logits(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """Logits (B, T, V) of a model of any kind."""
-    output: Any = model(batch["input_ids"], attention_mask=batch["attention_mask"])
-    result: Tensor = output if isinstance(output, Tensor) else output.logits
+    """Logits (B, T, V)."""
+    result: Tensor = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     return result
 
 

@@ -1,4 +1,4 @@
-"""The cells of each scale, and the tiny GPT's experiments end to end with a base of seconds."""
+"""The cells of each scale, and the tiny Llama's experiments end to end with a base of seconds."""
 
 import json
 from pathlib import Path
@@ -8,14 +8,12 @@ import pytest
 from research_repro.paper import SCALES, Cell, Results, judge
 from research_repro.papers.lora import PAPER
 from research_repro.papers.lora.cells import cells, run_cell
-from research_repro.papers.lora.latency import measure_latency
-from research_repro.papers.lora.tiny_gpt import TinyGPT
 from research_repro.runs.workspace import Workspace
 
 _BASE = {"kind": "strong", "width": 32, "layers": 1, "steps": 8, "learning_rate": 1e-2}
 _BASE |= {"batch": 4, "records": 40}
 _CELL = {"base": _BASE, "method": "lora", "learning_rate": 1e-2, "steps": 3}
-_CELL |= {"options": {"targets": ["query", "value"], "rank": 2, "alpha": 8.0}}
+_CELL |= {"options": {"targets": ["q_proj", "v_proj"], "rank": 2, "alpha": 8.0}}
 _CELL |= {"batch": 4, "records": 20, "test_records": 3}
 
 
@@ -32,13 +30,6 @@ def test_laptop_cells_start_with_the_headline_for_all_seeds() -> None:
     names = [cell.id for cell in cells("laptop", [0, 1])]
     assert names[:4] == [f"smollm2-{n}-seed{s}" for s in (0, 1) for n in ("full", "lora")]
     assert not any("smollm2" in cell.name for cell in cells("smoke", [0]))
-
-
-def test_latency_cells_run_alone_and_seed_0_comes_first() -> None:
-    smoke = cells("smoke", [0, 1])
-
-    assert [cell.cores for cell in smoke if cell.name == "latency"] == [0, 0]
-    assert [cell.seed for cell in smoke] == sorted(cell.seed for cell in smoke)
 
 
 def test_exact_claims_hold_at_smoke_scale(tmp_path: Path) -> None:
@@ -67,21 +58,16 @@ def test_fine_tuning_repeats_and_shares_its_base(tmp_path: Path) -> None:
 
     assert first == second
     assert first["trained_parameters"] == 2 * 2 * 2 * 32
-    assert len(list((tmp_path / "cache").glob("tiny-gpt-*[!k]"))) == 1
+    assert len(list((tmp_path / "cache").glob("tiny-llama-*[!k]"))) == 1
 
 
 def test_subspaces_are_compared_for_each_matrix(tmp_path: Path) -> None:
     base = {**_BASE, "width": 64}
     cell = Cell("subspaces", 0, {**_CELL, "base": base})
-    (query, value) = run_cell(cell, Workspace(tmp_path, tmp_path / "cache"))["layers"]
+    result = run_cell(cell, Workspace(tmp_path, tmp_path / "cache"))
+    (query, value), tables = result["layers"], result["tables"]
 
-    assert query["layer"].endswith("query") and value["layer"].endswith("value")
-    assert len(query["ranks"]) == 8 and len(query["ranks"][0]) == 64
-    assert query["table7"][0]["delta_norm"] > 0
-
-
-def test_latency_has_a_row_for_each_batch_and_length() -> None:
-    rows = measure_latency(TinyGPT(100, 32, 1, 4), batches=(1, 2), lengths=(1, 3), rounds=2)
-
-    assert [(row["batch"], row["tokens"]) for row in rows] == [(1, 1), (1, 3), (2, 1), (2, 3)]
-    assert all(row[name] > 0 for row in rows for name in ("merged", "unmerged", "adapter"))
+    assert query["layer"].endswith("q_proj") and value["layer"].endswith("v_proj")
+    ranks = tables[query["layer"]]["ranks"]
+    assert len(ranks) == 8 and len(ranks[0]) == 64 and ranks[0][7] == query["top"]
+    assert query["table7"]["delta_norm"] > 0

@@ -21,22 +21,15 @@ def _good() -> dict[str, dict[str, Any]]:
     }
     results["tiny-lora-weak"] = {**results["tiny-lora"], "bleu": 20.0}
     results["method"] = {"b-zero": 0, "only-ab": 0, "count": 0, "equation": 3e-7, "merge": 5e-7}
-    rows = [(1, 1, 1.5), (1, 64, 1.2), (16, 1, 1.2), (16, 64, 1.05)]
-    results["latency"] = {
-        "rows": [
-            {"batch": b, "tokens": n, "base_ms": 1, "merged": 1.01, "unmerged": 1.4, "adapter": a}
-            for b, n, a in rows
-        ]
-    }
     results["memory"] = {
         "full": {"state": 1000, "checkpoint": 1000},
         "lora": {"state": 270, "checkpoint": 20},
     }
     table = [[0.5] * 16] * 16
     norms = {"in_delta": 0.3, "in_weight": 20.0, "in_random": 0.05, "delta_norm": 6.0}
-    layer = {"layer": "blocks.0.attention.query", "chance": 1 / 16, "seeds_8": 0.4}
-    layer |= {"ranks": [[0.5] * 64] * 8, "seeds": table, "random": table, "table7": [norms, norms]}
-    results["subspaces"] = {"layers": [layer, layer]}
+    layer = {"layer": "blocks.0.attention.query", "chance": 1 / 16, "top": 0.5, "seeds_8": 0.4}
+    tables = {name: {"ranks": table, "seeds": table, "random": table} for name in "qv"}
+    results["subspaces"] = {"layers": [layer | {"table7": norms}] * 2, "tables": tables}
     return results
 
 
@@ -53,18 +46,15 @@ _BAD: dict[str, tuple[str, str, float]] = {
     "tiny": ("tiny-lora", "bleu", 57.9),
     "share": ("tiny-lora", "trained_parameters", 80_000),
     "bases": ("tiny-lora-weak", "bleu", 55.0),
-    "latency-merged": ("latency", "rows.0.merged", 1.2),
-    "latency-adapter": ("latency", "rows.0.adapter", 1.1),
-    "latency-batch": ("latency", "rows.3.adapter", 1.45),
     "memory": ("memory", "lora.state", 500),
     "checkpoint": ("memory", "lora.checkpoint", 900),
     "rank": ("tiny-r1", "bleu", 57.0),
     "matrices": ("tiny-w-k", "bleu", 61.0),
-    "subspace-rank": ("subspaces", "layers.0.ranks.0.7", 0.1),
+    "subspace-rank": ("subspaces", "layers.0.top", 0.1),
     "subspace-seed": ("subspaces", "layers.0.seeds_8", 0.1),
-    "correlation": ("subspaces", "layers.0.table7.0.in_random", 9.0),
-    "emphasis": ("subspaces", "layers.0.table7.0.in_weight", 0.1),
-    "amplification": ("subspaces", "layers.0.table7.0.delta_norm", 0.3),
+    "correlation": ("subspaces", "layers.0.table7.in_random", 9.0),
+    "emphasis": ("subspaces", "layers.0.table7.in_weight", 0.1),
+    "amplification": ("subspaces", "layers.0.table7.delta_norm", 0.3),
 }
 
 

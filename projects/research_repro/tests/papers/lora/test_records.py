@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from research_repro.papers.lora.records import generate, mentions, values_of
 
 
@@ -38,19 +36,3 @@ def test_mentions_rejects_texts_about_other_values() -> None:
                 if other != record.slots.get(slot, other):
                     stated = mentions({**record.slots, slot: other}, record.references[0])
                     assert not stated[slot], (slot, other, record.references[0])
-
-
-@pytest.mark.parametrize(
-    ("slots", "text", "stated"),
-    [
-        ({"familyFriendly": "no"}, "It isn't a place for kids.", True),
-        ({"familyFriendly": "yes"}, "Not far from the river, it is kid friendly.", True),
-        ({"familyFriendly": "no"}, "Families are welcome.", False),
-        ({"food": "Indian", "near": "Raja Indian Cuisine"}, "near Raja Indian Cuisine", False),
-        ({"near": "Café Sicilia"}, "It is close to Cafe Sicilia.", True),
-        ({"customer rating": "5 out of 5"}, "It has 1 out of 5 stars.", False),
-        ({"priceRange": "high"}, "It is inexpensive and highly rated.", False),
-    ],
-)
-def test_mentions_reads_texts_by_people(slots: dict[str, str], text: str, stated: bool) -> None:
-    assert next(iter(mentions(slots, text).values())) is stated

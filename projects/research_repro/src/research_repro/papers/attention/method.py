@@ -46,14 +46,14 @@ class Shape:
 def scaled_dot_product_attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Equation 1, section 3.2.1: softmax(QKᵀ / √d_k) V, and the weights.
+    """Section 3.2.1: softmax(QKᵀ / √d_k) V, and the weights.
 
     q (…, n, d_k), k (…, m, d_k), v (…, m, d_v), mask (…, n, m) → (…, n, d_v), (…, n, m).
     """
     scores = q @ k.transpose(-2, -1) / math.sqrt(k.shape[-1])
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
-    weights = scores.softmax(-1)
+    weights = scores.softmax(-1)  # eq. 1
     return weights @ v, weights
 
 
@@ -87,12 +87,11 @@ class MultiHeadAttention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Equation 2, section 3.3: max(0, xW_1 + b_1) W_2 + b_2 at each position."""
+    """Section 3.3: max(0, xW_1 + b_1) W_2 + b_2 at each position."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__(
-            nn.Linear(shape.d_model, shape.d_ff), nn.ReLU(), nn.Linear(shape.d_ff, shape.d_model)
-        )
+        first = nn.Linear(shape.d_model, shape.d_ff)
+        super().__init__(first, nn.ReLU(), nn.Linear(shape.d_ff, shape.d_model))  # eq. 2
 
 
 class Sublayer(nn.Module):
@@ -206,8 +205,8 @@ class Transformer(nn.Module):
 
 
 def learning_rate(step: int, d_model: int, warmup: int) -> float:
-    """Equation 3, section 5.3: rises for `warmup` steps, then falls. Steps count from 1."""
-    return float(d_model**-0.5 * min(step**-0.5, step * warmup**-1.5))
+    """Section 5.3: rises for `warmup` steps, then falls. Steps count from 1."""
+    return float(d_model**-0.5 * min(step**-0.5, step * warmup**-1.5))  # eq. 3
 
 
 def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:

@@ -41,17 +41,18 @@ def noise_schedule(times: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def diffuse(images: Tensor, alphas: Tensor, times: Tensor, noise: Tensor) -> Tensor:
-    """x_t given x_0, in one step (equation 4)."""
+    """x_t given x_0, in one step."""
     alpha = alphas[times].view(-1, 1, 1, 1)
-    return alpha.sqrt() * images + (1 - alpha).sqrt() * noise
+    return alpha.sqrt() * images + (1 - alpha).sqrt() * noise  # eq. 4
 
 
 def loss(network: Module, images: Tensor, alphas: Tensor, times: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared error of the predicted noise (equation 5 with gamma = 1).
+    """Mean squared error of the predicted noise.
 
     Theorem 1: up to weights by time, this is the objective for every sigma. One network therefore
     serves all of the reverse processes below.
     """
+    # eq. 5 with gamma = 1
     return mse_loss(network(diffuse(images, alphas, times, noise), times), noise)
 
 
@@ -96,16 +97,16 @@ def sub_sequence(times: int, steps: int, power: int = 2) -> list[int]:
 def reverse_step(
     x: Tensor, epsilon: Tensor, alpha: Tensor, alpha_next: Tensor, eta: float, noise: Tensor
 ) -> Tensor:
-    """One step towards the image (equation 12), from alpha to the larger alpha_next.
+    """One step towards the image, from alpha to the larger alpha_next.
 
     `epsilon` is the network's estimate for x. With eta = 0 it is DDIM, without randomness; with
     eta = 1 and neighbouring times it is DDPM.
     """
-    # The size of the noise, equation 16
+    # eq. 16: the size of the noise
     sigma = eta * ((1 - alpha_next) / (1 - alpha)).sqrt() * (1 - alpha / alpha_next).sqrt()
-    image = (x - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()  # predicted x_0, equation 9
+    image = (x - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()  # eq. 9: predicted x_0
     direction = (1 - alpha_next - sigma**2).clamp(min=0).sqrt() * epsilon  # pointing to x_t
-    return alpha_next.sqrt() * image + direction + sigma * noise  # equation 12
+    return alpha_next.sqrt() * image + direction + sigma * noise  # eq. 12
 
 
 def larger_noise_step(
@@ -139,7 +140,7 @@ def sample(
 
 @torch.no_grad()
 def encode(network: Module, images: Tensor, alphas: Tensor, tau: list[int]) -> Tensor:
-    """The latents x_T of images, by Euler's method for equation 14 towards more noise.
+    """The latents x_T of images, by Euler's method for an ODE, towards more noise.
 
     With y = x / sqrt(alpha) and s = sqrt((1 - alpha) / alpha), the equation is dy = epsilon ds.
     """
@@ -147,7 +148,7 @@ def encode(network: Module, images: Tensor, alphas: Tensor, tau: list[int]) -> T
     y = images
     for time, after in pairwise(tau):
         times = torch.full((len(y),), max(time, 1))  # the network was trained from t = 1
-        # Equation 14, where alpha = 1 / (s² + 1)
+        # eq. 14, where alpha = 1 / (s² + 1)
         y = y + (s[after] - s[time]) * network(y * alphas[time].sqrt(), times)
     return y * alphas[tau[-1]].sqrt()
 
@@ -156,7 +157,7 @@ def encode(network: Module, images: Tensor, alphas: Tensor, tau: list[int]) -> T
 
 
 def slerp(first: Tensor, second: Tensor, fraction: float) -> Tensor:
-    """A point on the arc between latents (equation 67), which is Gaussian noise as they are.
+    """A point on the arc between latents, which is Gaussian noise as they are.
 
     >>> slerp(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[0.0, 1.0]]]]), 0.5)
     tensor([[[[0.7071, 0.7071]]]])
@@ -164,4 +165,4 @@ def slerp(first: Tensor, second: Tensor, fraction: float) -> Tensor:
     cosine = torch.cosine_similarity(first.flatten(1), second.flatten(1))
     angle = torch.acos(cosine).view(-1, 1, 1, 1)
     a, b = torch.sin((1 - fraction) * angle), torch.sin(fraction * angle)
-    return (a * first + b * second) / torch.sin(angle)
+    return (a * first + b * second) / torch.sin(angle)  # eq. 67

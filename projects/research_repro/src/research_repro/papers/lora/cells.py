@@ -1,4 +1,4 @@
-"""The cells of each scale: the equations and the tiny GPT first; SmolLM2 at laptop scale.
+"""The cells of each scale: the equations and the tiny Llama first; SmolLM2 at laptop scale.
 
 cells("laptop", [0, 1, 2])       # the most important first
 run_cell(cells("smoke", [0])[0], workspace)
@@ -12,7 +12,7 @@ from typing import Any
 from research_repro.paper import Cell, Result, Scale
 from research_repro.runs.workspace import Workspace
 
-_QV = ["query", "value"]
+_QV = ["q_proj", "v_proj"]
 _LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 # Options and learning rate of each method: those of a first trial, not of a search. The paper tunes
 # LoRA's (appendix D).
@@ -23,18 +23,16 @@ _TINY: dict[str, tuple[dict[str, Any], float]] = {
 _SMOLLM2: dict[str, tuple[str, dict[str, Any], float]] = {
     "full": ("full", {}, 1e-4),
     "lora": ("lora", {"targets": _LINEAR, "rank": 4, "alpha": 8}, 2e-3),  # 1.22 M parameters
-    "lora-qv": ("lora", {"targets": ["q_proj", "v_proj"], "rank": 4, "alpha": 8}, 2e-3),  # 0.23 M
+    "lora-qv": ("lora", {"targets": _QV, "rank": 4, "alpha": 8}, 2e-3),  # 0.23 M
 }
 _SIZES: dict[Scale, dict[str, Any]] = {
     "smoke": {
         "base": {"width": 64, "layers": 2, "steps": 400, "learning_rate": 1e-2},
         "tuning": {"steps": 60, "batch": 16, "records": 500, "test_records": 60},
-        "grid": {"batches": [1, 16], "lengths": [1, 64], "rounds": 20},
     },
     "laptop": {
         "base": {"width": 128, "layers": 4, "steps": 1000, "learning_rate": 5e-3},
         "tuning": {"steps": 150, "batch": 16, "records": 1000, "test_records": 300},
-        "grid": {"batches": [1, 4, 16], "lengths": [1, 16, 64], "rounds": 40},
     },
 }
 
@@ -68,21 +66,20 @@ def _tiny_cells(scale: Scale, seed: int) -> list[Cell]:
         tuned("r1", "lora", rank=1),
         tuned("r64", "lora", rank=64),
         Cell("memory", seed, lora.settings),
-        Cell("latency", seed, {"grid": size["grid"]}, cores=0),
         Cell("subspaces", seed, lora.settings),
     ]
     if scale == "laptop":
         result += [tuned(f"{method}-weak", method, "weak") for method in ("full", "lora")]
         # Table 5: one matrix with as many parameters as W_q and W_v have in `tiny-lora`.
-        matrices = ("query", "key", "value", "output")
-        result += [tuned(f"w-{name[0]}", "lora", targets=[name], rank=8) for name in matrices]
+        names = ("q_proj", "k_proj", "v_proj", "o_proj")
+        result += [tuned(f"w-{name[0]}", "lora", targets=[name], rank=8) for name in names]
     return result
 
 
 def _smollm2_cell(name: str, seed: int) -> Cell:
     method, options, rate = _SMOLLM2[name]
     settings = {"method": method, "options": options, "learning_rate": rate, "steps": 80}
-    settings |= {"batch": 8, "group": 16, "warmup": 10, "test_records": 300}
+    settings |= {"batch": 8, "warmup": 10, "test_records": 300}
     return Cell(f"smollm2-{name}", seed, settings, cores=2)
 
 
@@ -97,7 +94,6 @@ def run_cell(cell: Cell, workspace: Workspace) -> Result:
     special = {
         "method": tiny_cells.check_method,
         "memory": tiny_cells.measure_memory,
-        "latency": tiny_cells.time_forward,
         "subspaces": tiny_cells.compare_subspaces,
     }
     return special.get(cell.name, tiny_cells.fine_tune)(cell, workspace)

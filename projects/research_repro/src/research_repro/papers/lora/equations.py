@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +84,5 @@ def _error(actual: Tensor, expected: Tensor) -> float:
 
 
 def _logits(model: nn.Module, input_ids: Tensor) -> Tensor:
-    output: Any = model(input_ids.to(next(model.parameters()).device))
-    logits: Tensor = output.logits if hasattr(output, "logits") else output
+    logits: Tensor = model(input_ids).logits
     return logits

@@ -17,7 +17,7 @@ _RANKS = {1: "tiny-r1", 4: "tiny-lora", 64: "tiny-r64"}
 
 def methods(results: Results) -> Drawing | None:
     """BLEU over the number of trained parameters, one point for each seed (like Figure 2)."""
-    models = {"smollm2": "SmolLM2", "tiny": "tiny GPT"}
+    models = {"smollm2": "SmolLM2", "tiny": "tiny Llama"}
     cells = ("full", "lora", "lora-qv")
     groups = {title: [f"{model}-{cell}" for cell in cells] for model, title in models.items()}
     present = {title: names for title, names in groups.items() if any(map(results.of, names))}
@@ -65,30 +65,6 @@ def ranks(results: Results) -> Drawing | None:
     return figure
 
 
-def latency(results: Results) -> Drawing | None:
-    """Latency above the base model's in %, by batch size and input length."""
-    runs = results.of("latency")
-    if not runs:
-        return None
-    figure, axes = new_figure(12, 3.6, columns=3)
-    rows = runs[0]["rows"]
-    batches, lengths = (sorted({row[key] for row in rows}) for key in ("batch", "tokens"))
-    for axis, variant in zip(axes, ("merged", "unmerged", "adapter"), strict=True):
-        ratio = {
-            (row["batch"], row["tokens"]): sum(run["rows"][i][variant] for run in runs) / len(runs)
-            for i, row in enumerate(rows)
-        }
-        grid = [[100 * (ratio[b, n] - 1) for n in lengths] for b in batches]
-        axis.imshow(grid, vmin=-50, vmax=50, cmap="RdYlGn_r", aspect="auto")
-        for y, line in enumerate(grid):
-            for x, value in enumerate(line):
-                axis.text(x, y, f"{value:+.0f} %", ha="center", va="center")
-        axis.set_xticks(range(len(lengths)), lengths)
-        axis.set_yticks(range(len(batches)), batches)
-        axis.set(title=variant, xlabel="tokens", ylabel="batch size")
-    return figure
-
-
 def subspace_ranks(results: Results) -> Drawing | None:
     """φ(A of r = 8, A of r = 64, i, j) for W_q and W_v of the last layer."""
     return _subspaces(results, ("ranks",), "j of r = 64", "i of r = 8")
@@ -103,9 +79,9 @@ def _subspaces(results: Results, keys: Sequence[str], x: str, y: str) -> Drawing
     runs = results.of("subspaces")
     if not runs:
         return None
-    layers = runs[0]["layers"][-2:]
-    tables = [(layer["layer"], layer[keys[0]]) for layer in layers]
-    tables += [(key, layers[0][key]) for key in keys[1:]]
+    layers = runs[0]["tables"]
+    tables = [(name, layer[keys[0]]) for name, layer in layers.items()]
+    tables += [(key, next(iter(layers.values()))[key]) for key in keys[1:]]
     figure, axes = new_figure(5 * len(tables), 3.6, columns=len(tables))
     for axis, (title, table) in zip(axes, tables, strict=True):
         image = axis.imshow(table, vmin=0, vmax=1, aspect="auto")
@@ -131,7 +107,6 @@ FIGURES = (
     Figure("methods", "Figure 2", "Few parameters give the score of fine-tuning.", methods),
     Figure("bases", "Section 1", "LoRA needs a base that was trained on the task's parts.", bases),
     Figure("ranks", "Table 6", "The score hardly depends on the rank.", ranks),
-    Figure("latency", "Figure 5", "Adapters slow down short inputs.", latency),
     Figure("subspace-ranks", "Figure 3", "r = 8 and r = 64 share directions.", subspace_ranks),
     Figure("subspace-seeds", "Figure 4", "Two seeds share directions.", subspace_seeds),
 )

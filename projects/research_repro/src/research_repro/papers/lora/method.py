@@ -5,8 +5,8 @@
     torch.save(lora_state(model), "lora.pt")                      # the small checkpoint
     merge(model)                                                  # as fast as the base model
 
-Works on models made of nn.Linear. Section and equation numbers are the paper's. The methods it is
-compared with are in `baselines`, the check against the equations in `equations`.
+Works on models made of nn.Linear. Section and equation numbers are the paper's. The check against
+the equations is in `equations`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -50,11 +51,11 @@ class LoRALinear(nn.Linear):
         return self.scale * self.B @ self.A
 
     def forward(self, x: Tensor) -> Tensor:
-        """Eq. 3; merged, exactly what nn.Linear does."""
+        """The layer's output h; merged, exactly what nn.Linear does."""
         h = F.linear(x, self.weight, self.bias)
         if self.merged:
             return h
-        return h + F.linear(F.linear(self.dropout(x), self.A) * self.scale, self.B)
+        return h + F.linear(F.linear(self.dropout(x), self.A) * self.scale, self.B)  # eq. 3
 
 
 def add_lora(
@@ -166,14 +167,22 @@ def train(
     return list(losses.tolist())
 
 
+def make_batch(rows: Sequence[tuple[list[int], list[int]]], pad_id: int) -> dict[str, Tensor]:
+    """What `train` takes, from the token ids of prompts and their targets; (B, T) each."""
+    ids = [torch.tensor(prompt + target) for prompt, target in rows]
+    labels = [torch.tensor([-100] * len(prompt) + target) for prompt, target in rows]
+    return {
+        "input_ids": pad_sequence(ids, True, pad_id),
+        "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], True),
+        "labels": pad_sequence(labels, True, -100),
+    }
+
+
 def target_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """Eq. 2: mean negative log-likelihood of the target tokens; no other logits are computed."""
+    """Mean negative log-likelihood of the target tokens; no other logits are computed."""
     labels = batch["labels"][:, 1:]
     target = labels != -100
     inputs = batch["input_ids"][:, :-1], batch["attention_mask"][:, :-1]
-    if hasattr(model, "get_output_embeddings"):  # transformers
-        hidden = model.base_model(inputs[0], attention_mask=inputs[1], use_cache=False)[0]
-        logits = model.get_output_embeddings()(hidden[target])
-    else:
-        logits = model(*inputs)[target]
-    return F.cross_entropy(logits.float(), labels[target])
+    hidden = model.base_model(inputs[0], attention_mask=inputs[1], use_cache=False)[0]
+    logits = model.get_output_embeddings()(hidden[target])
+    return F.cross_entropy(logits.float(), labels[target])  # eq. 2

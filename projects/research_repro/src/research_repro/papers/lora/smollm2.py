@@ -1,7 +1,7 @@
 """Fine-tunes SmolLM2-135M on data-to-text with one method, and scores its texts.
 
     fine_tune(Cell("smollm2-lora", 0, settings), workspace)      # settings: `cells`
-    # {"bleu": 54.1, "slots": 96.0, "trained_parameters": 1220000, "seconds_per_step": 0.96, …}
+    # {"bleu": 54.1, "slots": 96.0, "trained_parameters": 1220000, …}
 
 80 steps of 8 examples are 3 to 6 minutes with two cores that multiply bfloat16. Twice as long
 without AVX-512 or AMX; limit with RESEARCH_MINUTES. The loss is on the reference's tokens only.
@@ -9,21 +9,19 @@ without AVX-512 or AMX; limit with RESEARCH_MINUTES. The loss is on the referenc
 
 from __future__ import annotations
 
-import itertools
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from research_repro.paper import Cell, Result
 from research_repro.papers.lora.baselines import prepare
-from research_repro.papers.lora.method import merge, train
+from research_repro.papers.lora.method import make_batch, merge, train
 from research_repro.papers.lora.metrics import scores
 from research_repro.papers.lora.records import generate
 from research_repro.runs.workspace import Workspace
@@ -32,7 +30,6 @@ from seedbed.models.weights.hf_folder import hf_folder, resolve_dtype
 from seedbed.runs.quiet_libraries import quiet_loading
 from seedbed.safety.secrets import reason
 
-_IGNORED = -100  # label of a token without loss, for `train`
 _TEST_BATCH = 64
 
 
@@ -42,16 +39,15 @@ def fine_tune(cell: Cell, workspace: Workspace, model_spec: str = "smollm2") -> 
     bf16 = resolve_dtype("auto") == "bfloat16"  # if the processor is faster with it
     # 1. Load the model, and prepare it for the method.
     training, test = generate(0, 1000, "train"), generate(0, 630, "test")
-    model, tokenizer = _load(model_spec)
+    model, tokenizer = load_model(hf_folder(model_spec))
     parameters = model.num_parameters()
     seed = {"seed": cell.seed} if settings["method"] == "lora" else {}
     trained = prepare(model, settings["method"], {**settings["options"], **seed})
     # 2. Train on all pairs of a meaning representation and one of its references.
     pairs = [(record.mr, text) for record in training for text in record.references]
-    starts: list[float] = []
     losses = train(
         model,
-        _batches(pairs, tokenizer, cell.seed, settings["batch"], settings["group"], starts),
+        _batches(pairs, tokenizer, cell.seed, settings["batch"]),
         workspace,
         cell,
         steps=settings["steps"],
@@ -63,25 +59,20 @@ def fine_tune(cell: Cell, workspace: Workspace, model_spec: str = "smollm2") -> 
     merge(model)
     if bf16:
         model.to(torch.bfloat16)  # all weights rounded, for every method: takes half the time
-    started = time.monotonic()
     records = Random(0).sample(test, settings["test_records"])
-    texts = write_texts(model, tokenizer, [record.mr for record in records])
-    steps = [after - before for before, after in itertools.pairwise(starts)]
+    texts = write_texts(model, tokenizer, [f"{record.mr}\n" for record in records])
     # 4. Score.
     return {
         **scores(texts, records),
         "loss": statistics.fmean(losses[-20:]),
         "trained_parameters": trained,
         "parameters": parameters,
-        "seconds_per_step": statistics.median(steps) if steps else None,
-        "generation_seconds": time.monotonic() - started,
         "texts": [[record.mr, text] for record, text in zip(records[:5], texts, strict=False)],
     }
 
 
-def _load(spec: str) -> tuple[Any, Any]:
-    """A model with float32 weights, and its tokenizer."""
-    folder = hf_folder(spec)
+def load_model(folder: Path) -> tuple[Any, Any]:
+    """A model of transformers with float32 weights, and its tokenizer."""
     quiet_loading()
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -89,61 +80,40 @@ def _load(spec: str) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise WeightsError(f"Cannot load {spec!r}: {reason(error)}") from error
+        raise WeightsError(f"Cannot load {str(folder)!r}: {reason(error)}") from error
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return model, tokenizer
 
 
 def _batches(
-    pairs: Sequence[tuple[str, str]],
-    tokenizer: Any,
-    seed: int,
-    size: int,
-    group: int,
-    starts: list[float],
+    pairs: Sequence[tuple[str, str]], tokenizer: Any, seed: int, size: int
 ) -> Callable[[int], Mapping[str, Tensor]]:
-    """The batch of a step, from a shuffle by seed and epoch; notes its start time in `starts`.
-
-    The examples of `group` batches are sorted by length before they are batched: less padding.
-    """
+    """The batch of a step, from a shuffle by seed and epoch."""
 
     def encode(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def batch(step: int) -> dict[str, Tensor]:
-        starts.append(time.monotonic())
         epoch, index = divmod(step, len(pairs) // size)
         generator = torch.Generator().manual_seed(10_000 * seed + epoch)
         order = torch.randperm(len(pairs), generator=generator).tolist()
-        start = index // group * group * size
-        rows = sorted(order[start : start + group * size], key=lambda i: len("".join(pairs[i])))
-        places = list(range(0, len(rows) - size + 1, size))
-        Random(f"{seed} {epoch} {start}").shuffle(places)
-        place = places[index % group]
-        ids, labels = [], []
-        for mr, text in (pairs[i] for i in rows[place : place + size]):
-            prompt, target = encode(f"{mr}\n"), [*encode(text), tokenizer.eos_token_id]
-            ids.append(torch.tensor(prompt + target))
-            labels.append(torch.tensor([_IGNORED] * len(prompt) + target))
-        return {
-            "input_ids": pad_sequence(ids, True, tokenizer.pad_token_id),
-            "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], True),
-            "labels": pad_sequence(labels, True, _IGNORED),
-        }
+        rows = [pairs[i] for i in order[index * size : (index + 1) * size]]
+        ids = [(encode(f"{mr}\n"), [*encode(text), tokenizer.eos_token_id]) for mr, text in rows]
+        return make_batch(ids, tokenizer.pad_token_id)
 
     return batch
 
 
 @torch.inference_mode()
-def write_texts(model: Any, tokenizer: Any, mrs: Sequence[str]) -> list[str]:
-    """A greedy text for each meaning representation; those of similar length share a batch."""
+def write_texts(model: Any, tokenizer: Any, prompts: Sequence[str]) -> list[str]:
+    """The most probable text after each prompt; those of similar length share a batch."""
     tokenizer.padding_side = "left"
-    order = sorted(range(len(mrs)), key=lambda i: len(mrs[i]))
-    texts = [""] * len(mrs)
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    texts = [""] * len(prompts)
     for start in range(0, len(order), _TEST_BATCH):
         rows = order[start : start + _TEST_BATCH]
-        prompts = [f"{mrs[i]}\n" for i in rows]
-        inputs = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
+        batch = [prompts[i] for i in rows]
+        inputs = tokenizer(batch, add_special_tokens=False, padding=True, return_tensors="pt")
         output = model.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],

@@ -1,4 +1,4 @@
-"""The cells of the tiny GPT: its pre-trained bases, and what is measured on them.
+"""The cells of the tiny Llama: its pre-trained bases, and what is measured on them.
 
     result = fine_tune(cell, workspace)      # {"bleu": 88.9, "slots": 99.1, …}
 
@@ -10,7 +10,6 @@ alone, in random order.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -18,28 +17,35 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from research_repro.paper import Cell, Result
 from research_repro.papers.lora.baselines import prepare
 from research_repro.papers.lora.equations import check_equations
-from research_repro.papers.lora.latency import measure_latency
-from research_repro.papers.lora.method import delta_weight, lora_state, merge, target_loss, train
+from research_repro.papers.lora.method import (
+    delta_weight,
+    lora_state,
+    make_batch,
+    merge,
+    target_loss,
+    train,
+)
 from research_repro.papers.lora.metrics import scores
 from research_repro.papers.lora.records import Record, generate
+from research_repro.papers.lora.smollm2 import load_model, write_texts
 from research_repro.papers.lora.subspaces import amplification, similarity
-from research_repro.papers.lora.tiny_gpt import END, PAD, START, TinyGPT, Vocabulary, complete
+from research_repro.papers.lora.tiny_llama import START, make_model, make_tokenizer
 from research_repro.runs.workspace import Workspace
 
-ALL_LINEAR = ("query", "key", "value", "output", "up", "down")
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+ALL_LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 _ITEMS = (
     *("{slot}: {value}", "{slot} = {value}", "{slot} ({value})", "({slot} {value})"),
     *("<{slot}> {value}", "{value} / {slot}", "{slot} - {value}", "{value} as {slot}"),
     "{{{slot} {value}}}",
 )
 _SYNTAXES = [(item, joint) for item in _ITEMS for joint in ("; ", " | ", ". ", " ")]
-_IGNORED = -100  # label of a token without loss, for `train`
-_Base = tuple[TinyGPT, Vocabulary]
+_Base = tuple[Any, Any]
+"""A model of transformers and its tokenizer."""
 
 
 def _in_any_syntax(record: Record, random: Random) -> str:
@@ -49,7 +55,7 @@ def _in_any_syntax(record: Record, random: Random) -> str:
 
 
 def _batches(
-    vocabulary: Vocabulary, records: Sequence[Record], kind: str, size: int, seed: int, grow: int
+    tokenizer: Any, records: Sequence[Record], kind: str, size: int, seed: int, grow: int
 ) -> Callable[[int], dict[str, Tensor]]:
     """Batches of a record and one of its texts: E2E's syntax ("target"), or a base's corpus.
 
@@ -60,46 +66,36 @@ def _batches(
 
     def batch(step: int) -> dict[str, Tensor]:
         random = Random(f"{kind}-{seed}-{step}")
-        ids, labels = [], []
+        rows = []
         share = min(1, 0.1 + 1.5 * step / grow) if grow else 1
         for record in random.sample(records[: max(size, int(share * len(records)))], size):
             prompts = {"target": record.mr, "strong": _in_any_syntax(record, random)}
-            before = [*vocabulary.encode(prompts.get(kind, "")), START]
-            words = vocabulary.encode(random.choice(record.references))
+            before = tokenizer(prompts.get(kind, "") + START)["input_ids"]
+            words = tokenizer(random.choice(record.references))["input_ids"]
             if kind == "weak":
                 random.shuffle(words)
-            ids.append(torch.tensor([*before, *words, END]))
-            labels.append(torch.tensor([_IGNORED] * len(before) + [*words, END]))
-        inputs, targets = pad_sequence(ids, True, PAD), pad_sequence(labels, True, _IGNORED)
-        return {"input_ids": inputs, "attention_mask": inputs != PAD, "labels": targets}
+            rows.append((before, [*words, tokenizer.eos_token_id]))
+        return make_batch(rows, tokenizer.pad_token_id)
 
     return batch
 
 
 def load_base(settings: Mapping[str, Any], workspace: Workspace) -> _Base:
-    """A pre-trained base and its vocabulary; pre-training takes minutes, then it is cached."""
+    """A pre-trained base and its tokenizer; pre-training takes minutes, then it is cached."""
 
     def pre_train(folder: Path) -> None:
         records = generate(1000, settings["records"], "train")
         texts = [text for record in records for text in (record.mr, *record.references)]
         texts += [_in_any_syntax(records[0], Random(i)) for i in range(200)]
-        vocabulary = Vocabulary.of(texts)
+        tokenizer = make_tokenizer(texts)
         torch.manual_seed(0)
-        model = _model(settings, vocabulary)
+        model = make_model(len(tokenizer), settings["width"], settings["layers"])
         cell = Cell(f"base-{settings['kind']}", 0, settings)
-        _train((model, vocabulary), records, workspace, cell)
-        torch.save(model.state_dict(), folder / "model.pt")
-        (folder / "words.json").write_text(json.dumps(vocabulary.words), "utf-8")
+        _train((model, tokenizer), records, workspace, cell)
+        for part in (model, tokenizer):
+            part.save_pretrained(folder)
 
-    folder = workspace.artifact("tiny-gpt", settings, pre_train)
-    vocabulary = Vocabulary(json.loads((folder / "words.json").read_text("utf-8")))
-    model = _model(settings, vocabulary)
-    model.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
-    return model, vocabulary
-
-
-def _model(settings: Mapping[str, Any], vocabulary: Vocabulary) -> TinyGPT:
-    return TinyGPT(len(vocabulary.words), settings["width"], settings["layers"], heads=4)
+    return load_model(workspace.artifact("tiny-llama", settings, pre_train))
 
 
 def _train(base: _Base, records: Sequence[Record], workspace: Workspace, cell: Cell) -> list[float]:
@@ -111,27 +107,25 @@ def _train(base: _Base, records: Sequence[Record], workspace: Workspace, cell: C
     return train(base[0], batches, workspace, cell, **schedule)
 
 
-def _fine_tune(
-    cell: Cell, workspace: Workspace, **changes: Any
-) -> tuple[TinyGPT, Vocabulary, dict[str, Any]]:
+def _fine_tune(cell: Cell, workspace: Workspace, **changes: Any) -> tuple[Any, Any, dict[str, Any]]:
     """A base trained on E2E's syntax by the cell's method, with changes of its options."""
     settings = cell.settings
-    model, vocabulary = load_base(settings["base"], workspace)
-    parameters = sum(p.numel() for p in model.parameters())
+    model, tokenizer = load_base(settings["base"], workspace)
+    parameters = model.num_parameters()
     trained = prepare(model, settings["method"], {**settings["options"], **changes})
     records = generate(2000, settings["records"], "train")
-    losses = _train((model, vocabulary), records, workspace, cell)
+    losses = _train((model, tokenizer), records, workspace, cell)
     result = {"trained_parameters": trained, "parameters": parameters, "losses": losses[::5]}
-    return model, vocabulary, result
+    return model, tokenizer, result
 
 
 def fine_tune(cell: Cell, workspace: Workspace) -> Result:
     """Train with one method; score the texts of the test records that the merged model writes."""
     seeded = {"seed": cell.seed} if cell.settings["method"] == "lora" else {}
-    model, vocabulary, result = _fine_tune(cell, workspace, **seeded)
+    model, tokenizer, result = _fine_tune(cell, workspace, **seeded)
     merge(model)
     records = generate(0, cell.settings["test_records"], "test")
-    texts = complete(model, vocabulary, [record.mr for record in records])
+    texts = write_texts(model, tokenizer, [record.mr + START for record in records])
     samples = [[record.mr, text] for record, text in zip(records[:3], texts, strict=False)]
     return {**result, **scores(texts, records), "texts": samples}
 
@@ -147,25 +141,35 @@ def compare_subspaces(cell: Cell, workspace: Workspace) -> Result:
         model, *_ = _fine_tune(run, workspace, rank=rank, seed=run.seed)
         states.append(lora_state(model))
         deltas.append(delta_weight(model))
-    layers = []
+    layers, tables = [], dict[str, dict[str, Any]]()
     for name in deltas[0]:
         W = weights[f"{name}.weight"]
         A8, A64, other = (state[f"{name}.A"] for state in states)
         noise = torch.randn(2, *A64.shape, generator=torch.Generator().manual_seed(cell.seed))
-        seeds, random = similarity(A64, other), similarity(*noise)
-        layer = {"layer": name, "chance": 8 / W.shape[1], "seeds_8": float(seeds[7, 7])}
-        layer |= {"seeds": seeds[3::4, 3::4].tolist(), "random": random[3::4, 3::4].tolist()}
-        layer["ranks"] = similarity(A8, A64).tolist()
-        layer["table7"] = [amplification(W, deltas[i][name], rank) for i, rank in ((0, 8), (1, 64))]
-        layers.append(layer)
-    return {"layers": layers}
+        seeds, random, ranks = similarity(A64, other), similarity(*noise), similarity(A8, A64)
+        layers.append(
+            {
+                "layer": name,
+                "chance": 8 / W.shape[1],
+                "top": float(ranks[0, 7]),
+                "seeds_8": float(seeds[7, 7]),
+                "table7": amplification(W, deltas[0][name], rank=8),
+            }
+        )
+        tables[name] = {"ranks": ranks.tolist(), "seeds": seeds[3::4, 3::4].tolist()}
+        tables[name]["random"] = random[3::4, 3::4].tolist()
+    last = list(tables)[-2:]  # W_q and W_v of the last layer, for the figures
+    return {"layers": layers, "tables": {name: tables[name] for name in last}}
 
 
 def check_method(cell: Cell, workspace: Workspace) -> Result:
-    """LoRA's equations on all linear layers of the tiny GPT (see `equations`)."""
+    """LoRA's equations on all linear layers of the tiny Llama (see `equations`)."""
     del workspace
     torch.manual_seed(cell.seed)
-    model = TinyGPT(200, width=64, layers=2, heads=4)
+    model = make_model(200, width=64, layers=2, bias=True)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter)  # zeros would hide that they are left out
     return check_equations(model, torch.randint(4, 200, (4, 16)), ALL_LINEAR)
 
 
@@ -174,10 +178,10 @@ def measure_memory(cell: Cell, workspace: Workspace) -> Result:
     result: dict[str, Any] = {}
     records = generate(cell.seed, 16, "train")
     for method, options in (("full", {}), ("lora", cell.settings["options"])):
-        model, vocabulary = load_base(cell.settings["base"], workspace)
+        model, tokenizer = load_base(cell.settings["base"], workspace)
         prepare(model, method, options)
         optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
-        target_loss(model, _batches(vocabulary, records, "target", 8, 0, 0)(0)).backward()
+        target_loss(model, _batches(tokenizer, records, "target", 8, 0, 0)(0)).backward()
         optimizer.step()
         tensors: dict[str, list[Tensor]] = {
             "weights": list(model.parameters()),
@@ -189,12 +193,3 @@ def measure_memory(cell: Cell, workspace: Workspace) -> Result:
         sizes = {name: sum(t.nbytes for t in group) for name, group in tensors.items()}
         result[method] = {**sizes, "state": sum(sizes.values()), "checkpoint": checkpoint.tell()}
     return result
-
-
-def time_forward(cell: Cell, workspace: Workspace) -> Result:
-    """Table 1 and Figure 5 with random weights of the tiny GPT, on one thread (see `latency`)."""
-    del workspace
-    torch.manual_seed(cell.seed)
-    torch.set_num_threads(1)  # more wait for each other if anything else runs
-    model = TinyGPT(200, width=128, layers=4, heads=4)
-    return {"rows": measure_latency(model, **cell.settings["grid"])}
