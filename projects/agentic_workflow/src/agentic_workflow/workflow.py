@@ -340,14 +340,12 @@ class HelpDesk(DBOSConfiguredInstance):
 
     def _exceeded(self, case_id: str) -> str:
         """The limit that the case or the day exceeds, or ""."""
-        limits, events = self.policy.current().limits, self.store.events(case_id)
-        names = ("tokens", "cost_usd")
-        case = {name: sum(getattr(event, name) for event in events) for name in names}
-        day = self.store.spent(datetime.now(UTC).date()).model_dump()
-        for scope, usage in (("case", case), ("day", day)):
-            for name, limit in getattr(limits, scope).model_dump().items():
-                if usage[name] > limit:
-                    return f"{usage[name]:.6g} {name} of {limit:g} per {scope}"
+        limits = self.policy.current().limits
+        case = sum(event.cost_usd for event in self.store.events(case_id))
+        day = self.store.spent(datetime.now(UTC).date())
+        for spent, limit, scope in ((case, limits.case_usd, "case"), (day, limits.day_usd, "day")):
+            if spent > limit:
+                return f"{spent:.6g} USD of {limit:g} per {scope}"
         return ""
 
 

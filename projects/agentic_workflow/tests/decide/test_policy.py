@@ -1,7 +1,6 @@
 """The policy file, and decisions."""
 
 import itertools
-import os
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -34,8 +33,7 @@ RECKLESS = """
 version = 7
 approval = { deadline_hours = 2, default = "reject" }
 retry = { attempts = 3, first_seconds = 0.5 }
-limits.case = { tokens = 1, cost_usd = 1 }
-limits.day = { cases = 1, tokens = 1, cost_usd = 1 }
+limits = { case_usd = 1, day_usd = 1 }
 [[rule]]
 name = "spam"
 when = { spam = true }
@@ -136,7 +134,7 @@ CAUSES = {
     "triage": (Screening(), True, ORDER, ""),
     "injection": (Screening(injection="asks to ignore the instructions"), False, ORDER, ""),
     "foreign order": (Screening(), False, FOREIGN, ""),
-    "limit": (Screening(), False, ORDER, "30 steps of 20"),
+    "limit": (Screening(), False, ORDER, "2 USD of 1 per day"),
 }
 
 
@@ -194,51 +192,14 @@ SHOP = SHOP_POLICY.read_text()
     ("old", "new", "marker", "reason"),
     [
         ("deadline_hours = 48 ", "deadline_hours = = 4", "deadline_hours = =", "Invalid value"),
-        ("tokens = 20_000", "token = 20_000", "token = 20_000", "unknown key"),
+        ("case_usd = 0.10", "case_eur = 0.10", "case_eur = 0.10", "unknown key"),
         ("attempts = 100", 'attempts = "six"', 'attempts = "six"', "valid integer"),
         ('default = "hold"', 'default = "sleep"', 'default = "sleep"', "'reject' or 'hold'"),
-        ("tokens = 20_000\n", "", "[limits.case]", "tokens: missing"),
+        ("case_usd = 0.10\n", "", "[limits]", "case_usd: missing"),
         ("order_known = true", "order_knwon = true", "order_knwon", "unknown key"),
-        ('category = "complaint"', 'category = "complain"', '"complain"', "'complaint'"),
         ("deadline_hours = 48 ", "deadline_hours = inf", "deadline_hours = inf", "finite"),
-        ("deadline_hours = 48 ", "deadline_hours = 1e9", "deadline_hours = 1e9", "less than"),
-        ("cases = 20_000", "cases = 0", "cases = 0", "greater than or equal to 1"),
-        ("cost_usd = 0.10", "cost_usd = -0.1", "cost_usd = -0.1", "equal to 0"),
-        ("cost_usd = 0.10", "cost_usd = nan", "cost_usd = nan", "finite"),
-        ("deadline_hours = 48 ", "deadline_hours = -4", "deadline_hours = -4", "greater than 0"),
-        ("attempts = 100", "attempts = 0", "attempts = 0", "greater than or equal to 1"),
-        ("first_seconds = 2 ", "first_seconds = inf", "first_seconds = inf", "to 86400"),
         ("amount_above = 100", "amount_above = -1", "amount_above = -1", "equal to 0"),
-        ("amount_above = 100", 'amount_above = "NaN"', 'amount_above = "NaN"', "finite"),
-        (
-            "delivered_days_above = 30",
-            "delivered_days_above = -3",
-            "delivered_days_above = -3",
-            "to 0",
-        ),
-        ("version = 1", "version = []", "version = []", "valid string"),
-        (
-            "refund_due = true, amount_above",
-            "refund_due = true, order_known = false, amount_above",
-            "refund_due = true, order_known = false",
-            "never applies",
-        ),
-        (
-            "spam = true, confidence_below = 0.8",
-            'spam = false, category = "spam"',
-            'spam = false, category = "spam"',
-            "never applies",
-        ),
-        ("confidence_below = 0.45", "confidence_below = 45", "confidence_below = 45", "equal to 1"),
         ("confidence = 0.9 ", "confidence = 0.2 ", "confidence = 0.2", "equal to 0.5"),
-        ('category = "complaint"', "category = []", "category = []", "never applies"),
-        (
-            "order_known = true }",
-            "amount_above = 100, amount_at_most = 50 }",
-            "amount_above = 100, amount_at_most = 50",
-            "never applies",
-        ),
-        ("{ automatic = true }", '{ automatic = "yes" }', 'automatic = "yes"', "valid boolean"),
         ('action = "hand_over"', 'action = "panic"', 'action = "panic"', "'hand_over'"),
         ('name = "urgent"', 'name = "spam"', None, "two rules have the name 'spam'"),
     ],
@@ -265,16 +226,6 @@ def test_rule_below_one_without_conditions_is_unreachable() -> None:
         parse_policy(text)
 
 
-def test_deeply_nested_tables_are_a_mistake() -> None:
-    with pytest.raises(ConfigError, match="nested too deeply"):
-        parse_policy("x = " + "{ a = " * 3000 + "1" + " }" * 3000)
-
-
-def test_file_of_windows_is_read(path: Path) -> None:
-    path.write_bytes(b"\xef\xbb\xbf" + SHOP.encode())
-    assert load_policy(path).rules
-
-
 def test_last_rule_without_conditions_is_required(path: Path) -> None:
     path.write_text(SHOP[: SHOP.rindex("[[rule]]")])
     with pytest.raises(ConfigError, match="the last rule must have no conditions"):
@@ -299,16 +250,6 @@ def test_policy_file_follows_changes_and_keeps_the_old_one_after_a_mistake(path:
     path.write_text(SHOP)
     assert (policies.current().version, policies.problem) != (first.version, "")
     assert policies.current().approval.default == "hold"
-
-
-def test_policy_file_notices_a_change_of_equal_size_and_time(path: Path) -> None:
-    path.write_text(SHOP)
-    policies, status = PolicyFile(path), path.stat()
-    other = path.with_suffix(".new")
-    other.write_text(SHOP.replace("deadline_hours = 48", "deadline_hours = 24"))
-    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
-    other.replace(path)
-    assert policies.current().approval.deadline_hours == 24
 
 
 def test_version_changes_with_the_text(path: Path) -> None:

@@ -64,7 +64,7 @@ def test_unchanged_policy_makes_no_difference(tmp_path: Path) -> None:
     cases = (
         ("refund", order("returned", "80"), ""),
         ("refund", order("delivered", "80", "2026-02-01"), ""),  # 29 days before the mail
-        ("shipping", order("paid", "80"), "cases of 1 per day"),
+        ("shipping", order("paid", "80"), "2 USD of 1 per day"),
         ("spam", Facts(), ""),
     )
     store = store_with(tmp_path, *cases)  # type: ignore[arg-type]

@@ -93,14 +93,6 @@ class Effect(Value):
     done_at: datetime | None
 
 
-class Usage(Value):
-    """What was spent on a day."""
-
-    cases: int
-    tokens: int
-    cost_usd: float
-
-
 class Correction(Value):
     """A mail with the category that a person gave it: a labelled example, and where it is from."""
 

@@ -31,7 +31,6 @@ from agentic_workflow.store.records import (
     CaseSummary,
     Correction,
     Event,
-    Usage,
     Verdict,
 )
 from agentic_workflow.store.schema import (
@@ -246,17 +245,14 @@ class Store:
         query = select(events).where(events.c.case_id == id).order_by(events.c.number)
         return self._all(Event, query)
 
-    def spent(self, day: date) -> Usage:
-        """Cases received, and tokens and money spent, on a day in UTC."""
+    def spent(self, day: date) -> float:
+        """What models cost on a day in UTC, in USD."""
         start = datetime.combine(day, time(), UTC)
         end = start + timedelta(days=1, microseconds=-1)
-        received = select(func.count(cases.c.id)).where(cases.c.received_at.between(start, end))
-        query = select(
-            received.scalar_subquery().label("cases"),
-            func.coalesce(func.sum(events.c.tokens), 0).label("tokens"),
-            func.coalesce(func.sum(events.c.cost_usd), 0.0).label("cost_usd"),
-        ).where(WITH_TOKENS, events.c.at.between(start, end))
-        return self._all(Usage, query)[0]
+        total = select(func.coalesce(func.sum(events.c.cost_usd), 0.0))
+        with reading(self.engine) as connection:
+            query = total.where(WITH_TOKENS, events.c.at.between(start, end))
+            return float(connection.execute(query).scalar_one())
 
     # ── approvals ───────────────────────────────────────────────────────────────────────────
 

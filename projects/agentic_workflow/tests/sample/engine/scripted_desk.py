@@ -42,13 +42,9 @@ from seedbed.settings import Settings, load
 
 POLICY = """
 version = 1
-[limits.case]
-tokens = 1000
-cost_usd = 1
-[limits.day]
-cases = 100000
-tokens = 100000
-cost_usd = 100
+[limits]
+case_usd = 1
+day_usd = 1000
 [approval]
 deadline_hours = 2
 default = "reject"
@@ -107,6 +103,7 @@ class ScriptedTriager:
         amount = re.search(r"refund ([\d.]+\d)", mail.text)
         return Triage(
             tokens=5000 if "hard to read" in mail.text else 0,
+            cost_usd=5 if "hard to read" in mail.text else 0,
             # Without a person, a refund goes back in part only if too much was paid.
             category="billing" if amount else "shipping",
             order_id=re.findall(r"(?:order|Number) (\d+)", mail.text)[0],
@@ -132,10 +129,9 @@ class ScriptedPassages:
 
 class ScriptedWriter:
     def write(self, mail: Mail, *_: Any) -> Draft:
-        tokens = 5000 if "expensive" in mail.text else 0
         body = f"Dear customer, about: {mail.text}"
         model = "openai:gpt" if "by a model" in mail.text else ""
-        return Draft(subject=f"Re: {mail.subject}", body=body, tokens=tokens, model=model)
+        return Draft(subject=f"Re: {mail.subject}", body=body, model=model)
 
 
 def crash(point: str) -> None:

@@ -301,22 +301,22 @@ def test_kill_switch_stops_effects_until_released(world: Any) -> None:
     assert len(mails_of(world, case)) == 1
 
 
-def test_tokens_of_triage_count_and_a_limit_ends_it(world: Any) -> None:
+def test_cost_of_triage_counts_and_a_limit_ends_it(world: Any) -> None:
     case = world.take("hard to read")
     assert world.wait([case]) == ["waiting"]
-    assert "5000 tokens of 1000 per case" in world.store.approval(case).reasons[-1]
+    assert "5 USD of 1 per case" in world.store.approval(case).reasons[-1]
     world.actions.change(case, "anna", category="account")  # which is not read, nor paid, again
     assert world.wait([case], ("waiting",)) == ["waiting"]
-    assert [e.tokens for e in world.store.events(case) if e.kind == "classify"] == [5000, 0]
+    assert [e.cost_usd for e in world.store.events(case) if e.kind == "classify"] == [5, 0]
     policy = world.desk.policy.path
     before = policy.read_text()
-    policy.write_text(before.replace("tokens = 100000", "tokens = 4000"))
+    policy.write_text(before.replace("day_usd = 1000", "day_usd = 4"))
     unread = world.take("refund 20.00")
     assert world.wait([unread]) == ["waiting"]
     policy.write_text(before)
     triage = world.store.case(unread).triage
     assert (triage.category, triage.amount) == ("other", None)
-    assert triage.approval_reason.endswith("tokens of 4000 per day")
+    assert triage.approval_reason.endswith("USD of 4 per day")
 
 
 def test_deadline_decides(world: Any) -> None:
