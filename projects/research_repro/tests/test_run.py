@@ -100,16 +100,6 @@ def test_stored_results_are_reused_only_if_they_fit(toy: Paper, config: Config) 
 
 
 @pytest.mark.slow
-def test_failed_cell_leaves_its_claim_unmeasured(toy: Paper, config: Config) -> None:
-    def cells(*_: object) -> list[Cell]:
-        return [Cell("fit", 0, {"steps": 40}), Cell("again", 0, {"steps": 40, "fail": "diverged"})]
-
-    outcome = run_paper(replace(toy, cells=cells), "smoke", config)
-    assert [verdict.holds for verdict in outcome.verdicts] == [True, None]
-    assert outcome.failed["again-seed0"].startswith("RuntimeError: diverged")
-
-
-@pytest.mark.slow
 def test_published_run_is_what_a_second_run_of_a_cell_gives(
     papers_dir: Path, config: Config
 ) -> None:

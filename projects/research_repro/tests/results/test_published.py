@@ -43,6 +43,7 @@ def test_published_results_are_recomputed_and_pass(paper: Paper, outcome: Outcom
 @pytest.mark.parametrize(("paper", "outcome"), OUTCOMES)
 def test_cells_name_commit_machine_and_seconds(paper: Paper, outcome: Outcome) -> None:
     html = report_html(paper, outcome)
+    assert "Something failed" not in html
     for cell in outcome.cells.values():
         assert re.fullmatch(r"[0-9a-f]{40}", cell["origin"]["commit"])
         assert cell["origin"]["commit"] in html

@@ -55,13 +55,6 @@ def test_a_checkpoint_of_another_run_is_ignored(
     assert train(other) == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_checkpoint_of_other_settings_is_ignored(workspace: Workspace) -> None:
-    train(workspace, until=4)
-    assert train(workspace, replace(CELL, settings={"rate": 0.2}))[0] == 0
-    train(workspace, until=4)
-    assert train(workspace, total=7, until=7)[0] == 0
-
-
 def test_loops_of_a_cell_have_their_own_checkpoints(workspace: Workspace) -> None:
     model = torch.nn.Linear(1, 1)
     list(workspace.steps(CELL, 4, model=model))
@@ -80,12 +73,6 @@ def test_a_corrupted_checkpoint_is_bad_input(workspace: Workspace, damage: bytes
     assert str(path) in str(caught.value)
     assert caught.value.hint == "Delete it to start this cell again."
     assert "\n" not in str(caught.value)
-
-
-def test_a_slow_disk_makes_checkpoints_rarer(workspace: Workspace) -> None:
-    times = iter([0, 0, 10, 200, 209, 999])  # writing the first one takes 10 seconds
-    list(replace(workspace, clock=lambda: next(times)).steps(CELL, 3))
-    assert next(times) == 999  # no other was written in the 200 seconds after it
 
 
 def test_an_artifact_is_made_once(workspace: Workspace) -> None:

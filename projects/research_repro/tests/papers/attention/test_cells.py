@@ -62,11 +62,6 @@ def test_rows_differ_from_the_base_in_one_setting() -> None:
     }
 
 
-def test_every_cell_of_a_seed_precedes_the_next_seed() -> None:
-    seeds = [cell.seed for cell in PAPER.cells("smoke", [3, 4])]
-    assert seeds == sorted(seeds)
-
-
 def outcome(nats: float, exact: float) -> dict[str, Any]:
     return {"nats": [nats, nats, 9.0], "exact": [exact, exact, 0.0], "accuracy": [1, 1, 0.7]}
 
@@ -87,20 +82,6 @@ def test_claim_compares_row_with_base_on_training_lengths(
     verdict = next(judge(c, results, "laptop") for c in PAPER.claims if c.id == claim)
     assert verdict.measured == pytest.approx(value)
     assert verdict.holds
-
-
-def test_claims_are_not_measured_without_their_cells() -> None:
-    assert {judge(claim, Results({}), "laptop").holds for claim in PAPER.claims} == {None}
-
-
-def test_figures_are_left_out_without_results() -> None:
-    assert [figure.draw(Results({})) for figure in PAPER.figures] == [None, None]
-
-
-def test_figures_are_drawn_from_a_training(tmp_path: Path) -> None:
-    result = run_cell(Cell("base", 0, SETTINGS), Workspace(tmp_path, tmp_path))
-    drawings = [figure.draw(Results({("base", 0): result})) for figure in PAPER.figures]
-    assert all(drawing is not None and drawing.axes for drawing in drawings)
 
 
 @pytest.mark.slow

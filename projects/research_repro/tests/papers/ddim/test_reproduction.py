@@ -48,16 +48,6 @@ def test_claim_of_eta_fails_if_one_step_falls():
     assert holding(results(**{"10 0.5": 1.5}))["eta"] is False
 
 
-def test_claims_without_results_are_not_measured():
-    assert set(holding(Results({})).values()) == {None}
-
-
-def test_every_figure_is_drawn_from_results_and_none_without():
-    drawings = [figure.draw(results()) for figure in PAPER.figures]
-    assert all(drawing is not None and drawing.axes for drawing in drawings)
-    assert all(figure.draw(Results({})) is None for figure in PAPER.figures)
-
-
 def test_cells_measure_time_alone_and_cover_every_seed():
     cells = PAPER.cells("smoke", [0, 1])
     assert [(cell.name, cell.seed) for cell in cells if cell.cores == 0] == [
