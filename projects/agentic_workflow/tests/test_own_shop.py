@@ -10,8 +10,7 @@ from fastapi import FastAPI, Header, HTTPException
 
 from agentic_workflow.config import Config, import_part
 from agentic_workflow.decide.shop import look_up
-from agentic_workflow.effects.outbox import NotDelivered, Outbox, Unknown
-from agentic_workflow.effects.payments import PaymentReceiver
+from agentic_workflow.effects.outbox import NotDelivered, Outbox
 from agentic_workflow.engine.desk import open_receivers, open_store
 from seedbed.errors import ConfigError, Unavailable
 from seedbed.settings import load
@@ -77,12 +76,6 @@ def test_own_provider_books_a_refund_once_for_its_key(
     store.close()
 
 
-def test_refund_without_an_answer_is_unknown() -> None:
-    receiver = PaymentReceiver(import_part("own_shop:MyPayments", "WORKFLOW_PAYMENTS"))
-    with pytest.raises(Unknown):
-        receiver.deliver({**PAYLOAD, "amount": "0.13"}, "c2:refund", lambda: None)
-
-
 def test_shop_and_provider_that_are_away_can_be_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -99,11 +92,3 @@ def test_shop_and_provider_that_are_away_can_be_tried_again(
 def test_part_that_cannot_be_imported_is_a_wrong_setting(spec: str) -> None:
     with pytest.raises(ConfigError, match="WORKFLOW_SHOP"):
         import_part(spec, "WORKFLOW_SHOP")
-
-
-def test_worker_needs_all_parts(tmp_path: Path) -> None:
-    config = load(Config, data_dir=tmp_path, smtp_url="smtp://mx.example")
-    store = open_store(config)
-    with pytest.raises(ConfigError, match="Not configured: WORKFLOW_SHOP, WORKFLOW_PAYMENTS"):
-        open_receivers(config)
-    store.close()

@@ -350,7 +350,6 @@ class HelpDesk(DBOSConfiguredInstance):
 
 
 def _doubts(draft: Draft | None) -> list[str]:
-    """Why a person has to read a draft."""
     return (
         [*draft.warnings, *(["A model wrote the reply."] if draft.model else [])] if draft else []
     )

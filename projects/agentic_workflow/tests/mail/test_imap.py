@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,7 +32,7 @@ from seedbed.errors import ConfigError, Unavailable
 from seedbed.settings import load
 from seedbed.testing.launch import closed_port, free_port
 
-PASSWORD = "pa@ss/word"
+PASSWORD, NOW = "pa@ss/word", datetime.now(UTC)
 SERVE = "from pymap.main import main; main()"
 INTAKE = """
 import threading
@@ -101,8 +103,9 @@ def until(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
     return value
 
 
-def mail(number: int, text: str = "Where is it?") -> bytes:
+def mail(number: int, text: str = "Where is it?", date: datetime = NOW) -> bytes:
     lines = f"From: c{number}@mail.example", f"Subject: {number}", f"Message-ID: <{number}@x>"
+    lines += (f"Date: {format_datetime(date)}",)
     return "\r\n".join([*lines, "", text, ""]).encode("latin-1")
 
 
@@ -193,9 +196,11 @@ def test_intake_survives_errors_of_any_kind(
     assert "does not answer" in caplog.messages[0]
     account.start()
     stack.callback(account.kill)
-    account.deliver(mail(0))
-    until(lambda: [case.subject for case in store.cases()] == ["0"])
-    until(lambda: account.subjects("Taken") == ["0"])
+    account.deliver(mail(0), mail(1, date=NOW - timedelta(days=8)))
+    until(lambda: account.subjects("Taken") == ["0", "1"])
+    # The first start on an old folder must not answer every mail in it.
+    warnings = {case.subject: store.case(case.id).mail.warnings for case in store.cases()}
+    assert warnings == {"0": (), "1": ("sent more than 7 days ago",)}
 
 
 @pytest.mark.slow

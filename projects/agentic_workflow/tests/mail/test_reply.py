@@ -53,13 +53,6 @@ def test_answers_between_quotes_and_below_a_name_are_new(text, expected):
     assert split_reply(text)[0] == expected
 
 
-def test_no_line_of_a_mail_is_lost_without_a_signature():
-    text = "One\n\nOn 3 May 2024 at 10:11, Shop wrote:\n> Two\n\nThree\n\n> Four\nFive"
-    new, quoted = split_reply(text)
-    assert new == "One\n\nThree\n\nFive"
-    assert quoted.splitlines()[1:] == ["> Two", "> Four"]
-
-
 @pytest.mark.parametrize(
     "unit", ["a\n", "--\n", "> a\nb:\n", "On 3 May wrote:\n", "Regards\n", "\n"]
 )

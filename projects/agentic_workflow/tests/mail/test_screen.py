@@ -69,8 +69,3 @@ def test_spam_is_what_the_mail_server_marked(flag, spam):
 )
 def test_injection_is_noticed_wherever_it_is(data):
     assert screen(parse_mail(data)).injection
-
-
-def test_hidden_preview_line_of_a_shop_is_no_injection():
-    html = b"Content-Type: text/html\n\n<p style='display:none'>Your parcel is on its way</p>Thanks"
-    assert screen(parse_mail(html)).injection == ""

@@ -81,12 +81,6 @@ def test_facts_contain_order_payments_and_shipment(folder: Path) -> None:
     assert "59641" in facts.recent_orders
 
 
-def test_order_without_shipment_has_no_tracking(folder: Path) -> None:
-    facts = look_up(SampleShop(folder), "marta.gil@mail.example", "59843")
-    assert (facts.order_status, facts.tracking, facts.delivered_on) == ("cancelled", "", "")
-    assert facts.refundable == 0
-
-
 @pytest.mark.parametrize("sender", ["tom.baker@mail.example", "nobody@mail.example", ""])
 def test_order_of_another_customer_is_not_revealed(folder: Path, sender: str) -> None:
     facts = look_up(SampleShop(folder), sender, "59641")

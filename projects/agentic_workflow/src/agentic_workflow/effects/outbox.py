@@ -31,6 +31,7 @@ from sqlalchemy import ColumnElement, Engine, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.store.database import reading, writing
+from agentic_workflow.store.records import Effect
 from agentic_workflow.store.schema import outbox as rows
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable
 
@@ -146,12 +147,13 @@ class Outbox:
         """Refuse further claims: this process no longer owns its cases."""
         self._stopped.set()
 
-    def list(self, status: str | None = None, case_id: str | None = None) -> list[Row[Any]]:
-        """The rows with a status, or of a case."""
+    def list(self, status: str | None = None, case_id: str | None = None) -> list[Effect]:
+        """The effects with a status, or of a case."""
         conditions = [rows.c.status == status] if status else []
         conditions += [rows.c.case_id == case_id] if case_id else []
         with reading(self._engine) as connection:
-            return list(connection.execute(select(rows).where(*conditions).limit(1000)))
+            query = select(rows).where(*conditions).limit(1000)
+            return [Effect(**row) for row in connection.execute(query).mappings()]
 
     def resolve(self, key: str, happened: bool, by: str) -> str:
         """Settle a row in doubt: it is done, or ready for another attempt; returns its case.

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 def open_store(config: Config) -> Store:
-    """The case database."""
     return Store(config.database_url or Path(config.data_dir) / "cases.sqlite")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from agentic_workflow.config import Config
@@ -23,6 +24,8 @@ from agentic_workflow.store.store import CaseRecord, Store
 from seedbed.errors import public_message
 
 POLL_SECONDS = 30.0
+MAX_AGE = timedelta(days=7)
+"""The desk does not answer older mails by itself, such as those of an INBOX at its first start."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,15 +42,21 @@ class Intake:
 
             self._folder = ImapFolder(config.imap_url, config.imap_taken)
 
-    def take(self, data: bytes, *, by_mail_server: bool = False) -> CaseRecord:
+    def take(
+        self, data: bytes, *, by_mail_server: bool = False, max_age: timedelta | None = None
+    ) -> CaseRecord:
         """The case of a mail, new or not.
 
         `by_mail_server` is whether the mail comes straight from the configured mail server. Only
-        then do its `Authentication-Results` verify the sender: any other channel can add them.
+        then do its `Authentication-Results` verify the sender: any other channel can add them. A
+        mail that was sent before `max_age` is left to a person.
         Raises TooLarge above 25 MB, and Unavailable or Busy if a database does not answer.
         """
         trust = self._trust if by_mail_server else replace(self._trust, authserv_id="")
         mail = parse_mail(data, trust)
+        if max_age and mail.sent_at and datetime.now(UTC) - mail.sent_at > max_age:
+            warning = f"sent more than {max_age.days} days ago"
+            mail = mail.model_copy(update={"warnings": (*mail.warnings, warning)})
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
             number, automatic = record.number, mail.automatic
@@ -58,9 +67,10 @@ class Intake:
         """Take in what arrives in the folder, if there is one, until `stop` is set."""
         if self._folder is None:
             return
+        take = partial(self.take, by_mail_server=True, max_age=MAX_AGE)
         while not stop.is_set():
             try:
-                self._folder.poll(partial(self.take, by_mail_server=True), stop)
+                self._folder.poll(take, stop)
             except Exception as error:  # of any kind: mails wait in their folder meanwhile
                 problem = public_message(error, _log)
                 _log.warning("Mails wait. %s Next attempt in %d s.", problem, poll_seconds)

@@ -61,7 +61,6 @@ class CaseQueue:
             )
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.destroy()
 
     def submit(

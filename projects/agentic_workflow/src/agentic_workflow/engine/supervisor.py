@@ -63,7 +63,6 @@ class FileLocks:
         """Nothing can take a file lock away."""
 
     def close(self) -> None:
-        """Give all locks back."""
         for name in list(self._files):
             self.release(name)
 
@@ -83,19 +82,15 @@ class PostgresLocks:
             raise Unavailable(f"Cannot connect to the database: {error}.") from None
 
     def acquire(self, name: str) -> bool:
-        """Take the advisory lock whose number is a hash of the name."""
         return self._call("pg_try_advisory_lock", name)
 
     def release(self, name: str) -> None:
-        """Give a lock back."""
         self._call("pg_advisory_unlock", name)
 
     def check(self) -> None:
-        """Ask the server for a sign of life."""
         self._call("abs", "alive")
 
     def close(self) -> None:
-        """End the session, and with it the locks."""
         self._session.close()
 
     def _call(self, function: str, name: str) -> bool:

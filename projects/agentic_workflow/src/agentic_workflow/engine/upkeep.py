@@ -34,7 +34,7 @@ class Upkeep:
         """Do what is due. Repeating it is harmless."""
         # 1. Apply the default where no person decided in time.
         if self._desk.policy.current().approval.default == "reject":
-            for case in self._store.expired(now):
+            for case in self._store.waiting(now):
                 self._reject(case)
         # 2. Queue cases that were never queued, and repair stalled ones.
         working = self._store.cases(status="working", limit=500)

@@ -183,7 +183,6 @@ def _ids(headers: _Headers, name: str) -> list[str]:
 
 
 def _matches(table: str, headers: _Headers) -> tuple[str, ...]:
-    """The headers of a table of phrases.toml that match."""
     names = sorted(headers.keys() & PHRASES[table].keys())
     return tuple(name for name in names if pattern(table, name).match(headers[name]))
 

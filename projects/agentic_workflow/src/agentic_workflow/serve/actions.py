@@ -171,13 +171,13 @@ class Actions:
             case=self.store.case(case_id),
             timeline=self.store.events(case_id),
             approval=self.store.approval(case_id),
-            effects=[Effect(**row._mapping) for row in self.outbox.list(case_id=case_id)],
+            effects=self.outbox.list(case_id=case_id),
             thread=[CaseSummary(**dict(case)) for case in self.store.thread(case_id)],
         ).model_dump(mode="json")
 
     def effects(self, status: str) -> list[Json]:
         """Effects by status: "in_doubt", "failed" (dead letters), "ready", "claimed" or "done"."""
-        return [Effect(**row._mapping).model_dump(mode="json") for row in self.outbox.list(status)]
+        return [effect.model_dump(mode="json") for effect in self.outbox.list(status)]
 
     def inbox(self) -> Json:
         """What waits for a person: approvals, doubts and failures; and the switches."""

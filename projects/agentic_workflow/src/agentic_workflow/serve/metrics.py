@@ -55,7 +55,7 @@ class StoreCollector:
         with reading(self._store.engine) as connection:
             by_status = {(status,): count for status, count in connection.execute(effects)}
             first = connection.execute(oldest).scalar() or now
-        overdue, age = len(self._store.expired(now)), (now - first).total_seconds()
+        overdue, age = len(self._store.waiting(now)), (now - first).total_seconds()
         return [
             _gauge("cases", "Cases.", counts, "status", "category"),
             _gauge("effects", "Refunds and replies.", EFFECTS | by_status, "status"),

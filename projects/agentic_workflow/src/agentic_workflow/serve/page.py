@@ -27,7 +27,7 @@ from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.terminal import duration
 from agentic_workflow.store.case import CATEGORIES, STATUSES
-from agentic_workflow.store.records import CaseRecord, Effect, Verdict
+from agentic_workflow.store.records import CaseRecord, Verdict
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.server.service import Caller, CleanText, caller_of
 
@@ -219,7 +219,7 @@ def _show_case(
         case=case,
         approval=store.approval(case_id),
         events=store.events(case_id),
-        effects=[Effect(**row._mapping) for row in actions.outbox.list(case_id=case_id)],
+        effects=actions.outbox.list(case_id=case_id),
         thread=others[-THREAD:],
         following=None if case.status == "waiting" else next(iter(store.waiting()), None),
         error=error,

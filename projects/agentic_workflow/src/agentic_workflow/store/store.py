@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, func, insert, or_, select, update
 from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
@@ -41,7 +41,7 @@ from agentic_workflow.store.schema import (
     events,
     switches,
 )
-from seedbed.errors import Conflict, NotFound
+from seedbed.errors import BadInput, Conflict, NotFound
 
 __all__ = ["CaseRecord", "CaseSummary", "Store", "case_id"]
 
@@ -90,7 +90,6 @@ class Store:
         self._now = now
 
     def close(self) -> None:
-        """Close the connections."""
         self.engine.dispose()
 
     # ── cases ───────────────────────────────────────────────────────────────────────────────
@@ -284,7 +283,8 @@ class Store:
         """Record what a person, or the deadline, decided; the case is "approved" then.
 
         A `draft` that differs from the case's replaces it, which is kept as the proposal. Raises
-        Conflict, which names the first person, for a second decision.
+        Conflict, which names the first person, for a second decision, and BadInput if the reply of
+        a case that was handed over is still the desk's draft.
         """
         decided: dict[str, Any] = {
             "decision": decision,
@@ -294,12 +294,18 @@ class Store:
         statement = update(approvals).where(approvals.c.case_id == id, UNDECIDED)
         with writing(self.engine) as connection:
             # 1. One conditional UPDATE: of two people, one changes a row.
-            before = self._take_waiting(connection, id, "approved").draft
-            # 2. Keep what the person changed.
+            case = self._take_waiting(connection, id, "approved")
+            before, body = case.draft, draft.body if draft else ""
+            # 2. A letter that promises another one must not close the case.
+            handed_over = case.decision is not None and case.decision.action == "hand_over"
+            if decision == "approve" and handed_over and body in ("", before and before.body):
+                hint = "Write the reply, ask the sender, or reject the case."
+                raise BadInput("The draft only promises that a person will reply.", hint=hint)
+            # 3. Keep what the person changed.
             if draft and before and (draft.subject, draft.body) != (before.subject, before.body):
                 decided["proposal"] = before
             connection.execute(statement.values(**decided, comment=comment))
-            # 3. Let the case go on.
+            # 4. Let the case go on.
             self._change(connection, id, "approved", draft=draft or before)
             self._add_event(connection, id, decision, actor=by, reason=comment)
             return _case(connection, id)
@@ -383,18 +389,13 @@ class Store:
         with reading(self.engine) as connection:
             return _approval(connection, id)
 
-    def waiting(self) -> list[CaseSummary]:
-        """Cases that wait for a person: urgent ones first, then the first deadline."""
-        return self._undecided()
-
-    def expired(self, now: datetime) -> list[CaseSummary]:
-        """Cases that wait for a person and whose deadline has passed."""
-        return self._undecided(approvals.c.due_at <= now)
-
-    def _undecided(self, *conditions: ColumnElement[bool]) -> list[CaseSummary]:
+    def waiting(self, due_by: datetime | None = None) -> list[CaseSummary]:
+        """Cases that wait for a person, due by a time: urgent ones first, then by deadline."""
         waits = cases.c.status == "waiting"  # not one that is being decided again
-        query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, waits, *conditions)
+        query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, waits)
         query = query.join(approvals, approvals.c.case_id == cases.c.id)
+        if due_by:
+            query = query.where(approvals.c.due_at <= due_by)
         urgent = sql_case((cases.c.priority == "high", 0), else_=1)
         return self._all(CaseSummary, query.order_by(urgent, approvals.c.due_at))
 

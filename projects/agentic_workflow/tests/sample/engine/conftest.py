@@ -25,6 +25,7 @@ from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.sample.payments import open_ledger
 from agentic_workflow.sample.smtp_server import received, run_smtp_server
 from agentic_workflow.serve.actions import Actions
+from agentic_workflow.workflow import VERSION
 from seedbed.errors import Unavailable
 from seedbed.settings import load
 from seedbed.testing.launch import free_port
@@ -71,9 +72,8 @@ class Nursery:
             [sys.executable, str(SCRIPT)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def fork(self, env: dict[str, str], arguments: list[str], log: Path) -> Worker:
+    def fork(self, **order: Any) -> Worker:
         assert self.process.stdin and self.process.stdout
-        order = {"env": env, "arguments": arguments, "log": str(log)}
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
         return Worker(int(self.process.stdout.readline()))
@@ -141,14 +141,12 @@ class World:
             scripted.mail_bytes(self.count, text, **headers), by_mail_server=True
         ).id
 
-    def worker(self, id: str, *, crash: str = "", version: str = "", **env: str) -> Worker:
+    def worker(self, id: str, *, crash: str = "", version: str = VERSION) -> Worker:
         """Start a worker; with `crash`, one worker of this world kills itself at that point."""
-        environment = {**self.env, **env}
-        if crash:
-            environment["TEST_CRASH"] = f"{crash}:{self.folder / crash}"
-        arguments = ["--id", id] + (["--version", version] if version else [])
+        env = {**self.env, **({"TEST_CRASH": f"{crash}:{self.folder / crash}"} if crash else {})}
         assert self.nursery
-        worker = self.nursery.fork(environment, arguments, self.folder / f"{id}.log")
+        log = str(self.folder / f"{id}.log")
+        worker = self.nursery.fork(env=env, id=id, version=version, log=log)
         self.workers.append(worker)
         return worker
 

@@ -1,7 +1,6 @@
-"""A help desk with scripted parts, for tests, and a worker process that runs it.
+"""A help desk with scripted parts, for tests, and worker processes that run it.
 
-    python scripted_desk.py --id worker-1 [--version 0]     # with WORKFLOW_DATA_DIR etc. set
-    python scripted_desk.py                                 # forks workers, see `fork_workers`
+    python scripted_desk.py     # forks workers, see `fork_workers`
 
 Store, policy, outbox, queue and receivers are the real ones. The text of a mail decides what
 happens to it: "refund 30.00" asks for that sum, "order 7" is about that order (or else each mail
@@ -10,14 +9,11 @@ is about its own), "explode" makes the triage fail.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
-import resource
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -37,7 +33,7 @@ from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.sample.payments import SamplePayments
 from agentic_workflow.store.case import Draft, Mail, Passage, Triage
 from agentic_workflow.store.store import Store
-from agentic_workflow.workflow import VERSION, HelpDesk
+from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings, load
 
 POLICY = """
@@ -51,12 +47,6 @@ default = "reject"
 [retry]
 attempts = 8
 first_seconds = 0.2
-[[rule]]
-name = "spam"
-when = { spam = true }
-action = "ignore"
-approval = false
-why = "Spam."
 [[rule]]
 name = "automatic"
 when = { automatic = true }
@@ -210,27 +200,11 @@ def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> b
     return bytes(message)
 
 
-def run(arguments: list[str]) -> None:
+def run(id: str, version: str) -> None:
     from agentic_workflow.engine.worker import run_worker
 
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--id", required=True)
-    parser.add_argument("--version", default=VERSION)
-    options = parser.parse_args(arguments)
-    config = load(Config)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    if full := os.environ.get("TEST_FULL_DISK"):
-        threading.Thread(target=limit_files, args=(Path(full),), daemon=True).start()
-    own: Any = {"version": options.version, "open_desk": open_scripted_desk}
-    run_worker(config, load(Settings), options.id, **own)
-
-
-def limit_files(full: Path) -> None:
-    """While the file `full` exists, no file of this process can grow: as if the disk were full."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    while True:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0 if full.exists() else hard, hard))
-        time.sleep(0.01)
+    own: Any = {"version": version, "open_desk": open_scripted_desk}
+    run_worker(load(Config), load(Settings), id, **own)
 
 
 def fork_workers() -> None:
@@ -249,7 +223,7 @@ def fork_workers() -> None:
             os.dup2(stream, number)
         os.environ.update(order["env"])
         try:
-            run(order["arguments"])
+            run(order["id"], order["version"])
         except BaseException:
             traceback.print_exc()
         finally:
@@ -258,7 +232,4 @@ def fork_workers() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        run(sys.argv[1:])
-    else:
-        fork_workers()
+    fork_workers()

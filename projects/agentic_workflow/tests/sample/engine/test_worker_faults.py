@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from sqlalchemy import text
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.engine.supervisor import open_locks
 from agentic_workflow.engine.worker import run_worker
-from seedbed.errors import ConfigError, Conflict
+from seedbed.errors import ConfigError
 
 OLD = "0"
 
@@ -31,19 +30,6 @@ def test_lock_belongs_to_one_holder_at_a_time(open_world: Callable[..., Any]) ->
     assert not second.acquire("worker-1")
     first.close()
     assert second.acquire("worker-1")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_second_worker_with_the_same_id_does_not_start(
-    open_world: Callable[..., Any], database: str
-) -> None:
-    world = open_world(database)
-    world.worker("worker-1")
-    world.wait([world.take("where is it")])
-    with pytest.raises(Conflict, match="is running"):
-        run_worker(world.config, None, "worker-1", lock_seconds=0.5)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -116,23 +102,6 @@ def test_cases_go_on_after_the_database_was_away(
     settle(world, cases)
     assert world.sent() == dict.fromkeys(cases, 1)
     assert len(world.refunds()) == 8
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_cases_go_on_after_the_disk_was_full(open_world: Callable[..., Any]) -> None:
-    world = open_world()
-    world.worker("worker-1", TEST_FULL_DISK=str(world.folder / "full"))
-    world.wait([world.take("where is it")])
-    (world.folder / "full").touch()
-    cases = [world.take("where is it") for _ in range(4)]
-    time.sleep(3)  # the time in which the disk is full
-    assert "closed" not in world.statuses(cases)
-    (world.folder / "full").unlink()
-    if not world.workers[-1].alive():
-        world.worker("worker-1")  # as `serve` does
-    settle(world, cases)
-    assert set(world.sent().values()) == {1}
 
 
 @pytest.mark.slow

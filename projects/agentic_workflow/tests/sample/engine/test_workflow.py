@@ -26,7 +26,7 @@ from agentic_workflow.mail.sender import Trust
 from agentic_workflow.sample.payments import fail
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import VERSION
-from seedbed.errors import Conflict
+from seedbed.errors import BadInput, Conflict
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,9 @@ def test_order_is_refunded_once_although_the_shop_does_not_show_it(world: Any) -
     assert len(world.refunds()) == before + 1
 
 
-def test_sender_who_is_not_verified_gets_no_money_and_no_fact(world: Any) -> None:
+def test_sender_who_is_not_verified_gets_no_money_and_a_letter_that_a_person_wrote(
+    world: Any,
+) -> None:
     before = len(world.refunds())
     mail = world.scripted.mail_bytes(world.count + 1, "refund 30.00")
     world.count += 1
@@ -100,7 +102,15 @@ def test_sender_who_is_not_verified_gets_no_money_and_no_fact(world: Any) -> Non
     assert world.wait([case]) == ["waiting"]
     record = world.store.case(case)
     assert (record.decision.action, record.decision.amount) == ("hand_over", None)
-    decide(world, case, "approve")
+    # The draft promises that a person will reply; sending it must not close the case.
+    for body in (None, record.draft.body):
+        with pytest.raises(BadInput, match="promises"):
+            world.actions.decide(case, "approve", "anna", body=body)
+    assert world.statuses([case]) == ["waiting"]
+    world.actions.decide(case, "approve", "anna", body="Please call us.")
+    assert world.wait([case], ("closed",)) == ["closed"]
+    (mail,) = mails_of(world, case)
+    assert "Please call us." in str(mail)
     assert len(world.refunds()) == before
 
 
@@ -174,23 +184,6 @@ def test_question_of_a_person_is_sent_and_its_answer_is_linked(world: Any) -> No
     assert receive.reason == f"answers case {case}"
 
 
-def test_answer_of_another_sender_is_not_linked(world: Any) -> None:
-    case = world.take("where is it")
-    world.wait([case])
-    (mail,) = mails_of(world, case)
-    other = world.take("tell me more", sender="m@example.com", In_Reply_To=mail["Message-ID"])
-    world.wait([other])
-    assert not any("answers" in e.reason for e in world.store.events(other))
-
-
-def test_case_without_a_decision_of_a_person_cannot_act(world: Any) -> None:
-    case = world.take("refund 300.00")
-    world.wait([case])
-    world.queue.finish(case, 0, "x@example.com")
-    assert world.wait([case], ("failed",)) == ["failed"]
-    assert not mails_of(world, case)
-
-
 def test_same_content_is_answered_once(world: Any) -> None:
     world.count += 1
     data = [world.scripted.mail_bytes(world.count, "again", Date=str(n)) for n in range(2)]
@@ -242,17 +235,6 @@ def test_unexpected_error_fails_the_case_which_can_be_replayed(world: Any) -> No
     assert world.wait([case], ("closed",)) == ["closed"]
     with pytest.raises(Conflict, match="only failed"):
         world.actions.replay(case, "anna")
-
-
-def test_replayed_case_that_waits_goes_on_after_its_approval(world: Any) -> None:
-    world.desk.triager.fixed = False
-    case = world.take("explode refund 300.00")
-    assert world.wait([case]) == ["failed"]
-    world.desk.triager.fixed = True
-    world.actions.replay(case, "anna")
-    assert world.wait([case], ("waiting",)) == ["waiting"]
-    decide(world, case, "approve")
-    assert world.wait([case], ("closed",), 20) == ["closed"]
 
 
 def test_case_is_decided_again_by_what_a_person_says_it_asks_for(world: Any) -> None:
@@ -378,13 +360,6 @@ def test_doubt_settled_by_its_sender_lets_the_case_go_on(world: Any) -> None:
     assert world.wait([case], ("closed",)) == ["closed"]
 
 
-def test_refund_that_cannot_be_booked_fails(world: Any) -> None:
-    fail(world.folder, "refuse")
-    case = world.take("refund 30.00")
-    assert world.wait([case]) == ["failed"]
-    assert not mails_of(world, case)  # it would promise the refund
-
-
 @pytest.mark.parametrize("mode", ["before", "after"])
 def test_refund_without_an_answer_is_booked_once(world: Any, mode: str) -> None:
     before = len(world.refunds())
@@ -454,3 +429,11 @@ def open_module_world(
 ) -> Iterator[Callable[[], Any]]:
     with ExitStack() as stack:
         yield lambda: world_class(tmp_path_factory.mktemp("world"), stack)
+
+
+def test_case_without_a_decision_of_a_person_cannot_act(world: Any) -> None:
+    case = world.take("refund 300.00")
+    world.wait([case])
+    world.queue.finish(case, 0, "x@example.com")
+    assert world.wait([case], ("failed",)) == ["failed"]
+    assert not mails_of(world, case)
