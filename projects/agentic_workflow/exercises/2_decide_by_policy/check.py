@@ -3,8 +3,8 @@
 from datetime import date
 from types import SimpleNamespace
 
+from agentic_workflow.case import Facts, Mail, Screening, Triage
 from agentic_workflow.decide.policy import SHOP_POLICY, load_policy
-from agentic_workflow.store.case import Facts, Mail, Screening, Triage
 
 MAIL = Mail(message_id="m", content_hash="h", sender="tom@mail.example", text="…")
 ORDER = {"customer_id": "K1", "order_id": "7", "currency": "CHF", "total": 50}

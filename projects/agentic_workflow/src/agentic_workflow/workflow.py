@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 from dbos import DBOS, DBOSConfiguredInstance, error
 from sqlalchemy.exc import DBAPIError
 
+from agentic_workflow.case import Draft, Facts
 from agentic_workflow.decide.alone import Understand, require_proof
 from agentic_workflow.decide.shop import look_up
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
 from agentic_workflow.effects.outbox import Outbox, Outcome, effect_key
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.store.case import Draft, Facts
 from agentic_workflow.store.store import CaseRecord, Store, answered_cases
 from agentic_workflow.triage.triager import unread
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from agentic_workflow.case import Decision, Facts, Mail, Standing, Triage
 from agentic_workflow.decide.alone import Alone, require_proof
 from agentic_workflow.mail.parse import SPAM
-from agentic_workflow.store.case import Decision, Facts, Mail, Standing, Triage
 
 MAIL = Mail(
     message_id="m",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from agentic_workflow.case import Action, Decision, Draft, Facts, Mail, Passage, Triage
 from agentic_workflow.decide.draft import Writer
-from agentic_workflow.store.case import Action, Decision, Draft, Facts, Mail, Passage, Triage
 from seedbed.errors import ModelTimeout
 from seedbed.models.scripted import ScriptedChatModel
 

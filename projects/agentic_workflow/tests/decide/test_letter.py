@@ -12,10 +12,7 @@ from typing import Any
 import py3langid
 import pytest
 
-from agentic_workflow.decide import letter
-from agentic_workflow.decide.draft import Writer
-from agentic_workflow.decide.letter import LOCALES, NO_ANSWER, templates
-from agentic_workflow.store.case import (
+from agentic_workflow.case import (
     CATEGORIES,
     Action,
     Category,
@@ -28,6 +25,9 @@ from agentic_workflow.store.case import (
     Passage,
     Triage,
 )
+from agentic_workflow.decide import letter
+from agentic_workflow.decide.draft import Writer
+from agentic_workflow.decide.letter import LOCALES, NO_ANSWER, templates
 
 TODAY = date.today()
 LANGUAGES: tuple[Language, ...] = ("en", "de", "fr", "es")

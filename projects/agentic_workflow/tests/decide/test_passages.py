@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from agentic_workflow.case import Language
 from agentic_workflow.decide.passages import Passages
-from agentic_workflow.store.case import Language
 from seedbed.errors import ConfigError
 from seedbed.models.embeddings.hash import HashEmbeddings
 

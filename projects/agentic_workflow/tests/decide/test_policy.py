@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agentic_workflow.case import CATEGORIES, Decision, Facts, Mail, Screening, Triage
 from agentic_workflow.decide.policy import (
     SHOP_POLICY,
     Policy,
@@ -15,7 +16,6 @@ from agentic_workflow.decide.policy import (
     load_policy,
     parse_policy,
 )
-from agentic_workflow.store.case import CATEGORIES, Decision, Facts, Mail, Screening, Triage
 from seedbed.errors import ConfigError
 
 MAIL = Mail(message_id="m", content_hash="h", sender="tom@mail.example", text="…")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentic_workflow.case import Language, Mail
 from agentic_workflow.decide.vocabulary import vocabulary, vocabulary_doubts
-from agentic_workflow.store.case import Language, Mail
 
 LANGUAGES = get_args(Language)
 CATEGORIES = ("refund", "shipping", "billing")

@@ -1,7 +1,7 @@
 import pytest
 
+from agentic_workflow.case import Decision, Screening, Triage
 from agentic_workflow.evaluate.mails import Gold, Result
-from agentic_workflow.store.case import Decision, Screening, Triage
 
 
 @pytest.mark.parametrize(

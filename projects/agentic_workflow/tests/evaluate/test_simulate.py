@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from agentic_workflow.case import Category, Facts, Mail, Triage
 from agentic_workflow.decide.policy import SHOP_POLICY, Policy, load_policy
 from agentic_workflow.evaluate.simulate import simulate
 from agentic_workflow.mail.parse import SPAM
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.store.case import Category, Facts, Mail, Triage
 from agentic_workflow.store.store import Store
 
 POLICY = load_policy(SHOP_POLICY)

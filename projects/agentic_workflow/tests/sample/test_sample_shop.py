@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from agentic_workflow.case import Facts
 from agentic_workflow.config import Config
 from agentic_workflow.decide.shop import look_up
 from agentic_workflow.sample.shop import SampleShop, ensure_shop
 from agentic_workflow.sample.start import MAILS, sample_shop
-from agentic_workflow.store.case import Facts
 from seedbed.errors import ConfigError, Unavailable
 from seedbed.settings import load
 

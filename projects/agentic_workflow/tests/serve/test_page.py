@@ -12,10 +12,10 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import insert
 
+from agentic_workflow.case import Attachment, Decision, Draft, Mail, Triage
 from agentic_workflow.config import Config
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
-from agentic_workflow.store.case import Attachment, Decision, Draft, Mail, Triage
 from agentic_workflow.store.database import writing
 from agentic_workflow.store.schema import outbox
 from seedbed.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from agentic_workflow.store.case import Draft, Mail, Triage
+from agentic_workflow.case import Draft, Mail, Triage
 from agentic_workflow.store.database import reading, writing
 from agentic_workflow.store.store import Store, case_id
 from seedbed.errors import Busy, ConfigError, Conflict, NotFound, Unavailable

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from agentic_workflow.store.case import Mail, Screening, Triage
+from agentic_workflow.case import Mail, Screening, Triage
 from agentic_workflow.triage.finders import ORDERS, find_amount, find_urgent
 from agentic_workflow.triage.triager import CheckedTriager
 from seedbed.errors import ConfigError

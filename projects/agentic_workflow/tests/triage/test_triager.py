@@ -1,6 +1,6 @@
 import pytest
 
-from agentic_workflow.store.case import Mail, Screening
+from agentic_workflow.case import Mail, Screening
 from agentic_workflow.triage.triager import follows_instructions, without_reading
 
 

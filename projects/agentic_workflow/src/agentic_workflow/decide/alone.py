@@ -16,9 +16,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agentic_workflow.case import Category, Decision, Facts, Mail, Standing, Triage
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
 from agentic_workflow.mail.parse import SPAM
-from agentic_workflow.store.case import Category, Decision, Facts, Mail, Standing, Triage
 
 Understand = Callable[[Mail, Category, Collection[str]], list[str]]
 

@@ -16,9 +16,9 @@ from babel import Locale
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
+from agentic_workflow.case import Decision, Draft, Facts, Mail, Passage, Triage
 from agentic_workflow.decide.letter import Case, templates, write_letter
 from agentic_workflow.decide.verify import bad_form, problem
-from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from babel.dates import format_date
 from babel.numbers import format_currency
 
-from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
+from agentic_workflow.case import Decision, Draft, Facts, Mail, Passage, Triage
 
 TEMPLATES = Path(__file__).with_name("templates")
 LOCALES = {"en": "en_IE", "de": "de_DE", "fr": "fr_FR", "es": "es_ES"}

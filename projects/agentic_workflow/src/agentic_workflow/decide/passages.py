@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agentic_workflow.case import Category, Language, Mail, Passage, Triage
 from agentic_workflow.decide.letter import templates
-from agentic_workflow.store.case import Category, Language, Mail, Passage, Triage
 from seedbed.errors import ConfigError
 from seedbed.models.embeddings.load_embeddings import embed_texts
 

@@ -22,9 +22,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from agentic_workflow.decide.alone import Alone
-from agentic_workflow.decide.shop import FOREIGN_ORDER
-from agentic_workflow.store.case import (
+from agentic_workflow.case import (
     Action,
     Category,
     Decision,
@@ -34,6 +32,8 @@ from agentic_workflow.store.case import (
     Screening,
     Triage,
 )
+from agentic_workflow.decide.alone import Alone
+from agentic_workflow.decide.shop import FOREIGN_ORDER
 from seedbed.errors import ConfigError
 
 SHOP_POLICY = Path(__file__).with_name("policy.toml")

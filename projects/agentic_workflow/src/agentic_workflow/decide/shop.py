@@ -12,7 +12,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
-from agentic_workflow.store.case import Facts, OrderLine, Value
+from agentic_workflow.case import Facts, OrderLine, Value
 
 OrderStatus = Literal["paid", "shipped", "delivered", "cancelled", "returned"]
 FOREIGN_ORDER = "belongs to another customer"  # the end of the warning about such an order

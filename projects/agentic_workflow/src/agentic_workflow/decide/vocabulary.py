@@ -17,7 +17,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-from agentic_workflow.store.case import Category, Language, Mail
+from agentic_workflow.case import Category, Language, Mail
 
 _FOLDER = Path(__file__).with_name("vocabulary")
 _PUNCTUATION = ".,;:!?()\"'“”„«»¿¡#…–-"

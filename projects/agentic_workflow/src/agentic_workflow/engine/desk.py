@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from agentic_workflow.case import Language
 from agentic_workflow.config import Config, import_part
 from agentic_workflow.effects.outbox import Outbox, Receiver
 from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.store.case import Language
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings

@@ -12,8 +12,8 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from agentic_workflow.case import STATUSES
 from agentic_workflow.engine.queue import BROKEN, CaseQueue, begin_again, go_on
-from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.records import CaseSummary
 from agentic_workflow.workflow import HelpDesk
 from seedbed.errors import Conflict, NotFound

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from agentic_workflow.case import CATEGORIES, PRIORITIES, Decision, Draft, Screening, Triage
 from agentic_workflow.decide.alone import require_proof
 from agentic_workflow.decide.shop import look_up
 from agentic_workflow.engine.desk import JudgingParts
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.store.case import CATEGORIES, PRIORITIES, Decision, Draft, Screening, Triage
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.runs.evaluation import Figure, Report

@@ -18,12 +18,12 @@ from functools import cache
 from itertools import islice
 from typing import Any, get_args
 
+from agentic_workflow.case import Attachment, Language, Mail
 from agentic_workflow.mail.html import read_html
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.mail.reply import split_reply
 from agentic_workflow.mail.sender import NO_TRUST, Trust, find_sender
-from agentic_workflow.store.case import Attachment, Language, Mail
 from seedbed.errors import TooLarge
 
 MAX_BYTES = 25 * 1024**2

@@ -9,9 +9,9 @@ not mark is found by triage.
 
 import re
 
+from agentic_workflow.case import Mail, Screening
 from agentic_workflow.mail.parse import SPAM
 from agentic_workflow.mail.phrases import PHRASES, pattern
-from agentic_workflow.store.case import Mail, Screening
 from seedbed.safety.injection import screen_injection
 
 

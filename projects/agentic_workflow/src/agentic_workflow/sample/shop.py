@@ -15,9 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from agentic_workflow.case import OrderLine
 from agentic_workflow.config import Config
 from agentic_workflow.decide.shop import Customer, Order
-from agentic_workflow.store.case import OrderLine
 from seedbed.errors import Unavailable
 from seedbed.files import write_bytes
 from seedbed.settings import load

@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from agentic_workflow.case import CATEGORIES, Draft, Value
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.queue import CaseQueue, begin_again, go_on
-from agentic_workflow.store.case import CATEGORIES, Draft, Value
 from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable

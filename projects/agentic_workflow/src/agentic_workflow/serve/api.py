@@ -23,6 +23,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from agentic_workflow import __version__
+from agentic_workflow.case import Category, Status
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
 from agentic_workflow.effects.outbox import Outbox
@@ -31,7 +32,6 @@ from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.serve.actions import Actions, CaseDetails, Inbox
 from agentic_workflow.serve.metrics import store_metrics
-from agentic_workflow.store.case import Category, Status
 from agentic_workflow.store.records import CaseSummary, Effect, Verdict
 from seedbed.errors import BadInput
 from seedbed.server import service

@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select
 
-from agentic_workflow.store.case import STATUSES
+from agentic_workflow.case import STATUSES
 from agentic_workflow.store.database import reading
 from agentic_workflow.store.schema import cases, outbox
 from agentic_workflow.store.store import Store

@@ -23,10 +23,10 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from pydantic import AfterValidator
 
+from agentic_workflow.case import CATEGORIES, STATUSES
 from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.terminal import duration
-from agentic_workflow.store.case import CATEGORIES, STATUSES
 from agentic_workflow.store.records import CaseRecord, Verdict
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.server.service import Caller, CleanText, caller_of

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Status, Triage, Value
+from agentic_workflow.case import Decision, Draft, Facts, Mail, Status, Triage, Value
 
 Verdict = Literal["approve", "reject", "ask"]
 

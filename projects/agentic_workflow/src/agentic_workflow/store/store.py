@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Select, func, insert, or_, select, update
 from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
-from agentic_workflow.store.case import Decision, Draft, Mail, Standing, Status, Triage, Value
+from agentic_workflow.case import Decision, Draft, Mail, Standing, Status, Triage, Value
 from agentic_workflow.store.database import open_database, reading, writing
 from agentic_workflow.store.records import (
     Approval,

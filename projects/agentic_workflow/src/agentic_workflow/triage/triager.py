@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from agentic_workflow.store.case import Mail, Screening, Triage
+from agentic_workflow.case import Mail, Screening, Triage
 from agentic_workflow.triage.finders import ORDERS, compile_orders, find_orders, find_urgent
 from seedbed.errors import ConfigError
 from seedbed.models.weights import catalog

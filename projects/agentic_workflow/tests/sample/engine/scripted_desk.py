@@ -23,6 +23,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+from agentic_workflow.case import Draft, Mail, Passage, Triage
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import PolicyFile
 from agentic_workflow.decide.shop import Customer, Order
@@ -31,7 +32,6 @@ from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.sample.payments import SamplePayments
-from agentic_workflow.store.case import Draft, Mail, Passage, Triage
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings, load

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentic_workflow.store.case import Mail, Screening
+from agentic_workflow.case import Mail, Screening
 from seedbed.testing.vendor.script import Reply
 
 MAIL = Mail(message_id="1", content_hash="1", sender="", text="Where is order 59921?")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentic_workflow.store.case import Mail, Screening, Triage
+from agentic_workflow.case import Mail, Screening, Triage
 from agentic_workflow.triage.by_model.model_triager import ModelTriager
 from agentic_workflow.triage.triager import open_triager
 from seedbed.models.scripted import ScriptedChatModel

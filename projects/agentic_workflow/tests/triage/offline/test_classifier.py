@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic_workflow.store.case import CATEGORIES
+from agentic_workflow.case import CATEGORIES
 from agentic_workflow.triage.offline.classifier import EXAMPLES, Classifier, read_examples
 from seedbed.errors import ConfigError
 from seedbed.models.embeddings.hash import HashEmbeddings

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic_workflow.store.case import Mail, Screening
+from agentic_workflow.case import Mail, Screening
 from agentic_workflow.triage.offline.classifier import Classifier
 from agentic_workflow.triage.offline.offline_triager import OfflineTriager
 from agentic_workflow.triage.triager import open_triager

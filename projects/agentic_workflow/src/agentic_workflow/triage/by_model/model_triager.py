@@ -19,8 +19,8 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
 
+from agentic_workflow.case import Category, Mail, Priority, Screening, Triage
 from agentic_workflow.mail.numbers import number_value
-from agentic_workflow.store.case import Category, Mail, Priority, Screening, Triage
 from agentic_workflow.triage.triager import unread, without_reading
 from seedbed.errors import public_message
 from seedbed.models.prompts import load_prompt, quote

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
-from agentic_workflow.store.case import CATEGORIES, Category
+from agentic_workflow.case import CATEGORIES, Category
 from agentic_workflow.triage.finders import plain
 from seedbed.errors import ConfigError, SeedbedError
 from seedbed.files import read_json_lines, write_bytes

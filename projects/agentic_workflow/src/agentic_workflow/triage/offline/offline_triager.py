@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from agentic_workflow.store.case import Mail, Screening, Triage
+from agentic_workflow.case import Mail, Screening, Triage
 from agentic_workflow.triage.finders import find_amount
 from agentic_workflow.triage.offline.classifier import Classifier
 from agentic_workflow.triage.offline.sorter import SURE, Sorter

@@ -18,7 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import BaseModel
 
-from agentic_workflow.store.case import Category, Language, Mail
+from agentic_workflow.case import Category, Language, Mail
 from seedbed.errors import public_message
 from seedbed.models.prompts import load_prompt
 from seedbed.models.structured_reply import structured_reply
