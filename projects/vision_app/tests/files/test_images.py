@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +17,19 @@ from PIL import Image
 
 from vision_app.config import Config
 from vision_app.files.images import Source, open_source
+from vision_app.files.pdf import count_pages, render
 from seedbed.errors import BadInput, NotFound, TooLarge
+from seedbed.safety.limited_process import LimitedProcess
 
+MakePdf = Callable[..., bytes]
 CONFIG = Config(_env_file=None)  # type: ignore[call-arg]
-A4 = "0 0 595.28 841.89"
-HELLO = b"BT /F 48 Tf 50 700 Td (Hello) Tj ET"
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 
 
 def save(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
-
-
-def pdf(count: int = 1, content: bytes = HELLO, box: str = A4, trailer: str = "") -> bytes:
-    """A PDF of equal pages."""
-    kids = " ".join(f"{number + 5} 0 R" for number in range(count))
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Kids [{kids}] /Count {count} /MediaBox [{box}] >>".encode(),
-        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        *[b"<< /Type /Page /Parent 2 0 R /Contents 3 0 R /Resources << /Font << /F 4 0 R >> >> >>"]
-        * count,
-    ]
-    data, offsets = b"%PDF-1.7\n", []
-    for number, text in enumerate(objects, 1):
-        offsets.append(len(data))
-        data += b"%d 0 obj\n%s\nendobj\n" % (number, text)
-    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    size = len(objects) + 1
-    end = f"trailer\n<< /Size {size} /Root 1 0 R {trailer} >>\nstartxref\n{len(data)}\n%%EOF"
-    return data + b"xref\n0 %d\n0000000000 65535 f \n%s%s" % (size, table, end.encode())
 
 
 def open_bytes(data: bytes, name: str = "file", **limits: int) -> Source:
@@ -60,27 +44,15 @@ def test_image_file_is_opened_with_its_path_as_name(tmp_path: Path) -> None:
     path.write_bytes(save(Image.new("RGB", (30, 20), "red"), "PNG"))
     source = open_source(path, config=CONFIG)
     assert (source.name, source.page_count, source.warnings) == (str(path), 1, ())
-    assert source.first().shape == (20, 30, 3)
-    assert np.all(source.first() == (255, 0, 0))
-    assert len(list(source.pages())) == 1
-
-
-def test_name_replaces_path_and_is_printable(tmp_path: Path) -> None:
-    path = tmp_path / "upload.tmp"
-    path.write_bytes(save(Image.new("RGB", (3, 2)), "PNG"))
+    assert np.all(source.first() == (255, 0, 0)) and source.first().shape == (20, 30, 3)
     assert open_source(path, name="a\x1b[2J.png", config=CONFIG).name == "a?[2J.png"
-
-
-def test_image_in_memory_needs_no_name() -> None:
-    source = open_source(save(Image.new("RGB", (3, 2)), "PNG"), config=CONFIG)
-    assert source.name == "image"
+    assert open_source(path.read_bytes(), config=CONFIG).name == "image"
 
 
 def test_frames_of_tiff_are_pages() -> None:
     frames = [Image.new("L", (8, 8), value) for value in range(25)]
     data = save(frames[0], "TIFF", save_all=True, append_images=frames[1:])
     source = open_bytes(data, max_pages=3)
-    assert source.page_count == 3
     assert [int(pixels[0, 0, 0]) for pixels in source.pages()] == [0, 1, 2]
     assert source.warnings == (
         "Only the first 3 pages were read. Set VISION_MAX_PAGES to read more.",
@@ -92,83 +64,115 @@ def test_megapixels_limit_images_before_they_are_decoded() -> None:
     data = save(Image.new("1", (2000, 1000)), "PNG")
     with pytest.raises(TooLarge, match=r"^file has 2,000 × 1,000 pixels; the maximum is 1 million"):
         open_bytes(data, max_megapixels=1)
+    large = save(Image.new("1", (20_000, 10_000)), "PNG")  # above the limit of Pillow
+    assert open_bytes(large, max_megapixels=200).page_count == 1
+
+
+def test_picture_with_the_mark_of_a_pdf_in_its_comment_is_a_picture() -> None:
+    data = save(Image.new("RGB", (30, 20)), "JPEG", comment=b"%PDF-1.7")
+    assert open_bytes(data).first().shape == (20, 30, 3)
+
+
+def many_scans(side: int, scans: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated, as each one is decoded into all pixels."""
+    data = save(Image.new("RGB", (side, side)), "JPEG", progressive=True)
+    last = data.rfind(b"\xff\xda")
+    return data[:last] + data[last:-2] * scans + b"\xff\xd9"
+
+
+@on_linux
+def test_picture_that_takes_too_long_is_refused() -> None:
+    process = LimitedProcess("vision_app.files.picture:open_picture", action="decode", hint="Hm.")
+    limits = {"max_pixels": 5 * 10**7, "max_seconds": 0.2}
+    with pytest.raises(BadInput, match=r"^slow takes longer than 0\.2 s to decode\. Hm\.$"):
+        process.call(many_scans(7000, 50), name="slow", label="slow", page=0, **limits)
+
+
+def test_jpeg_of_many_scans_is_refused_at_once() -> None:
+    with pytest.raises(BadInput, match=r"^a\.jpg has 5\d\d scans; the maximum is 64\."):
+        open_bytes(many_scans(100, 500), "a.jpg")
+    film = b"\xff\xda" * 100  # as phones append it to a photograph
+    assert open_bytes(many_scans(100, 10) + film).first().shape == (100, 100, 3)
 
 
 # ── PDF ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_pdf_page_is_rendered_upright_on_white_for_ocr() -> None:
-    source = open_bytes(pdf())
-    pixels = source.first()
+def test_pdf_page_is_rendered_upright_on_white_for_ocr(make_pdf: MakePdf) -> None:
+    pixels = open_bytes(make_pdf()).first()
     assert pixels.shape == (1988, 1406, 3)  # 170 dpi
     assert pixels.dtype == np.uint8 and pixels.flags.writeable
     rows, columns = np.nonzero(pixels[..., 0] < 128)
-    assert rows.max() < 1988 / 4  # "Hello" is in the upper left quarter
-    assert columns.max() < 1406 / 2
-    assert np.all(pixels[1000:] == 255)
+    assert rows.max() < 1988 / 4 and columns.max() < 1406 / 2  # "Hello" is in the upper left
+    red = open_bytes(make_pdf("1 0 0 rg 0 0 600 900 re f")).first()
+    assert red[500, 500].tolist() == [255, 0, 0]
 
 
-def test_pdf_colours_are_rgb() -> None:
-    pixels = open_bytes(pdf(content=b"1 0 0 rg 0 0 600 900 re f")).first()
-    assert pixels[500, 500].tolist() == [255, 0, 0]
-
-
-def test_pdf_with_500_pages_is_cut_with_a_warning() -> None:
-    source = open_bytes(pdf(500, box="0 0 100 100"))
-    assert source.page_count == 20
+def test_pdf_over_the_limit_of_pages_is_cut_with_a_warning(make_pdf: MakePdf) -> None:
+    source = open_bytes(make_pdf(count=500, box="0 0 100 100"))
     assert source.warnings == (
         "Only the first 20 pages were read. Set VISION_MAX_PAGES to read more.",
     )
-    assert len(list(source.pages())) == 20
+    assert len(list(source.pages())) == source.page_count == 20
+    [warning] = open_bytes(make_pdf(count=2), max_pages=1).warnings
+    assert warning.startswith("Only the first page was read.")
 
 
-def test_pdf_with_one_page_over_the_limit_is_cut_with_a_warning() -> None:
-    source = open_bytes(pdf(2), max_pages=1)
-    assert source.warnings == ("Only the first page was read. Set VISION_MAX_PAGES to read more.",)
+@pytest.mark.parametrize(
+    "box", ["0 0 14400 14400", "0 0 100 14400", "0 0 1e30 1e30", "0 0 1 1", "0 0 0 0"]
+)
+def test_pdf_page_of_any_size_is_rendered_within_the_limit(make_pdf: MakePdf, box: str) -> None:
+    height, width, _ = open_bytes(make_pdf(box=box), max_megapixels=1).first().shape
+    assert height * width < 1_100_000 or box == "0 0 0 0"
 
 
-@pytest.mark.parametrize("box", ["0 0 14400 14400", "0 0 100 14400", "0 0 1e30 1e30"])
-def test_large_pdf_page_is_rendered_at_lower_resolution(box: str) -> None:
-    height, width, _ = open_bytes(pdf(box=box), max_megapixels=1).first().shape
-    assert height * width < 1_100_000
-
-
-@pytest.mark.parametrize("box", ["0 0 1 1", "0 0 0 0"])
-def test_small_pdf_page_is_rendered(box: str) -> None:
-    assert open_bytes(pdf(box=box)).first().ndim == 3
-
-
-def test_pdf_after_other_bytes_is_recognized() -> None:
-    assert open_bytes(b"\xef\xbb\xbf\n" + pdf()).page_count == 1
-
-
-def test_pdfs_are_rendered_from_many_threads() -> None:
+def test_pdfs_are_rendered_from_many_threads(make_pdf: MakePdf) -> None:
     """PDFium crashes the process when two threads use it at once."""
-    source = open_bytes(pdf(box="0 0 50 50"))
-    sums: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: sums.extend(int(source.first().sum()) for _ in range(20)))
-        for _ in range(8)
-    ]
+    documents = [make_pdf(f"{n % 2} 0 0 rg 0 0 100 100 re f", box="0 0 99 99") for n in range(8)]
+    reds: dict[int, list[int]] = {n: [] for n in range(8)}
+
+    def work(n: int) -> None:
+        for _ in range(10):
+            pixels = render(documents[n], 0, name="page", max_pixels=10_000)
+            reds[n].append(int(pixels[50, 50, 0]))
+
+    threads = [threading.Thread(target=work, args=[n]) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(sums) == 160
-    assert len(set(sums)) == 1
+    assert reds == {n: [255 * (n % 2)] * 10 for n in range(8)}
 
 
-def test_encrypted_pdf_is_refused() -> None:
+def test_encrypted_or_damaged_pdf_is_refused(make_pdf: MakePdf) -> None:
     key = "x" * 32
     encrypt = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O ({key}) /U ({key}) /P -4 >>"
     with pytest.raises(BadInput, match=r"^a\.pdf is encrypted\. Save it without a password\.$"):
-        open_bytes(pdf(trailer=f"{encrypt} /ID [(a) (b)]"), "a.pdf")
+        open_bytes(make_pdf(trailer=f"{encrypt} /ID [(a) (b)]"), "a.pdf")
+    for data in (make_pdf()[:60], b"%PDF-1.7\n", b"%PDF-" + bytes(5000)):
+        with pytest.raises(BadInput, match=r"^a\.pdf is truncated or damaged\. Export it again"):
+            open_bytes(data, "a.pdf")
+    with pytest.raises(BadInput, match=r"^Page 3 of a\.pdf is truncated or damaged"):
+        render(make_pdf(), 2, name="a.pdf", max_pixels=10_000)
+    assert count_pages(b"\xef\xbb\xbf\n" + make_pdf(), name="after other bytes") == 1
 
 
-@pytest.mark.parametrize("data", [pdf()[:200], b"%PDF-1.7\n", b"%PDF-" + bytes(5000)])
-def test_damaged_pdf_is_refused(data: bytes) -> None:
-    with pytest.raises(BadInput, match=r"^a\.pdf is truncated or damaged\. Export it again\.$"):
-        open_bytes(data, "a.pdf")
+@on_linux
+@pytest.mark.slow
+def test_page_that_takes_too_much_time_or_memory_is_refused(make_pdf: MakePdf) -> None:
+    def call(content: bytes, **limits: float) -> None:
+        hint = "Export its pages as PNG."
+        process = LimitedProcess(
+            "vision_app.files.pdf:open_page", action="render", hint=hint, **limits
+        )
+        stream = zlib.compress(content, 1)
+        pdf = make_pdf(stream).replace(b"<< /Length", b"<< /Filter /FlateDecode /Length")
+        process.call(pdf, name="page", label="", index=0, max_pixels=10**7)
+
+    with pytest.raises(BadInput, match=r"^page takes longer than 1 s to render\. Export its pages"):
+        call(b"0 0 m 90 90 l 10 90 80 10 1 1 c S\n" * 2_000_000, max_seconds=1.0)
+    with pytest.raises(BadInput, match=r"^page is damaged, or takes more than 400 MB to render"):
+        call(bytes(500_000_000), max_memory=400_000_000)
 
 
 # ── files ───────────────────────────────────────────────────────────────────────────────────
@@ -180,21 +184,19 @@ def test_large_file_is_refused_without_reading_it(tmp_path: Path) -> None:
         file.truncate(10**12)  # takes no disk, and would not fit into memory
     with pytest.raises(TooLarge, match=r"large\.png is larger than 25 MB.*VISION_MAX_FILE_MB"):
         open_source(path, config=CONFIG)
-
-
-def test_large_upload_is_refused() -> None:
     with pytest.raises(TooLarge, match="a is larger than 1 MB"):
         open_bytes(bytes(1_000_001), "a", max_file_mb=1)
 
 
-def test_missing_file_is_reported(tmp_path: Path) -> None:
+def test_path_that_is_not_a_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"nothing\.png does not exist\. Check the path"):
         open_source(tmp_path / "nothing.png", config=CONFIG)
-
-
-def test_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is a folder"):
         open_source(tmp_path, config=CONFIG)
+    for name in ("a\0b.png", "x" * 5000):
+        with pytest.raises(BadInput, match="cannot be read") as caught:
+            open_source(tmp_path / name, config=CONFIG)
+        assert str(caught.value).isprintable()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
@@ -202,20 +204,3 @@ def test_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(BadInput, match="is not a regular file"):
         open_source(tmp_path / "pipe.png", config=CONFIG)
-
-
-@pytest.mark.parametrize("name", ["a\0b.png", "x" * 5000])
-def test_impossible_path_is_reported(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadInput, match="cannot be read") as caught:
-        open_source(tmp_path / name, config=CONFIG)
-    assert str(caught.value).isprintable()
-
-
-def test_file_without_permission_is_reported(tmp_path: Path) -> None:
-    path = tmp_path / "secret.png"
-    path.write_bytes(b"x")
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read every file")
-    with pytest.raises(BadInput, match="Permission denied"):
-        open_source(path, config=CONFIG)

@@ -13,13 +13,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from vision_app.files import pixels
 from vision_app.files.pixels import Pixels
 from seedbed.safety.limited_process import LimitedProcess
 
 MAX_SECONDS = 10.0  # 50 million pixels take one or two
-_BYTES_PER_PIXEL, _BYTES_FOR_MODULES = 16, 200_000_000  # see the peak in `pixels`
+_BYTES_PER_PIXEL, _BYTES_FOR_MODULES = 16, 200_000_000
 
 
 def find_pages(data: bytes, *, name: str, max_pixels: int, limit: int) -> list[int]:
@@ -51,6 +52,7 @@ def open_picture(
     data: bytes, label: str, max_pixels: int, page: int = -1, limit: int = 1
 ) -> tuple[dict[str, Any], bytes]:
     """In the child process: the positions of the pages or, for a `page`, its pixels as RGB."""
+    Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is the limit
     if page < 0:
         pages = pixels.find_pages(data, name=label, max_pixels=max_pixels, limit=limit)
         return {"pages": pages}, b""

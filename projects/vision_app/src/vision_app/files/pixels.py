@@ -4,8 +4,7 @@
     png = encode_png(pixels)
     message("What is it?", [pixels])             # for a vision-language model
 
-Format and size are checked in the header, before any pixel takes memory. A picture is converted in
-strips: the peak is 7 bytes a pixel, 10 where EXIF turns it, 15 for WEBP. Limits of time and memory
+Format and size are checked in the header, before any pixel takes memory. Limits of time and memory
 are left to `picture`.
 """
 
@@ -14,10 +13,8 @@ from __future__ import annotations
 import base64
 import io
 import re
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,21 +33,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """Formats that are decoded. Pillow reads some forty more, with decoders that few people use."""
 MAX_IMAGES = 8  # in one message
 _MAX_NAME = 1000  # characters
-_STRIP = 1_000_000  # pixels
 _MAX_SCANS = 64  # of a JPEG; encoders write some ten, and each takes the time of a whole picture
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # of JPEG; the others occur within a scan
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-# Tags of EXIF and TIFF.
-_ORIENTATION, _SUBFILE_TYPE, _PHOTOMETRIC = 0x0112, 0x00FE, 0x0106
-_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {  # by the value of the EXIF orientation
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, 3),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: np.rot90,
-}
+_SUBFILE_TYPE, _PHOTOMETRIC = 0x00FE, 0x0106  # tags of TIFF
 
 
 def decode(
@@ -66,6 +52,8 @@ def decode(
     >>> decode(encode_png(np.zeros((2, 3, 3), np.uint8))).shape
     (2, 3, 3)
     """
+    from PIL import ImageOps
+
     name = printable(name)
     # 1. Read the header: format and size.
     image = _open(data, name, max_pixels)
@@ -75,10 +63,10 @@ def decode(
             _check_size(image, name, max_pixels)
         # 2. Decode.
         image.load()
-        # 3. Convert to RGB and turn upright.
-        pixels = _rgb(image)
-        turn = _UPRIGHT.get(_orientation(image))
-        return np.ascontiguousarray(turn(pixels)) if turn else pixels
+        # 3. Turn upright, and convert to RGB.
+        with suppress(Exception):  # damaged EXIF may surround good pixels
+            ImageOps.exif_transpose(image, in_place=True)
+        return _rgb(image)
 
 
 def find_pages(
@@ -169,12 +157,15 @@ def printable(name: str) -> str:
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image:
     """The image with its header read. Raises TooLarge or BadInput."""
-    reader = _reader(data)
-    if reader is None:
-        problem, hint = _unsupported(data)
-        raise BadInput(f"{name} {problem}.", hint=hint)
-    with _damage(name):
-        image: Image = reader(io.BytesIO(data), "")
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if data[:2] in (b"P1", b"P2", b"P3"):  # PPM as text, which is decoded at 2 MB/s
+            raise UnidentifiedImageError
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:  # whatever Pillow raises for damaged files
+        problem, hint = _problem(data)
+        raise BadInput(f"{name} {problem}.", hint=hint) from error
     _check_size(image, name, max_pixels)
     if image.format == "JPEG" and (scans := _count_scans(data)) > _MAX_SCANS:
         hint = "Save it again, as PNG or JPEG."
@@ -192,33 +183,6 @@ def _count_scans(data: bytes) -> int:
     return scans
 
 
-def _reader(data: bytes) -> Callable[..., Any] | None:
-    """Pillow's reader for the magic number; None if it is not one of FORMATS.
-
-    `Image.open` has a limit of pixels of its own, which is global to the process.
-    """
-    if _is_heic(data):  # whose magic number is AVIF's too
-        return None
-    if data[:2] in (b"P1", b"P2", b"P3"):  # PPM as text, which is decoded at 2 MB/s
-        return None
-    for read, accept in _readers():
-        if accept(data[:16]) is True:  # a string is the reason why the decoder is missing
-            return read
-    return None
-
-
-@cache
-def _readers() -> list[tuple[Callable[..., Any], Callable[[bytes], bool | str]]]:
-    from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin
-
-    del AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # imported so that they register
-    Image.preinit()  # the others
-    # Pillow warns of damaged metadata; what matters here is the pixels.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    readers = (Image.OPEN.get(name) for name in FORMATS)
-    return [(read, accept) for read, accept in filter(None, readers) if accept]
-
-
 def _check_size(image: Image, name: str, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
@@ -229,32 +193,18 @@ def _check_size(image: Image, name: str, max_pixels: int) -> None:
         )
 
 
-def _unsupported(data: bytes) -> tuple[str, str]:
-    """What is wrong with a file that is not a supported picture, and the next step."""
+def _problem(data: bytes) -> tuple[str, str]:
+    """What is wrong with a file that cannot be opened as a picture, and the next step."""
     start = data[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not data:
         return "is empty (0 bytes)", "Save or upload it again."
-    if _is_heic(data):
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
         return "is an HEIC photo, which cannot be decoded here", "Save it as JPEG."
     if b"<svg" in start and start.startswith(b"<"):
         return "is an SVG drawing, which has no pixels", "Export it as PNG."
     if start.startswith(b"%pdf-"):
         return "is a PDF, not an image", "Export its pages as PNG."
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "is a web page, not an image", "Download the image itself."
-    if _is_text(data[:2048]):
-        return "contains text, not an image", "Choose an image."
-    return "is not an image in a supported format", "Save it as PNG or JPEG."
-
-
-def _is_heic(data: bytes) -> bool:
-    brands = {data[8:12], *(data[at : at + 4] for at in range(16, 64, 4))}
-    return data[4:8] == b"ftyp" and data[8:12] in _HEIC and not brands & {b"avif", b"avis"}
-
-
-def _is_text(start: bytes) -> bool:
-    text = start.decode("utf-8", errors="ignore")  # the last character may be cut off
-    return len(text.encode()) > len(start) - 4 and not set(text) & set(map(chr, range(9)))
+    return "is damaged, or not an image in a supported format", "Save it as PNG or JPEG."
 
 
 @contextmanager
@@ -274,17 +224,17 @@ def _damage(name: str) -> Iterator[None]:
 
 
 def _rgb(image: Image) -> Pixels:
-    """The pixels of a decoded image as RGB, converted strip by strip."""
-    width, height = image.size
-    deep = image.mode.startswith(("I", "F"))  # 16 or 32 bits
-    low, high = _range(image) if deep else (0.0, 255.0)
-    pixels = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP // width)
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(height, top + rows)))
-        part = pixels[top : top + rows]
-        part[:] = _stretch(np.asarray(strip), low, high)[..., None] if deep else _on_white(strip)
-    return pixels
+    """The pixels of a decoded image as RGB, with transparency shown on white."""
+    from PIL import Image as Pillow
+
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits
+        return np.repeat(_stretch(image)[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        page = Pillow.new("RGB", image.size, "white")
+        page.paste(image, mask=image.getchannel("A"))
+        image = page
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _range(image: Image) -> tuple[float, float]:
@@ -299,26 +249,14 @@ def _range(image: Image) -> tuple[float, float]:
     return (high, low) if white_is_zero else (low, high)
 
 
-def _stretch(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
-    values = np.nan_to_num(values.astype(np.float64))
-    return np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-
-
-def _on_white(image: Image) -> npt.NDArray[Any]:
-    from PIL import Image
-
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"))
-
-
-def _orientation(image: Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 if there is none, or it cannot be read."""
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # whatever Pillow raises for damaged EXIF, which may surround good pixels
-        return 1
+def _stretch(image: Image) -> Pixels:
+    """Grey from its lowest to its highest value as 8 bits, within 16 bytes a pixel."""
+    low, high = _range(image)
+    values = np.asarray(image).astype(np.float32)
+    np.nan_to_num(values, copy=False)
+    values -= low
+    values *= 255 / (high - low)
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def _tiff_tag(image: Image, tag: int, default: int) -> int:
