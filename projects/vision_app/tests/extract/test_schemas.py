@@ -143,3 +143,13 @@ def test_file_that_is_not_a_usable_schema_is_refused(
 def test_built_in_schema_has_the_main_fields(name: str) -> None:
     names = {field.name for field in load_schema(name).fields}
     assert {"vendor", "invoice_number", "date", "total", "currency", "line_items"} <= names
+
+
+@pytest.mark.timeout(60)
+def test_pattern_of_a_schema_takes_linear_time(post: Callable[..., Any]) -> None:
+    def send(pattern: str) -> Any:
+        data = {"properties": {"code": {"type": "string", "pattern": pattern}}}
+        return post(f" Code  {'a' * 40}\n", data).json()["fields"]
+
+    assert send("^(([^!])+)+!$") == {"code": None}
+    assert send("^(([^!])+)+$") == {"code": "a" * 40}

@@ -7,7 +7,7 @@
 
 Dates become ISO 8601, amounts Decimals, currencies ISO 4217 codes. "03/04/24" and "$" have several
 readings, between which `Context` decides by the evidence of a country in `countries.toml`:
-addresses, VAT ids, bank accounts, telephone codes, domains and names of taxes.
+addresses, VAT ids, bank accounts and names of taxes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ import re
 import tomllib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from rapidfuzz import fuzz, process
 
 MAX_TEXT = 5_000  # characters of a value that a model wrote
 ORDERS = ("dmy", "mdy", "ymd")
@@ -46,7 +44,6 @@ _JOIN = r"[\s,./\-–]*(?:(?:of|de|del|di|d['’e]|a|den|the)\s?(?![^\W\d_]))?[\
 _DATES = [
     (orders, re.compile(form, re.I))
     for orders, form in (
-        (("ymd",), r"(\d{4})\s?年\s?(\d{1,2})\s?月\s?(\d{1,2})\s?日?"),
         (("dmy",), _DAY + _JOIN + _MONTH + _JOIN + _YEAR),
         (("mdy",), rf"(?<![^\W\d_]){_MONTH}[\s.\-]*{_TWO}(?:st|nd|rd|th)?[\s,.\-/'’]+{_YEAR}"),
         (("ymd",), rf"(?<!\d)(\d{{4}})[.,\s\-/]*(?:m\.\s?)?{_MONTH}[\s\-/]*{_TWO}(?!\d)"),
@@ -79,25 +76,8 @@ _MAIN_CODES = frozenset(
     "EUR USD GBP CHF JPY CNY INR CAD AUD NZD SGD HKD SEK NOK DKK PLN CZK HUF RON MYR IDR THB BRL"
     " MXN ZAR AED TWD KRW ILS".split()
 )
-_DOMAIN = re.compile(r"(?:[@.]|www\.)[\w\-]+\.(?:(?:com?|org|net)\.)?([a-z]{2})(?![\w.])", re.I)
-_PHONE = re.compile(r"(?:\+|(?<![\d.,])00(?=[1-9]))(\d{1,3})(?=[\d\s()./\-]{6})")
-# Languages that are spoken in few countries.
-_SPEAKERS = {
-    "sv": "SE",
-    "da": "DK NO",
-    "fi": "FI",
-    "pl": "PL",
-    "cs": "CZ",
-    "hu": "HU",
-    "tr": "TR",
-    "ro": "RO",
-    "ja": "JP",
-    "de": "DE",
-    "fr": "FR",
-    "it": "IT",
-    "es": "ES",
-    "nl": "NL",
-}
+# Languages of countries that share a symbol with others, or have another order of dates.
+_SPEAKERS = {"sv": "SE", "da": "DK NO", "hu": "HU"}
 _CUSTOM = {"US": "mdy", "PH": "mdy", **dict.fromkeys(("JP", "CN", "TW", "HU", "SE"), "ymd")}
 
 
@@ -180,11 +160,7 @@ def month_number(name: str) -> int:
     >>> month_number("März"), month_number("janv"), month_number("Street")
     (3, 1, 0)
     """
-    key, months = squeeze(name), _months()
-    if len(key) >= 5 and key not in months:
-        similar = process.extractOne(key, months.keys(), scorer=fuzz.ratio, score_cutoff=84)
-        key = similar[0] if similar else ""
-    return months.get(key, 0)
+    return _months().get(squeeze(name), 0)
 
 
 @lru_cache(1)
@@ -337,11 +313,15 @@ def find_numbers(text: str) -> list[Value]:
 
 @dataclass(frozen=True)
 class Context:
-    """`countries` maps ISO codes to the weight of their evidence; `order` is that of dates."""
+    """`countries` maps ISO codes to the weight of their evidence; `order` is that of dates.
+
+    `is_dated` tells an order that the page shows from a guess.
+    """
 
     countries: Mapping[str, float]
     order: str
     currencies: frozenset[str]
+    is_dated: bool = False
 
     @classmethod
     def of(cls, text: str, languages: Mapping[str, float]) -> Context:
@@ -357,7 +337,8 @@ class Context:
         english = languages.get("en", 0) >= 0.5 * sum(languages.values())
         custom = _CUSTOM.get(country, "mdy" if dollars and english else "dmy")
         order = max(ORDERS, key=votes.count) if votes else custom
-        return cls(countries, order, frozenset(c for r in codes if len(r) == 1 for c in r))
+        unique = frozenset(c for r in codes if len(r) == 1 for c in r)
+        return cls(countries, order, unique, bool(votes) or countries.get(country, 0) >= 1)
 
     def date(self, value: Value) -> str:
         """The reading of a date in the document's order of day, month and year."""
@@ -365,44 +346,43 @@ class Context:
         return next(str(value.readings[order]) for order in orders if order in value.readings)
 
     def currency(self, codes: Iterable[str]) -> str | None:
-        """The currency of `codes` with the best evidence; None without any (of "kr")."""
+        """The currency of `codes` with the best evidence; None without any (of "kr").
+
+        "$" without evidence is the US dollar, but not on a page of a country with another currency.
+        """
+        codes, weights = list(codes), self._weights()
+        best = max(filter(None, codes), key=lambda code: weights[code])
+        foreign = max(weights.values(), default=0.0) >= 1
+        return best if weights[best] or len(codes) == 1 else None if foreign else codes[0] or None
+
+    def is_sure_of(self, codes: Iterable[str]) -> bool:
+        """Whether the page shows which of several currencies is meant."""
+        codes, weights = list(codes), self._weights()
+        return len(codes) == 1 or any(weights[code] for code in codes)
+
+    def _weights(self) -> Mapping[str, float]:
+        """The evidence for each currency: its code on the page, or its country."""
         from babel.numbers import get_territory_currencies
 
-        codes = list(codes)
-        if len(codes) == 1:
-            return codes[0]
         weights = defaultdict(float, dict.fromkeys(self.currencies, 2.0))
         for country, weight in self.countries.items():
             for code in get_territory_currencies(country):
                 weights[code] += weight
-        best = max(filter(None, codes), key=lambda code: weights[code])
-        return best if weights[best] else codes[0] or None
+        return weights
 
 
 def _countries(text: str, languages: Mapping[str, float]) -> dict[str, float]:
+    """The countries of the patterns, the words and the languages of a text, with their weight."""
     weights: dict[str, float] = defaultdict(float)
-    for country in _evidence(text):
-        weights[country] += 1
+    squeezed = squeeze(text)
+    for country, entry in _data().items():
+        weights[country] += any(re.search(pattern, text) for pattern in entry.get("patterns", ()))
+        weights[country] += any(squeeze(word) in squeezed for word in entry.get("words", ()))
     for language, count in languages.items():
         if count > 0.3 * sum(languages.values()):
             for country in _SPEAKERS.get(language, "").split():
                 weights[country] += 0.4
-    return weights
-
-
-def _evidence(text: str) -> Iterator[str]:
-    """The country of each pattern, word, domain and telephone code."""
-    squeezed = squeeze(text)
-    for country, entry in _data().items():
-        if any(re.search(pattern, text) for pattern in entry.get("patterns", ())):
-            yield country
-        if any(squeeze(word) in squeezed for word in entry.get("words", ())):
-            yield country
-    yield from (m[1].upper().replace("UK", "GB") for m in _DOMAIN.finditer(text))
-    phones = {entry["phone"]: country for country, entry in reversed(_data().items())}
-    for match in _PHONE.finditer(text):
-        codes = (match[1][:length] for length in (3, 2, 1))
-        yield from [phones[code] for code in codes if code in phones][:1]
+    return {country: weight for country, weight in weights.items() if weight}
 
 
 @lru_cache(1)

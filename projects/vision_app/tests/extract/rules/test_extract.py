@@ -1,4 +1,4 @@
-"""Fields of whole documents, drawn in letters."""
+"""Fields of whole documents, drawn in letters: what is read, and with which evidence."""
 
 from __future__ import annotations
 
@@ -191,19 +191,6 @@ def test_total_on_the_last_page_wins(page: Callable[..., Page]) -> None:
     assert extract(pages, [], load_schema("invoice")).fields["total"] == 25.0
 
 
-def test_line_items_are_read_and_checked_against_the_total(read: Extract) -> None:
-    extraction = read(GERMAN)
-    assert extraction.fields["line_items"] == [
-        {"description": "Fassade streichen", "quantity": 1, "unit_price": 1500, "amount": 1500},
-        {"description": "Gerüst", "quantity": 1, "unit_price": 200, "amount": 200},
-    ]
-    assert extraction.warnings == ()
-    wrong = read(GERMAN.replace("2.023,00", "2.923,00"))
-    assert wrong.fields["subtotal"] is None
-    assert "subtotal: the amounts next to its label do not agree" in wrong.warnings[0]
-    assert "line items add up to 1700.00" in wrong.warnings[1]
-
-
 def test_other_fields_of_an_invoice_are_found(read: Extract) -> None:
     fields = read(SWEDISH.replace("Netto", "Faktureras:  Anna Svensson\n Netto")).fields
     assert fields["due_date"] == "2024-05-11"
@@ -258,3 +245,26 @@ def test_date_of_birth_is_read_from_a_field_of_ones_own(page: Callable[..., Page
     schema = parse_schema({"properties": {"birth": data}})
     found = extract([page(" Date of birth:  4 July 1949\n")], [], schema)
     assert found.fields == {"birth": "1949-07-04"}
+
+
+DELIVERY = """
+ Delivery 4711
+ Fahrer         M. Schröder
+ Kennzeichen    HB-LM 2204
+ Phone: +39 055 123 456
+ Surname      Given names
+ VAN DEN BERG ANNA MARIE
+"""
+
+
+def test_columns_of_a_grid_are_kept_apart(page: Callable[..., Page]) -> None:
+    labels = {
+        "surname": "Surname",
+        "given": "Given names",
+        "driver": "Fahrer",
+        "plate": "Kennzeichen",
+    }
+    names = {name: {"x-labels": [label]} for name, label in labels.items()}
+    fields = extract([page(DELIVERY)], [], parse_schema({"properties": names})).fields
+    expected = {"surname": "VAN DEN BERG", "given": "ANNA MARIE"}
+    assert fields == {**expected, "driver": "M. Schröder", "plate": "HB-LM 2204"}

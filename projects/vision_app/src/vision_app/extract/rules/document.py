@@ -6,8 +6,8 @@
 
 A cell is text without a gap wider than a letter is high: what was one line to the detector can be
 a label and, at the other side of the page, its value. A label such as "Invoice no." is found by its
-letters alone, in spite of OCR errors and lost spaces; all are in `labels.toml`. Which value belongs
-to a label is up to `scoring`.
+letters alone, in spite of lost spaces; all are in `labels/`. `scoring` decides which value belongs
+to a label.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rapidfuzz import fuzz, process
-
 from vision_app.extract.cells import Cell, same_row, to_cells, to_rows
 from vision_app.extract.values import Context, squeeze
 from vision_app.ocr.page import Page
@@ -34,7 +32,6 @@ MAX_LABEL_WORDS = 7
 MAX_WORDS = 10_000  # of a document; a dense page has 1,000
 MAX_PAIRS = 400_000  # of the labels and words of its pages (an invoice: 6,000), 4 s of scoring
 USUAL_FIELDS = 20  # of a schema for which that holds
-FUZZY_LENGTH, FUZZY_SCORE = 7, 88  # letters from which a label may have one slip in eight
 NUMBER_WORDS = (
     "no nr n num number nummer nbr # id numero numer nro numarul numar szama numarasi nomor nombor"
     " cislo ref reference referenz referencia riferimento referens kenmerk code"
@@ -44,7 +41,6 @@ _WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[^\W\dA-ZÀ-ÖØ-Þ_]+|[^\W\d_]+|[^\W_]*[^\
 _JOINTS = re.compile(r"[\s.\-–_/'’´`()&*@,]*")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _NUMBER_PREFIX = re.compile(r"[-/_]\d")  # a label in front of it is part of a number: INVOICE-0001
-_SLIPS = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
 
 Groups = dict[str, dict[str, list[str]]]
 Languages = Mapping[str, Set[str]]
@@ -56,12 +52,11 @@ Languages = Mapping[str, Set[str]]
 
 @dataclass(frozen=True)
 class Label:
-    """A label in a text, from character `start` to `end`; `score` is 1 for an exact match."""
+    """A label in a text, from character `start` to `end`."""
 
     kinds: Set[str]
     start: int
     end: int
-    score: float
     languages: Languages
 
     def spoken_in(self, languages: Set[str]) -> Label:
@@ -92,11 +87,6 @@ class Lexicon:
                 (split if re.search(r"\w[\s.\-]+[\w{]", label) else whole).update(keys)
         # "re id" is not in "Reid": short labels of several words match several words only.
         self._split = {key for key in split - whole if len(key) <= 7}
-        self._slips = {label.translate(_SLIPS): label for label in self._labels}
-        self._long: dict[tuple[str, int], list[str]] = defaultdict(list)
-        for slip in self._slips:
-            if len(slip) >= FUZZY_LENGTH:
-                self._long[slip[0], len(slip)].append(slip)
 
     @classmethod
     def load(cls, extra: Mapping[str, Iterable[str]] | None = None) -> Lexicon:
@@ -124,22 +114,11 @@ class Lexicon:
     ) -> tuple[Label | None, int]:
         """The longest label that starts at a word, and its number of words (1 without one)."""
         start = words[position][0]
-        spans = [*self._spans(text, words, position)][::-1]
-        # 1. The longest exact match. 2. A longer similar one, unless it ends in part of a value.
-        longest: tuple[Label | None, int] = (None, 1)
-        for size, end, key in spans:
-            languages, score = self._exact(key)
+        for size, end, key in [*self._spans(text, words, position)][::-1]:
+            languages = self._labels.get(key) or self._by_suffix(key, " " in text[start:end])
             if languages:
-                longest = Label(languages.keys(), start, end, score, languages), size
-                break
-        for size, end, key in spans:
-            last = words[position + size - 1]
-            if longest[0] is not None and (size <= longest[1] or last[1] - last[0] < 4):
-                continue
-            languages, score = self._similar(key, " " not in text[start:end])
-            if languages:
-                return Label(languages.keys(), start, end, score, languages), size
-        return longest
+                return Label(languages.keys(), start, end, languages), size
+        return None, 1
 
     def _spans(
         self, text: str, words: list[tuple[int, int]], position: int
@@ -158,25 +137,14 @@ class Lexicon:
             if not within_word and not number:
                 yield size, end, key
 
-    def _exact(self, key: str) -> tuple[Languages, float]:
-        if key in self._labels:
-            return self._labels[key], 1.0
-        slip = self._slips.get(key.translate(_SLIPS)) if len(key) > 3 else None
-        return (self._labels[slip], 0.95) if slip and not key.isdigit() else ({}, 0.0)
-
-    def _similar(self, key: str, single: bool) -> tuple[Languages, float]:
-        if any(map(str.isdigit, key)):
-            return {}, 0.0
-        slips = key.translate(_SLIPS)
-        if len(slips) >= FUZZY_LENGTH:
-            near = [x for n in (-1, 0, 1) for x in self._long.get((slips[0], len(slips) + n), ())]
-            best = process.extractOne(slips, near, scorer=fuzz.ratio, score_cutoff=FUZZY_SCORE)
-            if best is not None:
-                return self._labels[self._slips[best[0]]], best[1] / 100 - 0.05
+    def _by_suffix(self, key: str, several: bool) -> Languages:
+        """The kinds of a compound by its end: "Jahresrechnung"."""
+        if several or any(map(str.isdigit, key)):
+            return {}
         for suffix, kinds in self._suffixes.items():
-            if single and key.endswith(suffix) and len(suffix) + 2 <= len(key) < len(suffix) + 24:
-                return dict.fromkeys(kinds, frozenset()), 0.9
-        return {}, 0.0
+            if key.endswith(suffix) and len(suffix) + 2 <= len(key) < len(suffix) + 24:
+                return dict.fromkeys(kinds, frozenset())
+        return {}
 
 
 def _forms(label: str, language: str, words: Any) -> set[str]:

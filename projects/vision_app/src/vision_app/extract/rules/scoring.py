@@ -36,10 +36,6 @@ DATES = {"invoice_date", "plain_date", "paid_date", "due_date", "other_date"}
 AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
 NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
 _ADDRESS = re.compile(r"^\W*[\da-z]|\d\W?$|\d[.,]\d\d\b")  # a street, a price
-FLAGS = {
-    **dict.fromkeys("yes ja oui sí si sim tak true x ✓ ✔ ☑ ☒ [x]".split(), True),
-    **dict.fromkeys(("no", "nein", "non", "nee", "não", "nie", "false", "☐", "[ ]", "-"), False),
-}
 Spans = Mapping[Cell, Sequence[Value]]
 """The values of one type in each cell."""
 
@@ -56,10 +52,7 @@ class Link:
 
 @dataclass(eq=False)
 class Candidate:
-    """A value with its place, its score, the reasons for it, and its labels, the best first.
-
-    `parts` are the candidates that it is the sum of; `adds_up` if it is the sum of those above it.
-    """
+    """A value with its place, its score, the reasons for it, and its labels, the best first."""
 
     value: object
     cell: Cell
@@ -68,8 +61,6 @@ class Candidate:
     score: float = 0.0
     reasons: dict[str, float] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
-    parts: tuple[Candidate, ...] = ()
-    adds_up: bool = False
 
     def add(self, reason: str, score: float) -> None:
         """Add one piece of evidence."""
@@ -135,7 +126,7 @@ def _inside(document: Document, label: Label, value: Candidate, spans: Spans) ->
     if label.end > value.start:
         return None
     others = sum(label.end <= v.start < value.start for v in spans.get(cell, ()))
-    return label.score - 0.06 * words_beside(document, cell, label.end, value.start) - 0.2 * others
+    return 1 - 0.06 * words_beside(document, cell, label.end, value.start) - 0.2 * others
 
 
 def _left(
@@ -154,7 +145,7 @@ def _left(
         for c in document.on_page[cell.page]
         if place[2] <= c.box[0] and c.box[2] <= box[0] and same_row(c.box, box)
     )
-    return 0.95 * label.score - 0.1 * gap - 0.06 * words - 0.15 * sum(between)
+    return 0.95 - 0.1 * gap - 0.06 * words - 0.15 * sum(between)
 
 
 def _above(
@@ -177,22 +168,14 @@ def _above(
         and same_column(c.box, box)
         and top <= (c.box[1] + c.box[3]) / 2 <= bottom
     ]
-    strength = (0.45 if below else 0.85) * label.score - 0.04 * max(gap, 0) - 0.25 * len(between)
+    strength = (0.45 if below else 0.85) - 0.04 * max(gap, 0) - 0.25 * len(between)
     if min(abs(place[0] - box[0]), abs(place[2] - box[2])) > 1.5 * height:
         strength -= 0.1
     row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, place)]
     if cell in document.columns:
         strength *= 0.4
-    elif label.kinds & AMOUNTS and _heads_taxes(document, row):
-        strength -= 0.3
     beside = any(spans.get(c) and 0 <= c.box[0] - place[2] < 12 * height for c in row)
     return strength - 0.25 * beside
-
-
-def _heads_taxes(document: Document, row: Sequence[Cell]) -> bool:
-    """Whether a row has two more labels of amounts: it heads a table of taxes."""
-    labeled = [c for c in row if any(label.kinds & AMOUNTS for label in document.labels[c])]
-    return sum(not find_amounts(c.text) for c in labeled) > 1
 
 
 def words_beside(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
@@ -296,21 +279,16 @@ def _own_date(document: Document) -> Callable[[Link, Candidate], Link]:
 
 
 def _score_bare_date(candidate: Candidate, document: Document, count: int) -> None:
-    """A date without a label is that of the document if it is alone, or has a time or a place."""
-    cell = candidate.cell
-    before, after = cell.text[: candidate.start], cell.text[candidate.end :]
-    row = document.row_of(cell)
+    """A date without a label is that of the document if it is alone in its line or on the page."""
+    text = candidate.cell.text
+    words = re.findall(r"[^\W\d_]{3,}", f"{text[: candidate.start]} {text[candidate.end :]}")
     candidate.add("no label", 0.42 + 0.1 * (count == 1))
-    timed = find_times(f"{before} {after}") or any(find_times(c.text) for c in row)
-    candidate.add("time", 0.15 * bool(timed))
-    price = re.compile(r"\d[.,]\d\d(?![\d.,]*[.,\d])")
-    prices = [c for c in row if price.search(c.text) and not find_dates(c.text)]
-    candidate.add("row of a table", -0.2 * bool(prices))
-    left = any(c.box[2] <= cell.box[0] and c.text.endswith(":") for c in row)
-    if left or re.search(r"[^\W\d_]{3}\s*:\s*$", before):
+    if re.search(r"[^\W\d_]{3}\s*:\s*$", text[: candidate.start]) or any(
+        cell.box[2] <= candidate.cell.box[0] and cell.text.endswith(":")
+        for cell in document.row_of(candidate.cell)
+    ):
         candidate.add("unknown label", -0.3)
-    words = len(re.findall(r"[^\W\d_]{3,}", f"{before} {after}"))
-    candidate.add("alone", 0.08 * (words <= 2) - 0.05 * max(0, words - 3))
+    candidate.add("alone", 0.08 * (len(words) <= 2) - 0.05 * max(0, len(words) - 3))
 
 
 def score_amounts(document: Document, target: Field) -> list[Candidate]:
@@ -324,8 +302,7 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
     for candidate, value in _score_by_links(document, spans, kinds, target, likes=likes):
         text = candidate.cell.text
         near = find_currencies(text[max(0, value.start - 5) : value.end + 5])
-        priced = bool(near or re.match(r"/-|[,.]-", text[value.end :]))
-        candidate.add("currency", 0.04 * priced)
+        priced = near or re.match(r"/-|[,.]-", text[value.end :])
         if value.raw.isdigit() and not priced:
             candidate.add("bare integer", -0.3 if has_prices else -0.1)
         candidates.append(candidate)
@@ -345,43 +322,12 @@ def amounts_of(cell: Cell) -> list[Value]:
 
 
 def _score_totals(candidates: list[Candidate]) -> None:
-    _score_sums(candidates)
     positive = [decimal(c) for c in candidates if c.score > 0.3]
     for candidate in candidates:
         value = decimal(candidate)
         candidate.add("zero", -1.0 * (value == 0))
         if positive and value == max(positive):
             candidate.add("largest", 0.06)
-
-
-def _score_sums(candidates: list[Candidate]) -> None:
-    """An amount with an unknown label is the total if it sums up those above.
-
-    Only the last amount of each row counts. Payments and discounts are subtracted.
-    """
-    rows: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (c.cell.page, c.box[1] + c.box[3])):
-        if re.search(r"\d[.,]\d\d$", candidate.cell.text[: candidate.end]):
-            if rows and rows[-1].in_row(candidate):
-                rows[-1] = max(rows[-1], candidate, key=lambda c: c.box[2])
-            else:
-                rows.append(candidate)
-    signed = [-abs(decimal(c)) if c.labeled("paid") else decimal(c) for c in rows]
-    sums = {
-        n: n - k
-        for n, candidate in enumerate(rows)
-        for k in range(min(n, 15), 1, -1)
-        if sum(signed[n - k : n]) == decimal(candidate) != 0
-    }
-    for n, start in sums.items():
-        candidate, near = rows[n], rows[n].links
-        taxed = any(c.labeled("tax") for c in rows[start:n])
-        candidate.adds_up = True
-        if not near or near[0].strength < 0.35:
-            candidate.add("sum of those above", 0.3)
-            candidate.add("last sum", 0.12 * (n == max(sums)))
-        elif taxed and candidate.labeled("subtotal") and candidate.score < 0.3:
-            candidate.add("net amount after tax", 0.55 - candidate.score)
 
 
 def decimal(candidate: Candidate) -> Decimal:
@@ -411,7 +357,7 @@ def _numbers_of(document: Document, cell: Cell) -> list[Value]:
         prefix = re.search(r"(?:^|\W)[A-Z]{1,4} $", cell.text[: value.start])  # FV 18/03/2024
         if not prefix or value.start - 2 <= last:
             masks.append((value.start, value.end))
-    codes = r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%"
+    codes = r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%|\(\d+\)"
     amounts = r"(?<![\w/\-])[-–]?\d{1,3}(?:[., ]\d{3})*[.,]\d{2}(?![\w/\-])"
     for form in (codes, amounts):
         masks += [match.span() for match in re.finditer(form, cell.text)]
@@ -473,7 +419,7 @@ def score_texts(document: Document, target: Field) -> list[Candidate]:
             if match and (not allowed or text.casefold() in allowed):
                 first, last = start + match.start(), start + match.end()
                 candidate = Candidate(text, place, first, last)
-                candidate.add("label", strength * label.score)
+                candidate.add("label", strength)
                 candidates.append(candidate)
     return candidates
 
@@ -498,40 +444,8 @@ def score_names(document: Document, target: Field) -> list[Candidate]:
         candidate = Candidate(text, place, start, stop)
         letters, digits = (sum(map(test, text)) for test in (str.isalpha, str.isdigit))
         if letters > max(2, 2 * digits) and not find_dates(text) and not _ADDRESS.search(text):
-            candidate.add("label", strength * label.score)
+            candidate.add("label", strength)
             candidates.append(candidate)
-    return candidates
-
-
-def score_flags(document: Document, target: Field) -> list[Candidate]:
-    """A yes, a no or a mark next to a label of the field."""
-    candidates = []
-    for cell, label, end in _labels_of(document, target):
-        before = cell.text[: label.start].strip()
-        marks = [(cell, 0, label.start, 0.9)] if before in FLAGS else []
-        for place, start, stop, strength in marks or places_of(document, cell, label, end, target):
-            text = place.text[start:stop].strip(" :.").casefold()
-            if text in FLAGS:
-                candidate = Candidate(FLAGS[text], place, start, stop)
-                candidate.add("label", strength * label.score)
-                candidates.append(candidate)
-    return candidates
-
-
-def score_lists(document: Document, target: Field) -> list[Candidate]:
-    """The texts behind a label, separated by commas, or in the lines below it."""
-    candidates = []
-    for candidate in score_texts(document, target)[:1]:
-        lines = [candidate.cell]
-        for cell in document.on_page[candidate.cell.page]:
-            gap = cell.box[1] - lines[-1].box[3]
-            aligned = abs(cell.box[0] - candidate.box[0]) < cell.height
-            if aligned and 0 <= gap < 1.2 * cell.height and ":" not in cell.text:
-                lines.append(cell)
-        texts = [str(candidate.value), *(cell.text for cell in lines[1:])]
-        items = [item.strip(" •*-") for text in texts for item in re.split(r"[,;•]\s*", text)]
-        candidate.value = [item for item in items if item]
-        candidates.append(candidate)
     return candidates
 
 
@@ -595,8 +509,6 @@ SCORERS: dict[str, Callable[[Document, Field], list[Candidate]]] = {
     "integer": score_amounts,
     "number": score_numbers,
     "text": score_texts,
-    "texts": score_lists,
-    "flag": score_flags,
     "customer": score_names,
     "payment": score_names,
     "time": score_times,

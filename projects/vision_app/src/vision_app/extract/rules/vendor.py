@@ -3,7 +3,7 @@
     score_vendors(document, field)       # every line of text as a name, with its evidence
 
 A vendor's name is large, at the top, has a legal form, or is repeated in the footer. It is not a
-title, an address, or in the customer's block. Word lists are in `parties.toml`.
+title, or in the customer's block. The legal forms are in `parties.toml`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from vision_app.extract.values import find_dates, squeeze
 _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
-_PRICE = re.compile(r"(?<![\d.,])\d[\d ]*(?:[.,]\d{3})*[.,]\d\d(?![\d.,]*\d)")
 MAX_NAME = 200  # characters of a line that may be a name
 # The line above the window of an envelope: name, street and town, separated.
 _SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
@@ -62,9 +61,7 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
         _score_text(candidate, document, name)
         _score_place(candidate, document, first)
         candidate.add("customer's block", -0.8 * (cell in customers))
-        candidate.add("repeated", 0.15 * _is_repeated(document, cell, name))
-        if sender and "legal form" in candidate.reasons:
-            candidate.add("with its address", 0.42 * ("middle" in candidate.reasons))
+        candidate.add("repeated", 0.15 * has_second_place(document, candidate))
         candidates.append(candidate)
     return candidates
 
@@ -89,8 +86,7 @@ def clean_name(name: str) -> str:
 
 
 def _score_text(candidate: Candidate, document: Document, name: str) -> None:
-    """What the words say: a legal form speaks for a name; titles and addresses against."""
-    words = [squeeze(word) for word in re.findall(r"[^\W\d_]+(?:['’.&\-][^\W\d_]+)*", name)]
+    """What the words say: a legal form speaks for a name, titles and digits against it."""
     legal = bool(_legal_form().search(name))
     candidate.add("legal form", 0.3 * legal)
     labels = document.labels[candidate.cell]
@@ -99,24 +95,15 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
         title = any(label.kinds & {"document_title", "invoice_number"} for label in labels)
         share = covered / len(candidate.cell.text)
         candidate.add("label", -0.7 if share > 0.6 else -0.35 * (title and not legal))
-    suffixes = tuple(_words("address_suffixes"))
-    address = any(
-        w in _words("address_words") or (len(w) > 6 and w.endswith(suffixes)) for w in words
-    )
     if digits := sum(map(str.isdigit, name)):
-        shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{3,4}", name) and not address  # with its number
+        shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{3,4}", name)  # with its number
         candidate.add("digits", -0.02 if shop else -0.12 - 0.03 * digits)
-        candidate.add("address", -0.3 * address)
-    elif not legal:
-        candidate.add("address", -0.12 * address)
-    candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
     candidate.add("person", -0.3 * bool(_PERSON.match(name)))
-    candidate.add("colon", -0.35 * (":" in name))
 
 
 def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]) -> None:
     """Where it is and how large: letterheads are large and at the top."""
-    cell, row = candidate.cell, document.row_of(candidate.cell)
+    cell = candidate.cell
     top, bottom = min(c.box[1] for c in cells), max(c.box[3] for c in cells)
     depth = (cell.box[1] - top) / max(bottom - top, 1)
     above = {
@@ -131,9 +118,6 @@ def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]
     small = size < 0.97 or (size < 1.07 and not _has_address(document, cell))
     if small and not (depth == 0 and candidate.cell.text.isupper()):  # without descenders
         candidate.add("as small as the text", -0.06)
-    candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
-    prices = [c for c in row if c.box[0] > cell.box[0] and _PRICE.search(c.text)]
-    candidate.add("row with an amount", -0.4 * bool(prices))
     for head in cells:
         label = _leading_label(document, head, "vendor")
         alone = label and len(head.text) <= label.end + 2 and _next_to(head, cell)
@@ -162,11 +146,16 @@ def _next_to(label: Cell, cell: Cell) -> bool:
     return same_column(label.box, cell.box) and -2 <= gap < 1.2 * label.height
 
 
-def _is_repeated(document: Document, cell: Cell, name: str) -> bool:
-    """Whether another line contains the name: a footer, a bank account's holder."""
-    whole = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.I)
-    long = len(squeeze(_legal_form().sub("", name))) > 4
-    return long and any(whole.search(c.text) for c in document.cells if c is not cell)
+def has_second_place(document: Document, vendor: Candidate) -> bool:
+    """Whether a second place on the pages has the name: a footer, an address, a web site."""
+    name = squeeze(_legal_form().sub("", str(vendor.value)))
+    words = [squeeze(word) for word in re.findall(r"[^\W\d_]{4,}", str(vendor.value))]
+    others = [cell.text for cell in document.cells if cell is not vendor.cell]
+    return any(
+        (len(name) > 4 and name in squeeze(text))
+        or (_CONTACT.search(text) and any(word in squeeze(text) for word in words))
+        for text in others
+    )
 
 
 def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
@@ -205,11 +194,6 @@ def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
 @lru_cache(1)
 def _data() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("parties.toml").read_text("utf-8"))
-
-
-@lru_cache(4)
-def _words(name: str) -> frozenset[str]:
-    return frozenset(squeeze(word) for word in _data()[name])
 
 
 @lru_cache(1)
