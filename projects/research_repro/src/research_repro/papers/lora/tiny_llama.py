@@ -48,4 +48,5 @@ def make_model(words: int, width: int, layers: int, *, bias: bool = False) -> Ll
         bos_token_id=1,
         eos_token_id=2,
     )
-    return LlamaForCausalLM(config).eval()
+    model: LlamaForCausalLM = LlamaForCausalLM(config)
+    return model
