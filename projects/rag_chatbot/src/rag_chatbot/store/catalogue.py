@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -59,10 +58,9 @@ class Database:
         self._local = threading.local()
         self._connections: dict[threading.Thread, sqlite3.Connection] = {}
         self._lock = threading.Lock()
-        self._thread_lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file_lock = FileLock(str(folder / "write.lock"), thread_local=False)
+            self._file_lock = FileLock(str(folder / "write.lock"), poll_interval=0.01)
             with self._errors():
                 self.connection.executescript(SCHEMA)
         except OSError as error:
@@ -98,29 +96,17 @@ class Database:
 
         Hold it for a moment only: parse and embed before. Raises Busy after `timeout` seconds.
         """
-        if not self._acquire(timeout):
+        from filelock import Timeout
+
+        try:
+            self._file_lock.acquire(timeout=timeout)
+        except Timeout:
             message = "Another upload or ingest is changing the documents."
-            raise Busy(message, hint="Try again in a moment.", retry_after=5)
+            raise Busy(message, hint="Try again in a moment.", retry_after=5) from None
         try:
             yield
         finally:
             self._file_lock.release()
-            self._thread_lock.release()
-
-    def _acquire(self, timeout: float) -> bool:
-        from filelock import Timeout
-
-        deadline = time.monotonic() + timeout
-        if not self._thread_lock.acquire(timeout=timeout):
-            return False
-        try:
-            self._file_lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
-        except BaseException as error:
-            self._thread_lock.release()
-            if isinstance(error, Timeout):
-                return False
-            raise
-        return True
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
