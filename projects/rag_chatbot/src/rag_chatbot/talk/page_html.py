@@ -75,13 +75,13 @@ def answer(result: dict[str, Any], collection: str) -> str:
         written = result["prompt_version"] != "quote"
         items = "".join(
             f"<li value='{item['n']}'>{_link(links[item['n']], _line(location(item)), 'place')}"
-            f"{_excerpt(item, item['quote']) if written else ''}</li>"
+            f"{_blockquote(item, item['quote']) if written else ''}</li>"
             for item in result["citations"]
         )
         html += f"<ol class='sources'>{items}</ol>"
     elif result["abstained"] and result["passages"]:
         items = "".join(
-            f"<li>{_link_to(item, collection)}{_excerpt(item, item['text'])}</li>"
+            f"<li>{_link_to(item, collection)}{_blockquote(item, item['text'])}</li>"
             for item in result["passages"][:3]
         )
         html += f"<p class='hint'>The nearest passages:</p><ul class='sources'>{items}</ul>"
@@ -103,7 +103,7 @@ def details(result: dict[str, Any], collection: str) -> str:
     )
     chunks = "".join(
         f"<tr><td>{item['score']:.3f}</td><td>"
-        f"{_link_to(item, collection)}<br>{multiline(_shorten(item['text'], 240))}</td></tr>"
+        f"{_link_to(item, collection)}<br>{_excerpt(item, item['text'], 240)}</td></tr>"
         for item in result["passages"]
     )
     return (
@@ -142,11 +142,15 @@ def view_link(item: dict[str, Any], collection: str) -> str:
     return f"/v1/documents/view?{urlencode(query)}{'#quote' if 'start' in item else ''}"
 
 
-def _excerpt(item: dict[str, Any], passage: str) -> str:
-    # Without markup; a line break inside a paragraph becomes a space.
+def _blockquote(item: dict[str, Any], passage: str) -> str:
+    return f"<blockquote>{_excerpt(item, passage, 400)}</blockquote>"
+
+
+def _excerpt(item: dict[str, Any], passage: str, length: int) -> str:
+    """The beginning without markup; a line break inside a paragraph becomes a space."""
     text = plain(passage, file_type(PurePath(item["source"])) or "text")
-    excerpt = _shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", text), 400)
-    return f"<blockquote>{multiline(excerpt)}</blockquote>"
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    return multiline(text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " …")
 
 
 def _link_to(item: dict[str, Any], collection: str) -> str:
@@ -160,10 +164,6 @@ def _link(href: str, html: str, kind: str) -> str:
 def _seconds(name: str, value: float) -> str:
     duration = f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
     return f"{name.replace('_', ' ')} {duration}"
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " …"
 
 
 def _line(text: str) -> str:
