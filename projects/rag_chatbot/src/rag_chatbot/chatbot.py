@@ -134,12 +134,10 @@ class Chatbot:
 
     # Conversations
 
-    def list_conversations(
-        self, caller: Caller, limit: int = 50, offset: int = 0
-    ) -> list[Conversation]:
+    def list_conversations(self, caller: Caller, limit: int = 50) -> list[Conversation]:
         """The caller's conversations about collections that it may read, the last updated first."""
         readable = self.collections(caller)
-        return self.conversations.list(_name(caller), readable, limit, offset)
+        return self.conversations.list(_name(caller), readable, limit)
 
     def conversation(self, identifier: str, caller: Caller) -> tuple[Conversation, list[Turn]]:
         """A conversation with its turns.

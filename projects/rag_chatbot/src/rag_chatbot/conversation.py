@@ -127,16 +127,14 @@ class Conversations:
             ).fetchall()
         return Conversation(*row), [Turn(i, q, json.loads(a), r) for i, q, a, r in turns]
 
-    def list(
-        self, caller: str, collections: Sequence[str], limit: int = 50, offset: int = 0
-    ) -> list[Conversation]:
+    def list(self, caller: str, collections: Sequence[str], limit: int = 50) -> list[Conversation]:
         """Conversations of a caller about some collections, the last updated first."""
         with self._database() as database:
             rows = database.execute(
                 f"{_CONVERSATION} WHERE caller = ?"
                 " AND collection IN (SELECT value FROM json_each(?))"
-                " ORDER BY updated DESC, rowid DESC LIMIT ? OFFSET ?",
-                (caller, json.dumps(collections), limit, offset),
+                " ORDER BY updated DESC, rowid DESC LIMIT ?",
+                (caller, json.dumps(collections), limit),
             ).fetchall()
         return [Conversation(*row) for row in rows]
 

@@ -78,39 +78,28 @@ def insert_document(
     data_hash: str,
     document: Document,
     file: FileStat | None,
-    chunks: int,
-) -> int:
-    """Insert the row of a document; returns its id."""
-    stat = (file.path, file.size, file.mtime_ns) if file else (None, None, None)
-    inserted = db.execute(
-        "INSERT INTO documents (collection_id, source, title, type, text, data_hash, path, size,"
-        " mtime_ns, chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (owner.id, source, document.title, document.type, document.text, data_hash, *stat, chunks),
-    )
-    assert inserted.lastrowid is not None
-    return inserted.lastrowid
-
-
-def insert_chunks(
-    db: sqlite3.Connection,
-    owner: Collection,
-    document_id: int,
-    text: str,
     pieces: Sequence[Piece],
     parts: Sequence[Parts],
 ) -> list[int]:
-    """Insert a document's chunks with the parts that are indexed; returns their ids.
+    """Insert a document and its chunks, with the parts that are indexed; returns their ids.
 
     The ids are counted here, so that one statement each fills the chunks and the full-text table.
     """
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
-    first = (row[0] if row else 0) + 1
+    text = document.text
+    stat = (file.path, file.size, file.mtime_ns) if file else (None, None, None)
+    row = db.execute(
+        "INSERT INTO documents (collection_id, source, title, type, text, data_hash, path, size,"
+        " mtime_ns, chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (owner.id, source, document.title, document.type, text, data_hash, *stat, len(pieces)),
+    )
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
+    first = (last[0] if last else 0) + 1
     ids = list(range(first, first + len(pieces)))
     db.executemany(
         "INSERT INTO chunks (id, document_id, ordinal, start, end, heading, page, text)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (i, document_id, n, p.start, p.end, p.heading, p.page, text[p.start : p.end])
+            (i, row.lastrowid, n, p.start, p.end, p.heading, p.page, text[p.start : p.end])
             for n, (i, p) in enumerate(zip(ids, pieces, strict=True))
         ],
     )

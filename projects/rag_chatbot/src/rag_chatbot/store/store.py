@@ -42,7 +42,6 @@ from rag_chatbot.store.records import (
     delete_document,
     embedder_name,
     index_parts,
-    insert_chunks,
     insert_document,
     joined,
 )
@@ -211,9 +210,9 @@ class Store:
                 )
             with self.database.transaction() as db:
                 removed = delete_document(db, owner, old.id) if old is not None else []
-                count = len(pieces)
-                document_id = insert_document(db, owner, source, data_hash, document, file, count)
-                chunk_ids = insert_chunks(db, owner, document_id, document.text, pieces, parts)
+                chunk_ids = insert_document(
+                    db, owner, source, data_hash, document, file, pieces, parts
+                )
 
             # 3. Write the vectors; after a kill here the next process finds them missing.
             self._remember(zip(chunk_ids, vectors, strict=True))

@@ -36,7 +36,6 @@ from seedbed.server import service
 from seedbed.server.service import Caller, CleanText, ErrorResponse
 from seedbed.settings import Settings
 
-MAX_OFFSET = 10**9  # SQLite has no larger integers than 2**63 - 1
 FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded files
 Json = dict[str, Any]
 
@@ -257,10 +256,9 @@ def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
     def list_conversations(
         caller: Caller,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="How many to skip.")] = 0,
     ) -> list[Conversation]:
         """List the caller's conversations, the last updated first."""
-        return chatbot.list_conversations(caller, limit, offset)
+        return chatbot.list_conversations(caller, limit)
 
     @router.get("/conversations/{identifier}")
     def get_conversation(identifier: CleanText, caller: Caller) -> list[Turn]:
