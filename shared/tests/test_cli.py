@@ -9,8 +9,6 @@ import sys
 from itertools import count
 from pathlib import Path
 
-import pytest
-
 from seedbed import cli
 
 PROGRAM = """
@@ -45,18 +43,6 @@ def test_main_prints_an_expected_error_as_one_line_and_a_bug_in_full() -> None:
     assert run("fail", "disk") == (2, "", "error: disk full\n")
     code, _, err = run("fail", "bug")
     assert code == 1 and "Traceback" in err and "ValueError: a bug" in err
-
-
-def test_main_prints_the_error_as_described_by_the_project(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def app(arguments: list[str] | None) -> None:
-        raise OSError(f"disk full at {arguments}")
-
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(app, ["train"], describe=lambda error: f"Process 1 of 2: {error}")
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == "error: Process 1 of 2: disk full at ['train']\n"
 
 
 def test_table_aligns_numbers_to_the_right() -> None:
@@ -101,13 +87,6 @@ def test_progress_shows_a_bar_on_a_terminal() -> None:
     assert re.search(r"3/4 \S+ c\.md", text)
     assert "a line that [stays]" in text
     assert output.rfind(b"\x1b[?25h") > output.rfind(b"\x1b[?25l")  # the cursor is shown
-
-
-def test_cli_imports_no_heavy_package() -> None:
-    heavy = ("numpy", "pydantic", "fastapi", "langchain_core", "openvino_genai", "rich.progress")
-    code = f"import sys, seedbed.cli; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
 
 
 def test_command_line_names_the_program_as_the_shell_finds_it(tmp_path: Path) -> None:

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from seedbed import files
 from seedbed.errors import BadInput, DiskError
 from seedbed.files import (
     disk_errors,
     new_folder,
     read_json,
     read_json_lines,
-    replace_folder,
     write_bytes,
 )
 
@@ -63,44 +61,6 @@ def test_new_folder_restores_target_after_a_kill_between_renames(
     target.rename(tmp_path / ".model.old")
     with pytest.raises(ZeroDivisionError), new_folder(target) as scratch:
         (scratch / "weights").write_text(str(1 / 0))  # an error leaves the target as it was
-    assert content(tmp_path) == {"model/weights": "old"}
-
-
-def test_replace_folder_syncs_before_it_renames(
-    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-    rename = Path.rename
-    monkeypatch.setattr(files, "sync", lambda path: calls.append(("sync", path.name)))
-    monkeypatch.setattr(
-        Path, "rename", lambda path, to: (calls.append(("rename", to.name)), rename(path, to))[1]
-    )
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "weights").touch()
-    replace_folder(tmp_path / "new", target)
-    assert calls == [
-        ("sync", "weights"),
-        ("sync", "new"),
-        ("rename", ".model.old"),
-        ("rename", "model"),
-        ("sync", tmp_path.name),
-    ]
-
-
-def test_replace_folder_restores_target_when_the_rename_fails(
-    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rename = Path.rename
-
-    def fail_for_new(path: Path, to: Path) -> Path:
-        if path.name == "new":
-            raise OSError(errno.EIO, "Input/output error")
-        return rename(path, to)
-
-    (tmp_path / "new").mkdir()
-    monkeypatch.setattr(Path, "rename", fail_for_new)
-    with pytest.raises(OSError, match="Input/output"):
-        replace_folder(tmp_path / "new", target)
     assert content(tmp_path) == {"model/weights": "old"}
 
 

@@ -49,15 +49,6 @@ def test_invalid_value_names_the_alias(monkeypatch):
     assert (load(Config).port, load(Config, port=2).port) == (1, 2)
 
 
-def test_invalid_list_is_one_line(monkeypatch):
-    class Config(ProjectSettings, env_prefix="DEMO_"):
-        names: list[str] = Field([])
-
-    monkeypatch.setenv("DEMO_NAMES", "a,b")
-    with pytest.raises(ConfigError, match=r'"names".*written as JSON\.$'):
-        load(Config)
-
-
 def test_invalid_secret_is_not_printed(monkeypatch):
     class Config(ProjectSettings, env_prefix="DEMO_"):
         key: SecretStr = Field(SecretStr(""), min_length=20)

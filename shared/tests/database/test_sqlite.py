@@ -103,15 +103,13 @@ def test_sql_engine_begins_transactions_with_the_given_statement(tmp_path: Path)
 @pytest.mark.parametrize(
     "url", ["", "nonsense", "postgresql://u:geheim@h:port/d", "mysql://u:geheim@h/d", "sqlite://"]
 )
-def test_sql_engine_names_the_setting_and_hides_the_password(url: str) -> None:
+def test_sql_engine_names_setting_or_extra_and_hides_the_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("sqlalchemy")
     with pytest.raises(ConfigError, match=r"^APP_URL .*postgresql://USER@HOST/NAME") as caught:
         sql_engine(url, setting="APP_URL")
     assert "geheim" not in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_sql_engine_names_the_extra_of_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("sqlalchemy")
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtra, match=r"pip install 'app\[postgres\]'"):
         sql_engine("postgres://u@127.0.0.1/d", setting="APP_URL", extra="app[postgres]")

@@ -65,23 +65,15 @@ def test_failed_call_of_a_model_records_what_it_was_charged(spans):
     failure = errors.ReplyCutOff("The reply was cut off.")
     failure.usage = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}
     failure.cost_usd = 0.25
-    model = ScriptedChatModel([failure], callbacks=[ModelTelemetry(spec)])
+    usage = UsageCallback()
+    model = ScriptedChatModel(["one two", failure], callbacks=[ModelTelemetry(spec), usage])
+    model.invoke("three")
     with pytest.raises(errors.ReplyCutOff):
         model.invoke("Hello")
+    assert (usage.calls, usage.tokens, usage.cost_usd) == (2, 3 + 120, 0.25)
     assert count("seedbed_model_cost_usd_total", model=spec) == 0.25
-    assert count("seedbed_model_tokens_total", model=spec, direction="output") == 20
-    assert spans()[0].attributes["error.type"] == "reply_cut_off"
-
-
-def test_usage_callback_adds_up_calls_also_failed_ones():
-    failure = errors.EmptyReply("Empty.")
-    failure.usage, failure.cost_usd = {"input_tokens": 5, "output_tokens": 1}, 0.5
-    usage = UsageCallback()
-    model = ScriptedChatModel(["one two", failure], callbacks=[usage])
-    model.invoke("three")
-    with pytest.raises(errors.EmptyReply):
-        model.invoke("four")
-    assert (usage.calls, usage.tokens, usage.cost_usd) == (2, 3 + 6, 0.5)
+    assert count("seedbed_model_tokens_total", model=spec, direction="output") == 2 + 20
+    assert spans()[1].attributes["error.type"] == "reply_cut_off"
 
 
 def test_model_call_counts_errors_by_kind(spans):

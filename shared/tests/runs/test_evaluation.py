@@ -1,6 +1,7 @@
 """Intervals against hand calculation and the papers; reports; their MLflow runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +103,11 @@ def test_log_to_mlflow_marks_the_run_of_a_refused_report_as_failed(store):
     assert "\n" not in str(caught.value)
     (run,) = store.search_runs([mlflow_experiment(store, "seedbed")])
     assert run.info.status == "FAILED"
+
+
+def test_mlflow_experiment_of_a_local_store_puts_artifacts_into_the_folder(store, monkeypatch):
+    server = store.get_experiment(mlflow_experiment(store, "server", Path("/data")))
+    assert server.artifact_location != "file:///data/mlartifacts"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    local = store.get_experiment(mlflow_experiment(store, "local", Path("/data")))
+    assert local.artifact_location == "file:///data/mlartifacts"

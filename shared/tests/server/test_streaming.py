@@ -19,19 +19,21 @@ class Client:
         self.messages: list[dict[str, Any]] = []
         self.left = asyncio.Event()
         self.body_read = False
-        self.disconnected = False
+        self.closed = 0
 
     async def receive(self) -> dict[str, Any]:
         if not self.body_read:
             self.body_read = True
             return {"type": "http.request", "body": b"", "more_body": False}
         await self.left.wait()
-        self.disconnected = True
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
         self.messages.append(message)
         await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        self.closed += 1
 
     @property
     def body(self) -> bytes:
@@ -42,17 +44,6 @@ class Client:
 
     def request(self) -> Request:
         return Request({"type": "http", "headers": []}, self.receive)
-
-
-class Closing:
-    """Counts how often it was closed."""
-
-    def __init__(self) -> None:
-        self.times = 0
-
-    async def __call__(self) -> None:
-        await asyncio.sleep(0)
-        self.times += 1
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -66,18 +57,18 @@ async def three() -> AsyncIterator[bytes]:
 
 
 async def test_stream_is_sent_and_closed() -> None:
-    client, close = Client(), Closing()
-    await client.read(EventStream(three(), close, {"x-model": "m"}))
+    client = Client()
+    await client.read(EventStream(three(), client.close, {"x-model": "m"}))
     headers = dict(client.messages[0]["headers"])
     assert headers[b"content-type"].startswith(b"text/event-stream")
     assert headers[b"x-model"] == b"m" and headers[b"x-accel-buffering"] == b"no"
     assert client.body == b"".join([piece async for piece in three()])
     assert client.messages[-1]["more_body"] is False
-    assert close.times == 1
+    assert client.closed == 1
 
 
 async def test_disconnect_before_the_first_event_stops_the_work() -> None:
-    client, close, stopped = Client(), Closing(), []
+    client, stopped = Client(), []
 
     async def thinking() -> AsyncIterator[bytes]:
         try:
@@ -87,11 +78,11 @@ async def test_disconnect_before_the_first_event_stops_the_work() -> None:
             stopped.append(True)
             raise
 
-    reading = asyncio.create_task(client.read(EventStream(thinking(), close)))
+    reading = asyncio.create_task(client.read(EventStream(thinking(), client.close)))
     await until(lambda: client.messages)
     client.left.set()
     await reading  # without an error: no client is left to answer
-    assert stopped and close.times == 1 and client.body == b""
+    assert stopped and client.closed == 1 and client.body == b""
 
 
 async def test_until_disconnect_cancels_the_work() -> None:

@@ -91,20 +91,15 @@ def test_page_and_its_api_require_the_key():
         assert client.get("/", auth=("key-a", "wrong")).status_code == 401
 
 
-@pytest.fixture
-def browser():
-    with launch_chromium() as browser:
-        yield browser
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_browser_with_key_contacts_only_the_server(browser, tmp_path):
+def test_browser_with_key_contacts_only_the_server(tmp_path):
     (tmp_path / "page.py").write_text(PAGE)
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     argv = [sys.executable, str(tmp_path / "page.py"), str(port)]
-    with run_server(argv, port, env={"SEEDBED_API_KEYS": "alice=key-a"}) as server:
+    env = {"SEEDBED_API_KEYS": "alice=key-a"}
+    with launch_chromium() as browser, run_server(argv, port, env=env) as server:
         page = browser.new_context(
             http_credentials={"username": "anyone", "password": "key-a"}
         ).new_page()

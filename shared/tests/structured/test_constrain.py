@@ -15,7 +15,6 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, TypeAdapter
 
 from seedbed.errors import BadInput
-from seedbed.models.load import load_chat_model
 from seedbed.structured.constrain import constrain
 from seedbed.structured.grammar import Alt, Chars, Lit, Rep, Seq
 
@@ -205,24 +204,3 @@ def test_ambiguous_pattern_is_matched_in_bounded_time(pattern):
     end = "b" if pattern.endswith("b$") else ""
     assert grammar.matches(f'"{"a" * 40}{end}"')
     assert not grammar.matches(f'"{"a" * 40}c"')
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_real_model_follows_schema():
-    schema = {
-        "type": "object",
-        "properties": {
-            "title": {"type": "string", "minLength": 2, "maxLength": 30},
-            "rating": {"type": "integer", "exclusiveMinimum": 0, "maximum": 5},
-            "genre": {"enum": ["drama", "comedy"]},
-            "cast": {
-                "type": "array",
-                "items": {"type": "string", "maxLength": 20},
-                "maxItems": 3,
-            },
-        },
-        "required": ["title", "rating", "genre"],
-    }
-    model = load_chat_model("smollm2", max_tokens=200).with_structured_output(schema)
-    assert Draft202012Validator(schema).is_valid(model.invoke("Describe a film that you like."))

@@ -1,19 +1,10 @@
 """Helpers that start servers in tests: ports, ASGI applications, commands."""
 
-import socket
 import sys
 
 import pytest
 
-from seedbed.testing.launch import closed_port, free_port, run_server, serve_app
-
-
-def test_closed_port_refuses_connections_and_is_reserved():
-    with closed_port() as port, socket.socket() as other:
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port))
-        with pytest.raises(OSError, match="in use"):
-            other.bind(("127.0.0.1", port))
+from seedbed.testing.launch import free_port, run_server, serve_app
 
 
 def test_serve_app_raises_if_startup_fails():

@@ -54,12 +54,14 @@ def test_spec_of_another_kind_is_a_config_error(spec: str) -> None:
         load_embeddings(spec)
 
 
-def test_base_url_applies_to_remote_embeddings() -> None:
+def test_remote_embeddings_use_the_base_url_and_raise_named_errors() -> None:
     pytest.importorskip("langchain_openai")
     bodies: list[dict[str, Any]] = []
 
     async def embed(request: Request) -> JSONResponse:
         bodies.append(await request.json())
+        if "refused" in bodies[-1]["input"]:
+            return JSONResponse({"error": {"message": "No.", "type": "x"}}, 401)
         data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
         usage = {"prompt_tokens": 1, "total_tokens": 1}
         return JSONResponse({"object": "list", "data": data, "model": "m", "usage": usage})
@@ -71,6 +73,8 @@ def test_base_url_applies_to_remote_embeddings() -> None:
         assert model.embed_query("hello") == [0.6, 0.8]
         assert asyncio.run(model.aembed_documents(["hello"])) == [[0.6, 0.8]]
         assert requests("openai:own-model") == before + 2
+        with pytest.raises(ModelAccessError, match=r"openai:own-model .*\(401\)"):
+            model.embed_query("refused")
     assert bodies[0]["model"] == "own-model"
     assert bodies[0]["input"] == ["hello"]  # not OpenAI's token ids
 
@@ -115,17 +119,3 @@ def test_embed_texts_embeds_questions_as_questions() -> None:
     assert model.calls == 1  # a question that occurs twice is sent once
     assert embed_texts(model, ["a text"]).tolist() == [[0, 1]]
     assert embed_texts(model, ["who?"], queries=1).tolist() == [[1, 0]]
-
-
-def test_failing_vendor_is_a_named_error() -> None:
-    pytest.importorskip("langchain_openai")
-
-    async def refuse(request: Request) -> JSONResponse:  # noqa: ARG001
-        return JSONResponse({"error": {"message": "No.", "type": "x"}}, 401)
-
-    app = Starlette(routes=[Route("/v1/embeddings", refuse, methods=["POST"])])
-    with serve_app(app) as url:
-        settings = Settings(base_url=f"{url}/v1", _env_file=None)
-        model = load_embeddings("openai:own-model", settings=settings)
-        with pytest.raises(ModelAccessError, match=r"openai:own-model .*\(401\)"):
-            model.embed_query("a text")

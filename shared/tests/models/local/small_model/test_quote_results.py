@@ -1,11 +1,9 @@
 """Answers that quote the results of tools."""
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from seedbed.models.local.small_model.quote_results import (
     MAX_QUOTE,
-    latest_results,
     quote_grammar,
     quote_result,
 )
@@ -41,11 +39,3 @@ def test_quote_grammar_introduces_what_is_not_a_sentence():
     assert quote_grammar(['{"a": 1}', "It all went very well!"], "").matches(
         "The a is 1. It all went very well!"
     )
-
-
-def test_latest_results_are_those_after_the_last_call():
-    call = AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}])
-    first, second = ToolMessage("a", tool_call_id="1"), ToolMessage("b", tool_call_id="2")
-    assert latest_results([HumanMessage("q"), call, first, call, second]) == ["b"]
-    assert latest_results([HumanMessage("q"), call, first, second]) == ["a", "b"]
-    assert latest_results([call, first, HumanMessage("q")]) == []
