@@ -162,9 +162,7 @@ class ImageIndex:
         write_bytes(self.path, buffer.getvalue())
 
 
-def _hits(
-    entries: list[Json], scores: npt.NDArray[Any], k: int, terms: Sequence[str] = ()
-) -> list[Json]:
+def _hits(entries: list[Json], scores: Any, k: int, terms: Sequence[str] = ()) -> list[Json]:
     """The `k` images with the highest scores above 0; the excerpt begins with a line of a term."""
     hits = []
     for row in [row for row in np.argsort(-scores, kind="stable")[:k] if scores[row] > 0]:

@@ -6,20 +6,18 @@
     curl -F file=@invoice.png -F schema=invoice http://127.0.0.1:8003/v1/extract
 
 Every request is a form with an image or a PDF as `file`. Below are the forms, then a function for
-each route; the work is done in `vision.py`. The queues are in `batching.py`: the classifier's, and
-gates for what reads text on all cores, and for what waits for a vision-language model.
+each route; the work is done in `vision.py`. `gate.py` limits how many requests classify, read text,
+or wait for a model at a time.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
-import numpy as np
 from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
@@ -27,9 +25,8 @@ from starlette.concurrency import run_in_threadpool
 
 from vision_app import __version__
 from vision_app.files.images import Source
-from vision_app.files.pixels import Pixels
 from vision_app.ocr.page import as_text
-from vision_app.serve.batching import Batcher, Gate
+from vision_app.serve.gate import Gate
 from vision_app.vision import Vision
 from seedbed.errors import BadInput
 from seedbed.server import service
@@ -39,20 +36,25 @@ from seedbed.settings import Settings
 
 MAX_SCHEMA = 200_000  # characters: a schema of 1 MB takes seconds to check
 FORM_MB = 1  # megabytes allowed for the form around an image
-DECODERS = 2  # images decoded at a time for the classifier: a large one takes 500 MB
+CLASSIFIERS = 2  # images classified at a time: decoding a large one takes 500 MB
 READERS = 3  # files read at a time; they take turns at the models, so that short ones go on
 MODEL_CALLS = 8  # requests that wait for a vision-language model, which must not hold the OCR
-MAX_PIXELS = 2_000_000  # of an image in the classifier's queue
-PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
-EVIDENCE = {"text": "12.50", "box": [20, 20, 33, 30], "page": 1, "confidence": 0.98}
-ERROR = {"error": {"type": "too_large", "message": "…", "request_id": "…"}}
+PNG = "image/png"
+EXAMPLE = {
+    "file": "a.png",
+    "fields": {"total": 12.5, "date": None},
+    "evidence": {
+        "total": {"text": "12.50", "box": [20, 20, 33, 30], "page": 1, "confidence": 0.98}
+    },
+    "warnings": [],
+}
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The request or the image is invalid"},
     401: {"description": "Missing or invalid API key"},
     413: {"description": "The body, the file or the image is larger than the limit"},
     429: {"description": "The queue is full; retry after the seconds in `Retry-After`"},
     503: {"description": "An optional part is not installed or not configured"},
-    "default": {"description": "Any error", "content": {"application/json": {"example": ERROR}}},
+    "default": {"description": "Any error"},
 }
 FORM = Form(media_type="multipart/form-data")
 T = TypeVar("T")
@@ -114,7 +116,6 @@ class AskForm(ImageForm):
 
 class ExplainForm(ImageForm):
     label: Label | None = Field(None, description="Class to explain. Default: the most likely one.")
-    format: Literal["png", "json"] = Field("png", description="`json` has the PNG as base64.")
 
 
 class SearchForm(BaseModel):
@@ -148,25 +149,15 @@ def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
 
 
 class Queues:
-    """Where requests wait: for the classifier, a decoder, the OCR, or a vision-language model."""
+    """Where requests wait: for the classifier, the OCR, or a vision-language model."""
 
     def __init__(self, vision: Vision) -> None:
         limit = vision.config.queue
         self.vision = vision
-        self.batcher = Batcher(self._classify, limit)
-        self.decoding = Gate(DECODERS, limit, name="decode")
+        self.classifying = Gate(CLASSIFIERS, limit, name="classify")
         self.reading = Gate(READERS, limit, name="read")
         model = vision.language_model
         self.answering = Gate(MODEL_CALLS, limit, name="model") if model else self.reading
-
-    def _classify(self, items: list[tuple[Pixels, int]]) -> list[dict[str, Any]]:
-        most = max(k for _, k in items)
-        predictions = self.vision.classifier.classify([pixels for pixels, _ in items], most)
-        results = [prediction.as_json() for prediction in predictions]
-        return [
-            {**result, "labels": result["labels"][:k]}
-            for result, (_, k) in zip(results, items, strict=True)
-        ]
 
     def open(self, file: UploadFile) -> Source:
         """The uploaded file, which is on disk until then; call this in a thread."""
@@ -201,31 +192,9 @@ class Queues:
 
 def routes(queues: Queues) -> APIRouter:
     """All routes under `/v1`."""
-    router = APIRouter(prefix="/v1", responses=ERRORS)
-    _add_picture_routes(router, queues)
-    _add_document_routes(router, queues)
-    return router
+    router, vision = APIRouter(prefix="/v1", responses=ERRORS), queues.vision
 
-
-def _example(value: Any, **content: Any) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": value}, **content}}}
-
-
-LABELS = {"file": "a.jpg", "labels": [{"label": "palace", "confidence": 0.87}], "sure": True}
-EXPLANATION = {"label": "palace", "confidence": 0.87, "png": "iVBORw0KGgo…"}
-HITS = [{"file": "a.jpg", "score": 0.9, "labels": ["palace"], "excerpt": ""}]
-FIELDS = {
-    "file": "a.png",
-    "fields": {"total": 12.5, "date": None},
-    "evidence": {"total": EVIDENCE},
-    "warnings": [],
-}
-
-
-def _add_picture_routes(router: APIRouter, queues: Queues) -> None:
-    vision = queues.vision
-
-    @router.post("/classify", responses=_example(LABELS))
+    @router.post("/classify")
     async def classify(request: Request, _: Caller, form: Annotated[ClassifyForm, FORM]) -> Any:
         """Name what is in the image, with a calibrated confidence from 0 to 1.
 
@@ -233,17 +202,12 @@ def _add_picture_routes(router: APIRouter, queues: Queues) -> None:
         which ImageNet's classes do not describe.
         """
 
-        def decode() -> tuple[str, Pixels]:
-            source = queues.open(form.file)
-            return source.name, reduced(source.first())
+        def work() -> Any:
+            return vision.classify(queues.open(form.file), form.k)
 
-        async def work() -> Any:
-            name, pixels = await queues.decoding.run(decode)
-            return {"file": name, **await queues.batcher.submit((pixels, form.k))}
+        return await until_disconnect(request, queues.classifying.run(work))
 
-        return await until_disconnect(request, work())
-
-    @router.post("/search", responses=_example(HITS))
+    @router.post("/search")
     async def search(request: Request, _: Caller, form: Annotated[SearchForm, FORM]) -> Any:
         """Find indexed images by a text or by a similar image, best first."""
         if (form.file is None) == (form.text is None):
@@ -254,26 +218,17 @@ def _add_picture_routes(router: APIRouter, queues: Queues) -> None:
 
         return await until_disconnect(request, queues.reading.run(work))
 
-    @router.post(
-        "/explain",
-        responses=_example({"label": "palace", "confidence": 0.87, "png": "iVBORw0KGgo…"}, **PNG),
-    )
-    async def explain(request: Request, _: Caller, form: Annotated[ExplainForm, FORM]) -> Any:
+    @router.post("/explain", response_class=Response, responses={200: {"content": {PNG: {}}}})
+    async def explain(request: Request, _: Caller, form: Annotated[ExplainForm, FORM]) -> Response:
         """Show which pixels speak for a class, as an overlay on the image."""
 
         def work() -> Any:
             return vision.explain(queues.open(form.file), form.label)
 
         result = await until_disconnect(request, queues.reading.run(work))
-        if form.format == "png":
-            return Response(result["png"], media_type="image/png")
-        return {**result, "png": base64.b64encode(result["png"]).decode()}
+        return Response(result["png"], media_type=PNG)
 
-
-def _add_document_routes(router: APIRouter, queues: Queues) -> None:
-    vision = queues.vision
-
-    @router.post("/read", responses=_example({"file": "a.png", "pages": []}, **{"text/plain": {}}))
+    @router.post("/read")
     async def read(request: Request, _: Caller, form: Annotated[ReadForm, FORM]) -> Any:
         """Read the text: words with boxes (`json`), or plain text."""
         source = await until_disconnect(request, queues.read(form.file))
@@ -281,7 +236,9 @@ def _add_document_routes(router: APIRouter, queues: Queues) -> None:
             return PlainTextResponse(as_text(vision.read(source)))
         return vision.read_json(source)
 
-    @router.post("/extract", responses=_example(FIELDS))
+    @router.post(
+        "/extract", responses={200: {"content": {"application/json": {"example": EXAMPLE}}}}
+    )
     async def extract(request: Request, _: Caller, form: Annotated[ExtractForm, FORM]) -> Any:
         """Extract the fields of a document, each with the words and the box it came from.
 
@@ -295,23 +252,10 @@ def _add_document_routes(router: APIRouter, queues: Queues) -> None:
 
         return await until_disconnect(request, queues.interpret(form.file, work, is_exact))
 
-    @router.post("/ask", responses=_example({"answer": "12.50", "evidence": [EVIDENCE]}))
+    @router.post("/ask")
     async def ask(request: Request, _: Caller, form: Annotated[AskForm, FORM]) -> Any:
         """Answer a question by a vision-language model, with the boxes that support it."""
         work = partial(vision.ask, question=form.question)
         return await until_disconnect(request, queues.interpret(form.file, work))
 
-
-def reduced(pixels: Pixels) -> Pixels:
-    """The picture, averaged over blocks of whole pixels if it has more than MAX_PIXELS.
-
-    For a classifier that resizes to 224 pixels this makes no visible difference (it is the first
-    step of Pillow's own `reducing_gap`), and a queue of such pictures takes little memory.
-
-    >>> reduced(np.zeros((3000, 4000, 3), np.uint8)).shape
-    (1000, 1334, 3)
-    """
-    from PIL import Image
-
-    factor = int(np.ceil((pixels.shape[0] * pixels.shape[1] / MAX_PIXELS) ** 0.5))
-    return pixels if factor <= 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
+    return router
