@@ -4,7 +4,7 @@
     run("http://127.0.0.1:8004", rate=100, seconds=30)       requests a second, answered or not
 
 The client shares the cores with the server that it measures, in the same way for every server. To
-load a server of your own, use Locust (`projects/llm_service/locustfile.py`) or guidellm.
+load a server of your own, use Locust or guidellm.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ llm-service eval                            how often its answers are right
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,6 +77,19 @@ def open_keys() -> KeyStore:
     return keys.open_keys(config, settings)
 
 
+def raise_file_limit() -> None:
+    """Permit more than the usual 1,024 open files, as each connection needs one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
 @app.command()
 def serve(
     models: Models = None,
@@ -86,18 +99,16 @@ def serve(
 ) -> None:
     """Serve the API, the status page and the playground."""
     from llm_service.web.app import create
-    from llm_service.web.connection import Connection, raise_file_limit
     from seedbed.server import service
 
     config, settings = read_settings(model, models=models)
     served = create(config, settings)
-    connection = partial(Connection, stall_seconds=config.stall_seconds)
     raise_file_limit()
 
     def say(port: int) -> None:
         typer.echo(f"API: http://{host}:{port}/v1  Status page: http://{host}:{port}", err=True)
 
-    service.serve(served, port=port, host=host, protocol=connection, bound_to=say)
+    service.serve(served, port=port, host=host, bound_to=say)
 
 
 @keys.command("create")

@@ -74,9 +74,3 @@ class Config(ProjectSettings, env_prefix="SERVICE_"):
     max_body_mb: float = Field(
         4.0, gt=0, description="Maximum size of a request body in MB; larger ones get a 413."
     )
-    stall_seconds: float = Field(
-        30.0,
-        gt=0,
-        description="Disconnect a client that has read nothing of its answer for this many "
-        "seconds.",
-    )

@@ -6,10 +6,9 @@ Routes only: what they do is in `gateway`, how bodies and answers look in `proto
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -34,7 +33,6 @@ from llm_service.web.errors import ERRORS
 from llm_service.web.live_gauges import LiveGauges
 from llm_service.web.page_when_opened import mount_when_opened
 from llm_service.web.status import Status
-from seedbed.errors import ConfigError
 from seedbed.observe.logs_and_traces import request_id
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
@@ -52,8 +50,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
         await gateway.start()
         registry.register(gauges)
-        with _reload_on_hangup(gateway):
-            yield
+        yield
         registry.unregister(gauges)
         await gateway.close()
 
@@ -79,35 +76,6 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         return Page(gateway, keys, status).blocks
 
     return mount_when_opened(app, build_page)
-
-
-@contextmanager
-def _reload_on_hangup(gateway: Gateway) -> Iterator[None]:
-    """SIGHUP reads the table of models again; a wrong one is only logged."""
-    loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def reload() -> None:
-        try:
-            await gateway.reload()
-        except ConfigError as error:
-            log.error("Models file not reloaded, the previous one stays in use: %s", error)
-
-    def start() -> None:
-        task = loop.create_task(reload())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    listening = False
-    # Only the main thread of a POSIX system can take a signal.
-    with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
-        loop.add_signal_handler(signal.SIGHUP, start)
-        listening = True
-    try:
-        yield
-    finally:
-        if listening:
-            loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _key_of(request: Request) -> Key:
