@@ -64,8 +64,10 @@ def vocabulary_doubts(mail: Mail, category: Category, numbers: Collection[str]) 
     )
     while words and words[-1] in name:
         words.pop()
+    greetings = vocabulary(mail.language)[""]["words"]
+    words = _without_pairs(words, greetings)
     # 2. Every other word is one of the list.
-    known = frozenset().union(*lists.values(), vocabulary(mail.language)[""]["words"])
+    known = greetings.union(*lists.values())
     amounts = {amount for number in numbers if (amount := _amount(number)) is not None}
     unknown = [
         word
@@ -89,6 +91,17 @@ def _words(text: str) -> list[str]:
     """
     plain = unicodedata.normalize("NFC", text).replace("’", "'").lower()
     return [word for part in plain.split() if (word := part.strip(_PUNCTUATION))]
+
+
+def _without_pairs(words: list[str], greetings: Collection[str]) -> list[str]:
+    """The words without those that are a greeting together: "good evening", not "evening"."""
+    rest = list[str]()
+    for word in words:
+        if rest and f"{rest[-1]}-{word}" in greetings:
+            rest.pop()
+        else:
+            rest.append(word)
+    return rest
 
 
 def _amount(word: str) -> Decimal | None:
