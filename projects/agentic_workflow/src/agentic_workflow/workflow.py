@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from dbos import DBOS, DBOSConfiguredInstance, error
 from sqlalchemy.exc import DBAPIError
@@ -37,19 +37,13 @@ if TYPE_CHECKING:
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import PolicyFile
     from agentic_workflow.decide.shop import Shop
+    from agentic_workflow.engine.queue import CaseQueue
     from agentic_workflow.triage.triager import Triager
 
 VERSION = "1"
 """Raise it when steps are added, removed or reordered: unfinished cases then begin again."""
 LONGEST_PAUSE = 300.0  # seconds between two attempts at an effect
 Json = dict[str, Any]
-
-
-class Queue(Protocol):
-    """Where a workflow leaves what comes later; see `engine.queue`."""
-
-    def finish(self, case_id: str, attempt: int, customer: str, delay: float = 0.0) -> None:
-        """Let a worker run `finish_case`."""
 
 
 # A step waits for a database that is away: 0.5 s between attempts, for some ten minutes.
@@ -76,7 +70,7 @@ class HelpDesk(DBOSConfiguredInstance):
         passages: Passages,
         writer: Writer,
         outbox: Outbox,
-        queue: Queue,
+        queue: CaseQueue,
     ) -> None:
         super().__init__("desk")
         self.store, self.policy, self.triager = store, policy, triager

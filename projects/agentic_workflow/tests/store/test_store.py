@@ -125,15 +125,6 @@ def test_closed_case_is_not_reopened_by_a_late_worker(store: Store, clock: Clock
     assert (record.closed_at, record.closed_by, record.outcome) == (NOW, "anna", "again")
 
 
-def test_decided_case_does_not_wait_again_because_of_a_late_worker(store: Store) -> None:
-    id = wait_for_approval(store)
-    store.decide_approval(id, "approve", "anna")
-    store.request_approval(id, ["A large sum."], NOW + HOUR)
-    with pytest.raises(Conflict):
-        store.update(id, status="waiting")
-    assert store.case(id).status == "approved" and store.waiting() == []
-
-
 # ── lists and search ────────────────────────────────────────────────────────────────────────
 
 
@@ -227,14 +218,6 @@ def test_spent_counts_one_day_in_utc(store: Store, clock: Clock) -> None:
     assert store.spent(NOW.date()) == 0.5
     assert store.spent(clock.now.date()) == 0.25
     assert [event.kind for event in store.events(id)] == ["draft", "note"]
-
-
-def test_clock_that_is_set_back_does_no_harm(store: Store, clock: Clock) -> None:
-    first = receive(store, 1)
-    clock.now -= timedelta(days=2)
-    second = receive(store, 2)
-    store.update(first, status="closed")
-    assert [case.id for case in store.cases()] == [second, first]
 
 
 # ── faults ──────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""Sends replies through an SMTP server, in phases that tell a failure from a doubt.
+"""Sends replies through an SMTP server, so that "not sent" and "maybe sent" can be told apart.
 
     smtp = SmtpReceiver("smtp://127.0.0.1:8025", "help@shop.example")
     smtp.deliver({"case_id": "c…", "to": "anna@example.com", "subject": "Re: …", …}, key, claim)

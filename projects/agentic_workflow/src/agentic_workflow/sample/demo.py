@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import typer
@@ -62,46 +63,43 @@ def run(config: Config) -> int:
 def check(config: Config) -> Iterator[tuple[str, str]]:
     """Yield each result as a line of text, and what is wrong with it or an empty string."""
     check_model(config, load(Settings))
-    with sample_shop(config) as config:
-        store, queue = open_store(config), CaseQueue(config)
+    with (
+        sample_shop(config) as config,
+        closing(open_store(config)) as store,
+        closing(CaseQueue(config)) as queue,
+        workers(config, count=1),
+    ):
+        # 1. Take the mails in, and wait until each is closed or waits for a person.
         intake = Intake(config, store, queue)
-        with workers(config, count=1):
-            # 1. Take the mails in, and wait until each is closed or waits for a person.
-            cases = {
-                f.stem: intake.take(f.read_bytes(), by_mail_server=True).id
-                for f in sorted(MAILS.glob("*"))
-            }
-            records = {name: _settled(store, case) for name, case in cases.items()}
-            for name, (status, action) in EXPECTED.items():
-                yield _line(name, records[name]), _problem(records[name], status, action)
-            # 2. Approve a case; the customer gets the reply.
-            actions = Actions(config, store, queue, Outbox(store.engine, {}, "demo"))
-            actions.decide(cases[APPROVED], "approve", by="demo")
-            record = _settled(store, cases[APPROVED], waiting=False)
-            yield f"{APPROVED} approved: {record.outcome}", _problem(record, "closed", "reply")
+        cases = {
+            file.stem: intake.take(file.read_bytes(), by_mail_server=True).id
+            for file in sorted(MAILS.glob("*"))
+        }
+        records = {name: _settled(store, case, "waiting") for name, case in cases.items()}
+        for name, (status, action) in EXPECTED.items():
+            yield _compare(name, records[name], status, action)
+        # 2. Approve a case; the customer gets the reply.
+        actions = Actions(config, store, queue, Outbox(store.engine, {}, "demo"))
+        actions.decide(cases[APPROVED], "approve", by="demo")
+        record = _settled(store, cases[APPROVED])
+        yield _compare(f"{APPROVED} approved", record, "closed", "reply")
         # 3. No reply was sent twice.
         replies = received(config.data_dir / "sent")
         twice = [id for id, count in replies.items() if count > 1]
         yield f"{replies.total()} replies sent, none twice", f"sent twice: {twice}" if twice else ""
-        queue.close()
-        store.close()
 
 
-def _settled(store: Store, case_id: str, *, waiting: bool = True) -> CaseRecord:
+def _settled(store: Store, case_id: str, *statuses: str) -> CaseRecord:
     """The case, once no worker has anything left to do with it."""
-    final = {"closed", "duplicate", "failed", "in_doubt", *(["waiting"] if waiting else [])}
+    final = {"closed", "duplicate", "failed", "in_doubt", *statuses}
     end, pause = time.monotonic() + TIMEOUT, threading.Event()
     while (record := store.case(case_id)).status not in final and time.monotonic() < end:
         pause.wait(0.1)
     return record
 
 
-def _line(name: str, record: CaseRecord) -> str:
-    decision = record.decision
-    what = f"{record.category}, {decision.action if decision else 'no decision'}"
-    return f"{name}: {record.status}, {what}"
-
-
-def _problem(record: CaseRecord, status: str, action: str) -> str:
-    actual = (record.status, record.decision.action if record.decision else None)
-    return "" if actual == (status, action) else f"expected {status}, {action}: {record.outcome}"
+def _compare(name: str, record: CaseRecord, status: str, action: str) -> tuple[str, str]:
+    actual = (record.status, record.decision.action if record.decision else "no decision")
+    right = actual == (status, action)
+    line = f"{name}: {record.category}, {', '.join(actual)}"
+    return line, "" if right else f"expected {status}, {action}: {record.outcome}"

@@ -286,11 +286,7 @@ class Store:
         Conflict, which names the first person, for a second decision, and BadInput if the reply of
         a case that was handed over is still the desk's draft.
         """
-        decided: dict[str, Any] = {
-            "decision": decision,
-            "decided_by": by,
-            "decided_at": self._now(),
-        }
+        decided: dict[str, Any] = {"decided_by": by, "decided_at": self._now()}
         statement = update(approvals).where(approvals.c.case_id == id, UNDECIDED)
         with writing(self.engine) as connection:
             # 1. One conditional UPDATE: of two people, one changes a row.
@@ -304,7 +300,7 @@ class Store:
             # 3. Keep what the person changed.
             if draft and before and (draft.subject, draft.body) != (before.subject, before.body):
                 decided["proposal"] = before
-            connection.execute(statement.values(**decided, comment=comment))
+            connection.execute(statement.values(decision=decision, comment=comment, **decided))
             # 4. Let the case go on.
             self._change(connection, id, "approved", draft=draft or before)
             self._add_event(connection, id, decision, actor=by, reason=comment)
@@ -331,17 +327,12 @@ class Store:
         with writing(self.engine) as connection:
             case = _case(connection, id)
             decision = Decision(action="reply", approval=True, rule="reopened", reasons=(reason,))
-            change = {
-                **{"status": "waiting", "closed_at": None, "closed_by": "", "outcome": ""},
-                **{"attempt": case.attempt + 1, "reopened": case.reopened + 1},
-                **{
-                    "decision": decision,
-                    "draft": Draft(subject=f"Re: {case.mail.subject}", body=""),
-                },
-                **{"changed_at": self._now()},
-            }
-            closed = (cases.c.id == id) & cases.c.status.in_(_FINAL)
-            if not connection.execute(update(cases).where(closed).values(change)).rowcount:
+            draft = Draft(subject=f"Re: {case.mail.subject}", body="")
+            change: dict[str, Any] = {"decision": decision, "draft": draft, "outcome": ""}
+            change |= {"closed_at": None, "closed_by": "", "changed_at": self._now()}
+            change |= {"attempt": case.attempt + 1, "reopened": case.reopened + 1}
+            closed = update(cases).where(cases.c.id == id, cases.c.status.in_(_FINAL))
+            if not connection.execute(closed.values(status="waiting", **change)).rowcount:
                 raise Conflict(f"Case {id} is {case.status}; only closed cases can be reopened.")
             connection.execute(approvals.delete().where(approvals.c.case_id == id))
             request = {"requested_at": self._now(), "due_at": due_at, "reasons": (reason,)}

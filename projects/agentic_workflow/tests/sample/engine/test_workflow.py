@@ -257,19 +257,6 @@ def test_case_is_decided_again_by_what_a_person_says_it_asks_for(world: Any) -> 
     ]
 
 
-def test_changed_case_that_no_process_queued_is_decided_by_the_upkeep(world: Any) -> None:
-    case = world.take("refund 300.00")
-    assert world.wait([case]) == ["waiting"]
-    triage = world.store.case(case).triage.model_copy(update={"amount": 30, "changed_by": "anna"})
-    world.store.change_triage(case, triage, "amount")  # and the process dies
-    with pytest.raises(Conflict, match="does not wait"):
-        world.store.decide_approval(case, "approve", "ben")
-    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
-    assert world.wait([case], ("waiting",)) == ["waiting"]
-    assert world.store.case(case).decision.amount == 30
-    decide(world, case, "reject")
-
-
 def test_kill_switch_stops_effects_until_released(world: Any) -> None:
     world.store.set_switch("stopped", True, "anna")
     case = world.take("where is it")
