@@ -57,6 +57,8 @@ class Account:
         (folder / "pymap-etc-shadow").write_text(f"{self.user}:{secret}:::::::\n")
 
     def start(self) -> None:
+        for lock in self.folder.rglob("*.lock"):  # of a killed server, which counts for ten minutes
+            lock.unlink()
         command = [sys.executable, "-c", SERVE, "--host", "127.0.0.1", "--port", str(self.port)]
         off = ["--no-tls", "--no-service", "managesieve", "--no-service", "admin"]
         self.process = subprocess.Popen(
