@@ -1,7 +1,5 @@
 """The command line, as its users type it."""
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -126,16 +124,3 @@ def test_train_replaces_only_a_trained_classifier(
 def test_demo_results_are_right() -> None:
     vision = Vision(load(Config), load(Settings))
     assert [problem for _, problem in check(vision) if problem] == []
-
-
-def test_extract_prints_evidence_and_csv(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("extract", str(INVOICE), "--json") == 0
-    result = json.loads(capsys.readouterr().out)
-    assert (result["fields"]["total"], result["fields"]["order_number"]) == (669.0, None)
-    assert set(result["evidence"]["total"]) == {"text", "box", "page", "confidence"}
-    assert "order_number" not in result["evidence"]
-    assert run("extract", str(INVOICE), str(gray(tmp_path)), "--csv") == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [row["total"] for row in rows] == ["669.0", ""]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.errors import BadInput, TooLarge
+from seedbed.errors import BadInput, TooLarge, Unavailable
 from seedbed.safety.limited_process import LimitedProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 
 FUNCTIONS = """
-import os, sys
+import os, sys, time
 from seedbed.errors import BadInput, TooLarge
 
 def reverse(data, **arguments):
@@ -27,6 +27,10 @@ def count_forever(data):
         return 0, b""
     while True:
         pass
+
+def wait(data):
+    time.sleep(float(data))
+    return 0, b""
 
 def allocate(data):
     return len(bytes(int(data))), b""
@@ -71,6 +75,15 @@ def test_call_that_takes_too_long_is_stopped_and_the_next_one_answered(
     with pytest.raises(BadInput, match=message):
         counter.call(b"", name="a.txt", max_seconds=0.5)
     assert counter.call(b"x", name="x")[0] == 0
+
+
+def test_only_processor_time_is_the_fault_of_a_file(process: MakeProcess) -> None:
+    patient = process("wait", max_seconds=0.5, max_wall_seconds=60)
+    assert patient.call(b"0.8", name="a.txt")[0] == 0
+    with pytest.raises(BadInput, match=r"^a\.txt takes longer than 0\.5 s"):
+        process("count_forever", max_seconds=0.5, max_wall_seconds=60).call(b"", name="a.txt")
+    with pytest.raises(Unavailable, match=r"^a\.txt waited longer than 0\.3 s for the processor"):
+        process("wait", max_wall_seconds=0.3).call(b"60", name="a.txt")
 
 
 def test_call_that_takes_too_much_memory_is_stopped_and_the_next_one_answered(

@@ -186,7 +186,10 @@ class Vision:
             return partial(by_model.extract, model=self.language_model)
         try:
             from vision_app.extract.rules.extract import extract
-        except ModuleNotFoundError:  # a folder that may be deleted
+        except ModuleNotFoundError as error:
+            if not str(error.name).startswith("vision_app."):
+                raise
+            # The folder was deleted, as it may be.
             raise ConfigError("Fields need a vision-language model.", hint=MODEL_HINT) from None
         return extract
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pypdfium2
@@ -107,16 +106,6 @@ def test_credit_note_is_recognized_by_its_code(code: int) -> None:
     extraction = read_xml(XML.replace(">380<", f">{code}<").encode(), INVOICE)
     assert extraction is not None
     assert extraction.fields["document_type"] == "credit_note"
-
-
-def test_schema_of_a_user_is_read_from_the_page_whatever_its_name(
-    vision: Vision, make_pdf: Callable[..., bytes], tmp_path: Path
-) -> None:
-    pdf = make_pdf("BT /F 14 Tf 60 700 Td (Bank account: DE12 6805 0101 0001 2345 67) Tj ET")
-    path = tmp_path / "invoice.json"
-    path.write_text('{"properties": {"iban": {"x-labels": ["Bank account"]}}}', "utf-8")
-    result = vision.extract(vision.open(with_xml(pdf), "a.pdf"), path)
-    assert result["fields"] == {"iban": "DE12 6805 0101 0001 2345 67"}
 
 
 def test_pdf_with_xml_needs_no_ocr_over_http(make_pdf: Callable[..., bytes]) -> None:

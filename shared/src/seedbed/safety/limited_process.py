@@ -27,11 +27,11 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, BinaryIO
 
-from seedbed.errors import BadInput, TooLarge
+from seedbed.errors import BadInput, TooLarge, Unavailable
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 5.0
-_REQUEST = struct.Struct("<qqd")  # bytes of the data and of the arguments, which follow; seconds
+_REQUEST = struct.Struct("<qqdd")  # bytes of data and arguments, which follow; both time limits
 _REPLY = struct.Struct("<qq")  # bytes of JSON and of the raw result, which follow
 _START = (
     "import sys; sys.path[:] = sys.argv[3:];"
@@ -45,8 +45,9 @@ class LimitedProcess:
 
     `function` is "module:name" of what the child imports and calls with the data and the keyword
     arguments of `call`. It returns a value for JSON, and bytes; it may raise BadInput and TooLarge.
-    `max_seconds` is for one call; `max_memory`, in bytes, is enforced on Linux, for
-    memory that can be written to. `action` and `hint` are for the errors.
+    `max_seconds` is for one call, of processor time if there are `max_wall_seconds`; `max_memory`,
+    in bytes, is enforced on Linux, for memory that can be written to. `action` and `hint` are for
+    the errors.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class LimitedProcess:
         action: str = "read",
         hint: str = "",
         max_seconds: float = 30.0,
+        max_wall_seconds: float | None = None,
         max_memory: int = 1_000_000_000,
     ) -> None:
         self._function, self._action, self._hint = function, action, hint
         self._max_seconds, self._max_memory = max_seconds, max_memory
+        self._max_wall_seconds = max_wall_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._last = 0.0  # end of the last call
         self._lock = threading.Lock()
@@ -70,7 +73,8 @@ class LimitedProcess:
     ) -> tuple[Any, bytearray]:
         """What the function returns for the data; `name` is that of the file, for errors.
 
-        Raises BadInput if the function takes too much time or memory or fails, and what it raises.
+        Raises BadInput if the function takes too much time or memory or fails, Unavailable if it
+        is not given the time on a busy machine, and what it raises.
         """
         seconds = max_seconds or self._max_seconds
         with self._lock:
@@ -80,7 +84,13 @@ class LimitedProcess:
             except (OSError, EOFError):
                 process.kill()  # unless it has ended, which is the usual reason
                 problem = f"is damaged, or takes more than {self._max_memory / 1e6:,.0f} MB"
-                if process.wait() == -getattr(signal, "SIGALRM", 0):
+                status = process.wait()
+                is_late = status == -getattr(signal, "SIGALRM", 0)
+                if is_late and self._max_wall_seconds:
+                    waited = f"{name} waited longer than {self._max_wall_seconds:g} s"
+                    hint = "Try again later."
+                    raise Unavailable(f"{waited} for the processor.", hint=hint) from None
+                if is_late or status == -getattr(signal, "SIGPROF", 0):
                     problem = f"takes longer than {seconds:g} s"
                 raise BadInput(f"{name} {problem} to {self._action}.", hint=self._hint) from None
             except BaseException:  # Ctrl-C: the rest of the reply would be read as the next one
@@ -119,7 +129,9 @@ class LimitedProcess:
     ) -> tuple[bytes, bytearray]:
         """Send a call, receive its reply. Raises OSError or EOFError if the process ended."""
         assert process.stdin and process.stdout
-        process.stdin.write(_REQUEST.pack(len(data), len(arguments), seconds))
+        processor_seconds = seconds if self._max_wall_seconds else 0.0
+        limits = self._max_wall_seconds or seconds, processor_seconds
+        process.stdin.write(_REQUEST.pack(len(data), len(arguments), *limits))
         process.stdin.write(arguments)
         process.stdin.write(data)
         process.stdin.flush()
@@ -148,8 +160,8 @@ def serve(function: str, max_memory: int) -> None:
     with suppress(KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches every process at once
         _end_in(IDLE_SECONDS)
         while header := source.read(_REQUEST.size):
-            size, arguments_size, seconds = _REQUEST.unpack(header)
-            _end_in(seconds)
+            size, arguments_size, *limits = _REQUEST.unpack(header)
+            _end_in(*limits)
             arguments = json.loads(source.read(arguments_size))
             _answer(function, source.read(size), arguments, target)
             _end_in(IDLE_SECONDS)
@@ -175,10 +187,11 @@ def _answer(function: str, data: bytes, arguments: dict[str, Any], target: Binar
     target.flush()
 
 
-def _end_in(seconds: float) -> None:
+def _end_in(seconds: float, processor_seconds: float = 0.0) -> None:
     """Let the system end this process, whatever it is doing then, unless this is called again."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, processor_seconds)  # 0: without a limit
 
 
 def _limit_memory(size: int) -> None:

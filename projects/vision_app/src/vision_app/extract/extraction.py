@@ -218,13 +218,10 @@ def _take(words: Sequence[Word], rest: str) -> tuple[list[Word], str]:
     return part, rest
 
 
-def check_sums(
-    fields: Mapping[str, Any], pages: Sequence[Page], *, exact: bool = False
-) -> list[str]:
+def check_sums(fields: Mapping[str, Any], pages: Sequence[Page]) -> list[str]:
     """Warnings where the total disagrees with net and tax, or with the positions.
 
     One or two amounts on the pages may explain the difference: a deposit, tax that is withheld.
-    `exact` leaves the first out, where net and tax have been checked.
     """
     total, net, tax = (_decimal(fields.get(name)) for name in ("total", "subtotal", "tax"))
     items = fields.get("line_items")
@@ -238,7 +235,7 @@ def check_sums(
         for value in find_amounts(line.text)
     }
     warnings = []
-    parts_known = net is not None and tax is not None and net != total and not exact
+    parts_known = net is not None and tax is not None and net != total
     others = printed - {abs(x) for x in (total, net, tax) if x is not None}
     if parts_known and not _is_explained((net or 0) + (tax or 0) - total, others):
         warnings.append(f"total {total} is not subtotal {net} + tax {tax}")

@@ -35,11 +35,11 @@ SUPPORTED = "Use string, number, integer, boolean, an array of strings, or line_
 FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
 KINDS = {"number": "amount", "integer": "integer", "boolean": "flag"}
 NAMED = {
-    **{name: name for name in ("vendor", "customer", "currency", "time", "document_type")},
+    **{name: name for name in ("vendor", "currency", "time", "document_type")},
+    **dict.fromkeys(("customer", "payment_method"), "name"),
     **dict.fromkeys(("invoice_number", "order_number"), "number"),
     **dict.fromkeys(("date", "due_date"), "date"),
     **dict.fromkeys(("subtotal", "tax", "total"), "amount"),
-    "payment_method": "payment",
 }
 # Which kinds of labels name a field, and how well: what is due beats the total of the invoice.
 ROLES: dict[str, dict[str, float]] = {
@@ -64,8 +64,8 @@ class Field:
     """A property of the schema.
 
     `kind` is that of its value: text, texts (a list), flag, date, time, amount, integer, currency,
-    number (of a document), vendor, customer, payment, document_type or items. `roles` weighs the
-    kinds of labels that name it. `json` is its schema without references.
+    number (of a document), vendor, name (which only a model reads), document_type or items.
+    `roles` weighs the kinds of labels that name it. `json` is its schema without references.
     """
 
     name: str
@@ -90,8 +90,7 @@ class Field:
     @property
     def free(self) -> bool:
         """Whether its text may contain built-in labels: a field of a user's schema, "Card"."""
-        own = any(role.startswith("field:") for role in self.roles)
-        return own or self.kind == "payment"
+        return any(role.startswith("field:") for role in self.roles)
 
     def accepts(self, value: Any) -> bool:
         """Whether the property's schema permits a value; RE2 matches its pattern."""

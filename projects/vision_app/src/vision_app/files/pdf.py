@@ -28,7 +28,12 @@ MIN_HEIGHT, MIN_CONTRAST = 2, 30  # points, and levels of 255, of text that a pe
 MAX_GARBAGE = 0.01  # of its characters, that are not printable: a font without Unicode
 MAX_PICTURES = 0.02  # of its area: a logo may have the name of the company
 EMBEDDED = -2  # for an index: the embedded XML
-_process = LimitedProcess(f"{__name__}:open_page", action="render", hint="Export its pages as PNG.")
+_process = LimitedProcess(
+    f"{__name__}:open_page",
+    action="render",
+    hint="Export its pages as PNG.",
+    max_wall_seconds=90,  # on a busy machine; 30 of processor time
+)
 
 
 def count_pages(data: bytes, *, name: str) -> int:

@@ -19,7 +19,7 @@ from vision_app.files import pixels
 from vision_app.files.pixels import Pixels
 from seedbed.safety.limited_process import LimitedProcess
 
-MAX_SECONDS = 10.0  # 50 million pixels take one or two
+MAX_SECONDS, MAX_WALL_SECONDS = 10.0, 60.0  # processor time; 50 million pixels take one or two
 _BYTES_PER_PIXEL, _BYTES_FOR_MODULES = 16, 200_000_000
 
 
@@ -44,6 +44,7 @@ def _process(max_pixels: int) -> LimitedProcess:
         action="decode",
         hint="Save it again, as PNG or JPEG.",
         max_seconds=MAX_SECONDS,
+        max_wall_seconds=MAX_WALL_SECONDS,
         max_memory=_BYTES_FOR_MODULES + _BYTES_PER_PIXEL * max_pixels,
     )
 

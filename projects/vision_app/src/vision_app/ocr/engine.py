@@ -98,16 +98,9 @@ class Reader:
         illegible = len(readings) + len(upright.sample) - len(lines)
         message = f"page {number}: {illegible} pieces of text are too small or unclear to be read"
         warnings = (message,) if illegible > max(len(lines), MANY) else ()
-        return Page(
-            number,
-            page_width,
-            page_height,
-            tuple(lines),
-            upright.turned,
-            skew,
-            to_input,
-            warnings,
-        )
+        size = page_width, page_height
+        turned = upright.turned, skew, to_input
+        return Page(number, *size, tuple(lines), *turned, warnings)
 
 
 def find_upright(image: Pixels, models: Models) -> Attempt:

@@ -78,25 +78,6 @@ Org.nr. NO 987 654 321 MVA
 """,
         ("Nordlys Keramikk AS", "20881", "2024-03-04", 1687.5, "NOK"),
     ),
-    "number and date in the title line": (
-        """
-# Malerbetrieb Kunz
-Ringstraße 9, 04109 Leipzig
-
-Frau Inge Albers
-Am Markt 2
-04109 Leipzig
-
-# Rechnung 4711 vom 3.3.2024
-
-Wand streichen        320,00 €
-Material              80,00 €
-Nettosumme            400,00 €
-19 % MwSt.            76,00 €
-Zu zahlen             476,00 €
-""",
-        ("Malerbetrieb Kunz", "4711", "2024-03-03", 476.0, "EUR"),
-    ),
     "facture numbered in the title, paid in part": (
         """
 # Atelier Verrier
@@ -166,36 +147,6 @@ Totale documento        142,80 €
 """,
         ("Bottega del Sole S.r.l.", "118/A", "2024-02-12", 142.8, "EUR"),
     ),
-    "Polish invoice": (
-        """
-# Warsztat Rowerowy Koło
-ul. Długa 5, 00-238 Warszawa
-NIP 525-000-11-22
-
-Faktura VAT nr FV 18/03/2024
-Data wystawienia: 15.03.2024
-Termin płatności: 29.03.2024
-
-Przegląd roweru      150,00
-Razem netto          150,00
-VAT 23%              34,50
-Do zapłaty           184,50 zł
-""",
-        ("Warsztat Rowerowy Koło", "FV 18/03/2024", "2024-03-15", 184.5, "PLN"),
-    ),
-    "letters with spaces": (
-        """
-# L U M E N
-Leuchten und Lampen
-Gasse 3, 1010 Wien
-
-Beleg-Nr. 99120
-02.05.2024 10:15
-Lampe            49,00
-Summe EUR        49,00
-""",
-        ("LUMEN", "99120", "2024-05-02", 49.0, "EUR"),
-    ),
     "Dutch parking ticket": (
         """
 # Parkeergarage Centrum
@@ -207,21 +158,6 @@ Parkeren           6,50
 Totaal te betalen  € 6,50
 """,
         ("Parkeergarage Centrum", "004518", "2024-06-03", 6.5, "EUR"),
-    ),
-    "Portuguese receipt": (
-        """
-# Padaria Estrela
-Rua Nova 3, 1100-200 Lisboa
-
-Fatura simplificada FS 24/1188
-2024-05-19 08:44
-Pão                1,20
-Café               0,80
-A PAGAR            2,00 €
-Numerário          5,00
-Troco              3,00
-""",
-        ("Padaria Estrela", "FS 24/1188", "2024-05-19", 2.0, "EUR"),
     ),
     "statement with a balance": (
         """
@@ -265,37 +201,6 @@ Moms 25 %          100,00
 I alt              500,00 DKK
 """,
         ("Lund Cykler ApS", "3381", None, 500.0, "DKK"),
-    ),
-    "no total": (
-        """
-# Kestrel Surveys Ltd
-9 Dock Rd, Hull HU1 2AB
-Invoice no. KS-81
-Date 3 May 2024
-Site visit, two hours
-Report to follow
-Please see the attached sheet for the charges.
-VAT no. GB 123 4567 89
-""",
-        ("Kestrel Surveys Ltd", "KS-81", "2024-05-03", None, None),
-    ),
-    "hotel receipt": (
-        """
-# Hotel Krone
-Seestrasse 2, 6004 Luzern
-CHE-123.456.789 MWST
-
-Gast: Frau M. Keller    Zimmer 12
-Anreise 02.03.2024   Abreise 04.03.2024
-Rechnungsnr. 20240388     Luzern, 04.03.2024
-
-Übernachtung        280.00
-Frühstück           40.00
-Kurtaxe             7.20
-Total CHF           327.20
-Bezahlt mit Visa    327.20
-""",
-        ("Hotel Krone", "20240388", "2024-03-04", 327.2, "CHF"),
     ),
     "value above label": (
         """

@@ -106,38 +106,6 @@ def test_title_tells_the_type_of_document(read: Extract, title: str, kind: str) 
 
 
 @pytest.mark.parametrize(
-    ("rows", "customer"),
-    [
-        ("For 1 June 2025 - 31 August 2025", None),
-        ("valid for 30 days", None),
-        (
-            "Cliente\n Reformas Íñiguez Hnos. S.A.\n NIF A31 000 000\n Pamplona",
-            "Reformas Íñiguez Hnos. S.A.",
-        ),
-        ("Billed to\n Rederij van der Meer B.V.\n Waalhaven Z.z. 19", "Rederij van der Meer B.V."),
-        ("Nabywca:\n Zofia Lewandowska\n ul. Długa 4", "Zofia Lewandowska"),
-        ("Customer: Anna Svensson", "Anna Svensson"),
-    ],
-)
-def test_customer_is_the_name_next_to_a_label(
-    read: Extract, rows: str, customer: str | None
-) -> None:
-    assert (
-        read(f"\n # Nordhaus GmbH\n\n Invoice 17\n\n {rows}\n\n Total  5.00 EUR").fields["customer"]
-        == customer
-    )
-
-
-@pytest.mark.parametrize(
-    ("row", "method"),
-    [("Betaald met PIN   13,65", None), ("Betaalwijze: PIN", "PIN"), ("CASH   13.65", None)],
-)
-def test_means_of_payment_needs_a_label(read: Extract, row: str, method: str | None) -> None:
-    drawing = f"\n # Bakkerij Zon\n Kassabon 17\n Totaal   13,65\n {row}\n"
-    assert read(drawing, "receipt").fields["payment_method"] == method
-
-
-@pytest.mark.parametrize(
     ("drawing", "vendor"),
     [
         (

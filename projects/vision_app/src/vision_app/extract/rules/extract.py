@@ -35,7 +35,7 @@ TYPE = "document_type"
 SUMS = {"total", "subtotal", "tax"}
 EXACT = 0.97  # the certainty of amounts that agree with each other to the cent
 # Without that, a label alone does not prove these.
-UNCONFIRMED = {"subtotal": 0.85, "tax": 0.85, "customer": 0.85, "payment_method": 0.85}
+UNCONFIRMED = {"subtotal": 0.85, "tax": 0.85}
 UNPROVEN = 0.8  # the certainty of a guess, and of a name that is on the page once
 
 

@@ -35,7 +35,6 @@ OWN_NUMBERS = {"invoice_number", "receipt_number", "document_title", "plain_numb
 DATES = {"invoice_date", "plain_date", "paid_date", "due_date", "other_date"}
 AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
 NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
-_ADDRESS = re.compile(r"^\W*[\da-z]|\d\W?$|\d[.,]\d\d\b")  # a street, a price
 Spans = Mapping[Cell, Sequence[Value]]
 """The values of one type in each cell."""
 
@@ -72,10 +71,6 @@ class Candidate:
     def box(self) -> Box:
         """Where the value is, in pixels of the upright page."""
         return self.cell.box_of(self.start, self.end)
-
-    def in_row(self, other: Candidate) -> bool:
-        """Whether both are in one row of a page."""
-        return self.cell.page == other.cell.page and same_row(self.box, other.box)
 
     def labeled(self, kind: str) -> bool:
         """Whether the best label is of this kind."""
@@ -424,31 +419,6 @@ def score_texts(document: Document, target: Field) -> list[Candidate]:
     return candidates
 
 
-def score_names(document: Document, target: Field) -> list[Candidate]:
-    """The name at a label, as of a customer or a means of payment: the first text, or none.
-
-    The label ends in a colon or fills its cell: "for" and "to" are in many sentences. Without a
-    colon it heads a column rather than a row.
-    """
-    candidates = []
-    for cell, label, end in _labels_of(document, target):
-        places = [*places_of(document, cell, label, end, target)]
-        colon = ":" in cell.text[label.end : label.end + 2]
-        within = bool(places) and places[0][0] is cell
-        if not places or label.start > 0 or (within and not colon):
-            continue
-        below = [place for place in places if not same_row(place[0].box, cell.box)]
-        ranked = (not colon and not within and below) or places
-        place, start, stop, strength = max(ranked, key=lambda each: each[3])
-        text = place.text[start:stop].strip(" :;,-")
-        candidate = Candidate(text, place, start, stop)
-        letters, digits = (sum(map(test, text)) for test in (str.isalpha, str.isdigit))
-        if letters > max(2, 2 * digits) and not find_dates(text) and not _ADDRESS.search(text):
-            candidate.add("label", strength)
-            candidates.append(candidate)
-    return candidates
-
-
 def _labels_of(document: Document, target: Field) -> Iterator[tuple[Cell, Label, int]]:
     """The labels of a field, each with its cell and the end of what may be its text there."""
     for cell, labels in document.labels.items():
@@ -509,7 +479,5 @@ SCORERS: dict[str, Callable[[Document, Field], list[Candidate]]] = {
     "integer": score_amounts,
     "number": score_numbers,
     "text": score_texts,
-    "customer": score_names,
-    "payment": score_names,
     "time": score_times,
 }
