@@ -268,6 +268,11 @@ class Document:
         return next(page for page in self.pages if page.number == cell.page)
 
     @cached_property
+    def letters(self) -> dict[Cell, str]:
+        """The letters and digits of each cell, which names are compared by."""
+        return {cell: squeeze(cell.text) for cell in self.cells}
+
+    @cached_property
     def on_page(self) -> dict[int, list[Cell]]:
         """The cells by page number."""
         groups: dict[int, list[Cell]] = defaultdict(list)

@@ -3,7 +3,7 @@
     extraction = extract(pages, (), load_schema("invoice"))
     extraction.fields["total"], extraction.evidence["total"].box
 
-The rules know labels in fifteen languages (`labels/`), and choose among all values on the pages by
+The rules know labels in sixteen languages (`labels/`), and choose among all values on the pages by
 additive scores (`scoring`).
 """
 

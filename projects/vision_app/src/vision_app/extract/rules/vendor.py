@@ -150,11 +150,11 @@ def has_second_place(document: Document, vendor: Candidate) -> bool:
     """Whether a second place on the pages has the name: a footer, an address, a web site."""
     name = squeeze(_legal_form().sub("", str(vendor.value)))
     words = [squeeze(word) for word in re.findall(r"[^\W\d_]{4,}", str(vendor.value))]
-    others = [cell.text for cell in document.cells if cell is not vendor.cell]
     return any(
-        (len(name) > 4 and name in squeeze(text))
-        or (_CONTACT.search(text) and any(word in squeeze(text) for word in words))
-        for text in others
+        (len(name) > 4 and name in letters)
+        or (any(word in letters for word in words) and _CONTACT.search(cell.text))
+        for cell, letters in document.letters.items()
+        if cell is not vendor.cell
     )
 
 
