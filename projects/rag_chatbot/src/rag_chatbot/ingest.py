@@ -26,7 +26,7 @@ from rag_chatbot.read.decode import clean_name
 from rag_chatbot.read.find_files import FileEntry, absolute, find_files, is_gone
 from rag_chatbot.store.records import FileStat, StoredDocument
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, Busy, SeedbedError, TooLarge
+from seedbed.errors import BadInput, SeedbedError, TooLarge
 
 log = logging.getLogger(__name__)
 FORMAT = 4  # raise it when parsing or chunking changes: every file is then read again
@@ -139,7 +139,7 @@ def _failures(summary: Summary, source: str) -> Iterator[None]:
     """List a file that cannot be ingested. What is not the file's fault is raised."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, Busy):
+    except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # also the tokenizer's, whose panics are not Exceptions
         if isinstance(error, SeedbedError):

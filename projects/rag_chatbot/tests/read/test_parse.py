@@ -36,7 +36,7 @@ def pdf(*pages: list[str], extra: str = "", trailer: str = "") -> bytes:
         objects.append(
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {len(objects)} 0 R"
             " /Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
-            " /F2 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold >> >> >> >>"
+            " >> >> >>"
         )
         kids.append(f"{len(objects)} 0 R")
     objects[1] = f"<< /Type /Pages /Count {len(kids)} /Kids [{' '.join(kids)}] >>"
@@ -55,8 +55,8 @@ def pdf(*pages: list[str], extra: str = "", trailer: str = "") -> bytes:
     ).encode("latin-1")
 
 
-def words(text: str, y: int, size: int = 11, font: str = "F1", x: int = 72) -> str:
-    return f"BT /{font} {size} Tf {x} {y} Td ({text}) Tj ET"
+def words(text: str, y: int, size: int = 11) -> str:
+    return f"BT /F1 {size} Tf 72 {y} Td ({text}) Tj ET"
 
 
 def test_markdown_that_begins_with_a_rule_keeps_its_text():
