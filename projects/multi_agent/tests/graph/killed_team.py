@@ -56,22 +56,14 @@ def open_killed_team(stack: ExitStack, order: dict[str, Any]) -> Any:
     calls = Path(order["folder"]) / f"{order['thread']}.calls"
 
     def look(what: str) -> str:
-        """Look something up.
-
-        Args:
-            what: Anything.
-        """
+        """Look something up."""
         time.sleep(CALL_SECONDS)
         append(calls, f"look {what}")
         time.sleep(CALL_SECONDS)
         return what
 
     def send(what: str) -> str:
-        """Send something.
-
-        Args:
-            what: Anything.
-        """
+        """Send something."""
         time.sleep(CALL_SECONDS)
         append(calls, f"send {what}")
         time.sleep(CALL_SECONDS)

@@ -1,7 +1,8 @@
 """Chat models of a run: recorded, and within its budget."""
 
+from contextlib import contextmanager
+
 import pytest
-from pydantic import BaseModel
 
 from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.runs.ledger import Ledger
@@ -15,17 +16,6 @@ from seedbed.testing.vendor.script import Reply
 from seedbed.testing.vendor.server import launch_vendor
 
 
-class Choice(BaseModel):
-    """What the model chooses."""
-
-    name: str
-
-
-def lookup(word: str) -> str:
-    """Look a word up."""
-    return word
-
-
 @pytest.fixture
 def run_store(tmp_path):
     return RunStore(tmp_path / "runs.sqlite")
@@ -34,6 +24,20 @@ def run_store(tmp_path):
 @pytest.fixture
 def run_id(run_store):
     return run_store.create("task").id
+
+
+@pytest.fixture
+def open_vendor(monkeypatch):
+    """A server with these replies, and the model that asks it."""
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+
+    @contextmanager
+    def open_vendor(replies):
+        with launch_vendor(replies) as vendor:
+            settings = Settings(base_url=f"{vendor.url}/v1", _env_file=None)
+            yield vendor, load_chat_model("openai:gpt-4o-mini", settings=settings)
+
+    return open_vendor
 
 
 @pytest.fixture
@@ -47,10 +51,6 @@ def open_model(run_store, run_id):
     return open_model
 
 
-def call(name):
-    return {"name": name, "args": {"word": "a"}, "id": "1", "type": "tool_call"}
-
-
 def test_recorded_call_is_not_made_again_after_a_restart(open_model):
     model = ScriptedChatModel(["one", "two"])
     open_model(model).invoke("Hi")
@@ -60,14 +60,11 @@ def test_recorded_call_is_not_made_again_after_a_restart(open_model):
 
 
 @pytest.mark.parametrize("mode", ["invoke", "stream"])
-def test_usage_is_what_a_vendor_counts(open_model, run_store, run_id, mode, monkeypatch):
+def test_usage_is_what_a_vendor_counts(open_model, run_store, run_id, mode, open_vendor):
     """One reply that is cut off and charged, one with its usage, one that is asked for again."""
-    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     budget = Budget()
     answers = [Reply("Hello, how", finish="length"), "Hello.", Reply(fault="500"), "Hi."]
-    with launch_vendor(answers) as vendor:
-        settings = Settings(base_url=f"{vendor.url}/v1", _env_file=None)
-        vendor_model = load_chat_model("openai:gpt-4o-mini", settings=settings)
+    with open_vendor(answers) as (vendor, vendor_model):
         model = open_model(vendor_model, budget=budget)
         with pytest.raises(ReplyCutOff):
             list(getattr(model, mode)("Hello"))
@@ -81,25 +78,19 @@ def test_usage_is_what_a_vendor_counts(open_model, run_store, run_id, mode, monk
         assert usage["usd"] == pytest.approx(usd, rel=1e-9)
 
 
-def test_reply_without_usage_is_estimated(open_model, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+def test_reply_without_usage_is_estimated(open_model, open_vendor):
     budget = Budget()
-    with launch_vendor([Reply("a" * 40, usage=False)]) as vendor:
-        settings = Settings(base_url=f"{vendor.url}/v1", _env_file=None)
-        model = load_chat_model("openai:gpt-4o-mini", settings=settings)
+    with open_vendor([Reply("a" * 40, usage=False)]) as (_vendor, model):
         open_model(model, budget=budget).invoke("b" * 21)
     assert budget.usage["tokens"] == 6 + 10
     assert budget.usage["usd"] == pytest.approx((6 * 0.15 + 10 * 0.6) / 1e6)
 
 
 @pytest.mark.parametrize("limits", [{"tokens": 60}, {"usd": 30e-6}])
-def test_budget_is_exceeded_by_no_more_than_the_prompt(open_model, monkeypatch, limits):
+def test_budget_is_exceeded_by_no_more_than_the_prompt(open_model, open_vendor, limits):
     """A call gets what is left as its `max_tokens`, and the vendor cuts the reply there."""
-    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     budget = Budget(**limits)
-    with launch_vendor(["word " * 5_000]) as vendor:
-        settings = Settings(base_url=f"{vendor.url}/v1", _env_file=None)
-        model = load_chat_model("openai:gpt-4o-mini", settings=settings)
+    with open_vendor(["word " * 5_000]) as (vendor, model):
         with pytest.raises(OverBudget):
             open_model(model, budget=budget).invoke("Hello")
         most = {"tokens": 60, "usd": 50}[next(iter(limits))]  # 0.6 USD for a million tokens

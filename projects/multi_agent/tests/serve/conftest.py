@@ -87,12 +87,7 @@ class ClerkBrain:
 
 
 def look(query: str, rows: int) -> str:  # noqa: ARG001
-    """Look something up.
-
-    Args:
-        query: What to look up.
-        rows: Number of rows.
-    """
+    """Look something up."""
     cities = "\n".join(f"Graz {HOSTILE} {number} | {number}" for number in range(rows))
     return f"city | orders\n{cities}"
 

@@ -14,11 +14,7 @@ from seedbed.settings import Settings, load
 
 
 def search(question: str) -> str:
-    """Search.
-
-    Args:
-        question: The question.
-    """
+    """Search."""
     return question
 
 

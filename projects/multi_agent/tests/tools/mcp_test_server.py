@@ -1,16 +1,7 @@
-"""An MCP server whose tools behave well and badly.
-
-    python mcp_test_server.py             # on standard input and output
-    python mcp_test_server.py 8123        # over HTTP
-
-As a command it writes its process id to the file PIDS_FILE, one per start.
-"""
+"""An MCP server on standard input and output, whose tools behave well and badly."""
 
 import os
-import sys
-import threading
 import time
-from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -19,7 +10,6 @@ from mcp_types import ToolAnnotations
 server = MCPServer("test")
 READ_ONLY = ToolAnnotations(read_only_hint=True)
 counts = {"counter": 0}
-together = threading.Barrier(3, timeout=30)
 
 
 @server.tool(annotations=READ_ONLY)
@@ -67,10 +57,4 @@ def weather_today(city: str) -> str:
 
 
 if __name__ == "__main__":
-    if path := os.environ.get("PIDS_FILE"):
-        with Path(path).open("a") as file:
-            file.write(f"{os.getpid()}\n")
-    if sys.argv[1:]:
-        server.run("streamable-http", port=int(sys.argv[1]))
-    else:
-        server.run("stdio")
+    server.run("stdio")

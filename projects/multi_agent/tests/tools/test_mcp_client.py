@@ -14,16 +14,14 @@ from multi_agent.tools.mcp_client import NotConnected, open_servers
 from multi_agent.tools.toolbox import Tool, ToolError
 from seedbed.errors import BadInput, Unavailable
 
-FILE = Path(__file__).with_name("mcp_test_server.py")
+COMMAND = shlex.join([sys.executable, str(Path(__file__).with_name("mcp_test_server.py"))])
 
 pytestmark = pytest.mark.slow  # starts Python processes
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> dict[str, Tool]:
-    # Of our environment, the SDK passes on little.
-    command = ["env", f"PIDS_FILE={tmp_path / 'pids'}", sys.executable, str(FILE)]
-    opened, problems = open_servers({"test": shlex.join(command)})
+def tools() -> dict[str, Tool]:
+    opened, problems = open_servers({"test": COMMAND})
     assert not problems
     return {tool.name: tool for tool in opened}
 
@@ -59,17 +57,15 @@ def test_each_call_has_a_session_of_its_own(call: Callable[..., Any]) -> None:
     assert [call("count"), call("count")] == ["1", "1"]
 
 
-def test_server_that_does_not_respond_is_given_up(tmp_path: Path) -> None:
-    command = shlex.join(["env", f"PIDS_FILE={tmp_path / 'pids'}", sys.executable, str(FILE)])
-    hang = next(tool for tool in open_servers({"test": command}, 4)[0] if "hang" in tool.name)
+def test_server_that_does_not_respond_is_given_up() -> None:
+    hang = next(tool for tool in open_servers({"test": COMMAND}, 4)[0] if "hang" in tool.name)
     with pytest.raises(Unavailable, match="did not respond within 4 s"):
         hang.function()
 
 
 def test_missing_servers_are_problems_and_others_work() -> None:
     addresses = {"none": "/no/such/command", "empty": "", "closed": "http://127.0.0.1:9/mcp"}
-    command = shlex.join([sys.executable, str(FILE)])
-    opened, problems = open_servers({**addresses, "test": command}, seconds=30)
+    opened, problems = open_servers({**addresses, "test": COMMAND}, seconds=30)
     assert problems.keys() == addresses.keys()
     assert {tool.name for tool in opened} > {"test__echo", "test__send"}
     assert "/no/such/command" in problems["none"]

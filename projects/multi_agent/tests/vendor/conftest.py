@@ -37,7 +37,7 @@ class Solver:
         self, task: str, replies: Path | Sequence[Item], answers: Sequence[str] = (), **config: Any
     ) -> SimpleNamespace:
         """The run of a task and its vendor. `answers` are what the user says to each question."""
-        self._set_replies(read_replies(replies) if isinstance(replies, Path) else replies)
+        self.replies(read_replies(replies) if isinstance(replies, Path) else replies)
         team = self._team(config)
         run = team.wait(team.start(task))
         for answer in answers:
@@ -48,18 +48,15 @@ class Solver:
 
     def resume(self, solved: SimpleNamespace, replies: Sequence[Item]) -> SimpleNamespace:
         """The run after it was resumed, with other replies."""
-        self._set_replies(replies)
+        self.replies(replies)
         solved.team.resume(solved.run.id)
         run = solved.team.wait(solved.run.id)
         return SimpleNamespace(run=run, vendor=self.vendor, team=solved.team)
 
-    def _set_replies(self, replies: Sequence[Item]) -> None:
-        self._script = Script(replies)
-        self.vendor.calls, self.vendor.usage = [], Usage()
-
     def replies(self, replies: Sequence[Item]) -> None:
         """What the vendor answers from now on."""
         self._script = Script(replies)
+        self.vendor.calls, self.vendor.usage = [], Usage()
 
     def _team(self, config: dict[str, Any]) -> Team:
         if (key := repr(config)) not in self._teams:

@@ -15,11 +15,7 @@ CITIES: list[str] = []
 
 
 def weather(city: str) -> str:
-    """The weather of a city.
-
-    Args:
-        city: The city.
-    """
+    """The weather of a city."""
     CITIES.append(city)
     return f"{city}: 7 °C"
 
