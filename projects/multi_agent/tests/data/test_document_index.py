@@ -1,13 +1,13 @@
 from pathlib import Path
 
-from multi_agent.data.document_index import DocumentIndex, open_documents, stems
+from multi_agent.data.document_index import DocumentIndex, stems
 from seedbed.models.embeddings.hash import HashEmbeddings
 
 
 def open_texts(folder: Path, **texts: str) -> DocumentIndex:
     for name, text in texts.items():
         (folder / f"{name}.md").write_text(text)
-    return open_documents(folder, HashEmbeddings())
+    return DocumentIndex(folder, HashEmbeddings())
 
 
 def test_search_returns_best_passage_first(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 from multi_agent.config import Config
 from multi_agent.evaluate import evaluate
 from multi_agent.evaluate.evaluate import to_text
-from seedbed.cli import Progress, progress
+from seedbed.cli import progress
 from seedbed.settings import Settings, load
 
 pytest.importorskip("multi_agent.offline.brain")  # works for the roles without a model
@@ -25,30 +23,11 @@ TASKS: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def tasks(tmp_path: Path) -> Path:
-    path = tmp_path / "tasks.jsonl"
-    path.write_text("\n".join(map(json.dumps, TASKS)))
-    return path
-
-
-@pytest.fixture
 def config(tmp_path: Path) -> Config:
+    (tmp_path / "tents.csv").write_text("name,grams\nMarmot,2150\nBasecamp,8400\n")
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "returns.md").write_text("# Returns\n\nReturn goods within 30 days.\n")
-    connection = sqlite3.connect(tmp_path / "shop.sqlite")
-    connection.execute("CREATE TABLE tents (id INTEGER PRIMARY KEY, name TEXT, grams INTEGER)")
-    connection.executemany(
-        "INSERT INTO tents (name, grams) VALUES (?, ?)", [("Marmot", 2150), ("Basecamp", 8400)]
-    )
-    connection.commit()
-    connection.close()
-    return load(
-        Config,
-        data_dir=tmp_path / "data",
-        database=tmp_path / "shop.sqlite",
-        documents=tmp_path / "docs",
-        sandbox="off",
-    )
+    paths: Any = {"database": tmp_path / "tents.csv", "documents": tmp_path / "docs"}
+    return load(Config, data_dir=tmp_path / "data", sandbox="off", **paths)
 
 
 def scripts(folder: Path, config: Config) -> tuple[Config, Settings]:
@@ -69,27 +48,20 @@ def scripts(folder: Path, config: Config) -> tuple[Config, Settings]:
     return config.model_copy(update={"models": models}), settings
 
 
-@pytest.fixture
-def no_progress() -> Iterator[Progress]:
-    with progress(quiet=True) as silent:
-        yield silent
-
-
 def test_comparison_has_the_lead_of_the_team_with_its_interval(
-    tmp_path: Path, tasks: Path, config: Config, no_progress: Progress
+    tmp_path: Path, config: Config
 ) -> None:
     scripted, settings = scripts(tmp_path, config)
-    result = evaluate.run(scripted, settings, tasks, compare=True, progress=no_progress)
+    file = tmp_path / "tasks.jsonl"
+    file.write_text("\n".join(map(json.dumps, TASKS)))
+    with progress(quiet=True) as silent:
+        result = evaluate.run(scripted, settings, file, compare=True, progress=silent)
     single, lead = result["single_agent"], result["lead_of_team"]
-    assert [figures["success"] for figures in result["families"].values()] == [1.0, 1.0, 1.0]
-    assert {name: figures["success"] for name, figures in single["families"].items()} == {
-        "calc": 0.0,
-        "data": 1.0,
-        "docs": 0.0,
-    }
-    assert (
-        lead["value"] == pytest.approx(2 / 3, abs=1e-3)
-        and lead["interval"][0] <= 2 / 3 <= lead["interval"][1]
-    )
+    shares = [
+        [figures["success"] for figures in one["families"].values()] for one in (result, single)
+    ]
+    assert shares == [[1.0, 1.0, 1.0], [0.0, 1.0, 0.0]]  # calc, data, docs
+    assert lead["value"] == pytest.approx(2 / 3, abs=1e-3)
+    assert lead["interval"][0] <= 2 / 3 <= lead["interval"][1]
     assert result["tokens"] > 0 and single["tokens"] > 0
     assert "single agent" in to_text(result) and "Lead of the team: 0.66" in to_text(result)

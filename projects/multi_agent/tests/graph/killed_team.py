@@ -23,6 +23,7 @@ from typing import Any
 from multi_agent.brain import Refusal
 from multi_agent.tools.toolbox import tool_of
 from seedbed.errors import Conflict
+from seedbed.structured.schemas import validate
 
 CALL_SECONDS = 0.004
 TASK = "What is alpha? What is the beta of that? What is the gamma of that? What is delta?"
@@ -116,6 +117,7 @@ def drive(order: dict[str, Any]) -> None:
 
 def fork_processes() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets children that ended
+    validate({}, {}, "Nothing")  # imports for a second, which most of the kills would hit
     for line in sys.stdin:
         order = json.loads(line)
         if pid := os.fork():

@@ -13,7 +13,7 @@ import pytest
 from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
 from multi_agent.data.database import open_database
-from multi_agent.data.document_index import open_documents
+from multi_agent.data.document_index import DocumentIndex
 from multi_agent.offline.brain import OfflineBrain
 from multi_agent.specialists import open_specialists
 from multi_agent.tools.builtin import Workspace
@@ -26,7 +26,7 @@ shop = pytest.importorskip("multi_agent.sample.shop")
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = tmp_path_factory.mktemp("shop")
-    documents = open_documents(shop.DOCUMENTS, HashEmbeddings())
+    documents = DocumentIndex(shop.DOCUMENTS, HashEmbeddings())
     with open_database(shop.ensure_shop(folder)) as database:
         yield Workspace(load(Config, data_dir=folder, sandbox="off"), database, documents)
 
@@ -172,29 +172,19 @@ def test_question_over_documents_is_answered_with_a_quote(
 @pytest.mark.parametrize(
     ("task", "steps"),
     [
-        (
-            "How many orders came in May, and how long is the warranty on tents?",
-            [("researcher", ()), ("researcher", ())],
-        ),
-        (
-            "How many products are tents, and how long is the warranty on tents?",
-            [("analyst", ()), ("researcher", ())],
-        ),
-        (
-            "What is 15 % of the total amount of payments in 2024?",
-            [("analyst", ()), ("calculator", ("s1",))],
-        ),
-        (
-            "What is the price of the Single rope 60 m after a discount of 8 percent?",
-            [("analyst", ()), ("calculator", ("s1",))],
-        ),
+        ("How many orders came in May, and how long is the warranty?", "researcher; researcher"),
+        ("How many products are tents, and how long is the warranty on tents?",
+         "analyst; researcher"),
+        ("What is 15 % of the total amount of payments in 2024?", "analyst; calculator s1"),
+        ("What is the price of the Single rope 60 m after a discount of 8 percent?",
+         "analyst; calculator s1"),
     ],
-)
+)  # fmt: skip
 def test_task_is_cut_into_steps(
-    brain: OfflineBrain, workspace: Workspace, task: str, steps: list[Any]
+    brain: OfflineBrain, workspace: Workspace, task: str, steps: str
 ) -> None:
     plan = brain.plan(task, open_specialists(workspace), Progress())
-    assert [(step.specialist, step.after) for step in plan] == steps
+    assert "; ".join(" ".join([step.specialist, *step.after]) for step in plan) == steps
 
 
 def test_task_that_nothing_accounts_for_is_refused(

@@ -108,18 +108,10 @@ def test_run_is_stopped_with_what_it_has(client: TestClient, clerk_team: Any) ->
     assert sorted(started) == ["s1", "s2", "s3"], "a step with a result is not done again"
 
 
-@pytest.mark.parametrize(
-    ("limits", "problem"),
-    [
-        ({"usd": 1_000_000}, "limits.usd: 1,000,000 is above this server's limit of 0.5."),
-        ({"steps": 21, "tokens": 5}, "limits.steps: 21 is above this server's limit of 20."),
-        ({"seconds": 120.5}, "limits.seconds: 120.5 is above this server's limit of 120."),
-    ],
-)
-def test_limit_above_the_budget_of_the_server_is_refused(
-    client: TestClient, limits: dict[str, float], problem: str
-) -> None:
+def test_limit_above_the_budget_of_the_server_is_refused(client: TestClient) -> None:
+    limits = {"steps": 5, "usd": 1_000_000}
     answer = client.post("/v1/runs", json={"task": "How many orders?", "limits": limits})
+    problem = "limits.usd: 1,000,000 is above this server's limit of 0.5."
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith(problem)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,9 @@ def search(question: str) -> str:
 
 
 def test_permission_of_an_unknown_tool_is_an_error_at_the_start(tmp_path: Path) -> None:
-    config = load(Config, data_dir=tmp_path, permissions={"mail.send": "deny"})
+    (tmp_path / "tents.csv").write_text("name\nMarmot\n")
+    fields: Any = {"database": tmp_path / "tents.csv", "permissions": {"mail.send": "deny"}}
+    config = load(Config, data_dir=tmp_path / "data", **fields)
     with (
         pytest.raises(ConfigError, match=r"Unknown tool 'mail\.send'.*query_database"),
         open_team(config, load(Settings), {}),

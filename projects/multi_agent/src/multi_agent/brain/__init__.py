@@ -95,10 +95,7 @@ class Brain(Protocol):
     """What each prompt of a model begins with: the date."""
 
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
-        """The steps still to do: for the whole task, or in the place of those that failed.
-
-        They may refer to steps that are done, as `{s1}`. Empty: nothing else can be tried.
-        """
+        """The steps still to do, which may refer to done ones as `{s1}`; none: nothing is left."""
 
     def write_sql(self, question: str, failed: Attempt | None = None) -> Query:
         """A SELECT over the database of the workspace."""

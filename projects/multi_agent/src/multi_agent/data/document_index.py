@@ -1,6 +1,6 @@
 """Hybrid search in a folder of documents: words and meaning together.
 
-    index = open_documents(Path("docs"), load_embeddings())
+    index = DocumentIndex(Path("docs"), load_embeddings())
     index.search("How long is the warranty?", k=5)[0].text
 
 A passage's score is the mean of two: the share of the question's word stems that are in it or its
@@ -31,13 +31,13 @@ _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 
 
 class DocumentIndex:
-    """The passages of a folder, embedded when a search needs them."""
+    """The passages of a folder, embedded when a search needs them. Raises NotFound without it."""
 
-    def __init__(self, passages: list[Passage], embeddings: Any) -> None:
-        self.passages, self.embeddings = passages, embeddings
+    def __init__(self, folder: Path, embeddings: Any) -> None:
+        self.passages, self.embeddings = read_folder(folder), embeddings
         self._vectors: dict[int, Vectors] = {}  # of the passages that were candidates so far
         self._postings: dict[str, dict[int, float]] = defaultdict(dict)
-        for number, passage in enumerate(passages):
+        for number, passage in enumerate(self.passages):
             for text, weight in ((passage.heading, IN_HEADING), (passage.text, 1.0)):
                 for stem in stems(text):
                     self._postings[stem][number] = weight
@@ -68,11 +68,6 @@ class DocumentIndex:
             scores[list(postings)] += weight * np.array(list(postings.values()), np.float32)
             total += weight
         return scores / total if total else scores
-
-
-def open_documents(folder: Path, embeddings: Any) -> DocumentIndex:
-    """Read a folder. Raises NotFound if it does not exist."""
-    return DocumentIndex(read_folder(folder), embeddings)
 
 
 def stems(text: str) -> Iterator[str]:

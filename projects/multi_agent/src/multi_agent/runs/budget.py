@@ -27,7 +27,7 @@ class OverBudget(SeedbedError):
     status = 429
 
     def __init__(self, limit: str, maximum: float, used: float) -> None:
-        unit = "USD" if limit == "usd" else limit.replace("_", " ")
+        unit = {"usd": "USD"}.get(limit, limit.replace("_", " "))
         unit = unit.removesuffix("s") if maximum == 1 else unit
         maximum, used = (round(value, 4 if limit == "usd" else 1) for value in (maximum, used))
         super().__init__(f"The budget of {maximum:,.12g} {unit} is used up ({used:,.12g}).")
@@ -46,8 +46,6 @@ class Budget:
     def __init__(
         self, *, clock: Callable[[], float] = time.monotonic, **limits: float | None
     ) -> None:
-        if unknown := limits.keys() - set(_LIMITS):
-            raise TypeError(f"Unknown limits {sorted(unknown)}.")
         self.limits = {name: limit for name, limit in limits.items() if limit is not None}
         self._used: dict[str, float] = dict.fromkeys(_LIMITS, 0)
         self._clock, self._lock = clock, threading.RLock()

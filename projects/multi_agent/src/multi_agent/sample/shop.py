@@ -21,8 +21,7 @@ DOCUMENTS = FOLDER / "policies"
 def ensure_shop(folder: Path) -> Path:
     """The sample shop's database, `shop.sqlite` in `folder`, created at the first call.
 
-    A file with other content, such as one of an earlier release, is replaced in one step. Raises
-    OSError if the folder cannot be written.
+    A file with other content is replaced in one step. Raises OSError if it cannot be written.
 
     >>> with sqlite3.connect(ensure_shop(Path())) as shop:
     ...     shop.execute("SELECT count(*) FROM orders").fetchone()

@@ -48,7 +48,7 @@ def open_team(
 
     Raises ConfigError, NotFound, Unavailable, MissingExtra or WeightsError.
     """
-    from multi_agent.data.document_index import open_documents
+    from multi_agent.data.document_index import DocumentIndex
     from multi_agent.tools.builtin import builtin_tools
     from seedbed.models.embeddings.load_embeddings import load_embeddings
 
@@ -65,7 +65,7 @@ def open_team(
         database = stack.enter_context(open_database(path))
         folder, documents = config.documents or (shop and shop.DOCUMENTS), None
         if folder:
-            documents = open_documents(folder, load_embeddings(settings=settings))
+            documents = DocumentIndex(folder, load_embeddings(settings=settings))
         server_tools, problems = open_servers(config.mcp_servers)
         for server, problem in problems.items():
             log.warning("MCP server %s: %s", server, problem)

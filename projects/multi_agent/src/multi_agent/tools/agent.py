@@ -52,10 +52,6 @@ class Call:
     failed: bool = False
 
 
-Check = Callable[[str, list[Call]], str]
-"""An answer and the calls before it to what is wrong with the answer; empty if nothing is."""
-
-
 def run_agent(
     model: BaseChatModel,
     tools: Sequence[Tool],
@@ -65,15 +61,13 @@ def run_agent(
     *,
     system: str,
     max_turns: int,
-    check: Check = lambda _answer, _calls: "",
+    check: Callable[[str, list[Call]], str] = lambda _answer, _calls: "",
 ) -> str:
     """Let a model call tools until it answers; the answer is empty after `max_turns`.
 
     The model is told once what `check` finds wrong with its answer. `calls` is filled on the way.
     """
-    errors: list[str] = []
-    ended: list[BaseException] = []
-    problems: list[str] = []
+    errors, ended, problems = list[str](), list[BaseException](), list[str]()
 
     @wrap_tool_call
     def record(request: Any, handler: Callable[[Any], Any]) -> Any:

@@ -17,8 +17,6 @@ OWNER = ContextVar("owner", default="")
 
 
 def memory_tools(store: BaseStore) -> list[Tool]:
-    """The tools of a team over a store."""
-
     def remember(fact: str) -> str:
         """Remember a fact for later tasks, only if the user asks for it."""
         text = redact_secrets(fact)[:500]
