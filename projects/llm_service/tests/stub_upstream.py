@@ -52,7 +52,6 @@ class Stub:
 
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._handler(_chat, _chat_chunks))
-        app.router.add_post("/v1/completions", self._handler(_text, _text_chunks))
         app.router.add_post("/v1/messages", self._handler(_message, _message_events))
         app.router.add_post("/v1/embeddings", self._handler(_embeddings, None))
         app.router.add_get("/v1/models", self._models)
@@ -193,14 +192,6 @@ def _chat(body: dict[str, Any], words: list[str], reason: str) -> dict[str, Any]
     }
 
 
-def _text(body: dict[str, Any], words: list[str], reason: str) -> dict[str, Any]:
-    answer = _chat(body, words, reason)
-    answer["object"] = "text_completion"
-    for choice in answer["choices"]:
-        choice["text"] = choice.pop("message")["content"]
-    return answer
-
-
 def _events(
     body: dict[str, Any],
     words: list[str],
@@ -226,12 +217,6 @@ def _chat_chunks(body: dict[str, Any], words: list[str], reason: str) -> list[by
         reason,
         lambda word: {"delta": {"role": "assistant", "content": word}, "finish_reason": None},
         {"delta": {}},
-    )
-
-
-def _text_chunks(body: dict[str, Any], words: list[str], reason: str) -> list[bytes]:
-    return _events(
-        body, words, reason, lambda word: {"text": word, "finish_reason": None}, {"text": ""}
     )
 
 

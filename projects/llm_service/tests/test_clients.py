@@ -258,29 +258,7 @@ def test_results_of_parallel_calls_go_back(ask):
     assert ask([*WEATHER_ASKED, said, *told], tools=[WEATHER]).choices[0].message
 
 
-# ── completions, embeddings, models ─────────────────────────────────────────────────────────────
-
-
-COUNT = "One, two, three, four, five,"
-
-
-@pytest.mark.slow
-@needs("protocol.completions")
-def test_completions(client):
-    # A clear case: how close calls come out depends on how many are computed together.
-    make = client.completions.create
-    echoed = make(model=MODEL, prompt=COUNT, max_tokens=4, temperature=0, echo=True)
-    assert echoed.choices[0].text.startswith(COUNT)
-    plain = make(model=MODEL, prompt=COUNT, max_tokens=4, temperature=0, logprobs=1)
-    assert echoed.choices[0].text == COUNT + plain.choices[0].text
-    assert "".join(plain.choices[0].logprobs.tokens) == plain.choices[0].text
-    several = make(model=MODEL, prompt=[COUNT, "Paris is"], max_tokens=4, temperature=0, n=2)
-    assert [c.index for c in several.choices] == [0, 1, 2, 3]
-    assert several.choices[0].text == plain.choices[0].text
-    ids = make(model=MODEL, prompt=[504, 282], max_tokens=3)
-    assert ids.usage.prompt_tokens == 2
-    chunks = list(make(model=MODEL, prompt=COUNT, max_tokens=4, temperature=0, stream=True))
-    assert "".join(c.choices[0].text for c in chunks if c.choices) == plain.choices[0].text
+# ── embeddings, models ─────────────────────────────────────────────────────────────
 
 
 @pytest.mark.slow
@@ -392,8 +370,7 @@ def test_what_is_not_supported_is_named(ask, field):
     assert name in caught.value.message
 
 
-@needs("protocol.completions")
-def test_what_is_wrong_is_named(ask, client):
+def test_what_is_wrong_is_named(ask):
     for param, more in {
         "temperature": {"temperature": 3},
         "messages": {"messages": []},
@@ -414,9 +391,6 @@ def test_what_is_wrong_is_named(ask, client):
     with pytest.raises(openai.NotFoundError) as caught:
         ask(model="gpt-4")
     assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
-    with pytest.raises(openai.BadRequestError) as caught:
-        client.completions.create(model=MODEL, prompt="")
-    assert (caught.value.param, caught.value.code) == ("prompt", "invalid_value")
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "never"}}}
     with pytest.raises(openai.BadRequestError) as caught:
         ask(response_format=schema)

@@ -100,10 +100,9 @@ def test_others_are_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "p.md"
     file.write_text("version: 1\nx")
     experiments, facts = Experiments([two(prompt=file)]), Facts()
-    for ask in (ask_of(model="other"), ask_of(kind="embedding"), ask_of(kind="text")):
+    for ask in (ask_of(model="other"), ask_of(kind="embedding")):
         assert experiments.assign(ask, "key", facts) is ask
     assert facts == Facts()
-    assert Experiments([two()]).assign(ask_of("u", kind="text"), "key", facts) and facts.variant
 
 
 def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:

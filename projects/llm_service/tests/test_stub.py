@@ -72,6 +72,8 @@ def test_it_answers_whole_and_streamed(address: str) -> None:
 
 def test_a_header_asks_for_a_fault(address: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
-        post(f"{address}/completions", {"model": "m", "prompt": "x"}, **{"x-stub-fault": "429"})
+        post(
+            f"{address}/chat/completions", {"model": "m", "messages": []}, **{"x-stub-fault": "429"}
+        )
     assert caught.value.code == 429
     assert caught.value.headers["Retry-After"] == "1"

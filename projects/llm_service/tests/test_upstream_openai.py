@@ -123,9 +123,9 @@ async def test_the_body_goes_out_with_model_defaults_and_key(upstream: Upstream)
     assert upstream.requests[1]["body"]["temperature"] == 0.5
 
 
-async def test_text_completions_choices_and_embeddings(upstream: Upstream) -> None:
+async def test_choices_and_embeddings(upstream: Upstream) -> None:
     for stream in (False, True):
-        events = await upstream.ask({"prompt": "a", "n": 2}, "text", stream=stream)
+        events = await upstream.ask({**HELLO, "n": 2}, stream=stream)
         assert text([e for e in events if getattr(e, "index", 0) == 1]) == "The stub says the"
         assert sum(isinstance(event, Finish) for event in events) == 2
     body = {"input": ["a", "b"], "encoding_format": "base64"}
@@ -146,15 +146,6 @@ async def test_tool_calls_logprobs_and_unknown_fields_pass(upstream: Upstream) -
     assert delta.logprobs == logprobs
     assert delta.extra == {"reasoning_content": "hm"}
     assert finish == Finish("tool_calls")
-
-
-async def test_older_logprobs_of_text_completions_become_those_of_chat(upstream: Upstream) -> None:
-    found = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.5, "b": -1}]}
-    choice = {"text": "a", "logprobs": found, "finish_reason": "length"}
-    own(upstream, answers(200, {"choices": [choice]}))
-    delta, *_ = await upstream.ask({"prompt": "x"}, "text")
-    assert delta.logprobs[0]["token"] == "a"
-    assert [top["token"] for top in delta.logprobs[0]["top_logprobs"]] == ["a", "b"]
 
 
 async def test_usage_is_estimated_where_there_is_none(upstream: Upstream) -> None:
@@ -184,11 +175,13 @@ async def test_an_upstream_that_refuses_stream_options_is_asked_without(upstream
         if "stream_options" in await request.json():
             error = {"error": {"message": "Unknown field: stream_options"}}
             return web.json_response(error, status=400)
-        return await sse(b'data: {"choices":[{"text":"a","finish_reason":"stop"}]}\n\n')(request)
+        return await sse(
+            b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+        )(request)
 
     own(upstream, reply)
     for _ in range(2):
-        assert text(await upstream.ask({"prompt": "x"}, "text", stream=True)) == "a"
+        assert text(await upstream.ask(stream=True)) == "a"
     assert len(upstream.requests) == 3  # it is asked in vain only once
 
 

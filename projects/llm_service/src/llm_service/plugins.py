@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from typing import Any
 
 PROTOCOLS = (
-    "llm_service.protocol.completions",
     "llm_service.protocol.messages",
     "llm_service.protocol.responses",
 )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Kind = Literal["chat", "text", "embedding"]
+Kind = Literal["chat", "embedding"]
 MAX_CHOICES = 128  # of one request
 TOO_LONG = "context_length_exceeded"  # OpenAI's code for a ContextWindowError
 DEFAULT_ANSWER = 512  # tokens reserved for an answer without max_tokens
@@ -25,9 +25,9 @@ def several(prompts: Any) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request. `body` is OpenAI's body of `/v1/chat/completions` (or `/v1/completions` for
-    "text", `/v1/embeddings` for "embedding"), already validated, without `stream`,
-    `stream_options` and `model`, and without fields that are null.
+    """One request. `body` is OpenAI's body of `/v1/chat/completions` (or `/v1/embeddings` for
+    "embedding"), already validated, without `stream`, `stream_options` and `model`, and without
+    fields that are null.
     """
 
     kind: Kind

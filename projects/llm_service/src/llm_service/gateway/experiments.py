@@ -48,13 +48,11 @@ class Experiments:
 
         Applies to requests for the experiment's model by that very name. The variant's `params`
         win over the request's, or they would not be compared. Its prompt becomes the system
-        message, or the beginning of the one that is there; it cannot precede a plain
-        completion, which then takes no part. Fills `facts.experiment`, `variant` and `prompt`.
+        message, or the beginning of the one that is there. Fills `facts.experiment`, `variant`
+        and `prompt`.
         """
         experiment = self._by_model.get(ask.model)
         if experiment is None or ask.kind == "embedding":
-            return ask
-        if ask.kind == "text" and any(variant.prompt for variant in experiment.variants):
             return ask
         variant = choose(experiment, ask.user or key_id)
         facts.experiment, facts.variant = experiment.name, variant.name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llm_service.store.accounting import Record
 
-_OPERATIONS = {"chat": "chat", "text": "text_completion", "embedding": "embeddings"}
+_OPERATIONS = {"chat": "chat", "embedding": "embeddings"}
 
 
 def trace(record: Record) -> None:

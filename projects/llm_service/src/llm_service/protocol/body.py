@@ -246,7 +246,7 @@ def check_stops(stop: str | list[str] | None) -> None:
 
 
 class Sampled(Body):
-    """The fields that chat and text completions have in common."""
+    """How an answer is sampled and sent."""
 
     passes_unknown: ClassVar[bool] = True
     # vLLM's.

@@ -5,14 +5,14 @@ The server adds a route for each `Endpoint` of `plugins.PROTOCOLS`, as it does f
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from llm_service.protocol import chat_answer
 from llm_service.protocol.body import Body
 from llm_service.protocol.chat import ChatRequest
-from llm_service.request import Delta, Events
+from llm_service.request import Events
 
 
 class About(NamedTuple):
@@ -21,10 +21,6 @@ class About(NamedTuple):
     response_id: str
     created: int
     model: str
-
-
-def _nothing(body: Mapping[str, Any]) -> Iterable[Any]:  # noqa: ARG001
-    return ()
 
 
 @dataclass(frozen=True)
@@ -40,10 +36,6 @@ class Endpoint:
     """A coroutine of the whole answer as JSON, from the events, the body and `About`."""
     stream: Callable[[Events, Any, About], AsyncIterator[bytes]]
     """The server-sent events, from the same."""
-    unsupported: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
-    """The fields of a request's body that no local model supports; None: as for a chat."""
-    prelude: Callable[[Mapping[str, Any]], Iterable[Delta]] = _nothing
-    """What a local model sends before its answer."""
 
 
 CHAT = Endpoint(

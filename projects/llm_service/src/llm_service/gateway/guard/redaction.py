@@ -63,7 +63,7 @@ def windows(text: str) -> Iterator[str]:
         yield text[(begin or start) if start else 0 : start + _PIECE + 1000]
 
 
-TEXTS = ("messages", "prompt", "input", "suffix")
+TEXTS = ("messages", "input")
 
 
 def changed_field(name: str, value: Any, change: Change) -> Any:

@@ -72,6 +72,4 @@ def prompt_text(body: Mapping[str, Any], most: int = BLOCK * MOST_BLOCKS) -> str
         part = f"\n{message.get('role')}: {content}"
         parts.append(part[:most])
         size += len(parts[-1])
-    if (prompt := body.get("prompt")) is not None:
-        parts.append(prompt[:most] if isinstance(prompt, str) else str(prompt)[:most])
     return "".join(parts)[:most]

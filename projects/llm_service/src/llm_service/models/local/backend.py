@@ -22,7 +22,6 @@ from typing import Any
 
 from llm_service.models.entry import ModelEntry
 from llm_service.models.local import unsupported, wire
-from llm_service.plugins import PROTOCOLS, load
 from llm_service.request import MAX_CHOICES, Ask, Delta, Embedded, Event, Finish, Load, Usage
 from seedbed.errors import Busy, SeedbedError, Unavailable
 
@@ -242,14 +241,10 @@ class LocalBackend:
         unsupported.check(ask, body)
         with self._slot():
             process = await self.loaded()
-            prelude = iter(_prelude(ask.kind, body))
             with process.request(ask.kind, body) as inbox:
                 while True:
                     frame = await inbox.get()
                     kind = frame[1]
-                    if kind != "error":
-                        for delta in prelude:
-                            yield delta
                     if kind == "text":
                         _, _, index, text, tokens, logprobs = frame
                         yield Delta(text, index, tokens, logprobs=logprobs or ())
@@ -341,14 +336,6 @@ class LocalBackend:
         self._in_flight += change
         self.load.running = min(self._in_flight, self._most)
         self.load.waiting = self._in_flight - self.load.running
-
-
-def _prelude(kind: str, body: dict[str, Any]) -> Iterator[Delta]:
-    """What an endpoint sends before the answer, e.g. the echo of a text's prompt."""
-    if kind != "chat":
-        for endpoint in load(PROTOCOLS, "ENDPOINT"):
-            if endpoint.request.kind == kind:
-                yield from endpoint.prelude(body)
 
 
 def _floats(encoded: str) -> array.array[float]:

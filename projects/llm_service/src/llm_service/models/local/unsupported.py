@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm_service.plugins import PROTOCOLS, load
 from llm_service.protocol.body import SAMPLING, asked_beyond, invalid, refuse_unsupported
 from llm_service.request import Ask, several
 
@@ -24,12 +23,8 @@ def check(ask: Ask, body: Mapping[str, Any]) -> None:
     if ask.kind == "embedding":
         refuse_token_ids(body)
         refuse_unsupported(asked_beyond(body, _EMBEDDING))
-    elif ask.kind == "chat":
-        refuse_unsupported(of_chat(body))
     else:
-        for endpoint in load(PROTOCOLS, "ENDPOINT"):
-            if endpoint.request.kind == ask.kind:
-                refuse_unsupported(endpoint.unsupported(body))
+        refuse_unsupported(of_chat(body))
 
 
 def refuse_token_ids(body: Mapping[str, Any]) -> None:

@@ -31,19 +31,16 @@ from seedbed.safety.secrets import reason
 PREPARE_SECONDS = 3.0  # of processor time, for the prompt and the schema of a request
 NICE = 5  # the service answers first where both want the processor
 # Parameters of OpenAI's body that the chat model takes by the same name.
-_SAMPLING = (
+_OPTIONS = (
     *("temperature", "top_p", "top_k", "min_tokens", "ignore_eos"),
     *("repetition_penalty", "frequency_penalty", "presence_penalty"),
-)
-_OPTIONS = (
-    *_SAMPLING,
     *("max_tokens", "max_completion_tokens", "logprobs"),
     *("tools", "tool_choice", "response_format", "parallel_tool_calls"),
 )
 
 
 class ChatWorker:
-    """Answers chats and texts from one engine."""
+    """Answers chats from one engine."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
         from seedbed.models.local.open_engine import folder_of, open_engine, opens
@@ -80,10 +77,10 @@ class ChatWorker:
         # Ready means: it has generated a token.
         self.engine.submit("a", Sampling(max_new_tokens=1)).result()
 
-    def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:
+    def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:  # noqa: ARG002
         job = ChatJob(number, self.out, self.logprobs, self.forget)
         with time_limit(PREPARE_SECONDS):
-            answers = self._chat(body) if ask == "chat" else self._texts(body)
+            answers = self._chat(body)
         job.choices = [Choice(job, index, answer) for index, answer in enumerate(answers)]
         self._jobs[number] = job
         for choice in job.choices:
@@ -128,31 +125,6 @@ class ChatWorker:
             hint = "Shorten the messages, or lower max_tokens."
             raise ContextWindowError(error.message, hint=hint) from None
         return _choices(answer, body)
-
-    def _texts(self, body: dict[str, Any]) -> list[Any]:
-        """Answers to plain prompts, without a chat template: choice p * n + i is the i-th of
-        prompt p."""
-        options = {name: body[name] for name in _SAMPLING if name in body}
-        options["max_tokens"] = body.get("max_tokens", 16)
-        options["logprobs"] = body.get("logprobs") is not None
-        answers: list[Any] = []
-        for prompt in several(body["prompt"]):
-            ids = self.engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
-            if not ids:
-                empty = BadInput("prompt: must not be empty.")
-                empty.details |= {"param": "prompt", "code": "invalid_value"}
-                raise empty
-            self._check_ids(ids)
-            answer = self.model.prepare_text(ids, _as_list(body.get("stop")), options)
-            answers += _choices(answer, body)
-        return answers
-
-    def _check_ids(self, ids: Sequence[int]) -> None:
-        if wrong := [i for i in ids if not 0 <= i < self.engine.vocabulary_size]:
-            raise BadInput(
-                f"prompt: token id {wrong[0]} is out of range "
-                f"(vocabulary size {self.engine.vocabulary_size:,})."
-            )
 
 
 class EmbeddingWorker:

@@ -7,7 +7,7 @@ read into events. Which upstream is asked, how often and for how long is the rou
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llm_service.models.entry import ModelEntry
@@ -18,7 +18,6 @@ from seedbed.errors import BadInput, SeedbedError, Unavailable
 if TYPE_CHECKING:
     import aiohttp
 
-_PATHS = {"chat": "/chat/completions", "text": "/completions"}
 _REASONS = {"stop", "length", "tool_calls", "content_filter"}
 _PLAIN = {"role", "content"}
 _KNOWN = _PLAIN | {"tool_calls"}
@@ -35,18 +34,17 @@ class OpenAIBackend(Upstream):
         return StreamReader(self, ask)
 
     async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
-        path = _PATHS[ask.kind]
         if not ask.stream:
-            return await self._send(path, self._dump(ask.body, {}))
+            return await self._send("/chat/completions", self._dump(ask.body, {}))
         if self._asks_usage:
             more = {"stream": True, "stream_options": {"include_usage": True}}
             try:
-                return await self._send(path, self._dump(ask.body, more))
+                return await self._send("/chat/completions", self._dump(ask.body, more))
             except BadInput as error:
                 if "stream_options" not in str(error):
                     raise
                 self._asks_usage = False
-        return await self._send(path, self._dump(ask.body, {"stream": True}))
+        return await self._send("/chat/completions", self._dump(ask.body, {"stream": True}))
 
     async def embed(self, ask: Ask) -> Embedded:
         """One vector for each input, in its order."""
@@ -111,7 +109,7 @@ class StreamReader:
         try:
             for place, choice in enumerate(choices):
                 index = int(choice.get("index") or place)
-                delta = delta_of(choice, choice.get("message") or choice, index)
+                delta = delta_of(choice, choice.get("message") or {}, index)
                 if delta is not None:
                     chars += len(delta.text) + sum(len(json.dumps(c)) for c in delta.tool_calls)
                     count = usage.completion_tokens // len(choices)
@@ -154,7 +152,7 @@ class StreamReader:
         for choice in chunk.get("choices") or ():
             index = int(choice.get("index") or 0)
             self._open.add(index)
-            if (delta := delta_of(choice, choice.get("delta") or choice, index)) is not None:
+            if (delta := delta_of(choice, choice.get("delta") or {}, index)) is not None:
                 self._chars += len(delta.text)
                 self._deltas += delta.tokens
                 events.append(delta)
@@ -168,43 +166,19 @@ class StreamReader:
 
 def delta_of(choice: dict[str, Any], message: dict[str, Any], index: int) -> Delta | None:
     """What a choice of a chunk (or of a whole answer) contains; None if nothing."""
-    # A choice without a message is a text completion, or a chunk that only ends the choice.
-    text = message.get("text" if message is choice else "content") or ""
+    text = message.get("content") or ""
     if not isinstance(text, str):
         raise TypeError("content is not a string")
     delta = Delta(text, index)
     if fields := choice.get("logprobs"):
-        delta.logprobs = _logprobs(fields)
+        delta.logprobs = fields.get("content") or ()
         delta.tokens = max(1, len(delta.logprobs))
-    if message is not choice and not message.keys() <= _PLAIN:
+    if not message.keys() <= _PLAIN:
         calls = message.get("tool_calls") or ()
         delta.tool_calls = [{"index": place, **call} for place, call in enumerate(calls)]
         extra = {k: v for k, v in message.items() if k not in _KNOWN and v is not None}
         delta.extra = extra or None
     return delta if text or delta.tool_calls or delta.logprobs or delta.extra else None
-
-
-def _logprobs(fields: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    """Log probabilities in the form of chat, also where a text completion has the older one."""
-    if "content" in fields:
-        return fields["content"] or ()
-    tops = fields.get("top_logprobs") or ()
-    return [
-        {
-            **_logprob(token, logprob),
-            "top_logprobs": [_logprob(*one) for one in (top or {}).items()],
-        }
-        for token, logprob, top in zip(
-            fields.get("tokens") or (),
-            fields.get("token_logprobs") or (),
-            [*tops, *[None] * len(fields.get("tokens") or ())],
-            strict=False,
-        )
-    ]
-
-
-def _logprob(token: str, logprob: float | None) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
 
 
 def reason_of(reason: Any) -> str:

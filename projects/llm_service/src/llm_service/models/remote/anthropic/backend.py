@@ -44,11 +44,6 @@ class AnthropicBackend(Upstream):
         return MessageReader(self, ask, "" if self._asked(ask).get("tools") else ANSWER)
 
     async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
-        if ask.kind != "chat":
-            raise BadInput(
-                f"{self.name}: Anthropic does not support text completions.",
-                hint="Use /v1/chat/completions.",
-            )
         body = request_of(self._asked(ask), self.entry.model, self.name, self.entry.passthrough)
         if ask.stream:
             body["stream"] = True
