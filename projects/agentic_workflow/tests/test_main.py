@@ -72,4 +72,4 @@ def test_evaluation_names_the_gold_line_that_is_wrong(
     gold = tmp_path / "gold.jsonl"
     gold.write_text('{"file": "a.eml", "category": "refund"}\n')
     assert run("eval", "--inbox", tmp_path, "--gold", gold, "--json") == 2
-    assert "gold.jsonl, line 1: 'priority' is missing." in capsys.readouterr().err
+    assert "gold.jsonl, line 1: priority: Field required." in capsys.readouterr().err

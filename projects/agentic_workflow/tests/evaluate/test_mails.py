@@ -10,6 +10,7 @@ from agentic_workflow.evaluate.mails import Gold, Result
 )
 def test_order_is_compared_in_any_case(gold: str | None, order: str, correct: bool) -> None:
     triage = Triage(category="shipping", order_id=order)
-    answer = Gold("1.eml", "shipping", "normal", False, gold, None)
+    fields = {"file": "1.eml", "category": "shipping", "priority": "normal"}
+    answer = Gold.model_validate({**fields, "needs_approval": False, "order_id": gold})
     decision = Decision(action="reply", approval=True, rule="r")
     assert Result(answer, Screening(), triage, decision, None, 0.1).correct("order_id") is correct

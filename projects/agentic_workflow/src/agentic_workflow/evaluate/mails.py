@@ -10,14 +10,15 @@ Nothing is stored or sent: the steps of the workflow are called without it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
-from agentic_workflow.case import CATEGORIES, PRIORITIES, Decision, Draft, Screening, Triage
+from pydantic import BaseModel, ValidationError
+
+from agentic_workflow.case import Category, Decision, Draft, Priority, Screening, Triage
 from agentic_workflow.decide.alone import require_proof
 from agentic_workflow.decide.shop import look_up
 from agentic_workflow.engine.desk import JudgingParts
@@ -25,21 +26,21 @@ from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.screen import screen
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
+from seedbed.files import read_json_lines
 from seedbed.runs.evaluation import Figure, Report
 
 FIELDS = ("category", "priority", "order_id", "amount")
 
 
-@dataclass(frozen=True)
-class Gold:
+class Gold(BaseModel):
     """The right answers for one mail."""
 
     file: str
-    category: str
-    priority: str
+    category: Category
+    priority: Priority
     needs_approval: bool
-    order_id: str | None
-    amount: Decimal | None
+    order_id: str | None = None
+    amount: Decimal | None = None
     injection: bool = False
 
 
@@ -73,43 +74,19 @@ class Result:
 
 
 def read_gold(path: Path, inbox: Path) -> list[Gold]:
-    """Read the gold file; raises BadInput with the line of the first mistake."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"Cannot read {str(path)!r}: {error}.") from None
-    gold = [
-        _gold(line, f"{path.name}, line {number}", inbox)
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
+    """Read the gold file. Raises BadInput with the line of the first mistake."""
+    gold = list[Gold]()
+    for place, row in read_json_lines(path):
+        try:
+            gold.append(Gold.model_validate(row))
+        except ValidationError as error:
+            mistake = error.errors()[0]
+            name = ".".join(map(str, mistake["loc"]))
+            raise BadInput(f"{place}: {name}: {mistake['msg']}.") from None
+        if not (inbox / gold[-1].file).is_file():
+            raise BadInput(f"{place}: {str(inbox / gold[-1].file)!r} does not exist.")
     if not gold:
         raise BadInput(f"{str(path)!r} has no lines.", hint="Add one JSON object per mail.")
-    return gold
-
-
-def _gold(line: str, place: str, inbox: Path) -> Gold:
-    try:
-        data = json.loads(line, parse_float=str, parse_int=str)
-        order, amount = data.get("order_id"), data.get("amount")
-        gold = Gold(
-            file=data["file"],
-            category=data["category"],
-            priority=data["priority"],
-            needs_approval=bool(data["needs_approval"]),
-            order_id=str(order) if order else None,
-            amount=None if amount is None else Decimal(amount),
-            injection=bool(data.get("injection", False)),
-        )
-    except (ValueError, TypeError, AttributeError, InvalidOperation) as error:
-        raise BadInput(f"{place}: not a gold line: {error}.") from None
-    except KeyError as error:
-        raise BadInput(f"{place}: {error.args[0]!r} is missing.") from None
-    if gold.category not in CATEGORIES or gold.priority not in PRIORITIES:
-        names = ", ".join((*CATEGORIES, *PRIORITIES))
-        raise BadInput(f"{place}: unknown category or priority.", hint=f"Available: {names}.")
-    if not (inbox / gold.file).is_file():
-        raise BadInput(f"{place}: {str(inbox / gold.file)!r} does not exist.")
     return gold
 
 
