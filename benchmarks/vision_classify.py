@@ -22,9 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_sample_image
 
-from vision_app.classify.model import torch_file
-from vision_app.classify.model.efficientnet import STAGES
-from vision_app.classify.model.image_model import centre_square, load_image_model
+from vision_app.classify.efficientnet import STAGES, load_checkpoint
+from vision_app.classify.image_model import centre_square, load_image_model
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import source_file
 
@@ -93,7 +92,7 @@ def torch_network() -> Any:
     import torch
     from torch import nn
 
-    weights = torch_file.load(source_file(MODELS["efficientnet-lite0"]))
+    weights = load_checkpoint(source_file(MODELS["efficientnet-lite0"]))
 
     class Same(nn.ZeroPad2d):
         """TensorFlow's "SAME" padding of a convolution with stride 2 on an even side."""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from vision_app.classify.classifier import Classifier, Head, load_classifier
-from vision_app.classify.model.image_model import load_image_model
+from vision_app.classify.image_model import load_image_model
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, NotFound

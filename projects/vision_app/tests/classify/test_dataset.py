@@ -32,7 +32,7 @@ def test_images_come_in_batches_with_their_labels(tmp_path: Path) -> None:
     assert images.names[0] == "cat/more/00.png"
     assert images.targets == [0] * 17 + [1, 1]
     assert images.skipped[0]["file"] == "dog/last.png"
-    assert "text" in images.skipped[0]["error"]
+    assert "not an image" in images.skipped[0]["error"]
 
 
 def test_the_same_image_is_read_once(tmp_path: Path) -> None:

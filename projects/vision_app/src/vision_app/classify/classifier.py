@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision_app.classify.calibration import softmax
-from vision_app.classify.model.image_model import ImageModel, load_image_model
+from vision_app.classify.image_model import ImageModel, load_image_model
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, NotFound

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from vision_app.classify.calibration import calibration_error, fit_temperature, softmax
 from vision_app.classify.classifier import Head
 from vision_app.classify.dataset import LabelledFolder
-from vision_app.classify.model.image_model import ImageModel, load_image_model
+from vision_app.classify.image_model import ImageModel, load_image_model
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress

@@ -10,10 +10,8 @@ making probabilities of the logits is left to callers.
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vision_app.classify.model import efficientnet
+from vision_app.classify import efficientnet
 from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.weights.catalog import MODELS, find
@@ -33,7 +31,7 @@ from seedbed.settings import Settings, load
 Floats = npt.NDArray[np.float32]
 
 _CROP = 0.875  # part of the shorter side that the model was evaluated with
-_BATCH = 16  # images that transformers computes at once
+_BATCH = 16  # images computed at once
 
 
 class ImageModel(Protocol):
@@ -62,23 +60,17 @@ def load_image_model(
     """
     settings = settings or load(Settings)
     model = find(spec, "image")
-    if model is None and not spec.startswith("path:"):
+    if model.kind != "image" if model else not spec.startswith("path:"):
         names = ", ".join(name for name, entry in MODELS.items() if entry.kind == "image")
-        raise ConfigError(
-            f"Unknown image model {spec!r}.",
-            hint=f"Use {names}, hf:ORG/REPO@REVISION or path:DIR.",
-        )
-    if model is not None and model.kind != "image":
-        raise ConfigError(
-            f"{spec!r} is a model for {model.kind}, not for images.",
-            hint="Use efficientnet-lite0.",
-        )
-    if model is None or model.repo:
-        # Before a download, to fail fast; image processors use torchvision.
-        MissingExtra.check("torch", "torchvision", "transformers", extra="torch")
-    folder = ensure(model or spec, convert=efficientnet.convert, settings=settings)
+        hint = f"Use {names}, hf:ORG/REPO@REVISION or path:DIR."
+        raise ConfigError(f"Unknown image model {spec!r}.", hint=hint)
     if model is not None and model.files:
-        return _efficientnet(folder, model.name)
+        return _efficientnet(
+            ensure(model, convert=efficientnet.convert, settings=settings), model.name
+        )
+    # Before a download, to fail fast; image processors use torchvision.
+    MissingExtra.check("torch", "torchvision", "transformers", extra="vision-app[hub]")
+    folder = ensure(model or spec, settings=settings)
     return _Transformers(folder, f"hf:{model.repo}@{folder.name}" if model else spec)
 
 
@@ -119,60 +111,43 @@ def _efficientnet(folder: Path, name: str) -> GraphModel:
 
 
 class GraphModel:
-    """An OpenVINO graph as an `ImageModel`: uint8 (n, side, side, 3) → logits, features.
-
-        GraphModel(Path("model.xml"), "my-model", ("cat", "dog"))
-
-    One image is computed on all cores. Several are computed one per core, which needs 20 % less
-    time than a batch, as the activations of one image fit into a core's cache.
-    """
+    """The graph of `efficientnet` as an `ImageModel`: uint8 (n, 224, 224, 3) → logits, features."""
 
     def __init__(self, graph: Path, name: str, labels: tuple[str, ...]) -> None:
+        import openvino as ov
+
         self.name, self.labels = name, labels
-        self._single, self._several = _requests(graph, "LATENCY"), _requests(graph, "THROUGHPUT")
-        request = self._single.queue[0]
-        self._side = request.get_input_tensor(0).shape[1]
-        self._widths = [request.get_output_tensor(output).shape[1] for output in (0, 1)]
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = ov.Core().compile_model(str(graph), "CPU", options)
+        self._widths = [output.partial_shape[1].get_length() for output in compiled.outputs]
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()  # the request belongs to one call
 
     def infer(self, images: Sequence[Pixels]) -> tuple[Floats, Floats]:
         """Logits (n, classes) and features (n, d) of the middle squares of n images."""
-        logits, features = (np.empty((len(images), width), np.float32) for width in self._widths)
-        requests = self._several if len(images) > 1 else self._single
+        with model_call(self.name, "image"), self._lock:
+            return _in_batches(self._infer, images, self._widths)
 
-        def infer_image(index: int) -> None:
-            square = centre_square(images[index], self._side)
-            request = requests.get()  # waits while all are in use
-            try:
-                request.infer([square[None]], share_inputs=True)
-                logits[index] = request.get_output_tensor(0).data[0]
-                features[index] = request.get_output_tensor(1).data[0]
-            finally:
-                requests.put(request)
-
-        with model_call(self.name, "image"), ThreadPoolExecutor(requests.maxsize) as pool:
-            if len(images) == 1:
-                infer_image(0)  # a thread would only add time
-            else:
-                list(pool.map(infer_image, range(len(images))))
+    def _infer(self, images: Sequence[Pixels]) -> tuple[Any, Any]:
+        squares = np.stack([centre_square(image, efficientnet.SIDE) for image in images])
+        self._request.infer([squares])
+        logits, features = (self._request.get_output_tensor(n).data.copy() for n in (0, 1))
         return logits, features
 
 
-def _requests(graph: Path, hint: str) -> queue.LifoQueue[Any]:
-    """As many inference requests as OpenVINO runs at once under a performance hint."""
-    import openvino as ov
-
-    options = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(str(graph), "CPU", options)
-    count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-    requests: queue.LifoQueue[Any] = queue.LifoQueue(count)
-    blank = np.zeros([1, *list(compiled.input(0).partial_shape.get_max_shape())[1:]], np.uint8)
-    for _ in range(count):
-        request = compiled.create_infer_request()
-        # From one thread: openvino 2026.4 deadlocks (in `Type.to_dtype`) if the first two
-        # inferences of a process start at the same time.
-        request.infer([blank])
-        requests.put(request)
-    return requests
+def _in_batches(
+    infer: Callable[[Sequence[Pixels]], tuple[Any, Any]],
+    images: Sequence[Pixels],
+    widths: Sequence[int],
+) -> tuple[Floats, Floats]:
+    """Logits and features, which have these widths, of any number of images."""
+    results = [tuple(np.empty((0, width)) for width in widths)]
+    for start in range(0, len(images), _BATCH):
+        results.append(infer(images[start : start + _BATCH]))
+    logits, features = (
+        np.concatenate(parts, dtype=np.float32) for parts in zip(*results, strict=True)
+    )
+    return logits, features
 
 
 class _Transformers:
@@ -206,16 +181,8 @@ class _Transformers:
         self._features = inputs[0]
 
     def infer(self, images: Sequence[Pixels]) -> tuple[Floats, Floats]:
-        logits, features = [np.empty((0, len(self.labels)))], [np.empty((0, self._width))]
         with model_call(self.name, "image"), self._lock:
-            for start in range(0, len(images), _BATCH):
-                batch = self._infer(images[start : start + _BATCH])
-                logits.append(batch[0])
-                features.append(batch[1])
-        return (
-            np.concatenate(logits).astype(np.float32),
-            np.concatenate(features).astype(np.float32),
-        )
+            return _in_batches(self._infer, images, (len(self.labels), self._width))
 
     def _infer(self, images: Sequence[Pixels]) -> tuple[Any, Any]:
         import torch
