@@ -9,8 +9,8 @@
     'See the docs now.'
 
 Chunks are cut between sentences, quotes are made of them, and what a model writes is checked one
-sentence at a time: all three agree on where a sentence ends. Sentences know English abbreviations,
-ordinal numbers of other languages and CJK full stops, but no Markdown, see `markdown_lines`. Stems
+sentence at a time: all three agree on where a sentence ends. English abbreviations, ordinal numbers
+of other languages and CJK full stops are recognised; blocks of Markdown are found in `blocks`. Stems
 and stop words are those of the language of a question.
 """
 
