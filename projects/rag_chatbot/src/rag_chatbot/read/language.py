@@ -10,7 +10,7 @@
 
 Chunks are cut between sentences, quotes are made of them, and what a model writes is checked one
 sentence at a time: all three agree on where a sentence ends. English abbreviations, ordinal numbers
-of other languages and CJK full stops are recognised; blocks of Markdown are found in `blocks`. Stems
+of other languages and CJK full stops are recognised; Markdown's blocks are found in `blocks`. Stems
 and stop words are those of the language of a question.
 """
 
