@@ -173,7 +173,9 @@ class Vision:
             target = self.schema(schema)
             xml = source.find_xml() if target.built_in else b""
             embedded = read_xml(xml, target) if xml else None
-            return embedded and {"file": source.name, **embedded.as_json(source.warnings)}
+            if embedded is None:
+                return None
+            return {"file": source.name, **embedded.as_json(source.warnings)}
 
         return self._remember(source, f"XML for {schema!r}", run)
 

@@ -98,9 +98,8 @@ class Reader:
         illegible = len(readings) + len(upright.sample) - len(lines)
         message = f"page {number}: {illegible} pieces of text are too small or unclear to be read"
         warnings = (message,) if illegible > max(len(lines), MANY) else ()
-        size = page_width, page_height
-        turned = upright.turned, skew, to_input
-        return Page(number, *size, tuple(lines), *turned, warnings)
+        size, turned = (page_width, page_height), upright.turned
+        return Page(number, *size, tuple(lines), turned, skew, to_input, warnings)
 
 
 def find_upright(image: Pixels, models: Models) -> Attempt:
