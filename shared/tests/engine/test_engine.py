@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-from contextlib import closing
 
 import pytest
 
@@ -20,9 +19,7 @@ from seedbed.errors import (
     Unavailable,
     WeightsError,
 )
-from seedbed.models.local import open_engine as shared_engines
 from seedbed.models.weights.ensure import ensure
-from seedbed.settings import Settings
 
 LONG = Sampling(max_new_tokens=1500, ignore_eos=True)
 pytestmark = pytest.mark.timeout(240)  # opening a pipeline is slow on a busy machine
@@ -201,12 +198,3 @@ def test_close_during_an_answer_leaves_nothing_in_the_pipeline(engine, engines, 
     with pytest.raises(Unavailable, match="closed"):
         generation.result()
     assert "leaked" not in "".join(capfd.readouterr())  # OpenVINO's word
-
-
-@pytest.mark.slow
-def test_close_engines_closes_an_engine_and_the_model_opens_again():
-    first = shared_engines.open_engine("smollm2", Settings())
-    shared_engines.close_engines()
-    assert first.closed
-    with closing(shared_engines.open_engine("smollm2", Settings())) as second:
-        assert second is not first

@@ -50,9 +50,6 @@ class Call:
         return "\n".join(message.text for message in self.messages)
 
 
-Reply = str | AIMessage | Exception | Callable[[Call], Any]
-
-
 class ScriptedChatModel(StreamingChatModel):
     """Replies with `replies` in order, one per call; raises ScriptError when none is left.
 

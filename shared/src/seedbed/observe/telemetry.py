@@ -6,7 +6,6 @@
 
 Attributes follow the GenAI semantic conventions (`gen_ai.*`):
 https://opentelemetry.io/docs/specs/semconv/gen-ai/
-`logs_and_traces` sets up where spans and logs are sent.
 """
 
 from __future__ import annotations

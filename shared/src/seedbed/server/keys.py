@@ -48,17 +48,14 @@ class Keys:
             name, _, key = (part.strip() for part in pair.partition("="))
             digest = hashlib.sha256(key.encode()).digest()
             usable = key and key.isascii() and key.isprintable()  # in a header
-            if not name or not usable or digest in digests or name in digests.values():
+            known = digest in digests or name in digests.values()
+            # "local" stands for callers without a key.
+            named = name not in ("", "local") and name.isprintable() and not set(name) & set("*/")
+            if not usable or known or not named:
                 raise errors.ConfigError(
-                    f"SEEDBED_API_KEYS: pair {position} is not of the form name=key, has a key "
-                    "with characters other than ASCII, or repeats a name or key.",
-                    hint="Write name=key,name=key with distinct names and keys.",
-                )
-            if name == "local" or not name.isprintable() or set(name) & set("*/"):
-                raise errors.ConfigError(
-                    f"SEEDBED_API_KEYS: the name of pair {position} is not allowed.",
-                    hint="Use printable characters without * and /, and not the name 'local', "
-                    "which stands for callers without a key.",
+                    f"SEEDBED_API_KEYS: pair {position} is not of the form name=key, repeats a "
+                    "name or key, or has characters that are not allowed.",
+                    hint="Use ASCII in keys, and names other than 'local' without * and /.",
                 )
             digests[digest] = name
         return cls(digests)

@@ -98,22 +98,12 @@ def _char_class(items: Sequence[Any]) -> set[int]:
             codes.add(argument)
         elif op == sre.RANGE:
             codes.update(range(argument[0], argument[1] + 1))
-        elif op == sre.CATEGORY:
-            codes.update(_category(argument, negated))
+        elif op == sre.CATEGORY:  # CATEGORY_DIGIT, CATEGORY_NOT_DIGIT …
+            name = str(argument).lower().removeprefix("category_")
+            letter = name.removeprefix("not_")[0]
+            pattern = re.compile("\\" + (letter.upper() if name.startswith("not_") else letter))
+            codes.update(code for code in range(0x7F) if pattern.match(chr(code)))
     return set(_ASCII - codes) if negated else codes
-
-
-def _category(category: Any, negated: bool) -> set[int]:
-    """The ASCII members of `\\d`, `\\w`, `\\s` or their opposites."""
-    name = str(category).lower().removeprefix("category_")
-    # Python's \s includes control characters that other engines do not: all of them are left out
-    # of a complement, and only the common ones are generated.
-    sources = {"digit": r"\d", "word": r"\w", "space": r"\s" if negated else r"[ \t\n\r]"}
-    kind = name.removeprefix("not_")
-    if kind not in sources:
-        raise Unsupported(f"{name} is not supported")
-    members = {code for code in range(0x7F) if re.match(sources[kind], chr(code))}
-    return set(range(0x7F)) - members if name.startswith("not_") else members
 
 
 def _string_chars(codes: Iterable[int]) -> Node:

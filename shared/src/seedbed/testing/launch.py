@@ -19,10 +19,9 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, NamedTuple
@@ -184,12 +183,9 @@ def serve_app(app: Any) -> Iterator[str]:
             started.set()
 
     def run() -> None:
-        try:
+        with suppress(SystemExit):  # from uvicorn, after it has logged why the startup failed
             server.run(sockets=[listener])
-        except SystemExit:  # from uvicorn, after it has logged why the startup failed
-            pass
-        finally:
-            started.set()
+        started.set()
 
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -256,11 +252,8 @@ def _wait_until_up(
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"The server exited with {process.returncode}:\n{tail()}")
-        try:
-            with opener.open(url, timeout=10) as response:
-                if response.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            pass
+        with suppress(OSError), opener.open(url, timeout=10) as response:
+            if response.status == 200:
+                return
         time.sleep(0.05)
     raise TimeoutError(f"{url} did not respond within {timeout} s:\n{tail()}")

@@ -51,8 +51,3 @@ def test_cost_charges_cached_tokens_at_their_own_price() -> None:
     cached = {**usage, "input_token_details": {"cache_read": 1_000_000}}
     assert cost("openai:gpt-4o-mini", usage) == 0.15
     assert cost("openai:gpt-4o-mini", cached) == 0.075
-
-
-def test_prices_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEEDBED_PRICES", '{"openai:my-model": [1, 3]}')
-    assert price("openai:my-model") == (1.0, 3.0)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from langchain_core import exceptions as langchain
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -35,35 +34,26 @@ _CUT_OFF = ("length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded
 _REFUSED = ("content_filter", "refusal", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION")
 
 
-class _Kind(NamedTuple):
-    error: type[errors.ModelError]
-    text: str
-    hint: str  # {key}: the variable of the API key
-
-
-_KINDS = {
-    "quota": _Kind(
-        errors.ModelAccessError,
-        "refused the call, as the account has no quota left",
-        "Check the plan and billing of the account.",
-    ),
-    "refusal": _Kind(errors.ReplyRefused, "declined to answer", "Change the request."),
-    "key": _Kind(errors.ModelAccessError, "refused the API key", "Check {key}."),
-    "forbidden": _Kind(errors.ModelAccessError, "refused access", "Check {key}."),
-    "model": _Kind(
+# The error, its text, and the hint; {key} is the variable of the API key.
+_KINDS: dict[str, tuple[type[errors.ModelError], str, str]] = {
+    "quota": (errors.ModelAccessError, "has no quota left", "Check the billing of the account."),
+    "refusal": (errors.ReplyRefused, "declined to answer", "Change the request."),
+    "key": (errors.ModelAccessError, "refused the API key", "Check {key}."),
+    "forbidden": (errors.ModelAccessError, "refused access", "Check {key}."),
+    "model": (
         errors.ModelNotFound,
         "was not found",
-        "Check the model's name, and SEEDBED_BASE_URL if it is set.",
+        "Check its name and SEEDBED_BASE_URL.",
     ),
-    "rate": _Kind(errors.RateLimited, "has reached its rate limit", "Retry later."),
-    "timeout": _Kind(errors.ModelTimeout, "did not reply in time", "Retry, or raise the timeout."),
-    "unavailable": _Kind(errors.ModelUnavailable, "is unavailable", "Retry later."),
-    "request": _Kind(errors.ModelRequestError, "rejected the request", "Change the request."),
-    "broken": _Kind(errors.ModelUnavailable, "broke off its reply", "Retry later."),
-    "unreadable": _Kind(
+    "rate": (errors.RateLimited, "has reached its rate limit", "Retry later."),
+    "timeout": (errors.ModelTimeout, "did not reply in time", "Retry, or raise the timeout."),
+    "unavailable": (errors.ModelUnavailable, "is unavailable", "Retry later."),
+    "request": (errors.ModelRequestError, "rejected the request", "Change the request."),
+    "broken": (errors.ModelUnavailable, "broke off its reply", "Retry later."),
+    "unreadable": (
         errors.InvalidReply,
         "sent a reply that cannot be read",
-        "Does SEEDBED_BASE_URL name an API of this provider's protocol?",
+        "Check SEEDBED_BASE_URL.",
     ),
 }
 _STATUSES = {401: "key", 403: "forbidden", 402: "quota", 404: "model", 429: "rate", 408: "timeout"}
@@ -78,20 +68,20 @@ _CLASSES = {
 }
 
 
-def _kind(error: BaseException, status: int | None, code: str, detail: str) -> _Kind:
+def _kind(error: BaseException, status: int | None, code: str, detail: str) -> str:
     """What went wrong: a code is more exact than a class or a status."""
     if code in _NO_QUOTA or "credit balance" in detail:
-        return _KINDS["quota"]
+        return "quota"
     if code in _FILTERED:
-        return _KINDS["refusal"]
+        return "refusal"
     if "rate_limit" in code:
-        return _KINDS["rate"]
+        return "rate"
     for cls in type(error).__mro__:
         if cls.__name__ in _CLASSES:
-            return _KINDS[_CLASSES[cls.__name__]]
+            return _CLASSES[cls.__name__]
     if status is None:  # an error event inside a stream has a code alone
-        return _KINDS["broken" if code else "unreadable"]
-    return _KINDS[_STATUSES.get(status, "unavailable" if status >= 500 else "request")]
+        return "broken" if code else "unreadable"
+    return _STATUSES.get(status, "unavailable" if status >= 500 else "request")
 
 
 def translate(error: BaseException, spec: Spec) -> SeedbedError:
@@ -109,16 +99,15 @@ def translate(error: BaseException, spec: Spec) -> SeedbedError:
         return errors.ContextWindowError(
             f"The prompt exceeds the context window of {spec}: {detail}", hint="Shorten the prompt."
         )
-    kind = _kind(error, status, code, detail)
-    if kind.error is errors.InvalidReply:
+    cls, text, hint = _KINDS[_kind(error, status, code, detail)]
+    if cls is errors.InvalidReply:
         log.warning("unreadable reply of %s", spec, exc_info=error)
-    message = f"{spec} {kind.text}{f' ({status})' if status else ''}"
-    message += f": {detail}" if detail else ""
+    message = f"{spec} {text}{f' ({status})' if status else ''}{f': {detail}' if detail else ''}"
     message = message if message.endswith((".", "!", "?")) else f"{message}."
-    hint, more = kind.hint.format(key=key_variable(spec)), {}
-    if kind.error is errors.RateLimited and (after := _retry_after(error)) is not None:
+    hint, more = hint.format(key=key_variable(spec)), {}
+    if cls is errors.RateLimited and (after := _retry_after(error)) is not None:
         hint, more = f"Retry after {after:.3g} s.", {"retry_after": after}
-    failure = kind.error(message, hint=hint, provider_status=status, **more)
+    failure = cls(message, hint=hint, provider_status=status, **more)
     if parameter:
         failure.details = {"param": parameter}
     return failure

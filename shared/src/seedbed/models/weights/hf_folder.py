@@ -21,7 +21,7 @@ from seedbed.runs.quiet_libraries import quiet_loading
 from seedbed.settings import Settings, load
 
 # Part of the folder's name: raise it when `_dequantise` changes what it writes.
-FORMAT = 2
+_FORMAT = 2
 _SUFFIXES = (".safetensors", ".bin")
 _END = 1 << 20
 
@@ -35,7 +35,7 @@ def hf_folder(spec: str, settings: Settings | None = None) -> Path:
     settings = settings or load(Settings)
     model = find(spec)
     if model is not None and model.files and model.files[0].path.endswith(".gguf"):
-        name = f"{model.name}-{model.files[0].sha256[:10]}-train-{FORMAT}"
+        name = f"{model.name}-{model.files[0].sha256[:10]}-train-{_FORMAT}"
         ready = settings.cache_dir / "models" / name
         return build_once(model, ready, partial(_dequantise, model))
     if model is None and Spec.of(spec).provider != "path":
