@@ -207,7 +207,11 @@ class RemoteChatModel(StreamingChatModel):
                     assert isinstance(message, AIMessageChunk)
                     metadata = (chunk.generation_info or {}) | message.response_metadata
                     total += message.model_copy(update={"response_metadata": metadata})
-                    bare = {"usage_metadata": None, "response_metadata": {}, "chunk_position": None}
+                    bare: dict[str, Any] = {
+                        "usage_metadata": None,
+                        "response_metadata": {},
+                        "chunk_position": None,
+                    }
                     yield ChatGenerationChunk(message=message.model_copy(update=bare))
                     chunk = await anext(stream, None)
             check_reply(total, call.candidate.spec, streamed=True)
