@@ -115,10 +115,6 @@ async def _assert_find_does_not_wait_for_the_server(store: KeyStore, secret: str
     assert readers[0] is not threading.current_thread()
 
 
-def test_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    _assert_no_difference(open_database(config(tmp_path)))
-
-
 def _assert_no_difference(database: Database) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
@@ -176,7 +172,7 @@ def _open_together(*arguments: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+def test_processes_that_start_together_make_the_tables_once(tmp_path: Path) -> None:
     _open_together(*[[str(tmp_path)]] * 3)
     _assert_no_difference(open_database(config(tmp_path)))
 

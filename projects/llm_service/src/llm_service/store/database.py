@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, text
+from sqlalchemy import Connection, Engine, Insert, Table, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from llm_service.config import Config
+from llm_service.store.tables import metadata
 from seedbed.database.sql_engine import sql_engine
 from seedbed.database.sqlite import sqlite_error
 from seedbed.errors import BadInput, ConfigError, Unavailable
@@ -147,7 +148,11 @@ def _upgrade(database: Database) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
         settings.attributes["connection"] = connection
         try:
-            command.upgrade(settings, "head")
+            if inspect(connection).has_table("keys"):
+                command.upgrade(settings, "head")
+            else:
+                metadata.create_all(connection)
+                command.stamp(settings, "head")
         except CommandError as error:
             raise ConfigError(
                 f"Database {database.url} was written by a newer version: {error}",

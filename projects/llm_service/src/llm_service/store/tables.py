@@ -1,7 +1,7 @@
 """The tables, as SQLAlchemy sees them; it does not know who reads or writes them.
 
-Money is in USD, times are UTC. A change here needs a new file in `migrations/versions`: a test
-compares the two.
+Money is in USD, times are UTC. A change here needs a new file in `migrations/versions`, for the
+databases that there are.
 """
 
 from __future__ import annotations
