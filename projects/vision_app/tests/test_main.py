@@ -67,11 +67,6 @@ def test_extract_refuses_unknown_schema_before_the_first_file(
     assert output.out == ""
 
 
-def test_read_refuses_unknown_format(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("read", str(INVOICE), "--format", "docx") == 2
-    assert capsys.readouterr().err == ("error: Unknown format 'docx'. Use text or json.\n")
-
-
 def test_folder_without_images_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,7 @@
 
     vision-app classify photo.jpg                 # what is in it
     vision-app extract invoice.pdf --json         # its fields, with their evidence
-    vision-app read scan.pdf --format text        # the text
+    vision-app read scan.pdf                      # the text
     vision-app serve                              # page and API on http://127.0.0.1:8003
 
 Commands parse options and print results; the work is done in `vision.py`. Heavy imports are inside
@@ -24,7 +24,7 @@ import typer
 from vision_app.serve import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
-from seedbed.errors import BadInput, SeedbedError
+from seedbed.errors import SeedbedError
 from seedbed.files import write_bytes
 
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ def classify(
     model: Classifier = None,
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="Number of labels.")] = 5,
     as_json: Json = False,
-    as_csv: AsCsv = False,
 ) -> None:
     """Name what is in each image, with a calibrated confidence.
 
@@ -112,15 +111,11 @@ def classify(
     """
     vision = open_vision(model)
     task = partial(vision.classify, k=k)
-    _each(vision, files, task, terminal.labels, as_json, as_csv)
+    _each(vision, files, task, terminal.labels, as_json)
 
 
 @app.command()
-def read(
-    files: Files,
-    text_format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
-    as_json: Json = False,
-) -> None:
+def read(files: Files, as_json: Json = False) -> None:
     """Print the text of each file (OCR), in reading order.
 
     Exits with status 2 if a file could not be read.
@@ -128,18 +123,15 @@ def read(
     from vision_app.ocr.page import as_text
 
     vision = open_vision()
-    text_format = "json" if as_json else text_format
-    if text_format not in ("text", "json"):
-        raise BadInput(f"Unknown format {text_format!r}.", hint="Use text or json.")
 
     def task(source: Source) -> dict[str, Any]:
-        if text_format == "json":
+        if as_json:
             return vision.read_json(source)
         for warning in vision.warnings(source):
             typer.echo(f"warning: {source.name}: {warning}", err=True)
         return {"text": as_text(vision.read(source))}
 
-    _each(vision, files, task, "{text}".format_map, text_format == "json")
+    _each(vision, files, task, "{text}".format_map, as_json)
 
 
 @app.command()

@@ -135,6 +135,10 @@ def test_shelf_drops_oldest_pictures_above_its_size(make_vision):
     with pytest.raises(NotFound):
         shelf.get(keys[0])
     assert shelf.get(keys[1]) and shelf.get(keys[2])
+    shelf.get(keys[1]).views = [View("data:" + 20 * "x", 10, 10)] * 20  # a small PDF of many pages
+    shelf.add(Picture(None, b""))
+    with pytest.raises(NotFound):
+        shelf.get(keys[1])
     handlers = Handlers(make_vision())
     values = list(handlers.analyze(Session([("a.png", "gone")], "gone"), "invoice"))
     assert MISSING in values[-1]["picture"]

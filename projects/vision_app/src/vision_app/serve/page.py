@@ -69,6 +69,11 @@ class Picture:
     views: list[View] = field(default_factory=list)
     boxes: dict[str, Sequence[Box]] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the upload and of its pages as pictures, which can be a thousand times more."""
+        return len(self.content) + sum(len(view.url) for view in self.views)
+
     def html(self) -> str:
         """All pages with all boxes."""
         boxes = (box for tab in self.boxes.values() for box in tab)
@@ -88,9 +93,9 @@ class Shelf:
         key = secrets.token_urlsafe(16)
         with self._lock:
             self._pictures[key] = picture
-            size = sum(len(other.content) for other in self._pictures.values())
+            size = sum(other.size for other in self._pictures.values())
             while len(self._pictures) > 1 and size > self.max_bytes:
-                size -= len(self._pictures.pop(next(iter(self._pictures))).content)
+                size -= self._pictures.pop(next(iter(self._pictures))).size
         return key
 
     def get(self, key: str | None) -> Picture:

@@ -72,7 +72,7 @@ def training(result: Result) -> str:
 
 
 def csv_row(result: Result) -> dict[str, str]:
-    """One result as a row: the labels and the fields as columns.
+    """One result as a row with the fields as columns.
 
     A text that a spreadsheet would take for a formula begins with an apostrophe.
 
@@ -80,11 +80,8 @@ def csv_row(result: Result) -> dict[str, str]:
     {'file': 'a.png', 'total': '-12.5', 'date': '', 'vendor': "'=1+1"}
     """
     row: dict[str, Any] = {"file": result["file"]}
-    for number, item in enumerate(result.get("labels", ()), 1):
-        row[f"label_{number}"] = item["label"]
-        row[f"confidence_{number}"] = f"{item['confidence']:.4f}"
     row |= result.get("fields", {})
-    row |= {name: str(result[name]) for name in ("sure", "error") if name in result}
+    row |= {name: result[name] for name in ("error",) if name in result}
     return {name: "" if value is None else _cell(value) for name, value in row.items()}
 
 
