@@ -164,18 +164,18 @@ def approve(
     comment: Comment = "",
 ) -> None:
     """Approve a case: its refund is booked, and its reply is sent."""
-    _decide(case_id, "approve", body, comment)
+    _answer(case_id, "approve", body, comment)
 
 
 @app.command()
 def reject(case_id: CaseId, comment: Comment = "") -> None:
     """Close a case without a refund and without a reply."""
-    _decide(case_id, "reject", None, comment)
+    _answer(case_id, "reject", None, comment)
 
 
-def _decide(case_id: str, decision: Any, body: Path | None, comment: str) -> None:
+def _answer(case_id: str, decision: Any, body: Path | None, comment: str) -> None:
     text = body.read_text("utf-8") if body else None
-    record = _actions().decide(case_id, decision, by=getpass.getuser(), body=text, comment=comment)
+    record = _actions().answer(case_id, decision, by=getpass.getuser(), body=text, comment=comment)
     typer.echo(f"{record.id}: {decision}, {record.status}")
 
 

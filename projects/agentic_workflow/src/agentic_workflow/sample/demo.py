@@ -80,7 +80,7 @@ def check(config: Config) -> Iterator[tuple[str, str]]:
             yield _compare(name, records[name], status, action)
         # 2. Approve a case; the customer gets the reply.
         actions = Actions(config, store, queue, Outbox(store.engine, {}, "demo"))
-        actions.decide(cases[APPROVED], "approve", by="demo")
+        actions.answer(cases[APPROVED], "approve", by="demo")
         record = _settled(store, cases[APPROVED])
         yield _compare(f"{APPROVED} approved", record, "closed", "reply")
         # 3. No reply was sent twice.

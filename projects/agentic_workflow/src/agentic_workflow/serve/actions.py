@@ -1,7 +1,7 @@
-"""What people do: decide, settle doubts, replay, switch. The API, the page and the CLI call this.
+"""What people do: answer cases, settle doubts, replay, switch. Called by API, page and CLI.
 
     actions = Actions(config, store, queue, outbox)
-    actions.decide("c0123456789abcde", "approve", "anna", body="Dear Bob, …")
+    actions.answer("c0123456789abcde", "approve", "anna", body="Dear Bob, …")
 
 Permission is checked here. A decision is stored first and queued then; if the process dies in
 between, the workers' upkeep queues the case.
@@ -60,7 +60,7 @@ class Actions:
         """Whether this person may decide, settle, replay and switch."""
         return not self._approvers or by in self._approvers
 
-    def decide(
+    def answer(
         self,
         case_id: str,
         decision: Verdict,
@@ -69,7 +69,7 @@ class Actions:
         body: str | None = None,
         comment: str = "",
     ) -> CaseRecord:
-        """Decide a case that waits. "approve" may change the reply, and "ask" sends `comment`.
+        """Answer a case that waits. "approve" may change the reply, and "ask" sends `comment`.
 
         Raises Forbidden, NotFound, or Conflict, which names who was first.
         """

@@ -183,7 +183,7 @@ def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> Any:
 @router.post("/cases/{case_id}/decision", response_model=CaseState)
 def decide(case_id: CleanText, body: DecisionRequest, desk: Desk, caller: Caller) -> Any:
     """Decide a case that waits. The second of two people gets 409 with the first one's name."""
-    return desk.decide(case_id, body.decision, caller, body.subject, body.body, body.comment)
+    return desk.answer(case_id, body.decision, caller, body.subject, body.body, body.comment)
 
 
 @router.post("/cases/{case_id}/change", response_model=CaseState)

@@ -121,7 +121,7 @@ def decide(
     return _do(
         request,
         case_id,
-        lambda: _actions(request).decide(case_id, verdict, caller, subject, body, text),
+        lambda: _actions(request).answer(case_id, verdict, caller, subject, body, text),
         typed,
     )
 

@@ -126,7 +126,7 @@ def test_cases_in_flight_survive_a_new_version(
     old.send(signal.SIGKILL)
     # 2. The new version handles new cases, and those that waited for a person.
     world.worker("worker-1")
-    world.actions.decide(waiting, "approve", "anna", body="Please call us.")
+    world.actions.answer(waiting, "approve", "anna", body="Please call us.")
     world.wait([waiting, world.take("where is it")], ("closed",))
     # 3. It begins again with what the old one left. A person looks at both cases, as each is of a
     #    customer with another open case.

@@ -105,9 +105,9 @@ def test_sender_who_is_not_verified_gets_no_money_and_a_letter_that_a_person_wro
     # The draft promises that a person will reply; sending it must not close the case.
     for body in (None, record.draft.body):
         with pytest.raises(BadInput, match="promises"):
-            world.actions.decide(case, "approve", "anna", body=body)
+            world.actions.answer(case, "approve", "anna", body=body)
     assert world.statuses([case]) == ["waiting"]
-    world.actions.decide(case, "approve", "anna", body="Please call us.")
+    world.actions.answer(case, "approve", "anna", body="Please call us.")
     assert world.wait([case], ("closed",)) == ["closed"]
     (mail,) = mails_of(world, case)
     assert "Please call us." in str(mail)
@@ -199,7 +199,7 @@ def test_reopened_case_gets_another_letter_and_no_second_refund(world: Any) -> N
     assert world.wait([case]) == ["closed"]
     world.actions.reopen(case, "anna")
     assert world.statuses([case]) == ["waiting"]
-    record = world.actions.decide(case, "approve", "anna", body="The lamp comes tomorrow.")
+    record = world.actions.answer(case, "approve", "anna", body="The lamp comes tomorrow.")
     assert record.status == "approved"
     assert world.wait([case], ("closed",)) == ["closed"]
     assert any("The lamp comes tomorrow." in str(mail) for mail in mails_of(world, case))
