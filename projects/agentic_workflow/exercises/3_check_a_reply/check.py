@@ -1,8 +1,8 @@
 """Checks of exercise 3: which replies are refused, and for what reason."""
 
 from agentic_workflow.case import Decision, Facts, Mail, Passage, Triage
-from agentic_workflow.decide.letter import Case
-from agentic_workflow.decide.verify import problem
+from agentic_workflow.reply.letter import Case
+from agentic_workflow.reply.verify import problem
 
 TEXT = "I paid 54 with 4111 1111 1111 1111, see https://shop.example/orders for it. Where is it?"
 THREAD = "> See https://old.example/offer for 777 EUR."

@@ -33,11 +33,11 @@ from agentic_workflow.triage.triager import unread
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message
 
 if TYPE_CHECKING:
-    from agentic_workflow.decide.draft import Writer
-    from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import PolicyFile
     from agentic_workflow.decide.shop import Shop
     from agentic_workflow.engine.queue import CaseQueue
+    from agentic_workflow.reply.draft import Writer
+    from agentic_workflow.reply.passages import Passages
     from agentic_workflow.triage.triager import Triager
 
 VERSION = "1"

@@ -1,1 +1,1 @@
-"""Facts, policy, the decision and the draft of a reply."""
+"""Facts, policy, and what is proven before the desk acts alone."""

@@ -23,10 +23,10 @@ from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings
 
 if TYPE_CHECKING:
-    from agentic_workflow.decide.draft import Writer
-    from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import PolicyFile
     from agentic_workflow.decide.shop import Shop
+    from agentic_workflow.reply.draft import Writer
+    from agentic_workflow.reply.passages import Passages
     from agentic_workflow.triage.triager import Triager
 
 
@@ -81,9 +81,9 @@ def check_model(config: Config, settings: Settings) -> bool:
 
 def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     """These parts, as configured."""
-    from agentic_workflow.decide.draft import Writer
-    from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
+    from agentic_workflow.reply.draft import Writer
+    from agentic_workflow.reply.passages import Passages
     from agentic_workflow.triage.triager import open_triager
     from seedbed.models.embeddings.load_embeddings import load_embeddings
     from seedbed.models.load import load_chat_model, split_specs

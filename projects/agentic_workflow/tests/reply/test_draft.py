@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentic_workflow.case import Action, Decision, Draft, Facts, Mail, Passage, Triage
-from agentic_workflow.decide.draft import Writer
+from agentic_workflow.reply.draft import Writer
 from seedbed.errors import ModelTimeout
 from seedbed.models.scripted import ScriptedChatModel
 

@@ -17,8 +17,8 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
 from agentic_workflow.case import Decision, Draft, Facts, Mail, Passage, Triage
-from agentic_workflow.decide.letter import Case, templates, write_letter
-from agentic_workflow.decide.verify import bad_form, problem
+from agentic_workflow.reply.letter import Case, templates, write_letter
+from agentic_workflow.reply.verify import bad_form, problem
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply
@@ -48,7 +48,7 @@ class Writer:
         entry = catalog.find(spec)
         capable = entry.answer_mode == "write" if entry else not spec.startswith("path:")
         self.model, self.spec = model if capable else None, spec
-        self.prompt = load_prompt("agentic_workflow.decide", "reply")
+        self.prompt = load_prompt("agentic_workflow.reply", "reply")
 
     def write(
         self,

@@ -25,9 +25,9 @@ from agentic_workflow.case import (
     Passage,
     Triage,
 )
-from agentic_workflow.decide import letter
-from agentic_workflow.decide.draft import Writer
-from agentic_workflow.decide.letter import LOCALES, NO_ANSWER, templates
+from agentic_workflow.reply import letter
+from agentic_workflow.reply.draft import Writer
+from agentic_workflow.reply.letter import LOCALES, NO_ANSWER, templates
 
 TODAY = date.today()
 LANGUAGES: tuple[Language, ...] = ("en", "de", "fr", "es")

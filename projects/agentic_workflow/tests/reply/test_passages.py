@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agentic_workflow.case import Language
-from agentic_workflow.decide.passages import Passages
+from agentic_workflow.reply.passages import Passages
 from seedbed.errors import ConfigError
 from seedbed.models.embeddings.hash import HashEmbeddings
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from datetime import date
 
 from agentic_workflow.case import Language
-from agentic_workflow.decide.letter import LOCALES, Case, templates
 from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.mail.parse import spoken_language
+from agentic_workflow.reply.letter import LOCALES, Case, templates
 from seedbed.safety.personal_data import find_pii
 
 _CITATION = re.compile(r"\[([^\[\]]*§\s*\d+)\]")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agentic_workflow.case import Category, Language, Mail, Passage, Triage
-from agentic_workflow.decide.letter import templates
+from agentic_workflow.reply.letter import templates
 from seedbed.errors import ConfigError
 from seedbed.models.embeddings.load_embeddings import embed_texts
 

@@ -1,0 +1,1 @@
+"""The reply to a mail: templates, a model and its checks, paragraphs of the policy documents."""
