@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from multi_agent.brain import Refusal
 from multi_agent.runs.record_model import Stopped
 from multi_agent.runs.state import Limits, Result
 from multi_agent.team import team as team_module
-from seedbed.errors import BadInput, Conflict, NotFound
+from seedbed.errors import Conflict, NotFound
 
 Open = Callable[..., Any]
 
@@ -55,50 +54,6 @@ def test_step_never_gets_an_input_that_did_not_hold(open_scripted: Open, scripte
     run = team.wait(team.start("How high are the fines? What is 15 % of that?"))
     assert run.answer.text == "<What is 15 % of 240?>" and run.answer.confident
     assert calc.tasks == ["What is 15 % of 240?"]
-
-
-def test_question_of_a_specialist_is_asked_once_and_its_answer_used(
-    open_scripted: Open, scripted: Any
-) -> None:
-    def work(step: Any, _context: Any) -> str:
-        if "billing" in step.task:
-            return "3 by billing address"
-        raise Refusal("tie", "Which city?", ("orders by billing city", "orders by shipping city"))
-
-    team = open_scripted([scripted("orders", work)])
-    run = team.wait(team.start("How many orders from Bern?"))
-    assert (run.status, run.reason) == ("waiting", "Which city?")
-    assert team.question(run.id)["options"][0] == "orders by billing city"
-    key = team.question(run.id)["key"]
-    with pytest.raises(BadInput, match="empty"):
-        team.reply(run.id, " ", key)
-    with pytest.raises(Conflict, match="not the question"):
-        team.reply(run.id, "orders by billing city", "another key")
-    team.reply(run.id, "orders by billing city", key)
-    run = team.wait(run.id)
-    assert run.answer.text == "3 by billing address"
-    assert kinds(team, run.id).count("question") == 1
-    with pytest.raises(Conflict, match="done"):
-        team.reply(run.id, "again", key)
-
-
-def test_stop_keeps_what_was_found(open_scripted: Open, scripted: Any) -> None:
-    at_work, go_on = threading.Event(), threading.Event()
-
-    def slow(_step: Any, _context: Any) -> str:
-        at_work.set()
-        assert go_on.wait(30)
-        return "first"
-
-    second = scripted("twice", lambda _step, _context: "never")
-    team = open_scripted([scripted("alpha", slow), second])
-    run = team.start("What is alpha? What is twice of that?")
-    at_work.wait(30)
-    team.stop(run)
-    go_on.set()
-    record = team.wait(run)
-    assert record.status == "stopped" and "first" in record.answer.explanation
-    assert not second.tasks and not record.answer.confident
 
 
 def test_run_that_is_resumed_twice_at_the_same_time_runs_once(

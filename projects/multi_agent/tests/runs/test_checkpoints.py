@@ -57,21 +57,6 @@ def test_types_of_other_modules_are_not_loaded():
     assert serde.loads_typed(serde.dumps_typed(record))["id"] == "r1"  # a plain dict, not loaded
 
 
-def test_failed_node_is_continued_with_the_results_before_it(config):
-    attempts = []
-
-    def work(_):
-        attempts.append(1)
-        if len(attempts) == 1:
-            raise Unavailable("down")
-        return {"results": {"s1": RESULT}}
-
-    with open_checkpointer(config) as saver, pytest.raises(Unavailable):
-        graph(saver, work).invoke({"task": "Count."}, thread("r1"), durability="sync")
-    with open_checkpointer(config) as saver:
-        assert graph(saver, work).invoke(None, thread("r1"))["answer"] == ANSWER
-
-
 def test_wrong_address_is_one_clear_error(tmp_path):
     with (
         pytest.raises(ConfigError, match="SEEDBED_DATABASE_URL"),

@@ -60,21 +60,6 @@ def test_unknown_run_is_not_found(store):
             call("r0")
 
 
-def test_only_one_of_many_threads_resumes_a_run(store):
-    run, winners = store.create("task"), []
-    store.update(run.id, status="stopped")
-
-    def resume(index):
-        try:
-            store.update(run.id, when=["stopped"], status="running")
-            winners.append(index)
-        except Conflict as error:
-            assert "is running, not stopped" in str(error)
-
-    in_threads(16, resume)
-    assert len(winners) == 1
-
-
 def test_events_have_consecutive_ids_in_each_run(store):
     first, second = store.create("one"), store.create("two")
     in_threads(
