@@ -64,8 +64,11 @@ def evil() -> str:
 
 @pytest.fixture
 def answerer() -> Callable[..., Answerer]:
-    def open_answerer(*texts: str, replies: Sequence[str] | None = None) -> Answerer:
+    def open_answerer(
+        *texts: str, replies: Sequence[str] | None = None, strictness: float = 0
+    ) -> Answerer:
         model = ScriptedChatModel(list(replies)) if replies is not None else None
-        return Answerer(Shelf(*texts), model, Config(strictness=0))
+        config = Config(strictness=strictness, mode="write" if model else "auto")
+        return Answerer(Shelf(*texts), model, config)
 
     return open_answerer

@@ -86,6 +86,11 @@ def test_quote_is_read_with_the_rest_of_its_sentence() -> None:
     assert (checked.evidence, checked.verdict) == (text, "doubtful")
 
 
+def test_quote_whose_first_word_is_between_underscores_is_found() -> None:
+    text = "Tea is green. _Pets_ may stay."
+    assert verify("Pets can stay.", text, quotes=("Pets may",)).evidence == "_Pets_ may stay."
+
+
 def test_row_of_a_table_is_evidence_with_its_header() -> None:
     table = "| Drug | Dose 2 |\n|---|---|\n| Alphazol | 5 mg |\n| Betazol | 20 mg |"
     quotes = ("| Betazol | 20 mg |",)

@@ -1,4 +1,4 @@
-"""Search over a small store: order, repeats, neighbours, a cross-encoder."""
+"""Search over a small store: order, repeats and fusion."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -77,10 +77,6 @@ def test_search_without_known_words_returns_the_nearest(retriever: Retriever) ->
     assert len(retriever.search('") OR * NEAR(')) >= 1
 
 
-def test_search_cuts_a_huge_question(retriever: Retriever) -> None:
-    assert retriever.search("yeast dough " * 90_000)[0].chunk.source == "files/bread.txt"
-
-
 def test_search_empty_collection_has_no_hits(retriever: Retriever) -> None:
     empty = retriever.store.collections.create("empty")
     assert retriever.search("oak", empty) == []
@@ -98,12 +94,6 @@ def test_search_does_not_return_deleted_documents(retriever: Retriever) -> None:
 def unit(*rows: Sequence[float]) -> np.ndarray:
     array = np.array(rows, dtype=np.float32)
     return array / np.linalg.norm(array, axis=1, keepdims=True)
-
-
-def test_fuse_uses_one_search_where_the_other_is_empty() -> None:
-    nothing = np.zeros(3, dtype=np.float32)
-    assert list(np.argsort(-mix(np.array([0.1, 0.5, 0.3], dtype=np.float32), nothing))) == [1, 2, 0]
-    assert list(np.argsort(-mix(nothing, np.array([2.0, 9.0, 5.0], dtype=np.float32)))) == [1, 2, 0]
 
 
 @pytest.mark.parametrize("scale", [0.001, 0.03, 1, 1000])
@@ -129,10 +119,3 @@ def test_smooth_raises_a_chunk_among_good_ones() -> None:
     scores = np.array([0.9] * 29 + [0.4] + [0.4] * 30, dtype=np.float32)
     moved = smooth(scores, unit(*good, *far))
     assert moved[29] > 0.5 > moved[30]
-
-
-def test_fuse_accepts_zero_and_one_candidates() -> None:
-    none = np.zeros((0, 0), dtype=np.float32)
-    assert fuse(unit([1, 0])[0], none, np.zeros(0, dtype=np.float32)).shape == (0,)
-    one = fuse(unit([1, 0])[0], unit([1, 1]), np.zeros(1, dtype=np.float32))
-    assert one.shape == (1,) and one[0] > 0

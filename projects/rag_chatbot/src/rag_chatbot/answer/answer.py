@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 
@@ -91,9 +91,15 @@ class Answerer:
         self.quote = load_quote_mode()
         self.writer = AnswerWriter(chat_model, self.embeddings, spec, judges=config.judge)
 
-    def ask(self, question: str, *collection: Any, **options: Any) -> Answer:
-        """The whole answer; arguments as for `stream`."""
-        *_, answer = self.stream(question, *collection, **options)
+    def ask(
+        self,
+        question: str,
+        collection: Collection | None = None,
+        *,
+        history: Sequence[Exchange] = (),
+    ) -> Answer:
+        """The whole answer."""
+        *_, answer = self.stream(question, collection, history=history)
         assert isinstance(answer, Answer)
         return answer
 
@@ -103,47 +109,62 @@ class Answerer:
         collection: Collection | None = None,
         *,
         history: Sequence[Exchange] = (),
-        k: int | None = None,
-        mode: str | None = None,
-        strictness: float | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the text of the answer piece by piece as it is ready, then the Answer.
 
-        An empty piece means that the model is awaited. The collection is `default` by default.
-        Raises BadInput for a question that is empty, too long or has no words.
+        `question` is clean, see `clean_question`; the collection is `default` by default. An empty
+        piece means that the model is awaited.
         """
+        timings: dict[str, float] = {}
+        started = time.perf_counter()
+        # Closed when the caller stops reading: that stops the model.
+        with closing(self._stream(question, collection, history, timings)) as events:
+            for event in events:
+                if event:
+                    timings.setdefault("first_token", round(time.perf_counter() - started, 4))
+                yield event
+
+    def _stream(
+        self,
+        question: str,
+        collection: Collection | None,
+        history: Sequence[Exchange],
+        timings: dict[str, float],
+    ) -> Generator[str | Answer]:
         usage = UsageCallback()
         started = time.perf_counter()
-        timings: dict[str, float] = {}
-        question = clean_question(question)
-        writes = self._mode(mode) == "write"
-        k = k or self.config.k
+        writes = self.mode == "write"
 
-        # 1. Condense: a follow-up becomes a question that stands alone.
+        # 1. Condense: a follow-up becomes a question that stands alone. A short one may also mean
+        #    the topic of the question before.
         condensed = question
         if history and writes:
             condensed = (yield from self.writer.condense(question, history, usage)) or question
         elif history:
             condensed = condense(question, history)
+        searches = [condensed]
+        if history and not writes and condensed == question and is_short(question):
+            searches.append(with_topic(question, history))
         timings["condense"] = time.perf_counter() - started
 
-        # 2. Retrieve the chunks that match it.
-        hits = self.retriever.search(condensed, collection, k=k)
-        timings["retrieve"] = time.perf_counter() - started - timings["condense"]
+        for condensed in searches:
+            # 2. Retrieve the chunks that match it.
+            searched = time.perf_counter()
+            hits = self.retriever.search(condensed, collection, k=self.config.k)
+            retrieved = time.perf_counter()
+            timings["retrieve"] = timings.get("retrieve", 0.0) + retrieved - searched
 
-        # 3. Let the model write from the chunks, or quote their best spans; or abstain. A short
-        #    question that finds no quote alone may mean the topic of the one before.
-        if self.quote is None or writes:
-            pieces = self.writer.write(condensed, hits, usage)
-        else:
-            pieces = self._quote(condensed, hits, question, strictness)
-        draft = yield from _timed(pieces, timings, started)
-        follows = history and not (writes or draft.text) and condensed == question
-        if self.quote and follows and is_short(question):
-            condensed = with_topic(question, history)
-            hits = self.retriever.search(condensed, collection, k=k)
-            pieces = self._quote(condensed, hits, question, strictness)
-            draft = yield from _timed(pieces, timings, started)
+            # 3. Let the model write from the chunks, or quote their best spans; or abstain.
+            if self.quote is None or writes:
+                pieces = self.writer.write(condensed, hits, usage)
+            else:
+                strictness = self.config.strictness
+                pieces = self.quote(
+                    condensed, hits, self.embeddings, focus=question, strictness=strictness
+                )
+            draft = yield from pieces
+            if draft.text:
+                break
 
         # 4. Without an answer, greet, or tell why.
         text, greeting = draft.text, ""
@@ -152,10 +173,14 @@ class Answerer:
             text = greeting or (UNCHECKED if draft.unchecked else small_talk.refusal(question))
             yield text
         timings["total"] = time.perf_counter() - started
-        timings["write" if writes else "quote"] = timings["total"] - sum(
-            timings[step] for step in ("condense", "retrieve")
+        timings["write" if writes else "quote"] = (
+            timings["total"] - timings["condense"] - timings["retrieve"]
         )
 
+        notices = list(draft.notices)
+        if len(history) > MAX_EXCHANGES:
+            turns = f"{MAX_EXCHANGES} of {len(history)} earlier turns"
+            notices.insert(0, f"Only the last {turns} were considered.")
         yield Answer(
             answer=text,
             abstained=not (draft.cited or greeting),
@@ -182,21 +207,16 @@ class Answerer:
             },
             timings={name: round(seconds, 4) for name, seconds in timings.items()},
             passages=tuple(hits),
-            notices=(*_history_notice(history), *draft.notices),
+            notices=tuple(notices),
         )
 
-    def _quote(
-        self, question: str, hits: Sequence[Hit], focus: str, strictness: float | None
-    ) -> Generator[str, None, Draft]:
-        assert self.quote is not None
-        strictness = self.config.strictness if strictness is None else strictness
-        return self.quote(question, hits, self.embeddings, focus=focus, strictness=strictness)
+    @property
+    def mode(self) -> str:
+        """`quote` or `write`, as set or as the model can.
 
-    def _mode(self, mode: str | None) -> str:
-        mode = mode or self.config.mode
-        if mode not in ("auto", "quote", "write"):
-            raise BadInput(f"Unknown answer mode {mode!r}.", hint="Available: auto, quote, write.")
-        mode = self.writer.mode if mode == "auto" else mode
+        Raises ConfigError if this copy has no quote mode and its model cannot write.
+        """
+        mode = self.writer.mode if self.config.mode == "auto" else self.config.mode
         if mode == "quote" and self.quote is None:
             raise ConfigError(
                 f"This copy cannot quote, and {self.spec or 'no model'} cannot write answers.",
@@ -209,7 +229,7 @@ def load_quote_mode() -> Callable[..., Generator[str, None, Draft]] | None:
     """The function of quote mode; None in a copy without the folder `quote`."""
     if importlib.util.find_spec("rag_chatbot.answer.quote") is None:
         return None
-    from rag_chatbot.answer.quote.choose import quote
+    from rag_chatbot.answer.quote.quote import quote
 
     return quote
 
@@ -230,25 +250,3 @@ def clean_question(question: str) -> str:
             f"The question {question[:20]!r} contains no words.", hint="Ask in a few words."
         )
     return cleaned
-
-
-def _history_notice(history: Sequence[Exchange]) -> list[str]:
-    if len(history) <= MAX_EXCHANGES:
-        return []
-    return [f"Only the last {MAX_EXCHANGES} of {len(history)} earlier turns were considered."]
-
-
-def _timed(
-    pieces: Generator[str, None, Draft], timings: dict[str, float], started: float
-) -> Generator[str, None, Draft]:
-    """Pass on what `pieces` yields and returns, and note when the first text came."""
-    with closing(pieces):  # also when the caller stops reading: that stops the model
-        while True:
-            try:
-                piece = next(pieces)
-            except StopIteration as end:
-                draft: Draft = end.value
-                return draft
-            if piece:
-                timings.setdefault("first_token", time.perf_counter() - started)
-            yield piece

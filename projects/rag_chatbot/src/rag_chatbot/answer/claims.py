@@ -20,7 +20,8 @@ from rag_chatbot.read.language import sentence_spans
 from seedbed.structured.reply_text import without_thinking
 
 OBJECT_LINES = 40  # lines over which one object may go
-_SEPARATORS = re.compile(r"[\s,\[\]]*")
+_OBJECT = re.compile(r"[\s,\[\]]*\{")
+_DECODER = json.JSONDecoder(strict=False)
 _LIST_MARK = re.compile(r"^\s*(?:[-*+•]|#{1,6}|\d{1,3}[.)])\s+")
 _CITATION_MARKS = re.compile(r"(?:\s+|^|(?<=[.!?。]))(?:\[\d+(?:\s*,\s*\d+)*\])+(?=\s|$|[.!?。])")
 
@@ -53,21 +54,23 @@ def read_claims(pieces: Iterable[str]) -> Iterator[Claim | None]:
     for line in _lines(pieces):
         if line is None:
             yield None
-        elif not waiting and not _SEPARATORS.sub("", line, count=1).startswith("{"):
+            continue
+        begins = bool(_OBJECT.match(line))
+        if waiting and (begins or line.lstrip().startswith("```") or len(waiting) == OBJECT_LINES):
+            waiting.clear()
+            yield Claim("")  # the object before is broken
+        if not (waiting or begins):
             text.append(line)
-        else:
-            waiting.append(line)
-            claims, complete = _read_objects("".join(waiting))
-            if complete or len(waiting) == OBJECT_LINES or line.lstrip().startswith("```"):
-                has_objects = True
-                waiting.clear()
-                yield from claims if complete else [*claims, Claim("")]
-    if waiting:
+            continue
         has_objects = True
-        yield from [*_read_objects("".join(waiting))[0], Claim("")]
-    if not has_objects:
-        for line in text:
-            yield from _read_text(line)
+        waiting.append(line)
+        if (claims := _read_objects("".join(waiting))) is not None:
+            waiting.clear()
+            yield from claims
+    if waiting:
+        yield Claim("")
+    for line in () if has_objects else text:
+        yield from _read_text(line)
 
 
 def _lines(pieces: Iterable[str]) -> Iterator[str | None]:
@@ -99,30 +102,17 @@ def _lines(pieces: Iterable[str]) -> Iterator[str | None]:
     yield from complete("".join(line))
 
 
-def _read_objects(text: str) -> tuple[list[Claim], bool]:
-    """The claims of the objects in a text, and whether the last one is complete."""
+def _read_objects(text: str) -> list[Claim] | None:
+    """The claims of the objects in a text; None unless the last one is complete."""
     claims: list[Claim] = []
-    decoder = json.JSONDecoder(strict=False)
-    at = _skip(text, 0)
-    while at < len(text) and text[at] == "{":
+    at = 0
+    while match := _OBJECT.match(text, at):
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, at = _DECODER.raw_decode(text, match.end() - 1)
         except (ValueError, RecursionError):
-            next_line = text.find("\n", at)
-            following = _skip(text, next_line) if next_line >= 0 else len(text)
-            if following < len(text) and text[following] == "{":  # the object before is broken
-                claims.append(Claim(""))
-                at = following
-                continue
-            return claims, False
+            return None
         claims += _claims(value)
-        at = _skip(text, end)
-    return claims, True
-
-
-def _skip(text: str, at: int) -> int:
-    match = _SEPARATORS.match(text, at)
-    return match.end() if match else at
+    return claims
 
 
 def _claims(value: Any) -> list[Claim]:

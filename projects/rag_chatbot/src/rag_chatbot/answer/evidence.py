@@ -6,29 +6,45 @@ span.quote                                          # "Logs are kept 14 days."
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from rag_chatbot.read.blocks import is_row, is_row_rule
-from rag_chatbot.read.language import sentence_spans
+from rag_chatbot.read.blocks import is_row_rule, read_leaves
+from rag_chatbot.read.language import CELLS, SEPARATOR, sentence_spans
 
 if TYPE_CHECKING:
     from rag_chatbot.store.records import Chunk
 
-_LINES = frozenset(
-    {"csv", "spreadsheet", "code", "json", "jsonl"}
-)  # formats in which a line is a statement
+Kind = Literal["sentence", "row", "code", "heading"]
+
+SHORT_CODE = 45  # words; longer code is split at its blank lines
+_ROWS = frozenset({"csv", "spreadsheet"})  # formats of which every line is a table row
+_CODE = frozenset({"code", "json", "jsonl"})  # … or code
+_LINES = re.compile(r"[^\n]*\S[^\n]*")
+_PARTS = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")  # lines without a blank one among them
+_FENCE = re.compile(r"^[ \t]*(?:>[ \t]*)*(?:`{3,}|~{3,})[^\n]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Span:
-    """A span of a retrieved document: `quote` is `text[start:end]` of it."""
+    """A sentence, table row, heading or piece of code of a document: `text[start:end]` of it.
+
+    `context` is the header of a row's table, or the sentence that announces an item or code.
+    """
 
     chunk: Chunk
     start: int
     end: int
-    quote: str
+    kind: Kind = "sentence"
+    context: str = ""
+
+    @property
+    def quote(self) -> str:
+        """The span as the document has it."""
+        return self.chunk.text[self.start - self.chunk.start : self.end - self.chunk.start]
 
 
 @dataclass(frozen=True)
@@ -45,23 +61,14 @@ class Draft:
 
 
 def sentences(chunk: Chunk) -> list[Span]:
-    """The sentences of a chunk; in tables, code and data its lines."""
-    spans = []
-    for start, end in sentence_spans(chunk.text):
-        lines = [m.span() for m in re.finditer(r"\S[^\n]*", chunk.text[start:end])]
-        texts = [chunk.text[start + first : start + last] for first, last in lines]
-        if chunk.type in _LINES or any(map(is_row, texts)):
-            spans += [
-                (start + first, start + first + len(text.rstrip()))
-                for (first, _), text in zip(lines, texts, strict=True)
-                if not is_row_rule(text)
-            ]
-        else:
-            spans.append((start, end))
-    return [
-        Span(chunk, chunk.start + start, chunk.start + end, chunk.text[start:end])
-        for start, end in spans
+    """All spans of a chunk, in order."""
+    text = chunk.text
+    spans = [
+        Span(chunk, chunk.start + start, chunk.start + end, kind, context)
+        for first, last, kind, context in _parts(chunk)
+        for start, end in [_trimmed(text, first, last)]
     ]
+    return [span for span in spans if re.search(r"\w", span.quote)]
 
 
 def locate(quote: str, chunk: Chunk) -> list[Span]:
@@ -72,9 +79,88 @@ def locate(quote: str, chunk: Chunk) -> list[Span]:
     words = re.findall(r"[^\W_]+", quote)
     if len("".join(words)) < 3:
         return []
-    pattern = r"\b" + r"[\W_]{0,20}".join(map(re.escape, words)) + r"(?![^\W_])"
+    pattern = r"(?<![^\W_])" + r"[\W_]{0,20}".join(map(re.escape, words)) + r"(?![^\W_])"
     match = re.search(pattern, chunk.text, re.IGNORECASE)
     if match is None:
         return []
     start, end = chunk.start + match.start(), chunk.start + match.end()
     return [span for span in sentences(chunk) if span.start < end and start < span.end]
+
+
+def cells(row: str) -> list[str]:
+    """The cells of a table row between bars, or of a line of CSV.
+
+    >>> cells("| int | 4 bytes |"), cells('"lamp, red",49')
+    (['int', '4 bytes'], ['lamp, red', '49'])
+    """
+    row = row.strip()
+    if row.startswith("|"):
+        return [cell.strip() for cell in re.split(r"(?<=[ \t])\|(?=[ \t]|$)", row[1:])][:-1]
+    delimiter = max("\t;,", key=row.count)
+    return [cell.strip() for cell in next(csv.reader([row], delimiter=delimiter), [])]
+
+
+def _parts(chunk: Chunk) -> Iterator[tuple[int, int, Kind, str]]:
+    """Start, end, kind and context of each span."""
+    text = chunk.text
+    last_heading = chunk.heading.rsplit(SEPARATOR, 1)[-1]
+    header = last_heading if CELLS in last_heading else ""  # of a table that began in another chunk
+    if chunk.type in _CODE:
+        yield from _code(text, 0, len(text), "")
+    elif chunk.type in _ROWS:
+        yield from _rows(text, 0, len(text), header, ruled=not header)
+    else:
+        # Of an odd number of fences, the first one with nothing below it closes code in whose
+        # middle the chunk begins.
+        fences = list(_FENCE.finditer(text))
+        begin = 0
+        if len(fences) % 2 and re.match(r"\n?[ \t]*(?:\n|\Z)", text[fences[0].end() :]):
+            begin = fences[0].end()
+            yield from _code(text, 0, fences[0].start(), "")
+        lead = ""  # a sentence that ends with a colon, while what it announces follows
+        for block in read_leaves(text[begin:], chunk.type):
+            start, end = begin + block.start, begin + block.end
+            if block.kind == "table":
+                ruled = any(map(is_row_rule, text[start:end].split("\n")[:2]))
+                yield from _rows(text, start, end, "" if ruled else header, ruled=ruled)
+            elif block.kind == "code":
+                yield from _code(text, start, end, lead)
+            elif block.kind == "heading":
+                lead = ""
+                yield start, end, "heading", ""
+            else:
+                context = lead if block.kind == "list" else ""
+                for first, last in sentence_spans(text, start, end):
+                    yield first, last, "sentence", context
+                    tail = text[first:last]
+                    if tail.endswith(":"):
+                        lead = tail
+                    elif block.kind != "list":
+                        lead = ""
+
+
+def _rows(
+    text: str, start: int, end: int, header: str, *, ruled: bool
+) -> Iterator[tuple[int, int, Kind, str]]:
+    """The lines of a table. Where it is `ruled`, the first one is the header."""
+    lines = [m for m in _LINES.finditer(text, start, end) if not is_row_rule(m[0])]
+    if ruled and lines:
+        header = CELLS.join(cells(lines.pop(0)[0]))
+    yield from ((*line.span(), "row", header) for line in lines)
+
+
+def _code(text: str, start: int, end: int, lead: str) -> Iterator[tuple[int, int, Kind, str]]:
+    """Code with its fences, or its parts between blank lines where it is long."""
+    if len(text[start:end].split()) <= SHORT_CODE:
+        yield start, end, "code", lead
+        return
+    fences = list(_FENCE.finditer(text, start, end))
+    if fences and not text[start : fences[0].start()].strip():
+        start = fences[0].end()
+        end = fences[-1].start() if len(fences) > 1 else end
+    yield from ((*part.span(), "code", lead) for part in _PARTS.finditer(text, start, end))
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    part = text[start:end]
+    return end - len(part.lstrip()), start + len(part.rstrip())

@@ -66,8 +66,7 @@ class Verifier:
         if not spans:
             return Checked(sentence, (), "refused")
         above = {context(span.chunk.title, span.chunk.heading) for span in spans}
-        # The header of a table is its first line.
-        above |= {span.chunk.text.partition("\n")[0] for span in spans if "|" in span.quote}
+        above |= {span.context for span in spans}
         evidence = "\n".join(span.quote for span in spans)
         verdict = check(sentence, evidence, kind=spans[0].chunk.type, context="\n".join(above))
         return Checked(sentence, tuple(spans), verdict)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from rag_chatbot.answer.claims import Claim, read_claims
+from rag_chatbot.answer.claims import read_claims
 from rag_chatbot.answer.evidence import Draft, Span
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
 from rag_chatbot.answer.judge import judge
@@ -43,6 +43,7 @@ MIN_PASSAGES, MAX_PASSAGES = 600, 12_000  # tokens of passages in a prompt
 HEARTBEAT = 0.25  # seconds: how often a caller who waits for the model gets an empty piece
 MAX_SENTENCES = 8  # of an answer, supported or not; a model that writes twice as many is stopped
 _REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
+_SKIPPED = ("?", ":")  # small models repeat the question, others announce the answer
 _LOCAL = ("path:", "hf:")  # specs of models on this machine that the catalogue does not list
 
 
@@ -161,13 +162,26 @@ class AnswerWriter:
         verifier = Verifier(self.embeddings, passages)
         page = _Page()
         waiting: list[Checked] = []
-        left_out = 0
-        reply = _Reply()
+        left_out = count = 0
+        refuses = False  # once the model says that the passages don't contain the answer
+        seen = set[str]()
         try:
-            for claim in reply.claims(self._stream(prompt, usage), usage):
+            for claim in read_claims(self._stream(prompt, usage)):
                 if claim is None:
                     yield ""
                     continue
+                sentence = claim.sentence
+                refuses |= bool(_REFUSAL.match(sentence))
+                count += 1
+                # The rest of a reply is read, because its tokens are reported at its end; but not
+                # for ever, and then it has no figures.
+                if count > 2 * MAX_SENTENCES:
+                    usage.cost_usd, usage.complete = None, False
+                    break
+                repeated = sentence and sentence.lower() in seen
+                if refuses or repeated or len(seen) == MAX_SENTENCES or sentence.endswith(_SKIPPED):
+                    continue
+                seen.add(sentence.lower())
                 checked = verifier.verify(claim)
                 if checked.verdict == "refused":
                     left_out += 1
@@ -193,7 +207,7 @@ class AnswerWriter:
         if page.doubtful:
             notices.append("Sentences marked [n]? could not be confirmed: compare the source.")
         return Draft(
-            page.text, tuple(page.cited), tuple(notices), unchecked=not (page.text or reply.refuses)
+            page.text, tuple(page.cited), tuple(notices), unchecked=not (page.text or refuses)
         )
 
     def _stream(self, prompt: str, usage: UsageCallback) -> Iterator[str]:
@@ -210,15 +224,11 @@ class AnswerWriter:
         left = self.budget
         passages: list[Chunk] = []
         for chunk in chunks:
-            left -= self._count_tokens(chunk.text)
+            left -= len(chunk.text) // 4 + 1  # tokens, roughly
             if left < 0 and passages:
                 break
             passages.append(chunk)
         return passages
-
-    def _count_tokens(self, text: str) -> int:
-        engine = getattr(self.model, "engine", None)
-        return int(engine.count_tokens(text)) if engine is not None else len(text) // 4 + 1
 
     def _judge(
         self,
@@ -262,39 +272,6 @@ class _Page:
         piece = f"{' ' if self.text else ''}{checked.sentence}{marks}{doubt}"
         self.text += piece
         return piece
-
-
-class _Reply:
-    """A reply of the model; `refuses` once it says that the passages don't contain the answer."""
-
-    def __init__(self) -> None:
-        self.refuses = False
-
-    def claims(self, pieces: Iterator[str], usage: UsageCallback) -> Iterator[Claim | None]:
-        """Its claims, each once, up to a refusal; None while the next one is awaited.
-
-        The rest of a reply is read too, because its tokens are reported at its end; but not for
-        ever.
-        """
-        seen = set[str]()
-        count = 0
-        for claim in read_claims(pieces):
-            if claim is None:
-                yield None
-                continue
-            sentence = claim.sentence
-            self.refuses |= bool(_REFUSAL.match(sentence))
-            count += 1
-            if count > 2 * MAX_SENTENCES:
-                # A reply that is not read to its end has no figures.
-                usage.cost_usd, usage.complete = None, False
-                return
-            if sentence.endswith(("?", ":")):
-                continue  # small models repeat the question, others announce the answer
-            repeated = sentence and sentence.lower() in seen
-            if not (self.refuses or repeated) and len(seen) < MAX_SENTENCES:
-                seen.add(sentence.lower())
-                yield claim
 
 
 def _in_background(

@@ -124,26 +124,43 @@ def evaluate_qa(
             if progress:
                 progress(done, len(cases), "questions")
     # 4. Sum up.
-    return _summary(results)
+    seconds = [result["seconds"] for result in results]
+    figures = {}
+    for name in results[0]["counts"]:
+        counts = [result["counts"][name] for result in results]
+        figures[name] = Figure.share(sum(n for n, _ in counts), sum(n for _, n in counts))
+    return {
+        **{name: round(figure.value, 4) for name, figure in figures.items()},
+        "latency_p50_s": quantile(seconds, 0.5),
+        "latency_p95_s": quantile(seconds, 0.95),
+        "questions": len(results),
+        "intervals": {name: asdict(figure) for name, figure in figures.items()},
+        "cases": results,
+    }
 
 
 def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
-    """The figures of one question; None for those that apply only to answerable ones."""
+    """One question; "counts" has what it adds to each share, as (right, of how many)."""
     cited = [citation.source for citation in answer.citations]
-    right = [source for source in cited if any(_same(source, s) for s in case.source)]
-    sources_cited = [s for s in case.source if any(_same(source, s) for source in cited)]
+    right = sum(any(_same(source, s) for s in case.source) for source in cited)
+    found = sum(any(_same(source, s) for source in cited) for s in case.source)
+    correct = is_right(case, answer.answer, answer.abstained)
+    yes, no = int(case.answerable), int(not case.answerable)
     return {
         "id": case.id,
         "question": answer.question,
         "answer": answer.answer,
         "answerable": case.answerable,
         "abstained": answer.abstained,
-        "correct": is_right(case, answer.answer, answer.abstained),
-        "citations": len(cited) if case.answerable else None,
-        "right_citations": len(right) if case.answerable else None,
-        "sources": len(case.source) if case.answerable else None,
-        "cited_sources": len(sources_cited) if case.answerable else None,
+        "correct": correct,
         "seconds": round(seconds, 4),
+        "counts": {
+            "answer_accuracy": (yes * correct, yes),
+            "citation_precision": (yes * right, yes * len(cited)),
+            "citation_recall": (yes * found, yes * len(case.source)),
+            "abstention_precision": (no * answer.abstained, int(answer.abstained)),
+            "abstention_recall": (no * answer.abstained, no),
+        },
     }
 
 
@@ -157,34 +174,6 @@ def is_right(case: Case, answer: str, abstained: bool) -> bool:
 def _same(source: str, expected: str) -> bool:
     """Whether two sources are equal, or one is the other relative to a parent folder."""
     return source == expected or source.endswith(f"/{expected}") or expected.endswith(f"/{source}")
-
-
-def _summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
-    """The figures over all questions, as `evaluate_qa` describes them."""
-
-    def total(name: str) -> int:
-        return sum(case[name] or 0 for case in cases)
-
-    answerable = [case for case in cases if case["answerable"]]
-    abstentions = [case for case in cases if case["abstained"]]
-    right_abstentions = sum(not case["answerable"] for case in abstentions)
-    shares = {
-        "answer_accuracy": (sum(case["correct"] for case in answerable), len(answerable)),
-        "citation_precision": (total("right_citations"), total("citations")),
-        "citation_recall": (total("cited_sources"), total("sources")),
-        "abstention_precision": (right_abstentions, len(abstentions)),
-        "abstention_recall": (right_abstentions, len(cases) - len(answerable)),
-    }
-    figures = {name: Figure.share(*counts) for name, counts in shares.items()}
-    seconds = [case["seconds"] for case in cases]
-    return {
-        **{name: round(figure.value, 4) for name, figure in figures.items()},
-        "latency_p50_s": quantile(seconds, 0.5),
-        "latency_p95_s": quantile(seconds, 0.95),
-        "questions": len(cases),
-        "intervals": {name: asdict(figure) for name, figure in figures.items()},
-        "cases": cases,
-    }
 
 
 def read_questions(path: Path) -> list[Case]:

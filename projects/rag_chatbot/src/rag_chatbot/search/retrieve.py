@@ -19,6 +19,7 @@ from rag_chatbot.read.language import SEPARATOR
 from rag_chatbot.search.fusion import Array, distinct, fuse
 from rag_chatbot.store.catalogue import Collection
 from rag_chatbot.store.store import Chunk, Store
+from seedbed.models.embeddings.load_embeddings import embed_texts
 from seedbed.observe.telemetry import span
 
 POOL = 150  # candidates from each of the two searches
@@ -77,41 +78,31 @@ class Retriever:
 
         # 1. Search by words and by meaning side by side: SQLite's scan runs without Python's lock.
         full_text = self._threads.submit(self.store.keyword_search, collection, question, pool)
-        query = self._embed(question)
+        [query] = embed_texts(self.embeddings, [question], queries=1)
         nearest = self.store.vector_search(collection, query, pool)
         bm25 = dict(full_text.result())
 
         # 2. Fetch chunks and vectors of all candidates. Where a document has been replaced since, a
         #    second search by words, in the same snapshot, finds its new version.
-        chunks, vectors = self._fetch(collection, nearest, bm25)
+        ids = [chunk_id for chunk_id, _ in nearest]
+        chunks, vectors = self.store.fetch(collection, list(dict.fromkeys([*ids, *bm25])))
         if bm25.keys() - {chunk.id for chunk in chunks}:
             with self.store.database.snapshot():
                 bm25 = dict(self.store.keyword_search(collection, question, pool))
-                chunks, vectors = self._fetch(collection, nearest, bm25)
+                chunks, vectors = self.store.fetch(collection, list(dict.fromkeys([*ids, *bm25])))
         if not chunks:
             return [], vectors
 
         # 3. Fuse both scores and sort.
         words = np.array([bm25.get(chunk.id, 0.0) for chunk in chunks], dtype=np.float32)
-        scores, cosines = fuse(query, vectors, words), vectors @ query
+        scores = fuse(query, vectors, words)
+        cosines = vectors @ query
         order = np.argsort(-scores, kind="stable")
         hits = [
             Hit(chunks[n], float(scores[n]), float(cosines[n]), bm25.get(chunks[n].id))
             for n in order
         ]
         return hits, vectors[order]
-
-    def _fetch(
-        self, collection: Collection, nearest: list[tuple[int, float]], bm25: dict[int, float]
-    ) -> tuple[list[Chunk], Array]:
-        ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
-        return self.store.fetch(collection, ids)
-
-    def _embed(self, question: str) -> Array:
-        """float32 (dimension,), of length 1."""
-        vector = np.asarray(self.embeddings.embed_query(question), dtype=np.float32)
-        unit: Array = vector / max(float(np.linalg.norm(vector)), 1e-9)
-        return unit
 
 
 def _without_copies(hits: list[Hit], vectors: Array, k: int) -> list[Hit]:

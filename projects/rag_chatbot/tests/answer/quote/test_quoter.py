@@ -20,6 +20,7 @@ def test_quote_mode_cites_the_span_that_answers(answerer: OpenAnswerer, guide: s
         assert f"[{citation.n}]" in answer.answer
         assert guide[citation.start : citation.end] == citation.quote
     assert {"retrieve", "quote", "first_token", "total"} <= set(answer.timings)
+    assert answer.usage == {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
 
 
 def test_answer_has_at_most_ninety_words(answerer: OpenAnswerer) -> None:
@@ -32,7 +33,7 @@ def test_answer_has_at_most_ninety_words(answerer: OpenAnswerer) -> None:
 
 
 def test_answer_abstains_without_support(answerer: OpenAnswerer, guide: str) -> None:
-    answer = answerer(guide).ask("Who painted the Mona Lisa in Florence?", strictness=1.0)
+    answer = answerer(guide, strictness=1).ask("Who painted the Mona Lisa in Florence?")
     assert answer.abstained
     assert answer.answer == ABSTENTION
     assert answer.citations == ()
@@ -42,44 +43,26 @@ def test_answer_abstains_without_support(answerer: OpenAnswerer, guide: str) -> 
 def test_follow_up_is_searched_with_the_previous_question(
     answerer: OpenAnswerer, guide: str
 ) -> None:
-    bot = answerer(guide)
-    answer = bot.ask(
-        "And how do I change it?", history=[Exchange("Which port does Kestrel use?", "7421")]
+    earlier = [Exchange(f"Question {n}?") for n in range(8)]
+    answer = answerer(guide).ask(
+        "And how do I change it?", history=[*earlier, Exchange("Which port does Kestrel use?")]
     )
-    assert "Which port does Kestrel use?" in answer.question
+    assert answer.question == "Which port does Kestrel use? And how do I change it?"
     assert "kestrel config set port 9000" in answer.answer
-
-
-def test_standalone_question_ignores_the_history(answerer: OpenAnswerer, guide: str) -> None:
-    answer = answerer(guide).ask(
-        "In which file does the Kestrel server keep its settings?",
-        history=[Exchange("How large is the moon?", "Large.")],
-    )
-    assert answer.question == "In which file does the Kestrel server keep its settings?"
-
-
-def test_long_history_is_cut_with_a_notice(answerer: OpenAnswerer, guide: str) -> None:
-    answer = answerer(guide).ask(
-        "And the port?", history=[Exchange(f"Question {n}?") for n in range(9)]
-    )
     assert "last 6 of 9" in answer.notices[0]
 
 
-def test_quote_mode_may_quote_an_injected_passage(answerer: OpenAnswerer, evil: str) -> None:
-    answer = answerer(evil).ask("What is the port of Kestrel?", mode="quote")
-    assert "The port of Kestrel is secret." in answer.answer
-    assert answer.usage == {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
+def test_short_question_without_an_answer_is_asked_with_its_topic(answerer: OpenAnswerer) -> None:
+    bot = answerer("La piscine de Vellin ouvre à sept heures.", strictness=0.9)
+    history = [Exchange("Quand ouvre la piscine de Vellin ?")]
+    assert bot.ask("Et Vellin ?", history=history).question.startswith("Quand ouvre")
 
 
-def test_ask_in_quote_mode_loads_no_model(config: Config) -> None:
-    loaded: list[str] = []
-
+def test_quoting_loads_no_model(config: Config) -> None:
     def load() -> ScriptedChatModel:
-        loaded.append("smollm2")
-        return ScriptedChatModel(["Hello."])
+        raise AssertionError("the model was loaded")
 
     bot = Chatbot(config, HashEmbeddings(), load, "smollm2")
     bot.check_ready()
     assert bot.ask(Question("What is it?"), caller=LOCAL)["model"] == "smollm2"
-    assert loaded == []
     bot.close()

@@ -1,0 +1,126 @@
+"""The choice among the spans of retrieved chunks, and the confidence in it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rag_chatbot.answer.evidence import Draft, sentences
+from rag_chatbot.answer.quote.quote import candidates, displayed, features, quote
+from rag_chatbot.search.retrieve import Hit
+from rag_chatbot.store.store import Chunk
+from seedbed.models.embeddings.hash import HashEmbeddings
+
+
+def hit(text: str, number: int = 1, kind: str = "markdown", heading: str = "") -> Hit:
+    chunk = Chunk(number, number, f"{number}.md", 0, text, heading, None, 0, len(text), "", kind)
+    return Hit(chunk, 1.0, 1.0, 1.0)
+
+
+def draft(question: str, *hits: Hit, strictness: float = 0.0) -> Draft:
+    pieces = quote(question, hits, HashEmbeddings(), strictness=strictness)
+    text = ""
+    while True:
+        try:
+            text += next(pieces)
+        except StopIteration as end:
+            assert isinstance(end.value, Draft) and end.value.text == text
+            return end.value
+
+
+def quotes(question: str, *hits: Hit) -> list[str]:
+    return [span.quote for span in draft(question, *hits).cited]
+
+
+def test_neighbouring_sentences_are_one_quote() -> None:
+    text = "The cache holds pages. The cache drops pages after an hour."
+    assert quotes("When does the cache drop pages?", hit(text)) == [text]
+
+
+def test_repeats_are_quoted_once() -> None:
+    text = "The cache drops pages after an hour."
+    assert quotes("When does the cache drop pages?", hit(text, 1), hit(text, 2)) == [text]
+
+
+def test_what_the_best_sentence_announces_is_quoted() -> None:
+    text = "The cache drops pages in these cases:\n\n- an hour has passed\n- the disk is full\n"
+    (only,) = quotes("When does the cache drop pages?", hit(text))
+    assert only.endswith("the disk is full")
+
+
+def test_other_rows_than_the_named_one_are_not_quoted() -> None:
+    table = "| Drug | Dose |\n|---|---|\n| Alphazol | 5 mg |\n| Betazol | 20 mg |\n"
+    assert (
+        draft("What is the dose of Betazol?", hit(table)).text == "Drug: Betazol; Dose: 20 mg [1]"
+    )
+
+
+def test_unrelated_neighbours_are_not_quoted() -> None:
+    text = "The pump is descaled every month. Kittens like to play outside."
+    only = "The pump is descaled every month."
+    assert quotes("How often is the pump descaled?", hit(text)) == [only]
+
+
+def test_quotes_of_other_documents_come_after_those_of_the_best() -> None:
+    best = "The pump is descaled every month with vinegar."
+    other = "Descaling the pump every month takes an hour."
+    cited = draft("How often is the pump descaled every month?", hit(other, 1), hit(best, 2)).cited
+    assert cited[0].chunk.id == 2
+
+
+def confidence_is_at_least(limit: float, question: str, *texts: str) -> bool:
+    hits = [hit(text, n) for n, text in enumerate(texts)]
+    return bool(draft(question, *hits, strictness=limit).text)
+
+
+def test_confidence_is_low_without_the_words_of_the_question() -> None:
+    text = "A request is retried 3 times after a timeout."
+    assert not confidence_is_at_least(0.5, "Who wrote Faust?", text)
+    assert confidence_is_at_least(0.5, "How often is a request retried after a timeout?", text)
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"), [("--slow", "--fast"), ("1.1.0", "1.2.0"), ("E40", "E41")]
+)
+def test_a_name_that_the_chunk_lacks_lowers_the_confidence(present: str, missing: str) -> None:
+    hits = [hit(f"The zeta machine with {present} is slow.")]
+    spans, texts = candidates(hits)
+    for name, expected in ((present, 1), (missing, -1)):
+        question = f"Is the zeta machine slow with {name}?"
+        rows, _ = features(question, hits, spans, texts, HashEmbeddings())
+        assert rows[0, -1] == expected
+
+
+def test_features_do_not_depend_on_other_chunks() -> None:
+    question = "How often is a request retried after a timeout?"
+    alone = [hit("A request is retried 3 times after a timeout.")]
+    crowded = [*alone, *(hit(f"Kitten {n} plays outside.", n) for n in range(2, 9))]
+    rows = [
+        features(question, hits, *candidates(hits), HashEmbeddings())[0][0]
+        for hits in (alone, crowded)
+    ]
+    assert np.allclose(*rows, atol=1e-4)
+
+
+def shown(text: str, kind: str, heading: str = "") -> list[str]:
+    return [displayed(span) for span in sentences(hit(text, kind=kind, heading=heading).chunk)]
+
+
+def test_displayed_row_names_its_columns() -> None:
+    table = "| Name | Size |\n|---|---|\n| int | 4 bytes |\n| text | |"
+    assert shown(table, "html") == ["Name: int; Size: 4 bytes", "Name: text"]
+    rest = "| int | 4 bytes |"
+    assert shown(rest, "html", "Types › Name · Size") == ["Name: int; Size: 4 bytes"]
+    assert shown(rest, "html", "Types") == ["int; 4 bytes"]
+    assert shown('product,price\n"lamp, red",49\n', "csv") == ["product: lamp, red; price: 49"]
+
+
+def test_displayed_text_is_as_the_document_has_it() -> None:
+    text = "Run zeta copy <source> *.py for __init__ in\none line."
+    assert shown(text, "text") == [text.replace("\n", " ")]
+    assert shown(text, "pdf") == [text]  # here the parser has joined the lines
+
+
+def test_a_heading_is_not_quoted() -> None:
+    chunk = replace(hit("# Pumps\n\nDescale it.").chunk, title="Pumps")
+    assert [span.quote for span in candidates([Hit(chunk, 1.0, 1.0, None)])[0]] == ["Descale it."]
