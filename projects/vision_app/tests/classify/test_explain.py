@@ -60,41 +60,6 @@ def test_default_is_the_most_likely_label_and_progress_is_reported(
     assert calls == sorted(calls) and calls[-1][0] == calls[-1][1] < 100
 
 
-def area(
-    classifier: Classifier, start: Pixels, end: Pixels, order: np.ndarray, index: int
-) -> float:
-    """Mean confidence while the pixels of `start` become those of `end` in an order."""
-    steps = []
-    for step in range(9):
-        pixels = start.reshape(-1, 3).copy()
-        first = order[: len(order) * step // 8]
-        pixels[first] = end.reshape(-1, 3)[first]
-        steps.append(pixels.reshape(start.shape))
-    return float(classifier.probabilities(steps)[:, index].mean())
-
-
-@pytest.mark.slow
-def test_deletion_and_insertion_are_better_than_random(
-    classifier: Classifier, pagoda: Pixels, dahlia: Pixels
-) -> None:
-    """Measures of RISE: the confidence falls early on deletion, and rises early on insertion."""
-    rng = np.random.default_rng(0)
-    for pixels in (pagoda, dahlia):
-        image = np.asarray(Image.fromarray(pixels).resize((384, 256)))
-        grey = np.full_like(image, 128)
-        blurred = np.asarray(Image.fromarray(image).resize((24, 16)).resize((384, 256)))
-        explanation = explain(classifier, image)
-        index = classifier.labels.index(explanation.label)
-        # Random maps of the same resolution: single pixels would destroy any image at once.
-        blocks = [np.kron(rng.random((8, 12)), np.ones((32, 32))) for _ in range(3)]
-        scores = []
-        for relevance in (explanation.map, *blocks):
-            order = np.argsort(-relevance.ravel(), kind="stable")
-            deletion = area(classifier, image, grey, order, index)
-            scores.append(area(classifier, blurred, image, order, index) - deletion)
-        assert scores[0] > max(scores[1:]) + 0.05
-
-
 def test_unknown_label_suggests_similar_ones(classifier: Classifier, pagoda: Pixels) -> None:
     with pytest.raises(BadInput, match=r"Unknown label 'daysy'. Similar: .*daisy"):
         explain(classifier, pagoda, "daysy")

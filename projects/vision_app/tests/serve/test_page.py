@@ -241,7 +241,7 @@ class TestInBrowser:
     def test_sample_shows_results_and_field_marks_its_box(self, visit):
         page = visit()
         page.locator("#sample-invoice").click()
-        page.locator("#overview .lead").wait_for()
+        page.locator("#overview .bars").wait_for(state="attached")
         assert not page.locator("#picture .box.fields").first.is_visible()
         page.get_by_role("tab", name="Fields").click()
         box = page.locator("#picture .box[data-mark='fields-2']")
@@ -288,7 +288,7 @@ class TestInBrowser:
     def test_question_is_answered_with_its_box(self, visit):
         page = visit()
         page.locator("#sample-receipt").click()
-        page.locator("#overview .lead").wait_for()
+        page.locator("#overview .bars").wait_for(state="attached")
         page.get_by_role("tab", name="Ask").click()
         page.locator("#answer-tab").get_by_label("Question").fill("What is the total?")
         page.keyboard.press("Enter")
@@ -298,7 +298,7 @@ class TestInBrowser:
     def test_narrow_page_does_not_scroll_sideways(self, visit):
         page = visit(width=390)
         page.locator("#sample-invoice").click()
-        page.locator("#overview .lead").wait_for()
+        page.locator("#overview .bars").wait_for(state="attached")
         page.get_by_role("tab", name="Fields").click()
         page.locator("#fields [data-mark]").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -111,19 +111,15 @@ def fit(features: Floats, targets: Targets) -> tuple[Floats, Floats]:
 
 def held_out_logits(features: Floats, targets: Targets) -> Floats:
     """Logits (n, classes) of each image from a head that was not trained on it or its crops."""
+    from sklearn.model_selection import StratifiedKFold
+
     logits = np.empty((len(targets), targets.max() + 1), np.float32)
-    for inside, outside in folds(targets):
+    # A fifth of each class is held out at a time, or one image of the smallest.
+    folds = StratifiedKFold(min(5, np.bincount(targets).min()), shuffle=True, random_state=0)
+    for inside, outside in folds.split(targets, targets):
         weight, bias = fit(features[inside], targets[inside])
         logits[outside] = features[outside, 0] @ weight.T + bias
     return logits
-
-
-def folds(targets: Targets) -> Iterator[tuple[Targets, Targets]]:
-    """Indices to train on and to hold out, a fifth of each class, or one image of the smallest."""
-    from sklearn.model_selection import StratifiedKFold
-
-    count = min(5, np.bincount(targets).min())
-    yield from StratifiedKFold(count, shuffle=True, random_state=0).split(targets, targets)
 
 
 def _write(
