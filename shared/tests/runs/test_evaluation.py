@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, ConfigError
 from seedbed.runs.evaluation import (
     Figure,
     Report,
@@ -102,3 +102,12 @@ def test_mlflow_experiment_of_a_local_store_puts_artifacts_into_the_folder(store
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     local = store.get_experiment(mlflow_experiment(store, "local", Path("/data")))
     assert local.artifact_location == "file:///data/mlartifacts"
+
+
+def test_log_to_mlflow_marks_the_run_of_a_refused_report_as_failed(store):
+    broken = Report("demo", {}, about={"model?": "smollm2"})  # not a name of a parameter
+    with pytest.raises(ConfigError, match="MLflow refused the report") as caught:
+        log_to_mlflow(broken)
+    assert "\n" not in str(caught.value)
+    (run,) = store.search_runs([mlflow_experiment(store, "seedbed")])
+    assert run.info.status == "FAILED"

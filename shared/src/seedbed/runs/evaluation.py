@@ -16,6 +16,7 @@ import random
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -175,7 +176,7 @@ def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking.context.registry import resolve_tags
 
-    now = int(time.time() * 1000)
+    now, run_id = int(time.time() * 1000), ""
     try:
         id_ = mlflow_experiment(client, experiment)
         run_id = client.create_run(id_, run_name=report.name, tags=resolve_tags()).info.run_id
@@ -191,6 +192,9 @@ def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
         client.log_text(run_id, report.to_json(), "report.json")
         client.set_terminated(run_id)
     except MlflowException as error:
+        if run_id:
+            with suppress(MlflowException):
+                client.set_terminated(run_id, "FAILED")
         message = f"MLflow refused the report: {reason(error)}"
         raise ConfigError(message, hint="Check MLFLOW_TRACKING_URI.") from None
     return str(run_id)

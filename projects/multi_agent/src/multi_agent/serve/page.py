@@ -76,7 +76,8 @@ class Page:
                             button = gr.Button(example, size="sm")
                             button.click(lambda text: text, button, task, **QUIET)
                     gr.render([runs, self.run], show_progress="hidden")(self.show_runs)
-            inputs, outputs = [task, follow_up, self.run], [self.run, task, follow_up]
+            inputs: list[Any] = [task, follow_up, self.run]
+            outputs: list[Any] = [self.run, task, follow_up]
             gr.on([task.submit, solve.click], self.start, inputs, outputs, **QUIET)
             stop.click(self.stop, self.run, **QUIET)
             resume.click(self.resume, self.run, **QUIET)

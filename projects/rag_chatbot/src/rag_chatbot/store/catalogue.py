@@ -24,7 +24,7 @@ from typing import Literal
 from seedbed.database.sqlite import open_sqlite, sqlite_errors
 from seedbed.errors import BadInput, Busy, Forbidden, NotFound, Unavailable
 
-WRITE_SECONDS = 10.0  # that a change waits for the writers' lock
+WRITE_SECONDS = 30.0  # that a change waits for the writers' lock
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
