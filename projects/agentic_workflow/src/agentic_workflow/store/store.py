@@ -62,7 +62,7 @@ def case_id(mail: Mail) -> str:
     Made from the content too, since contact forms and scanners repeat Message-IDs.
 
     >>> case_id(Mail(message_id="1@shop.example", content_hash="a", sender="bob@example.com"))
-    'cdd6ebe96cda48a4'
+    'c8a18fcdad293816'
     """
     parts = f"{mail.message_id}\0{mail.content_hash}"
     return "c" + hashlib.sha256(parts.encode(errors="replace")).hexdigest()[:15]
