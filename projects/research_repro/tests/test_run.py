@@ -107,6 +107,7 @@ def test_published_run_is_what_a_second_run_of_a_cell_gives(
     code = papers_dir / "toy" / "__init__.py"
     code.write_text(code.read_text().replace('        "process": os.getpid(),\n', ""))
     git = partial(subprocess.run, cwd=papers_dir, check=True, capture_output=True)
+    (papers_dir / ".gitignore").write_text("__pycache__/\n")
     git(["git", "init"])
     git(["git", "add", "."])
     git(["git", "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-m", "toy"])

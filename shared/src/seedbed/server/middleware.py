@@ -62,9 +62,10 @@ def error_response(
     headers: Mapping[str, str] | None = None,
     **details: str,
 ) -> Response:
-    """The response to a request that failed. Secrets in the message are redacted."""
+    """The response to a request that failed, in one line. Secrets in the message are redacted."""
     scope["seedbed.error"] = type_
-    body = {"type": type_, "message": redact_secrets(message), "request_id": request_id.get()}
+    line = " ".join(redact_secrets(message).splitlines())  # it may quote a name of the client
+    body = {"type": type_, "message": line, "request_id": request_id.get()}
     # ASCII only: a message may quote a lone surrogate of the client, which UTF-8 cannot encode.
     content = json.dumps({"error": body | details}).encode()
     return Response(content, status, headers=headers, media_type="application/json")

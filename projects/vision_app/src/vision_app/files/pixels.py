@@ -33,6 +33,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """Formats that are decoded. Pillow reads some forty more, with decoders that few people use."""
 MAX_IMAGES = 8  # in one message
 _MAX_NAME = 1000  # characters
+_STRIP = 256  # rows that are converted at once
 _MAX_SCANS = 64  # of a JPEG; encoders write some ten, and each takes the time of a whole picture
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # of JPEG; the others occur within a scan
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -234,7 +235,13 @@ def _rgb(image: Image) -> Pixels:
         page = Pillow.new("RGB", image.size, "white")
         page.paste(image, mask=image.getchannel("A"))
         image = page
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    # In strips: of a whole picture, Pillow makes two more copies.
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _STRIP):
+        strip = image.crop((0, top, width, min(height, top + _STRIP)))
+        pixels[top : top + _STRIP] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def _range(image: Image) -> tuple[float, float]:
