@@ -16,10 +16,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedbed.errors import BadInput, DiskError, SeedbedError
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
 BOM = b"\xef\xbb\xbf"
 """The byte order mark that some editors put before UTF-8."""
 _DISK_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
@@ -174,6 +178,22 @@ def read_json_lines(path: Path, *, hint: str = "") -> Iterator[tuple[str, dict[s
                 yield place, row
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}.", hint=hint) from None
+
+
+def read_models(path: Path, model: type[Model]) -> Iterator[tuple[str, Model]]:
+    """Yield (place, instance of a pydantic model) for each line of a .jsonl file.
+
+    Raises BadInput as `read_json_lines` does, and for the first wrong field, with its place.
+    """
+    from pydantic import ValidationError
+
+    for place, row in read_json_lines(path):
+        try:
+            yield place, model.model_validate(row)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise BadInput(f"{place}: {field}: {first['msg']}.") from None
 
 
 def parse_json(line: str | bytes) -> Any:

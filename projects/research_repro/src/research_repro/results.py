@@ -182,7 +182,7 @@ def unpublishable(outcome: Outcome, paper: Paper) -> Iterator[str]:
     It needs all seeds that the paper declares and no others, every cell, a reason for each failure,
     and cells computed by the code that is here and is committed.
     """
-    seeds = list(paper.seeds[outcome.scale])
+    seeds, code = list(paper.seeds[outcome.scale]), paper.code_digest()
     if list(outcome.seeds) != seeds:
         yield f"its seeds are {outcome.seeds}, the paper declares {seeds}."
     if missing := [*outcome.failed, *outcome.not_run]:
@@ -191,7 +191,7 @@ def unpublishable(outcome: Outcome, paper: Paper) -> Iterator[str]:
         yield f"claim {verdict.id}: {verdict.status}. Write date and reason as not_reproduced."
     for cell_id, cell in outcome.cells.items():
         commit = cell["origin"].get("commit") or "no commit"
-        if cell["code"] != paper.code_digest():
+        if cell["code"] != code:
             yield f"cell {cell_id} was computed by other code. Run it again."
         if not commit.isalnum():
             yield f"cell {cell_id} was computed by {commit}. Commit, then run with --fresh."

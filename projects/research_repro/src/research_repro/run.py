@@ -142,8 +142,7 @@ def _discard(cells: Sequence[Cell], workspace: Workspace) -> None:
     """Delete the results and checkpoints of these cells; other seeds keep theirs."""
     for cell in cells:
         record_path(cell, workspace).unlink(missing_ok=True)
-        for checkpoint in workspace.folder.glob(f"checkpoints/{cell.id}.loop*"):
-            checkpoint.unlink(missing_ok=True)
+        workspace.delete_checkpoints(cell)
 
 
 def _check_cells(cells: list[Cell]) -> list[Cell]:

@@ -118,11 +118,6 @@ class Engine:
         """The text of token ids, without special tokens."""
         return b"".join(self._table[i] for i in ids).decode("utf-8", "ignore")
 
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of token ids; valid ids are 0 to `vocabulary_size - 1`."""
-        return len(self._table)
-
     def without_special_tokens(self, text: str) -> str:
         """`text` with a space inside the name of each special token (`< |im_end|>`).
 

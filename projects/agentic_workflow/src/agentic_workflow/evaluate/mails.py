@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from agentic_workflow.case import Category, Decision, Draft, Priority, Screening, Triage
 from agentic_workflow.decide.alone import require_proof
@@ -26,7 +26,7 @@ from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.screen import screen
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
-from seedbed.files import read_json_lines
+from seedbed.files import read_models
 from seedbed.runs.evaluation import Figure, Report
 
 FIELDS = ("category", "priority", "order_id", "amount")
@@ -76,15 +76,10 @@ class Result:
 def read_gold(path: Path, inbox: Path) -> list[Gold]:
     """Read the gold file. Raises BadInput with the line of the first mistake."""
     gold = list[Gold]()
-    for place, row in read_json_lines(path):
-        try:
-            gold.append(Gold.model_validate(row))
-        except ValidationError as error:
-            mistake = error.errors()[0]
-            name = ".".join(map(str, mistake["loc"]))
-            raise BadInput(f"{place}: {name}: {mistake['msg']}.") from None
-        if not (inbox / gold[-1].file).is_file():
-            raise BadInput(f"{place}: {str(inbox / gold[-1].file)!r} does not exist.")
+    for place, one in read_models(path, Gold):
+        if not (inbox / one.file).is_file():
+            raise BadInput(f"{place}: {str(inbox / one.file)!r} does not exist.")
+        gold.append(one)
     if not gold:
         raise BadInput(f"{str(path)!r} has no lines.", hint="Add one JSON object per mail.")
     return gold

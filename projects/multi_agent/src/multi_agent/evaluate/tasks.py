@@ -11,11 +11,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from multi_agent.answer.compose import NO_ANSWER
-from seedbed.errors import BadInput
-from seedbed.files import read_json_lines
+from seedbed.files import read_models
 
 Family = Literal["calc", "data", "docs", "mixed"]
 _NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -53,12 +52,4 @@ def numbers(text: str) -> list[float]:
 
 def read_tasks(path: Path) -> list[Task]:
     """The tasks of a file. Raises BadInput that names the line."""
-    tasks = []
-    for place, line in read_json_lines(path):
-        try:
-            tasks.append(Task.model_validate(line))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            field = ".".join(map(str, problem["loc"]))
-            raise BadInput(f"{place}: {field}: {problem['msg']}.") from None
-    return tasks
+    return [task for _, task in read_models(path, Task)]

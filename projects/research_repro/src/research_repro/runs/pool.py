@@ -158,8 +158,7 @@ def run_cell(load: Load, cell: Cell, workspace: Workspace) -> Record | str:
         with disk_errors(f"The result of {cell.id}", path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, json.dumps(record) + "\n")
-        for checkpoint in workspace.folder.glob(f"checkpoints/{cell.id}.loop*"):
-            checkpoint.unlink(missing_ok=True)
+        workspace.delete_checkpoints(cell)
         return record
     except SeedbedError as error:
         # Rebuilt, as not every error can be pickled.

@@ -84,6 +84,11 @@ class Workspace:
                 writing = self.clock() - now
                 due = now + writing + max(self.checkpoint_every_s, 20 * writing)
 
+    def delete_checkpoints(self, cell: Cell) -> None:
+        """Delete what `steps` saved for a cell."""
+        for checkpoint in self.folder.glob(f"checkpoints/{cell.id}.loop*"):
+            checkpoint.unlink(missing_ok=True)
+
 
 def _save(path: Path, identity: Mapping[str, Any], step: int, state: Mapping[str, Any]) -> None:
     import torch

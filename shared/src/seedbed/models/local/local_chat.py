@@ -133,18 +133,6 @@ class LocalChatModel(StreamingChatModel):
             values["stop"] = None
         return self._answer(prompt, values, form=form, help=self.help)
 
-    def prepare_text(
-        self,
-        prompt: list[int],
-        stop: Sequence[str] | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Answer:
-        """Like `prepare`, but continues token ids, without chat template, tools or schema."""
-        values = self._read_options(stop, options)
-        if values["max_tokens"] is None:
-            values["max_tokens"] = DEFAULT_MAX_TOKENS
-        return self._answer(prompt, values)
-
     def _read_options(
         self, stop: Sequence[str] | None, options: Mapping[str, Any] | None
     ) -> dict[str, Any]:
