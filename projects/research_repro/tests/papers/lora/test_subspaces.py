@@ -35,4 +35,4 @@ def test_amplification_of_a_direction_that_the_weight_lacks() -> None:
 
     assert norms["in_delta"] == pytest.approx(0.5)
     assert norms["in_weight"] == pytest.approx(10)
-    assert norms["factor"] == pytest.approx(8)
+    assert norms["delta_norm"] == pytest.approx(4)

@@ -17,11 +17,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from research_repro.paper import Cell, Result
-from research_repro.papers.lora.baselines import prepare
-from research_repro.papers.lora.method import make_batch, merge, train
+from research_repro.papers.lora.method import add_lora, make_batch, merge, train
 from research_repro.papers.lora.metrics import scores
 from research_repro.papers.lora.records import generate
 from research_repro.runs.workspace import Workspace
@@ -41,8 +40,7 @@ def fine_tune(cell: Cell, workspace: Workspace, model_spec: str = "smollm2") -> 
     training, test = generate(0, 1000, "train"), generate(0, 630, "test")
     model, tokenizer = load_model(hf_folder(model_spec))
     parameters = model.num_parameters()
-    seed = {"seed": cell.seed} if settings["method"] == "lora" else {}
-    trained = prepare(model, settings["method"], {**settings["options"], **seed})
+    trained = prepare(model, settings["method"], settings["options"], cell.seed)
     # 2. Train on all pairs of a meaning representation and one of its references.
     pairs = [(record.mr, text) for record in training for text in record.references]
     losses = train(
@@ -69,6 +67,16 @@ def fine_tune(cell: Cell, workspace: Workspace, model_spec: str = "smollm2") -> 
         "parameters": parameters,
         "texts": [[record.mr, text] for record, text in zip(records[:5], texts, strict=False)],
     }
+
+
+def prepare(model: nn.Module, method: str, options: Mapping[str, Any], seed: int = 0) -> int:
+    """Prepare a model for "lora" or "full", fine-tuning; returns the number of parameters to train.
+
+    `options` and `seed` are those of `add_lora`; fine-tuning has none.
+    """
+    if method == "lora":
+        return add_lora(model, **options, seed=seed)
+    return sum(p.numel() for p in model.requires_grad_(True).parameters())
 
 
 def load_model(folder: Path) -> tuple[Any, Any]:

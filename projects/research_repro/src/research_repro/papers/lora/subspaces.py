@@ -2,7 +2,8 @@
 
 table = similarity(A8, A64)          # φ(A8, A64, i, j) for all i and j (Figure 3)
 table[0, 7]                          # how much of the top direction of A8 is in the top 8 of A64
-amplification(W, delta, rank=4)["factor"]          # 21.5 in Table 7
+norms = amplification(W, delta, rank=4)
+norms["delta_norm"] / norms["in_delta"]          # 21.5 in Table 7
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def amplification(W: Tensor, delta: Tensor, rank: int, seed: int = 0) -> dict[st
     """Table 7: the norms of W projected on the top directions of ΔW, of W, and on random ones.
 
     `in_delta`: ||Uᵀ W V|| with U and V the first `rank` singular vectors of ΔW; `in_weight` and
-    `in_random`: the same with those of W, and of a random matrix. `factor`: ||ΔW|| / `in_delta`,
-    how much ΔW amplifies its directions.
+    `in_random`: the same with those of W, and of a random matrix. `delta_norm`: ||ΔW||; divided by
+    `in_delta`, it is how much ΔW amplifies its directions.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(W.shape, generator=generator)
@@ -43,13 +44,7 @@ def amplification(W: Tensor, delta: Tensor, rank: int, seed: int = 0) -> dict[st
         name: _projected_norm(W.double(), directions.double(), rank)
         for name, directions in (("in_delta", delta), ("in_weight", W), ("in_random", noise))
     }
-    delta_norm = float(delta.double().norm())
-    return {
-        **norms,
-        "delta_norm": delta_norm,
-        "weight_norm": float(W.double().norm()),
-        "factor": delta_norm / norms["in_delta"] if norms["in_delta"] else 0.0,
-    }
+    return {**norms, "delta_norm": float(delta.double().norm())}
 
 
 def _projected_norm(W: Tensor, directions: Tensor, rank: int) -> float:

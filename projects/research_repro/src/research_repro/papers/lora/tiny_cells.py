@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from research_repro.paper import Cell, Result
-from research_repro.papers.lora.baselines import prepare
 from research_repro.papers.lora.equations import check_equations
 from research_repro.papers.lora.method import (
     delta_weight,
@@ -31,7 +30,7 @@ from research_repro.papers.lora.method import (
 )
 from research_repro.papers.lora.metrics import scores
 from research_repro.papers.lora.records import Record, generate
-from research_repro.papers.lora.smollm2 import load_model, write_texts
+from research_repro.papers.lora.smollm2 import load_model, prepare, write_texts
 from research_repro.papers.lora.subspaces import amplification, similarity
 from research_repro.papers.lora.tiny_llama import START, make_model, make_tokenizer
 from research_repro.runs.workspace import Workspace
@@ -98,36 +97,34 @@ def load_base(settings: Mapping[str, Any], workspace: Workspace) -> _Base:
     return load_model(workspace.artifact("tiny-llama", settings, pre_train))
 
 
-def _train(base: _Base, records: Sequence[Record], workspace: Workspace, cell: Cell) -> list[float]:
+def _train(base: _Base, records: Sequence[Record], workspace: Workspace, cell: Cell) -> None:
     """Train by the settings of the cell; those of a base have a kind."""
     settings, steps = cell.settings, cell.settings["steps"]
     kind, grow = (settings["kind"], steps) if "kind" in settings else ("target", 0)
     batches = _batches(base[1], records, kind, settings["batch"], cell.seed, grow)
     schedule = {"steps": steps, "learning_rate": settings["learning_rate"], "warmup": steps // 20}
-    return train(base[0], batches, workspace, cell, **schedule)
+    train(base[0], batches, workspace, cell, **schedule)
 
 
-def _fine_tune(cell: Cell, workspace: Workspace, **changes: Any) -> tuple[Any, Any, dict[str, Any]]:
+def _trained(cell: Cell, workspace: Workspace, **changes: Any) -> tuple[Any, Any, dict[str, int]]:
     """A base trained on E2E's syntax by the cell's method, with changes of its options."""
     settings = cell.settings
     model, tokenizer = load_base(settings["base"], workspace)
     parameters = model.num_parameters()
-    trained = prepare(model, settings["method"], {**settings["options"], **changes})
-    records = generate(2000, settings["records"], "train")
-    losses = _train((model, tokenizer), records, workspace, cell)
-    result = {"trained_parameters": trained, "parameters": parameters, "losses": losses[::5]}
-    return model, tokenizer, result
+    options = {**settings["options"], **changes}
+    trained = prepare(model, settings["method"], options, cell.seed)
+    _train((model, tokenizer), generate(2000, settings["records"], "train"), workspace, cell)
+    return model, tokenizer, {"trained_parameters": trained, "parameters": parameters}
 
 
 def fine_tune(cell: Cell, workspace: Workspace) -> Result:
     """Train with one method; score the texts of the test records that the merged model writes."""
-    seeded = {"seed": cell.seed} if cell.settings["method"] == "lora" else {}
-    model, tokenizer, result = _fine_tune(cell, workspace, **seeded)
+    model, tokenizer, sizes = _trained(cell, workspace)
     merge(model)
     records = generate(0, cell.settings["test_records"], "test")
     texts = write_texts(model, tokenizer, [record.mr + START for record in records])
     samples = [[record.mr, text] for record, text in zip(records[:3], texts, strict=False)]
-    return {**result, **scores(texts, records), "texts": samples}
+    return {**sizes, **scores(texts, records), "texts": samples}
 
 
 def compare_subspaces(cell: Cell, workspace: Workspace) -> Result:
@@ -138,7 +135,7 @@ def compare_subspaces(cell: Cell, workspace: Workspace) -> Result:
     # A seed for each, as equal initial values of A would overlap before any training.
     for index, rank in enumerate((8, 64, 64)):
         run = Cell(f"{cell.name}-r{rank}", 100 * cell.seed + index, cell.settings)
-        model, *_ = _fine_tune(run, workspace, rank=rank, seed=run.seed)
+        model, *_ = _trained(run, workspace, rank=rank)
         states.append(lora_state(model))
         deltas.append(delta_weight(model))
     layers, tables = [], dict[str, dict[str, Any]]()
