@@ -98,7 +98,7 @@ def takeover_seconds(world: Any, kills: int) -> list[float]:
     seconds = []
     for _ in range(kills):
         case = world.take(f"pause 1.0 {WAITS}")
-        owner = world.until(lambda: world.queue.pending().get(case))  # noqa: B023
+        owner = world.until(lambda: world.queue.pending().get(f"{case}-0"))  # noqa: B023
         world.until(lambda: len(world.store.events(case)) >= 2)  # noqa: B023
         killed = time.time()
         workers[owner].send(signal.SIGKILL)

@@ -12,6 +12,7 @@ inside the commands, so that `--help` is quick.
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import signal
 import sys
@@ -183,7 +184,7 @@ def _answer(case_id: str, decision: Any, body: Path | None, comment: str) -> Non
 def corrections() -> None:
     """Print the mails whose category people changed, as labelled examples (JSON lines)."""
     for correction in _store().corrections():
-        typer.echo(correction.model_dump_json())
+        typer.echo(json.dumps(correction, ensure_ascii=False))
 
 
 @app.command()

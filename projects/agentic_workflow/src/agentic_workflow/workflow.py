@@ -1,23 +1,24 @@
 """The help desk: one durable workflow that takes a mail from its arrival to the reply.
 
-    desk = HelpDesk(store=store, policy=policy, triager=triager, …)    # `engine.desk.open_desk`
-    queue.submit(case_id, customer, number)                            # a worker runs `handle_mail`
+    desk = HelpDesk(parts, store, outbox, queue)    # `engine.desk.open_desk`
+    queue.submit(record)                            # a worker runs `handle_mail`
 
 Each step below takes the id of a case, writes to the store and returns a word, which DBOS records:
 the mail itself is in the case database alone. A recovered workflow goes on after the last recorded
 step. A step may run twice, so what it writes is the same each time. Effects outside are behind the
 outbox, which sees to it that they do not happen twice. A case that waits, for a person or for the
-next attempt, is not a running workflow: its status is in the store, and `finish_case` goes on.
+next attempt, is not a running workflow: its status is in the store, and another workflow goes on.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from dbos import DBOS, DBOSConfiguredInstance, error
 from sqlalchemy.exc import DBAPIError
@@ -28,9 +29,9 @@ from agentic_workflow.decide.shop import look_up
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
 from agentic_workflow.effects.outbox import Outbox, Outcome, effect_key
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.store.store import CaseRecord, Store, answered_cases
+from agentic_workflow.store.store import CaseRecord, Store
 from agentic_workflow.triage.triager import unread
-from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message
+from seedbed.errors import Busy, Conflict, Unavailable, public_message
 
 if TYPE_CHECKING:
     from agentic_workflow.decide.policy import PolicyFile
@@ -56,44 +57,53 @@ step = DBOS.step(
 )
 
 
+@dataclass(frozen=True)
+class JudgingParts:
+    """What judges a mail, and neither stores nor sends."""
+
+    policy: PolicyFile
+    triager: Triager
+    shop: Shop
+    passages: Passages
+    writer: Writer
+
+
 @DBOS.dbos_class("HelpDesk")
 class HelpDesk(DBOSConfiguredInstance):
     """The parts that handle a case, and the workflow that uses them; one in a process."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        policy: PolicyFile,
-        triager: Triager,
-        shop: Shop,
-        passages: Passages,
-        writer: Writer,
-        outbox: Outbox,
-        queue: CaseQueue,
-    ) -> None:
+    def __init__(self, parts: JudgingParts, store: Store, outbox: Outbox, queue: CaseQueue) -> None:
         super().__init__("desk")
-        self.store, self.policy, self.triager = store, policy, triager
-        self.shop, self.passages, self.writer = shop, passages, writer
-        self.outbox, self.queue = outbox, queue
+        self.parts, self.store, self.outbox, self.queue = parts, store, outbox, queue
         self.understand: Understand = vocabulary_doubts
-        self.running: set[str] = set()  # workflow ids, for the supervisor
-        self.end_process: Callable[[], NoReturn] | None = None  # set by the supervisor
+        self.broken = threading.Event()  # for the supervisor: this process has to end
         self._cases: dict[str, CaseRecord] = {}  # of the workflows that run
 
-    # ── the workflows ───────────────────────────────────────────────────────────────────────
-
     @DBOS.workflow(max_recovery_attempts=5)
-    def handle_mail(self, case_id: str) -> str:
-        """Take a new mail to its reply, or to a person; returns the status of the case."""
-        return self._guard(case_id, lambda: self._handle_mail(case_id))
+    def handle_mail(self, case_id: str, attempt: int = 0, decided: bool = False) -> str:
+        """Take a mail to its reply, or to a person; returns the status of the case.
 
-    @DBOS.workflow(max_recovery_attempts=5)
-    def finish_case(self, case_id: str, attempt: int) -> str:
-        """Go on after a decision, or with another attempt; returns the status of the case."""
-        return self._guard(case_id, lambda: self._finish(case_id, attempt))
+        With `decided`, go on after a person's decision, or with another attempt at the effects. An
+        exception makes the case "failed", which can be replayed.
+        """
+        self._cases.pop(case_id, None)
+        try:
+            return self._finish(case_id, attempt) if decided else self._handle(case_id, attempt)
+        except DBAPIError:
+            # DBOS could not record a step, so nothing that follows would be recorded either. This
+            # process ends, and the next one recovers the workflow from the last recorded step.
+            self.broken.set()
+            threading.Event().wait()  # until the process has ended, and this thread with it
+            raise
+        except error.DBOSException:
+            raise  # recorded by DBOS; `Upkeep` marks the case
+        except Exception as problem:
+            message = public_message(problem, DBOS.logger)
+            return self.fail(case_id, f"{type(problem).__name__}: {message}")
+        finally:
+            self._cases.pop(case_id, None)
 
-    def _handle_mail(self, case_id: str) -> str:
+    def _handle(self, case_id: str, attempt: int) -> str:
         # 1. Receive: the mail is in the store already, parsed and masked.
         self.receive(case_id)
         # 2. Deduplicate: by Message-ID the store did; here by content.
@@ -111,7 +121,7 @@ class HelpDesk(DBOSConfiguredInstance):
         if self.draft(case_id) == "ask":
             # 8. Ask a person. The workflow ends: a case that waits uses no worker.
             return self.ask_person(case_id)
-        return self._finish(case_id, 0)
+        return self._finish(case_id, attempt)
 
     def _finish(self, case_id: str, attempt: int) -> str:
         # 9. Act: the refund first, because the reply promises it.
@@ -123,40 +133,13 @@ class HelpDesk(DBOSConfiguredInstance):
         # 10. Close.
         return self.close(case_id, actions) if status in ("act", "done") else status
 
-    def _guard(self, case_id: str, run: Callable[[], str]) -> str:
-        """Run a workflow; an exception makes its case "failed", which can be replayed."""
-        workflow_id = str(DBOS.workflow_id)
-        self.running.add(workflow_id)
-        self._cases.pop(case_id, None)
-        try:
-            return run()
-        except DBAPIError:
-            # DBOS could not record a step, so nothing that follows would be recorded either. This
-            # process ends, and the next one recovers the workflow from the last recorded step.
-            if self.end_process:
-                self.end_process()
-            raise
-        except error.DBOSException:
-            raise  # recorded by DBOS; `Upkeep` marks the case
-        except Exception as problem:
-            message = public_message(problem, DBOS.logger)
-            return self.fail(case_id, f"{type(problem).__name__}: {message}")
-        finally:
-            self.running.discard(workflow_id)
-            self._cases.pop(case_id, None)
-
     # ── the steps ───────────────────────────────────────────────────────────────────────────
 
     @step
     def receive(self, case_id: str) -> None:
         """Mark the case as taken."""
         started, mail = time.perf_counter(), self._case(case_id).mail
-        reason = ""
-        if answered := answered_cases(mail):
-            with suppress(NotFound):
-                if self.store.case(answered[0]).sender == mail.sender:
-                    reason = f"answers case {answered[0]}"
-        self._record(case_id, "receive", started, reason, mail.warnings, status="working")
+        self._record(case_id, "receive", started, "", mail.warnings, status="working")
 
     @step
     def deduplicate(self, case_id: str) -> bool:
@@ -181,11 +164,11 @@ class HelpDesk(DBOSConfiguredInstance):
         started, case = time.perf_counter(), self._case(case_id)
         triage = case.triage
         if triage is None or not triage.changed_by:  # a person's reading is not classified again
-            limit = self._exceeded(case_id) if self.triager.paid else ""
+            limit = self._exceeded(case_id) if self.parts.triager.paid else ""
             if limit:
                 triage = unread(f"Limit exceeded: {limit}")
             else:
-                triage = self.triager.triage(case.mail, screen(case.mail))
+                triage = self.parts.triager.triage(case.mail, screen(case.mail))
         reason = triage.approval_reason or f"{triage.category}, priority {triage.priority}"
         cost = triage.model_dump(include={"model", "tokens", "cost_usd"})
         self._record(case_id, "classify", started, reason, triage.reasons, cost, triage=triage)
@@ -195,7 +178,7 @@ class HelpDesk(DBOSConfiguredInstance):
         """The customer and the order."""
         started, case = time.perf_counter(), self._case(case_id)
         assert case.triage  # written by the step before
-        facts = look_up(self.shop, case.mail.sender, case.triage.order_id)
+        facts = look_up(self.parts.shop, case.mail.sender, case.triage.order_id)
         refunds, refunded = self.outbox.refunds(facts.order_id)
         facts = facts.model_copy(update={"refunds": refunds, "refunded": refunded})
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
@@ -205,16 +188,16 @@ class HelpDesk(DBOSConfiguredInstance):
     def decide(self, case_id: str) -> None:
         """The decision of the policy."""
         started, case = time.perf_counter(), self._case(case_id)
-        mail, triage, facts, policy = case.mail, case.triage, case.facts, self.policy.current()
+        mail, triage, facts = case.mail, case.triage, case.facts
         assert triage and facts
+        policy = self.parts.policy.current()
         limit, standing = self._exceeded(case_id), self.store.standing(case)
         decision = policy.decide(mail, screen(mail), triage, facts, over_limit=limit)
         decision = require_proof(
             decision, mail, triage, facts, policy.alone, standing, self.understand
         )
         reason = f"{decision.action} by rule {decision.rule!r}, policy {policy.version}"
-        change: Json = {"decision": decision, "policy_version": policy.version}
-        self._record(case_id, "decide", started, reason, decision.reasons, **change)
+        self._record(case_id, "decide", started, reason, decision.reasons, decision=decision)
 
     @step
     def draft(self, case_id: str) -> str:
@@ -225,8 +208,8 @@ class HelpDesk(DBOSConfiguredInstance):
         draft, cost = None, {}
         if decision.action != "ignore":
             facts = case.facts if mail.verified else Facts()  # such a sender learns no facts
-            passages = self.passages.for_mail(mail, triage)
-            draft = self.writer.write(mail, triage, facts, decision, passages)
+            passages = self.parts.passages.for_mail(mail, triage)
+            draft = self.parts.writer.write(mail, triage, facts, decision, passages)
             cost = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
         citations = draft.citations if draft else ()
         self._record(case_id, "draft", started, "", citations, cost, draft=draft)
@@ -235,7 +218,7 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def ask_person(self, case_id: str) -> str:
         """Let the case wait for an approval."""
-        case, hours = self._case(case_id), self.policy.current().approval.deadline_hours
+        case, hours = self._case(case_id), self.parts.policy.current().approval.deadline_hours
         assert case.decision
         reasons = [*case.decision.reasons, *_doubts(case.draft)]
         self.store.request_approval(case_id, reasons, datetime.now(UTC) + timedelta(hours=hours))
@@ -244,10 +227,11 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def plan(self, case_id: str) -> list[str]:
         """Returns "act" and the effects of the decision, or the status of a closed case."""
-        case, approval = self._case(case_id, reload=True), self.store.approval(case_id)
+        case = self._case(case_id, reload=True)
         if case.status in ("closed", "duplicate"):
             return [case.status]
-        decision, verdict = case.decision, approval.decision if approval else None
+        decision, approval = case.decision, case.approval
+        verdict = approval.decision if approval else None
         if decision is None or (verdict is None and (approval or decision.approval)):
             raise Conflict("This case has no decision.", hint="Replay it.")
         draft = case.draft or Draft(subject=f"Re: {case.mail.subject}", body="")
@@ -267,8 +251,8 @@ class HelpDesk(DBOSConfiguredInstance):
         """
         started, case = time.perf_counter(), self._case(case_id, reload=True)
         key, receiver, payload = effect(case, action)
-        payload["automatic"] = self.store.approval(case_id) is None
-        stopped, retry = self.store.switch("stopped"), self.policy.current().retry
+        payload["automatic"] = case.approval is None
+        stopped, retry = self.store.switch("stopped"), self.parts.policy.current().retry
         if stopped:
             outcome = Outcome("stopped", error="the kill switch is on")
         else:
@@ -286,17 +270,16 @@ class HelpDesk(DBOSConfiguredInstance):
         if not stopped:  # when the kill switch is released, the upkeep queues the case
             pause = min(retry.first_seconds * 2 ** max(outcome.attempts - 1, 0), LONGEST_PAUSE)
             delay = pause * random.uniform(0.75, 1.25)
-            self.queue.finish(case_id, attempt + 1, case.sender, delay)
+            again = {"status": "approved", "attempt": attempt + 1}
+            self.queue.submit(case.model_copy(update=again), delay)
         return "approved"
 
     @step
     def close(self, case_id: str, actions: Sequence[str]) -> str:
         """Close the case."""
-        approval, outcome = self.store.approval(case_id), " and ".join(actions) or "nothing to do"
-        by, event = (
-            approval.decided_by if approval else "desk",
-            {"kind": "close", "reason": outcome},
-        )
+        approval, outcome = self._case(case_id).approval, " and ".join(actions) or "nothing to do"
+        by = approval.decided_by if approval else "desk"
+        event = {"kind": "close", "reason": outcome}
         self.store.update(case_id, status="closed", outcome=outcome, closed_by=by, event=event)
         return "closed"
 
@@ -334,9 +317,9 @@ class HelpDesk(DBOSConfiguredInstance):
 
     def _exceeded(self, case_id: str) -> str:
         """The limit that the case or the day exceeds, or ""."""
-        limits = self.policy.current().limits
+        limits = self.parts.policy.current().limits
         case = sum(event.cost_usd for event in self.store.events(case_id))
-        day = self.store.spent(datetime.now(UTC).date())
+        day = self.store.spent_today()
         for spent, limit, scope in ((case, limits.case_usd, "case"), (day, limits.day_usd, "day")):
             if spent > limit:
                 return f"{spent:.6g} USD of {limit:g} per {scope}"
@@ -344,9 +327,9 @@ class HelpDesk(DBOSConfiguredInstance):
 
 
 def _doubts(draft: Draft | None) -> list[str]:
-    return (
-        [*draft.warnings, *(["A model wrote the reply."] if draft.model else [])] if draft else []
-    )
+    if draft is None:
+        return []
+    return [*draft.warnings, *(["A model wrote the reply."] if draft.model else [])]
 
 
 def effect(case: CaseRecord, action: str) -> tuple[str, str, Json]:

@@ -17,7 +17,7 @@ from agentic_workflow.config import Config
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
 from agentic_workflow.store.database import writing
-from agentic_workflow.store.schema import approvals, cases, outbox
+from agentic_workflow.store.schema import cases, outbox
 from seedbed.settings import Settings
 
 KEYS = {"anna": "a-secret", "ben": "b-secret", "guest": "g-secret", "mta": "m-secret"}
@@ -130,12 +130,12 @@ def test_approval_with_changes_is_kept_and_queued(client: TestClient, actions: A
     answer = client.post(f"/v1/cases/{case_id}/decision", json=body)
     assert answer.json() == {"id": case_id, "status": "approved"}
     details = client.get(f"/v1/cases/{case_id}").json()
-    draft, approval = details["case"]["draft"], details["approval"]
+    draft, approval = details["case"]["draft"], details["case"]["approval"]
     assert draft["subject"] == "Re: Parcel" and draft["body"].startswith("Sorry.")
     assert "DE89370400440532013000" in draft["body"]  # what a person writes is sent as it is
     assert (approval["decided_by"], approval["comment"]) == ("anna", "ok")
     assert [event["actor"] for event in details["timeline"]][-1] == "anna"
-    approval = actions.store.approval(case_id)
+    approval = actions.store.case(case_id).approval
     assert approval and approval.proposal and approval.proposal.body == "It is on its way."
     assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
 
@@ -153,7 +153,7 @@ def test_caller_who_is_not_an_approver_is_refused(
     client: TestClient, actions: Actions, path: str, body: Any
 ) -> None:
     case_id = client.post("/v1/mails", content=mail(12)).json()["id"]
-    if actions.store.approval(case_id) is None:
+    if actions.store.case(case_id).approval is None:
         waiting_case(client, actions, 12)
     url = f"/v1/{path.format(case=case_id)}"
     answer = client.post(url, json=body, headers=as_person("guest"))
@@ -169,7 +169,7 @@ def test_question_to_the_sender_needs_a_text(client: TestClient, actions: Action
     assert client.post(url, json={"decision": "perhaps"}).status_code == 400
     answer = client.post(url, json={"decision": "ask", "comment": "Which order?"})
     assert answer.status_code == 200
-    approval = actions.store.approval(case_id)
+    approval = actions.store.case(case_id).approval
     assert approval and (approval.decision, approval.comment) == ("ask", "Which order?")
 
 
@@ -197,12 +197,12 @@ def test_changed_category_is_a_labelled_example(client: TestClient, actions: Act
     case_id, other = (waiting_case(client, actions, number) for number in (31, 32))
     client.post(f"/v1/cases/{case_id}/change", json={"category": "technical"})
     client.post(f"/v1/cases/{other}/change", json={"order_id": "10234"})  # no label
-    found = {correction.case: correction for correction in actions.store.corrections()}
+    found = {correction["case"]: correction for correction in actions.store.corrections()}
     assert other not in found
     correction = found[case_id]
-    assert (correction.by, correction.category) == ("anna", "technical")
-    assert correction.change == "category shipping → technical"
-    assert correction.text == actions.store.case(case_id).mail.text
+    assert (correction["by"], correction["category"]) == ("anna", "technical")
+    assert correction["change"] == "category shipping → technical"
+    assert correction["text"] == actions.store.case(case_id).mail.text
 
 
 def test_switches_are_set_and_recorded(client: TestClient, actions: Actions) -> None:
@@ -231,7 +231,7 @@ def test_metrics_show_what_alerts_are_about(client: TestClient, actions: Actions
     now, before = datetime.now(UTC), read_metrics(client)
     case_id = waiting_case(client, actions, 20)
     with writing(actions.store.engine) as connection:
-        overdue = update(approvals).where(approvals.c.case_id == case_id)
+        overdue = update(cases).where(cases.c.id == case_id)
         connection.execute(overdue.values(due_at=now))
     queued = str(client.post("/v1/mails", content=mail(21)).json()["id"])
     with writing(actions.store.engine) as connection:

@@ -73,7 +73,7 @@ def test_case_is_approved_with_an_edit_that_is_kept(client: TestClient, actions:
     assert "<mark>Money back</mark>!" in client.get(f"/?case={case_id}").text
     answer = decide(client, case_id, "approve", subject="Re: Lamp", body="It is here.\r\nBye")
     assert (answer.status_code, "Approved by" in answer.text) == (200, True)
-    draft, approval = actions.store.case(case_id).draft, actions.store.approval(case_id)
+    draft, approval = actions.store.case(case_id).draft, actions.store.case(case_id).approval
     assert draft and draft.body == "It is here.\nBye"
     assert approval and approval.proposal and approval.proposal.body in answer.text
 

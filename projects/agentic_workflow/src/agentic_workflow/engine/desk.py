@@ -8,9 +8,8 @@ rules and templates do the work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from agentic_workflow.case import Language
 from agentic_workflow.config import Config, import_part
@@ -19,15 +18,8 @@ from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.store import Store
-from agentic_workflow.workflow import HelpDesk
+from agentic_workflow.workflow import HelpDesk, JudgingParts
 from seedbed.settings import Settings
-
-if TYPE_CHECKING:
-    from agentic_workflow.decide.policy import PolicyFile
-    from agentic_workflow.decide.shop import Shop
-    from agentic_workflow.reply.draft import Writer
-    from agentic_workflow.reply.passages import Passages
-    from agentic_workflow.triage.triager import Triager
 
 
 def open_store(config: Config) -> Store:
@@ -50,18 +42,7 @@ def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id:
     for language in get_args(Language):
         parts.passages.search("Where is it?", language)
     outbox = Outbox(store.engine, open_receivers(config), executor_id)
-    return HelpDesk(store=store, outbox=outbox, queue=queue, **vars(parts))
-
-
-@dataclass(frozen=True)
-class JudgingParts:
-    """What judges a mail, and neither stores nor sends; arguments of HelpDesk."""
-
-    policy: PolicyFile
-    triager: Triager
-    shop: Shop
-    passages: Passages
-    writer: Writer
+    return HelpDesk(parts, store, outbox, queue)
 
 
 def check_model(config: Config, settings: Settings) -> bool:

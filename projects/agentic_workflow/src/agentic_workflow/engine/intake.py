@@ -59,8 +59,7 @@ class Intake:
             mail = mail.model_copy(update={"warnings": (*mail.warnings, warning)})
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
-            number, automatic = record.number, mail.automatic
-            self._queue.submit(record.id, mail.sender, number, automatic=automatic)
+            self._queue.submit(record)
         return record
 
     def watch(self, stop: threading.Event, poll_seconds: float = POLL_SECONDS) -> None:

@@ -1,13 +1,11 @@
 """The queue of cases, in the workflow database that all processes share.
 
     queue = CaseQueue(config)
-    queue.submit(record.id, record.mail.sender, record.number)  # for `handle_mail`, once
-    queue.finish(record.id, record.attempt, record.mail.sender)
+    queue.submit(record)    # for `HelpDesk.handle_mail`, once an attempt
 
-Cases of one customer run one after another in the order of arrival, automatic mails last; those of
-different customers run at the same time. A workflow's id is the case's, or `CASE-ATTEMPT` after
-the first attempt, so that queueing it twice changes nothing, and a case leads to its latest
-workflow. Running the workflows is up to `worker.py`.
+Cases of one customer run one after another in the order of arrival; those of different customers
+run at the same time. A workflow's id is `CASE-ATTEMPT`, so that queueing it twice changes nothing,
+and a case leads to its latest workflow. Running the workflows is up to `worker.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +20,9 @@ from typing import Any
 from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 from sqlalchemy.exc import DBAPIError
 
+from agentic_workflow.case import Status
 from agentic_workflow.config import Config
+from agentic_workflow.store.records import CaseSummary
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import VERSION
 from seedbed.database.sqlite import open_sqlite
@@ -31,8 +31,8 @@ from seedbed.errors import Unavailable
 APP, QUEUE = "agentic-workflow", "mails"
 POLL_SECONDS = 0.1
 CASES_AT_ONCE = 10  # per worker; with the polling, 100 cases a second
-APPROVED, NORMAL, LATER = 1, 2, 1_000_000_000
-"""Priorities, lowest first: approved cases, new mails, automatic mails; by arrival within each."""
+APPROVED, NEW = 1, 2
+"""Priorities, lowest first: cases that go on, new mails; by arrival within each."""
 UNFINISHED = ["PENDING", "ENQUEUED", "DELAYED"]
 BROKEN = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
@@ -63,22 +63,30 @@ class CaseQueue:
     def close(self) -> None:
         self._client.destroy()
 
-    def submit(
-        self, case_id: str, customer: str, number: int = 0, *, automatic: bool = False
-    ) -> None:
-        """Let a worker handle a new case; `number` is that of its arrival. Automatic mails wait."""
+    def submit(self, case: CaseSummary, delay: float = 0.0) -> None:
+        """Let a worker handle a case, or go on with one that is decided, in `delay` seconds."""
         # DBOS orders by priority and then by time, which on SQLite has a precision of one second.
-        order = (LATER if automatic else NORMAL) + number
-        self._enqueue("handle_mail", case_id, customer, order, case_id)
+        priority = APPROVED if case.attempt else NEW + case.number
+        options: EnqueueOptions = {
+            "workflow_name": "HelpDesk.handle_mail",
+            "class_name": "HelpDesk",
+            "instance_name": "desk",
+            "queue_name": QUEUE,
+            "queue_partition_key": case.sender or case.id,
+            "workflow_id": workflow_id(case),
+            "app_version": self.version,
+            "priority": priority,
+        }
+        if delay:
+            options["delay_seconds"] = delay
+        with _database_errors():
+            self._client.enqueue(options, case.id, case.attempt, case.status == "approved")
 
-    def finish(self, case_id: str, attempt: int, customer: str, delay: float = 0.0) -> None:
-        """Let a worker go on with a decided case, in `delay` seconds."""
-        id = f"{case_id}-{attempt}"
-        self._enqueue("finish_case", id, customer, APPROVED, case_id, attempt, delay=delay)
-
-    def handle_again(self, case_id: str, attempt: int, customer: str) -> None:
-        """Let a worker start over with a case that failed before it was decided."""
-        self._enqueue("handle_mail", f"{case_id}-{attempt}", customer, APPROVED, case_id)
+    def repeat(self, case: CaseSummary, store: Store, *, decided: bool) -> None:
+        """Queue another attempt at a case: its effects if it is decided, or else all of it."""
+        status: Status = "approved" if decided else "received"
+        store.update(case.id, status=status, attempt=case.attempt + 1)
+        self.submit(case.model_copy(update={"status": status, "attempt": case.attempt + 1}))
 
     def states(self, workflow_ids: list[str]) -> dict[str, tuple[str, Any]]:
         """Status and result of those workflows that exist."""
@@ -86,7 +94,7 @@ class CaseQueue:
         return {f.workflow_id: (f.status, f.error or f.output) for f in flows}
 
     def pending(self) -> dict[str, str]:
-        """Cases that a worker of this version is working on: workflow id and executor."""
+        """What this version is working on: the worker by the id of the workflow."""
         flows = self._list(app_version=self.version, status="PENDING", queue_name=QUEUE)
         return {flow.workflow_id: str(flow.executor_id) for flow in flows}
 
@@ -109,39 +117,10 @@ class CaseQueue:
         with _database_errors():
             return self._client.list_workflows(load_input=False, **filters)
 
-    def _enqueue(
-        self, name: str, id: str, customer: str, priority: int, *args: Any, delay: float = 0.0
-    ) -> None:
-        options: EnqueueOptions = {
-            "workflow_name": f"HelpDesk.{name}",
-            "class_name": "HelpDesk",
-            "instance_name": "desk",
-            "queue_name": QUEUE,
-            "queue_partition_key": customer or id,
-            "workflow_id": id,
-            "app_version": self.version,
-            "priority": priority,
-        }
-        if delay:
-            options["delay_seconds"] = delay
-        with _database_errors():
-            self._client.enqueue(options, *args)
 
-
-def go_on(case_id: str, store: Store, queue: CaseQueue) -> str:
-    """Queue a decided case for another attempt; returns its id."""
-    case = store.case(case_id)
-    store.update(case_id, status="approved", attempt=case.attempt + 1)
-    queue.finish(case_id, case.attempt + 1, case.sender)
-    return case_id
-
-
-def begin_again(case_id: str, store: Store, queue: CaseQueue) -> str:
-    """Queue a case that was not decided, from its first step; returns its id."""
-    case = store.case(case_id)
-    store.update(case_id, status="received", attempt=case.attempt + 1)
-    queue.handle_again(case_id, case.attempt + 1, case.sender)
-    return case_id
+def workflow_id(case: CaseSummary) -> str:
+    """The id of the latest workflow of a case."""
+    return f"{case.id}-{case.attempt}"
 
 
 def register_queue() -> None:

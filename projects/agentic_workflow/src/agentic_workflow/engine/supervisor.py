@@ -19,7 +19,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from dbos import DBOS
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS, UPKEEP_SECONDS = 1.0, 10.0
 UPKEEP = "upkeep"  # the lock of the worker that does it
-ORPHAN_SECONDS = 10.0
-"""A worker ends if a case has counted as running in it for this time, but is not."""
 
 
 class FileLocks:
@@ -119,9 +117,6 @@ class Supervisor:
     def __init__(self, locks: Locks, queue: CaseQueue, desk: HelpDesk, executor_id: str) -> None:
         self._locks, self._queue, self._desk, self._executor = locks, queue, desk, executor_id
         self._upkeep, self._does_upkeep = Upkeep(desk, queue), False
-        self._orphans: dict[str, float] = {}  # workflow id: since when no thread runs it
-        self._broken = threading.Event()
-        desk.end_process = self._end_process
 
     def watch(self, stop: threading.Event) -> bool:
         """Return True when `stop` is set, and False when this process has to end at once."""
@@ -129,10 +124,9 @@ class Supervisor:
         try:
             while not stop.wait(CHECK_SECONDS):
                 self._locks.check()
-                pending = self._queue.pending()
-                if self._broken.is_set() or self._has_orphans(pending):
+                if self._desk.broken.is_set():
                     return False
-                for executor in set(pending.values()) - {self._executor}:
+                for executor in set(self._queue.pending().values()) - {self._executor}:
                     if self._locks.acquire(executor):
                         recover(executor)
                         self._locks.release(executor)
@@ -153,18 +147,6 @@ class Supervisor:
             raise
         except Exception:  # the next run tries again
             DBOS.logger.exception("The upkeep failed.")
-
-    def _end_process(self) -> NoReturn:
-        self._broken.set()
-        while True:  # until the process has ended, and this thread with it
-            time.sleep(1)
-
-    def _has_orphans(self, pending: dict[str, str]) -> bool:
-        """Whether DBOS could not record the end of a case, which would block its customer."""
-        now, running = time.monotonic(), set(self._desk.running)
-        idle = [f for f, owner in pending.items() if owner == self._executor and f not in running]
-        self._orphans = {flow: self._orphans.get(flow, now) for flow in idle}
-        return any(now - since > ORPHAN_SECONDS for since in self._orphans.values())
 
 
 def recover(executor_id: str) -> None:

@@ -3,7 +3,7 @@
     Upkeep(desk, queue).run(now)     # by one of the workers, every ten seconds
 
 A case stalls when a process dies between two databases: it is stored or decided but not queued, or
-its workflow ended and the store does not show it. The workflow database shows which of these it
+its workflow broke and the store does not show it. The workflow database shows which of these it
 was.
 """
 
@@ -12,8 +12,8 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from agentic_workflow.case import STATUSES
-from agentic_workflow.engine.queue import BROKEN, CaseQueue, begin_again, go_on
+from agentic_workflow.case import Status
+from agentic_workflow.engine.queue import BROKEN, CaseQueue, workflow_id
 from agentic_workflow.store.records import CaseSummary
 from agentic_workflow.workflow import HelpDesk
 from seedbed.errors import Conflict, NotFound
@@ -33,24 +33,25 @@ class Upkeep:
     def run(self, now: datetime) -> None:
         """Do what is due. Repeating it is harmless."""
         # 1. Apply the default where no person decided in time.
-        if self._desk.policy.current().approval.default == "reject":
+        if self._desk.parts.policy.current().approval.default == "reject":
             for case in self._store.waiting(now):
                 self._reject(case)
-        # 2. Queue cases that were never queued, and repair stalled ones.
-        working = self._store.cases(status="working", limit=500)
-        idle = [case for case in working if case.changed_at < now - SETTLE]
-        self._repair([*self._store.unqueued(now - SETTLE), *idle])
+        # 2. Queue cases that were never queued, and mark those whose workflow broke.
+        stages: tuple[Status, ...] = ("received", "approved", "working")
+        active = [case for stage in stages for case in self._store.cases(status=stage, limit=1000)]
+        self._repair([case for case in active if case.changed_at < now - SETTLE])
         # 3. Go on with cases whose doubt is settled.
         for case in self._store.cases(status="in_doubt", limit=500):
             if not self._desk.outbox.list("in_doubt", case.id):
-                go_on(case.id, self._store, self._queue)
+                self._queue.repeat(case, self._store, decided=True)
         # 4. Begin again what another version left unfinished; effects are behind the outbox.
         for flow in self._queue.unfinished():
             if flow.app_version != self._queue.version:
-                decided = flow.name.endswith("finish_case")
-                repeat = go_on if decided else begin_again
                 with suppress(Conflict, NotFound):  # it is closed already
-                    repeat(flow.workflow_id.partition("-")[0], self._store, self._queue)
+                    case = self._store.case(flow.workflow_id.partition("-")[0])
+                    by_person = case.approval and case.approval.decision
+                    decided = case.status == "approved" or bool(by_person)
+                    self._queue.repeat(case, self._store, decided=decided)
                 self._queue.cancel(flow.workflow_id)
         # 5. Once an hour, forget what ended the day before.
         if now.minute == 0:
@@ -61,27 +62,16 @@ class Upkeep:
             record = self._store.decide_approval(case.id, "reject", "deadline")
         except Conflict:  # a person was faster
             return
-        self._queue.finish(case.id, record.attempt, case.sender)
+        self._queue.submit(record)
 
     def _repair(self, cases: list[CaseSummary]) -> None:
         stopped = self._store.switch("stopped")
-        states = self._queue.states([id for c in cases for id in (c.id, f"{c.id}-{c.attempt}")])
+        states = self._queue.states([workflow_id(case) for case in cases])
         for case in cases:
-            decided = case.status == "approved"
-            # The latest workflow of the case; one that asked a person is not the latest.
-            state = states.get(f"{case.id}-{case.attempt}")
-            state = state or (None if decided else states.get(case.id))
-            again = case.status == "received" and case.attempt > 0
-            if again and f"{case.id}-{case.attempt}" not in states:
-                self._queue.handle_again(case.id, case.attempt, case.sender)
-            elif state is None and not decided:
-                self._queue.submit(case.id, case.sender, case.number)
-            elif state is None:
-                if not stopped:
-                    self._queue.finish(case.id, case.attempt, case.sender)
-            elif state[0] in BROKEN:
+            state = states.get(workflow_id(case))
+            if state is None and not (stopped and case.status == "approved"):
+                self._queue.submit(case)
+            elif state and state[0] in BROKEN:
                 reason = f"The workflow ended with {state[0]}: {state[1] or 'it was killed'}."
                 event = {"kind": "failed", "reason": reason}
                 self._store.update(case.id, status="failed", outcome=reason, event=event)
-            elif state[1] in STATUSES:  # the store missed how it ended
-                self._store.update(case.id, status=state[1])

@@ -21,9 +21,9 @@ from pydantic import BaseModel
 from agentic_workflow.case import Category, Decision, Draft, Priority, Screening, Triage
 from agentic_workflow.decide.alone import require_proof
 from agentic_workflow.decide.shop import look_up
-from agentic_workflow.engine.desk import JudgingParts
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.screen import screen
+from agentic_workflow.workflow import JudgingParts
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.files import read_models

@@ -18,8 +18,8 @@ from typing import Any
 from agentic_workflow.case import CATEGORIES, Draft, Value
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
-from agentic_workflow.engine.queue import CaseQueue, begin_again, go_on
-from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Effect, Event, Verdict
+from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.store.records import CaseRecord, CaseSummary, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
 
@@ -34,7 +34,6 @@ class CaseDetails(Value):
 
     case: CaseRecord
     timeline: list[Event]  # the oldest first
-    approval: Approval | None
     effects: list[Effect]
     thread: list[CaseSummary]  # cases of the same sender and thread, the oldest first
 
@@ -85,11 +84,7 @@ class Actions:
             draft = old.model_copy(update=new)  # as the person wrote it, unmasked
         record = self.store.decide_approval(case_id, decision, by, draft, comment)
         # 3. Let a worker go on.
-        try:
-            self.queue.finish(case_id, record.attempt, record.sender)
-        except Unavailable as error:
-            _log.warning("case %s is queued later: %s", case_id, error)
-        return record
+        return self._queued(record)
 
     def change(
         self,
@@ -123,10 +118,13 @@ class Actions:
         free = {"tokens": 0, "cost_usd": 0.0}  # what the first reading cost is recorded
         triage = old.model_copy(update={**new, **sure, **free})
         record = self.store.change_triage(case_id, triage, ", ".join(changes))
+        return self._queued(record)
+
+    def _queued(self, record: CaseRecord) -> CaseRecord:
         try:
-            self.queue.handle_again(case_id, record.attempt, record.sender)
+            self.queue.submit(record)
         except Unavailable as error:
-            _log.warning("case %s is queued later: %s", case_id, error)
+            _log.warning("case %s is queued later: %s", record.id, error)
         return record
 
     def resolve(self, key: str, happened: bool, by: str) -> str:
@@ -135,20 +133,22 @@ class Actions:
         case_id = self.outbox.resolve(key, happened, by)
         answer = "happened" if happened else "did not happen"
         self.store.record(case_id, "resolve", actor=by, reason=f"{key} {answer}")
-        return go_on(case_id, self.store, self.queue)
+        self.queue.repeat(self.store.case(case_id), self.store, decided=True)
+        return case_id
 
     def replay(self, case_id: str, by: str) -> str:
-        """Go on with a failed case, or begin it again if nothing was decided. Returns its id."""
+        """Go on with a failed case, or begin it again if it had come to no effect; its id."""
         self._check(by)
-        case, approval = self.store.case(case_id), self.store.approval(case_id)
+        case = self.store.case(case_id)
         if case.status != "failed":
             raise Conflict(f"Case {case_id} is {case.status}; only failed cases can be replayed.")
         for row in self.outbox.list("failed", case_id):
             self.outbox.replay(row.key, by)
         self.store.record(case_id, "replay", actor=by)
-        if case.decision and (approval.decision if approval else not case.decision.approval):
-            return go_on(case_id, self.store, self.queue)
-        return begin_again(case_id, self.store, self.queue)
+        by_person = case.approval and case.approval.decision
+        decided = by_person or self.outbox.list(case_id=case_id)
+        self.queue.repeat(case, self.store, decided=bool(decided))
+        return case_id
 
     def reopen(self, case_id: str, by: str) -> CaseRecord:
         """Let a closed case wait for a person again. Raises Forbidden, NotFound or Conflict."""
@@ -170,7 +170,6 @@ class Actions:
         return CaseDetails(
             case=self.store.case(case_id),
             timeline=self.store.events(case_id),
-            approval=self.store.approval(case_id),
             effects=self.outbox.list(case_id=case_id),
             thread=[CaseSummary(**dict(case)) for case in self.store.thread(case_id)],
         ).model_dump(mode="json")

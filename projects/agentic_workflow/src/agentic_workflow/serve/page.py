@@ -74,9 +74,7 @@ def show_inbox_or_case(request: Request, case: CleanText = "") -> Response:
     return _show(
         request,
         "inbox",
-        waiting=[
-            (store.case(c.id), c.due_at, store.approval(c.id)) for c in store.waiting()[:ROWS]
-        ],
+        waiting=[store.case(c.id) for c in store.waiting()[:ROWS]],
         in_doubt=[store.case(c.id) for c in in_doubt],
         failed=[store.case(c.id) for c in failed],
         silent=[store.case(c.id) for c in store.unanswered(ROWS)],
@@ -217,7 +215,7 @@ def _show_case(
         request,
         "case",
         case=case,
-        approval=store.approval(case_id),
+        approval=case.approval,
         events=store.events(case_id),
         effects=actions.outbox.list(case_id=case_id),
         thread=others[-THREAD:],

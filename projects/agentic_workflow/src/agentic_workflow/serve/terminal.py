@@ -28,7 +28,7 @@ def inbox(cases: Sequence[Json]) -> str:
 
 def case(details: Json) -> str:
     """A case: the mail, the decision with its reasons, the draft, the effects, the timeline."""
-    record, approval = details["case"], details["approval"]
+    record, approval = details["case"], details["case"]["approval"]
     mail, decision, draft = record["mail"], record["decision"], record["draft"]
     lines = [
         f"{record['id']}  {record['status']}  {record['category'] or ''}".rstrip(),

@@ -32,19 +32,32 @@ class CaseSummary(Value):
     changed_at: datetime
     closed_at: datetime | None = None
     closed_by: str = ""  # "desk", a person, or "deadline"
-    due_at: datetime | None = None  # of the approval, in lists of waiting cases
+    due_at: datetime | None = None  # of the approval
+
+
+class Approval(Value):
+    """A request to a person, and what they decided."""
+
+    reasons: tuple[str, ...]
+    requested_at: datetime
+    due_at: datetime
+    decision: Verdict | None = None  # None: undecided
+    decided_by: str = ""
+    decided_at: datetime | None = None
+    comment: str = ""
+    proposal: Draft | None = None  # the desk's, if the person changed it
 
 
 class CaseRecord(CaseSummary):
-    """Everything about a case but its events, approval and effects."""
+    """Everything about a case but its events and effects."""
 
     mail: Mail
     triage: Triage | None = None
     facts: Facts | None = None
     decision: Decision | None = None
     draft: Draft | None = None
+    approval: Approval | None = None
     outcome: str = ""
-    policy_version: str = ""
 
 
 class Event(Value):
@@ -63,19 +76,6 @@ class Event(Value):
     seconds: float
 
 
-class Approval(Value):
-    """A request to a person, and what they decided."""
-
-    reasons: tuple[str, ...]
-    requested_at: datetime
-    due_at: datetime
-    decision: Verdict | None  # None: undecided
-    decided_by: str
-    decided_at: datetime | None
-    comment: str
-    proposal: Draft | None = None  # the desk's, if the person changed it
-
-
 class Effect(Value):
     """A row of the outbox: a refund or a reply, and what became of it."""
 
@@ -91,16 +91,3 @@ class Effect(Value):
     executor: str
     claimed_at: datetime | None
     done_at: datetime | None
-
-
-class Correction(Value):
-    """A mail with the category that a person gave it: a labelled example, and where it is from."""
-
-    subject: str
-    text: str  # masked, as it is stored
-    category: str
-    language: str
-    case: str
-    by: str
-    at: datetime
-    change: str  # "category other → refund"

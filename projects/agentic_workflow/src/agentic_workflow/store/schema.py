@@ -65,12 +65,12 @@ cases = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("id", Text, nullable=False, unique=True),
     sa.Column("content_hash", Text, nullable=False, index=True),
-    *_text("sender", "subject", "status", "outcome", "policy_version", "closed_by"),
+    *_text("sender", "subject", "status", "outcome", "closed_by"),
     *_columns(Text, "category", "priority"),
     *_columns(sa.Integer, "attempt", "reopened", nullable=False, default=0),
-    *_columns(Json, "mail", "triage", "facts", "decision", "draft"),
+    *_columns(Json, "mail", "triage", "facts", "decision", "draft", "approval"),
     sa.Column("received_at", UtcTime, nullable=False, index=True),
-    *_columns(UtcTime, "changed_at", "closed_at"),
+    *_columns(UtcTime, "changed_at", "closed_at", "due_at"),
     sa.Index("cases_by_status", "status", "number"),
     sa.Index("cases_by_sender", "sender", "number"),
     sa.Index("cases_by_category", "category", "number"),
@@ -92,20 +92,6 @@ events = sa.Table(
 # Few events are calls of a model, and only those count for the limits of a day.
 WITH_TOKENS = events.c.tokens > sa.text("0")
 sa.Index("events_with_tokens", events.c.at, sqlite_where=WITH_TOKENS, postgresql_where=WITH_TOKENS)
-
-approvals = sa.Table(
-    "approvals",
-    metadata,
-    sa.Column("case_id", Text, primary_key=True),
-    sa.Column("reasons", Json, nullable=False),
-    *_columns(UtcTime, "requested_at", "due_at", nullable=False),
-    sa.Column("decision", Text),  # "approve", "reject" or "ask"; null: undecided
-    sa.Column("decided_at", UtcTime),
-    sa.Column("proposal", Json),  # the draft before the person changed it
-    *_text("decided_by", "comment"),
-)
-UNDECIDED = approvals.c.decision.is_(None)
-sa.Index("approvals_due", approvals.c.due_at, sqlite_where=UNDECIDED, postgresql_where=UNDECIDED)
 
 outbox = sa.Table(
     "outbox",

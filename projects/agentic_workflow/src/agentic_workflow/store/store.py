@@ -15,32 +15,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, select, update
 from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.case import Decision, Draft, Mail, Standing, Status, Triage, Value
 from agentic_workflow.store.database import open_database, reading, writing
-from agentic_workflow.store.records import (
-    Approval,
-    CaseRecord,
-    CaseSummary,
-    Correction,
-    Event,
-    Verdict,
-)
-from agentic_workflow.store.schema import (
-    UNDECIDED,
-    WITH_TOKENS,
-    approvals,
-    cases,
-    events,
-    switches,
-)
+from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Event, Verdict
+from agentic_workflow.store.schema import WITH_TOKENS, cases, events, switches
 from seedbed.errors import BadInput, Conflict, NotFound
 
 __all__ = ["CaseRecord", "CaseSummary", "Store", "case_id"]
@@ -50,6 +36,7 @@ LIST_LIMIT = 1000
 MAX_WORDS = 10  # of a search
 _SEARCHED = (cases.c.id, cases.c.sender, cases.c.subject, cases.c.mail["text"].as_string())
 _REPLY_ID = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
+_STARTED = ("received", "working")
 _FINAL = ("closed", "duplicate")
 _SUMMARY = select(*(cases.c[name] for name in CaseSummary.model_fields if name in cases.c))
 _RECORD = select(*(cases.c[name] for name in CaseRecord.model_fields if name in cases.c))
@@ -66,11 +53,6 @@ def case_id(mail: Mail) -> str:
     """
     parts = f"{mail.message_id}\0{mail.content_hash}"
     return "c" + hashlib.sha256(parts.encode(errors="replace")).hexdigest()[:15]
-
-
-def answered_cases(mail: Mail) -> list[str]:
-    """The cases whose replies are named in the headers of a mail, the latest first."""
-    return [match[1] for id in mail.in_reply_to if (match := _REPLY_ID.match(id))]
 
 
 class Store:
@@ -127,11 +109,10 @@ class Store:
         others = select(cases.c.id).where(cases.c.sender == case.sender, cases.c.id != case.id)
         same = cases.c.content_hash == case.mail.content_hash
         unfinished, earlier = cases.c.status.not_in(_FINAL), cases.c.number < case.number
-        today = self._now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         replies = select(func.count()).where(
             cases.c.sender == case.sender,
             cases.c.status == "closed",
-            cases.c.closed_at >= today,
+            cases.c.closed_at >= self._today(),
             cases.c.closed_by == "desk",
             cases.c.outcome.contains("reply"),
         )
@@ -145,19 +126,15 @@ class Store:
     def thread(self, id: str) -> list[CaseRecord]:
         """The cases of a sender that belong to one thread, the oldest first; the latest 50 count.
 
-        A mail belongs to that of which it names the Message-ID, or the reply.
+        A mail belongs to one whose Message-ID, or whose reply, its headers name.
         """
-        sender = self.case(id).sender
-        query = _RECORD.where(cases.c.sender == sender).order_by(cases.c.number.desc())
-        linked, others = {id}, self._all(CaseRecord, query, 50)
-        ids = {c.mail.message_id: c.id for c in others}
-        links = {c.id: {*answered_cases(c.mail), *map(ids.get, c.mail.in_reply_to)} for c in others}
-        grown = True
-        while grown:
-            more = {n for n, parents in links.items() if n in linked or parents & linked}
-            more |= {c.id for c in others if any(c.id in links.get(n, ()) for n in linked)}
-            grown, linked = not more <= linked, linked | more
-        return [case for case in reversed(others) if case.id in linked and sender]
+        case = self.case(id)
+        query = _RECORD.where(cases.c.sender == case.sender).order_by(cases.c.number.desc())
+        return [
+            other
+            for other in reversed(self._all(CaseRecord, query, 50))
+            if other.id == id or (case.sender and (_answers(other, case) or _answers(case, other)))
+        ]
 
     def cases(
         self,
@@ -195,39 +172,27 @@ class Store:
         """Change columns of a case: `triage=`, `facts=`, `draft=`, `outcome=`, `attempt=` …
 
         `event` has the arguments of `record`, for an entry of the audit trail in one transaction.
-        Raises NotFound, or Conflict if the case is closed. Repeating an update is harmless, and so
-        is a late one of a worker that was taken for dead: it can neither reopen a closed case nor
-        make one wait that a person has decided.
+        Raises NotFound, or Conflict if the case is closed; closing it again changes nothing.
         """
-        if isinstance(triage := values.get("triage"), Triage):
-            values |= {"category": triage.category, "priority": triage.priority}
+        conditions = [cases.c.status.not_in(_FINAL)] if status else []
+        values |= {"status": status} if status else {}
+        if status in _FINAL:
+            values |= {"closed_at": self._now(), "closed_by": closed_by}
         with writing(self.engine) as connection:
-            if status in _FINAL:  # the first time counts
-                is_open = cases.c.closed_at.is_(None)
-                values |= {
-                    "closed_at": func.coalesce(cases.c.closed_at, self._now()),
-                    "closed_by": sql_case((is_open, closed_by), else_=cases.c.closed_by),
-                }
-            self._change(connection, id, status, **values)
-            if event:
+            if not self._change(connection, id, *conditions, **values):
+                if (actual := _case(connection, id).status) != status:
+                    raise Conflict(f"Case {id} is {actual} already.")
+            elif event:
                 self._add_event(connection, id, **{"actor": "desk", **event})
 
     def _change(
-        self, connection: Connection, id: str, status: Status | None, **values: object
-    ) -> None:
-        condition = cases.c.id == id
-        if status == "waiting":
-            condition &= cases.c.status.in_(("received", "working", "waiting"))
-        elif status:
-            condition &= cases.c.status.not_in(_FINAL) | (cases.c.status == status)
-        values |= {"changed_at": self._now()} | ({"status": status} if status else {})
-        if not connection.execute(update(cases).where(condition).values(values)).rowcount:
-            raise Conflict(f"Case {id} is {_case(connection, id).status} already.")
-
-    def unqueued(self, older_than: datetime) -> list[CaseSummary]:
-        """Cases that no worker has taken since `older_than`, to be queued again."""
-        ready = cases.c.status.in_(("received", "approved")) & (cases.c.changed_at < older_than)
-        return self._all(CaseSummary, _SUMMARY.where(ready).order_by(cases.c.number))
+        self, connection: Connection, id: str, *conditions: ColumnElement[bool], **values: object
+    ) -> bool:
+        """Change columns of a case; False if it does not meet the conditions, or is unknown."""
+        if isinstance(triage := values.get("triage"), Triage):
+            values |= {"category": triage.category, "priority": triage.priority}
+        statement = update(cases).where(cases.c.id == id, *conditions)
+        return bool(connection.execute(statement.values(**values, changed_at=self._now())).rowcount)
 
     # ── audit trail ─────────────────────────────────────────────────────────────────────────
 
@@ -244,33 +209,27 @@ class Store:
         query = select(events).where(events.c.case_id == id).order_by(events.c.number)
         return self._all(Event, query)
 
-    def spent(self, day: date) -> float:
-        """What models cost on a day in UTC, in USD."""
-        start = datetime.combine(day, time(), UTC)
-        end = start + timedelta(days=1, microseconds=-1)
+    def spent_today(self) -> float:
+        """What models have cost today (UTC), in USD."""
         total = select(func.coalesce(func.sum(events.c.cost_usd), 0.0))
         with reading(self.engine) as connection:
-            query = total.where(WITH_TOKENS, events.c.at.between(start, end))
+            query = total.where(WITH_TOKENS, events.c.at >= self._today())
             return float(connection.execute(query).scalar_one())
+
+    def _today(self) -> datetime:
+        return self._now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
     # ── approvals ───────────────────────────────────────────────────────────────────────────
 
     def request_approval(self, id: str, reasons: Sequence[str], due_at: datetime) -> None:
-        """Let the case wait for a person; a repeated request changes nothing."""
-        values = {"requested_at": self._now(), "due_at": due_at, "reasons": reasons}
-        again = update(approvals).where(approvals.c.case_id == id, UNDECIDED)
-        try:
-            with writing(self.engine) as connection:
-                if _approval(connection, id) is None:
-                    connection.execute(insert(approvals).values(case_id=id, **values))
-                elif _case(connection, id).status == "waiting":
-                    return
-                elif not connection.execute(again.values(values)).rowcount:
-                    return  # decided in the meantime
-                self._change(connection, id, "waiting")
+        """Let the case wait for a person; a repeated or a late request changes nothing."""
+        request = Approval(reasons=tuple(reasons), requested_at=self._now(), due_at=due_at)
+        undecided = cases.c.approval["decision"].as_string().is_(None)
+        started = cases.c.status.in_(_STARTED)
+        change: dict[str, Any] = {"status": "waiting", "approval": request, "due_at": due_at}
+        with writing(self.engine) as connection:
+            if self._change(connection, id, undecided, started, **change):
                 self._add_event(connection, id, "ask a person", evidence=reasons)
-        except IntegrityError:
-            pass
 
     def decide_approval(
         self,
@@ -286,23 +245,23 @@ class Store:
         Conflict, which names the first person, for a second decision, and BadInput if the reply of
         a case that was handed over is still the desk's draft.
         """
-        decided: dict[str, Any] = {"decided_by": by, "decided_at": self._now()}
-        statement = update(approvals).where(approvals.c.case_id == id, UNDECIDED)
         with writing(self.engine) as connection:
             # 1. One conditional UPDATE: of two people, one changes a row.
-            case = self._take_waiting(connection, id, "approved")
+            case = self._take_waiting(connection, id, status="approved")
             before, body = case.draft, draft.body if draft else ""
             # 2. A letter that promises another one must not close the case.
             handed_over = case.decision is not None and case.decision.action == "hand_over"
             if decision == "approve" and handed_over and body in ("", before and before.body):
                 hint = "Write the reply, ask the sender, or reject the case."
                 raise BadInput("The draft only promises that a person will reply.", hint=hint)
-            # 3. Keep what the person changed.
+            # 3. Keep what the person decided, and what they changed.
+            decided = {"decision": decision, "decided_by": by, "decided_at": self._now()}
             if draft and before and (draft.subject, draft.body) != (before.subject, before.body):
                 decided["proposal"] = before
-            connection.execute(statement.values(decision=decision, comment=comment, **decided))
-            # 4. Let the case go on.
-            self._change(connection, id, "approved", draft=draft or before)
+            approval = case.approval and case.approval.model_copy(
+                update={**decided, "comment": comment}
+            )
+            self._change(connection, id, draft=draft or before, approval=approval)
             self._add_event(connection, id, decision, actor=by, reason=comment)
             return _case(connection, id)
 
@@ -311,11 +270,17 @@ class Store:
 
         Raises Conflict, as `decide_approval` does.
         """
-        values = {"category": triage.category, "priority": triage.priority, "triage": triage}
         with writing(self.engine) as connection:
-            self._take_waiting(connection, id, "received", **values)
+            case = self._take_waiting(connection, id, status="received", triage=triage)
             self._add_event(connection, id, "change", actor=triage.changed_by, reason=reason)
-            return _case(connection, id)
+            return case
+
+    def _take_waiting(self, connection: Connection, id: str, **values: object) -> CaseRecord:
+        """Change a case that waits for a person; its next workflow is another attempt."""
+        waits, attempt = cases.c.status == "waiting", cases.c.attempt + 1
+        if not self._change(connection, id, waits, attempt=attempt, **values):
+            raise _no_approval(_case(connection, id))
+        return _case(connection, id)
 
     def reopen(self, id: str, by: str, due_at: datetime) -> CaseRecord:
         """Let a closed case, or a duplicate, wait for a person, who writes the reply.
@@ -326,17 +291,15 @@ class Store:
         reason = f"{by} reopened the case."
         with writing(self.engine) as connection:
             case = _case(connection, id)
+            request = Approval(reasons=(reason,), requested_at=self._now(), due_at=due_at)
             decision = Decision(action="reply", approval=True, rule="reopened", reasons=(reason,))
             draft = Draft(subject=f"Re: {case.mail.subject}", body="")
             change: dict[str, Any] = {"decision": decision, "draft": draft, "outcome": ""}
-            change |= {"closed_at": None, "closed_by": "", "changed_at": self._now()}
+            change |= {"status": "waiting", "approval": request, "due_at": due_at}
+            change |= {"closed_at": None, "closed_by": ""}
             change |= {"attempt": case.attempt + 1, "reopened": case.reopened + 1}
-            closed = update(cases).where(cases.c.id == id, cases.c.status.in_(_FINAL))
-            if not connection.execute(closed.values(status="waiting", **change)).rowcount:
+            if not self._change(connection, id, cases.c.status.in_(_FINAL), **change):
                 raise Conflict(f"Case {id} is {case.status}; only closed cases can be reopened.")
-            connection.execute(approvals.delete().where(approvals.c.case_id == id))
-            request = {"requested_at": self._now(), "due_at": due_at, "reasons": (reason,)}
-            connection.execute(insert(approvals).values(case_id=id, **request))
             self._add_event(connection, id, "reopen", actor=by)
             return _case(connection, id)
 
@@ -346,49 +309,35 @@ class Store:
         query = _SUMMARY.where(alone, ~cases.c.outcome.contains("reply"))
         return self._all(CaseSummary, query.order_by(cases.c.number.desc()), limit)
 
-    def corrections(self) -> list[Correction]:
-        """The cases whose category a person changed, in the order of their last change."""
+    def corrections(self) -> list[dict[str, Any]]:
+        """The mails whose category a person changed, by the time of their last change.
+
+        Each is a labelled example (`subject`, `text`, `category`, `language`) and where it is from
+        (`case`, `by`, `at`, `change`, such as "category other → refund").
+        """
         last = select(func.max(events.c.number)).where(
             events.c.kind == "change", events.c.reason.startswith("category ")
         )
-        columns = (cases.c.id, cases.c.mail, cases.c.category, events.c.actor, events.c.at)
-        query = select(*columns, events.c.reason).join(events, events.c.case_id == cases.c.id)
+        query = select(cases.c.id, events).join(events, events.c.case_id == cases.c.id)
         query = query.where(events.c.number.in_(last.group_by(events.c.case_id)))
         with reading(self.engine) as connection:
             rows = connection.execute(query.order_by(events.c.number)).all()
-        corrections = []
-        for id, data, category, by, at, change in rows:
-            mail = Mail.model_validate(data)
-            example = {"subject": mail.subject, "text": mail.text, "category": category}
-            example["language"] = mail.spoken or mail.language
-            corrections.append(Correction(**example, case=id, by=by, at=at, change=change))
-        return corrections
-
-    def _take_waiting(
-        self, connection: Connection, id: str, status: Status, **values: object
-    ) -> CaseRecord:
-        """Change a case that waits for a person; its next workflow is another attempt."""
-        change = {**values, "status": status, "attempt": cases.c.attempt + 1}
-        waiting = update(cases).where(cases.c.id == id, cases.c.status == "waiting")
-        statement = waiting.values(**change, changed_at=self._now())
-        if not connection.execute(statement).rowcount:
-            raise _no_approval(_case(connection, id), _approval(connection, id))
-        return _case(connection, id)
-
-    def approval(self, id: str) -> Approval | None:
-        """The request for approval of a case, decided or not."""
-        with reading(self.engine) as connection:
-            return _approval(connection, id)
+            changed = [(_case(connection, row.id), row) for row in rows]
+        return [
+            case.mail.model_dump(include={"subject", "text"})
+            | {"category": case.category, "language": case.mail.spoken or case.mail.language}
+            | {"case": case.id, "by": event.actor, "at": event.at.isoformat()}
+            | {"change": event.reason}
+            for case, event in changed
+        ]
 
     def waiting(self, due_by: datetime | None = None) -> list[CaseSummary]:
         """Cases that wait for a person, due by a time: urgent ones first, then by deadline."""
-        waits = cases.c.status == "waiting"  # not one that is being decided again
-        query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, waits)
-        query = query.join(approvals, approvals.c.case_id == cases.c.id)
+        query = _SUMMARY.where(cases.c.status == "waiting")
         if due_by:
-            query = query.where(approvals.c.due_at <= due_by)
+            query = query.where(cases.c.due_at <= due_by)
         urgent = sql_case((cases.c.priority == "high", 0), else_=1)
-        return self._all(CaseSummary, query.order_by(urgent, approvals.c.due_at))
+        return self._all(CaseSummary, query.order_by(urgent, cases.c.due_at))
 
     # ── switches and figures ────────────────────────────────────────────────────────────────
 
@@ -424,13 +373,15 @@ def _case(connection: Connection, id: str) -> CaseRecord:
     return CaseRecord(**row)
 
 
-def _approval(connection: Connection, id: str) -> Approval | None:
-    query = select(approvals).where(approvals.c.case_id == id)
-    row = connection.execute(query).mappings().first()
-    return Approval(**row) if row else None
+def _answers(mail: CaseRecord, earlier: CaseRecord) -> bool:
+    """Whether the headers of a mail name another one, or its reply."""
+    names = mail.mail.in_reply_to
+    replies = [match[1] for name in names if (match := _REPLY_ID.match(name))]
+    return earlier.mail.message_id in names or earlier.id in replies
 
 
-def _no_approval(case: CaseRecord, approval: Approval | None) -> Conflict:
+def _no_approval(case: CaseRecord) -> Conflict:
+    approval = case.approval
     if approval is None or approval.decided_at is None:
         return Conflict(f"Case {case.id} does not wait for approval; it is {case.status}.")
     when = approval.decided_at.isoformat(sep=" ", timespec="minutes")

@@ -188,10 +188,10 @@ class World:
         rows = [(c.id, c.status, c.changed_at) for c in self.store.cases(limit=20)]
         return "\n".join([*logs, *map(str, rows)])
 
-    def mail(self, text: str) -> Any:
+    def mail(self, text: str, **headers: Any) -> Any:
         """A parsed mail that is neither stored nor queued."""
         self.count += 1
-        return parse_mail(scripted.mail_bytes(self.count, text))
+        return parse_mail(scripted.mail_bytes(self.count, text, **headers))
 
     def responds(self) -> bool:
         try:

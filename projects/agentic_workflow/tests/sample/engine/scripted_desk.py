@@ -33,7 +33,7 @@ from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.sample.payments import SamplePayments
 from agentic_workflow.store.store import Store
-from agentic_workflow.workflow import HelpDesk
+from agentic_workflow.workflow import HelpDesk, JudgingParts
 from seedbed.settings import Settings, load
 
 POLICY = """
@@ -118,7 +118,11 @@ class ScriptedPassages:
 
 
 class ScriptedWriter:
+    fixed = False
+
     def write(self, mail: Mail, *_: Any) -> Draft:
+        if "cannot be answered" in mail.text and not self.fixed:
+            raise RuntimeError("the writer exploded")
         body = f"Dear customer, about: {mail.text}"
         model = "openai:gpt" if "by a model" in mail.text else ""
         return Draft(subject=f"Re: {mail.subject}", body=body, model=model)
@@ -166,19 +170,13 @@ def open_scripted_desk(
     policy = config.policy or Path(config.data_dir) / "policy.toml"
     if not policy.exists():
         policy.write_text(POLICY)
-    parts: Any = {
-        "policy": PolicyFile(policy),
-        "triager": ScriptedTriager(),
-        "shop": ScriptedShop(),
-        "passages": ScriptedPassages(),
-        "writer": ScriptedWriter(),
-    }
+    fakes: list[Any] = [ScriptedTriager(), ScriptedShop(), ScriptedPassages(), ScriptedWriter()]
     receivers = {
         "smtp": CrashingReceiver(SmtpReceiver(str(config.smtp_url), config.address)),
         "payments": CrashingReceiver(PaymentReceiver(SamplePayments(config.data_dir))),
     }
     outbox = Outbox(store.engine, receivers, executor_id)
-    desk = HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
+    desk = HelpDesk(JudgingParts(PolicyFile(policy), *fakes), store, outbox, queue)
     desk.understand = lambda *_: []  # the texts of these mails are orders to the script
     return desk
 

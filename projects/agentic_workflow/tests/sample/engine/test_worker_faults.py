@@ -114,12 +114,15 @@ def test_cases_in_flight_survive_a_new_version(
     # 1. The old version dies in the middle of a case, with one more in the queue.
     old_queue = CaseQueue(world.config, OLD)
     waiting, halfway, queued = (
-        world.store.receive(world.mail(what))[0].id
-        for what in ("refund 300.00", "pause 9.0 where is it", "where is it")
+        world.store.receive(world.mail(what, sender=sender))[0].id
+        for what, sender in (
+            ("refund 300.00", "a@example.com"),
+            ("pause 9.0 where is it", "b@example.com"),
+            ("where is it", "b@example.com"),
+        )
     )
-    old_queue.submit(waiting, "a@example.com")
-    old_queue.submit(halfway, "b@example.com", 1)
-    old_queue.submit(queued, "b@example.com", 2)
+    for case in (waiting, halfway, queued):
+        old_queue.submit(world.store.case(case))
     old = world.worker("worker-1", version=OLD)
     world.wait([waiting])
     world.until(lambda: world.statuses([halfway]) == ["working"])
