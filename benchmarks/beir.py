@@ -69,7 +69,7 @@ def _ingest(store: Store, documents: dict[str, tuple[str, str]], tokens: int) ->
         document = Document(body, blocks, title)
         pieces = chunk(document, tokens, count)
         store.add_document("default", source, "", document, pieces)
-    store.write_index()
+    store.update_index()
 
 
 def _rankings(retriever: Retriever, question: str) -> dict[str, list[str]]:

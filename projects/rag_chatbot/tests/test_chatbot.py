@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rag_chatbot.chatbot import LOCAL, OPERATOR, Question
-from seedbed.errors import BadInput, Conflict, Unavailable
+from seedbed.errors import BadInput, Busy, Conflict, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
 
@@ -53,17 +53,18 @@ def test_create_collection_reveals_no_taken_names(open_chatbot):
         bot.create_collection("alice/notes", ["*"], ["*"], "alice")
 
 
-def test_upload_raises_what_is_not_the_fault_of_a_file(open_chatbot):
+@pytest.mark.parametrize("error", [Unavailable("It stopped."), Busy("It stopped.")])
+def test_upload_raises_what_is_not_the_fault_of_a_file(open_chatbot, error):
     class Stopping(HashEmbeddings):
         def embed(self, texts):
             if any("second" in text for text in texts):
-                raise Unavailable("The embeddings stopped.")
+                raise error
             return super().embed(texts)
 
     bot = open_chatbot()
     bot.store.embeddings = Stopping()
     files = [(f"{name}.md", f"The {name} file.".encode()) for name in ("first", "second", "third")]
-    with pytest.raises(Unavailable, match="stopped"):
+    with pytest.raises(type(error), match="stopped"):
         bot.upload(files, "default", LOCAL)
     assert [item["source"] for item in bot.documents("default", LOCAL)] == ["first.md"]
     assert bot.search("The first file", collection="default", caller=LOCAL)

@@ -206,6 +206,7 @@ class Chatbot:
         """Delete a document with its chunks and vectors, and its text in answers."""
         self.store.collections.require(collection, caller, "write")
         self.store.delete_document(collection, source)
+        self.store.update_index()
         self.erase_deleted(collection)
 
     def erase_deleted(self, collection: str) -> None:

@@ -24,12 +24,13 @@ from rag_chatbot.read import parse
 from rag_chatbot.read.chunk import chunk, counter
 from rag_chatbot.read.decode import clean_name
 from rag_chatbot.read.find_files import FileEntry, absolute, find_files, is_gone
+from rag_chatbot.store.catalogue import Collection
 from rag_chatbot.store.records import FileStat, StoredDocument
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, SeedbedError, TooLarge
+from seedbed.errors import BadInput, Busy, SeedbedError, TooLarge
 
 log = logging.getLogger(__name__)
-FORMAT = 4  # raise it when parsing or chunking changes: every file is then read again
+FORMAT = 5  # raise it when parsing or chunking changes: every file is then read again
 FRESH_NS = 2_000_000_000  # a file this new may change again within one tick of its mtime
 
 Progress = Callable[[int, int, str], None]  # files done, files in total, source
@@ -72,7 +73,7 @@ def ingest(
     """
     start = time.monotonic()
     summary = Summary()
-    store.require_embedder(store.collections.create(collection))
+    owner = store.require_embedder(store.collections.create(collection))
     stored = {document.source: document for document in store.documents(collection)}
     # 1. List the files.
     files = list(find_files([Path(path) for path in paths]))
@@ -86,14 +87,14 @@ def ingest(
         for done, file in enumerate(readable, 1):
             source = clean_name(file.source)
             with _failures(summary, source):
-                _ingest_file(store, collection, file, source, stored.get(source), summary)
+                _ingest_file(store, owner, file, source, stored.get(source), summary)
             if progress:
                 progress(done, len(readable), source)
+        # 3. Remove documents whose files are gone.
+        if prune:
+            _prune(store, collection, paths, files, summary)
     finally:
-        store.write_index()
-    # 3. Remove documents whose files are gone.
-    if prune:
-        _prune(store, collection, paths, files, summary)
+        store.update_index()
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -120,16 +121,11 @@ def ingest_uploads(
                 if source in ("", ".", "..") or source != clean_name(source):
                     raise BadInput(f"{name[:100]!r} is not a valid name for a document.")
                 _check_size(store, source, len(data))
-                digest = _digest(store, data)
-                old = store.find(owner, source)
-                if old and old.data_hash == digest:
-                    summary.unchanged += 1
-                else:
-                    _add(store, collection, source, digest, data, summary)
+                _store(store, owner, source, data, summary)
             if progress:
                 progress(done, len(files), name)
     finally:
-        store.write_index()
+        store.update_index()
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -143,7 +139,7 @@ def _failures(summary: Summary, source: str) -> Iterator[None]:
         raise
     except BaseException as error:  # also the tokenizer's, whose panics are not Exceptions
         if isinstance(error, SeedbedError):
-            if error.status >= 500:
+            if isinstance(error, Busy) or error.status >= 500:
                 raise
             reason = str(error)
         elif isinstance(error, OSError):
@@ -156,14 +152,13 @@ def _failures(summary: Summary, source: str) -> Iterator[None]:
 
 def _ingest_file(
     store: Store,
-    collection: str,
+    owner: Collection,
     file: FileEntry,
     source: str,
     old: StoredDocument | None,
     summary: Summary,
 ) -> None:
-    """Read, parse, chunk and store a file unless it is the one that is stored as `old`."""
-    # 1. Same path, size and time of change, read with the same settings: unchanged.
+    """Store a file, unless its path, size and time and the settings are those of `old`."""
     stat = file.path.stat()
     key = _key(file.path)
     if (
@@ -174,31 +169,30 @@ def _ingest_file(
         summary.unchanged += 1
         return
     _check_size(store, source, stat.st_size)
-    # 2. Same path and content: only the new time is stored.
-    data = file.path.read_bytes()
     settled = time.time_ns() - stat.st_mtime_ns > FRESH_NS
     file_stat = FileStat(key, stat.st_size, stat.st_mtime_ns if settled else 0)
-    digest = _digest(store, data)
-    if old and (old.path, old.data_hash) == (key, digest):
-        store.touch(old.id, file_stat)
-        summary.unchanged += 1
-        return
-    # 3. New or changed: parse, chunk and store it.
-    _add(store, collection, source, digest, data, summary, file_stat)
+    _store(store, owner, source, file.path.read_bytes(), summary, file_stat)
 
 
-def _add(
+def _store(
     store: Store,
-    collection: str,
+    owner: Collection,
     source: str,
-    digest: str,
     data: bytes,
     summary: Summary,
     file: FileStat | None = None,
 ) -> None:
+    """Parse, chunk and store a file; with the same content as before only its new time."""
+    digest = _tag(store) + hashlib.sha256(data).hexdigest()
+    old = store.find(owner, source)
+    if old and (old.data_hash, old.path) == (digest, file.path if file else None):
+        if file:
+            store.touch(old.id, file)
+        summary.unchanged += 1
+        return
     document = parse(Path(source), data)
     pieces = chunk(document, store.config.chunk_tokens, counter(store.embeddings))
-    old = store.add_document(collection, source, digest, document, pieces, file=file)
+    old = store.add_document(owner.name, source, digest, document, pieces, file=file)
     summary.added += old is None
     summary.updated += old is not None
     summary.chunks += len(pieces)
@@ -213,11 +207,6 @@ def _check_size(store: Store, source: str, size: int) -> None:
 def _key(path: Path) -> str:
     """A path as it is stored. File names may contain bytes that are not valid text."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _digest(store: Store, data: bytes) -> str:
-    """The hash of a file's content, after `_tag`."""
-    return _tag(store) + hashlib.sha256(data).hexdigest()
 
 
 def _tag(store: Store) -> str:
@@ -235,13 +224,13 @@ def _prune(
     """Remove documents whose files below `paths` are gone."""
     for path in paths:
         root = _key(absolute(path))
-        if not any(_is_below(_key(file.path), root) for file in files if not file.failed):
+        if not any(Path(_key(file.path)).is_relative_to(root) for file in files if not file.failed):
             continue  # no file at all: perhaps a disk that is not mounted
         for document in store.documents(collection):
-            if document.path and _is_below(document.path, root) and is_gone(document.path):
+            if (
+                document.path
+                and Path(document.path).is_relative_to(root)
+                and is_gone(document.path)
+            ):
                 store.delete_document(collection, document.source)
                 summary.removed += 1
-
-
-def _is_below(path: str, root: str) -> bool:
-    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)

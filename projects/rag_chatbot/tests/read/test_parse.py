@@ -96,16 +96,14 @@ def test_headings_of_plain_text_are_underlined_or_begin_with_equals_signs() -> N
     assert headings(read("a.adoc", "= Top\n\n== Part\n\nText.\n")) == [(1, "Top"), (2, "Part")]
 
 
-def test_code_blocks_begin_at_definitions() -> None:
-    text = (
-        "import os\n\n\nclass Box:\n    def open(self):\n        pass\n\n\ndef close():\n    pass\n"
-    )
-    document = read("box.py", text)
-    assert headings(document) == [(1, "Box"), (2, "open"), (1, "close")]
-    assert document.text == text
-    assert all(text[b.start : b.end].strip() for b in document.blocks)
-    assert headings(read("a.rs", "pub fn run() {\n}\n")) == [(1, "run")]
-    assert headings(read("a.go", "func (s *Server) Serve() {\n}\n")) == [(1, "Serve")]
+def test_code_blocks_begin_flush_left_after_an_empty_line() -> None:
+    document = read("box.py", "import os\n\n\nclass Box:\n    x = 1\n\n    y = 2\n\nprint(Box)\n")
+    assert document.title == "box.py"
+    assert [part for _, part in shape(document)] == [
+        "import os",
+        "class Box:\n    x = 1\n\n    y = 2",
+        "print(Box)",
+    ]
 
 
 def test_data_blocks_are_tables_and_lines() -> None:

@@ -10,14 +10,15 @@ expanded. docs/reference/parsers.md compares the parsers. Chunks are made in `ch
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import partial
-from importlib import import_module
+from dataclasses import astuple
 from pathlib import Path, PurePath
+from typing import Any
 
-from rag_chatbot.read.decode import clean_name
+from rag_chatbot.read import text
+from rag_chatbot.read.decode import clean, clean_name
 from rag_chatbot.read.document import Block, Document
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, SeedbedError
+from seedbed.safety.limited_process import LimitedProcess
 
 __all__ = ["Block", "Document", "file_type", "parse"]
 
@@ -51,6 +52,14 @@ BY_NAME = {
     **dict.fromkeys(("makefile", "dockerfile", "containerfile", "justfile", "rakefile"), "code"),
     **dict.fromkeys(("readme", "license", "copying", "changelog", "authors", "notice"), "text"),
 }
+# HTML, PDF and office files come from strangers: they can take a parser in C minutes and gigabytes,
+# which nothing interrupts. So they are parsed in a process with limits, one at a time.
+SECONDS, SECONDS_PER_MB = (
+    60.0,
+    10.0,
+)  # of a file; 1,000 pages of PDF are 2 MB or more, and take 10 s
+_process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text.")
+OLE = b"\xd0\xcf\x11\xe0"  # first bytes of encrypted files, and of those from before 2007
 
 
 def file_type(path: PurePath) -> str | None:
@@ -61,27 +70,48 @@ def file_type(path: PurePath) -> str | None:
 def parse(path: Path, data: bytes) -> Document:
     """Parse the bytes of a file. Only the name of `path` is used; nothing is read from disk.
 
-    Raises BadInput with the reason if the file is unsupported, empty, damaged or without text, and
-    TooLarge if it unpacks to too much.
+    Raises BadInput with the reason if the file is unsupported, empty, damaged or without text, or
+    takes too much time or memory, and TooLarge if it unpacks to too much.
     """
     kind = file_type(path)
     if kind is None:
         raise BadInput(f"The file type of {path.name!r} is not supported.")
     if not data.strip():
         raise BadInput("The file is empty.")
-    document = _parser(kind)(data, path)
+    if kind in text.PARSERS:
+        document = text.PARSERS[kind](data)
+    else:
+        seconds = SECONDS + SECONDS_PER_MB * len(data) / 1e6
+        (title, blocks), body = _process.call(data, name="The file", max_seconds=seconds, kind=kind)
+        document = Document(body.decode(), tuple(Block(*block) for block in blocks), title)
     if not document.text.strip():
         raise BadInput("The file contains no text.")
-    title = re.sub(r"\s+", " ", document.title).strip()[:200] or path.stem
+    title = re.sub(r"\s+", " ", document.title).strip()[:200]
+    title = title or (path.name if kind == "code" else path.stem)
     return Document(document.text, document.blocks, clean_name(title), kind)
 
 
-def _parser(kind: str) -> Callable[[bytes, Path], Document]:
-    """The parser of a format. Imported here, so that reading Markdown does not load PDFium."""
-    if kind in ("docx", "pptx", "spreadsheet", "email"):
-        from rag_chatbot.read.office import parse_office
+def parse_in_child(data: bytes, kind: str) -> tuple[tuple[str, list[Any]], bytes]:
+    """The parts of a document of this format: title and blocks, and its text in UTF-8."""
+    from rag_chatbot.read import html, office, pdf
 
-        return partial(parse_office, kind=kind)
-    module = kind if kind in ("pdf", "html") else "text"
-    name = "json" if kind == "jsonl" else kind
-    return getattr(import_module(f"rag_chatbot.read.{module}"), f"parse_{name}")  # type: ignore[no-any-return]
+    parsers = {
+        "html": html.parse_html,
+        "pdf": pdf.parse_pdf,
+        "docx": office.parse_docx,
+        "pptx": office.parse_pptx,
+        "spreadsheet": office.parse_spreadsheet,
+        "email": office.parse_email,
+    }
+    try:
+        document = parsers[kind](data)
+    except SeedbedError:
+        raise
+    except Exception as error:  # of the libraries, and of the readers of XML and ZIP below them
+        if data.startswith(OLE):
+            raise BadInput(
+                "The file is encrypted, or older than 2007.",
+                hint="Save it in the current format, without a password.",
+            ) from None
+        raise BadInput(f"Damaged, or not of the format {kind} ({clean(str(error))}).") from None
+    return (document.title, [astuple(block) for block in document.blocks]), document.text.encode()

@@ -21,7 +21,6 @@ from rag_chatbot.read.language import CELLS, SEPARATOR, plain, sentence_spans
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]  # texts → number of tokens of each
 HEADING_CHARS = 120  # a longer heading is cut in the path
 TABLE_HEADER_CHARS = 200
-HEADINGS_IN_CODE = frozenset({"code", "json", "jsonl"})  # names and keys: not lines of their own
 # Most characters counted as one token. Prose has 4 to 5; a tokenizer that maps unknown words to one
 # token would make a single chunk of a long line of base64.
 CHARS_PER_TOKEN = 8
@@ -75,7 +74,7 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
         ]
         packed = _pack(parts, max_tokens)
         # 3. A heading goes with the first of them: it may have a date or a version to quote.
-        if above and packed and document.type not in HEADINGS_IN_CODE:
+        if above and packed:
             packed[0] = replace(packed[0], start=above.start, body=packed[0].start)
         pieces += packed
     return pieces

@@ -1,6 +1,6 @@
 """Parse HTML: headings, paragraphs, lists, tables and code of the main content.
 
-    document = parse_html(b"<h1>Tea</h1><p>Pour.</p><nav>Home</nav>", Path("tea.html"))
+    document = parse_html(b"<h1>Tea</h1><p>Pour.</p><nav>Home</nav>")
     document.text                                   # "Tea\\n\\nPour.\\n"
 
 Navigation, footers and the like are left out. Nothing is executed or fetched. The tree is
@@ -10,7 +10,6 @@ walked without recursion, so deep nesting cannot overflow the stack.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from rag_chatbot.read.decode import clean, decode, one_line
@@ -30,25 +29,14 @@ SKIPPED = """
     .toctree-wrapper, .related
 """
 HEADINGS = {f"h{n}": n for n in range(1, 7)}
-OPEN_OR_CLOSE = re.compile(
-    r"<(/?)(?:div|span|section|article|blockquote|table|ul|ol|dl|font|b|i|em|strong|a|center|small"
-    r"|big|u|sub|sup|code|main|details)\b",
-    re.IGNORECASE,
-)
-MAX_DEPTH = 2000  # the parser's time grows with the square of the depth
 
 
-def parse_html(data: bytes, path: Path) -> Document:
-    """The title is the first `<h1>`, or the `<title>`, or the name of the file."""
+def parse_html(data: bytes) -> Document:
+    """The title is the first `<h1>`, or the `<title>`, or empty."""
     from selectolax.lexbor import LexborHTMLParser
 
-    # 1. A page nested too deeply is reduced to its words.
-    source = decode(data)
-    if _too_deep(source):
-        source = re.sub(r"<(script|style)\b.*?</\1\s*>", " ", source, flags=re.I | re.S)
-        source = f"<p>{re.sub(r'<[^<>]*>', ' ', source)}</p>"
-    # 2. Parse, and find the title and the main content.
-    tree = LexborHTMLParser(source)
+    # 1. Parse, and find the title and the main content.
+    tree = LexborHTMLParser(decode(data))
     title = tree.css_first("title")
     first = tree.css_first("h1")
     name = one_line(first.text() if first else "") or one_line(title.text() if title else "")
@@ -56,18 +44,9 @@ def parse_html(data: bytes, path: Path) -> Document:
         if node.tag not in ("body", "main", "article"):
             node.decompose()
     root = _main_element(tree)
-    # 3. Walk the main content and build the blocks.
+    # 2. Walk the main content and build the blocks.
     builder = _Walk(root).builder if root is not None else DocumentBuilder()
-    return builder.document(_strip_anchor(name) or path.stem)
-
-
-def _too_deep(source: str) -> bool:
-    depth = 0
-    for match in OPEN_OR_CLOSE.finditer(source):
-        depth += -1 if match[1] else 1
-        if depth > MAX_DEPTH:
-            return True
-    return False
+    return builder.document(_strip_anchor(name))
 
 
 def _main_element(tree: Any) -> Any:

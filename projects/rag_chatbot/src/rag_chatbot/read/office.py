@@ -1,12 +1,10 @@
 """Parse Word documents, spreadsheets, presentations and e-mails.
 
-    parse_office(Path("sales.xlsx").read_bytes(), Path("sales.xlsx"), "spreadsheet")
+    parse_spreadsheet(Path("sales.xlsx").read_bytes())
 
-They are read by mammoth, python-calamine, python-pptx and Python's own `email`, in a process of its
-own with limits of time and memory, as these files come from strangers and unpack to much more than
-they are. Macros are not run, formulas are shown as the values that were saved, links are not
-followed.
-MarkItDown reads all of these too, but installs 225 MB and takes ten times as long to import.
+They are read by mammoth, python-calamine, python-pptx and Python's own `email`. Macros are not run,
+formulas are shown as the values that were saved, links are not followed. MarkItDown reads all of
+these too, but installs 225 MB and takes ten times as long to import.
 """
 
 from __future__ import annotations
@@ -15,62 +13,23 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import astuple
 from datetime import date, datetime, time, timedelta
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
-from pathlib import Path
 from typing import Any
 
 from rag_chatbot.read.decode import clean, one_line
 from rag_chatbot.read.document import Block, Document, DocumentBuilder, markdown_table
 from rag_chatbot.read.html import parse_html
-from seedbed.errors import BadInput, SeedbedError
-from seedbed.safety.limited_process import LimitedProcess
+from seedbed.errors import BadInput
 
-OLE = b"\xd0\xcf\x11\xe0"  # first bytes of encrypted files, and of those from before 2007
-NAMES = {
-    "docx": "a DOCX file",
-    "pptx": "a presentation",
-    "spreadsheet": "a spreadsheet",
-    "email": "an e-mail",
-}
 _FIRST_ROW = re.compile(r"<table><tr>.*?</tr>", re.DOTALL)
 _CELL_TAG = re.compile(r"(</?)td")
-_process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text, CSV or HTML.")
 
 
-def parse_office(data: bytes, path: Path, kind: str) -> Document:
-    """A document of the format `kind`: docx, spreadsheet, pptx or email.
-
-    Of Word the headings by style, lists, tables and footnotes; tracked changes count as accepted.
-    Of a spreadsheet each sheet as CSV below its name, without empty rows. Of a presentation a
-    section and page for each slide, with its title, texts, tables and notes. Of an e-mail the
-    subject, sender, recipients, date and text; attachments are named, and not read.
-    """
-    (title, blocks), text = _process.call(data, name="The file", kind=kind)
-    return Document(text.decode(), tuple(Block(*block) for block in blocks), title or path.stem)
-
-
-def parse_in_child(data: bytes, kind: str) -> tuple[tuple[str, list[Any]], bytes]:
-    """The parts of the document: title and blocks, and its text in UTF-8."""
-    parsers = {"docx": _word, "spreadsheet": _spreadsheet, "pptx": _presentation, "email": _email}
-    try:
-        document = parsers[kind](data)
-    except SeedbedError:
-        raise
-    except Exception as error:  # of these libraries, and of the readers of XML and ZIP below them
-        if data.startswith(OLE):
-            raise BadInput(
-                "The file is encrypted, or older than 2007.",
-                hint="Save it in the current format, without a password.",
-            ) from None
-        raise BadInput(f"Not {NAMES[kind]}, or a damaged one ({clean(str(error))}).") from None
-    return (document.title, [astuple(block) for block in document.blocks]), document.text.encode()
-
-
-def _word(data: bytes) -> Document:
+def parse_docx(data: bytes) -> Document:
+    """Headings by style, lists, tables and footnotes; tracked changes count as accepted."""
     import mammoth
 
     page = mammoth.convert_to_html(
@@ -80,21 +39,25 @@ def _word(data: bytes) -> Document:
     )
     # Few documents mark the header of a table: the first row is taken for it.
     html = _FIRST_ROW.sub(lambda match: _CELL_TAG.sub(r"\1th", match[0]), page.value)
-    return parse_html(html.encode(), Path())
+    return parse_html(html.encode())
 
 
-def _spreadsheet(data: bytes) -> Document:
-    from python_calamine import CalamineWorkbook
+def parse_spreadsheet(data: bytes) -> Document:
+    """Each sheet as CSV below its name, without empty rows."""
+    from python_calamine import CalamineWorkbook, SheetTypeEnum
 
     text, blocks = "", list[Block]()
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
-    for name in workbook.sheet_names:
-        rows = [[_cell(value) for value in row] for row in _rows(workbook, name)]
+    # Not the charts.
+    sheets = [s for s in workbook.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
+    for name in (sheet.name for sheet in sheets):
+        values = workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
+        rows = [[_cell(value) for value in row] for row in values]
         rows = [row for row in rows if any(row)]
         if not rows:
             continue
         text += "\n" if text else ""
-        if len(workbook.sheet_names) > 1:
+        if len(sheets) > 1:
             heading = one_line(name)
             blocks.append(Block("heading", len(text), len(text) + len(heading), 1))
             text += f"{heading}\n"
@@ -103,16 +66,6 @@ def _spreadsheet(data: bytes) -> Document:
         blocks.append(Block("table", len(text), len(text) + len(table.getvalue()) - 1))
         text += table.getvalue()
     return Document(text, tuple(blocks), "")
-
-
-def _rows(workbook: Any, name: str) -> Iterator[list[Any]]:
-    from python_calamine import WorksheetNotFound
-
-    try:
-        sheet = workbook.get_sheet_by_name(name)
-    except WorksheetNotFound:  # a chart
-        return
-    yield from sheet.to_python(skip_empty_area=True)
 
 
 def _cell(value: object) -> str:
@@ -126,7 +79,8 @@ def _cell(value: object) -> str:
     return one_line(str(value))
 
 
-def _presentation(data: bytes) -> Document:
+def parse_pptx(data: bytes) -> Document:
+    """A section and page for each slide, with its title, texts, tables and notes."""
     from pptx import Presentation
 
     builder = DocumentBuilder()
@@ -163,7 +117,8 @@ def _add_paragraphs(builder: DocumentBuilder, frame: Any, slide: int) -> None:
         builder.add("paragraph", "".join(lines), 0, slide)
 
 
-def _email(data: bytes) -> Document:
+def parse_email(data: bytes) -> Document:
+    """Subject, sender, recipients, date and text; attachments are named, and not read."""
     message = BytesParser(EmailMessage, policy=policy.default).parsebytes(data)
     if not message.keys():
         raise BadInput("Not an e-mail: it has no header.")
@@ -177,19 +132,12 @@ def _email(data: bytes) -> Document:
     builder.add("list", "\n".join(f"- {line}" for line in lines))
     body = message.get_body(("plain", "html"))
     if body is not None:
-        text = clean(_content(body))
+        text = clean(str(body.get_content()))
         if body.get_content_subtype() == "html":
-            page = parse_html(text.encode(), Path("mail.html"))
+            page = parse_html(text.encode())
             for block in page.blocks:
                 builder.add(block.kind, page.text[block.start : block.end], block.level)
         else:
             for paragraph in text.split("\n\n"):
                 builder.add("paragraph", paragraph)
     return builder.document(subject)
-
-
-def _content(part: Any) -> str:
-    try:
-        return str(part.get_content())
-    except LookupError:  # an unknown encoding
-        return bytes(part.get_payload(decode=True) or b"").decode("latin-1")

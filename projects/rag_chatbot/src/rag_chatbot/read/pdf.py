@@ -1,10 +1,8 @@
 """Parse PDF: text by page, paragraphs rejoined from their lines, headings by size of type.
 
-    parse_pdf(Path("manual.pdf").read_bytes(), Path("manual.pdf"))
+    parse_pdf(Path("manual.pdf").read_bytes())
 
-A hostile file can take PDFium minutes or gigabytes, and nothing interrupts it. So files are parsed
-in a process of its own with limits of time and memory, one at a time, which `LimitedProcess` starts
-when needed. Scanned pages have no text; OCR is left to other tools.
+Scanned pages have no text; OCR is left to other tools.
 """
 
 from __future__ import annotations
@@ -12,15 +10,13 @@ from __future__ import annotations
 import ctypes
 import re
 from collections import Counter
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from rag_chatbot.read.decode import clean
-from rag_chatbot.read.document import Block, Document, DocumentBuilder
+from rag_chatbot.read.document import Document, DocumentBuilder
 from seedbed.errors import BadInput, TooLarge
-from seedbed.safety.limited_process import LimitedProcess
 
 MAX_PAGES = 5000
 EDGE_LINES = 2  # at the top and at the bottom of a page, where running heads are looked for
@@ -31,8 +27,6 @@ BULLET = re.compile(r"[•‣◦▪●○·*–-]\s|\(?\d{1,2}[.)]\s|\(?[a-z][.)
 HYPHEN = re.compile(r"[\x02\ufffe\xad]\s*")
 # Titles that programs write into the metadata and people never read.
 POOR_TITLE = re.compile(r"\.(docx?|indd|tex|dvi|pdf|qxd)\b|^untitled|anonymous", re.IGNORECASE)
-SECONDS, SECONDS_PER_MB = 60.0, 10.0  # of a file; 1,000 pages are 2 MB or more, and take 10 s
-_process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text or HTML.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +40,8 @@ class _Line:
     right: float
 
 
-def parse_pdf(data: bytes, _: Path) -> Document:
-    """Raises BadInput if it is encrypted, damaged, without text, or takes too much time or memory,
-    and TooLarge over MAX_PAGES."""
-    seconds = SECONDS + SECONDS_PER_MB * len(data) / 1e6
-    (title, blocks), text = _process.call(data, name="The file", max_seconds=seconds)
-    return Document(text.decode(), tuple(Block(*block) for block in blocks), title)
-
-
-def parse_in_child(data: bytes) -> tuple[tuple[str, list[Any]], bytes]:
-    """The parts of the document: title and blocks, and its text in UTF-8."""
-    document = parse_bytes(data)
-    return (document.title, [astuple(block) for block in document.blocks]), document.text.encode()
-
-
-def parse_bytes(data: bytes) -> Document:
-    """`parse_pdf` without limits, for one thread."""
+def parse_pdf(data: bytes) -> Document:
+    """Raises BadInput if it is encrypted, damaged or without text, TooLarge over MAX_PAGES."""
     import pypdfium2 as pdfium
 
     try:
@@ -84,11 +64,7 @@ def parse_bytes(data: bytes) -> Document:
             f"The {pages_text} contain no text, perhaps only scanned images.",
             hint="Run OCR on the file first, e.g. with ocrmypdf.",
         )
-    return _document(pages, "" if _poor_title(title) else title)
-
-
-def _poor_title(title: str) -> bool:
-    return len(title) < 4 or bool(POOR_TITLE.search(title))
+    return _document(pages, "" if len(title) < 4 or POOR_TITLE.search(title) else title)
 
 
 def _page_lines(pdf: Any, number: int) -> list[_Line]:
@@ -139,18 +115,12 @@ def _document(pages: list[list[_Line]], title: str) -> Document:
         for group in _groups(page):
             text, size = _join(group), group[0].size
             if size in large and _like_heading(text):
-                level = 1 + large.index(size)
-                builder.add("heading", " ".join(text.split()), level, number)
+                level, text = 1 + large.index(size), " ".join(text.split())
+                builder.add("heading", text, level, number)
+                title = title or (text if level == number == 1 else "")
             else:
                 builder.add("paragraph", text, 0, number)
-    return builder.document(title or _first_large(pages, large))
-
-
-def _first_large(pages: list[list[_Line]], large: list[float]) -> str:
-    """The text in the largest type near the top of the first page, or an empty string."""
-    top = [line for line in pages[0][:8] if line.size == large[0]] if large else []
-    text = " ".join(line.text for line in top)
-    return clean(text) if _like_heading(text or ".") else ""
+    return builder.document(title)
 
 
 def _like_heading(text: str) -> bool:

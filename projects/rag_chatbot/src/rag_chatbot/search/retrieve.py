@@ -83,13 +83,11 @@ class Retriever:
         bm25 = dict(full_text.result())
 
         # 2. Fetch chunks and vectors of all candidates. Where a document has been replaced since, a
-        #    second search by words, in the same snapshot, finds its new version.
+        #    second search by words finds its new version.
         ids = [chunk_id for chunk_id, _ in nearest]
         chunks, vectors = self.store.fetch(collection, list(dict.fromkeys([*ids, *bm25])))
         if bm25.keys() - {chunk.id for chunk in chunks}:
-            with self.store.database.snapshot():
-                bm25 = dict(self.store.keyword_search(collection, question, pool))
-                chunks, vectors = self.store.fetch(collection, list(dict.fromkeys([*ids, *bm25])))
+            return self.candidates(question, collection, pool)
         if not chunks:
             return [], vectors
 

@@ -27,7 +27,6 @@ from seedbed.errors import BadInput, Busy, Forbidden, NotFound, Unavailable
 WRITE_SECONDS = 30.0  # that a change waits for the writers' lock
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS collections (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
     readers TEXT NOT NULL, writers TEXT NOT NULL,
@@ -107,16 +106,6 @@ class Database:
             yield
         finally:
             self._file_lock.release()
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """All reads of the block, in this thread, see the same state of the catalogue."""
-        connection = self.connection
-        connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            connection.execute("ROLLBACK")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

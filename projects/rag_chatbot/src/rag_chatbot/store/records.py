@@ -110,13 +110,12 @@ def insert_document(
     return ids
 
 
-def delete_document(db: sqlite3.Connection, owner: Collection, document_id: int) -> list[int]:
-    """Delete a document with its chunks; returns the ids of these."""
-    rows = db.execute("SELECT id FROM chunks WHERE document_id = ?", (document_id,)).fetchall()
-    db.executemany(f"DELETE FROM {owner.fts} WHERE rowid = ?", rows)
+def delete_document(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
+    """Delete a document with its chunks."""
+    chunk_ids = "SELECT id FROM chunks WHERE document_id = ?"
+    db.execute(f"DELETE FROM {owner.fts} WHERE rowid IN ({chunk_ids})", (document_id,))
     db.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
     db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
-    return [i for (i,) in rows]
 
 
 def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:

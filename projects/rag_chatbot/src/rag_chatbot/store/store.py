@@ -4,24 +4,23 @@
     store.keyword_search(collection, "change the port", k=10)     # [(chunk id, bm25), …]
 
 The catalogue (SQLite) is the truth: documents, chunks and the keyword index. The vectors are in
-Chroma alone. A document is written to the catalogue first, then its vectors to Chroma. After a kill
-in between the two differ, so their ids are compared at the first search and after a failure; what
-is missing is computed again from its text. Parsing, ranking and answering are left to others.
+Chroma alone, which follows: `mend_index` compares the ids of both, after changes of the catalogue
+as well as at the first search and after a failure. Until then a chunk's vector is in memory, or is
+computed from its text. Parsing, ranking and answering are left to others.
 
 Keyword search is that of SQLite (FTS5, BM25), for which any text becomes a safe query.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sqlite3
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ BM25_WEIGHTS = "1.5, 1.5, 1.0"  # of the columns title, heading and body
 MAX_TERMS = 64  # words of one keyword search
 MAX_ROWS = 4000  # rows that one search scores, about: 1 to 2 µs each, and common words add little
 CACHED = 50_000  # vectors kept in memory, 77 MB with 384 dimensions: Chroma takes 30 µs for one
-BATCH = 512  # chunks whose vectors are embedded or written together
+BATCH = 512  # chunks whose vectors are written to the index together
 
 
 class Store:
@@ -75,8 +74,7 @@ class Store:
         self._index = VectorIndex(Path(config.data_dir) / "chroma", config.chroma_url)
         # By chunk id. A chunk never changes, and ids are not used again, so neither does a vector.
         self._cache: dict[int, np.ndarray] = {}
-        # Vectors that are not in the index yet, by the name of their index and chunk id.
-        self._pending: dict[str, dict[int, np.ndarray]] = {}
+        self._unindexed = 0  # chunks added or documents deleted since the index was changed
         self._compared = False  # whether the ids of index and catalogue were found to be equal
 
     def close(self) -> None:
@@ -142,21 +140,18 @@ class Store:
         In the order of `chunk_ids`; chunks that have been deleted are left out.
         """
         chunks = self.chunks(chunk_ids)
+        vectors = self._vectors(collection, [chunk.id for chunk in chunks])
+        chunks = [chunk for chunk in chunks if chunk.id in vectors]
         if not chunks:
             return [], np.zeros((0, 0), dtype=np.float32)
-        ids = [chunk.id for chunk in chunks]
-        vectors = self._vectors(collection, ids)
-        missing = [i for i in ids if i not in vectors]  # added a moment ago
-        vectors |= self._embed_chunks(collection, missing)
-        chunks = [chunk for chunk in chunks if chunk.id in vectors]
         return chunks, np.stack([vectors[chunk.id] for chunk in chunks])
 
     def chunks(self, chunk_ids: Sequence[int]) -> list[Chunk]:
         """Chunks in the order of `chunk_ids`; those that were deleted are left out."""
-        rows = self._by_ids(
+        rows = self._db.execute(
             f"SELECT {CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id"
-            " WHERE c.id IN ({})",
-            chunk_ids,
+            " WHERE c.id IN (SELECT value FROM json_each(?))",
+            (json.dumps(chunk_ids),),
         )
         by_id = {row[0]: Chunk(*row) for row in rows}
         return [by_id[chunk_id] for chunk_id in chunk_ids if chunk_id in by_id]
@@ -175,8 +170,19 @@ class Store:
         """One document with its text. Raises NotFound."""
         document = self.find(self.collections.get(collection), source)
         if document is None:
-            raise _unknown_document(source, collection)
+            raise NotFound(
+                f"Unknown document {source!r} in collection {collection!r}.",
+                hint="List its documents with: rag-chatbot documents list",
+            )
         return document
+
+    def find(self, owner: Collection, source: str) -> StoredDocument | None:
+        """One document with its text, or None."""
+        row = self._db.execute(
+            f"SELECT {DOCUMENT}, text FROM documents WHERE collection_id = ? AND source = ?",
+            (owner.id, source),
+        ).fetchone()
+        return StoredDocument(*row) if row else None
 
     def add_document(
         self,
@@ -190,7 +196,7 @@ class Store:
     ) -> StoredDocument | None:
         """Add a document; returns the one of the same source that it replaces.
 
-        `write_index` must follow after the last one. Raises BadInput if the source is that of an
+        `update_index` must follow after the last one. Raises BadInput if the source is that of an
         upload or of another file: one never replaces the other.
         """
         owner = self.require_embedder(self.collections.get(collection))
@@ -209,30 +215,27 @@ class Store:
                     hint="Rename the file, or delete the other document first.",
                 )
             with self.database.transaction() as db:
-                removed = delete_document(db, owner, old.id) if old is not None else []
+                if old is not None:
+                    delete_document(db, owner, old.id)
                 chunk_ids = insert_document(
                     db, owner, source, data_hash, document, file, pieces, parts
                 )
 
-            # 3. Write the vectors; after a kill here the next process finds them missing.
-            self._remember(zip(chunk_ids, vectors, strict=True))
-            pending = self._pending.setdefault(owner.index_name, {})
-            pending.update(zip(chunk_ids, vectors, strict=True))
-            self._forget(owner, removed)
-            if len(pending) >= BATCH:
-                self.write_index()
+        # 3. Keep the vectors until enough of them are written together.
+        self._remember(dict(zip(chunk_ids, vectors, strict=True)))
+        self._unindexed += 1 + len(chunk_ids)
+        if self._unindexed >= BATCH:
+            self.update_index()
         return old
 
     def delete_document(self, collection: str, source: str) -> None:
-        """Delete a document with its chunks and vectors. Raises NotFound."""
+        """Delete a document with its chunks; `update_index` must follow. Raises NotFound."""
         owner = self.collections.get(collection)
         with self.database.writing():
-            old = self.find(owner, source)
-            if old is None:
-                raise _unknown_document(source, collection)
+            old = self.document(collection, source)
             with self.database.transaction() as db:
-                removed = delete_document(db, owner, old.id)
-            self._forget(owner, removed)
+                delete_document(db, owner, old.id)
+        self._unindexed += 1
 
     def touch(self, document_id: int, file: FileStat) -> None:
         """Record the path, size and time of a file whose content has not changed."""
@@ -243,15 +246,19 @@ class Store:
             )
 
     def delete_collection(self, name: str) -> None:
-        """Delete a collection with all its documents. Raises NotFound."""
+        """Delete a collection with all its documents.
+
+        Raises NotFound, and Unavailable if its vectors cannot be deleted.
+        """
         owner = self.collections.get(name)
         with self.database.writing():
+            # The vectors first: after a kill in between they are computed again, and not forgotten.
+            self._change_index(partial(self._index.drop, owner.index_name))
             with self.database.transaction() as db:
                 for document in self.documents(name):
                     delete_document(db, owner, document.id)
                 db.execute(f"DROP TABLE {owner.fts}")
                 db.execute("DELETE FROM collections WHERE id = ?", (owner.id,))
-            self._try_to_change_index(partial(self._index.drop, owner.index_name))
 
     # Vectors
 
@@ -271,18 +278,14 @@ class Store:
         self.mend_index()
         return len(self._chunk_ids(owner))
 
-    def write_index(self) -> None:
-        """Write the vectors of added documents to the index; a failure is logged.
-
-        The documents are stored in any case, and a later search or ingest continues.
-        """
-
-        def write() -> None:
-            pending, self._pending = self._pending, {}
-            for name, vectors in pending.items():
-                self._index.upsert(name, vectors)
-
-        self._try_to_change_index(write)
+    def update_index(self) -> None:
+        """Bring changes of the catalogue into the index. A failure is logged, and mended later."""
+        if self._unindexed:
+            try:
+                self._mend()
+            except (Unavailable, Busy) as error:
+                self._compared = False
+                log.warning("%s", error)
 
     def mend_index(self) -> None:
         """Make the ids of the index those of the catalogue.
@@ -301,81 +304,59 @@ class Store:
         self._compared = True
 
     def _mend(self) -> None:
-        # The index is read first: what is added meanwhile is then in the catalogue at least.
-        names = set() if self._index.url else set(self._index.names())  # a server may be shared
-        collections = self.collections.all()
-        for name in names - {owner.index_name for owner in collections}:
-            self._change_index(partial(self._index.drop, name))
-        for owner in collections:
+        self._unindexed = 0
+        self._index.reopen_if_changed(self._generation())
+        for owner in self.collections.all():
             if owner.embedder != self.embedder:
                 continue
+            # The index is read first: what is added meanwhile is then in the catalogue at least.
             indexed = self._index.ids(owner.index_name)
             stored = set(self._chunk_ids(owner))
             if surplus := list(indexed - stored):
                 self._change_index(partial(self._index.delete, owner.index_name, surplus))
-            if missing := stored - indexed:
-                log.warning("%d vectors of %r are computed again.", len(missing), owner.name)
-                chunk_ids = sorted(missing)
-                for at in range(0, len(chunk_ids), BATCH):
-                    vectors = self._embed_chunks(owner, chunk_ids[at : at + BATCH])
-                    self._change_index(partial(self._index.upsert, owner.index_name, vectors))
-
-    def _forget(self, owner: Collection, chunk_ids: Sequence[int]) -> None:
-        """Remove the vectors of deleted chunks."""
-        pending = self._pending.get(owner.index_name, {})
-        for chunk_id in chunk_ids:
-            pending.pop(chunk_id, None)
-        if chunk_ids:
-            self._try_to_change_index(partial(self._index.delete, owner.index_name, chunk_ids))
-
-    def _try_to_change_index(self, change: Callable[[], None]) -> None:
-        """Change the index after the catalogue; a failure is logged, and mended later."""
-        try:
-            self._change_index(change)
-        except (Unavailable, Busy) as error:
-            self._compared = False
-            log.warning("%s", error)
+            missing = sorted(stored - indexed)
+            for at in range(0, len(missing), BATCH):
+                vectors = self._vectors(owner, missing[at : at + BATCH])
+                self._change_index(partial(self._index.upsert, owner.index_name, vectors))
 
     def _change_index(self, change: Callable[[], None]) -> None:
         """Change the index, alone, and let other processes notice it."""
         with self.database.writing():
-            self._index.reopen_if_changed(self._generation())
+            generation = self._generation()
+            self._index.reopen_if_changed(generation)
             change()
-            self._index.generation = uuid.uuid4().hex
+            self._index.generation = generation + 1
             with self.database.transaction() as db:
-                row = ("generation", self._index.generation)
-                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
+                db.execute(f"PRAGMA user_version = {generation + 1}")
 
-    def _generation(self) -> str:
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-        return row[0] if row else ""
+    def _generation(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def _chunk_ids(self, owner: Collection) -> list[int]:
-        return [i for (i,) in self._db.execute(f"SELECT rowid FROM {owner.fts} ORDER BY rowid")]
+        return [i for (i,) in self._db.execute(f"SELECT rowid FROM {owner.fts}")]
 
     def _vectors(self, owner: Collection, chunk_ids: Sequence[int]) -> dict[int, np.ndarray]:
-        """The vectors of those chunks that have one in memory or in the index."""
-        missing = [i for i in chunk_ids if i not in self._cache]
-        fetched = self._index.vectors(owner.index_name, missing)
-        self._remember(fetched.items())
+        """The vectors of those chunks that are stored: from memory, the index, or computed."""
         cached = ((i, self._cache.get(i)) for i in chunk_ids)
-        return {i: vector for i, vector in cached if vector is not None} | fetched
+        vectors = {i: vector for i, vector in cached if vector is not None}
+        if missing := [i for i in chunk_ids if i not in vectors]:
+            vectors |= self._index.vectors(owner.index_name, missing)
+        missing = [i for i in missing if i not in vectors]
+        rows = self._db.execute(
+            f"SELECT rowid, title, heading, body FROM {owner.fts}"
+            " WHERE rowid IN (SELECT value FROM json_each(?))",
+            (json.dumps(missing),),
+        ).fetchall()
+        if rows:
+            embedded = embed_texts(self.embeddings, [joined(*parts) for _, *parts in rows])
+            vectors |= zip((row[0] for row in rows), embedded, strict=True)
+        self._remember(vectors)
+        return vectors
 
-    def _embed_chunks(self, owner: Collection, chunk_ids: Sequence[int]) -> dict[int, np.ndarray]:
-        """The vectors of chunks, computed from their text; deleted chunks are left out."""
-        rows = self._by_ids(
-            f"SELECT rowid, title, heading, body FROM {owner.fts} WHERE rowid IN ({{}})", chunk_ids
-        )
-        if not rows:
-            return {}
-        vectors = embed_texts(self.embeddings, [joined(*parts) for _, *parts in rows])
-        return dict(zip((row[0] for row in rows), vectors, strict=True))
-
-    def _remember(self, vectors: Iterable[tuple[int, np.ndarray]]) -> None:
-        """Keep vectors in memory in place of the oldest ones."""
+    def _remember(self, vectors: dict[int, np.ndarray]) -> None:
+        if len(self._cache) > CACHED:
+            self._cache.clear()
         self._cache.update(vectors)
-        for chunk_id in list(islice(self._cache, max(0, len(self._cache) - CACHED))):
-            self._cache.pop(chunk_id, None)
 
     def require_embedder(self, collection: Collection) -> Collection:
         """The same collection; raises ConfigError if it was made with other embeddings."""
@@ -388,22 +369,6 @@ class Store:
             )
         return collection
 
-    def find(self, owner: Collection, source: str) -> StoredDocument | None:
-        """One document with its text, or None."""
-        row = self._db.execute(
-            f"SELECT {DOCUMENT}, text FROM documents WHERE collection_id = ? AND source = ?",
-            (owner.id, source),
-        ).fetchone()
-        return StoredDocument(*row) if row else None
-
-    def _by_ids(self, sql: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
-        """Rows of a query with `IN ({})`; SQLite allows some 1,000 parameters in one."""
-        rows: list[tuple[Any, ...]] = []
-        for at in range(0, len(ids), 900):
-            part = list(ids[at : at + 900])
-            rows += self._db.execute(sql.format(",".join("?" * len(part))), part)
-        return rows
-
     @property
     def _db(self) -> sqlite3.Connection:
         return self.database.connection
@@ -414,13 +379,6 @@ def _may_replace(old: StoredDocument, file: FileStat | None) -> bool:
     if file is None or old.path is None:
         return file is None and old.path is None
     return file.path == old.path or is_gone(old.path)
-
-
-def _unknown_document(source: str, collection: str) -> NotFound:
-    return NotFound(
-        f"Unknown document {source!r} in collection {collection!r}.",
-        hint="List its documents with: rag-chatbot documents list",
-    )
 
 
 def match_expression(query: str, rows_with: Callable[[str], int] = lambda _: 0) -> str:

@@ -30,21 +30,17 @@ class VectorIndex:
     def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
         self.url = url
-        # A random id that every write changes; this is the last one that this process has seen.
-        self.generation = ""
+        self.generation = 0  # that every write raises; the last one that this process has seen
         self._client: Any = None
         self._collections: dict[str, Any] = {}
         self._lock = threading.RLock()
 
     def upsert(self, name: str, vectors: Mapping[int, np.ndarray]) -> None:
-        """Add or replace vectors, each float32 (dimension,), by chunk id."""
-        ids = list(vectors)
-        with self._translated():
-            collection = self._collection(name)
-            for at in range(0, len(ids), 1000):
-                part = ids[at : at + 1000]
-                collection.upsert(
-                    ids=[str(i) for i in part], embeddings=np.stack([vectors[i] for i in part])
+        """Add or replace at most 1000 vectors, each float32 (dimension,), by chunk id."""
+        if vectors:
+            with self._translated():
+                self._collection(name).upsert(
+                    ids=[str(i) for i in vectors], embeddings=np.stack(list(vectors.values()))
                 )
 
     def delete(self, name: str, ids: Sequence[int]) -> None:
@@ -77,21 +73,12 @@ class VectorIndex:
         with self._translated():
             return set(map(int, self._collection(name).get(include=[])["ids"]))
 
-    def names(self) -> list[str]:
-        """The names of all collections."""
-        with self._translated():
-            return [collection.name for collection in self._open().list_collections()]
-
     def vectors(self, name: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors of those chunks that have an entry."""
-        vectors: dict[int, np.ndarray] = {}
         with self._translated():
-            for at in range(0, len(ids), 1000):
-                part = [str(i) for i in ids[at : at + 1000]]
-                result = self._collection(name).get(part, include=["embeddings"])
-                arrays = np.asarray(result["embeddings"], dtype=np.float32)
-                vectors |= zip(map(int, result["ids"]), arrays, strict=True)
-        return vectors
+            result = self._collection(name).get([str(i) for i in ids], include=["embeddings"])
+        arrays = np.asarray(result["embeddings"], dtype=np.float32)
+        return dict(zip(map(int, result["ids"]), arrays, strict=True))
 
     def close(self) -> None:
         """Close the client; the next call opens it again and reads what is on disk then."""
@@ -102,12 +89,11 @@ class VectorIndex:
                 with suppress(Exception):
                     client.close()
 
-    def reopen_if_changed(self, generation: str) -> None:
+    def reopen_if_changed(self, generation: int) -> None:
         """Reopen an embedded index if another process has changed it."""
-        if generation != self.generation:
-            if self.generation and not self.url:
-                self.close()
-            self.generation = generation
+        if generation != self.generation and not self.url:
+            self.close()
+        self.generation = generation
 
     def reset(self) -> None:
         """Delete an embedded index, to be rebuilt from the documents."""
