@@ -38,7 +38,7 @@ def test_classifier_is_trained_anew_if_its_cache_is_cut_off(tmp_path: Path, exam
 def test_examples_with_an_unknown_category_are_refused_with_the_line(examples: Path) -> None:
     text = examples.read_text() + '{"subject": "", "text": "x", "category": "greeting"}\n'
     examples.write_text(text)
-    with pytest.raises(ConfigError, match=r"line 55: unknown category 'greeting'"):
+    with pytest.raises(ConfigError, match=r"line 63: unknown category 'greeting'"):
         read_examples(examples)
 
 

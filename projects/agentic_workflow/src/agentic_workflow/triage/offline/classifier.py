@@ -5,25 +5,30 @@
 
 The mean of two logistic regressions: one on embeddings, which compare meaning, one on character
 n-grams. Another language needs examples and no words; MiniLM compares meaning in English above all,
-multilingual-e5 in a hundred languages. Training takes some seconds and happens once; the weights
-are cached under a hash of everything they come from.
+multilingual-e5 in a hundred languages. Training takes some seconds and happens once; what was
+learned is cached under a hash of everything it comes from.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
+import pickle
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
-import numpy.typing as npt
+import sklearn
 from langchain_core.embeddings import Embeddings
+from scipy.sparse import hstack
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from agentic_workflow.case import CATEGORIES, Category
 from agentic_workflow.triage.finders import plain
@@ -34,10 +39,7 @@ from seedbed.settings import Settings, load
 
 log = logging.getLogger(__name__)
 EXAMPLES = Path(__file__).with_name("examples.jsonl")
-Matrix = npt.NDArray[np.float64]
 _FOLDS = 4
-_STRENGTHS = {"meaning": 3.0, "words": 10.0}  # inverse regularization of the two models
-_NGRAMS: dict[str, Any] = {"analyzer": "char_wb", "ngram_range": (3, 5), "sublinear_tf": True}
 
 
 def read_examples(path: Path = EXAMPLES) -> list[tuple[str, Category]]:
@@ -69,57 +71,42 @@ class Classifier:
     ) -> None:
         self._embeddings = embeddings
         name = getattr(embeddings, "name", type(embeddings).__name__)
-        files = (examples, Path(__file__))
-        source = b"\0".join([name.encode(), *(file.read_bytes() for file in files)])
+        names = (name.encode(), sklearn.__version__.encode())
+        source = b"\0".join([*names, *(file.read_bytes() for file in (examples, Path(__file__)))])
         folder = folder or load(Settings).cache_dir
-        path = folder / f"triage-{hashlib.sha256(source).hexdigest()[:16]}.npz"
+        path = folder / f"triage-{hashlib.sha256(source).hexdigest()[:16]}.pickle"
         try:
-            self._weights = dict(np.load(path, allow_pickle=False))
-        except (OSError, ValueError, BadZipFile):  # not there yet, or cut off
-            self._weights = self._train(read_examples(examples))
-            _store(path, self._weights)
-        self._vectorizer = _vectorizer(self._weights)
+            self._vectorizer, self._model = pickle.loads(path.read_bytes())
+        except Exception:  # not there yet, or cut off, which pickle reports in many ways
+            self._train(read_examples(examples))
+            _store(path, (self._vectorizer, self._model))
 
     def probabilities(self, text: str) -> dict[Category, float]:
         """Each category's calibrated probability; together they are 1."""
-        weights, texts = self._weights, [_simplified(text)]
-        features = (embed_texts(self._embeddings, texts), self._vectorizer.transform(texts))
-        odds = [
-            _softmax(values @ weights[name].T + weights[f"{name}_bias"])
-            for name, values in zip(_STRENGTHS, features, strict=True)
-        ]
-        sharp = _mean(odds, weights["share"])[0] ** weights["sharpness"]
-        return dict(zip(CATEGORIES, (sharp / sharp.sum()).tolist(), strict=True))
+        (odds,) = self._model.predict_proba(self._features([_simplified(text)]))
+        return dict(zip(self._model.classes_.tolist(), odds.tolist(), strict=True))
 
-    def _train(self, examples: Sequence[tuple[str, Category]]) -> dict[str, npt.NDArray[Any]]:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.model_selection import StratifiedKFold
-
-        # 1. Features of all examples.
+    def _train(self, examples: Sequence[tuple[str, Category]]) -> None:
+        # 1. Features of all examples: the embeddings, then the n-grams.
         texts = [_simplified(text) for text, _ in examples]
-        labels = np.array([CATEGORIES.index(category) for _, category in examples])
-        vectorizer = TfidfVectorizer(**_NGRAMS, min_df=2).fit(texts)
-        vocabulary = np.array(vectorizer.get_feature_names_out(), dtype=np.str_)
-        weights = {"vocabulary": vocabulary, "idf": vectorizer.idf_}
-        features = (embed_texts(self._embeddings, texts), vectorizer.transform(texts))
-        parts = list(zip(_STRENGTHS, features, strict=True))
-        # 2. Calibration: the mean and the sharpness that predict unseen examples best.
-        unseen = np.zeros((len(parts), len(labels), len(CATEGORIES)))
-        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-        for rows, rest in folds.split(texts, labels):
-            for part, (name, data) in enumerate(parts):
-                model = _regression(data[rows], labels[rows], _STRENGTHS[name])
-                unseen[part, rest] = model.predict_proba(data[rest])
-        _, weights["share"], weights["sharpness"] = min(
-            (_loss(_mean(unseen, share), labels, sharpness), share, sharpness)
-            for share in np.arange(1, 10) / 10
-            for sharpness in np.arange(5, 51) / 10
+        ngrams: dict[str, Any] = {"analyzer": "char_wb", "ngram_range": (3, 5)}
+        self._vectorizer = TfidfVectorizer(**ngrams, sublinear_tf=True, min_df=2).fit(texts)
+        features = self._features(texts)
+        # 2. A model for each; calibration by the temperature that predicts unseen examples best.
+        ngrams_from = features.shape[1] - len(self._vectorizer.vocabulary_)
+        models = VotingClassifier(
+            [
+                ("meaning", _regression(slice(0, ngrams_from), strength=3)),
+                ("words", _regression(slice(ngrams_from, None), strength=10)),
+            ],
+            voting="soft",
         )
-        # 3. The models, on all examples.
-        for name, data in parts:
-            model = _regression(data, labels, _STRENGTHS[name])
-            weights |= {name: model.coef_, f"{name}_bias": model.intercept_}
-        return weights
+        model = CalibratedClassifierCV(models, method="temperature", cv=_FOLDS, ensemble=False)
+        self._model = model.fit(features, [category for _, category in examples])
+
+    def _features(self, texts: list[str]) -> Any:
+        vectors = embed_texts(self._embeddings, texts)
+        return hstack([vectors, self._vectorizer.transform(texts)], format="csr")
 
 
 def _simplified(text: str) -> str:
@@ -127,42 +114,14 @@ def _simplified(text: str) -> str:
     return re.sub(r"\d+", "0", plain(text.strip()))[:3000]
 
 
-def _vectorizer(weights: dict[str, npt.NDArray[Any]]) -> Any:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(**_NGRAMS, vocabulary=weights["vocabulary"].tolist())
-    vectorizer.idf_ = weights["idf"]
-    return vectorizer
-
-
-def _regression(features: Any, labels: npt.NDArray[Any], strength: float) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
+def _regression(columns: slice, strength: float) -> Any:
     model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced")
-    return model.fit(features, labels)
+    return make_pipeline(ColumnTransformer([("part", "passthrough", columns)]), model)
 
 
-def _mean(odds: Any, share: Any) -> Matrix:
-    """The embeddings' share grows with what they know of the examples' languages."""
-    return np.asarray(share * odds[0] + (1 - share) * odds[1])
-
-
-def _softmax(scores: Any) -> Matrix:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def _loss(odds: Matrix, labels: npt.NDArray[Any], sharpness: float) -> float:
-    """The log loss after temperature scaling."""
-    sharp = np.maximum(odds, 1e-9) ** sharpness
-    return float(-np.log(sharp[range(len(labels)), labels] / sharp.sum(axis=1)).mean())
-
-
-def _store(path: Path, weights: dict[str, npt.NDArray[Any]]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **weights)  # type: ignore[arg-type]
+def _store(path: Path, learned: object) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, buffer.getvalue())
+        write_bytes(path, pickle.dumps(learned))
     except (OSError, SeedbedError) as error:
         log.warning("Cannot cache the classifier in %s (%s); each start trains it.", path, error)
