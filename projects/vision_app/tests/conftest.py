@@ -7,30 +7,36 @@ from pathlib import Path
 
 import pytest
 
+HELLO = "BT /F 48 Tf 50 700 Td (Hello) Tj ET"
+
 
 @pytest.fixture(scope="session")
 def make_pdf() -> Callable[..., bytes]:
-    """make_pdf(content, page="", count=1, box=…): a PDF of equal pages, in Helvetica as /F."""
+    """make_pdf(*contents, page="", box=…, font="Helvetica"): a PDF of these pages."""
     return write_pdf
 
 
 def write_pdf(
-    content: str | bytes = "BT /F 48 Tf 50 700 Td (Hello) Tj ET",
+    *contents: str | bytes,
     page: str = "",
-    *,
-    count: int = 1,
     box: str = "0 0 595.28 841.89",
+    font: str = "Helvetica",
     trailer: str = "",
 ) -> bytes:
     """PDFium finds the objects without a table of them."""
-    stream = content if isinstance(content, bytes) else content.encode("cp1252")
-    font = "/Resources << /Font << /F << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
-    kids = " ".join(f"{number + 4} 0 R" for number in range(count))
+    streams = [x if isinstance(x, bytes) else x.encode("cp1252") for x in contents or (HELLO,)]
+    face = f"/Type /Font /Subtype /Type1 /BaseFont /{font} /Encoding /WinAnsiEncoding"
+    total = len(streams)
+    kids = " ".join(f"{3 + total + n} 0 R" for n in range(total))
+    pages = f"/Kids [{kids}] /Count {total} /MediaBox [{box}]"
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Kids [{kids}] /Count {count} /MediaBox [{box}] {font} >>".encode(),
-        b"<< /Length %d >> stream\n%s\nendstream" % (len(stream), stream),
-        *[f"<< /Type /Page /Parent 2 0 R /Contents 3 0 R {page} >>".encode()] * count,
+        f"<< /Type /Pages {pages} /Resources << /Font << /F << {face} >> >> >> >>".encode(),
+        *(b"<< /Length %d >> stream\n%s\nendstream" % (len(x), x) for x in streams),
+        *(
+            f"<< /Type /Page /Parent 2 0 R /Contents {3 + n} 0 R {page} >>".encode()
+            for n in range(total)
+        ),
     ]
     body = b"".join(b"%d 0 obj %s endobj\n" % item for item in enumerate(objects, 1))
     return b"%PDF-1.7\n" + body + f"trailer << /Root 1 0 R {trailer} >>".encode()

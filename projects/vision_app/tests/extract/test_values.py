@@ -20,9 +20,7 @@ from vision_app.extract.values import (
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("5-Mar-24", "2024-03-05"),
         ("le 3 mars 2024", "2024-03-03"),
-        ("3 de marzo de 2024", "2024-03-03"),
         ("2024. március 5.", "2024-03-05"),
         ("12 stycznia 2024", "2024-01-12"),
         ("March 3rd, 2024", "2024-03-03"),
@@ -53,7 +51,6 @@ def test_number_that_is_not_a_date_is_ignored(text: str) -> None:
         ("CHF 12.-", "12"),
         ("12,00-", "-12.00"),
         ("(45.00)", "-45.00"),
-        ("-$5.00", "-5.00"),
     ],
 )
 def test_amount_with_either_separator_is_read(text: str, expected: str) -> None:

@@ -19,10 +19,8 @@ from vision_app.files.pixels import (
     FORMATS,
     Pixels,
     decode,
-    encode_png,
     find_pages,
     message_part,
-    printable,
 )
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
@@ -76,7 +74,6 @@ def test_decode_ignores_damaged_exif() -> None:
 
 
 DEEP: dict[str, tuple[npt.NDArray[Any], str, dict[str, Any]]] = {
-    "8 of 16 bits": (ramp().astype("<u2"), "PNG", {}),
     "10 of 16 bits": (ramp().astype("<u2") * 4, "TIFF", {}),
     "16 bits, big-endian": (ramp().astype(">u2") * 257, "TIFF", {}),
     "narrow range": (30_000 + ramp().astype("<u2"), "PNG", {}),
@@ -133,12 +130,6 @@ def test_decode_returns_first_frame_of_animation(kind: str) -> None:
     assert find_pages(data) == [0]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (20_000, 3), (3, 20_000)])
-def test_decode_accepts_extreme_sizes(size: tuple[int, int]) -> None:
-    pixels = decode(save(Image.new("RGB", size, "lime"), "PNG"))
-    assert pixels.shape == (size[1], size[0], 3) and np.all(pixels == GREEN)
-
-
 def test_pages_of_tiff_are_decoded_in_order() -> None:
     frames = [Image.new("L", (8 + n, 8), n) for n in range(5)]
     data = save(frames[0], "TIFF", save_all=True, append_images=frames[1:])
@@ -157,19 +148,15 @@ def test_smaller_copies_in_tiff_are_not_pages() -> None:
 
 # ── bad input ───────────────────────────────────────────────────────────────────────────────
 
-HEIC = b"\0\0\0\x18ftyp%s\0\0\0\0mif1heic" + bytes(100)
+HEIC = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(100)
 
 
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
         (b"", "is empty"),
-        (b"<!-- made by hand -->\n<svg/>", "SVG drawing"),
-        (HEIC % b"heic", "HEIC photo"),
-        (HEIC % b"mif1", "HEIC photo"),
-        (b"%PDF-1.7\n", "is a PDF"),
+        (HEIC, "HEIC photo"),
         (b"The quick brown fox.\n", "supported format"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(100), "supported format"),
         (save(Image.new("RGB", (8, 8)), "ICO"), "supported format"),
         (b"P3 1 1 255\n0 0 0\n", "supported format"),  # takes seconds for a large one
         (save(Image.new("RGB", (8, 8)), "EPS"), "supported format"),  # would start Ghostscript
@@ -229,17 +216,6 @@ def test_decode_of_damaged_file_returns_pixels_or_raises_our_error(
         assert decode(damaged, max_pixels=1_000_000).ndim == 3
     except SeedbedError as error:
         assert "\n" not in str(error)
-
-
-def test_printable_names_have_no_control_codes() -> None:
-    assert printable("évian \u202egnp.exe") == "évian ?gnp.exe"  # right-to-left override
-    assert len(printable("x" * 100_000)) < 1100
-
-
-@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
-def test_encode_png_keeps_every_pixel(shape: tuple[int, ...]) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    assert np.array_equal(decode(encode_png(pixels)), pixels.reshape(5, 7, -1) + np.zeros(3, "u1"))
 
 
 def test_message_part_is_a_jpeg_scaled_to_the_side() -> None:

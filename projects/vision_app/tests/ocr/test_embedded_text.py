@@ -55,7 +55,7 @@ IMAGE = "q 595 0 0 842 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID \x7f EI Q\n"
     ids=["no text", "a scan", "hidden text", "turned", "too many words"],
 )
 def test_page_in_doubt_is_left_to_ocr(make_pdf: MakePdf, content: str, page: str) -> None:
-    source = open_source(make_pdf(content, page), name="scan.pdf", config=Config())
+    source = open_source(make_pdf(content, page=page), name="scan.pdf", config=Config())
     assert source.find_words(0)["words"] == []
 
 
@@ -76,7 +76,7 @@ def test_text_that_nobody_sees_is_not_evidence(make_pdf: MakePdf, content: str) 
     alpha = "/Resources << /ExtGState << /A << /ca 0 >> >> /Font << /F << /Type /Font"
     alpha += " /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
     vision = Vision(Config(), Settings())
-    result = vision.read_json(vision.open(make_pdf(TEXT + content, alpha), "invoice.pdf"))
+    result = vision.read_json(vision.open(make_pdf(TEXT + content, page=alpha), "invoice.pdf"))
     assert "119.00" in result["pages"][0]["text"] and "9120" not in result["pages"][0]["text"]
     assert result["warnings"] == ["page 1: 3 words that are not visible were left out"]
 

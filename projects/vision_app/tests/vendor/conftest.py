@@ -29,34 +29,29 @@ PICTURE = encode_png(np.full((40, 400, 3), 255, np.uint8))
 class OnePage(Vision):
     """The real app, but for OCR, which sees the same line in every picture."""
 
-    reads = 0
-
     @property
     def reader(self) -> Any:
-        return SimpleNamespace(read=self._read_page)
-
-    def _read_page(self, *_: Any) -> Page:
-        self.reads += 1
         words = tuple(Word(text, (x, 0, x + 40, 16), 0.99) for text, x in WORDS)
-        return Page(1, 400, 40, (Line(words),))
+        return SimpleNamespace(read=lambda *_: Page(1, 400, 40, (Line(words),)))
 
 
 class Sender:
     """Posts documents to the real app; the replies of its vendor change with each."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, make_pdf: Callable[..., bytes]) -> None:
+        self._make_pdf = make_pdf
         self._script = Script([])
         self.vendor = stack.enter_context(launch_vendor(lambda body: self._script.take(body)))
         settings = load(Settings, model=MODEL, base_url=f"{self.vendor.url}/v1")
         app = create_app(Vision(Config(), settings), Settings(api_keys=""))
         self._url = stack.enter_context(serve_app(app))
 
-    def __call__(self, document: Any, replies: Sequence[Item], content: bytes = b"") -> Any:
-        """The fields of a document as JSON: of its PDF, or of a picture."""
+    def __call__(self, document: Any, replies: Sequence[Item]) -> Any:
+        """The fields of a document as JSON."""
         self._script, self.vendor.calls = Script(replies), []
         response = httpx.post(
             f"{self._url}/v1/extract",
-            files={"file": (document.name, content or document.pdf())},
+            files={"file": (document.name, document.pdf(self._make_pdf))},
             data={"schema": document.form},
             timeout=120,
         )
@@ -65,10 +60,10 @@ class Sender:
 
 
 @pytest.fixture(scope="session")
-def send() -> Iterator[Sender]:
+def send(make_pdf: Callable[..., bytes]) -> Iterator[Sender]:
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", "test-key")
-        yield Sender(stack)
+        yield Sender(stack, make_pdf)
 
 
 @pytest.fixture

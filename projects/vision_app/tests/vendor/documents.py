@@ -1,21 +1,16 @@
-"""The documents of documents.toml: as a PDF, as a picture, and where each field is printed."""
+"""The documents of documents.toml: as a PDF, and where each field is printed."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from vision_app.config import Config
 from vision_app.extract.schemas import Schema, load_schema, parse_schema
-from vision_app.files.images import open_source
 
 SIZE, LEADING, MARGIN = 10, 18, 40  # points; a character of Courier is 0.6 of its size wide
 WIDTH = 0.6 * SIZE
@@ -25,13 +20,12 @@ Box = tuple[float, float, float, float]
 
 @dataclass
 class Document:
-    """A document and what a good model replies; `turned` counterclockwise, as a picture."""
+    """A document and what a good model replies."""
 
     name: str
     page: str
     reply: dict[str, Any] = field(default_factory=dict)
     schema: str | dict[str, Any] = "invoice"
-    turned: int = 0
 
     def __post_init__(self) -> None:
         printed = dict[str, str]()
@@ -84,29 +78,11 @@ class Document:
                     places[match[1]] = (number, box)
         return places
 
-    def pdf(self) -> bytes:
+    def pdf(self, make_pdf: Callable[..., bytes]) -> bytes:
         """The document as a digital PDF."""
         width, height = self.size
-        objects = [
-            b"<< /Type /Catalog /Pages 2 0 R >>",
-            b"<< /Type /Pages /Kids [%s] /Count %d /MediaBox [0 0 %d %d] >>"
-            % (
-                b" ".join(b"%d 0 R" % (3 + 2 * n) for n in range(len(self.pages))),
-                len(self.pages),
-                width,
-                height,
-            ),
-        ]
-        font = b"/Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding"
-        for number, rows in enumerate(self.pages):
-            stream = self._draw(rows, height)
-            objects += [
-                b"<< /Type /Page /Parent 2 0 R /Contents %d 0 R /Resources << /Font << /F << %s >>"
-                b" >> >> >>" % (4 + 2 * number, font),
-                b"<< /Length %d >> stream\n%s\nendstream" % (len(stream), stream),
-            ]
-        body = b"".join(b"%d 0 obj %s endobj\n" % item for item in enumerate(objects, 1))
-        return b"%PDF-1.7\n" + body + b"trailer << /Root 1 0 R >>"
+        contents = [self._draw(rows, height) for rows in self.pages]
+        return make_pdf(*contents, box=f"0 0 {width:.0f} {height:.0f}", font="Courier")
 
     def _draw(self, rows: list[str], height: float) -> bytes:
         pieces = []
@@ -117,21 +93,6 @@ class Document:
                 content = re.sub(r"([\\()])", r"\\\1", match[0]).encode("cp1252")
                 pieces.append(b"BT /F %d Tf %.1f %.1f Td (%s) Tj ET" % (SIZE, x, y, content))
         return b"\n".join(pieces)
-
-    def picture(self) -> bytes:
-        """The first page as a JPEG, turned."""
-        pixels = open_source(self.pdf(), name="a.pdf", config=Config()).first()
-        file = io.BytesIO()
-        Image.fromarray(np.rot90(pixels, self.turned // 90)).save(file, "JPEG", quality=85)
-        return file.getvalue()
-
-    def turn(self, box: Box) -> Box:
-        """A box of a page in the turned picture."""
-        for _ in range(self.turned // 90):
-            box = (box[1], -box[2], box[3], -box[0])
-        width, height = self.size if self.turned % 180 == 0 else self.size[::-1]
-        x, y = {0: (0, 0), 90: (0, height), 180: (width, height), 270: (width, 0)}[self.turned]
-        return (box[0] + x, box[1] + y, box[2] + x, box[3] + y)
 
 
 def read_documents() -> list[Document]:

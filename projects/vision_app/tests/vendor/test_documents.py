@@ -29,12 +29,10 @@ def good(document: Document, **changes: Any) -> str:
     return json.dumps(document.reply | changes, ensure_ascii=False)
 
 
-def check_boxes(document: Document, evidence: dict[str, Any], picture: bool = False) -> None:
+def check_boxes(document: Document, evidence: dict[str, Any]) -> None:
     """Each printed field has a box that is where it is printed."""
     for name, (page, place) in document.places().items():
-        if picture and page > 1:
-            continue
-        expected = [DPI / 72 * x for x in (document.turn(place) if picture else place)]
+        expected = [DPI / 72 * x for x in place]
         box, slack = evidence[name]["box"], 10
         assert evidence[name]["page"] == page, name
         assert box, f"{name} has no box"
@@ -67,25 +65,19 @@ def test_good_reply_fills_every_field_with_its_box(send: Send, document: Documen
     assert all(value > 0.85 for value in confidences.values()), confidences
 
 
-def test_claude_fills_every_field_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claude_fills_every_field_too(
+    monkeypatch: pytest.MonkeyPatch, make_pdf: Callable[..., bytes]
+) -> None:
     pytest.importorskip("langchain_anthropic")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
     document = DOCUMENTS["paper"]
     with launch_vendor([Reply(tool_calls=[("Invoice", document.reply)])]) as vendor:
         settings = load(Settings, model="anthropic:claude-haiku-4-5", base_url=vendor.url)
         vision = Vision(Config(), settings)
-        result = vision.extract(vision.open(document.pdf(), "a.pdf"))
+        result = vision.extract(vision.open(document.pdf(make_pdf), "a.pdf"))
         assert not vendor.problems
     assert result["fields"] == document.reply and result["warnings"] == []
     check_boxes(document, result["evidence"])
-
-
-@pytest.mark.slow
-@each
-def test_fields_of_a_picture_have_their_boxes(send: Send, document: Document) -> None:
-    result = send(document, [good(document)], content=document.picture())
-    assert result["fields"] == document.reply
-    check_boxes(document, result["evidence"], picture=True)
 
 
 MEDIOCRE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {

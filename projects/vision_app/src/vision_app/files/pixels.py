@@ -4,8 +4,8 @@
     png = encode_png(pixels)
     message("What is it?", [pixels])             # for a vision-language model
 
-Format and size are checked in the header, before any pixel takes memory. Limits of time and memory
-are left to `picture`.
+Format and size are checked in the header, before any pixel takes memory. `images` calls
+`open_picture` in a process of its own, which a hostile file may fill or crash.
 """
 
 from __future__ import annotations
@@ -97,6 +97,19 @@ def find_pages(
             if len(pages) == limit:
                 break
     return pages or [0]
+
+
+def open_picture(
+    data: bytes, label: str, max_pixels: int, page: int = -1, limit: int = 1
+) -> tuple[dict[str, Any], bytes]:
+    """In the child process: the positions of the pages or, for a `page`, its pixels as RGB."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is the limit
+    if page < 0:
+        return {"pages": find_pages(data, name=label, max_pixels=max_pixels, limit=limit)}, b""
+    decoded = decode(data, name=label, max_pixels=max_pixels, page=page)
+    return {"shape": decoded.shape}, decoded.tobytes()
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -196,15 +209,10 @@ def _check_size(image: Image, name: str, max_pixels: int) -> None:
 
 def _problem(data: bytes) -> tuple[str, str]:
     """What is wrong with a file that cannot be opened as a picture, and the next step."""
-    start = data[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not data:
         return "is empty (0 bytes)", "Save or upload it again."
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
         return "is an HEIC photo, which cannot be decoded here", "Save it as JPEG."
-    if b"<svg" in start and start.startswith(b"<"):
-        return "is an SVG drawing, which has no pixels", "Export it as PNG."
-    if start.startswith(b"%pdf-"):
-        return "is a PDF, not an image", "Export its pages as PNG."
     return "is damaged, or not an image in a supported format", "Save it as PNG or JPEG."
 
 

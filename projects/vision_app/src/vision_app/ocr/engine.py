@@ -33,7 +33,6 @@ MARGIN = 0.1  # by which another direction must be better than the page as it ca
 MIN_LINES = 3
 MIN_SKEW = 0.5  # degrees; less disturbs neither rows nor boxes
 
-Vector = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
 
@@ -136,18 +135,14 @@ def _lies_on_side(quads: Sequence[Quad]) -> bool:
 def find_skew(quads: Sequence[Quad]) -> float:
     """The median slope of the lines in degrees, positive when they fall; 0.0 if it is small.
 
-    Long lines count, and where there are none, as in tables of numbers, neighbours in a row. Fewer
-    than three lines say too little.
+    Long lines count, and where there are none, all. Fewer than three lines say too little.
 
     >>> find_skew([np.array([[0, 0], [200, 10], [199, 30], [-1, 20]], np.float32)] * 3)
     2.86
     """
     axes = [(quad[1] - quad[0] + quad[2] - quad[3]) / 2 for quad in quads]
-    pairs = list(zip(quads, axes, strict=True))
-    vectors = [axis for quad, axis in pairs if axis[0] > 5 * sides(quad)[1]]
-    if len(vectors) < MIN_LINES:
-        steps = [step for quad, axis in pairs for step in _steps(quad, axis, quads)]
-        vectors = [axis for axis in axes if axis[0] > 0] + steps
+    long = [axis for quad, axis in zip(quads, axes, strict=True) if axis[0] > 5 * sides(quad)[1]]
+    vectors = long if len(long) >= MIN_LINES else [axis for axis in axes if axis[0] > 0]
     if len(vectors) < MIN_LINES:
         return 0.0
     slopes = np.array([math.degrees(math.atan2(y, x)) for x, y in vectors])
@@ -156,14 +151,6 @@ def find_skew(quads: Sequence[Quad]) -> float:
     middle = np.searchsorted(np.cumsum(weights[ranks]), weights.sum() / 2)
     skew = round(float(slopes[ranks[middle]]), 2)
     return skew if abs(skew) >= MIN_SKEW else 0.0
-
-
-def _steps(quad: Quad, axis: Vector, quads: Sequence[Quad]) -> list[Vector]:
-    """From the middle of a line to that of its right neighbour, which is on its axis; or none."""
-    right = [other.mean(0) - quad.mean(0) for other in quads if other[0][0] > quad[1][0]]
-    slope = axis[1] / max(1.0, axis[0])
-    row = [step for step in right if abs(step[1] - slope * step[0]) < sides(quad)[1] / 2]
-    return sorted(row, key=lambda step: float(step[0]))[:1]
 
 
 def straighten(height: int, width: int, skew: float) -> tuple[Matrix, int, int]:

@@ -14,38 +14,7 @@ from vision_app.extract.schemas import load_schema, parse_schema
 from vision_app.ocr.page import Page
 
 Extract = Callable[..., Extraction]
-FIELDS = ("vendor", "invoice_number", "date", "total", "currency")
 
-GERMAN = """
- Malerbetrieb Kuhn GmbH, Gewerbestraße 12, 79312 Emmendingen
- Hotel Adler
- Hauptstr. 1                                    Rechnung Nr. 2024/118
- 79098 Freiburg                                 vom 12. März 2024
-                                                Kunden-Nr. 10023
-                                                Leistungsdatum: 28.02.2024
- Pos.  Bezeichnung            Menge   Einzelpreis   Gesamt
- 1     Fassade streichen      1       1.500,00 €    1.500,00 €
- 2     Gerüst                 1       200,00 €      200,00 €
-       Zwischensumme netto                          1.700,00 €
-       zzgl. 19 % MwSt.                             323,00 €
-       Gesamtbetrag                                 2.023,00 €
- Bitte überweisen Sie den Betrag bis zum 26.03.2024.
-"""
-MALAYSIAN = """
-   99 SPEED MART S/B (519537-X)
- LOT P.T. 2811, JALAN ANGSA,
-  41150 KLANG, SELANGOR
- GST ID. NO : 000181747712
- INVOICE NO : 18316/102/T0359
- 06:43PM 571582       15-06-17
- 2379 SUNLIGHT POWDER 900G    RM8.49 S
- 1 SLICE CHEESE               RM13.15 S
- TOTAL SALES (INCLUSIVE GST)  RM 21.65
- CASH                         RM 50.00
- CHANGE                       RM 28.35
- GST SUMMARY     AMOUNT(RM)   TAX(RM)
- S = 6%          20.42        1.23
-"""
 SWEDISH = """
  Bygg & Snickeri i Lund AB                     FAKTURA
  Storgatan 4                                   Fakturanr      20417
@@ -58,30 +27,9 @@ SWEDISH = """
 
 
 @pytest.mark.parametrize(
-    ("drawing", "schema", "expected"),
-    [
-        (GERMAN, "invoice", ("Malerbetrieb Kuhn GmbH", "2024/118", "2024-03-12", 2023.0, "EUR")),
-        (
-            MALAYSIAN,
-            "receipt",
-            ("99 SPEED MART S/B", "18316/102/T0359", "2017-06-15", 21.65, "MYR"),
-        ),
-        (SWEDISH, "invoice", ("Bygg & Snickeri i Lund AB", "20417", "2024-04-11", 6250.0, "SEK")),
-    ],
-)
-def test_document_yields_its_main_fields(
-    read: Extract, drawing: str, schema: str, expected: tuple[object, ...]
-) -> None:
-    fields = read(drawing, schema).fields
-    assert tuple(fields[name] for name in FIELDS) == expected
-
-
-@pytest.mark.parametrize(
     ("drawing", "field"),
     [
         ("Lager Nord AB\n Datum: 2024-03-12\n Skruv M6    100", "total"),
-        ("Corner Deli\n TOTAL   7.50\n CASH   10.00\n CHANGE   2.50", "currency"),
-        ("PixelWorks\n Invoice # 7\n Due date: 08/15/2024\n Total  $950.00", "date"),
         (
             "Wagner Ltd\n Looked over:  30/11/2024\n Due:  03/01/2025\n Total  5.00",
             "date",
@@ -90,7 +38,6 @@ def test_document_yields_its_main_fields(
             "Meyer\n Rechnung\n Kundennummer: 4471   Auftragsnummer: A-17\n Summe  5,00",
             "invoice_number",
         ),
-        ("RECEIPT\n 12 High Street\n Order #4411  Table 5\n Total  5.00", "invoice_number"),
         ("RECEIPT\n 12 High Street\n 2024-05-01\n Total  5.00", "vendor"),
         ("Jo's Bar\n Subtotal  5.00\n Cash  10.00\n Change  5.00", "total"),
     ],
@@ -141,10 +88,11 @@ def test_total_on_the_last_page_wins(page: Callable[..., Page]) -> None:
     assert extract(pages, [], load_schema("invoice")).fields["total"] == 25.0
 
 
-def test_other_fields_of_an_invoice_are_found(read: Extract) -> None:
+def test_fields_of_an_invoice_are_found(read: Extract) -> None:
     fields = read(SWEDISH).fields
-    assert fields["due_date"] == "2024-05-11"
-    assert (fields["subtotal"], fields["tax"]) == (5000.0, 1250.0)
+    assert (fields["vendor"], fields["invoice_number"]) == ("Bygg & Snickeri i Lund AB", "20417")
+    assert (fields["date"], fields["due_date"]) == ("2024-04-11", "2024-05-11")
+    assert (fields["subtotal"], fields["tax"], fields["total"]) == (5000.0, 1250.0, 6250.0)
 
 
 def test_blank_document_has_only_null_fields() -> None:

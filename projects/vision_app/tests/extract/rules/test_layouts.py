@@ -26,23 +26,6 @@ Total                    £340.00
 """,
         (None, "2981", "2024-03-14", 340.0, "GBP"),
     ),
-    "Malay receipt with change": (
-        """
-# RESTORAN HAJI ALI
-45 Lebuh Chulia
-10200 Pulau Pinang
-
-No. Resit : CS4401544
-Tarikh : 16/01/2026 09:07
-
-Roti canai                5.34
-Gula pasir                9.96
-JUMLAH                 RM 15.30
-Tunai                  RM 20.00
-Baki                   RM 4.70
-""",
-        ("RESTORAN HAJI ALI", "CS4401544", "2026-01-16", 15.3, "MYR"),
-    ),
     "shop above the legal name of its company, number before a date": (
         """
 # KONDITOREI ADLER
@@ -111,23 +94,6 @@ VISA                 6.25
 """,
         ("CORNER DELI", "0042", "2024-03-14", 6.25, "USD"),
     ),
-    "payment slip that repeats the total": (
-        """
-# Skrivbyrån Lind AB
-Storgatan 1
-211 34 Malmö
-
-Faktura 8812
-Datum 2024-04-02
-
-Översättning         4 000,00
-Moms 25 %            1 000,00
-Att betala           5 000,00 SEK
-
-Bankgiro 123-4567    OCR 881200042    Belopp 5 000,00
-""",
-        ("Skrivbyrån Lind AB", "8812", "2024-04-02", 5000.0, "SEK"),
-    ),
     "table of taxes with totals": (
         """
 # Bottega del Sole S.r.l.
@@ -146,46 +112,6 @@ Totali        120,00          22,80        142,80
 Totale documento        142,80 €
 """,
         ("Bottega del Sole S.r.l.", "118/A", "2024-02-12", 142.8, "EUR"),
-    ),
-    "Dutch parking ticket": (
-        """
-# Parkeergarage Centrum
-Kade 12, 3011 AA Rotterdam
-
-Ticketnr.          004518
-Datum/tijd         03-06-2024 14:22
-Parkeren           6,50
-Totaal te betalen  € 6,50
-""",
-        ("Parkeergarage Centrum", "004518", "2024-06-03", 6.5, "EUR"),
-    ),
-    "statement with a balance": (
-        """
-# Harrow Print Works
-7 Mill Lane, Leeds LS1 4AB
-
-Statement no. 2204        Statement date 28 February 2024
-
-Opening balance    120.00
-Invoice 881        80.00
-Payment received   -120.00
-Closing balance    £80.00
-""",
-        ("Harrow Print Works", "2204", "2024-02-28", 80.0, "GBP"),
-    ),
-    "Finnish invoice": (
-        """
-# Puutyö Salo Oy
-Rantatie 2, 33100 Tampere
-
-Laskun numero    5510
-Laskun päiväys   1.3.2024
-Eräpäivä         15.3.2024
-Hylly            100,00
-ALV 24 %         24,00
-Maksettavaa yhteensä   124,00 €
-""",
-        ("Puutyö Salo Oy", "5510", "2024-03-01", 124.0, "EUR"),
     ),
     "no date": (
         """
@@ -222,59 +148,6 @@ Analysis          $1,200.00
 GST               $120.00
 """,
         ("Orbit Labs Pty Ltd", "OL-5521", "2024-05-17", 1320.0, "AUD"),
-    ),
-    "boxed total top": (
-        """
-# Sigma Elektro
-Industriestr. 4, 8005 Zürich
-
-RECHNUNG          Zu zahlen bis 30.06.2024
-Nr. 4401          CHF 540.50
-31.05.2024
-
-Arbeit            500.00
-MWST 8.1%         40.50
-Total inkl. MWST  540.50
-""",
-        ("Sigma Elektro", "4401", "2024-05-31", 540.5, "CHF"),
-    ),
-    "long vendor label": (
-        """
-INVOICE
-Seller: Tamarind Textiles Pvt Ltd
-Buyer: Hill & Co
-Invoice No.: TT/24/118
-Dated: 12-Jan-2024
-Cloth            1,20,000.00
-IGST 5%          6,000.00
-Invoice Value    Rs 1,26,000.00
-""",
-        ("Tamarind Textiles Pvt Ltd", "TT/24/118", "2024-01-12", 126000.0, "INR"),
-    ),
-    "bank details first": (
-        """
-# Studio Nord
-Grafik & Web
-
-An
-Bäckerei Ohm
-Hauptstr. 4
-50667 Köln
-
-Rechnungsnummer   2024/09
-Rechnungsdatum    02.04.2024
-Leistungszeitraum März 2024
-Kundennummer      1002
-
-Pos  Leistung      Menge  Einzelpreis  Gesamt
-1    Logo          1      400,00       400,00
-2    Flyer         2      100,00       200,00
-                         Netto         600,00
-                         USt. 19%      114,00
-                         Gesamt        714,00 €
-Studio Nord · Inh. P. Kramer · IBAN DE12 3456 7890 1234 5678 00
-""",
-        ("Studio Nord", "2024/09", "2024-04-02", 714.0, "EUR"),
     ),
 }
 

@@ -26,20 +26,6 @@ def test_page_that_is_not_an_invoice_is_another_page(read: Extract, page_text: s
     assert values == extraction.evidence.keys()
 
 
-FRENCH = """
-# Atelier Verrier
-Facture n° F2025-041
-Total HT   2 400,00 €
-TVA non applicable, art. 293 B du CGI
-Net à payer   2 400,00 €
-"""
-
-
-def test_article_of_a_law_is_not_a_tax(read: Extract) -> None:
-    fields = read(FRENCH).fields
-    assert (fields["subtotal"], fields["tax"], fields["total"]) == (2400.0, None, 2400.0)
-
-
 @pytest.mark.parametrize(
     ("rows", "subtotal", "tax"),
     [
@@ -84,16 +70,14 @@ def test_credit_note_has_its_own_number_and_date(read: Extract) -> None:
     fields = read(CREDIT.format(title="Credit note")).fields
     assert fields["document_type"] == "credit_note"
     assert (fields["date"], fields["invoice_number"]) == ("2026-01-09", "CN-00385")
-    assert (fields["order_number"], fields["vendor"]) == (None, "Kestrel Optics Pty Ltd")
+    assert fields["order_number"] is None
 
 
 @pytest.mark.parametrize(
     ("title", "kind"),
     [
         ("Pro forma invoice 17", "pro_forma"),
-        ("Angebot 2025-17", "quote"),
         ("Devis n° 17", "quote"),
-        ("Invoice 17", "invoice"),
         ("Gutschrift 17", "credit_note"),
         ("Lieferschein 17", "other"),
     ],
@@ -123,10 +107,6 @@ def test_title_tells_the_type_of_document(read: Extract, title: str, kind: str) 
  Razem   45,00 zł
 """,
             "Księgarnia Pod Żółwiem sp. z o.o.",
-        ),
-        (
-            "\n Hoshino Translations K.K.\n 2-4 Marunouchi\n Invoice 17\n Total   5.00 EUR\n",
-            "Hoshino Translations K.K.",
         ),
         (
             "\n FOXGLOVE GROCERS\n 14 High Street\n Tea   2.00\n Milk   3.00\n Total   £5.00\n",

@@ -30,7 +30,7 @@ def find_type(
     kind, cell = titles[0] if titles else ("", None)
     names = ("invoice_number", "date", "total")
     winners = [best(rankings.get(name, ())) for name in names]
-    labeled = [w for w in winners if w is not None and "no label" not in w.reasons]
+    labeled = [w for w in winners if w is not None and w.is_labeled]
     if cell is not None and not labeled and document.size(cell) < TITLE:
         kind, cell = "", None  # "Tax receipts grew by 1.9 %"
     total = winners[-1]

@@ -27,7 +27,7 @@ from vision_app.extract.rules.scoring import (
 )
 from vision_app.extract.rules.vendor import has_second_place, score_vendors
 from vision_app.extract.schemas import Field, Schema
-from vision_app.extract.values import find_currencies, find_dates
+from vision_app.extract.values import find_currencies
 from vision_app.files.pixels import Pixels
 from vision_app.ocr.page import Page
 
@@ -139,7 +139,7 @@ def _of_credit_note(ranking: list[Candidate]) -> list[Candidate]:
 
     Where both a "date" and an "invoice date" are printed, the latter is the invoice's.
     """
-    plain = [c for c in ranking if not c.labeled("invoice_date")]
+    plain = [c for c in ranking if not any("invoice_date" in x.label.kinds for x in c.links[:1])]
     return plain if any(c.score >= THRESHOLD for c in plain) else ranking
 
 
@@ -169,17 +169,17 @@ def find_currency(document: Document, total: Candidate | None) -> Candidate | No
             code = document.context.currency(value.readings)
             if code is None:
                 continue
-            candidate = Candidate(code, cell, value.start, value.end, 0.5)
-            candidate.add("label", 0.3 * any(label.end <= value.start for label in labels))
+            candidate = Candidate(code, cell, value.start, value.end, 0.5, value.readings)
+            candidate.score += 0.3 * any(label.end <= value.start for label in labels)
             if total is not None and cell is total.cell:
                 gap = max(value.start - total.end, total.start - value.end)
-                candidate.add("at the total", 0.45 if gap <= 2 else 0.3)
+                candidate.score += 0.45 if gap <= 2 else 0.3
             elif total is not None and cell.page == total.cell.page:
-                candidate.add("row of the total", 0.35 * same_row(candidate.box, total.box))
+                candidate.score += 0.35 * same_row(candidate.box, total.box)
             candidates.append(candidate)
     codes = [candidate.value for candidate in candidates]
     for candidate in candidates:
-        candidate.add("frequent", 0.15 * codes.count(candidate.value) / len(codes))
+        candidate.score += 0.15 * codes.count(candidate.value) / len(codes)
     return best(candidates)
 
 
@@ -211,20 +211,13 @@ def _evidence(
     return Evidence(text, page.to_input(winner.box), page.number, confidence)
 
 
-def _other_reading(document: Document, field: Field, winner: Candidate | None) -> str:
+def _other_reading(document: Document, field: Field, winner: Candidate) -> str:
     """What else an ambiguous date or symbol may be, if the page does not show it."""
-    if winner is None or field.kind not in ("date", "currency"):
-        return ""
-    text, context = winner.cell.text[winner.start : winner.end], document.context
-    if field.kind == "date":
-        dates = {day for value in find_dates(text) for day in value.readings.values()}
-        others = [] if context.is_dated else sorted(map(str, dates - {winner.value}))
-    else:
-        codes = [code for value in find_currencies(f"{text} 1") for code in value.readings]
-        others = (
-            [] if context.is_sure_of(codes) else [code for code in codes if code != winner.value]
-        )
-    return f"{text} may also be {', '.join(others[:3])}" if others else ""
+    context, readings = document.context, winner.readings
+    is_sure = context.is_dated if field.kind == "date" else context.is_sure_of(readings)
+    others = [str(x) for x in dict.fromkeys(readings.values()) if x != winner.value]
+    text = winner.cell.text[winner.start : winner.end]
+    return f"{text} may also be {', '.join(others[:3])}" if others and not is_sure else ""
 
 
 def _evidence_of_type(document: Document, title: Cell | None) -> Evidence:

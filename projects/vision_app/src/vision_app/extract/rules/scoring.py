@@ -23,7 +23,6 @@ from vision_app.extract.schemas import ROLES, Field
 from vision_app.extract.values import (
     Value,
     find_amounts,
-    find_currencies,
     find_dates,
     find_numbers,
     find_times,
@@ -51,30 +50,25 @@ class Link:
 
 @dataclass(eq=False)
 class Candidate:
-    """A value with its place, its score, the reasons for it, and its labels, the best first."""
+    """A value with its place, score and labels, the best first; `readings` are those of `Value`."""
 
     value: object
     cell: Cell
     start: int
     end: int
     score: float = 0.0
-    reasons: dict[str, float] = field(default_factory=dict)
+    readings: Mapping[str, object] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
-
-    def add(self, reason: str, score: float) -> None:
-        """Add one piece of evidence."""
-        if score:
-            self.reasons[reason] = self.reasons.get(reason, 0.0) + score
-            self.score += score
 
     @cached_property
     def box(self) -> Box:
         """Where the value is, in pixels of the upright page."""
         return self.cell.box_of(self.start, self.end)
 
-    def labeled(self, kind: str) -> bool:
-        """Whether the best label is of this kind."""
-        return any(kind in link.label.kinds for link in self.links[:1])
+    @property
+    def is_labeled(self) -> bool:
+        """Whether a label belongs to the value."""
+        return any(link.strength >= 0.35 for link in self.links[:1])
 
 
 def best(candidates: Iterable[Candidate]) -> Candidate | None:
@@ -94,9 +88,9 @@ def links(document: Document, value: Candidate, kinds: set[str], spans: Spans) -
             if not label.kinds & kinds or _continues(document, cell, label, spans):
                 continue
             if cell is value.cell:
-                relation, strength = "inside", _inside(document, label, value, spans)
+                relation, strength = "inside", _inside(document, label, value)
             elif same_row(cell.box_of(label.start, label.end), value.box):
-                relation, strength = "left", _left(document, cell, label, value, spans)
+                relation, strength = "left", _left(document, cell, label, value)
             else:
                 relation, strength = "above", _above(document, cell, label, value, spans)
             if strength is not None:
@@ -115,68 +109,48 @@ def _continues(document: Document, cell: Cell, label: Label, spans: Spans) -> bo
     )
 
 
-def _inside(document: Document, label: Label, value: Candidate, spans: Spans) -> float | None:
+def _inside(document: Document, label: Label, value: Candidate) -> float | None:
     """The strength of a label in the cell of the value."""
-    cell = value.cell
     if label.end > value.start:
         return None
-    others = sum(label.end <= v.start < value.start for v in spans.get(cell, ()))
-    return 1 - 0.06 * words_beside(document, cell, label.end, value.start) - 0.2 * others
+    return 1 - 0.06 * words_beside(document, value.cell, label.end, value.start)
 
 
-def _left(
-    document: Document, cell: Cell, label: Label, value: Candidate, spans: Spans
-) -> float | None:
+def _left(document: Document, cell: Cell, label: Label, value: Candidate) -> float | None:
     """The strength of a label in the row of the value, before it."""
-    place, box = cell.box_of(label.start, label.end), value.box
-    if place[2] > box[0] + 0.3 * document.height:
+    right, left = cell.box_of(label.start, label.end)[2], value.box[0]
+    if right > left + 0.3 * document.height:
         return None
-    gap = (box[0] - place[2]) / document.page_of(cell).width
-    words = words_beside(document, cell, label.end) + words_beside(
-        document, value.cell, 0, value.start
-    )
-    between = (
-        len(spans.get(c, ()))
-        for c in document.on_page[cell.page]
-        if place[2] <= c.box[0] and c.box[2] <= box[0] and same_row(c.box, box)
-    )
-    return 0.95 - 0.1 * gap - 0.06 * words - 0.15 * sum(between)
+    gap = (left - right) / document.page_of(cell).width
+    words = words_beside(document, cell, label.end)
+    words += words_beside(document, value.cell, 0, value.start)
+    return 0.95 - 0.1 * gap - 0.06 * words
 
 
 def _above(
     document: Document, cell: Cell, label: Label, value: Candidate, spans: Spans
 ) -> float | None:
-    """The strength of a label above the value, or, weaker, below it."""
+    """The strength of a label above the value that has no value of its own."""
     place, box = cell.box_of(label.start, label.end), value.box
-    height = min(place[3] - place[1], box[3] - box[1], 1.5 * document.height)
-    below = place[1] > box[1]
-    gap = (place[1] - box[3] if below else box[1] - place[3]) / height
-    if not same_column(place, box) or gap > (1.2 if below else 4):
+    gap = (box[1] - place[3]) / document.height
+    if not same_column(place, box) or place[1] > box[1] or gap > 4:
         return None
     if any(v.start >= label.end for v in spans.get(cell, ())):
-        return None  # the label has a value of its own
-    top, bottom = min(place[3], box[3]) - 2, max(place[1], box[1]) + 2
+        return None
     between = [
         c
         for c in document.on_page[cell.page]
         if c not in (cell, value.cell)
         and same_column(c.box, box)
-        and top <= (c.box[1] + c.box[3]) / 2 <= bottom
+        and place[3] - 2 <= (c.box[1] + c.box[3]) / 2 <= box[1] + 2
     ]
-    strength = (0.45 if below else 0.85) - 0.04 * max(gap, 0) - 0.25 * len(between)
-    if min(abs(place[0] - box[0]), abs(place[2] - box[2])) > 1.5 * height:
-        strength -= 0.1
-    row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, place)]
-    if cell in document.columns:
-        strength *= 0.4
-    beside = any(spans.get(c) and 0 <= c.box[0] - place[2] < 12 * height for c in row)
-    return strength - 0.25 * beside
+    strength = 0.85 - 0.04 * max(gap, 0) - 0.25 * len(between)
+    return 0.4 * strength if cell in document.columns else strength
 
 
 def words_beside(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
-    """The number of words between two characters that are neither label, currency nor value."""
+    """The number of words between two characters that are not labels, at most 8."""
     rest = _blank(cell.text, [(x.start, x.end) for x in document.labels[cell]])[start:end]
-    rest = _blank(rest, [(x.start, x.end) for x in find_currencies(rest)])
     return min(8, len(re.findall(r"[^\W\d_]{2,}", rest)))
 
 
@@ -204,7 +178,6 @@ def _score_by_links(
     kinds: set[str],
     target: Field,
     adjust: Callable[[Link, Candidate], Link] = lambda link, _: link,
-    likes: Spans | None = None,
 ) -> Iterator[tuple[Candidate, Value]]:
     """Every value as a candidate, with the score of its labels.
 
@@ -215,8 +188,8 @@ def _score_by_links(
     for cell, value in ((cell, value) for cell, values in spans.items() for value in values):
         unique = "" in value.readings
         reading = value.readings[""] if unique else document.context.date(value)
-        candidate = Candidate(reading, cell, value.start, value.end)
-        near = [adjust(x, candidate) for x in links(document, candidate, kinds, likes or spans)]
+        candidate = Candidate(reading, cell, value.start, value.end, readings=value.readings)
+        near = [adjust(x, candidate) for x in links(document, candidate, kinds, spans)]
         candidate.links = sorted(near, key=lambda link: -link.strength)
         own = [link for link in candidate.links if link.label.kinds & target.roles.keys()]
         rivals = [link.strength for link in near if not link.label.kinds & target.roles.keys()]
@@ -227,9 +200,7 @@ def _score_by_links(
                 for link in reversed(own)
             }
             score, link = max(scores.items())
-            candidate.add(f"{link.relation} {'/'.join(sorted(link.label.kinds))}", score)
-            margin = link.strength - rival
-            candidate.add("rival", -0.35 - 0.5 * rival if margin < 0 else -0.15 * (margin < 0.05))
+            candidate.score += score - 0.5 * (link.strength < rival)
         depth = cell.box[1] / max(document.page_of(cell).height, 1)
         candidate.score += 0.01 * (depth if isinstance(reading, Decimal) else 1 - depth)
         yield candidate, value
@@ -246,13 +217,17 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
     for cell in document.cells:
         labeled = any(label.kinds & DATES for label in document.labels[cell])
         spans[cell] = find_dates(cell.text, compact=labeled, years=years)
-    count = sum(map(len, spans.values()))
     kinds = DATES | set(target.roles)
     candidates = []
     for candidate, _ in _score_by_links(document, spans, kinds, target, _own_date(document)):
-        near = candidate.links
-        if target.name == "date" and (not near or near[0].strength < 0.35):
-            _score_bare_date(candidate, document, count)
+        if target.name == "date" and not candidate.is_labeled:
+            # It is that of the document if it is alone in its line, without an unknown label.
+            row, text = document.row_of(candidate.cell), candidate.cell.text
+            before = [c.text for c in row if c.box[2] <= candidate.cell.box[0]]
+            before.append(text[: candidate.start].rstrip())
+            words = re.findall(r"[^\W\d_]{3,}", f"{before[-1]} {text[candidate.end :]}")
+            candidate.score += 0.54 if len(words) <= 2 else 0.31
+            candidate.score -= 0.3 * any(part.endswith(":") for part in before)
         candidates.append(candidate)
     return candidates
 
@@ -273,36 +248,18 @@ def _own_date(document: Document) -> Callable[[Link, Candidate], Link]:
     return adjust
 
 
-def _score_bare_date(candidate: Candidate, document: Document, count: int) -> None:
-    """A date without a label is that of the document if it is alone in its line or on the page."""
-    text = candidate.cell.text
-    words = re.findall(r"[^\W\d_]{3,}", f"{text[: candidate.start]} {text[candidate.end :]}")
-    candidate.add("no label", 0.42 + 0.1 * (count == 1))
-    if re.search(r"[^\W\d_]{3}\s*:\s*$", text[: candidate.start]) or any(
-        cell.box[2] <= candidate.cell.box[0] and cell.text.endswith(":")
-        for cell in document.row_of(candidate.cell)
-    ):
-        candidate.add("unknown label", -0.3)
-    candidate.add("alone", 0.08 * (len(words) <= 2) - 0.05 * max(0, len(words) - 3))
-
-
 def score_amounts(document: Document, target: Field) -> list[Candidate]:
     """Every amount on the page for an amount field; `total` has rules of its own."""
     spans = {cell: amounts_of(cell) for cell in document.cells}
-    prices = {cell: [v for v in values if not v.raw.isdigit()] for cell, values in spans.items()}
     kinds = AMOUNTS | set(target.roles) | {"other_number", "order_number", "invoice_number"}
-    has_prices = sum(bool(re.search("[.,]", v.raw[-3:])) for vs in spans.values() for v in vs) > 2
-    likes = prices if has_prices else spans
     candidates = []
-    for candidate, value in _score_by_links(document, spans, kinds, target, likes=likes):
-        text = candidate.cell.text
-        near = find_currencies(text[max(0, value.start - 5) : value.end + 5])
-        priced = near or re.match(r"/-|[,.]-", text[value.end :])
-        if value.raw.isdigit() and not priced:
-            candidate.add("bare integer", -0.3 if has_prices else -0.1)
+    for candidate, value in _score_by_links(document, spans, kinds, target):
+        candidate.score -= 0.3 * value.raw.isdigit()  # a quantity, or a number of something
         candidates.append(candidate)
     if target.name == "total":
-        _score_totals(candidates)
+        largest = max((decimal(c) for c in candidates if c.score > 0.3), default=None)
+        for candidate in candidates:
+            candidate.score += 0.06 * (candidate.value == largest) - (candidate.value == 0)
     return candidates
 
 
@@ -314,15 +271,6 @@ def amounts_of(cell: Cell) -> list[Value]:
         for value in find_amounts(cell.text)
         if not any(d.start < value.end and value.start < d.end for d in dates)
     ]
-
-
-def _score_totals(candidates: list[Candidate]) -> None:
-    positive = [decimal(c) for c in candidates if c.score > 0.3]
-    for candidate in candidates:
-        value = decimal(candidate)
-        candidate.add("zero", -1.0 * (value == 0))
-        if positive and value == max(positive):
-            candidate.add("largest", 0.06)
 
 
 def decimal(candidate: Candidate) -> Decimal:
@@ -339,7 +287,7 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
     candidates = []
     for candidate, value in _score_by_links(document, spans, kinds, target, _titled(document)):
         digits = sum(map(str.isdigit, value.raw))
-        candidate.add("digits", 0.03 * (digits >= 3) - 0.1 * (len(value.raw) == 1))
+        candidate.score += 0.03 * (digits >= 3) - 0.1 * (len(value.raw) == 1)
         candidates.append(candidate)
     return candidates
 
@@ -367,12 +315,8 @@ def _titled(document: Document) -> Callable[[Link, Candidate], Link]:
         if not weak or "invoice_number" in link.label.kinds:
             return link
         text, strength = value.cell.text, link.strength
-        number, after = text[value.start : value.end], text[value.end :]
-        if weak == {"plain_number"} and re.match(
-            r",(?!\s?(?:vom|du|dated|del|van)\b)|\s[^\W\d_]{3}", after
-        ):
-            strength -= 0.5  # No. 5, High Street
-        elif link.relation == "inside":
+        number = text[value.start : value.end]
+        if link.relation == "inside":
             near = re.fullmatch(r"[\s:#.\-–]*", text[link.label.end : value.start])
             strength -= 0.4 * (not near and link.label.end - link.label.start <= 8)
         elif "document_title" in link.label.kinds:
@@ -394,10 +338,9 @@ def score_times(document: Document, target: Field) -> list[Candidate]:
     spans = {cell: find_times(cell.text) for cell in document.cells}
     candidates = []
     for candidate, value in _score_by_links(document, spans, set(target.roles), target):
-        page = document.on_page[candidate.cell.page]
-        row = [c for c in page if same_row(c.box, candidate.cell.box)]
+        row = [candidate.cell, *document.row_of(candidate.cell)]
         dated = any(find_dates(c.text) for c in row)
-        candidate.add("date", 0.5 * dated * (":" in value.raw))
+        candidate.score += 0.5 * dated * (":" in value.raw)
         candidates.append(candidate)
     return candidates
 
@@ -413,9 +356,7 @@ def score_texts(document: Document, target: Field) -> list[Candidate]:
             text = match[0].strip(" :;,-") if match else ""
             if match and (not allowed or text.casefold() in allowed):
                 first, last = start + match.start(), start + match.end()
-                candidate = Candidate(text, place, first, last)
-                candidate.add("label", strength)
-                candidates.append(candidate)
+                candidates.append(Candidate(text, place, first, last, strength))
     return candidates
 
 

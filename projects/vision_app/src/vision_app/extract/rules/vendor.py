@@ -2,18 +2,14 @@
 
     score_vendors(document, field)       # every line of text as a name, with its evidence
 
-A vendor's name is large, at the top, has a legal form, or is repeated in the footer. It is not a
-title, or in the customer's block. The legal forms are in `parties.toml`.
+A vendor's name is large, at the top, next to a label, or repeated in the footer. It is not a title,
+or in the customer's block.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 from vision_app.extract.cells import Cell, same_column, same_row
 from vision_app.extract.rules.document import Document, Label
@@ -43,25 +39,21 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
     candidates = []
     for cell in first:
         name = cell.text
-        if len(name) > MAX_NAME:
+        if len(name) > MAX_NAME or find_dates(name):
             continue
         label = _leading_label(document, cell, "vendor")
         if label and (":" in name[label.end : label.end + 2] or label.end > 7):
             name = name[label.end :].strip(" :")
         sender = _SENDER.match(name)
         name = sender[1] if sender and not re.search(r"\d", sender[1]) else name
-        form = _legal_form().search(name)
-        if form and re.search(r"\d{3}", name[form.end() :]):  # a registration number
-            name = name[: form.end()]
         start = cell.text.index(name)
         end, name = start + len(name), clean_name(name)
         if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
             continue
         candidate = Candidate(name, cell, start, end)
-        _score_text(candidate, document, name)
-        _score_place(candidate, document, first)
-        candidate.add("customer's block", -0.8 * (cell in customers))
-        candidate.add("repeated", 0.15 * has_second_place(document, candidate))
+        candidate.score = _score_text(candidate, document) + _score_place(candidate, document)
+        candidate.score -= 0.8 * (cell in customers)
+        candidate.score += 0.15 * has_second_place(document, candidate)
         candidates.append(candidate)
     return candidates
 
@@ -79,31 +71,24 @@ def clean_name(name: str) -> str:
     ('ABC Trading Sdn Bhd', 'Café Luna')
     """
     before = ""
-    name = re.sub(r"\bS\.\s?r\.\s?[1I]\b", "S.r.l", name)
     while before != name:
         before, name = name, _NAME_ENDING.sub("", name).strip()
-    return name.replace(" ", "") if re.fullmatch(r"(?:\w ){2,}\w", name) else name
+    return name
 
 
-def _score_text(candidate: Candidate, document: Document, name: str) -> None:
-    """What the words say: a legal form speaks for a name, titles and digits against it."""
-    legal = bool(_legal_form().search(name))
-    candidate.add("legal form", 0.3 * legal)
-    labels = document.labels[candidate.cell]
-    if candidate.start == 0:
-        covered = sum(label.end - label.start for label in labels if label.end <= candidate.end)
-        title = any(label.kinds & {"document_title", "invoice_number"} for label in labels)
-        share = covered / len(candidate.cell.text)
-        candidate.add("label", -0.7 if share > 0.6 else -0.35 * (title and not legal))
-    if digits := sum(map(str.isdigit, name)):
-        shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{3,4}", name)  # with its number
-        candidate.add("digits", -0.02 if shop else -0.12 - 0.03 * digits)
-    candidate.add("person", -0.3 * bool(_PERSON.match(name)))
+def _score_text(candidate: Candidate, document: Document) -> float:
+    """What the words say: labels, digits and a form of address speak against a name."""
+    labels, name = document.labels[candidate.cell], str(candidate.value)
+    covered = sum(label.end - label.start for label in labels if label.end <= candidate.end)
+    digits = sum(map(str.isdigit, name))
+    score = -0.7 * (candidate.start == 0 and covered > 0.6 * len(candidate.cell.text))
+    return score - (0.12 + 0.03 * digits) * (digits > 0) - 0.3 * bool(_PERSON.match(name))
 
 
-def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]) -> None:
+def _score_place(candidate: Candidate, document: Document) -> float:
     """Where it is and how large: letterheads are large and at the top."""
-    cell = candidate.cell
+    cell, cells = candidate.cell, document.on_page[candidate.cell.page]
+    score = 0.0
     top, bottom = min(c.box[1] for c in cells), max(c.box[3] for c in cells)
     depth = (cell.box[1] - top) / max(bottom - top, 1)
     above = {
@@ -113,11 +98,7 @@ def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]
     }
     size = document.size(cell)
     if depth < 0.5:
-        candidate.add("top", max(0.0, 0.48 - 0.04 * len(above)))
-        candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)))
-    small = size < 0.97 or (size < 1.07 and not _has_address(document, cell))
-    if small and not (depth == 0 and candidate.cell.text.isupper()):  # without descenders
-        candidate.add("as small as the text", -0.06)
+        score += max(0.0, 0.48 - 0.04 * len(above)) + min(0.35, 0.35 * max(0.0, size - 1.1))
     for head in cells:
         label = _leading_label(document, head, "vendor")
         alone = label and len(head.text) <= label.end + 2 and _next_to(head, cell)
@@ -125,17 +106,9 @@ def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]
             # In a row with a number or a date, "seller" is the person at the counter.
             others = [c for c in document.row_of(head) if c is not cell and c.text[-1] != ":"]
             kinds = {kind for c in others for x in document.labels[c] for kind in x.kinds}
-            candidate.add("vendor label", 0.1 if kinds - {"customer", "vendor"} else 0.45)
+            score += 0.1 if kinds - {"customer", "vendor"} else 0.45
             break
-
-
-def _has_address(document: Document, cell: Cell) -> bool:
-    """Whether one of the next two lines has the digits of an address or a telephone."""
-    return any(
-        re.search(r"\d", c.text) and not find_dates(c.text)
-        for c in document.on_page[cell.page]
-        if -0.5 <= (c.box[1] - cell.box[3]) / cell.height < 2.5 and same_column(c.box, cell.box)
-    )
+    return score - 0.06 * (size < 0.97)
 
 
 def _next_to(label: Cell, cell: Cell) -> bool:
@@ -148,7 +121,7 @@ def _next_to(label: Cell, cell: Cell) -> bool:
 
 def has_second_place(document: Document, vendor: Candidate) -> bool:
     """Whether a second place on the pages has the name: a footer, an address, a web site."""
-    name = squeeze(_legal_form().sub("", str(vendor.value)))
+    name = squeeze(str(vendor.value))
     words = [squeeze(word) for word in re.findall(r"[^\W\d_]{4,}", str(vendor.value))]
     return any(
         (len(name) > 4 and name in letters)
@@ -162,45 +135,17 @@ def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
     """The cells under or beside a label such as "Bill to", down to a gap."""
     block: set[Cell] = set()
     for cell in cells:
-        label = _leading_label(document, cell, "customer")
-        if label is None:
-            continue
-        rest = cell.text[label.end :]
-        named = bool(rest.strip(" :,."))
-        short = label.end <= 4  # "To", "An": prepositions at the start of other texts
-        if named and not (":" in rest if short else re.match(r"\s*[:.]|\s\S", rest)):
+        if _leading_label(document, cell, "customer") is None:
             continue
         block.add(cell)
         bottom, left = cell.box[3], cell.box[0]
         for other in cells:
             gap = (other.box[1] - bottom) / max(document.height, cell.height)
-            below = abs(other.box[0] - left) < 2 * cell.height and -0.1 <= gap < 1.3
             right = 0 <= other.box[0] - cell.box[2] < 6 * cell.height
-            beside = right and same_row(other.box, cell.box) and not named
-            if other is cell or not (beside or below):
-                continue
-            if any(
-                x.kinds & {"vendor", "item_header"} and x.start == 0 for x in document.labels[other]
-            ):
-                break
-            block.add(other)
-            if beside:
+            if right and same_row(other.box, cell.box):
+                block.add(other)
                 left = other.box[0]
-            else:
+            elif abs(other.box[0] - left) < 2 * cell.height and -0.1 <= gap < 1.3:
+                block.add(other)
                 bottom = max(bottom, other.box[3])
     return block
-
-
-@lru_cache(1)
-def _data() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("parties.toml").read_text("utf-8"))
-
-
-@lru_cache(1)
-def _legal_form() -> re.Pattern[str]:
-    forms = sorted(_data()["legal_forms"], key=len, reverse=True)
-    # Short ones in the spelling of the list, since "as", "me" and "ag" are words as well.
-    long = [form for form in forms if len(re.sub(r"\\s|\W", "", form)) >= 5]
-    return re.compile(
-        rf"(?<=[\s,.])(?:{'|'.join(forms)}|(?i:{'|'.join(long)}))(?=$|[\s,.)(])|^(?:PT|CV)\s|^(?i:{'|'.join(long)})$|株式会社"
-    )
