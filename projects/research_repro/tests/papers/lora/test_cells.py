@@ -29,16 +29,6 @@ def test_exact_claims_hold_at_smoke_scale(tmp_path: Path) -> None:
     assert [verdict.holds for verdict in verdicts] == [True] * 5
 
 
-def test_memory_of_lora_is_a_part_of_fine_tuning(tmp_path: Path) -> None:
-    cell = Cell("memory", 0, _CELL)
-    result = run_cell(cell, Workspace(tmp_path, tmp_path / "cache"))
-
-    full, lora = result["full"], result["lora"]
-    assert full["gradients"] == full["weights"]
-    assert lora["gradients"] == 2 * 4 * 2 * 32 * 2  # bytes of A and B of two matrices
-    assert lora["checkpoint"] < full["checkpoint"]
-
-
 def test_fine_tuning_repeats_and_shares_its_base(tmp_path: Path) -> None:
     cell = Cell("tiny-lora", 0, _CELL)
     first = run_cell(cell, Workspace(tmp_path / "a", tmp_path / "cache"))

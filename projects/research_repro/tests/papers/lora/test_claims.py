@@ -20,10 +20,6 @@ def _good() -> dict[str, dict[str, Any]]:
     }
     results["tiny-lora-weak"] = {**results["tiny-lora"], "bleu": 20.0}
     results["method"] = {"b-zero": 0, "only-ab": 0, "count": 0, "equation": 3e-7, "merge": 5e-7}
-    results["memory"] = {
-        "full": {"state": 1000, "checkpoint": 1000},
-        "lora": {"state": 270, "checkpoint": 20},
-    }
     table = [[0.5] * 16] * 16
     norms = {"in_delta": 0.3, "in_weight": 20.0, "in_random": 0.05, "delta_norm": 6.0}
     layer = {"layer": "blocks.0.attention.query", "chance": 1 / 16, "top": 0.5, "seeds_8": 0.4}
@@ -45,8 +41,6 @@ _BAD: dict[str, tuple[str, str, float]] = {
     "tiny": ("tiny-lora", "bleu", 57.9),
     "share": ("tiny-lora", "trained_parameters", 80_000),
     "bases": ("tiny-lora-weak", "bleu", 55.0),
-    "memory": ("memory", "lora.state", 500),
-    "checkpoint": ("memory", "lora.checkpoint", 900),
     "rank": ("tiny-r1", "bleu", 57.0),
     "matrices": ("tiny-w-k", "bleu", 61.0),
     "subspace-rank": ("subspaces", "layers.0.top", 0.1),

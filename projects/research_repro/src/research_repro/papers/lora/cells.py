@@ -65,7 +65,6 @@ def _tiny_cells(scale: Scale, seed: int) -> list[Cell]:
         lora,
         tuned("r1", "lora", rank=1),
         tuned("r64", "lora", rank=64),
-        Cell("memory", seed, lora.settings),
         Cell("subspaces", seed, lora.settings),
     ]
     if scale == "laptop":
@@ -93,7 +92,6 @@ def run_cell(cell: Cell, workspace: Workspace) -> Result:
 
     special = {
         "method": tiny_cells.check_method,
-        "memory": tiny_cells.measure_memory,
         "subspaces": tiny_cells.compare_subspaces,
     }
     return special.get(cell.name, tiny_cells.fine_tune)(cell, workspace)

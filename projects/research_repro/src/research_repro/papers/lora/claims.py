@@ -63,11 +63,6 @@ def table_7(numerator: str, denominator: str) -> Measure:
     return layer_mean(lambda layer: layer["table7"][numerator] / layer["table7"][denominator])
 
 
-def share(part: str) -> Measure:
-    """Bytes of LoRA in % of fine-tuning's."""
-    return of_cell("memory", lambda result: 100 * result["lora"][part] / result["full"][part])
-
-
 CLAIMS = (
     # 1. The method is the paper's.
     exact("b-zero", "Section 4.1", "At the beginning of training ΔW = BA is zero.", _ZERO),
@@ -131,24 +126,7 @@ CLAIMS = (
         at_most(-10, "BLEU"),
         _LAPTOP,
     ),
-    # 3. Less memory. That merged weights add no latency is exact: `merge` above.
-    Claim(
-        "memory",
-        "Section 4.2",
-        "Training needs less memory for weights, gradients and the optimizer's state.",
-        "1.2 TB to 350 GB, 29 % (GPT-3)",
-        share("state"),
-        at_most(40, "% of fine-tuning"),
-    ),
-    Claim(
-        "checkpoint",
-        "Section 4.2",
-        "Checkpoints are much smaller.",
-        "350 GB to 35 MB, 0.01 % (GPT-3, r = 4)",
-        share("checkpoint"),
-        at_most(5, "% of fine-tuning"),
-    ),
-    # 4. What is learned has a low rank.
+    # 3. What is learned has a low rank.
     Claim(
         "rank",
         "Table 6",

@@ -1,4 +1,4 @@
-"""The figures of the paper, drawn again, and two of ours: scores over rank and over bases."""
+"""The figures of the paper, drawn again, and scores over the rank."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from seedbed.runs.figures import new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-_METHODS = {"full": "fine-tuning", "lora": "LoRA, r = 4"}
 _RANKS = {1: "tiny-r1", 4: "tiny-lora", 64: "tiny-r64"}
 
 
@@ -34,20 +33,6 @@ def methods(results: Results) -> Drawing | None:
             axis.plot(shares, [run["bleu"] for run in runs], "o", **style)
         axis.set(title=title, xscale="log", xlabel="trained parameters (%)", ylabel="BLEU")
         axis.legend(fontsize=8)
-    return figure
-
-
-def bases(results: Results) -> Drawing | None:
-    """BLEU of LoRA and fine-tuning from both bases."""
-    names = {"weak": "-weak", "strong": ""}
-    if not results.of("tiny-lora-weak"):
-        return None
-    figure, axis = new_figure(6, 4)
-    for method, label in _METHODS.items():
-        scores = {base: _scores(results, f"tiny-{method}{end}") for base, end in names.items()}
-        _line(axis, scores, label)
-    axis.set(xlabel="base", ylabel="BLEU")
-    axis.legend()
     return figure
 
 
@@ -105,7 +90,6 @@ def _line(axis: Any, scores: dict[str, list[float]], label: str) -> None:
 
 FIGURES = (
     Figure("methods", "Figure 2", "Few parameters give the score of fine-tuning.", methods),
-    Figure("bases", "Section 1", "LoRA needs a base that was trained on the task's parts.", bases),
     Figure("ranks", "Table 6", "The score hardly depends on the rank.", ranks),
     Figure("subspace-ranks", "Figure 3", "r = 8 and r = 64 share directions.", subspace_ranks),
     Figure("subspace-seeds", "Figure 4", "Two seeds share directions.", subspace_seeds),

@@ -9,7 +9,6 @@ alone, in random order.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -25,7 +24,6 @@ from research_repro.papers.lora.method import (
     lora_state,
     make_batch,
     merge,
-    target_loss,
     train,
 )
 from research_repro.papers.lora.metrics import scores
@@ -168,25 +166,3 @@ def check_method(cell: Cell, workspace: Workspace) -> Result:
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter)  # zeros would hide that they are left out
     return check_equations(model, torch.randint(4, 200, (4, 16)), ALL_LINEAR)
-
-
-def measure_memory(cell: Cell, workspace: Workspace) -> Result:
-    """Section 4.2: bytes of weights, gradients and optimizer state, and of a checkpoint."""
-    result: dict[str, Any] = {}
-    records = generate(cell.seed, 16, "train")
-    for method, options in (("full", {}), ("lora", cell.settings["options"])):
-        model, tokenizer = load_base(cell.settings["base"], workspace)
-        prepare(model, method, options)
-        optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
-        target_loss(model, _batches(tokenizer, records, "target", 8, 0, 0)(0)).backward()
-        optimizer.step()
-        tensors: dict[str, list[Tensor]] = {
-            "weights": list(model.parameters()),
-            "gradients": [p.grad for p in model.parameters() if p.grad is not None],
-            "optimizer": [t for state in optimizer.state.values() for t in state.values()],
-        }
-        checkpoint = io.BytesIO()
-        torch.save(lora_state(model) or model.state_dict(), checkpoint)
-        sizes = {name: sum(t.nbytes for t in group) for name, group in tensors.items()}
-        result[method] = {**sizes, "state": sum(sizes.values()), "checkpoint": checkpoint.tell()}
-    return result
