@@ -49,10 +49,8 @@ def test_list_names_papers_with_their_number_of_claims() -> None:
 def test_run_prints_claims_as_json(outcome: Any) -> None:
     assert (outcome["paper"], outcome["scale"]) == ("mine", "smoke")
     claim, failure = outcome["claims"]
-    assert list(claim) == [
-        *("id", "statement", "expected", "measured", "interval", "tolerance", "holds"),
-        "status",
-    ]
+    keys = {"id", "statement", "expected", "measured", "interval", "tolerance", "holds", "status"}
+    assert claim.keys() >= keys
     assert failure["status"] == "not reproduced"
     assert claim["holds"] is True
     assert outcome["seconds"] > 0

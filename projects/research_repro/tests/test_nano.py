@@ -44,9 +44,9 @@ def test_right_rank_learns_change_from_few_examples() -> None:
 
 
 def test_claim_needs_whole_interval() -> None:
-    assert nano.CLAIM.holds(-0.3, -0.1)
-    assert not nano.CLAIM.holds(-0.3, 0.1)
-    assert not nano.CLAIM.holds(float("nan"), float("nan"))
+    assert nano.holds(-0.3, -0.1)
+    assert not nano.holds(-0.3, 0.1)
+    assert not nano.holds(float("nan"), float("nan"))
     mean, low, high = nano.interval([1.0, 2.0, 3.0])
     assert (mean, round(low, 2), round(high, 2)) == (2.0, -0.48, 4.48)
 

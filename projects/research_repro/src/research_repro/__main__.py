@@ -11,6 +11,7 @@ commands, so that `--help` is quick.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,6 @@ from seedbed.errors import BadInput, SeedbedError
 if TYPE_CHECKING:
     from research_repro.config import Config
     from research_repro.paper import Paper
-    from research_repro.results import Outcome
 
 app = cli.create_app("Reproduces papers: claims that pass or fail, with figures and a report.")
 Name = Annotated[str, typer.Argument(metavar="PAPER", help="Name of a paper; `list` shows them.")]
@@ -104,14 +104,9 @@ def _run(
     lines = problems(outcome, paper)
     if not quiet:
         typer.echo("\n".join([claims_table(outcome), *lines]))
-    return _table(outcome) | {"problems": lines}
-
-
-def _table(outcome: Outcome) -> dict[str, Any]:
-    keys = ("id", "statement", "expected", "measured", "interval", "tolerance", "holds", "status")
-    claims = [{key: getattr(verdict, key) for key in keys} for verdict in outcome.verdicts]
-    seconds = round(outcome.seconds, 3)
-    return {"paper": outcome.paper, "scale": outcome.scale, "claims": claims, "seconds": seconds}
+    claims = [{**asdict(verdict), "status": verdict.status} for verdict in outcome.verdicts]
+    about = {"paper": paper.name, "scale": scale, "seconds": round(outcome.seconds, 3)}
+    return about | {"claims": claims, "problems": lines}
 
 
 @app.command()

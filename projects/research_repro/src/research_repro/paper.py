@@ -62,10 +62,6 @@ class Results:
 
     by_cell: Mapping[tuple[str, int], Result]
 
-    def get(self, name: str, seed: int) -> Result | None:
-        """The result of a cell, or None if it did not finish."""
-        return self.by_cell.get((name, seed))
-
     def of(self, name: str) -> list[Result]:
         """The results of a cell over its seeds, by seed.
 
@@ -258,11 +254,9 @@ def judge(claim: Claim, results: Results, scale: Scale) -> Verdict:
     mean = math.fsum(values) / len(values) if values else None
     finite = mean is not None and math.isfinite(mean)
     tested = scale in claim.tested_at
+    texts = ("id", "source", "statement", "expected", "not_reproduced", "note")
     return Verdict(
-        id=claim.id,
-        source=claim.source,
-        statement=claim.statement,
-        expected=claim.expected,
+        **{name: getattr(claim, name) for name in texts},
         measured=mean if finite else None,
         interval=mean_interval(values) if finite else None,
         values=values if finite else (),
@@ -271,8 +265,6 @@ def judge(claim: Claim, results: Results, scale: Scale) -> Verdict:
         # A diverged training is a claim that failed, not one that was not measured.
         holds=None if mean is None or not tested else finite and mean in claim.tolerance,
         tested=tested,
-        not_reproduced=claim.not_reproduced,
-        note=claim.note,
     )
 
 

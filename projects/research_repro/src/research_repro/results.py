@@ -19,14 +19,26 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from research_repro.paper import SCALES, Paper, Results, Scale, Verdict, judge
 from seedbed.errors import BadInput, NotFound
-from seedbed.files import disk_errors, read_json, write_text
+from seedbed.files import disk_errors, write_text
 
-FORMAT = 2
-"""Raise it when a reader of earlier files would misunderstand a new one."""
-_CELL = {"name", "seed", "settings", "code", "result", "seconds", "origin"}
+
+class Record(TypedDict):
+    """The result of a cell, and all that it depends on."""
+
+    name: str
+    seed: int
+    settings: dict[str, Any]
+    scale: Scale
+    code: str
+    """`Paper.code_digest`."""
+    result: dict[str, Any]
+    seconds: float
+    origin: dict[str, Any]
+    """Commit, started, and environment; what is absent was not recorded."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +48,8 @@ class Outcome:
     paper: str
     scale: Scale
     seeds: list[int]
-    cells: dict[str, dict[str, Any]]
-    """The finished cells by id: name, seed, settings, scale, digest of the code, result, seconds,
-    and their origin: commit, started, environment. What is absent in it was not recorded."""
+    cells: dict[str, Record]
+    """The finished cells by id."""
     verdicts: list[Verdict]
     """The claims as measured, in the paper's order."""
     judged: dict[str, Any]
@@ -66,8 +77,7 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
     """Replace a results file in one step. Raises DiskError."""
     with disk_errors("The results", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        values = six_digits({"format": FORMAT, **asdict(outcome)})
-        text = json.dumps(values, ensure_ascii=False, indent=1)
+        text = json.dumps(six_digits(asdict(outcome)), ensure_ascii=False, indent=1)
         text = re.sub(r"\s*\n\s*(?=[-\d\]])", " ", text)  # lists of numbers in one line
         write_text(path, text + "\n")
 
@@ -120,21 +130,13 @@ def read_outcome(path: Path, paper_name: str, scale: Scale) -> Outcome:
     command = f"research-repro run {paper_name} --scale {scale}"
     hint = f"Delete the file and run: {command}"
     try:
-        data = read_json(path, hint=hint)
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise ValueError(f"it is not in format {FORMAT}")
-        outcome: Outcome = TypeAdapter(Outcome).validate_python(data)
-        for cell_id, cell in outcome.cells.items():
-            if not cell.keys() >= _CELL or not isinstance(cell["result"], dict):
-                raise ValueError(f"the cell {cell_id} is incomplete")
+        outcome = TypeAdapter(Outcome).validate_json(path.read_bytes())
     except FileNotFoundError:
         raise NotFound(f"{path} does not exist.", hint=f"Run: {command}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        problem = ": ".join([".".join(map(str, first["loc"])), first["msg"]])
         raise BadInput(f"{path} cannot be read: {problem}.", hint=hint) from None
-    except ValueError as error:
-        raise BadInput(f"{path} cannot be read: {error}.", hint=hint) from None
     if (outcome.paper, outcome.scale) != (paper_name, scale):
         text = f"{path} contains results of {outcome.paper} at {outcome.scale} scale."
         raise BadInput(text, hint=hint)
@@ -149,16 +151,14 @@ def problems(outcome: Outcome, paper: Paper) -> list[str]:
     """
     reference = published(paper, outcome.scale)
     failures = reference.with_status("not reproduced") if reference else []
-    reasons = {verdict.id: verdict.not_reproduced for verdict in failures}
+    known = {v.id: v.not_reproduced for v in failures}
     lines = [f"{cell_id} failed: {reason}" for cell_id, reason in outcome.failed.items()]
     lines += _changed_claims(paper)
-    for verdict in outcome.with_status("fails", "not measured", "not reproduced"):
-        if verdict.status == "not reproduced":
-            if reasons.get(verdict.id) == verdict.not_reproduced:
-                continue
-            lines.append(f"Claim {verdict.id}: not reproduced, which is not published yet.")
-        else:
-            lines.append(f"Claim {verdict.id}: {verdict.status}.")
+    for v in outcome.with_status("fails", "not measured"):
+        lines.append(f"Claim {v.id}: {v.status}.")
+    for v in outcome.with_status("not reproduced"):
+        if known.get(v.id) != v.not_reproduced:
+            lines.append(f"Claim {v.id}: not reproduced, which is not published yet.")
     return lines
 
 

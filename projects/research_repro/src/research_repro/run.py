@@ -11,8 +11,7 @@ from __future__ import annotations
 import random
 import re
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from research_repro.config import Config
-from research_repro.paper import Cell, Paper, Results, Scale, judge
+from research_repro.paper import Cell, Paper, Scale, judge
 from research_repro.papers import find_paper
 from research_repro.results import (
     Outcome,
@@ -31,7 +30,7 @@ from research_repro.results import (
     unpublishable,
     write_outcome,
 )
-from research_repro.runs.pool import record_path, run_cells, stored_records
+from research_repro.runs.pool import Progress, record_path, run_cells
 from research_repro.runs.workspace import Workspace
 from research_repro.tracking import log_outcome
 from seedbed.errors import BadInput
@@ -45,14 +44,13 @@ def run_paper(
     seeds: Sequence[int] | None = None,
     *,
     fresh: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Run the cells that have no stored result, judge the claims, and store the outcome.
 
-    Without `seeds`, those of the paper. `fresh` discards the stored results of these cells.
-    `progress` gets the cells that have ended, their number, and a line about the last one. A failed
-    cell is in `outcome.failed`, and a claim that needs it is not measured. Raises BadInput for
-    wrong seeds and for a run that is already in progress, Unavailable if a cell's process died.
+    Without `seeds`, those of the paper. `fresh` discards the stored results of these cells. A
+    failed cell is in `outcome.failed`, and a claim that needs it is not measured. Raises BadInput
+    for wrong seeds and for a run that is already in progress, Unavailable if a process died.
     """
     # 1. Check the input before anything is started.
     seeds = _check_seeds(paper.seeds[scale] if seeds is None else seeds)
@@ -63,34 +61,20 @@ def run_paper(
 
     # 2. Run the cells without a stored result; each new one is stored at once.
     load = partial(find_paper, paper.name, config.papers_dir.absolute())
-    deadline = time.time() + 60 * config.minutes if config.minutes else None
     with _locked(folder):
         if fresh:
             _discard(cells, workspace)
-        records = stored_records(cells, workspace)
-        left = len(cells) - len(records)
-
-        def report(cell: Cell, reason: str) -> None:
-            nonlocal left
-            left -= 1
-            if progress:
-                text = f"{cell.id} failed: {reason}" if reason else cell.id
-                progress(len(cells) - left, len(cells), text)
-
-        pending = [cell for cell in cells if cell.id not in records]
-        new, failures = run_cells(
-            load, pending, workspace, processes=config.processes, deadline=deadline, on_end=report
+        records, failures = run_cells(
+            load, cells, workspace, config.processes, config.minutes, progress
         )
-        records |= new
 
     # 3. Judge the claims by the results.
     rows = {cell.id: records[cell.id] for cell in cells if cell.id in records}
-    results = Results({(row["name"], row["seed"]): row["result"] for row in rows.values()})
-    verdicts = [judge(claim, results, scale) for claim in paper.claims]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     judged = {"commit": git_commit(paper.folder), "time": now}
     not_run = [cell.id for cell in cells if cell.id not in rows.keys() | failures.keys()]
-    outcome = Outcome(paper.name, scale, seeds, rows, verdicts, judged, failures, not_run)
+    outcome = Outcome(paper.name, scale, seeds, rows, [], judged, failures, not_run)
+    outcome.verdicts.extend(judge(claim, outcome.results, scale) for claim in paper.claims)
 
     # 4. Store the outcome, and log it to MLflow.
     write_outcome(results_path(config.data_dir, paper.name, scale), outcome)

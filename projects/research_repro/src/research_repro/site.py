@@ -8,53 +8,44 @@ with serving(config, "127.0.0.1", 8006):
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from research_repro.config import Config
-from research_repro.paper import SCALES, Paper, Scale
+from research_repro.paper import SCALES, Scale
 from research_repro.papers import load_papers
-from research_repro.report.html import index_html, report_html
+from research_repro.report.html import IndexRow, index_html, report_html
 from research_repro.results import Outcome, load_outcome, results_path
 from seedbed.errors import BadInput, NotFound
 from seedbed.files import write_text
 
-Row = tuple[str, Outcome, bool]
-"""The report's file, its outcome, and whether it was run here."""
-
 
 def write_site(config: Config) -> None:
     """Write the list of papers, and a report for each scale with own or published results."""
-    rows, problems = _load(config)
+    papers, problems = load_papers(config.papers_dir)
     folder = config.data_dir / "site"
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "index.html", index_html(rows, problems))
-    for paper, scales in rows:
-        for file, outcome, _own in scales.values():
-            links = {"All papers": "index.html"} | {name: row[0] for name, row in scales.items()}
-            write_text(folder / file, report_html(paper, outcome, links))
-
-
-def _load(config: Config) -> tuple[list[tuple[Paper, Mapping[Scale, Row]]], list[str]]:
-    """The papers with their results by scale, and a line for each that cannot be read."""
-    papers, problems = load_papers(config.papers_dir)
-    rows: list[tuple[Paper, Mapping[Scale, Row]]] = []
+    rows: list[IndexRow] = []
     for paper in papers:
-        scales: dict[Scale, Row] = {}
+        # 1. Load the results of each scale.
+        scales: dict[Scale, tuple[str, Outcome, bool]] = {}
         for scale in reversed(SCALES):
             own = results_path(config.data_dir, paper.name, scale).exists()
-            try:
-                outcome = load_outcome(config.data_dir, paper, scale)
-                scales[scale] = f"{paper.name}-{scale}.html", outcome, own
-            except NotFound:
-                pass
-            except BadInput as error:  # a damaged file; the other reports do not need it
-                problems.append(str(error))
+            with suppress(NotFound):
+                try:
+                    outcome = load_outcome(config.data_dir, paper, scale)
+                    scales[scale] = f"{paper.name}-{scale}.html", outcome, own
+                except BadInput as error:  # a damaged file; the other reports do not need it
+                    problems.append(str(error))
         rows.append((paper, scales))
-    return rows, problems
+        # 2. Write their reports, with links to one another.
+        links = {"All papers": "index.html"} | {name: row[0] for name, row in scales.items()}
+        for file, outcome, _own in scales.values():
+            write_text(folder / file, report_html(paper, outcome, links))
+    write_text(folder / "index.html", index_html(rows, problems))
 
 
 @contextmanager

@@ -65,11 +65,11 @@ def run(paper: Paper, *values: float) -> Outcome:
     rows = {}
     for cell, x in zip(paper.cells("smoke", range(len(values))), values, strict=True):
         row = {"name": cell.name, "seed": cell.seed, "settings": {"rank": 4, "sizes": [1, 2]}}
-        row |= {"code": paper.code_digest(), "seconds": 2.0, "result": {"x": x}}
+        row |= {"code": paper.code_digest(), "seconds": 2.0, "result": {"x": x}, "scale": "smoke"}
         rows[cell.id] = row | {"origin": {"commit": "a" * 40}}
-    results = Results({("a", seed): {"x": x} for seed, x in enumerate(values)})
-    verdicts = [judge(claim, results, "smoke") for claim in paper.claims]
-    return Outcome("toy", "smoke", list(range(len(values))), rows, verdicts, JUDGED)
+    outcome = Outcome("toy", "smoke", list(range(len(values))), rows, [], JUDGED)
+    outcome.verdicts.extend(judge(claim, outcome.results, "smoke") for claim in paper.claims)
+    return outcome
 
 
 def publish(outcome: Outcome, paper: Paper) -> None:
@@ -196,7 +196,7 @@ class TestFiles:
         assert_equal(read_outcome(path, "toy", "smoke"), outcome)
         assert outcome.seconds == 4.0
 
-    @pytest.mark.parametrize("text", ["{", "", "[]", '{"format": 1}', "\ufeff{}", "[" * 100_000])
+    @pytest.mark.parametrize("text", ["{", "", "[]", "{}", "\ufeff{}", "[" * 100_000])
     def test_damaged_results_are_one_line(self, path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
         match = r"Delete the file and run: research-repro run toy"
@@ -210,10 +210,8 @@ class TestFiles:
             (lambda data: data.pop("verdicts"), "verdicts: Field required"),
             (lambda data: data.update(seeds="none"), "seeds: "),
             (lambda data: data["verdicts"][0].pop("holds"), r"verdicts\.0\.holds: "),
-            (lambda data: data["cells"]["a-seed1"].pop("result"), "cell a-seed1 is incomplete"),
-            (lambda data: data["cells"]["a-seed1"].update(result=3), "cell a-seed1 is incomplete"),
-            (lambda data: data["cells"]["a-seed1"].pop("origin"), "cell a-seed1 is incomplete"),
-            (lambda data: data.update(format=99), "not in format 2"),
+            (lambda data: data["cells"]["a-seed1"].update(result=3), r"cells\.a-seed1\.result: "),
+            (lambda data: data["cells"]["a-seed1"].pop("origin"), r"cells\.a-seed1\.origin: "),
         ],
     )
     def test_incomplete_results_name_the_place(

@@ -17,7 +17,7 @@ import pytest
 
 from research_repro.paper import Cell
 from research_repro.papers import find_paper
-from research_repro.runs.pool import available_cores, run_cells, stored_records
+from research_repro.runs.pool import available_cores, run_cells
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, Unavailable
 
@@ -34,10 +34,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def run(papers_dir: Path, workspace: Workspace, cells: list[Cell], **options: Any) -> Ended:
-    """The new records and the failures of the cells that have no record."""
-    stored = stored_records(cells, workspace)
-    pending = [cell for cell in cells if cell.id not in stored]
-    return run_cells(partial(find_paper, "toy", papers_dir), pending, workspace, **options)
+    return run_cells(partial(find_paper, "toy", papers_dir), cells, workspace, **options)
 
 
 def test_cells_share_processes_and_are_written_at_once(
@@ -68,9 +65,9 @@ def test_result_does_not_depend_on_the_process_and_has_six_digits(
 def test_cell_for_all_cores_runs_alone(papers_dir: Path, workspace: Workspace) -> None:
     cells = [Cell("a", 0, STEPS), Cell("all", 0, STEPS, cores=0), Cell("b", 0, STEPS)]
     ended: list[str] = []
-    note = lambda cell, _: ended.append(cell.name)  # noqa: E731
-    records, _ = run(papers_dir, workspace, cells, processes=2, on_end=note)
-    assert ended == ["a", "all", "b"]
+    note = lambda done, total, text: ended.append(f"{text} {done}/{total}")  # noqa: E731
+    records, _ = run(papers_dir, workspace, cells, processes=2, progress=note)
+    assert ended == ["a-seed0 1/3", "all-seed0 2/3", "b-seed0 3/3"]
     assert records["all-seed0"]["result"]["threads"] == available_cores()
 
 
@@ -90,9 +87,9 @@ def test_bad_input_of_a_cell_ends_the_run(papers_dir: Path, workspace: Workspace
     assert not list(workspace.folder.glob("cells/*"))
 
 
-def test_no_cell_starts_after_the_deadline(papers_dir: Path, workspace: Workspace) -> None:
+def test_no_cell_starts_after_the_time_limit(papers_dir: Path, workspace: Workspace) -> None:
     cells = [Cell("fit", seed, STEPS) for seed in range(3)]
-    assert run(papers_dir, workspace, cells, deadline=time.time() - 1) == ({}, {})
+    assert run(papers_dir, workspace, cells, minutes=0) == ({}, {})
 
 
 def test_killed_cell_resumes_with_equal_results(papers_dir: Path, workspace: Workspace) -> None:
@@ -147,4 +144,4 @@ if __name__ == "__main__":
             path.unlink()
     (workspace.folder / "wait").unlink()
     records, failures = run(papers_dir, workspace, cells, processes=1)
-    assert (set(records), failures) == ({"fit-seed1", "fit-seed2"}, {})
+    assert (records.keys(), failures) == ({cell.id for cell in cells}, {})

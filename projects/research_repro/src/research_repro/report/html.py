@@ -22,12 +22,11 @@ from research_repro.report.dots import dot_plot
 from research_repro.results import Outcome
 from seedbed.errors import public_message
 
+IndexRow = tuple[Paper, Mapping[Scale, tuple[str, Outcome, bool]]]
+"""A paper, and for each scale the report's file, its outcome, and whether it was run here."""
 
-def report_html(
-    paper: Paper,
-    outcome: Outcome,
-    links: Mapping[str, str] | None = None,
-) -> str:
+
+def report_html(paper: Paper, outcome: Outcome, links: Mapping[str, str] | None = None) -> str:
     """The report of a run; `links` are shown above it: texts and URLs."""
     tolerances = {claim.id: claim.tolerance for claim in paper.claims}
     return _render(
@@ -44,23 +43,21 @@ def report_html(
     )
 
 
-def index_html(
-    rows: Sequence[tuple[Paper, Mapping[Scale, tuple[str, Outcome, bool]]]],
-    problems: Sequence[str] = (),
-) -> str:
-    """The list of the papers: for each scale the report's file, its outcome, and if it is own."""
+def index_html(rows: Sequence[IndexRow], problems: Sequence[str] = ()) -> str:
+    """The list of the papers, and a line for each that could not be read."""
     return _render("index.jinja", title="Reproduced papers", rows=rows, problems=problems)
 
 
 def _render(template: str, **values: Any) -> str:
-    return str(_templates().get_template(template).render(styles=_styles(), **values))
+    return str(_templates().get_template(template).render(**values))
 
 
 @cache
 def _templates() -> Environment:
     loader = PackageLoader("research_repro", "report")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {"numbers": numbers, "date": date}
+    styles = Markup(resources.files(__package__).joinpath("report.css").read_text("utf-8"))
+    environment.globals |= {"numbers": numbers, "date": date, "styles": styles}
     return environment
 
 
@@ -82,10 +79,6 @@ def _environments(outcome: Outcome) -> list[str]:
         for cell in outcome.cells.values()
     )
     return [line or "not recorded" for line in lines]
-
-
-def _styles() -> Markup:
-    return Markup(resources.files(__package__).joinpath("report.css").read_text("utf-8"))
 
 
 def _draw(figure: Figure, results: Results) -> tuple[Figure, str, str]:

@@ -1,15 +1,16 @@
 """Runs cells in parallel processes of this machine; each result is stored at once.
 
-    records = stored_records(cells, workspace)          # of a run that was interrupted
-    new, failures = run_cells(partial(find_paper, "lora", papers_dir), pending, workspace)
+    records, failures = run_cells(partial(find_paper, "lora", papers_dir), cells, workspace)
 
-A record is `cells/ID.json` in the run's folder. A process runs one cell after another, since
-importing torch takes seconds. Processes end with the one that started them.
+A record is `cells/ID.json` in the run's folder; what an interrupted run stored is used. A process
+runs one cell after another, since importing torch takes seconds, and ends with the one that
+started it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -24,10 +25,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from research_repro.paper import Cell, Paper
-from research_repro.results import six_digits
+from research_repro.results import Record, six_digits
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 from seedbed.files import disk_errors, write_text
@@ -35,20 +36,18 @@ from seedbed.runs.environment import describe_environment, git_commit
 from seedbed.runs.quiet_libraries import quiet
 from seedbed.safety.secrets import reason
 
-Record = dict[str, Any]
-"""`Workspace.identity` with "result", "seconds" and "origin": commit, start, environment."""
 Load = Callable[[], Paper]
 """Imports the paper. It is pickled, and called in each process."""
-OnEnd = Callable[[Cell, str], None]
-"""Called when a cell has ended, with the reason if it failed."""
+Progress = Callable[[int, int, str], None]
+"""Called when a cell has ended: how many have, of how many, and a line about this one."""
 
 
-def stored_records(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Record]:
+def _stored_records(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Record]:
     """The results of earlier runs with the same settings and code, by cell id."""
     records: dict[str, Record] = {}
     for cell in cells:
-        with suppress(OSError, ValueError):
-            record = dict(json.loads(record_path(cell, workspace).read_text("utf-8")))
+        with suppress(OSError, ValueError, AttributeError):
+            record = json.loads(record_path(cell, workspace).read_text("utf-8"))
             if record.items() >= workspace.identity(cell).items():
                 records[cell.id] = record
     return records
@@ -63,21 +62,22 @@ def run_cells(
     load: Load,
     cells: Sequence[Cell],
     workspace: Workspace,
-    *,
     processes: int | None = None,
-    deadline: float | None = None,
-    on_end: OnEnd | None = None,
+    minutes: float | None = None,
+    progress: Progress | None = None,
 ) -> tuple[dict[str, Record], dict[str, str]]:
-    """Run cells in their order, `processes` at once (default: the number of cores).
+    """Run the cells without a stored record, `processes` at once (default: the number of cores).
 
-    Returns the new records and the reasons of failures, both by cell id. A cell of n cores counts
-    as n cells; one of 0 cores runs alone. After `deadline` (of time.time) no cell is started.
+    Returns all records and the reasons of failures, both by cell id. Cells start in their order;
+    one of n cores counts as n, one of 0 cores runs alone. After `minutes` no cell is started.
     Raises the SeedbedError of a cell, such as BadInput for a missing file, and Unavailable if a
     process died.
     """
     slots = processes or available_cores()
-    queue, running = list(cells), dict[Future[Record | str], Cell]()
-    records, failures = dict[str, Record](), dict[str, str]()
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    records, failures = _stored_records(cells, workspace), dict[str, str]()
+    queue = [cell for cell in cells if cell.id not in records]
+    running = dict[Future[Record | str], Cell]()
 
     def need(cell: Cell) -> int:
         return min(cell.cores or slots, slots)
@@ -87,7 +87,7 @@ def run_cells(
         try:
             while True:
                 # 1. Start cells while there is room, the most important first.
-                while queue and (deadline is None or time.time() < deadline):
+                while queue and time.monotonic() < end:
                     if need(queue[0]) + sum(map(need, running.values())) > slots:
                         break
                     cell = queue.pop(0)
@@ -102,8 +102,9 @@ def run_cells(
                         failures[cell.id] = ended
                     else:
                         records[cell.id] = ended
-                    if on_end:
-                        on_end(cell, failures.get(cell.id, ""))
+                    if progress:
+                        text = f"{cell.id} failed: {ended}" if cell.id in failures else cell.id
+                        progress(len(records) + len(failures), len(cells), text)
         except BrokenProcessPool:
             names = " or ".join(sorted(cell.id for cell in running.values()))
             raise Unavailable(
@@ -154,7 +155,7 @@ def run_cell(load: Load, cell: Cell, workspace: Workspace) -> Record | str:
         seconds = six_digits(time.monotonic() - started)
         # 2. Store its result, then remove its checkpoints.
         rest = {"seconds": seconds, "origin": origin, "result": result}
-        record = {**workspace.identity(cell), **rest}
+        record = cast(Record, {**workspace.identity(cell), **rest})
         with disk_errors(f"The result of {cell.id}", path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, json.dumps(record) + "\n")
