@@ -114,9 +114,12 @@ class Vision:
         """Check an image or PDF without decoding it. Raises BadInput, NotFound or TooLarge."""
         return open_source(source, name=name, config=self.config)
 
-    def classify(self, source: Source, k: int = 5) -> Json:
-        """{"file", "labels": [{"label", "confidence"}], "sure"} of the first page."""
-        [prediction] = self.classifier.classify([source.first()], k)
+    def classify(self, source: Source, k: int = 5, pixels: Pixels | None = None) -> Json:
+        """{"file", "labels": [{"label", "confidence"}], "sure"} of the first page.
+
+        `pixels` are those of the page, if it is decoded already.
+        """
+        [prediction] = self.classifier.classify([source.first() if pixels is None else pixels], k)
         return {"file": source.name, **prediction.as_json()}
 
     def read(self, source: Source) -> list[Page]:

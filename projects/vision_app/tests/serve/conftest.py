@@ -91,8 +91,8 @@ class FakeVision:
         pages = [as_json(page) for page in self.read(source)]
         return {"file": source.name, "pages": pages, "warnings": source.warnings}
 
-    def classify(self, source: Source, k: int = 5) -> dict[str, Any]:
-        [prediction] = self.classifier.classify([source.first()], k)
+    def classify(self, source: Source, k: int = 5, pixels: Pixels | None = None) -> dict[str, Any]:
+        [prediction] = self.classifier.classify([source.first() if pixels is None else pixels], k)
         return {"file": source.name, **prediction.as_json()}
 
     def schema(self, schema: Any) -> Any:
