@@ -119,8 +119,8 @@ class Vision:
 
         `pixels` are those of the page, if it is decoded already.
         """
-        [prediction] = self.classifier.classify([source.first() if pixels is None else pixels], k)
-        return {"file": source.name, **prediction.as_json()}
+        [result] = self.classifier.classify([source.first() if pixels is None else pixels], k)
+        return {"file": source.name, **result}
 
     def read(self, source: Source) -> list[Page]:
         """The text of all pages: that of digital PDFs if it can be trusted, else by OCR."""

@@ -9,16 +9,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_image
 
-from vision_app.classify import efficientnet
 from vision_app.classify.image_model import (
     ImageModel,
     centre_square,
     imagenet_labels,
     load_image_model,
 )
-from seedbed.errors import ConfigError, WeightsError
-from seedbed.models.weights.ensure import ensure
-from seedbed.settings import Settings
+from seedbed.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -29,32 +26,18 @@ def model() -> ImageModel:
 def test_labels_are_imagenets_in_standard_order() -> None:
     labels = imagenet_labels()
     assert len(set(labels)) == 1000
-    places = {
-        0: "tench",
-        281: "tabby",
-        291: "lion",
-        293: "cheetah",
-        985: "daisy",
-        999: "toilet tissue",
-    }
+    places = {0: "tench", 291: "lion", 985: "daisy", 999: "toilet tissue"}
     assert {index: labels[index] for index in places} == places
 
 
-def test_photographs_get_plausible_labels(model: ImageModel) -> None:
-    photographs = [load_sample_image("china.jpg"), load_sample_image("flower.jpg")]
-    logits, features = model.infer(photographs)
-    assert logits.shape == (2, 1000) and features.shape == (2, 1280)
-    best = [[model.labels[index] for index in np.argsort(-row)[:5]] for row in logits]
-    assert {"palace", "bell cote", "monastery"} <= set(best[0])
-    assert best[1][0] == "daisy"
-
-
-def test_several_images_get_the_logits_of_each_alone(model: ImageModel) -> None:
-    photograph = load_sample_image("china.jpg")
-    images = [photograph, photograph[::-1], photograph[:, ::-1]]
-    together, _ = model.infer(images)
-    alone = np.concatenate([model.infer([image])[0] for image in images])
-    np.testing.assert_allclose(together, alone, atol=1e-4)
+def test_images_together_alone_and_in_threads_get_the_same_logits(model: ImageModel) -> None:
+    images = [load_sample_image("china.jpg"), load_sample_image("flower.jpg")] * 9  # two batches
+    together, features = model.infer(images)
+    assert together.shape == (18, 1000) and features.shape == (18, 1280)
+    with ThreadPoolExecutor(6) as pool:
+        alone = list(pool.map(lambda image: model.infer([image])[0][0], images[:6]))
+    np.testing.assert_allclose(together[:6], np.stack(alone), atol=1e-4)
+    assert model.labels[together[1].argmax()] == "daisy"
 
 
 def test_infer_accepts_no_images_and_any_size(model: ImageModel) -> None:
@@ -62,14 +45,6 @@ def test_infer_accepts_no_images_and_any_size(model: ImageModel) -> None:
     shapes = [(1, 1), (3, 20_000), (20_000, 3), (224, 224), (37, 91)]
     logits, _ = model.infer([np.full((*shape, 3), 200, np.uint8) for shape in shapes])
     np.testing.assert_allclose(logits, np.broadcast_to(logits[0], logits.shape), atol=1e-3)
-
-
-def test_infer_is_safe_in_threads(model: ImageModel) -> None:
-    images = [load_sample_image("china.jpg"), load_sample_image("flower.jpg")] * 3
-    expected, _ = model.infer(images)
-    with ThreadPoolExecutor(6) as pool:
-        results = list(pool.map(lambda image: model.infer([image])[0][0], images))
-    np.testing.assert_allclose(np.stack(results), expected, atol=1e-4)
 
 
 def test_centre_square_shows_the_middle_of_the_shorter_side() -> None:
@@ -81,13 +56,7 @@ def test_centre_square_shows_the_middle_of_the_shorter_side() -> None:
 
 def test_logits_equal_those_of_torch(model: ImageModel) -> None:
     # By torch, with batch norms and padding of their own, as timm computes the network.
-    expected = {
-        "tench": 1.495,
-        "tabby": 1.1037,
-        "castle": 5.7727,
-        "palace": 7.5462,
-        "daisy": 0.2216,
-    }
+    expected = {"tench": 1.495, "castle": 5.7727, "palace": 7.5462, "daisy": 0.2216}
     [logits], _ = model.infer([load_sample_image("china.jpg")])
     actual = {label: float(logits[model.labels.index(label)]) for label in expected}
     assert actual == pytest.approx(expected, abs=1e-3)
@@ -100,23 +69,12 @@ def test_unknown_and_unsuitable_specs_are_rejected() -> None:
         load_image_model("minilm")
 
 
-def test_missing_folder_is_reported() -> None:
-    pytest.importorskip("transformers")
-    with pytest.raises(WeightsError, match="does not exist"):
-        load_image_model("path:nowhere")
-
-
-def test_conversion_writes_one_graph(tmp_path: Path) -> None:
-    settings = Settings(cache_dir=tmp_path)
-    folder = ensure("efficientnet-lite0", convert=efficientnet.convert, settings=settings)
-    assert {path.name for path in folder.iterdir()} == {"model.xml", "model.bin"}
-
-
 @pytest.mark.slow
 def test_transformers_folder_is_an_image_model(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
+    with pytest.raises(ConfigError, match="Cannot load the image model"):
+        load_image_model(f"path:{tmp_path}")
     config = transformers.ViTConfig(
         hidden_size=24,
         num_hidden_layers=2,
@@ -145,12 +103,3 @@ def test_transformers_folder_is_an_image_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(logits, expected, atol=1e-4)
     np.testing.assert_allclose(logits, from_features, atol=1e-4)
     assert [array.shape for array in model.infer([])] == [(0, 3), (0, 24)]
-
-
-@pytest.mark.slow
-def test_folder_without_a_model_is_reported(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    with pytest.raises(ConfigError, match="Cannot load the image model") as excinfo:
-        load_image_model(f"path:{tmp_path}")
-    assert "\n" not in str(excinfo.value)

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from vision_app.classify.classifier import load_head
 from vision_app.classify.dataset import LabelledFolder
+from vision_app.classify.image_model import ImageModel
 from vision_app.classify.train import VIEWS, embed, fit, held_out_logits, train
 from vision_app.config import Config
 from seedbed.errors import BadInput
@@ -58,13 +59,12 @@ def test_five_images_per_class_are_enough(tmp_path: Path) -> None:
     assert load_head(out).labels == ("disc", "square")
 
 
-class MeanColour:
+class MeanColour(ImageModel):
     """An image model whose features are the mean colour."""
 
-    name = "mean-colour"
-    labels: tuple[str, ...] = ("any",)
+    name, labels, width = "mean-colour", ("any",), 3
 
-    def infer(self, images: Sequence[Any]) -> tuple[Any, Any]:
+    def infer_batch(self, images: Sequence[Any]) -> tuple[Any, Any]:
         features = np.array([image.mean((0, 1)) for image in images], np.float32)
         return np.zeros((len(images), 1), np.float32), features
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,33 +19,22 @@ from seedbed.testing.launch import serve_app
 LABELS = ("pot", "vase", "daisy", "bee", "lakeside", "palace")
 
 
-class FakePrediction:
-    def __init__(self, gray: int, k: int) -> None:
-        self.gray, self.k = gray, k
-
-    def as_json(self) -> dict[str, Any]:
-        labels = [{"label": f"gray {self.gray}", "confidence": 0.8}]
-        labels += [{"label": name, "confidence": 0.01} for name in LABELS]
-        return {"labels": labels[: self.k], "sure": self.gray >= 100}
-
-
 class FakeClassifier:
-    """Labels an image by its gray value; fails for a gray of 1. `hold` stops it until released."""
-
-    labels = ("gray", *LABELS)
+    """Labels an image by its gray value, while it is `released`."""
 
     def __init__(self) -> None:
-        self.batches: list[int] = []
         self.released, self.entered = threading.Event(), threading.Event()
         self.released.set()
 
-    def classify(self, images: list[Pixels], k: int = 5) -> list[FakePrediction]:
-        self.batches.append(len(images))
+    def classify(self, images: list[Pixels], k: int = 5) -> list[dict[str, Any]]:
         self.entered.set()
         assert self.released.wait(30)
-        if any(int(image[0, 0, 0]) == 1 for image in images):
-            raise ValueError("bad image")
-        return [FakePrediction(int(image[0, 0, 0]), k) for image in images]
+        others = [{"label": name, "confidence": 0.01} for name in LABELS[: k - 1]]
+        grays = [int(image[0, 0, 0]) for image in images]
+        return [
+            {"labels": [{"label": f"gray {x}", "confidence": 0.8}, *others], "sure": x >= 100}
+            for x in grays
+        ]
 
 
 class FakeVision:
@@ -55,8 +43,6 @@ class FakeVision:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.classifier = FakeClassifier()
-        self.reader = SimpleNamespace(read=self._read_page)
-        self.index = SimpleNamespace(thumbnail=lambda _: None)
         self.hits: list[dict[str, Any]] = []
         self.failure: Exception | None = None
         self.language_model: Any = None
@@ -92,8 +78,8 @@ class FakeVision:
         return {"file": source.name, "pages": pages, "warnings": source.warnings}
 
     def classify(self, source: Source, k: int = 5, pixels: Pixels | None = None) -> dict[str, Any]:
-        [prediction] = self.classifier.classify([source.first() if pixels is None else pixels], k)
-        return {"file": source.name, **prediction.as_json()}
+        [result] = self.classifier.classify([source.first() if pixels is None else pixels], k)
+        return {"file": source.name, **result}
 
     def schema(self, schema: Any) -> Any:
         return schema

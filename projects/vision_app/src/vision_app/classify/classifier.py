@@ -1,8 +1,8 @@
 """Classify images: the most likely labels, with confidences that are calibrated.
 
     classifier = load_classifier(Config(), Settings())
-    [prediction] = classifier.classify([pixels])
-    prediction.labels[0].label, prediction.labels[0].confidence, prediction.sure
+    [result] = classifier.classify([pixels])
+    result["labels"][0]                            # {"label": "lion", "confidence": 0.93}
 
 The classifier of `path:DIR` is a linear head on the features of another model, which `train` wrote:
 head.json (labels, backbone, temperature) and head.safetensors (matrix, bias). Neither can run code,
@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,71 +42,6 @@ confidences."""
 PAGES = frozenset({"web site", "web site, website, internet site, site"})
 """ImageNet's class of screenshots, to which its models assign pages of text, invoices and receipts
 too, with up to 0.6. As the label is wrong for most of them, it is never reported as sure."""
-
-
-class Label(NamedTuple):
-    """A label with its calibrated confidence, 0 to 1."""
-
-    label: str
-    confidence: float
-
-
-class Prediction(NamedTuple):
-    """The most likely labels, best first; `sure` if the first is confident enough to be shown."""
-
-    labels: tuple[Label, ...]
-    sure: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """{"labels": [{"label", "confidence"}], "sure"}, with four decimals."""
-        labels = [{"label": x.label, "confidence": round(x.confidence, 4)} for x in self.labels]
-        return {"labels": labels, "sure": self.sure}
-
-
-class Classifier:
-    """An image model with calibrated confidences; safe to use from many threads.
-
-    Logits are divided by `temperature`. A first label below `min_confidence`, or in `never_sure`,
-    is reported as not sure. `name` identifies the weights, as a key for stored features; `labels`
-    are in the order of the probabilities.
-
-        Classifier(load_image_model(), temperature=0.95, min_confidence=0.5)
-    """
-
-    def __init__(
-        self,
-        model: ImageModel,
-        temperature: float,
-        min_confidence: float,
-        never_sure: frozenset[str] = frozenset(),
-    ) -> None:
-        self.model, self.temperature = model, temperature
-        self.min_confidence, self.never_sure = min_confidence, never_sure
-        self.name, self.labels = model.name, model.labels
-
-    def classify(self, images: Sequence[Pixels], k: int = 5) -> list[Prediction]:
-        """The `k` most likely labels of each image."""
-        predictions = []
-        for row in self.probabilities(images):
-            best = np.argsort(-row, kind="stable")[:k]
-            labels = tuple(Label(self.labels[index], float(row[index])) for index in best)
-            (top, confidence), *_ = labels
-            sure = confidence >= float(self.min_confidence) and top not in self.never_sure
-            predictions.append(Prediction(labels, sure))
-        return predictions
-
-    def probabilities(self, images: Sequence[Pixels]) -> Floats:
-        """Calibrated probabilities (n, classes) of n images."""
-        return self.infer(images)[0]
-
-    def features(self, images: Sequence[Pixels]) -> Floats:
-        """Features (n, d) of n images, not normalised."""
-        return self.infer(images)[1]
-
-    def infer(self, images: Sequence[Pixels]) -> tuple[Floats, Floats]:
-        """`probabilities` and `features` of n images at the price of one of them."""
-        logits, features = self.model.infer(images)
-        return softmax(logits, self.temperature), features
 
 
 @dataclass(frozen=True)
@@ -159,17 +94,50 @@ def load_head(folder: Path) -> Head:
         raise ConfigError(f"{folder} is damaged: {reason(error)}.", hint=hint) from None
 
 
-class _HeadModel:
-    """A trained head on the features of another model, as an `ImageModel`."""
+class Classifier:
+    """An image model with calibrated confidences; safe to use from many threads.
 
-    def __init__(self, head: Head, backbone: ImageModel) -> None:
-        digest = hashlib.sha256(head.weight.tobytes() + head.bias.tobytes()).hexdigest()
-        self.name, self.labels = f"{backbone.name}+head-{digest[:10]}", head.labels
-        self._head, self._backbone = head, backbone
+    The logits are those of `head` if there is one, else those of the model, and are divided by
+    `temperature`. A first label below `min_confidence`, or in PAGES, is reported as not sure.
+    `name` identifies the weights, as a key for stored features; `labels` are in the order of the
+    probabilities.
+
+        Classifier(load_image_model(), temperature=0.95, min_confidence=0.5)
+    """
+
+    def __init__(
+        self,
+        model: ImageModel,
+        temperature: float,
+        min_confidence: float,
+        head: Head | None = None,
+    ) -> None:
+        self.model, self.head = model, head
+        self.temperature, self.min_confidence = temperature, min_confidence
+        self.name, self.labels = model.name, model.labels
+        if head is not None:
+            digest = hashlib.sha256(head.weight.tobytes() + head.bias.tobytes()).hexdigest()
+            self.name, self.labels = f"{model.name}+head-{digest[:10]}", head.labels
+
+    def classify(self, images: Sequence[Pixels], k: int = 5) -> list[dict[str, Any]]:
+        """{"labels": [{"label", "confidence"}], "sure"} of each image, with its `k` best labels."""
+        results = []
+        for row in self.infer(images)[0]:
+            best = np.argsort(-row, kind="stable")[:k]
+            labels = [
+                {"label": self.labels[i], "confidence": round(float(row[i]), 4)} for i in best
+            ]
+            is_page = self.head is None and self.labels[best[0]] in PAGES
+            sure = bool(row[best[0]] >= self.min_confidence) and not is_page
+            results.append({"labels": labels, "sure": sure})
+        return results
 
     def infer(self, images: Sequence[Pixels]) -> tuple[Floats, Floats]:
-        features = self._backbone.infer(images)[1]
-        return self._head.logits(features), features
+        """Calibrated probabilities (n, classes) and features (n, d) of n images."""
+        logits, features = self.model.infer(images)
+        if self.head is not None:
+            logits = self.head.logits(features)
+        return softmax(logits, self.temperature), features
 
 
 def load_classifier(config: Config, settings: Settings) -> Classifier:
@@ -182,7 +150,7 @@ def load_classifier(config: Config, settings: Settings) -> Classifier:
     folder = Path(spec.removeprefix("path:")).expanduser()
     if not spec.startswith("path:") or (folder / "config.json").is_file():
         model = load_image_model(spec, settings=settings)
-        return Classifier(model, TEMPERATURES.get(spec, 1.0), least, PAGES)
+        return Classifier(model, TEMPERATURES.get(spec, 1.0), least)
     head = load_head(folder)
-    backbone = load_image_model(head.backbone, settings=settings)
-    return Classifier(_HeadModel(head, backbone), head.temperature, least)
+    model = load_image_model(head.backbone, settings=settings)
+    return Classifier(model, head.temperature, least, head)

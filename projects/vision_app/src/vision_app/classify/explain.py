@@ -71,7 +71,7 @@ def explain(
     index = _index(classifier, label) if label else None
     # 1. Shrink the image, as hiding parts of a large one is slow, and classify it.
     image = _shrink(pixels)
-    [whole] = classifier.probabilities([image])
+    [whole], _ = classifier.infer([image])
     index = int(whole.argmax()) if index is None else index
     # 2. Classify it with each window hidden, and add the drop of the confidence to its pixels.
     total, count = np.zeros((2, *image.shape[:2]), np.float32)
@@ -81,7 +81,7 @@ def explain(
         copies = [image.copy() for _ in batch]
         for copy, window in zip(copies, batch, strict=True):
             copy[window] = _GREY
-        for window, row in zip(batch, classifier.probabilities(copies), strict=True):
+        for window, row in zip(batch, classifier.infer(copies)[0], strict=True):
             total[window] += whole[index] - row[index]
             count[window] += 1
         if progress is not None:

@@ -11,10 +11,11 @@ making probabilities of the logits is left to callers.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,15 +35,29 @@ _CROP = 0.875  # part of the shorter side that the model was evaluated with
 _BATCH = 16  # images computed at once
 
 
-class ImageModel(Protocol):
+class ImageModel(ABC):
     """What `load_image_model` returns; safe to use from many threads."""
 
     name: str
     labels: tuple[str, ...]
+    width: int
+    """Number of features."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # the state of an inference belongs to one call
 
     def infer(self, images: Sequence[Pixels]) -> tuple[Floats, Floats]:
         """Logits (n, classes) and features (n, d) of n images of any sizes; n may be 0."""
-        ...
+        results = [(np.empty((0, len(self.labels))), np.empty((0, self.width)))]
+        with model_call(self.name, "image"), self._lock:
+            for start in range(0, len(images), _BATCH):
+                results.append(self.infer_batch(images[start : start + _BATCH]))
+        logits, features = zip(*results, strict=True)
+        return np.concatenate(logits, dtype=np.float32), np.concatenate(features, dtype=np.float32)
+
+    @abstractmethod
+    def infer_batch(self, images: Sequence[Pixels]) -> tuple[Any, Any]:
+        """As `infer`, for at least one image."""
 
 
 def load_image_model(
@@ -65,9 +80,8 @@ def load_image_model(
         hint = f"Use {names}, hf:ORG/REPO@REVISION or path:DIR."
         raise ConfigError(f"Unknown image model {spec!r}.", hint=hint)
     if model is not None and model.files:
-        return _efficientnet(
-            ensure(model, convert=efficientnet.convert, settings=settings), model.name
-        )
+        folder = ensure(model, convert=efficientnet.convert, settings=settings)
+        return _efficientnet(folder, model.name)
     # Before a download, to fail fast; image processors use torchvision.
     MissingExtra.check("torch", "torchvision", "transformers", extra="vision-app[hub]")
     folder = ensure(model or spec, settings=settings)
@@ -110,53 +124,34 @@ def _efficientnet(folder: Path, name: str) -> GraphModel:
     return GraphModel(folder / "model.xml", name, imagenet_labels())
 
 
-class GraphModel:
-    """The graph of `efficientnet` as an `ImageModel`: uint8 (n, 224, 224, 3) → logits, features."""
+class GraphModel(ImageModel):
+    """The graph of `efficientnet`: the middle squares of images → logits, features."""
 
     def __init__(self, graph: Path, name: str, labels: tuple[str, ...]) -> None:
         import openvino as ov
 
+        super().__init__()
         self.name, self.labels = name, labels
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         compiled = ov.Core().compile_model(str(graph), "CPU", options)
-        self._widths = [output.partial_shape[1].get_length() for output in compiled.outputs]
+        self.width = compiled.outputs[1].partial_shape[1].get_length()
         self._request = compiled.create_infer_request()
-        self._lock = threading.Lock()  # the request belongs to one call
 
-    def infer(self, images: Sequence[Pixels]) -> tuple[Floats, Floats]:
-        """Logits (n, classes) and features (n, d) of the middle squares of n images."""
-        with model_call(self.name, "image"), self._lock:
-            return _in_batches(self._infer, images, self._widths)
-
-    def _infer(self, images: Sequence[Pixels]) -> tuple[Any, Any]:
+    def infer_batch(self, images: Sequence[Pixels]) -> tuple[Any, Any]:
         squares = np.stack([centre_square(image, efficientnet.SIDE) for image in images])
         self._request.infer([squares])
         logits, features = (self._request.get_output_tensor(n).data.copy() for n in (0, 1))
         return logits, features
 
 
-def _in_batches(
-    infer: Callable[[Sequence[Pixels]], tuple[Any, Any]],
-    images: Sequence[Pixels],
-    widths: Sequence[int],
-) -> tuple[Floats, Floats]:
-    """Logits and features, which have these widths, of any number of images."""
-    results = [tuple(np.empty((0, width)) for width in widths)]
-    for start in range(0, len(images), _BATCH):
-        results.append(infer(images[start : start + _BATCH]))
-    logits, features = (
-        np.concatenate(parts, dtype=np.float32) for parts in zip(*results, strict=True)
-    )
-    return logits, features
-
-
-class _Transformers:
+class _Transformers(ImageModel):
     """A classifier of transformers; the features are the input of its last matrix."""
 
     def __init__(self, folder: Path, name: str) -> None:
         import torch
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
+        super().__init__()
         try:
             self._processor = AutoImageProcessor.from_pretrained(folder)
             self._model = AutoModelForImageClassification.from_pretrained(folder).eval()
@@ -172,19 +167,14 @@ class _Transformers:
         ]
         if not heads:
             raise ConfigError(f"{name!r} has no linear layer for its {count} classes.")
-        self._width = heads[-1].in_features
+        self.width = heads[-1].in_features
         self._features: Any = None
         heads[-1].register_forward_pre_hook(self._keep_features)
-        self._lock = threading.Lock()  # `_features` belongs to one call
 
     def _keep_features(self, _: Any, inputs: tuple[Any, ...]) -> None:
         self._features = inputs[0]
 
-    def infer(self, images: Sequence[Pixels]) -> tuple[Floats, Floats]:
-        with model_call(self.name, "image"), self._lock:
-            return _in_batches(self._infer, images, (len(self.labels), self._width))
-
-    def _infer(self, images: Sequence[Pixels]) -> tuple[Any, Any]:
+    def infer_batch(self, images: Sequence[Pixels]) -> tuple[Any, Any]:
         import torch
 
         # Their own format would be inferred from the shape, wrongly for images 3 pixels high.

@@ -60,8 +60,31 @@ def train(
     logits = held_out_logits(features, targets)
     temperature = fit_temperature(logits, targets)
     head = Head(images.labels, model.name, temperature, *fit(features, targets))
-    # 3. Write the head and its report.
-    return _write(out, head, images, targets, logits, start)
+    # 3. Measure, on the held-out logits.
+    probabilities = softmax(logits, temperature)
+    predictions = probabilities.argmax(1)
+    correct = predictions == targets
+    accuracy = Figure.share(int(correct.sum()), len(targets))
+    confusion = np.zeros((len(head.labels),) * 2, int)
+    np.add.at(confusion, (targets, predictions), 1)
+    report: Json = {
+        "folder": str(out),
+        "labels": list(head.labels),
+        "images": accuracy.n,
+        "accuracy": accuracy.value,
+        "interval": [accuracy.low, accuracy.high],
+        "calibration_error": calibration_error(probabilities.max(1), correct),
+        "confusion": confusion.tolist(),
+        "backbone": head.backbone,
+        "temperature": temperature,
+        "seconds": round(time.monotonic() - start, 1),
+        "skipped": images.skipped,
+    }
+    # 4. Write the folder.
+    with new_folder(out.resolve()) as scratch:
+        head.save(scratch)
+        write_text(scratch / "report.json", json.dumps(report, ensure_ascii=False, indent=2))
+    return report
 
 
 def check_replaceable(out: Path) -> None:
@@ -120,44 +143,3 @@ def held_out_logits(features: Floats, targets: Targets) -> Floats:
         weight, bias = fit(features[inside], targets[inside])
         logits[outside] = features[outside, 0] @ weight.T + bias
     return logits
-
-
-def _write(
-    out: Path,
-    head: Head,
-    images: LabelledFolder,
-    targets: Targets,
-    logits: Floats,
-    start: float,
-) -> Json:
-    """Write the folder of a trained classifier, and return its report.
-
-    `targets` (n,) and `logits` (n, classes) are of images that were not trained on, `start` is from
-    time.monotonic().
-    """
-    # 1. Measure.
-    probabilities = softmax(logits, head.temperature)
-    predictions = probabilities.argmax(1)
-    correct = predictions == targets
-    accuracy = Figure.share(int(correct.sum()), len(targets))
-    error = calibration_error(probabilities.max(1), correct)
-    confusion = np.zeros((len(head.labels),) * 2, int)
-    np.add.at(confusion, (targets, predictions), 1)
-    report: Json = {
-        "folder": str(out),
-        "labels": list(head.labels),
-        "images": accuracy.n,
-        "accuracy": accuracy.value,
-        "interval": [accuracy.low, accuracy.high],
-        "calibration_error": error,
-        "confusion": confusion.tolist(),
-        "backbone": head.backbone,
-        "temperature": head.temperature,
-        "seconds": round(time.monotonic() - start, 1),
-        "skipped": images.skipped,
-    }
-    # 2. Write the folder.
-    with new_folder(out.resolve()) as scratch:
-        head.save(scratch)
-        write_text(scratch / "report.json", json.dumps(report, ensure_ascii=False, indent=2))
-    return report
