@@ -11,7 +11,6 @@ the commands, so that `--help` is quick.
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -69,33 +68,25 @@ def _each(
     """
     from vision_app.files.images import find_files
 
-    files = find_files(paths)
-    rows, failed = list[Row](), False
+    files, rows = find_files(paths), list[Row]()
     quiet = len(files) < 2 or sys.stdout.isatty()  # the results themselves show the progress there
     with cli.progress(quiet=quiet, unit="file") as progress:
         complain = partial(typer.echo, err=True) if quiet else progress.print
         for number, path in enumerate(files, 1):
             try:
-                result = task(vision.open(path))
+                row = task(vision.open(path))
             except SeedbedError as error:
-                result = {"file": str(path), "error": str(error)}
+                row = {"file": str(path), "error": str(error)}
                 complain(f"error: {error}")
-                failed = True
-            if as_csv:
-                rows.append(result)
-            elif as_json:
-                typer.echo(json.dumps(result, ensure_ascii=False))
-            elif "error" not in result:
-                typer.echo(to_text(result))
+            rows.append(row)
+            if as_json:
+                typer.echo(json.dumps(row, ensure_ascii=False))
+            elif not as_csv and "error" not in row:
+                typer.echo(to_text(row))
             progress(number, len(files), path.name)
     if as_csv:
-        rows = [terminal.csv_row(row) for row in rows]
-        columns = dict.fromkeys(column for row in rows for column in row)
-        writer = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    if failed:
-        raise typer.Exit(2)
+        typer.echo(terminal.csv_table(rows), nl=False)
+    raise typer.Exit(2 if any("error" in row for row in rows) else 0)
 
 
 @app.command()
@@ -157,11 +148,10 @@ def extract(
 def ask(
     file: File,
     question: Annotated[str, typer.Argument(help="A question about the image.")],
-    model: Classifier = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question about an image. Requires a vision-language model."""
-    vision = open_vision(model)
+    vision = open_vision()
     show(vision.ask(vision.open(file), question), as_json, to_text=terminal.answer)
 
 
@@ -213,8 +203,8 @@ def search(
     show(hits, as_json, to_text=terminal.hits)
 
 
-@app.command()
-def train(
+@app.command(name="train")
+def train_classifier(
     folder: Classes,
     out: Annotated[
         Path | None,
@@ -226,9 +216,12 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Teach the classifier your own classes; five images each are enough."""
+    from vision_app.classify.train import train
+
     vision = open_vision()
     with cli.progress(quiet=as_json) as progress:
-        report = vision.train(folder, out, progress)
+        target = out or vision.config.data_dir / "classifiers" / folder.resolve().name
+        report = train(folder, target, vision.config, vision.settings, progress)
     show(report, as_json, to_text=terminal.training)
 
 
@@ -270,15 +263,13 @@ def evaluate(
 
     vision = open_vision()
 
-    def read(path: Path, schema: str) -> dict[str, Any]:
-        fields: dict[str, Any] = vision.extract(vision.open(path), schema)["fields"]
+    def read(path: Path, schema: str) -> Row:
+        fields: Row = vision.extract(vision.open(path), schema)["fields"]
         return fields
 
     with cli.progress(quiet=as_json, unit="document") as progress:
         report = documents.evaluate(folder, read, progress)
     typer.echo(report.to_json() if as_json else report.to_markdown())
-    if not as_json:
-        typer.echo(documents.outcome_table(report))
     failures = [f"error: {case['error']}" for case in report.cases if "error" in case]
     for line in failures:
         typer.echo(line, err=True)

@@ -1,19 +1,18 @@
 """Answers of a vision-language model, with the words of the page that support them.
 
-answer = ask(model, "Who signed it?", images, pages)
-answer.text, answer.evidence      # no evidence for what is not written on the page
+result = ask(model, "Who signed it?", images, pages)
+result["answer"], result["evidence"]      # no evidence for what is not written on the page
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from pydantic import Field as Described
 
-from vision_app.extract.extraction import Evidence, locate
+from vision_app.extract.extraction import locate
 from vision_app.extract.schemas import Field
 from vision_app.extract.values import clean
 from vision_app.files.pixels import Pixels, message
@@ -38,30 +37,22 @@ class Reply(BaseModel):
     quote: str | None = Described(description="The printed words that show it; null if none do.")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """`confidence` is 0 to 1; `evidence` is None for what no printed words support."""
-
-    text: str
-    evidence: Evidence | None = None
-    confidence: float = 0.0
-    abstained: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """{"answer", "evidence": [{"text", "box", "page", "confidence"}], …}."""
-        evidence = [self.evidence.as_json()] if self.evidence else []
-        names = {"confidence": self.confidence, "abstained": self.abstained}
-        return {"answer": self.text, "evidence": evidence, **names}
-
-
 def ask(
     model: BaseChatModel, question: str, images: Sequence[Pixels], pages: Sequence[Page]
-) -> Answer:
-    """Answer a question from the images, or abstain. Raises the model's errors."""
+) -> dict[str, Any]:
+    """{"answer", "evidence", "confidence", "abstained"} from the images. Raises the model's errors.
+
+    `evidence` is [{"text", "box", "page", "confidence"}], empty for what no printed words support;
+    `confidence` is 0 to 1.
+    """
     prompt = load_prompt("vision_app", "ask").render(question=quote(question, "question"))
     reply = structured_reply(model, [message(prompt, images)], Reply)
     text = clean(reply.answer or "")
-    if not text:
-        return Answer(UNKNOWN, abstained=True)
-    place = locate(_QUOTE, clean(reply.quote or ""), pages)
-    return Answer(text, place, round(QUOTED * place.confidence if place else SEEN, 3))
+    place = locate(_QUOTE, clean(reply.quote or ""), pages) if text else None
+    confidence = QUOTED * place.confidence if place else SEEN
+    return {
+        "answer": text or UNKNOWN,
+        "evidence": [place.as_json()] if place else [],
+        "confidence": round(confidence, 3) if text else 0.0,
+        "abstained": not text,
+    }

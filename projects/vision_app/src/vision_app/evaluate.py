@@ -1,7 +1,7 @@
 """Score the extraction on a folder of documents with known fields.
 
     report = evaluate(Path("my_documents"), read)     # read(path, schema) returns the fields
-    print(report.to_markdown() + outcome_table(report))
+    print(report.to_markdown())
 
 `truth.jsonl` in the folder has an object per file: {"file", "schema", "fields", "accept"}, with
 null for a field that is not on the page. `read` may be another extractor, to compare both.
@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from seedbed.cli import Progress, markdown_table
+from seedbed.cli import Progress
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.files import read_json_lines
 from seedbed.runs.evaluation import Figure, Report
 
-OUTCOMES = ("right", "wrong", "missed", "invented")
 _HINT = "Describe one document per line, as in the folder eval/."
 # Legal forms at the end of a company's name; a name counts as equal with and without them.
 _LEGAL_FORMS = frozenset(
@@ -41,9 +39,6 @@ def evaluate(
     Figures: the share of right fields in all and by field, and the share of invented values among
     absent fields, with 95 % intervals, which treat fields as independent. All fields of a file that
     cannot be read count as missed. Raises BadInput for a folder without a valid truth.jsonl.
-
-        report = evaluate(Path("dev"), lambda path, schema: fields_of(path, schema))
-        report.figures["fields right"].value
     """
     # 1. Read the truth.
     rows = []
@@ -82,7 +77,7 @@ def evaluate(
 
 
 def judge(field: str, expected: str | None, value: object, accept: Iterable[str] = ()) -> str:
-    """One of OUTCOMES for a value; `accept` has further values that are right.
+    """right, wrong, missed or invented, for a value; `accept` has further values that are right.
 
     Totals are equal to the cent, numbers apart from spaces and case, vendors also apart from
     punctuation and the legal form.
@@ -100,22 +95,10 @@ def judge(field: str, expected: str | None, value: object, accept: Iterable[str]
     return "right" if normalize(value) in map(normalize, (expected, *accept)) else "wrong"
 
 
-def outcome_table(report: Report) -> str:
-    """A Markdown table of the outcomes of each field in a report of `evaluate`."""
-    counts = Counter(pair for case in report.cases for pair in case["outcomes"].items())
-    names = dict.fromkeys(name for name, _ in counts)
-    rows = [(name, *(counts[name, outcome] for outcome in OUTCOMES)) for name in names]
-    return markdown_table(("field", *OUTCOMES), rows) + "\n"
-
-
-def _letters(text: str) -> str:
-    """Text without spaces, with one form of dashes and apostrophes."""
-    text = unicodedata.normalize("NFKC", text)
-    return re.sub(r"\s+", "", text).translate(str.maketrans("‐‑–—−’‘´`", "-----''''"))
-
-
 def _plain(value: object) -> str:
-    return _letters(str(value)).casefold()
+    """Text without case and spaces, with one form of dashes and apostrophes."""
+    text = re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(value)))
+    return text.translate(str.maketrans("‐‑–—−’‘´`", "-----''''")).casefold()
 
 
 def _amount(value: object) -> str:

@@ -59,8 +59,6 @@ class Vision:
         self._models: dict[str, Any] = {}
         self._memory: WeakKeyDictionary[Source, Json] = WeakKeyDictionary()
 
-    # Models, loaded at their first use
-
     @property
     def classifier(self) -> Classifier:
         """The classifier of VISION_CLASSIFIER."""
@@ -107,8 +105,6 @@ class Vision:
             memory[what] = compute()
         result: T = memory[what]
         return result
-
-    # One image or document
 
     def open(self, source: Path | bytes, name: str = "") -> Source:
         """Check an image or PDF without decoding it. Raises BadInput, NotFound or TooLarge."""
@@ -214,7 +210,7 @@ class Vision:
         if self.language_model is None:
             raise ConfigError("Questions need a vision-language model.", hint=MODEL_HINT)
         answer = ask(self.language_model, question, _images(source), self.read(source))
-        return {"file": source.name, "question": question, **answer.as_json()}
+        return {"file": source.name, "question": question, **answer}
 
     def explain(
         self, source: Source, label: str | None = None, progress: Progress | None = None
@@ -230,22 +226,11 @@ class Vision:
         png = encode_png(overlay(pixels, relevance))
         return {"label": label, "confidence": confidence, "png": png}
 
-    # Many images
-
     def search(self, query: Source | str, k: int = 10) -> list[Json]:
         """Indexed images for a text or for a similar image, best first."""
         if isinstance(query, str):
             return self.index.search_text(query, k)
         return self.index.search_image(query.first(), k)
-
-    def train(
-        self, folder: Path, out: Path | None = None, progress: Progress | None = None
-    ) -> Json:
-        """Train a classifier on a folder with one sub-folder per class; returns its report."""
-        from vision_app.classify.train import train
-
-        target = out or self.config.data_dir / "classifiers" / folder.resolve().name
-        return train(folder, target, self.config, self.settings, progress)
 
 
 def _images(source: Source) -> list[Pixels]:

@@ -35,14 +35,6 @@ def test_images_come_in_batches_with_their_labels(tmp_path: Path) -> None:
     assert "not an image" in images.skipped[0]["error"]
 
 
-def test_the_same_image_is_read_once(tmp_path: Path) -> None:
-    for name, value in {"cat/a.png": 1, "cat/b.png": 1, "dog/a.png": 2}.items():
-        write(tmp_path, name, value)
-    images = LabelledFolder(tmp_path, Config())
-    assert len(next(images.batches())) == 2
-    assert images.skipped == [{"file": "cat/b.png", "error": "Same image as cat/a.png."}]
-
-
 @pytest.mark.parametrize(
     ("names", "message"),
     [

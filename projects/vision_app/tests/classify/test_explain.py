@@ -18,7 +18,7 @@ def test_map_is_where_the_object_of_the_class_is(
     # A pagoda in the left half, a flower in the right one.
     halves = (pagoda[20:420, :250], dahlia[70:400, 190:440])
     both = np.concatenate([Image.fromarray(half).resize((160, 256)) for half in halves], axis=1)
-    palace, daisy = (explain(classifier, both, label).map for label in ("palace", "daisy"))
+    palace, daisy = (explain(classifier, both, label)[2] for label in ("palace", "daisy"))
     assert palace.shape == (256, 320) and palace.dtype == np.float32
     assert palace.min() >= 0 and palace.max() == 1
     assert palace[:, :160].mean() > 4 * palace[:, 160:].mean()
@@ -29,9 +29,9 @@ def test_default_is_the_most_likely_label_and_progress_is_reported(
     classifier: Classifier, pagoda: Pixels
 ) -> None:
     calls: list[tuple[int, int]] = []
-    first = explain(classifier, pagoda, progress=lambda done, total: calls.append((done, total)))
-    assert first.label == "palace"
-    assert first.confidence == pytest.approx(classifier.infer([pagoda])[0].max(), abs=0.05)
+    label, confidence, _ = explain(classifier, pagoda, progress=lambda *done: calls.append(done))
+    assert label == "palace"
+    assert confidence == pytest.approx(classifier.infer([pagoda])[0].max(), abs=0.05)
     assert calls == sorted(calls) and calls[-1][0] == calls[-1][1] < 100
 
 
@@ -43,9 +43,9 @@ def test_unknown_label_suggests_similar_ones(classifier: Classifier, pagoda: Pix
 def test_images_of_any_size_can_be_explained(classifier: Classifier) -> None:
     for height, width in ((1, 1), (3, 20_000), (2000, 30)):
         image = np.full((height, width, 3), 90, np.uint8)
-        explanation = explain(classifier, image)
-        assert explanation.map.ndim == 2 and max(explanation.map.shape) <= 1024
-        assert max(overlay(image, explanation.map).shape) <= 1600
+        _, _, relevance = explain(classifier, image)
+        assert relevance.ndim == 2 and max(relevance.shape) <= 1024
+        assert max(overlay(image, relevance).shape) <= 1600
 
 
 def test_overlay_colours_relevant_parts_only() -> None:

@@ -1,18 +1,14 @@
 """Training a linear head: what it learns, reports and writes, and what it refuses."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from vision_app.classify.classifier import load_head
-from vision_app.classify.dataset import LabelledFolder
-from vision_app.classify.image_model import ImageModel
-from vision_app.classify.train import VIEWS, embed, fit, held_out_logits, train
+from vision_app.classify.train import fit, held_out_logits, train
 from vision_app.config import Config
 from seedbed.errors import BadInput
 from seedbed.settings import Settings
@@ -57,25 +53,6 @@ def test_five_images_per_class_are_enough(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Class 'disc' has 1 of the 2 usable images"):
         train(folder, out, Config(), Settings())
     assert load_head(out).labels == ("disc", "square")
-
-
-class MeanColour(ImageModel):
-    """An image model whose features are the mean colour."""
-
-    name, labels, width = "mean-colour", ("any",), 3
-
-    def infer_batch(self, images: Sequence[Any]) -> tuple[Any, Any]:
-        features = np.array([image.mean((0, 1)) for image in images], np.float32)
-        return np.zeros((len(images), 1), np.float32), features
-
-
-def test_embed_returns_each_image_and_its_crops(tmp_path: Path) -> None:
-    images = LabelledFolder(draw_shapes(tmp_path, 9), Config())
-    features = embed(images, MeanColour(), None)
-    assert features.shape == (18, VIEWS, 3)
-    pixels = np.asarray(Image.open(tmp_path / images.names[-1]))
-    assert features[-1, 0] == pytest.approx(pixels.mean((0, 1)))
-    assert not np.allclose(features[:, 0], features[:, 1])
 
 
 @pytest.mark.parametrize("classes", [2, 4])

@@ -1,8 +1,7 @@
 """Explain a classification: which parts of an image speak for a class.
 
-    explanation = explain(classifier, pixels)                # of the most likely class
-    explanation = explain(classifier, pixels, "leopard")     # for any other one
-    picture = overlay(pixels, explanation.map)               # the map in colour over the image
+    label, confidence, relevance = explain(classifier, pixels)     # of the most likely class
+    picture = overlay(pixels, relevance)                           # a colour map over the image
 
 Occlusion (Zeiler & Fergus 2013, https://arxiv.org/abs/1311.2901): hide a window of the image and
 see how much the class's confidence drops; windows overlap and their drops are averaged. It needs
@@ -25,7 +24,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,34 +43,27 @@ _BATCH = 16  # images
 _SCREEN = 1600  # maximum width and height of an overlay, in pixels
 
 
-class Explanation(NamedTuple):
-    """Where the evidence for `label` is.
-
-    `map` is 0 to 1, float32, for the image shrunk to a shorter side of at most 256 pixels: 1 where
-    hiding the image lowers the confidence most, 0 where it doesn't or raises it.
-    """
-
-    label: str
-    confidence: float
-    map: Floats
-
-
 def explain(
     classifier: Classifier,
     pixels: Pixels,
     label: str | None = None,
     progress: Progress | None = None,
-) -> Explanation:
-    """Explain one label, by default the most likely one. Raises BadInput for an unknown label.
+) -> tuple[str, float, Floats]:
+    """A label, by default the most likely one; its confidence; and where the evidence for it is.
 
-    Takes about a second on two cores. `progress` is called with the number of windows done and
-    their total.
+    The map is 0 to 1, for the image shrunk to a shorter side of at most 256 pixels: 1 where hiding
+    the image lowers the confidence most, 0 where it doesn't or raises it. Takes about a second on
+    two cores; `progress` is called with the number of windows done and their total. Raises BadInput
+    for an unknown label.
     """
-    index = _index(classifier, label) if label else None
+    if label and label not in classifier.labels:
+        similar = difflib.get_close_matches(label, classifier.labels)
+        hint = f"Similar: {', '.join(similar)}." if similar else "Use a label of a classification."
+        raise BadInput(f"Unknown label {label!r}.", hint=hint)
     # 1. Shrink the image, as hiding parts of a large one is slow, and classify it.
     image = _shrink(pixels)
     [whole], _ = classifier.infer([image])
-    index = int(whole.argmax()) if index is None else index
+    index = classifier.labels.index(label) if label else int(whole.argmax())
     # 2. Classify it with each window hidden, and add the drop of the confidence to its pixels.
     total, count = np.zeros((2, *image.shape[:2]), np.float32)
     windows = list(_windows(*image.shape[:2]))
@@ -89,7 +80,7 @@ def explain(
     # 3. Average the drops over each pixel; where the confidence rises, the map is 0.
     mean = np.maximum(total / np.maximum(count, 1), 0)
     scaled = np.asarray(mean / max(float(mean.max()), 1e-9), np.float32)
-    return Explanation(classifier.labels[index], float(whole[index]), scaled)
+    return classifier.labels[index], float(whole[index]), scaled
 
 
 def overlay(pixels: Pixels, relevance: Floats) -> Pixels:
@@ -110,15 +101,6 @@ def overlay(pixels: Pixels, relevance: Floats) -> Pixels:
     colour = np.concatenate([255 + 0 * value, 220 * (1 - value), 0 * value], axis=2)
     mixture = grey * (1 - 0.7 * value) + colour * 0.7 * value
     return np.asarray(mixture.round(), np.uint8)
-
-
-def _index(classifier: Classifier, label: str) -> int:
-    try:
-        return classifier.labels.index(label)
-    except ValueError:
-        similar = difflib.get_close_matches(label, classifier.labels)
-        hint = f"Similar: {', '.join(similar)}." if similar else "Use a label of a classification."
-        raise BadInput(f"Unknown label {label!r}.", hint=hint) from None
 
 
 def _shrink(pixels: Pixels) -> Pixels:

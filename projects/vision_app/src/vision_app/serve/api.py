@@ -142,57 +142,37 @@ def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
         settings=settings,
         max_body_mb=vision.config.max_file_mb + FORM_MB,
     )
-    app.include_router(routes(Queues(vision)))
+    app.include_router(routes(vision))
     styles = html.styles("vision_app.serve") + sample_css()
     ui.mount(app, build_page(vision), path="/", extra_css=styles)
     return app
 
 
-class Queues:
-    """Where requests wait: for the classifier, the OCR, or a vision-language model."""
+def routes(vision: Vision) -> APIRouter:
+    """All routes under `/v1`."""
+    router, limit = APIRouter(prefix="/v1", responses=ERRORS), vision.config.queue
+    classifying = Gate(CLASSIFIERS, limit, name="classify")
+    reading = Gate(READERS, limit, name="read")
+    answering = Gate(MODEL_CALLS, limit, name="model") if vision.language_model else reading
 
-    def __init__(self, vision: Vision) -> None:
-        limit = vision.config.queue
-        self.vision = vision
-        self.classifying = Gate(CLASSIFIERS, limit, name="classify")
-        self.reading = Gate(READERS, limit, name="read")
-        model = vision.language_model
-        self.answering = Gate(MODEL_CALLS, limit, name="model") if model else self.reading
-
-    def open(self, file: UploadFile) -> Source:
+    def open_file(file: UploadFile) -> Source:
         """The uploaded file, which is on disk until then; call this in a thread."""
-        return self.vision.open(file.file.read(), file.filename or "image")
+        return vision.open(file.file.read(), file.filename or "image")
 
-    async def read(
-        self, file: UploadFile, is_exact: Callable[[Source], bool] = lambda _: False
-    ) -> Source:
-        """The uploaded file with its text recognized, which `vision` then remembers."""
-
-        def read() -> Source:
-            source = self.open(file)
-            if not is_exact(source):
-                self.vision.read(source)
-            return source
-
-        return await self.reading.run(read)
-
-    async def interpret(
-        self,
-        file: UploadFile,
-        work: Callable[[Source], T],
-        is_exact: Callable[[Source], bool] = lambda _: False,
-    ) -> T:
+    async def interpret(file: UploadFile, work: Callable[[Source], T], schema: Any = None) -> T:
         """Read the file, then do what a vision-language model does if there is one, or rules.
 
-        A file that `is_exact` is not read: its fields are in embedded XML.
+        `vision` remembers the text. A file whose XML fills the schema is not read.
         """
-        source = await self.read(file, is_exact)
-        return await self.answering.run(lambda: work(source))
 
+        def read() -> Source:
+            source = open_file(file)
+            if schema is None or vision.find_exact(source, schema) is None:
+                vision.read(source)
+            return source
 
-def routes(queues: Queues) -> APIRouter:
-    """All routes under `/v1`."""
-    router, vision = APIRouter(prefix="/v1", responses=ERRORS), queues.vision
+        source = await reading.run(read)
+        return await answering.run(lambda: work(source))
 
     @router.post("/classify")
     async def classify(request: Request, _: Caller, form: Annotated[ClassifyForm, FORM]) -> Any:
@@ -201,11 +181,8 @@ def routes(queues: Queues) -> APIRouter:
         `sure` is false if the first label is below VISION_MIN_CONFIDENCE, and for pages of text,
         which ImageNet's classes do not describe.
         """
-
-        def work() -> Any:
-            return vision.classify(queues.open(form.file), form.k)
-
-        return await until_disconnect(request, queues.classifying.run(work))
+        work = classifying.run(lambda: vision.classify(open_file(form.file), form.k))
+        return await until_disconnect(request, work)
 
     @router.post("/search")
     async def search(request: Request, _: Caller, form: Annotated[SearchForm, FORM]) -> Any:
@@ -214,27 +191,27 @@ def routes(queues: Queues) -> APIRouter:
             raise BadInput("Send exactly one of `file` and `text`.")
 
         def work() -> Any:
-            return vision.search(queues.open(form.file) if form.file else form.text or "", form.k)
+            return vision.search(open_file(form.file) if form.file else form.text or "", form.k)
 
-        return await until_disconnect(request, queues.reading.run(work))
+        return await until_disconnect(request, reading.run(work))
 
     @router.post("/explain", response_class=Response, responses={200: {"content": {PNG: {}}}})
     async def explain(request: Request, _: Caller, form: Annotated[ExplainForm, FORM]) -> Response:
         """Show which pixels speak for a class, as an overlay on the image."""
-
-        def work() -> Any:
-            return vision.explain(queues.open(form.file), form.label)
-
-        result = await until_disconnect(request, queues.reading.run(work))
-        return Response(result["png"], media_type=PNG)
+        work = reading.run(lambda: vision.explain(open_file(form.file), form.label))
+        return Response((await until_disconnect(request, work))["png"], media_type=PNG)
 
     @router.post("/read")
     async def read(request: Request, _: Caller, form: Annotated[ReadForm, FORM]) -> Any:
         """Read the text: words with boxes (`json`), or plain text."""
-        source = await until_disconnect(request, queues.read(form.file))
-        if form.format == "text":
-            return PlainTextResponse(as_text(vision.read(source)))
-        return vision.read_json(source)
+
+        def work() -> Any:
+            source = open_file(form.file)
+            if form.format == "text":
+                return PlainTextResponse(as_text(vision.read(source)))
+            return vision.read_json(source)
+
+        return await until_disconnect(request, reading.run(work))
 
     @router.post(
         "/extract", responses={200: {"content": {"application/json": {"example": EXAMPLE}}}}
@@ -246,16 +223,12 @@ def routes(queues: Queues) -> APIRouter:
         """
         await run_in_threadpool(vision.schema, form.json_schema)  # a wrong one fails at once
         work = partial(vision.extract, schema=form.json_schema)
-
-        def is_exact(source: Source) -> bool:
-            return vision.find_exact(source, form.json_schema) is not None
-
-        return await until_disconnect(request, queues.interpret(form.file, work, is_exact))
+        return await until_disconnect(request, interpret(form.file, work, form.json_schema))
 
     @router.post("/ask")
     async def ask(request: Request, _: Caller, form: Annotated[AskForm, FORM]) -> Any:
         """Answer a question by a vision-language model, with the boxes that support it."""
         work = partial(vision.ask, question=form.question)
-        return await until_disconnect(request, queues.interpret(form.file, work))
+        return await until_disconnect(request, interpret(form.file, work))
 
     return router

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,21 +73,28 @@ def training(result: Result) -> str:
     )
 
 
-def csv_row(result: Result) -> dict[str, str]:
-    """One result as a row with the fields as columns.
+def csv_table(results: Sequence[Result]) -> str:
+    """Results as CSV, with the fields as columns.
 
     A text that a spreadsheet would take for a formula begins with an apostrophe.
 
-    >>> csv_row({"file": "a.png", "fields": {"total": -12.5, "date": None, "vendor": "=1+1"}})
-    {'file': 'a.png', 'total': '-12.5', 'date': '', 'vendor': "'=1+1"}
+    >>> fields = {"total": -12.5, "date": None, "vendor": "=1+1"}
+    >>> print(csv_table([{"file": "a.png", "fields": fields}]).strip())
+    file,total,date,vendor
+    a.png,-12.5,,'=1+1
     """
-    row: dict[str, Any] = {"file": result["file"]}
-    row |= result.get("fields", {})
-    row |= {name: result[name] for name in ("error",) if name in result}
-    return {name: "" if value is None else _cell(value) for name, value in row.items()}
+    rows = [{"file": x["file"], **x.get("fields", {"error": x.get("error")})} for x in results]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return file.getvalue()
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return ""
     formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{value}" if formula else _text(value)
 
