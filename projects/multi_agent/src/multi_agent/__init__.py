@@ -1,3 +1,3 @@
-"""A team of agents that works within a budget and shows whether the team is worth it."""
+"""A team of agents over a database and documents, within a budget and with evidence."""
 
 __version__ = "0.1.0"

@@ -155,9 +155,6 @@ def evaluate(
     tasks: Annotated[Path, typer.Option(help="JSON lines with tasks and their answers.")],
     database: Database = None,
     documents: Documents = None,
-    compare: Annotated[
-        bool, typer.Option(help="Also a single agent with the same tools and budget.")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure the team on tasks whose answers are known."""
@@ -165,7 +162,7 @@ def evaluate(
     from multi_agent.evaluate import evaluate as evaluation
 
     with cli.progress(quiet=as_json, unit="task") as progress:
-        result = evaluation.run(config, settings, tasks, compare=compare, progress=progress)
+        result = evaluation.run(config, settings, tasks, progress)
     show(result, as_json, to_text=evaluation.to_text)
 
 

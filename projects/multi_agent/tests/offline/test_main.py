@@ -125,10 +125,12 @@ def test_evaluation_as_json_has_the_agreed_format(tmp_path: Path) -> None:
         ("solve 2+2 --docs missing", "missing"),
         ("runs r0", "Unknown run 'r0'"),
         ("erase r0", "Unknown run 'r0'"),
+        ("eval --tasks tasks.jsonl", "line 1: task: Field required"),
     ],
 )
 def test_error_is_one_line_with_status_2(command: str, message: str) -> None:
     Path("broken.db").write_bytes(b"SQLite format 3\0" + b"x" * 200)
+    Path("tasks.jsonl").write_text('{"id": "t1", "family": "data"}\n')
     output = run(*shlex.split(command))
     assert output.status == 2, output
     assert output.err.startswith("error: ") and message in output.err, output

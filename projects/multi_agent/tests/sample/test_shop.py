@@ -12,9 +12,11 @@ import pytest
 
 from multi_agent.sample.shop import DOCUMENTS as FOLDER
 from multi_agent.sample.shop import ensure_shop
+from seedbed.files import read_models
 
-tasks = pytest.importorskip("multi_agent.evaluate.tasks")
-TASKS = {task.id: task for task in tasks.read_tasks(Path(__file__).parents[2] / "eval/tasks.jsonl")}
+Task = pytest.importorskip("multi_agent.evaluate.evaluate").Task
+FILE = Path(__file__).parents[2] / "eval/tasks.jsonl"
+TASKS = {task.id: task for _, task in read_models(FILE, Task)}
 GOLD = {
     name: sql
     for sql, name in re.findall(
