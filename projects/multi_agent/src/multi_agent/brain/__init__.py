@@ -29,8 +29,6 @@ class Refusal(SeedbedError):
     def __init__(self, reason: str, question: str = "", options: Sequence[str] = ()) -> None:
         super().__init__(reason)
         self.question, self.options = question, tuple(options)
-        self.accounted = 0.0
-        """How much of a question is understood, 0 to 1; the largest refusal is the one shown."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 
 A template is a regular expression beside the SQL or the expression that it writes. A word of a
 question that no template accounts for is a refusal that names the word: a wrong answer given with
-confidence is worse than none. To add a kind of question to `sql/`, add a file with such templates.
+confidence is worse than none.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from multi_agent.data.passages import Passage
 from multi_agent.offline.arithmetic import to_expression
 from multi_agent.offline.plan import make_plan
 from multi_agent.offline.quotes import best_quote
-from multi_agent.offline.sql import counts, extremes, lookups, totals
+from multi_agent.offline.sql.questions import write_query
 from multi_agent.offline.sql.tables import Table, read_tables
+from multi_agent.offline.words import LeftOver
 from multi_agent.runs.state import Result, Step
 from multi_agent.tools.builtin import Workspace
 
@@ -53,11 +54,10 @@ class OfflineBrain:
     def write_sql(self, question: str, failed: Attempt | None = None) -> Query:
         if failed:
             raise Refusal(failed.error)
-        text = " ".join(question.split()).rstrip(" .?!")
-        for query_of in (counts.query, totals.query, extremes.query, lookups.query):
-            if query := query_of(text, self._tables):
-                return query
-        raise Refusal(ABILITIES)
+        query = write_query(" ".join(question.split()).rstrip(" .?!"), self._tables)
+        if query is None:
+            raise Refusal(ABILITIES)
+        return query
 
     def quote(self, question: str, passages: Sequence[Passage]) -> Quote:
         return best_quote(question, passages)
@@ -75,10 +75,10 @@ class OfflineBrain:
         return task
 
     def _specialist(self, text: str, names: Sequence[str]) -> str:
-        """The first specialist that can answer a question. Raises the refusal that says most."""
+        """The first specialist that can answer a question. Raises a refusal with a word, if any."""
         if "```" in text and "coder" in names:
             return "coder"
-        documents, refusals = self._workspace.documents, [Refusal(ABILITIES)]
+        documents, refusals = self._workspace.documents, list[Refusal]()
         checks: dict[str, Callable[[], object]] = {
             "calculator": lambda: self.compute(text),
             "analyst": lambda: self.write_sql(text),
@@ -91,5 +91,5 @@ class OfflineBrain:
                 refusals.append(refusal)
             else:
                 return name
-        # The one that accounts for most of the question knows best what is missing.
-        raise max(refusals, key=lambda one: one.accounted)
+        named = (refusal for refusal in refusals if isinstance(refusal, LeftOver))
+        raise next(named, Refusal(ABILITIES))

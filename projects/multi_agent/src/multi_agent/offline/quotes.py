@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from multi_agent.brain import Quote, Refusal
 from multi_agent.data.passages import SEPARATOR, Passage
-from multi_agent.offline.words import FILLERS, Words, unaccounted
+from multi_agent.offline.words import FILLERS, LeftOver, Words
 
 _NUMBER = r"(?:\d+(?:[.,]\d+)*|one|two|three|four|five|six|seven|eight|nine|ten|twelve)"
 VALUES = {
@@ -57,7 +57,7 @@ def best_quote(question: str, passages: Sequence[Passage]) -> Quote:
     everywhere = {stem for p in passages for stem in Words(f"{p.heading} {p.text}").stems}
     missing = [word for stem, word in wanted.items() if stem not in everywhere]
     if missing:
-        raise unaccounted(missing[0], 0.3)
+        raise LeftOver(missing[0])
     raise Refusal("No sentence of the documents has all words of this question.")
 
 

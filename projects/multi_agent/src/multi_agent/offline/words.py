@@ -2,7 +2,7 @@
 
     words = Words("How many orders are open?")
     words.take(("order",))          # True
-    words.require_none_left()       # Refusal: "open"
+    words.require_none_left()       # LeftOver: "open"
 
 Words are compared by their stems, so that "orders" is the table `order`.
 """
@@ -22,6 +22,14 @@ FILLERS = frozenset(
 )
 """Words that say nothing by themselves. A word such as "not", "or", "without" is never one."""
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[%€$£]")
+
+
+class LeftOver(Refusal):
+    """No template accounts for a word of a question."""
+
+    def __init__(self, word: str) -> None:
+        reason = f"Without a model, I can't account for the word {word!r} of this question."
+        super().__init__(reason)
 
 
 class Words:
@@ -49,18 +57,9 @@ class Words:
         return -1
 
     def require_none_left(self) -> None:
-        """Raise the refusal that names a word which is not accounted for."""
-        numbered = enumerate(self.texts)
-        left = [word for n, word in numbered if n not in self.taken and word not in FILLERS]
-        if left:
-            raise unaccounted(left[0], 1 - len(left) / (len(self.texts) + 1))
-
-
-def unaccounted(word: str, share: float) -> Refusal:
-    """The refusal of a question for a word; `share` of the question is accounted for."""
-    refusal = Refusal(f"Without a model, I can't account for the word {word!r} of this question.")
-    refusal.accounted = share
-    return refusal
+        for number, word in enumerate(self.texts):
+            if number not in self.taken and word not in FILLERS:
+                raise LeftOver(word)
 
 
 def stem_of(word: str) -> str:

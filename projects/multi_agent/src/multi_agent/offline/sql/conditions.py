@@ -1,7 +1,7 @@
 """What a question says about the rows: stored texts and one period.
 
 conditions = read_conditions(Words("orders from Germany in May 2025"), orders)
-conditions.where      # [("customers", "country = 'Germany'"), …]
+conditions.source      # FROM "orders" JOIN … WHERE "customers"."country" = 'Germany' AND …
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from calendar import month_name
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 
-from multi_agent.brain import Query, Refusal
+from multi_agent.brain import Refusal
 from multi_agent.data.schema import quoted
 from multi_agent.offline.sql.tables import Column, Table
 from multi_agent.offline.words import FILLERS, Words, split
 
-_MONTHS = {name.lower(): number for number, name in enumerate(month_name) if name}
+_MONTHS = [name.lower() for name in month_name]
+_PERIOD = re.compile(rf"\b(?:in|during|of) (?:({'|'.join(_MONTHS[1:])}) )?((?:19|20)\d\d)\b")
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Conditions:
     reading: list[str] = field(default_factory=list)
 
     def add(self, column: Column, sql: str, reading: str) -> None:
-        self.where.append(f"{column.spelled} {sql}")
+        self.where.append(sql)
         self.reading.append(reading)
         if column.table != self.table.name and column.table not in self.joined:
             self.joined.append(column.table)
@@ -42,19 +42,20 @@ class Conditions:
         where = f" WHERE {' AND '.join(self.where)}" if self.where else ""
         return f"FROM {quoted(self.table.name)}{joins}{where}"
 
-    def query(self, selected: str, reading: str, unit: str = "") -> Query:
-        return Query(f"SELECT {selected} {self.source}", ", ".join([reading, *self.reading]), unit)
-
 
 def read_conditions(words: Words, table: Table) -> Conditions:
-    """The conditions of a question. Raises Refusal if one has two meanings."""
+    """The conditions of a question, which account for all words that are left.
+
+    Raises Refusal if one has two meanings, or for a word.
+    """
     conditions = Conditions(table)
-    _values(words, conditions)
-    _period(words, conditions)
+    _read_values(words, conditions)
+    _read_period(words, conditions)
+    words.require_none_left()
     return conditions
 
 
-def _values(words: Words, conditions: Conditions) -> None:
+def _read_values(words: Words, conditions: Conditions) -> None:
     """Texts that are stored in the table, or in one that it refers to; the longest first."""
     used: list[Column] = []
     for phrase in sorted(conditions.table.values, key=len, reverse=True):
@@ -71,39 +72,23 @@ def _values(words: Words, conditions: Conditions) -> None:
         if column in used:
             raise Refusal(f"The question names two values of {column.table}.{column.name}.")
         used.append(column)
-        stored = text.replace("'", "''")
-        conditions.add(column, f"= '{stored}'", f"{column.name} {text}")
+        conditions.add(column, column.equals(text), f"{column.name} {text}")
         for word in (*column.words, *split(column.table)):  # "the gold tier", "this category"
             words.take((word,))
 
 
-def _period(words: Words, conditions: Conditions) -> None:
+def _read_period(words: Words, conditions: Conditions) -> None:
     """A month or a year, of the date that the question names or of the only one."""
-    columns = conditions.table.named_in(words, "date") or conditions.table.of_kind("date")
+    table, text = conditions.table, " ".join(words.texts)
+    columns = table.named_in(words, "date") or table.of_kind("date")
     named = [column for column in columns if words.take(column.words)]
-    match = _days(words)
+    match = _PERIOD.search(text)
     if match is None:
         for column in named:
-            conditions.add(column, "IS NOT NULL", f"with {column.name}")
-        return
-    if len(columns) != 1:
-        return
-    first, after, places = match
-    words.taken |= places
-    reading = f"{columns[0].name} from {first} to {after - timedelta(1)}"
-    sql = f">= '{first}' AND {columns[0].spelled} < '{after}'"
-    conditions.add(columns[0], sql, reading)
-
-
-def _days(words: Words) -> tuple[date, date, set[int]] | None:
-    """The first day of a month or a year, the day after it, and the places of its words."""
-    text = " ".join(words.texts)
-    match = re.search(rf"\b(?:in|during|of) (?:({'|'.join(_MONTHS)}) )?((?:19|20)\d\d)\b", text)
-    if match is None:
-        return None
-    year, month = int(match[2]), _MONTHS.get(match[1] or "", 0)
-    first = text[: match.start()].count(" ")
-    places = set(range(first, first + match[0].count(" ") + 1))
-    if not month:
-        return date(year, 1, 1), date(year + 1, 1, 1), places
-    return date(year, month, 1), date(year + month // 12, month % 12 + 1, 1), places
+            conditions.add(column, f"{column.spelled} IS NOT NULL", f"with {column.name}")
+    elif len(columns) == 1:
+        first = text[: match.start()].count(" ")
+        words.taken |= set(range(first, first + match[0].count(" ") + 1))
+        month = f"-{_MONTHS.index(match[1]):02}" if match[1] else ""
+        sql = f"CAST({columns[0].spelled} AS TEXT) LIKE '{match[2]}{month}%'"
+        conditions.add(columns[0], sql, f"{columns[0].name} in {match[2]}{month}")

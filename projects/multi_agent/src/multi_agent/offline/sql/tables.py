@@ -1,7 +1,7 @@
 """The tables of a database as questions name them: columns, units, labels and stored texts.
 
 tables = read_tables(database)
-tables[0].name, tables[0].column("price").spelled     # 'products', 'products."price_cents"'
+tables[0].name, tables[0].label.spelled     # 'products', '"products"."name"'
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from multi_agent.data.database import Database
-from multi_agent.data.schema import Column as Declared
 from multi_agent.data.schema import quoted
 from multi_agent.offline.words import Stems, Words, split
 from seedbed.errors import BadInput, DeadlineExceeded
@@ -39,8 +38,11 @@ class Column:
     table: str
     name: str
     kind: str
-    unit: str = ""
-    """The ending of its name that is a unit: "cents" of `price_cents`."""
+
+    @property
+    def unit(self) -> str:
+        """The ending of its name that is a unit: "cents" of `price_cents`."""
+        return next((unit for unit in UNITS if self.name.lower().endswith(f"_{unit}")), "")
 
     @property
     def spelled(self) -> str:
@@ -62,13 +64,18 @@ class Column:
         """Its value in SQL, with cents as euros."""
         return f"{self.spelled} / 100.0" if self.unit == "cents" else self.spelled
 
+    def equals(self, text: str) -> str:
+        """The condition in SQL that it has this value."""
+        escaped = text.replace("'", "''")
+        return f"{self.spelled} = '{escaped}'"
+
 
 @dataclass
 class Table:
     """A table with the texts that its rows and the rows they refer to have."""
 
     name: str
-    columns: list[Column] = field(default_factory=list)
+    columns: list[Column]
     joins: dict[str, str] = field(default_factory=dict)
     """The conditions of joins, by the table that is referred to."""
     values: dict[Stems, list[tuple[Column, str]]] = field(default_factory=dict)
@@ -78,12 +85,12 @@ class Table:
     def words(self) -> Stems:
         return split(self.name)
 
-    def of_kind(self, kind: str) -> list[Column]:
-        return [column for column in self.columns if column.kind == kind]
+    def of_kind(self, *kinds: str) -> list[Column]:
+        return [column for column in self.columns if column.kind in kinds]
 
-    def named_in(self, words: Words, kind: str) -> list[Column]:
-        """Its columns of a kind that a question names, all words of their name being there."""
-        found = [c for c in self.of_kind(kind) if any(words.find(p) >= 0 for p in c.phrases)]
+    def named_in(self, words: Words, *kinds: str) -> list[Column]:
+        """Its columns of these kinds that a question names, all words of their name being there."""
+        found = [c for c in self.of_kind(*kinds) if any(words.find(p) >= 0 for p in c.phrases)]
         longest = max((len(column.words) for column in found), default=0)
         return [column for column in found if len(column.words) == longest]
 
@@ -97,23 +104,25 @@ class Table:
 
 def read_tables(database: Database) -> list[Table]:
     """The tables of a database, with the texts of columns that have not too many."""
-    tables = {}
+    tables, keys = {}, database.schema.foreign_keys
     texts: dict[str, list[tuple[Column, str]]] = defaultdict(list)
-    keys = {(key.table, key.column): key for key in database.schema.foreign_keys}
+    references = {(key.table, key.column) for key in keys}
     for name, declared in database.schema.columns.items():
-        table = tables[name] = Table(name)
-        for one in declared:
-            column = _column(database, name, one, is_key=one.key or (name, one.name) in keys)
-            table.columns.append(column)
-            if column.kind == "text":
-                texts[name] += [(column, text) for text in _texts(database, column)]
+        tables[name] = table = Table(name, [])
+        for column, type, is_key in declared:
+            is_key = is_key or (name, column) in references or column.lower().endswith("id")
+            kind = "" if is_key else _kind(database, name, column, type)
+            table.columns.append(Column(name, column, kind))
+        for one in table.of_kind("text"):
+            rows = _select(database, f"DISTINCT {quoted(one.name)}", name)
+            if len(rows) <= MAX_VALUES:  # or else not all are known
+                texts[name] += [(one, str(text)) for (text,) in rows if text is not None]
+    for key in keys:
+        if sum((other.table, other.target) == (key.table, key.target) for other in keys) == 1:
+            target, own = quoted(key.target), quoted(key.table)
+            on = f"{target}.{quoted(key.target_column)} = {own}.{quoted(key.column)}"
+            tables[key.table].joins[key.target] = on
     for table in tables.values():
-        references = [key for key in keys.values() if key.table == table.name]
-        for key in references:
-            if sum(other.target == key.target for other in references) == 1:
-                target, own = quoted(key.target), quoted(key.table)
-                on = f"{target}.{quoted(key.target_column)} = {own}.{quoted(key.column)}"
-                table.joins[key.target] = on
         for owner in (table.name, *table.joins):
             for column, text in texts[owner]:
                 table.values.setdefault(split(text), []).append((column, text))
@@ -121,26 +130,17 @@ def read_tables(database: Database) -> list[Table]:
     return list(tables.values())
 
 
-def _column(database: Database, table: str, declared: Declared, *, is_key: bool) -> Column:
-    name, kind = declared.name, ""
-    if is_key or name.lower().endswith("id"):
-        pass
-    elif re.match(r"DATE|TIMESTAMP", declared.type, re.IGNORECASE):
-        kind = "date"
-    elif _NUMERIC.search(declared.type):
-        kind = "number"
-    elif _TEXT.search(declared.type):
-        rows = _select(database, f"min({quoted(name)}), max({quoted(name)})", table)
-        ends = [str(end) for row in rows for end in row if end is not None]
-        kind = "date" if ends and all(map(_ISO.match, ends)) else "text"
-    unit = next((unit for unit in UNITS if name.lower().endswith(f"_{unit}")), "")
-    return Column(table, name, kind, unit)
-
-
-def _texts(database: Database, column: Column) -> list[str]:
-    """The different texts of a column; none if there are too many to know them all."""
-    rows = _select(database, f"DISTINCT {quoted(column.name)}", column.table)
-    return [str(text) for (text,) in rows if text is not None] if len(rows) <= MAX_VALUES else []
+def _kind(database: Database, table: str, column: str, type: str) -> str:
+    """The kind of a column that is not a key; texts that begin and end with dates are dates."""
+    if re.match(r"DATE|TIMESTAMP", type, re.IGNORECASE):
+        return "date"
+    if _NUMERIC.search(type):
+        return "number"
+    if not _TEXT.search(type):
+        return ""
+    rows = _select(database, f"min({quoted(column)}), max({quoted(column)})", table)
+    ends = [str(end) for row in rows for end in row if end is not None]
+    return "date" if ends and all(map(_ISO.match, ends)) else "text"
 
 
 def _select(database: Database, selected: str, table: str) -> tuple[tuple[object, ...], ...]:
