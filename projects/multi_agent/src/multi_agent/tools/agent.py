@@ -22,12 +22,11 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import (
     ModelCallLimitMiddleware,
     ModelRetryMiddleware,
-    ToolErrorMiddleware,
     after_model,
     wrap_tool_call,
 )
 from langchain.agents.middleware.model_call_limit import ModelCallLimitExceededError
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import StructuredTool
 
 from multi_agent.tools.toolbox import Tool, ToolError
@@ -67,31 +66,26 @@ def run_agent(
 
     The model is told once what `check` finds wrong with its answer. `calls` is filled on the way.
     """
-    errors, ended, problems = list[str](), list[BaseException](), list[str]()
+    ended, problems = list[BaseException](), list[str]()
 
     @wrap_tool_call
-    def record(request: Any, handler: Callable[[Any], Any]) -> Any:
+    def call_tool(request: Any, _handler: Any) -> ToolMessage:
         """Make a call, unless one before it in the same reply has ended the loop."""
         if ended:
             raise ended[0]
+        name, arguments = request.tool_call["name"], request.tool_call["args"]
         try:
-            message = handler(request)
+            result = call(name, **arguments)
+            text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+            calls.append(Call(name, arguments, text))
+        except ToolError as error:
+            calls.append(Call(name, arguments, str(error), failed=True))
+            text = f"error: {error}"
         except BaseException as error:
             ended.append(error)
             raise
-        failed = message.status == "error"
-        output = message.text if message.artifact is None else message.artifact
-        output = errors.pop() if failed and errors else output
-        name, arguments = request.tool_call["name"], request.tool_call["args"]
-        calls.append(Call(name, arguments, output, failed))
-        return message
-
-    def on_error(error: Exception, request: Any) -> str | None:
-        """A ToolError is quoted to the model; other errors end the loop."""
-        if not isinstance(error, ToolError):
-            return None
-        errors.append(str(error))
-        return quote(f"error: {error}"[:MAX_RESULT], f"result of {request.tool_call['name']}")
+        shown = quote(text[:MAX_RESULT], f"result of {name}")
+        return ToolMessage(shown, tool_call_id=request.tool_call["id"])
 
     @after_model(can_jump_to=["model"])
     def check_answer(state: Any, _runtime: Any) -> dict[str, Any] | None:
@@ -106,8 +100,7 @@ def run_agent(
 
     middleware: list[Any] = [
         check_answer,
-        record,
-        ToolErrorMiddleware(on_error),
+        call_tool,
         ModelCallLimitMiddleware(run_limit=max_turns, exit_behavior="error"),
         # Arguments that are not JSON, or an empty reply.
         ModelRetryMiddleware(
@@ -116,7 +109,15 @@ def run_agent(
     ]
     graph = create_agent(
         model,
-        [langchain_tool(tool, call) for tool in tools],
+        [
+            StructuredTool(
+                name=tool.name,
+                description=tool.description,
+                args_schema=tool.parameters,
+                func=tool.function,  # which `call_tool` calls in its place
+            )
+            for tool in tools
+        ],
         system_prompt=system,
         middleware=middleware,
         # Without checkpoints: the record of models and tools also survives a question to the user
@@ -135,20 +136,3 @@ def run_agent(
         return without_thinking(text).strip()
     except ModelCallLimitExceededError:
         return ""
-
-
-def langchain_tool(tool: Tool, call: Callable[..., Any]) -> StructuredTool:
-    """A tool as LangChain has it; its artifact is the whole result, as text."""
-
-    def function(**arguments: Any) -> tuple[str, str]:
-        result = call(tool.name, **arguments)
-        text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
-        return quote(text[:MAX_RESULT], f"result of {tool.name}"), text
-
-    return StructuredTool(
-        name=tool.name,
-        description=tool.description,
-        args_schema=tool.parameters,
-        func=function,
-        response_format="content_and_artifact",
-    )
