@@ -48,10 +48,6 @@ class ModelReplies:
         return ModelReplies.reply(expression=text, unit=unit)
 
     @staticmethod
-    def program(code: str) -> str:
-        return ModelReplies.reply(code=code)
-
-    @staticmethod
     def reply(**fields: Any) -> str:
         return json.dumps({"refusal": "", "question": "", "options": [], **fields})
 

@@ -53,11 +53,6 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
     max_replans: int = Field(
         2, ge=0, le=10, description="How often a run may plan again after a step has failed."
     )
-    sandbox: Literal["wasm", "off"] = Field(
-        "wasm",
-        description="Where the coder's programs run: CPython in WebAssembly; off removes the"
-        " coder.",
-    )
     mcp_servers: dict[str, str] = Field(
         {},
         description='MCP servers whose tools the team may use, as JSON: {"docs": "mcp-server-docs"}'
@@ -65,7 +60,7 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
     )
     permissions: dict[str, Literal["allow", "ask", "deny"]] = Field(
         {},
-        description='Permission by tool, as JSON: {"run_python": "ask", "docs__delete": "deny"};'
+        description='Permission by tool, as JSON: {"docs__search": "ask", "docs__delete": "deny"};'
         " tools of an MCP server are named SERVER__TOOL. Default: tools that only read are allowed,"
         " others are asked for.",
     )

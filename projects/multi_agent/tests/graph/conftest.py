@@ -36,7 +36,7 @@ class Scripted:
         result = self.do(step, context)
         if isinstance(result, Result):
             return result
-        evidence = (Evidence(kind="program", source="script", text=step.task),)
+        evidence = (Evidence(kind="tool", source="script", text=step.task),)
         return Result(step=step.id, answer=result, evidence=evidence)
 
 

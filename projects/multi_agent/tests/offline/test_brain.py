@@ -28,7 +28,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = tmp_path_factory.mktemp("shop")
     documents = DocumentIndex(shop.DOCUMENTS, HashEmbeddings())
     with open_database(shop.ensure_shop(folder)) as database:
-        yield Workspace(load(Config, data_dir=folder, sandbox="off"), database, documents)
+        yield Workspace(load(Config, data_dir=folder), database, documents)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ GOOD = Path(__file__).parents[1] / "vendor/good"
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("folder", ["offline", "tools/sandbox", "sample", "evaluate"])
+@pytest.mark.parametrize("folder", ["offline", "sample", "evaluate"])
 def test_solve_and_serve_work_without_the_folder(folder: str, tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "multi_agent")
     shutil.rmtree(tmp_path / "multi_agent" / folder)

@@ -39,7 +39,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("AGENTS_DATA_DIR", str(folder / "data"))
         patch.setenv("AGENTS_DATABASE", str(folder / "shop.sqlite"))
         patch.setenv("AGENTS_DOCUMENTS", str(folder / "docs"))
-        patch.setenv("AGENTS_SANDBOX", "off")
         patch.chdir(folder)
         yield folder
 

@@ -50,7 +50,7 @@ class Clerk:
         rows = 999 if "long" in step.task else 2
         text = context.call("look", query=step.task[:100], rows=rows)
         evidence = [
-            Evidence(kind="program", source=f"shop {HOSTILE}", text="SELECT city", output=text),
+            Evidence(kind="tool", source=f"shop {HOSTILE}", text="SELECT city", output=text),
             Evidence(kind="tool", source="returns.md:12-14", text=HOSTILE),
         ]
         many = 20 if "long" in step.task else 1

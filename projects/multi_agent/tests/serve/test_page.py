@@ -76,13 +76,13 @@ def test_task_is_answered_and_its_evidence_is_below_the_answer(visit: Visit, hos
     expect(box(page, "Task")).to_have_value("")
     expect(box(page, "Done")).to_have_value("How many orders?")
     expect(box(page, "Understood as (s1, clerk)")).to_have_value("orders by city")
-    program = box(page, f"Program run by shop {hostile}: not checked")
-    expect(program).to_have_value("SELECT city")
+    result = box(page, f"Result of shop {hostile}: not checked")
+    expect(result).to_have_value("SELECT city")
     expect(cell(page, "done")).to_be_visible()
     expect(box(page, "Used")).to_have_value(re.compile(r"steps 1/20 · tool calls 1/40 · "))
     tops = [
         one.bounding_box()["y"]
-        for one in (box(page, "Answer"), box(page, "Understood as (s1, clerk)"), program)
+        for one in (box(page, "Answer"), box(page, "Understood as (s1, clerk)"), result)
     ]
     assert tops == sorted(tops) and tops[-1] < page.viewport_size["height"]
 
@@ -135,7 +135,7 @@ def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
     solve(page, f"How many hostile orders {hostile}?")
     expect(box(page, "Done")).to_have_value(re.compile("onerror"))
     expect(box(page, "Answer")).to_have_value(f"42 orders {hostile}")
-    page.get_by_text(f"Program run by shop {hostile}").wait_for()
+    page.get_by_text(f"Result of shop {hostile}").wait_for()
     expect(cell(page, f"Graz {hostile} 0")).to_be_visible()
     solve(page, f"How many orders by city {hostile}?")
     expect(box(page, "The team asks")).to_have_value(f"Which city? {hostile}")

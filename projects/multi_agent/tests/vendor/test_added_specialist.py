@@ -22,7 +22,7 @@ class Poet:
 
     def work(self, step, context):
         rhyme = str(context.model.invoke("Rhyme: " + step.task).text)
-        evidence = Evidence(kind="program", source="poet", text=step.task, output=rhyme)
+        evidence = Evidence(kind="tool", source="poet", text=step.task, output=rhyme)
         return Result(step=step.id, answer=rhyme, evidence=(evidence,))
 
 

@@ -36,9 +36,8 @@ def test_function_in_the_list_is_planned_with_and_called(
     solve: Callable[..., Any], replies: Any
 ) -> None:
     plan = Reply(replies.plan(("operator", "How warm is it in Bern?")), match="weather")
-    solved = solve(
-        "How warm is it in Bern?", [plan, call("weather", city="Bern"), "7 °C"], sandbox="off"
-    )
+    script = [plan, call("weather", city="Bern"), "7 °C"]
+    solved = solve("How warm is it in Bern?", script, max_parallel=4)  # a team of its own
     assert (solved.run.status, solved.run.answer.text) == ("done", "7 °C"), solved.run
     assert CITIES == ["Bern"] and not solved.vendor.problems
     assert solved.run.answer.evidence[0].source == "weather"

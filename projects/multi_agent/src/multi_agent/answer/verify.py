@@ -4,7 +4,7 @@
     with_checks(result).evidence[0].checked             # "found in the document"
 
 What is checked is the evidence, not the question: a query that is repeated may still be the answer
-to another question. A program is not run again, and a tool is not called again.
+to another question. A tool is not called again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from multi_agent.tools.evidence import (
     facts_of,
     foreign_numbers,
     is_span,
-    numbers_in,
     plain,
     strange_numbers,
 )
@@ -81,10 +80,6 @@ def check_evidence(task: str, evidence: Evidence, result: Result, workspace: Wor
             return check_query(evidence, result, workspace)
         case "calculation":
             return check_calculation(task, evidence, result)
-        case "program":  # it must compute the numbers that it prints
-            known = numbers_in(task).keys() | set(range(10))
-            lacking = numbers_in(result.answer).keys() & numbers_in(evidence.text).keys() - known
-            return f"The program does not compute {min(lacking)}." if lacking else ""
     return ""
 
 

@@ -4,7 +4,7 @@
     query = brain.write_sql("How many orders are open?")
     query.sql, query.reading                           # raises Refusal if it cannot
 
-A brain proposes and never acts: queries, programs and expressions are run by tools, within the
+A brain proposes and never acts: queries and expressions are run by tools, within the
 budget and the permissions, and quotes and numbers are checked by `answer/`.
 """
 
@@ -60,7 +60,7 @@ class Expression:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A query or a program that failed, with its error."""
+    """A query that failed, with its error."""
 
     text: str
     error: str
@@ -103,9 +103,6 @@ class Brain(Protocol):
 
     def compute(self, task: str) -> Expression:
         """The expression whose value the task asks for."""
-
-    def write_program(self, task: str, failed: Attempt | None = None) -> str:
-        """A Python program that prints the result."""
 
     def compose(self, task: str, results: Mapping[str, Result], problem: str = "") -> str:
         """A text from results, with no number of its own; `problem` is that of the last text."""

@@ -69,10 +69,6 @@ class ExpressionReply(Reply):
     unit: str = Field(description="Unit of the result, such as EUR or km. Empty if it has none.")
 
 
-class ProgramReply(Reply):
-    code: str = Field(description="The Python program; it prints the result.")
-
-
 class TaskReply(BaseModel):
     task: str
 
@@ -119,7 +115,7 @@ class ModelBrain:
             "sql",
             dialect="DuckDB" if database.is_duckdb else "SQLite",
             schema=quote(database.description, "schema"),
-            failed=_failed(failed, "query"),
+            failed=_failed(failed),
             question=question,
         )
         return Query(reply.sql.strip().rstrip(";"), reply.reading.strip())
@@ -139,10 +135,6 @@ class ModelBrain:
     def compute(self, task: str) -> Expression:
         reply = self._ask("compute", ExpressionReply, "expression", task=task)
         return Expression(reply.expression.strip(), reply.unit.strip())
-
-    def write_program(self, task: str, failed: Attempt | None = None) -> str:
-        data = _failed(failed, "program")
-        return self._ask("program", ProgramReply, "code", failed=data, task=task).code
 
     def compose(self, task: str, results: Mapping[str, Result], problem: str = "") -> str:
         facts = "\n".join(f"- {one.reading or id}: {one.answer}" for id, one in results.items())
@@ -214,7 +206,7 @@ def _progress(progress: Progress) -> str:
     return quote("\n".join(lines), "steps so far") if lines else "(none yet)"
 
 
-def _failed(attempt: Attempt | None, kind: str) -> str:
+def _failed(attempt: Attempt | None) -> str:
     if attempt is None:
         return "(none)"
-    return quote(f"{attempt.text}\n\nError: {attempt.error[-MAX_ERROR:]}", f"last {kind}")
+    return quote(f"{attempt.text}\n\nError: {attempt.error[-MAX_ERROR:]}", "last query")

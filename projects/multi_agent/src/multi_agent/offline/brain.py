@@ -65,9 +65,6 @@ class OfflineBrain:
     def compute(self, task: str) -> Expression:
         return to_expression(task)
 
-    def write_program(self, task: str, failed: Attempt | None = None) -> str:  # noqa: ARG002
-        raise Refusal("Only a model can write a program; set SEEDBED_MODEL.")
-
     def compose(self, task: str, results: Mapping[str, Result], problem: str = "") -> str:  # noqa: ARG002
         return "; ".join(one.answer for one in results.values())
 
@@ -76,8 +73,6 @@ class OfflineBrain:
 
     def _specialist(self, text: str, names: Sequence[str]) -> str:
         """The first specialist that can answer a question. Raises a refusal with a word, if any."""
-        if "```" in text and "coder" in names:
-            return "coder"
         documents, refusals = self._workspace.documents, list[Refusal]()
         checks: dict[str, Callable[[], object]] = {
             "calculator": lambda: self.compute(text),

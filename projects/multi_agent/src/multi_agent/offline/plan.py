@@ -70,6 +70,4 @@ def clauses(task: str) -> list[str]:
     >>> clauses("A train needs 2 hours for 150 km. How fast is it?")
     ['A train needs 2 hours for 150 km. How fast is it?']
     """
-    if "```" in task:  # a program is not prose
-        return [task.strip()]
     return [part.strip(" ,;") for part in _CUT.split(task) if part.strip(" ,;")]

@@ -28,13 +28,13 @@ class Value(BaseModel):
 class Evidence(Value):
     """What a result rests on, in a form that can be checked again."""
 
-    kind: Literal["quote", "query", "calculation", "program", "tool"]
+    kind: Literal["quote", "query", "calculation", "tool"]
     source: str
     """A document with lines ("returns.md:12-14"), a database, or a tool."""
     text: str
-    """The verbatim quote, the SQL, the expression, or the program."""
+    """The verbatim quote, the SQL, the expression, or the arguments of the tool."""
     output: str = ""
-    """What the query, the calculation, the program or the tool returned."""
+    """What the query, the calculation or the tool returned."""
     checked: str = ""
     """What verification found: "repeated, with the same result". Empty: it was not checked."""
 

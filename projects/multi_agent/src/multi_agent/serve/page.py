@@ -34,7 +34,6 @@ EVIDENCE = {
     "quote": "Quote from",
     "query": "Query on",
     "calculation": "Calculation by",
-    "program": "Program run by",
     "tool": "Result of",
 }
 """The title of evidence, by its kind."""

@@ -33,7 +33,7 @@ class Context:
     """Calls a tool, `context.call("query_database", sql="SELECT 1")`: within the permissions and
     the budget, and recorded, so that a resumed run does not repeat it. Raises ToolError."""
     brain: Brain
-    """Proposes queries, quotes, expressions and programs, with a model or by rules."""
+    """Proposes queries, quotes and expressions, with a model or by rules."""
     model: BaseChatModel | None = None
     """The chat model of this specialist, paid from the budget; None with the offline brain."""
     inputs: Mapping[str, Result] = field(default_factory=dict)

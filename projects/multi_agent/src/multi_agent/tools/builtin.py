@@ -6,7 +6,6 @@ tools = builtin_tools(workspace)
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from multi_agent.data.database import Database
     from multi_agent.data.document_index import DocumentIndex
 
-SECONDS = 10.0  # time limit of a query, and of a program
+SECONDS = 10.0  # time limit of a query
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Workspace:
 
 
 def builtin_tools(workspace: Workspace) -> list[Tool]:
-    """`calculate`, and the tools for what is there: documents, database, sandbox."""
+    """`calculate`, and the tools for what is there: documents, database."""
     documents, database = workspace.documents, workspace.database
 
     def search_documents(question: str, k: int = 5) -> list[dict[str, Any]]:
@@ -44,27 +43,11 @@ def builtin_tools(workspace: Workspace) -> list[Tool]:
         """Run one SELECT statement, in the dialect of the database."""
         return asdict(database.query(sql, seconds=SECONDS)) if database else {}
 
-    waits: dict[str, Any] = {"timeout": 6 * SECONDS}  # for others, too
     tools = [tool_of(calculate)]
     tools += [tool_of(search_documents)] if documents else []
-    tools += [tool_of(query_database, max_output=1_000_000, **waits)] if database else []
-    if has_sandbox(workspace):
-        from multi_agent.tools.sandbox.sandbox import Sandbox
-
-        sandbox = Sandbox(workspace.config.data_dir / "sandbox")
-
-        def run_python(code: str) -> dict[str, Any]:
-            """Run a Python program in the sandbox and return what it prints."""
-            return asdict(sandbox.run(code, seconds=SECONDS))
-
-        tools.append(tool_of(run_python, **waits))
+    if database:  # a query may wait for others, too
+        tools.append(tool_of(query_database, max_output=1_000_000, timeout=6 * SECONDS))
     return tools
-
-
-def has_sandbox(workspace: Workspace) -> bool:
-    """Whether programs can be run: not with AGENTS_SANDBOX=off or without the folder `sandbox`."""
-    found = importlib.util.find_spec("multi_agent.tools.sandbox")
-    return workspace.config.sandbox != "off" and found is not None
 
 
 def calculate(expression: str) -> dict[str, Any]:

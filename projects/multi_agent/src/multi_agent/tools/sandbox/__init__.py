@@ -1,1 +1,0 @@
-"""Runs Python programs in WebAssembly, without files, network or other processes."""
