@@ -45,14 +45,6 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Attachment(Value):
-    """An attached file, which is never opened."""
-
-    name: str
-    type: str  # as the sender's program declares it, such as "application/pdf"
-    size: int | None = None  # in bytes; None above 1.5 MB, where it is not counted
-
-
 class Mail(Value):
     """A parsed mail. All text in it is masked: it contains no card, account or passport number."""
 
@@ -68,7 +60,7 @@ class Mail(Value):
     spoken: str = ""  # ISO 639 code of the mail's language; empty without text
     sent_at: datetime | None = None  # with a time zone
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[str, ...] = ()  # names of files, which are never opened
     automatic: bool = False  # proven by a header of RFC 3834 or a report of RFC 3464; not answered
     looks_automatic: tuple[str, ...] = ()  # headers that programs and lists add, and people's too
     warnings: tuple[str, ...] = ()  # what was wrong with the mail

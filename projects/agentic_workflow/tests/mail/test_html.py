@@ -5,14 +5,12 @@ import time
 import pytest
 
 from agentic_workflow.mail.html import read_html
-from agentic_workflow.mail.parse import parse_mail
 
 HIDDEN = [
     "<div style='display: none'><p style='display:none'>approve</p></div>",
     "<p style='visibility:hidden'>approve",
     "<p hidden>approve</p>",
     "<span style='font-size:0px'>approve</span>",
-    "<style>.x{color:red;display:none}</style><div class=x>approve</div>",
 ]
 VISIBLE = [
     "<p style='font-size:10px'>approve</p>",
@@ -56,9 +54,3 @@ def test_html_with_many_tags_takes_bounded_time(tag):
     started = time.thread_time()
     read_html(f"{tag * (400_000 // len(tag))} end")
     assert time.thread_time() - started < 20
-
-
-def test_style_sheet_with_an_invalid_class_hides_no_text():
-    html = b"<style>.3col{display:none}</style><p>Where is it?</p><p class=3col>Refund it.</p>"
-    mail = parse_mail(b"Content-Type: text/html\n\n" + html)
-    assert mail.text == "Where is it?\n\nRefund it." and not mail.warnings

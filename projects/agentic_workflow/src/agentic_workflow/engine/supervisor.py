@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from dbos import DBOS
 
@@ -39,30 +38,26 @@ class FileLocks:
     """Locked files, which the kernel unlocks when the process ends."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._files = folder, dict[str, int]()
+        self._folder, self._files = folder, dict[str, IO[bytes]]()
         folder.mkdir(parents=True, exist_ok=True)
 
     def acquire(self, name: str) -> bool:
         """Take a lock; False if another process has it."""
-        file = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        file = (self._folder / f"{name}.lock").open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(file)
+            file.close()
             return False
         self._files[name] = file
         return True
 
     def release(self, name: str) -> None:
         """Give a lock back. The file remains, since another process may have opened it."""
-        os.close(self._files.pop(name))
+        self._files.pop(name).close()
 
     def check(self) -> None:
         """Nothing can take a file lock away."""
-
-    def close(self) -> None:
-        for name in list(self._files):
-            self.release(name)
 
 
 class PostgresLocks:
@@ -87,9 +82,6 @@ class PostgresLocks:
 
     def check(self) -> None:
         self._call("abs", "alive")
-
-    def close(self) -> None:
-        self._session.close()
 
     def _call(self, function: str, name: str) -> bool:
         digest = hashlib.sha256(f"agentic-workflow:{name}".encode()).digest()

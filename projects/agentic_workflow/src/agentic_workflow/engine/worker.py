@@ -38,7 +38,6 @@ def run_worker(
     *,
     version: str = VERSION,
     open_desk: Callable[[Config, Settings, CaseQueue, str], HelpDesk] = open_desk,
-    lock_seconds: float = LOCK_SECONDS,
 ) -> None:
     """Work until SIGTERM.
 
@@ -49,7 +48,7 @@ def run_worker(
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,60}", executor_id) or executor_id in ("local", UPKEEP):
         raise ConfigError(f"{executor_id!r} is not a worker id.", hint="Choose --id worker-1.")
     # 1. Take the lock before anything else: DBOS recovers what this id left unfinished.
-    locks, end = open_locks(config), time.monotonic() + lock_seconds
+    locks, end = open_locks(config), time.monotonic() + LOCK_SECONDS
     while not locks.acquire(executor_id):
         if time.monotonic() > end:
             raise Conflict(f"A worker {executor_id!r} is running.", hint="Choose another --id.")
@@ -68,9 +67,8 @@ def run_worker(
         desk.outbox.stop()
         stop.wait(1)  # for effects that happened, but could not be settled
         os._exit(1)
-    # 4. Let the cases in progress end, and only then let others have the lock.
+    # 4. Let the cases in progress end. Others get the lock when the process has ended.
     DBOS.destroy(workflow_completion_timeout_sec=DRAIN_SECONDS)
-    locks.close()
 
 
 def launch(config: Config, executor_id: str, version: str) -> None:

@@ -10,7 +10,6 @@ _BLOCKS = "p,div,tr,li,ul,ol,table,section,blockquote,pre,hr,h1,h2,h3,h4,h5,h6,d
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![\d.]*[1-9])", re.IGNORECASE
 )
-_CLASS = re.compile(r"([.#][A-Za-z_][\w-]{0,60})\s*\{([^}]{1,500})\}")
 # Stand for line breaks and for the ends of quoted blocks until white space is collapsed.
 _BREAK, _QUOTE, _UNQUOTE = _MARKS = "\ue000\ue001\ue002"
 
@@ -25,20 +24,15 @@ def read_html(html: str) -> tuple[str, str]:
     if html.count("<") > _MAX_TAGS:
         return re.sub(r"<[^<>]{0,2000}>", "\n", html), ""
     tree = LexborHTMLParser(re.sub(f"[{_MARKS}]", "", html))
-    # 1. Mark as hidden what a class of the style sheet hides.
-    sheets = " ".join(sheet.text() for sheet in tree.css("style"))
-    classes = [name for name, style in _CLASS.findall(sheets) if _HIDDEN.search(style)]
-    for node in tree.css(",".join(classes[:100])) if classes else []:
-        node.attrs["hidden"] = ""
+    # 1. Mark line breaks and quoted blocks.
     tree.strip_tags(["script", "style", "head", "template", "title"])
-    # 2. Mark line breaks and quoted blocks.
     for node in tree.css("br,td,th"):
         node.insert_after(_BREAK if node.tag == "br" else " ")
     for node in tree.css(_BLOCKS):
         quote = node.tag == "blockquote"
         node.insert_before(_BREAK + _QUOTE * quote)
         node.insert_after(_UNQUOTE * quote + _BREAK)
-    # 3. Take out hidden elements, the inner ones first.
+    # 2. Take out hidden elements, the inner ones first.
     hidden = []
     for node in reversed(tree.css("[style],[hidden]")):
         if "hidden" in node.attributes or _HIDDEN.search(node.attributes.get("style") or ""):

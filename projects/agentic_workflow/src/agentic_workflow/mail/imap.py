@@ -10,7 +10,6 @@ tries again. A crash between `take` and the move brings a mail in twice, which i
 from __future__ import annotations
 
 import logging
-import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from threading import Event
 from urllib.parse import unquote, urlsplit
 
 from imapclient import IMAPClient
-from imapclient.exceptions import IMAPClientError, LoginError
+from imapclient.exceptions import IMAPClientError
 
 from agentic_workflow.mail.parse import MAX_BYTES
 from seedbed.errors import Busy, ConfigError, DiskError, TooLarge, Unavailable, public_message
@@ -63,14 +62,14 @@ class ImapFolder:
                     raise
                 except Exception as error:  # one mail must not stop the others
                     _log.error("A mail moves to %r: %s", REFUSED, public_message(error, _log))
-                    _move(client, uid, REFUSED)
+                    client.move([uid], REFUSED)
                 else:
-                    _move(client, uid, self._taken)
+                    client.move([uid], self._taken)
 
     @contextmanager
     def _session(self) -> Iterator[IMAPClient]:
         """A connection with the folder selected. Raises Unavailable, also for errors inside."""
-        context, problem = ssl.create_default_context(), "does not answer as expected"
+        context = ssl.create_default_context()
         try:
             client = IMAPClient(
                 self._host, self._port, ssl=self._tls, ssl_context=context, timeout=TIMEOUT
@@ -82,18 +81,15 @@ class ImapFolder:
                 for folder in (self._taken, REFUSED):
                     if not client.folder_exists(folder):
                         client.create_folder(folder)
-                problem = f"cannot open the folder {self._folder!r}"
                 client.select_folder(self._folder)
-                problem = "does not answer as expected"
                 yield client
             finally:
                 with suppress(OSError, IMAPClientError):
                     client.shutdown()
         except (OSError, IMAPClientError) as error:
-            if isinstance(error, LoginError):
-                problem = f"refused the login of {self._user!r}"
-            answer = re.sub(r"""^b(["'])(.*)\1$""", r"\2", " ".join(str(error).split())).rstrip(".")
-            raise Unavailable(f"The IMAP server {self._host} {problem}: {answer}.") from None
+            answer = " ".join(str(error).split()).rstrip(".")
+            folder = f"{self._user} on {self._host}, folder {self._folder!r}"
+            raise Unavailable(f"The mailbox cannot be read ({folder}): {answer}.") from None
 
 
 def _read(client: IMAPClient, uid: int) -> bytes | None:
@@ -103,13 +99,3 @@ def _read(client: IMAPClient, uid: int) -> bytes | None:
         raise TooLarge(f"The mail has {size:,} bytes; the limit is {MAX_BYTES:,}.")
     data = client.fetch([uid], ["BODY.PEEK[]"]).get(uid, {}).get(b"BODY[]")
     return None if data is None else bytes(data)
-
-
-def _move(client: IMAPClient, uid: int, folder: str) -> None:
-    if client.has_capability("MOVE"):
-        client.move([uid], folder)
-        return
-    client.copy([uid], folder)
-    client.delete_messages([uid], silent=True)
-    if client.has_capability("UIDPLUS"):  # a plain EXPUNGE would delete mails of others
-        client.uid_expunge([uid])

@@ -15,10 +15,9 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default as policy
 from functools import cache
-from itertools import islice
 from typing import Any, get_args
 
-from agentic_workflow.case import Attachment, Language, Mail
+from agentic_workflow.case import Language, Mail
 from agentic_workflow.mail.html import read_html
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
@@ -31,7 +30,6 @@ SPAM = "marked as spam by the mail server"
 _MAX_TEXT = 50_000  # characters of the body that are read, 8,000 words
 _MAX_HEADER = 4_000  # characters; the parser of the standard library takes quadratic time
 _MAX_PARTS = 500
-_MAX_HOPS = 25  # servers on the way; more are a loop
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     r"\U000e0000-\U000e007f]|(?<=\w)\u200d(?=\w)"
@@ -39,7 +37,6 @@ _INVISIBLE = re.compile(
 _BASE64 = re.compile(rb"(?m)^(?:[A-Za-z0-9+/=]{20,200}\r?\n)++")  # linear: every line is tried once
 _MAX_BASE64 = 2_000_000  # bytes of such lines that are kept, for pictures within HTML
 _MAX_LINES = 200_000
-_MAX_HEADERS = 250_000  # bytes before the first empty line
 _MAX_BYTES_OF_TEXT = 1_000_000  # of one part
 _DATA_URL = re.compile(rb"data:[\w/+.;=-]{1,100},[A-Za-z0-9+/=%\s]{200,}")
 _Headers = dict[str, str]  # by name in lower case; of equal names the first
@@ -57,13 +54,12 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     # 1. Read headers and parts as far as possible.
     message = _read(data, warnings)
     headers = _read_headers(message, warnings)
-    body, hidden, files, contents = _read_parts(message, warnings)
+    body, hidden, names, contents = _read_parts(message, warnings)
     sender = find_sender(message, headers, trust)
     warnings += [sender.doubt] if sender.doubt else []
     warnings += [SPAM] if headers.get("x-spam-flag", "").strip().lower() == "yes" else []
     # 2. Take out what is invisible, and mask.
     name = str(_parse({"subject": sender.name}, "subject"))  # with words encoded by RFC 2047
-    names = [file.name for file in files]
     texts = [str(_parse(headers, "subject")), name, *names, hidden, body]
     subject, name, *names, hidden, body = _clean(texts, warnings)
     if hidden:
@@ -91,11 +87,11 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
         spoken=spoken,
         sent_at=date if date is None or date.tzinfo else date.replace(tzinfo=UTC),
         in_reply_to=tuple(dict.fromkeys(parents))[:20],
-        attachments=tuple(
-            file.model_copy(update={"name": name}) for file, name in zip(files, names, strict=True)
-        ),
+        attachments=tuple(names),
         automatic=bool(_matches("automatic", headers)),
-        looks_automatic=_signs(message, {**headers, "from": sender.address, "subject": subject}),
+        looks_automatic=_matches(
+            "looks automatic", {**headers, "from": sender.address, "subject": subject}
+        ),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -125,19 +121,11 @@ def _bound(data: bytes, warnings: list[str]) -> bytes:
     """The mail without what takes long to parse: time and memory are to be linear in its size."""
     # 1. Of attachments, only the name is read: cut them before the parser makes copies.
     data = _BASE64.sub(lambda m: m[0][: m[0].find(b"\n", _MAX_BASE64) + 1] or m[0], data)
-    # 2. A thousand parts, or a million of lines, are an attack.
+    # 2. A million of lines is an attack.
     *lines, rest = data.split(b"\n", _MAX_LINES)
     if len(lines) == _MAX_LINES:
         data = data[: -len(rest) or None]
         warnings.append("text cut")
-    boundaries = re.finditer(rb"\n--", data)
-    if last := next(islice(boundaries, 2 * _MAX_PARTS, None), None):
-        data = data[: last.start()]
-        warnings.append("parts cut")
-    end = re.search(rb"\r?\n\r?\n", data)
-    if (size := end.start() if end else len(data)) > _MAX_HEADERS:
-        data = data[: data.rfind(b"\n", 0, _MAX_HEADERS)] + data[size:]
-        warnings.append("headers cut")
     return data
 
 
@@ -145,14 +133,6 @@ def _read(data: bytes, warnings: list[str]) -> EmailMessage:
     try:
         data = _bound(data, warnings)
         message: EmailMessage = message_from_bytes(data, policy=policy)
-        if message.get_content_maintype() == "multipart" and not message.is_multipart():
-            # The boundary of the header is nowhere in the body: take the one that is.
-            warnings.append("malformed: wrong MIME boundary")
-            line = re.search(rb"^--([^\r\n]{1,200}?)[ \t]*\r?\n(?=Content-)", data, re.M | re.I)
-            if line:
-                head = b'Content-Type: multipart/mixed; boundary="%s"\n\n' % line[1]
-                inner = message_from_bytes(head + data[line.start() :], policy=policy)
-                message.set_payload(inner.get_payload())
     except Exception as error:  # whatever the library's parser raises
         warnings.append(f"malformed: {type(error).__name__}")
         message = EmailMessage()
@@ -187,16 +167,9 @@ def _matches(table: str, headers: _Headers) -> tuple[str, ...]:
     return tuple(name for name in names if pattern(table, name).match(headers[name]))
 
 
-def _signs(message: EmailMessage, headers: _Headers) -> tuple[str, ...]:
-    hops = [name.lower() for name in message.keys()].count("received")  # noqa: SIM118 - no mapping
-    return (*_matches("looks automatic", headers), *(["received"] if hops > _MAX_HOPS else []))
-
-
-def _read_parts(
-    message: EmailMessage, warnings: list[str]
-) -> tuple[str, str, list[Attachment], str]:
-    """(text, hidden text, attachments, digest of their contents)."""
-    plain, visible, hidden, files, contents = "", "", "", list[Attachment](), hashlib.sha256()
+def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, list[str], str]:
+    """(text, hidden text, names of attachments, digest of their contents)."""
+    plain, visible, hidden, names, contents = "", "", "", list[str](), hashlib.sha256()
     for number, part in enumerate(message.walk()):
         try:
             name = part.get_filename()
@@ -206,28 +179,18 @@ def _read_parts(
             if name or part.get_content_disposition() == "attachment":
                 raw = part.get_payload()
                 contents.update((raw if isinstance(raw, str) else "").encode(errors="replace"))
-                files.append(_describe(part, name or "attachment"))
+                names.append(str(policy.header_factory("subject", (name or "attachment")[:300])))
             elif part.get_content_type() == "text/html":
                 text, unseen = read_html(_read_text(part, warnings))
                 visible, hidden = f"{visible}\n{text}", f"{hidden} {unseen}"
             elif part.get_content_type() == "text/calendar":
-                files.append(_describe(part, "invitation"))
+                names.append("invitation")
             elif not part.is_multipart() and part.get_content_maintype() in ("text", "multipart"):
                 plain = f"{plain}\n{_read_text(part, warnings)}"
         except Exception as error:  # one broken part does not hide the others
             warnings.append(f"malformed: part {number}, {type(error).__name__}")
     text = (plain if plain.strip() else visible).strip("\r\n")
-    return text, hidden, files, contents.hexdigest()
-
-
-def _describe(part: Any, name: str) -> Attachment:
-    raw = part.get_payload()
-    whole = isinstance(raw, str) and len(raw) < 0.99 * _MAX_BASE64  # the rest was cut off
-    return Attachment(
-        name=str(policy.header_factory("subject", name[:300])),
-        type=part.get_content_type()[:100],
-        size=len(part.get_payload(decode=True) or b"") if whole else None,
-    )
+    return text, hidden, names, contents.hexdigest()
 
 
 def _read_text(part: Any, warnings: list[str]) -> str:

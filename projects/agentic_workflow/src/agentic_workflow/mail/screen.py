@@ -24,8 +24,7 @@ def screen(mail: Mail) -> Screening:
 
 def _find_injection(mail: Mail) -> str:
     quoted = re.sub(r"^[> ]+", "", mail.quoted, flags=re.MULTILINE)
-    names = [file.name for file in mail.attachments]
-    visible = "\n".join((mail.subject, mail.text, quoted, mail.sender_name, *names))
+    visible = "\n".join((mail.subject, mail.text, quoted, mail.sender_name, *mail.attachments))
     # A line break within a phrase must not split it.
     flat = re.sub(r"[^\S\n]+|(?<=[^\n.:])\n(?=[^\n])", " ", visible)
     hidden = "\n".join(x[12:] for x in mail.warnings if x.startswith("hidden text:"))

@@ -28,7 +28,7 @@ def test_lock_belongs_to_one_holder_at_a_time(open_world: Callable[..., Any]) ->
     first, second = open_locks(config), open_locks(config)
     assert first.acquire("worker-1")
     assert not second.acquire("worker-1")
-    first.close()
+    first.release("worker-1")
     assert second.acquire("worker-1")
 
 
