@@ -42,7 +42,7 @@ def invoice() -> Request:
 
 def inbox() -> Request:
     """The first draft of agentic_workflow that waits for approval."""
-    return "/v1/inbox", None, "", "waiting"
+    return "/v1/cases?status=waiting", None, "", "cases"
 
 
 REQUESTS = {"rag": question, "vision": invoice, "workflow": inbox}

@@ -153,7 +153,7 @@ def case(case_id: CaseId, as_json: Json = False) -> None:
     """Show a case: the mail, the decision with its reasons, the draft and the timeline."""
     from agentic_workflow.serve import terminal
 
-    show(_actions().details(case_id), as_json, to_text=terminal.case)
+    show(_actions().details(case_id).model_dump(mode="json"), as_json, to_text=terminal.case)
 
 
 @app.command()

@@ -70,7 +70,6 @@ def decide(client: TestClient, case_id: str, verdict: str, by: str = "anna", **f
 def test_case_is_approved_with_an_edit_that_is_kept(client: TestClient, actions: Actions) -> None:
     case_id = new_case(actions, "Blue lamp")
     assert f'<a href="/?case={case_id}">Blue lamp</a>' in client.get("/").text
-    assert "<mark>Money back</mark>!" in client.get(f"/?case={case_id}").text
     answer = decide(client, case_id, "approve", subject="Re: Lamp", body="It is here.\r\nBye")
     assert (answer.status_code, "Approved by" in answer.text) == (200, True)
     draft, approval = actions.store.case(case_id).draft, actions.store.case(case_id).approval
@@ -89,13 +88,16 @@ def test_second_person_reads_who_was_first_and_keeps_their_text(
     assert actions.store.case(case_id).status == "approved"
 
 
-@pytest.mark.parametrize("path", ["reopen", "replay", "decision", "change"])
+@pytest.mark.parametrize(
+    "path",
+    ["/switch", *(f"/cases/C/{do}" for do in ("reopen", "replay", "decision", "change", "effect"))],
+)
 def test_guest_reads_but_does_not_act(client: TestClient, actions: Actions, path: str) -> None:
     case_id, login = new_case(actions, "Green lamp"), ("guest", "g-secret")
     page = client.get(f"/?case={case_id}", auth=login)
     assert "may read, but not decide" in page.text and "<form" not in page.text
-    form = {"verdict": "approve", "category": "other"}
-    answer = client.post(f"/cases/{case_id}/{path}", data=form, auth=login)
+    form = {"verdict": "approve", "category": "other", "key": "k", "happened": "true", "on": "true"}
+    answer = client.post(path.replace("C", case_id), data=form, auth=login)
     assert (answer.status_code, "may not approve" in answer.text) == (403, True)
 
 
@@ -127,6 +129,17 @@ def test_case_is_changed_and_decided_again(
     client.post(path, data={"category": "refund", "amount": typed})
     triage = actions.store.case(case_id).triage
     assert triage and (str(triage.amount), triage.changed_by) == (amount, "anna")
+    assert client.post(path, data={"category": "billing"}).status_code == 409  # not again at once
+
+
+def test_changed_category_is_a_labelled_example(client: TestClient, actions: Actions) -> None:
+    case_id, other = (new_case(actions, subject) for subject in ("Old lamp", "New lamp"))
+    client.post(f"/cases/{case_id}/change", data={"category": "technical"})
+    client.post(f"/cases/{other}/change", data={"category": "refund", "order": "10234"})  # no label
+    examples = {example["case"]: example for example in actions.store.corrections()}
+    assert other not in examples
+    assert (examples[case_id]["by"], examples[case_id]["category"]) == ("anna", "technical")
+    assert examples[case_id]["text"] == "Money back!"
 
 
 def test_attachments_and_the_thread_are_shown(client: TestClient, actions: Actions) -> None:

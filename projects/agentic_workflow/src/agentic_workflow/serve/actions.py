@@ -10,7 +10,6 @@ between, the workers' upkeep queues the case.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,13 +18,13 @@ from agentic_workflow.case import CATEGORIES, Draft, Value
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.store.records import CaseRecord, CaseSummary, Effect, Event, Verdict
+from agentic_workflow.store.records import CaseRecord, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
 
 Json = dict[str, Any]
+THREAD = 10  # cases that are shown with another
 REOPENED = timedelta(days=2)  # until the reminder that a reopened case waits
-SWITCHES = ("stopped",)
 _log = logging.getLogger(__name__)
 
 
@@ -35,17 +34,7 @@ class CaseDetails(Value):
     case: CaseRecord
     timeline: list[Event]  # the oldest first
     effects: list[Effect]
-    thread: list[CaseSummary]  # cases of the same sender and thread, the oldest first
-
-
-class Inbox(Value):
-    """What waits for a person."""
-
-    waiting: list[CaseSummary]  # for approval: urgent ones first, then the first deadline
-    total: dict[str, int]  # of all cases by status, also of those that are not listed
-    in_doubt: list[CaseSummary]  # a mail or refund may have happened or not
-    failed: list[CaseSummary]  # dead letters
-    switches: dict[str, bool]
+    thread: list[CaseRecord]  # other cases of the same sender and thread, the latest last
 
 
 class Actions:
@@ -155,55 +144,20 @@ class Actions:
         self._check(by)
         return self.store.reopen(case_id, by, datetime.now(UTC) + REOPENED)
 
-    def set_switch(self, name: str, on: bool, by: str) -> None:
-        """Turn "stopped" on or off: no reply is sent and no refund booked while it is on."""
+    def stop(self, on: bool, by: str) -> None:
+        """Stop the desk, or release it: while it is stopped, nothing is sent or refunded."""
         self._check(by)
-        if name not in SWITCHES:
-            raise BadInput(f"Unknown switch {name!r}.", hint=f"Available: {', '.join(SWITCHES)}.")
-        self.store.set_switch(name, on, by)
-        _log.warning("%s is %s, by %s", name, "on" if on else "off", by)
+        self.store.set_switch("stopped", on, by)
+        _log.warning("The desk is %s, by %s.", "stopped" if on else "released", by)
 
-    # ── what people look at, as JSON ────────────────────────────────────────────────────────
-
-    def details(self, case_id: str) -> Json:
-        """A case with its timeline, approval and effects. Raises NotFound."""
+    def details(self, case_id: str) -> CaseDetails:
+        """A case with its timeline and effects. Raises NotFound."""
         return CaseDetails(
             case=self.store.case(case_id),
             timeline=self.store.events(case_id),
             effects=self.outbox.list(case_id=case_id),
-            thread=[CaseSummary(**dict(case)) for case in self.store.thread(case_id)],
-        ).model_dump(mode="json")
-
-    def effects(self, status: str) -> list[Json]:
-        """Effects by status: "in_doubt", "failed" (dead letters), "ready", "claimed" or "done"."""
-        return [effect.model_dump(mode="json") for effect in self.outbox.list(status)]
-
-    def inbox(self) -> Json:
-        """What waits for a person: approvals, doubts and failures; and the switches."""
-        in_doubt, failed = self.trouble()
-        return Inbox(
-            waiting=self.store.waiting(),
-            total=self.totals(),
-            in_doubt=in_doubt,
-            failed=failed,
-            switches=self.switches(),
-        ).model_dump(mode="json")
-
-    def trouble(self) -> tuple[list[CaseSummary], list[CaseSummary]]:
-        """Cases with an effect in doubt, and failed ones; the latest of each."""
-        in_doubt = self.store.cases(status="in_doubt", limit=200)
-        return in_doubt, self.store.cases(status="failed", limit=200)
-
-    def totals(self) -> dict[str, int]:
-        """Number of cases by status."""
-        totals = Counter[str]()
-        for (status, _), count in self.store.counts().items():
-            totals[status] += count
-        return dict(totals)
-
-    def switches(self) -> dict[str, bool]:
-        """The switches and whether they are on."""
-        return {name: self.store.switch(name) for name in SWITCHES}
+            thread=[case for case in self.store.thread(case_id) if case.id != case_id][-THREAD:],
+        )
 
     def _check(self, by: str) -> None:
         if not self.may_approve(by):

@@ -1,12 +1,13 @@
-"""The HTTP API: mails, cases, decisions, effects and switches under `/v1`.
+"""The HTTP API under `/v1`: mails in, cases out, and decisions.
 
     app = create_app(config, settings)
     service.serve(app, port=8005)               # what `agentic-workflow serve` runs
 
     curl --data-binary @mail.eml http://127.0.0.1:8005/v1/mails
 
-Routes only; the work is done in `actions.py` and, for new mails, in `engine/intake.py`. The app
-watches the mailbox while it runs; the workers are processes of their own.
+Routes only; the work is done in `actions.py` and, for new mails, in `engine/intake.py`. Whatever
+else people do with a case is a form of the page, which a program may post as well. The app watches
+the mailbox while it runs; the workers are processes of their own.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -30,9 +30,9 @@ from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.serve.actions import Actions, CaseDetails, Inbox
+from agentic_workflow.serve.actions import Actions, CaseDetails
 from agentic_workflow.serve.metrics import store_metrics
-from agentic_workflow.store.records import CaseSummary, Effect, Verdict
+from agentic_workflow.store.records import CaseSummary, Verdict
 from seedbed.errors import BadInput
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText, ErrorResponse
@@ -54,7 +54,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     intake, policy = Intake(config, store, queue), PolicyFile(config.policy or SHOP_POLICY)
 
     def ready() -> None:
-        actions.switches()
+        store.switch("stopped")
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
@@ -105,16 +105,6 @@ class DecisionRequest(BaseModel):
     comment: Text = Field("", description="With `ask`: the question to the sender.")
 
 
-class ChangeRequest(BaseModel):
-    category: Category | None = None
-    order_id: Annotated[CleanText, Field(max_length=64)] | None = Field(
-        None, description="Empty: the mail names no order."
-    )
-    amount: Annotated[Decimal, Field(ge=0, lt=1_000_000, decimal_places=2)] | None = Field(
-        None, description="0: the mail names no amount."
-    )
-
-
 # ── routes ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -151,12 +141,6 @@ async def post_mail(
     return await run_in_threadpool(intake.take, data, by_mail_server=by_mail_server)
 
 
-@router.get("/inbox", response_model=Inbox)
-def get_inbox(desk: Desk, _caller: Caller) -> Any:
-    """What waits for a person."""
-    return desk.inbox()
-
-
 @router.get("/cases")
 def list_cases(
     desk: Desk,
@@ -174,9 +158,9 @@ def list_cases(
     return CaseList(cases=cases, next=cases[-1].number if len(cases) == limit else None)
 
 
-@router.get("/cases/{case_id}", response_model=CaseDetails)
-def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> Any:
-    """A case with its timeline, approval and effects."""
+@router.get("/cases/{case_id}")
+def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> CaseDetails:
+    """A case with its timeline, effects and thread."""
     return desk.details(case_id)
 
 
@@ -184,47 +168,3 @@ def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> Any:
 def decide(case_id: CleanText, body: DecisionRequest, desk: Desk, caller: Caller) -> Any:
     """Decide a case that waits. The second of two people gets 409 with the first one's name."""
     return desk.answer(case_id, body.decision, caller, body.subject, body.body, body.comment)
-
-
-@router.post("/cases/{case_id}/change", response_model=CaseState)
-def change(case_id: CleanText, body: ChangeRequest, desk: Desk, caller: Caller) -> Any:
-    """Change what a case that waits asks for; it is decided again, and waits again."""
-    return desk.change(case_id, caller, body.category, body.order_id, body.amount)
-
-
-@router.post("/cases/{case_id}/replay", response_model=CaseState)
-def replay_case(case_id: CleanText, desk: Desk, caller: Caller) -> Any:
-    """Try a failed case again."""
-    return desk.store.case(desk.replay(case_id, caller))
-
-
-@router.post("/cases/{case_id}/reopen", response_model=CaseState)
-def reopen(case_id: CleanText, desk: Desk, caller: Caller) -> Any:
-    """Let a closed case wait for a person again, who may write another reply."""
-    return desk.reopen(case_id, caller)
-
-
-@router.get("/effects", response_model=list[Effect])
-def list_effects(desk: Desk, _caller: Caller, status: CleanText = "in_doubt") -> Any:
-    """List refunds and replies by status, e.g. `in_doubt` or `failed`."""
-    return desk.effects(status)
-
-
-@router.post("/effects/{key:path}/resolve", response_model=CaseState)
-def resolve(
-    key: CleanText, happened: Annotated[bool, Body(embed=True)], desk: Desk, caller: Caller
-) -> Any:
-    """Settle an effect that is in doubt: it `happened`, or it is tried again."""
-    return desk.store.case(desk.resolve(key, happened, caller))
-
-
-@router.post("/switches")
-def set_switch(
-    name: Annotated[CleanText, Body(examples=["stopped"])],
-    on: Annotated[bool, Body()],
-    desk: Desk,
-    caller: Caller,
-) -> dict[str, bool]:
-    """Turn `stopped`, the kill switch, on or off: no reply is sent and no refund booked."""
-    desk.set_switch(name, on, caller)
-    return desk.switches()

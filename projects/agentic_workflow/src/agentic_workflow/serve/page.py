@@ -9,8 +9,8 @@ is refused, the case is shown with the reason, and what the person typed is not 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -20,18 +20,16 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
 from pydantic import AfterValidator
 
 from agentic_workflow.case import CATEGORIES, STATUSES
 from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.serve.actions import Actions
-from agentic_workflow.serve.terminal import duration
-from agentic_workflow.store.records import CaseRecord, Verdict
+from agentic_workflow.store.records import Verdict
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.server.service import Caller, CleanText, caller_of
 
-ROWS, HITS, THREAD = 25, 100, 10
+ROWS, HITS = 25, 100
 MAX_AMOUNT = 1_000_000
 # No script at all, and nothing from elsewhere.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
@@ -68,20 +66,17 @@ def show_inbox_or_case(request: Request, case: CleanText = "") -> Response:
     """The inbox; with `case`, that case."""
     if case:
         return _show_case(request, case)
-    actions = _actions(request)
-    store, totals = actions.store, actions.totals()
-    in_doubt, failed = actions.trouble()
-    return _show(
-        request,
-        "inbox",
-        waiting=[store.case(c.id) for c in store.waiting()[:ROWS]],
-        in_doubt=[store.case(c.id) for c in in_doubt],
-        failed=[store.case(c.id) for c in failed],
-        silent=[store.case(c.id) for c in store.unanswered(ROWS)],
-        total=totals,
-        busy=sum(totals.get(status, 0) for status in ("received", "working", "approved")),
-        refresh=30,
-    )
+    store, total = _actions(request).store, Counter[str]()
+    for (status, _), count in store.counts().items():
+        total[status] += count
+    lists = {
+        "waiting": store.waiting()[:ROWS],
+        "in_doubt": store.cases(status="in_doubt", limit=ROWS),
+        "failed": store.cases(status="failed", limit=ROWS),
+        "silent": store.unanswered(ROWS),
+    }
+    values = {name: [store.case(row.id) for row in rows] for name, rows in lists.items()}
+    return _show(request, "inbox", **values, total=total, now=datetime.now(UTC), refresh=30)
 
 
 @router.get("/search")
@@ -168,7 +163,7 @@ def settle(
 @router.post("/switch")
 def switch(request: Request, caller: Caller, on: Annotated[bool, Form()]) -> Response:
     """Stop the desk, or release it."""
-    _actions(request).set_switch("stopped", on, caller)
+    _actions(request).stop(on, caller)
     return RedirectResponse("/", 303)
 
 
@@ -206,20 +201,15 @@ def _show_case(
     error: SeedbedError | None = None,
     typed: dict[str, str] | None = None,
 ) -> Response:
-    actions = _actions(request)
-    store = actions.store
-    case = store.case(case_id)
-    others: list[CaseRecord] = [other for other in store.thread(case_id) if other.id != case_id]
-    is_busy = case.status in ("received", "working", "approved")
+    details, waiting = _actions(request).details(case_id), _actions(request).store.waiting()
+    status = details.case.status
+    is_busy = status in ("received", "working", "approved")
     return _show(
         request,
         "case",
-        case=case,
-        approval=case.approval,
-        events=store.events(case_id),
-        effects=actions.outbox.list(case_id=case_id),
-        thread=others[-THREAD:],
-        following=None if case.status == "waiting" else next(iter(store.waiting()), None),
+        **dict(details),
+        approval=details.case.approval,
+        following=None if status == "waiting" else next(iter(waiting), None),
         error=error,
         typed=typed or {},
         refresh=3 if is_busy and not error else 0,
@@ -232,33 +222,10 @@ def _show(request: Request, view: str, **values: Any) -> Response:
     values |= {"by": by, "may_approve": actions.may_approve(by), "view": view}
     if view != "error":  # the database may be away
         policy.current()  # reads a changed file
-        values |= {"problem": policy.problem, "stopped": actions.switches()["stopped"]}
+        values |= {"problem": policy.problem, "stopped": actions.store.switch("stopped")}
     text = _templates.get_template("page.jinja").render(values)
     headers = {"content-security-policy": _POLICY}
     return HTMLResponse(text, error.status if error else 200, headers)
-
-
-def _due(at: datetime) -> str:
-    seconds = (at - datetime.now(UTC)).total_seconds()
-    return f"in {duration(seconds)}" if seconds >= 0 else f"late by {duration(-seconds)}"
-
-
-def _marked(text: str, reasons: Sequence[str]) -> Markup:
-    """The text, with the words marked that the reasons quote."""
-    words = re.findall(r'"([^"]{2,})"', "\n".join(reasons))
-    patterns = [r"\s+".join(map(re.escape, _fold(word).split())) for word in words]
-    pattern = "|".join(sorted(patterns, key=len, reverse=True)) or "$^"
-    pieces, end = list[Markup](), 0
-    for match in re.finditer(pattern, _fold(text)):
-        pieces.append(Markup.escape(text[end : match.start()]))
-        pieces.append(Markup("<mark>{}</mark>").format(text[match.start() : match.end()]))
-        end = match.end()
-    return Markup("").join([*pieces, Markup.escape(text[end:])])
-
-
-def _fold(text: str) -> str:
-    """The text in lower case and without accents, of the same length, as triage quotes it."""
-    return "".join(unicodedata.normalize("NFD", char)[0].lower()[:1] for char in text)
 
 
 _templates = Environment(
@@ -269,8 +236,6 @@ _templates = Environment(
 )
 _templates.globals |= {"CATEGORIES": CATEGORIES, "STATUSES": STATUSES}
 _templates.filters |= {
-    "due": _due,
-    "marked": _marked,
     "time": lambda value, length=16: str(value)[:length].replace("T", " "),
     "words": lambda name: name.replace("_", " "),
 }

@@ -1,4 +1,4 @@
-"""Output of the command line: the inbox, a case, and effects as text.
+"""Output of the command line: the inbox, a case, and differences of policies as text.
 
     typer.echo(terminal.case(actions.details(case_id)))
 
@@ -50,17 +50,11 @@ def case(details: Json) -> str:
     elif approval:
         lines += [f"Waits for approval until {_time(approval['due_at'])}."]
     if details["effects"]:
-        lines += ["", effects(details["effects"])]
+        rows = [{**e, "result": e["error"] or e["receipt"]} for e in details["effects"]]
+        lines += ["", _table(("status", "action", "key", "attempts", "result"), rows)]
     events = [{**e, "reason": e["reason"] or "; ".join(e["evidence"])} for e in details["timeline"]]
     timeline = _table(("time (UTC)=at", "step=kind", "by=actor", "reason"), events)
     return "\n".join([*lines, "", timeline])
-
-
-def effects(items: Sequence[Json]) -> str:
-    """Refunds and replies as a table."""
-    rows = [{**e, "result": e["error"] or e["receipt"]} for e in items]
-    columns = ("status", "case=case_id", "key", "attempts", "result")
-    return _table(columns, rows) if items else "None."
 
 
 def differences(items: Sequence[Json]) -> str:
@@ -72,18 +66,6 @@ def differences(items: Sequence[Json]) -> str:
     ]
     columns = ("case=case_id", "subject", "field", "now", "changed")
     return _table(columns, rows) if items else "No case would be decided differently."
-
-
-def duration(seconds: float) -> str:
-    """A time span in its largest unit.
-
-    >>> duration(42), duration(5400), duration(200_000)
-    ('42 s', '1.5 h', '2.3 d')
-    """
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _table(columns: Sequence[str], items: Sequence[Json]) -> str:
