@@ -4,15 +4,15 @@ import warnings
 
 import numpy as np
 
-from rag_chatbot.search import fusion
-from rag_chatbot.search.fusion import DENSE_SHARE
+from rag_chatbot.search import retrieve
+from rag_chatbot.search.retrieve import DENSE_SHARE
 
 
 def expect(scores: list[float], cosines: list[float], bm25: list[float]) -> None:
     arrays = np.array(cosines, np.float32), np.array(bm25, np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # numpy only warns about a division by zero
-        result = fusion.mix(*arrays)
+        result = retrieve.mix(*arrays)
     actual = result
     if isinstance(result, np.ndarray):
         actual = [round(score, 2) for score in result.tolist()]
@@ -37,7 +37,7 @@ def check_2_each_array_is_divided_by_its_largest_score() -> None:
 
 def check_3_cosines_are_weighted_by_dense_share_and_bm25_by_the_rest() -> None:
     try:
-        for fusion.DENSE_SHARE in (DENSE_SHARE, 0.25):
-            expect([fusion.DENSE_SHARE, 1 - fusion.DENSE_SHARE], [1, 0], [0, 1])
+        for retrieve.DENSE_SHARE in (DENSE_SHARE, 0.25):
+            expect([retrieve.DENSE_SHARE, 1 - retrieve.DENSE_SHARE], [1, 0], [0, 1])
     finally:
-        fusion.DENSE_SHARE = DENSE_SHARE
+        retrieve.DENSE_SHARE = DENSE_SHARE

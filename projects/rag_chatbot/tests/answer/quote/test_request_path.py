@@ -13,7 +13,7 @@ PACKAGE = Path(str(rag_chatbot.__file__)).parent
 TEXT = "# Port\n\nThe harbour of Vellin opens at seven.\n\nTea is green."
 
 
-def test_question_in_quote_mode_enters_at_most_eleven_files(
+def test_question_in_quote_mode_enters_at_most_ten_files(
     open_chatbot: Callable[..., Any],
 ) -> None:
     chatbot = open_chatbot({"port.md": TEXT}, strictness=0)
@@ -35,5 +35,5 @@ def test_question_in_quote_mode_enters_at_most_eleven_files(
         sys.setprofile(None)
         threading.setprofile(None)
     assert "seven" in answer["answer"]
-    assert {"answer/answer.py", "search/fusion.py", "store/store.py"} <= files
-    assert len(files) <= 11, sorted(files)
+    assert {"answer/answer.py", "search/retrieve.py", "store/store.py"} <= files
+    assert len(files) <= 10, sorted(files)
