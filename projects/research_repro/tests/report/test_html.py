@@ -112,57 +112,50 @@ def row_of(html, name):
     return text_of(row)
 
 
-def test_summary_counts_each_status_of_the_tested_claims():
-    text = text_of(report_html(PAPER, make_outcome()))
+@pytest.fixture(scope="module")
+def html():
+    return report_html(PAPER, make_outcome(failed={"fit-seed3": "diverged"}, not_run=["fit-seed4"]))
+
+
+def test_summary_counts_each_status_and_failures_come_first_with_their_reason(html):
+    summary, _, _ = html.partition("<h2>Claims</h2>")
+    text = text_of(summary)
     expected = "1 of 4 claims tested at smoke scale hold; 1 not reproduced, 1 fails, 1 not measured"
-    assert f"{expected}, 1 not tested." in text
-    assert "3 min 3 s in 3 cells" in text
+    assert f"{expected}, 1 not tested." in text and "3 min 3 s in 3 cells" in text
+    assert "Statement high." in text and "2026-11-27: too small." in text
+    assert "Statement worse." in text and "No reason is given yet." in text
+    assert "Statement low." not in text
 
 
-def test_failures_come_first_with_date_and_reason():
-    html = report_html(PAPER, make_outcome())
-    section = text_of(html.partition("<h2>Claims</h2>")[0])
-    assert "Not reproduced" in section
-    assert "Statement high." in section and "2026-11-27: too small." in section
-    assert "Statement worse." in section and "No reason is given yet." in section
-    assert "Statement low." not in section
-    fine = replace(PAPER, claims=PAPER.claims[:1])
-    assert "<h2>Not reproduced</h2>" not in report_html(fine, make_outcome(fine))
-
-
-def test_claim_has_verdict_measurement_and_tolerance():
-    html = report_html(PAPER, make_outcome()).partition("<h2>Claims</h2>")[2]
+def test_claim_has_verdict_measurement_plot_and_tolerance(html):
+    html = html.partition("<h2>Claims</h2>")[2]
     low = row_of(html, "low")
     for part in ("✓ holds", "0.7 nats", "95 %: 0.203 to 1.2", "≤ 1 nats", "0.5 in the paper"):
         assert part in low
-    assert "✗ not reproduced" in row_of(html, "high") and "≥ 2 ×" in row_of(html, "high")
-    assert "✗ fails" in row_of(html, "worse")
+    assert "✗ not reproduced" in row_of(html, "high") and "✗ fails" in row_of(html, "worse")
     later = row_of(html, "later")
     assert "– not tested at this scale" in later and "Too small to be visible." in later
     assert "○ not measured" in row_of(html, "absent")
-
-
-def test_provenance_lists_commits_of_cells_apart_from_that_of_the_verdicts():
-    text = text_of(report_html(PAPER, make_outcome()).partition("<h2>Provenance</h2>")[2])
-    assert f"Judged at {'b' * 40}, 28 November 2026, 09:00" in text
-    assert "Environment versions torch 2.13; cpu Abacus; cores 2" in text
-    assert f"fit-seed1 {'a' * 40} 27 November 2026, 14:05 1 min 1 s" in text
-    assert "fit-seed0 commit not recorded not recorded 1 min 1 s" in text
-
-
-def test_dot_plot_has_a_dot_per_seed_and_describes_itself():
-    html = report_html(PAPER, make_outcome())
     [plot] = re.findall(r"<svg class='dots'.*?Tolerance: ≤ 1 nats.*?</svg>", html, re.S)[:1]
     assert plot.count("<circle") == 3 and "class='band'" in plot
     assert "Seeds: 0.5, 0.7, 0.9." in plot
 
 
-def test_report_contains_its_figures_and_loads_nothing():
-    html = report_html(PAPER, make_outcome())
+def test_provenance_lists_commits_of_cells_apart_from_that_of_the_verdicts(html):
+    text = text_of(html.partition("<h2>Provenance</h2>")[2])
+    assert f"Judged at {'b' * 40}, 28 November 2026, 09:00" in text
+    assert "Environment versions torch 2.13; cpu Abacus; cores 2" in text
+    assert f"fit-seed1 {'a' * 40} 27 November 2026, 14:05 1 min 1 s" in text
+    assert "fit-seed0 commit not recorded not recorded 1 min 1 s" in text
+    assert "Failed: fit-seed3. diverged" in text and "Not run: fit-seed4." in text
+
+
+def test_report_contains_its_figures_and_deviations_and_loads_nothing(html):
     assert 'src="data:image/svg+xml;base64,' in html and "Figure 2, redrawn." in html
     loaded = re.findall(r"(?:src|href)=[\"']([^\"']*)", html)
     assert [url for url in loaded if not url.startswith(("data:", PAPER.url))] == []
     assert "<script" not in html and "@import" not in html
+    assert "Comets Noise No comets here." in text_of(html) and "A B C" not in text_of(html)
 
 
 @pytest.mark.parametrize(
@@ -173,17 +166,6 @@ def test_figure_that_cannot_be_drawn_leaves_the_rest(draw, problem):
     paper = replace(PAPER, figures=(replace(PAPER.figures[0], draw=draw),))
     text = text_of(report_html(paper, make_outcome()))
     assert "Not drawn: " in text and problem in text and "Provenance" in text
-
-
-def test_deviations_are_those_of_the_scale():
-    text = text_of(report_html(PAPER, make_outcome()))
-    assert "Comets Noise No comets here." in text and "A B C" not in text
-
-
-def test_failed_and_missing_cells_are_named():
-    more = {"failed": {"fit-seed3": "loss is not finite"}, "not_run": ["fit-seed4"]}
-    text = text_of(report_html(PAPER, make_outcome(**more)))
-    assert "Failed: fit-seed3. loss is not finite" in text and "Not run: fit-seed4." in text
 
 
 def test_commands_name_seeds_that_differ_from_the_default():

@@ -44,10 +44,6 @@ def test_table_begins_with_what_was_not_reproduced():
     assert "✗ not reproduced" in rest
 
 
-def test_table_marks_claims_that_cannot_be_tested():
-    assert "– not tested" in claims_table(make_outcome([-9.0], tested_at=("laptop",)))
-
-
 EQUATIONS = {"lora": "2 3", "ddim": "4 5 9 12 14 16 67", "attention": "1 2 3"}
 
 

@@ -104,9 +104,7 @@ def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
 
 EDITS: dict[str, dict[str, Any]] = {
     "tolerance": {"tolerance": at_least(0, "nats")},
-    "tolerance by little": {"tolerance": at_least(0.5 - 1e-9, "nats")},
     "unit": {"tolerance": at_least(1, "bits")},
-    "never tested": {"tested_at": ()},
     "tested elsewhere": {"tested_at": ("laptop",)},
     "reason": {"not_reproduced": "2026-11-28: another reason."},
     "name": {"id": "other"},
@@ -129,6 +127,8 @@ class TestPassing:
         assert problems(run(failing, 0.0, 1.0), failing) == [
             "Claim mean: not reproduced, which is not published yet."
         ]
+        publish(run(failing, 1.0, 1.0), failing)
+        assert problems(run(failing, 0.0, 1.0), failing)
         publish(run(failing, 0.0, 1.0), failing)
         assert problems(run(failing, 0.0, 1.0), failing) == []
         assert problems(run(failing, 1.0, 1.0), failing) == []
@@ -140,11 +140,6 @@ class TestPassing:
         corrected = edited(paper, **TEXTS)
         assert corrected.code_digest() == paper.code_digest()
         assert problems(run(corrected, 1.0, 1.0), corrected) == []
-
-    def test_failure_after_a_published_success_does_not_pass(self, paper: Paper) -> None:
-        publish(run(paper, 1.0, 1.0), paper)
-        failing = edited(paper, not_reproduced=REASON)
-        assert problems(run(failing, 0.0, 1.0), failing)
 
     def test_unmeasured_claim_does_not_pass_but_an_untested_one_does(self, paper: Paper) -> None:
         outcome = run(paper)
@@ -170,24 +165,17 @@ class TestPublishing:
         (problem,) = unpublishable(outcome, paper)
         assert problem.startswith("cell a-seed1 was computed by ") and "Commit, then" in problem
 
-    @pytest.mark.parametrize("seeds", [[0], [0, 1, 2], [1, 0], [2, 5]])
-    def test_other_seeds_than_the_papers_are_refused(self, paper: Paper, seeds: list[int]) -> None:
-        outcome = replace(run(paper, 1.0, 2.0), seeds=seeds)
-        assert list(unpublishable(outcome, paper)) == [
-            f"its seeds are {seeds}, the paper declares [0, 1]."
-        ]
-
-    def test_failures_without_a_reason_and_missing_cells_are_refused(self, paper: Paper) -> None:
+    def test_other_seeds_failures_and_missing_cells_are_refused(self, paper: Paper) -> None:
+        good = run(paper, 1.0, 2.0)
+        for seeds in ([0], [0, 1, 2], [1, 0], [2, 5]):
+            (problem,) = unpublishable(replace(good, seeds=seeds), paper)
+            assert problem == f"its seeds are {seeds}, the paper declares [0, 1]."
         (problem,) = unpublishable(run(paper, 0.0, 1.0), paper)
         assert problem.startswith("claim mean: fails. Write date and reason")
-        (problem,) = unpublishable(replace(run(paper, 1.0, 2.0), not_run=["a-seed1"]), paper)
+        (problem,) = unpublishable(replace(good, not_run=["a-seed1"]), paper)
         assert problem == "the cells a-seed1 did not finish."
-
-    def test_cells_of_other_code_are_refused(self, paper: Paper) -> None:
-        outcome = run(paper, 1.0, 2.0)
-        (paper.folder / "data").mkdir()
-        (paper.folder / "data" / "numbers.csv").write_text("1\n")
-        assert next(unpublishable(outcome, paper)).endswith("other code. Run it again.")
+        (paper.folder / "data.csv").write_text("1\n")
+        assert next(unpublishable(good, paper)).endswith("other code. Run it again.")
 
 
 class TestFiles:

@@ -48,20 +48,6 @@ def test_killed_training_continues_with_equal_numbers(name: str, tmp_path: Path)
     assert run_cell(cell, Workspace(tmp_path / "b", tmp_path)) == whole
 
 
-def test_rows_differ_from_the_base_in_one_setting() -> None:
-    rows = {cell.name: cell.settings for cell in PAPER.cells("laptop", [0])}
-    base = rows["base"]
-    assert {name: {k for k in row if row[k] != base.get(k)} for name, row in rows.items()} == {
-        "exact": set(),
-        "base": set(),
-        "no-smoothing": {"smoothing"},
-        "few": {"batches"},
-        "few-dropout": {"batches", "shape"},
-        **{name: {"shape"} for name in "no-positions learned small-d_k".split()},
-        **{f"heads-{heads}": {"shape"} for heads in (1, 16)},
-    }
-
-
 def outcome(nats: float, exact: float) -> dict[str, Any]:
     return {"nats": [nats, nats, 9.0], "exact": [exact, exact, 0.0], "accuracy": [1, 1, 0.7]}
 

@@ -28,25 +28,12 @@ def test_attention_and_its_gradients_equal_torch() -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_padding_does_not_change_the_output() -> None:
-    model = Transformer(20, TINY).eval()
-    source, target = torch.randint(3, 20, (2, 2, 6))
-    padded = torch.cat([source, torch.full((2, 3), method.PAD)], 1)
-    torch.testing.assert_close(model(padded, target), model(source, target))
-
-
 def test_without_positions_the_encoder_ignores_order() -> None:
     source, order = torch.tensor([[3, 4, 5, 6]]), torch.tensor([2, 0, 3, 1])
     plain = Transformer(20, replace(TINY, positions="none"))
     torch.testing.assert_close(plain.encode(source)[:, order], plain.encode(source[:, order]))
     ordered = Transformer(20, TINY)
     assert not torch.allclose(ordered.encode(source)[:, order], ordered.encode(source[:, order]))
-
-
-def test_learned_positions_are_trained_and_sinusoids_are_not() -> None:
-    learned = Transformer(20, replace(TINY, positions="learned"))
-    assert "positions" in dict(learned.named_parameters())
-    assert "positions" not in dict(Transformer(20, TINY).named_parameters())
 
 
 def test_number_names_are_correct() -> None:

@@ -48,15 +48,6 @@ def test_claim_of_eta_fails_if_one_step_falls():
     assert holding(results(**{"10 0.5": 1.5}))["eta"] is False
 
 
-def test_cells_measure_time_alone_and_cover_every_seed():
-    cells = PAPER.cells("smoke", [0, 1])
-    assert [(cell.name, cell.seed) for cell in cells if cell.cores == 0] == [
-        ("speed", 0),
-        ("speed", 1),
-    ]
-    assert {cell.seed for cell in cells if cell.name == "digits"} == {0, 1}
-
-
 @pytest.mark.slow
 def test_miniature_run_measures_every_claim(tmp_path: Path):
     settings = {"width": 8, "batch": 16, "rate": 4e-3, "steps": 100, "samples": 64}

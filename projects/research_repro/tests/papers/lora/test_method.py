@@ -1,4 +1,4 @@
-"""LoRA layers and the training loop against the paper's equations."""
+"""The training loop of LoRA: its loss, a kill, bfloat16; equations are in `test_wrong`."""
 
 from __future__ import annotations
 
@@ -8,69 +8,26 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from research_repro.paper import Cell
-from research_repro.papers.lora.method import (
-    add_lora,
-    delta_weight,
-    lora_layers,
-    merge,
-    target_loss,
-    train,
-    unmerge,
-)
+from research_repro.papers.lora.method import add_lora, lora_layers, target_loss, train
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput
 
-from .conftest import logits, make_batch, make_model
+from .conftest import make_batch, make_model
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 CELL = Cell("lora", seed=0)
 
 
-def lora_model(*, seed: int = 0, random_b: bool = True) -> Any:
-    """A model with LoRA; with a random B, as if it were trained."""
+def lora_model() -> Any:
+    """A model with LoRA and a random B, as if it were trained."""
     model = make_model()
-    add_lora(model, TARGETS, rank=4, alpha=8, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
+    add_lora(model, TARGETS, rank=4, alpha=8)
+    generator = torch.Generator().manual_seed(0)
     for layer in lora_layers(model).values():
-        if random_b:
-            layer.B.data = 0.1 * torch.randn(layer.B.shape, generator=generator)
+        layer.B.data = 0.1 * torch.randn(layer.B.shape, generator=generator)
     return model
-
-
-def test_gradients_of_a_layer_are_those_of_its_formula() -> None:
-    model = nn.Sequential(nn.Linear(3, 3))
-    add_lora(model, ["0"], rank=1, alpha=3)
-    (layer,) = lora_layers(model).values()
-    nn.init.normal_(layer.B)
-    x = torch.randn(2, 3, requires_grad=True)
-    expected = F.linear(x, layer.weight + 3 * layer.B @ layer.A, layer.bias)
-    parts = [x, layer.A, layer.B]
-    ours, theirs = (torch.autograd.grad(h.square().sum(), parts) for h in (model(x), expected))
-    torch.testing.assert_close(ours, theirs)
-
-
-def test_merged_model_runs_plain_linear_layers() -> None:
-    model, batch = lora_model(), make_batch(0)
-    unmerged = logits(model, batch)
-    before = {name: layer.weight.clone() for name, layer in lora_layers(model).items()}
-    merge(model)
-    merge(model)  # changes nothing
-    assert_merged(model, before)
-    merged = logits(model, batch)
-    torch.testing.assert_close(merged, unmerged)
-    unmerge(model)
-    unmerge(model)
-    torch.testing.assert_close(logits(model, batch), unmerged)
-
-
-def assert_merged(model: nn.Module, before: dict[str, Tensor]) -> None:
-    for name, layer in lora_layers(model).items():
-        x = torch.randn(3, layer.in_features)
-        weight = before[name] + delta_weight(model)[name]
-        assert torch.equal(layer(x), F.linear(x, weight, layer.bias))
 
 
 def test_target_without_layer_is_bad_input() -> None:
@@ -82,18 +39,6 @@ def test_target_without_layer_is_bad_input() -> None:
 def test_target_loss_equals_loss_of_transformers() -> None:
     model, batch = make_model(), make_batch(0)
     torch.testing.assert_close(target_loss(model, batch), model(**batch).loss)
-
-
-def test_train_lowers_the_loss_and_leaves_the_base_alone(workspace: Workspace) -> None:
-    model, base = lora_model(random_b=False), make_model()
-    losses = train(
-        model, lambda _: make_batch(0), workspace, CELL, steps=30, learning_rate=0.03, warmup=5
-    )
-    assert len(losses) == 30
-    assert losses[-1] < losses[0] - 0.1
-    name = "model.layers.0.self_attn.q_proj.weight"
-    assert torch.equal(model.get_parameter(name), base.get_parameter(name))
-    assert not model.training
 
 
 def test_interrupted_training_continues_with_the_same_numbers(workspace: Workspace) -> None:
