@@ -42,9 +42,6 @@ prepare: Callable[[Config], AbstractContextManager[Config]] = nullcontext
 """Context manager around `serve` and `eval`; fills in missing settings."""
 CaseId = Annotated[str, typer.Argument(help="Id of the case, as `inbox` prints it.")]
 Comment = Annotated[str, typer.Option(help="Reason, for the record.")]
-PolicyPath = Annotated[
-    Path | None, typer.Argument(help="Policy file. Default: WORKFLOW_POLICY, or the shop's.")
-]
 
 
 def _settings() -> tuple[Config, Settings]:
@@ -130,12 +127,8 @@ def submit(
     paths = [p for f in files for p in (sorted(f.rglob("*.eml")) if f.is_dir() else [f])]
     if not paths:
         raise BadInput("There are no .eml files.", hint="Name a file, or a folder that has some.")
-    cases = []
-    with cli.progress(quiet=as_json or len(paths) < 2, unit="mail") as progress:
-        for number, path in enumerate(paths, 1):
-            record = intake.take(path.read_bytes())
-            cases.append({"file": str(path), "case": record.id, "status": record.status})
-            progress(number, len(paths), path.name)
+    records = [(path, intake.take(path.read_bytes())) for path in paths]
+    cases = [{"file": str(path), "case": r.id, "status": r.status} for path, r in records]
     show(cases, as_json, to_text=lambda rows: "\n".join(f"{r['case']}  {r['file']}" for r in rows))
 
 
@@ -201,7 +194,12 @@ def simulate(
 
 
 @policy_app.command()
-def check(policy: PolicyPath = None, as_json: Json = False) -> None:
+def check(
+    policy: Annotated[
+        Path | None, typer.Argument(help="Policy file. Default: WORKFLOW_POLICY, or the shop's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check a policy file; exits with status 2 and the line of the first mistake."""
     config, _ = _settings()
     from agentic_workflow.decide.policy import SHOP_POLICY, load_policy
@@ -218,7 +216,7 @@ def evaluate(
     gold: Annotated[Path, typer.Option(help="JSON lines with the right answers.")],
     as_json: Json = False,
 ) -> None:
-    """Measure triage, policy and drafts on mails whose answers are known. Nothing is sent."""
+    """Measure triage and policy on mails whose answers are known. Nothing is sent."""
     config, settings = _settings()
     from agentic_workflow.engine.desk import judging_parts
     from agentic_workflow.evaluate import mails

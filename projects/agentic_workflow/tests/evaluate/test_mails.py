@@ -1,6 +1,6 @@
 import pytest
 
-from agentic_workflow.case import Decision, Screening, Triage
+from agentic_workflow.case import Decision, Triage
 from agentic_workflow.evaluate.mails import Gold, Result
 
 
@@ -13,4 +13,4 @@ def test_order_is_compared_in_any_case(gold: str | None, order: str, correct: bo
     fields = {"file": "1.eml", "category": "shipping", "priority": "normal"}
     answer = Gold.model_validate({**fields, "needs_approval": False, "order_id": gold})
     decision = Decision(action="reply", approval=True, rule="r")
-    assert Result(answer, Screening(), triage, decision, None, 0.1).correct("order_id") is correct
+    assert Result(answer, triage, decision).correct("order_id") is correct

@@ -85,7 +85,7 @@ def write(
     fields = {"subject": "Hi", "text": "…", **mail}
     refund = {"amount": facts.refundable} if action == "refund" else {}
     passage = Passage(source="returns §1", text=RULES[language], language=language, score=score)
-    return Writer(None, "smollm2").write(
+    return Writer(None).write(
         Mail(message_id="m", content_hash="h", sender="t@m.example", language=language, **fields),
         Triage(category=category, order_id=order_id, needs_approval=needs_approval),
         facts,

@@ -216,11 +216,6 @@ def load_policy(path: Path) -> Policy:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}, line 1: {error}.") from None
-    return parse_policy(text, str(path))
-
-
-def parse_policy(text: str, name: str = "policy") -> Policy:
-    """Check the text of a policy. Raises ConfigError with `name`, line and reason of a mistake."""
     line, problem = 1, ""
     try:
         data = tomllib.loads(text)
@@ -228,8 +223,9 @@ def parse_policy(text: str, name: str = "policy") -> Policy:
         if isinstance(data.get("version"), str | int):
             data["version"] = f"{data['version']}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
         policy = Policy.model_validate(data)
-        number, problem = _rule_mistake(policy.rules)
-        line = _line(text, ("rule", number))
+        if policy.rules[-1].when.conditions:
+            line = _line(text, ("rule", len(policy.rules) - 1))
+            problem = "the last rule must have no conditions, so that some rule applies"
     except tomllib.TOMLDecodeError as error:
         problem = str(error)
         place = re.search(r"at line (\d+)", problem)
@@ -242,21 +238,8 @@ def parse_policy(text: str, name: str = "policy") -> Policy:
         message = {"extra_forbidden": "unknown key", "missing": "missing"}.get(mistake["type"])
         problem = f"{'.'.join(map(str, keys))}: {message or mistake['msg']}"
     if problem:
-        raise ConfigError(f"{name}, line {line}: {problem}.")
+        raise ConfigError(f"{path}, line {line}: {problem}.")
     return policy
-
-
-def _rule_mistake(rules: tuple[Rule, ...]) -> tuple[int, str]:
-    """(number of the rule, problem); the problem is "" if the rules are right."""
-    for number, rule in enumerate(rules):
-        for earlier in rules[:number]:
-            if earlier.name == rule.name:
-                return number, f"two rules have the name {rule.name!r}"
-            if not earlier.when.conditions:
-                reason = f"{earlier.name!r} above always applies"
-                return number, f"rule {rule.name!r} is unreachable, because {reason}"
-    last = "the last rule must have no conditions, so that some rule applies"
-    return len(rules) - 1, last if rules[-1].when.conditions else ""
 
 
 def _line(text: str, place: tuple[str | int, ...]) -> int:

@@ -22,7 +22,6 @@ from agentic_workflow.reply.verify import bad_form, problem
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply
-from seedbed.models.weights import catalog
 from seedbed.observe.usage import UsageCallback
 
 _STAFF_ONLY = {"warnings", "customer_id", "refunds", "refunded"}
@@ -38,16 +37,10 @@ class Reply(BaseModel):
 
 
 class Writer:
-    """Writes drafts with the model of the spec.
+    """Writes drafts with a model that can follow instructions, or without one from templates."""
 
-    From templates if it is None, rated too weak by the catalogue, or a folder (`path:`), whose
-    model is one for triage.
-    """
-
-    def __init__(self, model: BaseChatModel | None, spec: str) -> None:
-        entry = catalog.find(spec)
-        capable = entry.answer_mode == "write" if entry else not spec.startswith("path:")
-        self.model, self.spec = model if capable else None, spec
+    def __init__(self, model: BaseChatModel | None, spec: str = "") -> None:
+        self.model, self.spec = model, spec
         self.prompt = load_prompt("agentic_workflow.reply", "reply")
 
     def write(

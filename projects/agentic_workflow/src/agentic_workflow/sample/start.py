@@ -13,7 +13,7 @@ import logging
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from agentic_workflow.config import Config
@@ -22,11 +22,9 @@ from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.sample.shop import ensure_shop
 from agentic_workflow.sample.smtp_server import run_smtp_server
-from seedbed.errors import Unavailable
 
 FOLDER = Path(__file__).parent
 MAILS, POLICIES = FOLDER / "mails", FOLDER / "policies"
-SMTP_PORT = 8025  # if it is free
 PARTS = {
     "shop": "agentic_workflow.sample.shop:SampleShop",
     "payments": "agentic_workflow.sample.payments:SamplePayments",
@@ -51,7 +49,8 @@ def sample_shop(config: Config) -> Iterator[Config]:
     ensure_shop(folder)
     if not config.policies and not (folder / "policies").exists():
         shutil.copytree(POLICIES, folder / "policies")
-    port = _port(SMTP_PORT)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     config = config.model_copy(update={**PARTS, "smtp_url": f"smtp://127.0.0.1:{port}"})
     _take_first_mails(config)
     _log.warning("This is the sample shop: no money moves. Replies are in %s.", folder / "sent")
@@ -65,12 +64,3 @@ def _take_first_mails(config: Config) -> None:
         intake = Intake(config, store, queue)
         for file in [] if store.cases(limit=1) else sorted(MAILS.glob("*.eml")):
             intake.take(file.read_bytes(), by_mail_server=True)
-
-
-def _port(preferred: int) -> int:
-    """The preferred port if it is free, or another."""
-    for port in (preferred, 0):
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return int(listener.getsockname()[1])
-    raise Unavailable("No port is free on 127.0.0.1.")

@@ -28,7 +28,7 @@ def inbox(cases: Sequence[Json]) -> str:
 
 def case(details: Json) -> str:
     """A case: the mail, the decision with its reasons, the draft, the effects, the timeline."""
-    record, approval = details["case"], details["case"]["approval"]
+    record = details["case"]
     mail, decision, draft = record["mail"], record["decision"], record["draft"]
     lines = [
         f"{record['id']}  {record['status']}  {record['category'] or ''}".rstrip(),
@@ -37,24 +37,16 @@ def case(details: Json) -> str:
         *_block(mail["text"]),
     ]
     if decision:
-        person = ", needs approval" if decision["approval"] else ""
         amount = f" {decision['amount']} {decision['currency']}" if decision["amount"] else ""
-        lines += [f"Decision: {decision['action']}{amount}{person} (rule {decision['rule']!r})"]
+        lines += [f"Decision: {decision['action']}{amount} (rule {decision['rule']!r})"]
         lines += [f"  - {reason}" for reason in decision["reasons"]]
     if draft:
         lines += ["", f"Draft: {draft['subject']}", *_block(draft["body"])]
-    if approval and approval["decision"]:
-        when = _time(approval["decided_at"])
-        comment = f": {approval['comment']}" if approval["comment"] else ""
-        lines += [f"{approval['decision']} by {approval['decided_by']}, {when}{comment}"]
-    elif approval:
-        lines += [f"Waits for approval until {_time(approval['due_at'])}."]
-    if details["effects"]:
-        rows = [{**e, "result": e["error"] or e["receipt"]} for e in details["effects"]]
-        lines += ["", _table(("status", "action", "key", "attempts", "result"), rows)]
+    effects = [{**e, "result": e["error"] or e["receipt"]} for e in details["effects"]]
     events = [{**e, "reason": e["reason"] or "; ".join(e["evidence"])} for e in details["timeline"]]
-    timeline = _table(("time (UTC)=at", "step=kind", "by=actor", "reason"), events)
-    return "\n".join([*lines, "", timeline])
+    if effects:
+        lines += [_table(("status", "action", "key", "attempts", "result"), effects), ""]
+    return "\n".join([*lines, _table(("time (UTC)=at", "step=kind", "by=actor", "reason"), events)])
 
 
 def differences(items: Sequence[Json]) -> str:

@@ -84,20 +84,10 @@ def open_triager(
     Only the second loads embeddings, learns from `examples` (default: the shipped ones), and asks
     `sorter`. `orders` is a pattern. Raises ConfigError if it is not valid, or without either half.
     """
-    half = _open_half(model, load_embeddings, examples, sorter)
-    return CheckedTriager(half, orders or ORDERS)
-
-
-def _open_half(
-    model: BaseChatModel | None,
-    load_embeddings: Callable[[], Embeddings],
-    examples: Path | None,
-    sorter: BaseChatModel | None,
-) -> Triager:
     if model is not None and _exists("by_model"):
         from agentic_workflow.triage.by_model.model_triager import ModelTriager
 
-        return ModelTriager(model)
+        return CheckedTriager(ModelTriager(model), orders or ORDERS)
     if not _exists("offline"):
         hint = "Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini."
         raise ConfigError("No model that can read mails.", hint=hint)
@@ -106,7 +96,8 @@ def _open_half(
     from agentic_workflow.triage.offline.sorter import Sorter
 
     classifier = Classifier(load_embeddings(), examples or EXAMPLES)
-    return OfflineTriager(classifier, Sorter(sorter) if sorter else None)
+    half = OfflineTriager(classifier, Sorter(sorter) if sorter else None)
+    return CheckedTriager(half, orders or ORDERS)
 
 
 def check_examples(path: Path) -> None:
