@@ -35,8 +35,6 @@ from rapidocr import EngineType, RapidOCR
 # `init_chat_model("openai:gpt-4o-mini")` from `langchain.chat_models`. It is not needed offline.
 from seedbed.models.load import load_chat_model
 
-MAX_PIXELS = 40_000_000  # a small file may unpack to a picture that fills the memory
-
 
 # What it says -----------------------------------------------------------------------------------
 @cache
@@ -155,17 +153,12 @@ def extract(text: str) -> Invoice:
 
 
 # The page and the command line ------------------------------------------------------------------
-def open_picture(path: str | Path) -> Image.Image:
-    """A picture, turned as its camera was held. Raises ValueError if it is too large."""
-    picture = Image.open(path)
-    if picture.width * picture.height > MAX_PIXELS:
-        raise ValueError(f"{Path(path).name} has more than {MAX_PIXELS:,} pixels.")
-    return ImageOps.exif_transpose(picture)
-
-
 def look(path: str | Path) -> tuple[dict[str, Any], str]:
-    """Fields and text of a picture."""
-    text = read_text(open_picture(path))
+    """Fields and text of a picture, turned as its camera was held.
+
+    Pillow raises DecompressionBombError for more than 179 million pixels.
+    """
+    text = read_text(ImageOps.exif_transpose(Image.open(path)))
     return extract(text).model_dump(), text
 
 

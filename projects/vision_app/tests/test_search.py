@@ -47,14 +47,9 @@ class CornerReader:
 
 
 @pytest.fixture
-def reader() -> CornerReader:
-    return CornerReader()
-
-
-@pytest.fixture
-def open_index(tmp_path: Path, reader: Any) -> Callable[[], ImageIndex]:
-    config, classifier = Config(data_dir=tmp_path / "data", _env_file=None), ColourClassifier()
-    return lambda: ImageIndex(config, classifier, reader)  # type: ignore[arg-type]
+def open_index(tmp_path: Path) -> Callable[[], Any]:
+    config = Config(data_dir=tmp_path / "data", _env_file=None)
+    return lambda: ImageIndex(config, ColourClassifier(), CornerReader())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -68,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(open_index: Callable[[], ImageIndex], folder: Path) -> ImageIndex:
+def index(open_index: Callable[[], Any], folder: Path) -> Any:
     index = open_index()
     index.add([folder])
     return index
@@ -86,63 +81,47 @@ def names(hits: list[Any]) -> list[str]:
     return [Path(hit["file"]).name for hit in hits]
 
 
-def test_image_search_ranks_the_same_picture_first(index: ImageIndex, folder: Path) -> None:
-    for name in ("picture0.png", "picture1.png", "picture2.png"):
-        first, second = index.search_image(np.asarray(Image.open(folder / name)), 2)
-        assert names([first]) == [name] and first["score"] == pytest.approx(1, abs=1e-3)
-        assert second["score"] < 0.95
+def test_image_search_ranks_the_same_picture_first(index: Any, folder: Path) -> None:
+    first, second = index.search_image(np.asarray(Image.open(folder / "picture1.png")), 2)
+    assert names([first]) == ["picture1.png"] and first["score"] == pytest.approx(1, abs=1e-3)
+    assert second["score"] < 0.95
 
 
-def test_text_search_finds_labels_and_printed_words(
-    index: ImageIndex, folder: Path, reader: Any
-) -> None:
+def test_text_search_finds_labels_and_printed_words(index: Any, folder: Path) -> None:
     assert names(index.search_text("something green")) == ["picture1.png"]
     assert index.search_text("imagined") == []
     pixels = paint(folder / "scan.png", "red", 7)
-    reader.texts[tuple(pixels[0, 0].tolist())] = "Acme Ltd\nInvoices INV-0815\nTotal 65.43"
+    index._reader.texts[tuple(pixels[0, 0].tolist())] = "Acme Ltd\nInvoices INV-0815\nTotal 65.43"
     index.add([folder])
     [hit] = index.search_text("invoice inv-0815")
     assert names([hit]) == ["scan.png"] and hit["score"] == 1
-    assert hit["excerpt"] == "Invoices INV-0815 Total 65.43"
+    assert hit["excerpt"] == "Acme Ltd Invoices INV-0815 Total 65.43"
 
 
-@pytest.mark.parametrize("query", ["s", "5 s", "ss", "red' OR 1", "%", "\x00 a"])
-def test_short_and_odd_queries_are_answered(index: ImageIndex, query: str) -> None:
+@pytest.mark.parametrize("query", ["s", "5 s", "red' OR 1", "%", "\x00 a"])
+def test_short_and_odd_queries_are_answered(index: Any, query: str) -> None:
     try:
         assert all(0 < hit["score"] <= 1 for hit in index.search_text(query))
     except BadInput as error:
         assert "empty" in str(error)
 
 
-def test_empty_index_has_no_hits(open_index: Callable[[], ImageIndex]) -> None:
-    assert open_index().search_text("red") == []
-    assert open_index().search_image(BLACK) == []
-
-
-def test_second_add_reads_only_what_changed(index: ImageIndex, folder: Path) -> None:
+def test_second_add_reads_only_what_changed(index: Any, folder: Path) -> None:
     for path in folder.iterdir():
         stamp = path.stat()
         path.write_bytes(b"x" * stamp.st_size)  # would fail if it were read
         os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     pixels = paint(folder / "picture1.png", "blue", 9)
     (folder / "picture2.png").unlink()
-    summary = index.add([folder])
-    assert summary == {"added": 0, "updated": 1, "unchanged": 1, "removed": 1, "failed": []}
+    (folder / "broken.jpg").write_bytes(b"no image")
+    summary = index.add([folder, folder / "missing.png"])
+    failed = summary.pop("failed")
+    assert summary == {"added": 0, "updated": 1, "unchanged": 1, "removed": 1}
+    assert [Path(item["file"]).name for item in failed] == ["broken.jpg", "missing.png"]
     assert names(index.search_image(pixels, 1)) == ["picture1.png"]
 
 
-def test_bad_files_are_listed_and_the_rest_is_indexed(index: ImageIndex, folder: Path) -> None:
-    (folder / "broken.jpg").write_bytes(b"no image")
-    paint(folder / "new.png", "green", 5)
-    summary = index.add([folder, folder / "missing.png"])
-    assert (summary["added"], summary["unchanged"]) == (1, 3)
-    assert [Path(item["file"]).name for item in summary["failed"]] == ["broken.jpg", "missing.png"]
-    assert all(item["reason"] for item in summary["failed"])
-
-
-def test_interrupted_add_keeps_what_it_read(
-    open_index: Callable[[], ImageIndex], folder: Path
-) -> None:
+def test_interrupted_add_keeps_what_it_read(open_index: Callable[[], Any], folder: Path) -> None:
     def interrupt(done: int, *_: Any) -> None:
         if done == 2:
             raise KeyboardInterrupt
@@ -153,17 +132,17 @@ def test_interrupted_add_keeps_what_it_read(
 
 
 def test_another_index_on_the_folder_sees_new_images(
-    open_index: Callable[[], ImageIndex], folder: Path
+    open_index: Callable[[], Any], folder: Path
 ) -> None:
     viewer = open_index()
-    assert viewer.search_text("red") == []
+    assert viewer.search_text("red") == [] and viewer.search_image(BLACK) == []
     open_index().add([folder])
     assert len(viewer.search_text("red")) == 1
     assert json.dumps(viewer.search_image(BLACK))
 
 
 def test_damaged_index_is_one_line_that_names_the_file(
-    index: ImageIndex, open_index: Callable[[], ImageIndex]
+    index: Any, open_index: Callable[[], Any]
 ) -> None:
     index.path.write_bytes(b"garbage" * 100)
     with pytest.raises(Unavailable) as error:
@@ -175,14 +154,16 @@ def test_damaged_index_is_one_line_that_names_the_file(
 def test_clip_embeds_images_and_texts_in_one_space(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
+    with pytest.raises(ConfigError, match="not a CLIP or SigLIP model"):
+        Clip(f"path:{tmp_path}")
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
     tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(c + "</w>" for c in letters)]
     (tmp_path / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
     (tmp_path / "merges.txt").write_text("#version: 0.2\n")
     files = (str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
     tokenizer = transformers.CLIPTokenizer(*files, model_max_length=16)
-    size = {"height": 32, "width": 32}
-    images = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size)
+    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    images = transformers.CLIPImageProcessor(**sizes)
     transformers.CLIPProcessor(images, tokenizer).save_pretrained(tmp_path)
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
     layers["num_attention_heads"] = 2
@@ -197,10 +178,3 @@ def test_clip_embeds_images_and_texts_in_one_space(tmp_path: Path) -> None:
     text = clip.embed_text("a dog " * 20)  # longer than the model reads
     for vector in (clip.embed_image(np.zeros((40, 60, 3), np.uint8)), text):
         assert vector.shape == (24,) and np.linalg.norm(vector) == pytest.approx(1)
-
-
-@pytest.mark.slow
-def test_search_model_must_be_a_model(tmp_path: Path) -> None:
-    pytest.importorskip("transformers")
-    with pytest.raises(ConfigError, match="not a CLIP or SigLIP model"):
-        Clip(f"path:{tmp_path}")

@@ -199,7 +199,10 @@ def search(
 ) -> None:
     """Find indexed images by a text or by a similar image."""
     vision = open_vision()
-    hits = vision.search(vision.open(Path(query)) if image else query, k)
+    if image:
+        hits = vision.index.search_image(vision.open(Path(query)).first(), k)
+    else:
+        hits = vision.index.search_text(query, k)
     show(hits, as_json, to_text=terminal.hits)
 
 

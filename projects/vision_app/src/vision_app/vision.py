@@ -226,12 +226,6 @@ class Vision:
         png = encode_png(overlay(pixels, relevance))
         return {"label": label, "confidence": confidence, "png": png}
 
-    def search(self, query: Source | str, k: int = 10) -> list[Json]:
-        """Indexed images for a text or for a similar image, best first."""
-        if isinstance(query, str):
-            return self.index.search_text(query, k)
-        return self.index.search_image(query.first(), k)
-
 
 def _images(source: Source) -> list[Pixels]:
     """The pages that a vision-language model is sent."""

@@ -8,7 +8,6 @@ import pytest
 from vision_app.classify.calibration import (
     calibration_error,
     fit_temperature,
-    reliability,
     softmax,
 )
 
@@ -41,15 +40,6 @@ def test_few_right_answers_do_not_justify_full_confidence() -> None:
     logits = np.array([[4.0, 0.0], [0.0, 4.0], [4.0, 0.0]], np.float32)
     confidence = softmax(logits, fit_temperature(logits, [0, 1, 0])).max()
     assert confidence == pytest.approx(4 / 5, abs=0.01)
-
-
-def test_reliability_counts_every_answer_once() -> None:
-    confidences = np.concatenate([np.linspace(0, 1, 101), [1 / 15, 0.2, 1.0]])
-    diagram = reliability(confidences, np.ones(104, bool))
-    assert len(diagram) == 15 and sum(bar.n for bar in diagram) == 104
-    assert (diagram[0].low, diagram[-1].high) == (0, 1)
-    for bar in diagram:
-        assert bar.low - 1e-9 <= bar.confidence <= bar.high + 1e-9 and bar.accuracy == 1
 
 
 def test_calibration_error_is_the_weighted_gap() -> None:

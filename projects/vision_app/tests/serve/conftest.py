@@ -43,7 +43,6 @@ class FakeVision:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.classifier = FakeClassifier()
-        self.hits: list[dict[str, Any]] = []
         self.failure: Exception | None = None
         self.language_model: Any = None
         self.entered, self.released = threading.Event(), threading.Event()
@@ -112,13 +111,8 @@ class FakeVision:
         item = _evidence("12.50", (20, 20, 33, 30))
         return {"file": source.name, "answer": "The total is 12.50.", "evidence": [item]}
 
-    def explain(self, source: Source, label: str | None = None, progress: Any = None) -> Any:
-        if progress:
-            progress(1, 2, "mask")
+    def explain(self, source: Source, label: str | None = None) -> Any:
         return {"label": label or "pot", "confidence": 0.8, "png": encode_png(source.first())}
-
-    def search(self, query: Source | str, k: int = 10) -> list[dict[str, Any]]:  # noqa: ARG002
-        return self.hits[:k]
 
 
 def _evidence(text: str, box: tuple[float, ...]) -> dict[str, Any]:

@@ -22,13 +22,8 @@ def picture(width=60, height=40, gray=200):
 
 
 @pytest.fixture(scope="module")
-def vision(make_vision):
-    return make_vision()
-
-
-@pytest.fixture(scope="module")
-def client(vision):
-    app = create_app(vision, Settings(api_keys=""))
+def client(make_vision):
+    app = create_app(make_vision(), Settings(api_keys=""))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -50,15 +45,14 @@ def test_route_refuses_unknown_fields_and_a_request_without_a_file(client, route
     assert error(send(client, route, extra, colour="1"))[1].startswith("colour: Extra inputs")
     problem = "file: Field required."
     assert error(client.post(f"/v1/{route}", json={"file": "x", **extra})) == (400, problem)
+    assert client.post(f"/v1/{route}", data={"file": "x"}).status_code == 400
 
 
 def test_classify_returns_labels_and_file(client):
     result = send(client, "classify", k="2").json()
     assert result["file"] == "scan.png" and result["sure"] is True
-    assert result["labels"] == [
-        {"label": "gray 200", "confidence": 0.8},
-        {"label": "pot", "confidence": 0.01},
-    ]
+    assert [label["label"] for label in result["labels"]] == ["gray 200", "pot"]
+    assert error(send(client, "classify", k="0"))[1].startswith("k: Input should be greater than")
 
 
 def test_read_writes_json_and_text(client):
@@ -79,39 +73,17 @@ def test_extract_takes_schema_name_or_object_but_no_path(client):
     assert status == 400 and "'invoice' or 'receipt'" in message
 
 
-def test_ask_returns_answer_with_evidence(client):
+def test_ask_returns_json_and_explain_a_png(client):
     result = send(client, "ask", question="What is the total?").json()
-    assert result["answer"] == "The total is 12.50."
     assert result["evidence"][0]["box"] == [20, 20, 33, 30]
-
-
-def test_explain_returns_png(client):
     image = send(client, "explain", label="bee")
     assert image.headers["content-type"] == "image/png" and decode(image.content).shape[2] == 3
 
 
-def test_search_takes_text_or_image(client, vision):
-    vision.hits = [{"file": "a.png", "score": 0.9, "labels": [], "excerpt": ""}]
-    assert send(client, "search").json()[0]["file"] == "a.png"
-    assert client.post("/v1/search", data={"text": "a bee"}).json()[0]["score"] == 0.9
-    status, message = error(send(client, "search", text="a bee"))
-    assert status == 400 and "exactly one" in message
-
-
-def test_invalid_form_names_the_problem(client):
-    assert error(send(client, "classify", k="0")) == (
-        400,
-        "k: Input should be greater than or equal to 1.",
-    )
-    assert error(client.post("/v1/classify", data={"file": "x"}))[0] == 400
-    assert error(client.post("/v1/classify", content=b"{"))[0] == 400
-
-
 @pytest.mark.parametrize("content", [b"", b"hello", picture()[:60], b"<svg/>", b"%PDF-1.4 broken"])
 def test_file_that_is_no_image_is_refused(client, content):
-    for route in ("classify", "read"):
-        status, message = error(send(client, route, file=content))
-        assert status == 400 and "scan.png" in message, message
+    status, message = error(send(client, "read", file=content))
+    assert status == 400 and "scan.png" in message, message
 
 
 @pytest.mark.parametrize("route", ["classify", "read"])

@@ -76,9 +76,7 @@ class LabelledFolder:
             yield batch
         for target, label in enumerate(self.labels):
             if (count := self.targets.count(target)) < _MIN_IMAGES:
-                message = (
-                    f"Class {label!r} has {count} of the {_MIN_IMAGES} usable images it needs."
-                )
-                reason = next((x for x in self.skipped if x["file"].startswith(f"{label}/")), None)
-                first = f" {reason['file']} was skipped: {reason['error']}" if reason else ""
-                raise BadInput(message + first, hint="Add more, ideally five or more per class.")
+                problems = [x["error"] for x in self.skipped if x["file"].startswith(f"{label}/")]
+                needed = f"has {count} of the {_MIN_IMAGES} usable images it needs."
+                hint = "Add more, ideally five or more per class."
+                raise BadInput(" ".join([f"Class {label!r}", needed, *problems[:1]]), hint=hint)

@@ -88,24 +88,12 @@ def load_image_model(
     return _Transformers(folder, f"hf:{model.repo}@{folder.name}" if model else spec)
 
 
-def imagenet_labels() -> tuple[str, ...]:
-    """ImageNet's 1,000 class names in the order of the logits, e.g. "tench" for class 0.
-
-    The names are WordNet lemmas, made distinct; the list is torchvision's
-    `torchvision.models._meta._IMAGENET_CATEGORIES`.
-    """
-    return tuple(Path(__file__).with_name("imagenet_labels.txt").read_text("utf-8").splitlines())
-
-
-def centre_square(pixels: Pixels, side: int, crop: float = _CROP) -> Pixels:
-    """The middle of an image as a square of `side` pixels, with bicubic interpolation.
-
-    `crop` is the part of the shorter side that the square covers.
-    """
+def centre_square(pixels: Pixels, side: int) -> Pixels:
+    """The middle of an image as a square of `side` pixels, with bicubic interpolation."""
     from PIL import Image
 
     height, width = pixels.shape[:2]
-    length = min(height, width) * crop
+    length = min(height, width) * _CROP
     left, top = (width - length) / 2, (height - length) / 2
     # Pillow copies what it is passed, so pass it only the square, and a margin as interpolation
     # mixes pixels from both sides of the edge.
@@ -121,7 +109,10 @@ def centre_square(pixels: Pixels, side: int, crop: float = _CROP) -> Pixels:
 
 @lru_cache
 def _efficientnet(folder: Path, name: str) -> GraphModel:
-    return GraphModel(folder / "model.xml", name, imagenet_labels())
+    # The names are WordNet lemmas, made distinct, in the order of the logits; the list is
+    # torchvision's `torchvision.models._meta._IMAGENET_CATEGORIES`.
+    labels = Path(__file__).with_name("imagenet_labels.txt").read_text("utf-8").splitlines()
+    return GraphModel(folder / "model.xml", name, tuple(labels))
 
 
 class GraphModel(ImageModel):

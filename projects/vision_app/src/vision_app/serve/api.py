@@ -1,4 +1,4 @@
-"""The HTTP API: classify, read, extract, ask, explain and search.
+"""The HTTP API: classify, read, extract, ask and explain.
 
     app = create_app(Vision(config, settings), settings)
     service.serve(app, port=8003)               # what `vision-app serve` runs
@@ -28,7 +28,6 @@ from vision_app.files.images import Source
 from vision_app.ocr.page import as_text
 from vision_app.serve.gate import Gate
 from vision_app.vision import Vision
-from seedbed.errors import BadInput
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import until_disconnect
@@ -72,9 +71,7 @@ def _utf8(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 JsonSchema = Annotated[dict[str, Any], AfterValidator(_utf8)]
-Label = Annotated[CleanText, Field(min_length=1, max_length=200)]
 Text = Annotated[CleanText, Field(min_length=1, max_length=1000)]
-Count = Annotated[int, Field(ge=1, le=100)]
 
 
 class ImageForm(BaseModel):
@@ -86,7 +83,7 @@ class ImageForm(BaseModel):
 
 
 class ClassifyForm(ImageForm):
-    k: Count = Field(5, description="Number of labels.")
+    k: int = Field(5, ge=1, le=100, description="Number of labels.")
 
 
 class ReadForm(ImageForm):
@@ -115,17 +112,7 @@ class AskForm(ImageForm):
 
 
 class ExplainForm(ImageForm):
-    label: Label | None = Field(None, description="Class to explain. Default: the most likely one.")
-
-
-class SearchForm(BaseModel):
-    """A text or an image."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    file: UploadFile | None = None
-    text: Text | None = Field(None, description="Words to search for, instead of an image.")
-    k: Count = Field(10, description="Number of images.")
+    label: Text | None = Field(None, description="Class to explain. Default: the most likely one.")
 
 
 # Routes
@@ -183,17 +170,6 @@ def routes(vision: Vision) -> APIRouter:
         """
         work = classifying.run(lambda: vision.classify(open_file(form.file), form.k))
         return await until_disconnect(request, work)
-
-    @router.post("/search")
-    async def search(request: Request, _: Caller, form: Annotated[SearchForm, FORM]) -> Any:
-        """Find indexed images by a text or by a similar image, best first."""
-        if (form.file is None) == (form.text is None):
-            raise BadInput("Send exactly one of `file` and `text`.")
-
-        def work() -> Any:
-            return vision.search(open_file(form.file) if form.file else form.text or "", form.k)
-
-        return await until_disconnect(request, reading.run(work))
 
     @router.post("/explain", response_class=Response, responses={200: {"content": {PNG: {}}}})
     async def explain(request: Request, _: Caller, form: Annotated[ExplainForm, FORM]) -> Response:
