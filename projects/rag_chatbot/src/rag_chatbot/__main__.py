@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 app = cli.create_app("Answers questions about your documents, with verified citations.")
 documents = cli.create_app("List and delete the documents of a collection.")
-collections = cli.create_app("List, create, delete and reindex collections.")
+collections = cli.create_app("List, create and delete collections.")
 feedback = cli.create_app("Export the ratings of answers.")
 app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
@@ -258,13 +258,6 @@ def delete_collection(name: CollectionName) -> None:
     """Delete a collection with all its documents."""
     open_chatbot().delete_collection(name, OPERATOR)
     typer.echo(f"deleted {name}", err=True)
-
-
-@collections.command("reindex")
-def reindex(name: CollectionName) -> None:
-    """Compute the vectors of a collection again: a repair, or other SEEDBED_EMBEDDINGS."""
-    count = open_chatbot().store.reindex(name)
-    typer.echo(f"embedded {count} chunks of {name}", err=True)
 
 
 @feedback.command("export")

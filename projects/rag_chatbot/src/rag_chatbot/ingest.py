@@ -67,13 +67,12 @@ def ingest(
     `prune` removes documents whose files below `paths` were deleted; a path without any file may be
     a disk that is not mounted, so documents from there stay. `progress` is called after each file.
 
-    A file that cannot be read, cut or embedded does not stop the others. Raises ConfigError if the
-    collection was made with other embeddings, and Unavailable if the disk is full. What was stored
-    by then stays, and the next run continues.
+    A file that cannot be read, cut or embedded does not stop the others. Raises Unavailable if the
+    disk is full. What was stored by then stays, and the next run continues.
     """
     start = time.monotonic()
     summary = Summary()
-    owner = store.require_embedder(store.collections.create(collection))
+    owner = store.collections.create(collection)
     stored = {document.source: document for document in store.documents(collection)}
     # 1. List the files.
     files = list(find_files([Path(path) for path in paths]))
@@ -113,7 +112,7 @@ def ingest_uploads(
     """
     start = time.monotonic()
     summary = Summary()
-    owner = store.require_embedder(store.collections.create(collection))
+    owner = store.collections.create(collection)
     try:
         for done, (name, data) in enumerate(files, 1):
             with _failures(summary, clean_name(name)):

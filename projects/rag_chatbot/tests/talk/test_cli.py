@@ -137,16 +137,6 @@ def test_documents_and_collections_are_listed_and_deleted(run, docs):
     assert run("documents", "list", "-c", "safe")[0] == 2
 
 
-def test_reindex_repairs_collection_after_change_of_embeddings(run, docs, monkeypatch):
-    run("ingest", docs)
-    monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:64")
-    code, _, err = run("ask", WHEN)
-    [command] = re.findall(r"rag-chatbot (collections reindex 'default')", err)
-    assert code == 2
-    assert run(*command.replace("'", "").split())[0] == 0
-    assert FACT in run("ask", WHEN)[1]
-
-
 def test_feedback_export_is_input_for_eval(run, docs, tmp_path):
     run("ingest", docs)
     from rag_chatbot.conversation import Conversations

@@ -1,7 +1,7 @@
 """The catalogue: one SQLite file (WAL) with all collections, documents and chunks.
 
     database = Database(Path("var/rag_chatbot"))
-    Collections(database, "minilm").require("notes", "alice", "read")
+    Collections(database).require("notes", "alice", "read")
 
 Readers never wait. Writers take turns, across threads and processes, by a lock file beside it.
 A collection has access rules: to a caller that may not read it, it looks exactly like one that does
@@ -29,8 +29,7 @@ WRITE_SECONDS = 30.0  # that a change waits for the writers' lock
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS collections (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
-    readers TEXT NOT NULL, writers TEXT NOT NULL,
-    embedder TEXT NOT NULL, index_name TEXT NOT NULL UNIQUE);
+    readers TEXT NOT NULL, writers TEXT NOT NULL, index_name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     collection_id INTEGER NOT NULL REFERENCES collections(id),
@@ -145,7 +144,7 @@ LOCAL = "local"  # the caller on a server without API keys
 Caller = str | Operator  # the name of an API key, LOCAL or OPERATOR
 
 PREFIX = "seedbed-"  # of our names in Chroma, which other programs may use too
-_COLUMNS = "id, name, readers, writers, embedder, index_name"
+_COLUMNS = "id, name, readers, writers, index_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +153,14 @@ class Collection:
 
     `readers` and `writers` are names of API keys, or `"*"` for every caller.
 
-    Without `writers` it is the operator's, see `Config.writers`. `embedder` names the embeddings of
-    its vectors; `index_name` is its name in Chroma.
+    Without `writers` it is the operator's, see `Config.writers`. Names in Chroma begin with
+    `index_name`.
     """
 
     id: int
     name: str
     readers: tuple[str, ...]
     writers: tuple[str, ...]
-    embedder: str
     index_name: str
 
     @property
@@ -174,13 +172,9 @@ class Collection:
 class Collections:
     """The table of collections in one database."""
 
-    def __init__(self, database: Database, embedder: str, writers: Sequence[str] = ()) -> None:
-        """`embedder` is recorded with each collection that is created.
-
-        `writers` are the names of the API keys that may change the operator's collections.
-        """
+    def __init__(self, database: Database, writers: Sequence[str] = ()) -> None:
+        """`writers` are the names of the API keys that may change the operator's collections."""
         self.database = database
-        self.embedder = embedder
         self.writers = (LOCAL, *writers)
 
     def create(
@@ -198,8 +192,8 @@ class Collections:
         with self.database.writing(), self.database.transaction() as db:
             index_name = f"{PREFIX}{uuid.uuid4().hex}"  # Chroma's names allow few characters
             created = db.execute(
-                f"INSERT OR IGNORE INTO collections ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?)",
-                (name, _dump(readers), _dump(writers), self.embedder, index_name),
+                f"INSERT OR IGNORE INTO collections ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?)",
+                (name, _dump(readers), _dump(writers), index_name),
             )
             if created.rowcount:
                 db.execute(
@@ -255,8 +249,8 @@ def _dump(names: Sequence[str]) -> str:
     return json.dumps(list(names))
 
 
-def _collection(row: tuple[int, str, str, str, str, str]) -> Collection:
-    number, name, readers, writers, embedder, index_name = row
+def _collection(row: tuple[int, str, str, str, str]) -> Collection:
+    number, name, readers, writers, index_name = row
     return Collection(
-        number, name, tuple(json.loads(readers)), tuple(json.loads(writers)), embedder, index_name
+        number, name, tuple(json.loads(readers)), tuple(json.loads(writers)), index_name
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rag_chatbot.read.chunk import Piece
 from rag_chatbot.read.document import Document
@@ -130,9 +129,3 @@ def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:
 def joined(title: str, heading: str, body: str) -> str:
     """The text that is embedded for a chunk: its context, then its words."""
     return f"{context(title, heading)}\n{body}".strip()
-
-
-def embedder_name(embeddings: Any) -> str:
-    """The name under which the vectors of these embeddings are stored."""
-    name = getattr(embeddings, "name", None) or getattr(embeddings, "model", None)
-    return str(name or type(embeddings).__name__)

@@ -39,13 +39,12 @@ from rag_chatbot.store.records import (
     FileStat,
     StoredDocument,
     delete_document,
-    embedder_name,
     index_parts,
     insert_document,
     joined,
 )
 from rag_chatbot.store.vector_index import VectorIndex
-from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
+from seedbed.errors import BadInput, Busy, NotFound, Unavailable
 from seedbed.models.embeddings.load_embeddings import embed_texts
 
 __all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
@@ -65,13 +64,12 @@ class Store:
         """Open the catalogue, or create it. The vector index is opened at its first use."""
         self.config = config
         self.embeddings = embeddings
-        self.embedder = embedder_name(embeddings)
         self.database = Database(Path(config.data_dir))
         self._counts: dict[tuple[str, str], int] = {}  # (table, word) → chunks that contain it
-        self.collections = Collections(
-            self.database, self.embedder, [name.strip() for name in config.writers.split(",")]
-        )
-        self._index = VectorIndex(Path(config.data_dir) / "chroma", config.chroma_url)
+        writers = [name.strip() for name in config.writers.split(",")]
+        self.collections = Collections(self.database, writers)
+        folder = Path(config.data_dir) / "chroma"
+        self._index = VectorIndex(embeddings, folder, config.chroma_url)
         # By chunk id. A chunk never changes, and ids are not used again, so neither does a vector.
         self._cache: dict[int, np.ndarray] = {}
         self._unindexed = 0  # chunks added or documents deleted since the index was changed
@@ -117,7 +115,6 @@ class Store:
         A chunk that was deleted a moment ago may be among them. Raises Unavailable when the Chroma
         server does not answer.
         """
-        self.require_embedder(collection)
         vector = np.asarray(vector, dtype=np.float32)
         for retry in (True, False):
             if not self._compared:
@@ -199,7 +196,7 @@ class Store:
         `update_index` must follow after the last one. Raises BadInput if the source is that of an
         upload or of another file: one never replaces the other.
         """
-        owner = self.require_embedder(self.collections.get(collection))
+        owner = self.collections.get(collection)
 
         # 1. Embed the texts of all chunks, before the lock is taken.
         parts = index_parts(document, pieces)
@@ -262,22 +259,6 @@ class Store:
 
     # Vectors
 
-    def reindex(self, name: str) -> int:
-        """Compute all vectors of a collection again, with the current embeddings; returns how many.
-
-        This repairs an index, or changes the embeddings. A search meanwhile finds a part of them.
-        """
-        owner = self.collections.get(name)
-        self._cache.clear()
-        with self.database.writing():
-            self._change_index(partial(self._index.drop, owner.index_name))  # first: see `_mend`
-            with self.database.transaction() as db:
-                db.execute(
-                    "UPDATE collections SET embedder = ? WHERE id = ?", (self.embedder, owner.id)
-                )
-        self.mend_index()
-        return len(self._chunk_ids(owner))
-
     def update_index(self) -> None:
         """Bring changes of the catalogue into the index. A failure is logged, and mended later."""
         if self._unindexed:
@@ -307,14 +288,14 @@ class Store:
         self._unindexed = 0
         self._index.reopen_if_changed(self._generation())
         for owner in self.collections.all():
-            if owner.embedder != self.embedder:
-                continue
             # The index is read first: what is added meanwhile is then in the catalogue at least.
             indexed = self._index.ids(owner.index_name)
             stored = set(self._chunk_ids(owner))
             if surplus := list(indexed - stored):
                 self._change_index(partial(self._index.delete, owner.index_name, surplus))
             missing = sorted(stored - indexed)
+            if lost := sum(i not in self._cache for i in missing):
+                log.warning("%d vectors of %r are computed.", lost, owner.name)
             for at in range(0, len(missing), BATCH):
                 vectors = self._vectors(owner, missing[at : at + BATCH])
                 self._change_index(partial(self._index.upsert, owner.index_name, vectors))
@@ -357,17 +338,6 @@ class Store:
         if len(self._cache) > CACHED:
             self._cache.clear()
         self._cache.update(vectors)
-
-    def require_embedder(self, collection: Collection) -> Collection:
-        """The same collection; raises ConfigError if it was made with other embeddings."""
-        if collection.embedder != self.embedder:
-            raise ConfigError(
-                f"Collection {collection.name!r} was made with the embeddings"
-                f" {collection.embedder!r}, not with {self.embedder!r}.",
-                hint="Set SEEDBED_EMBEDDINGS back, or compute its vectors again with:"
-                f" rag-chatbot collections reindex {collection.name!r}",
-            )
-        return collection
 
     @property
     def _db(self) -> sqlite3.Connection:

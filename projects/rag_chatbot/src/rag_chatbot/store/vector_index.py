@@ -1,6 +1,6 @@
 """The vectors of all chunks, in Chroma: embedded in a folder, or as a server.
 
-    index = VectorIndex(Path("var/rag_chatbot/chroma"))
+    index = VectorIndex(embeddings, Path("var/rag_chatbot/chroma"))
     index.query("seedbed-1", vector, k=10)     # [(chunk id, cosine), …]
 
 An embedded Chroma does not see what another process wrote until it is reopened. What is written,
@@ -9,6 +9,7 @@ and when, is decided in `store`.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +26,15 @@ HNSW = {"space": "cosine", "ef_search": 200}
 
 
 class VectorIndex:
-    """(chunk id, vector) pairs by collection. Any failure of Chroma is raised as Unavailable."""
+    """(chunk id, vector) pairs by collection. Any failure of Chroma is raised as Unavailable.
 
-    def __init__(self, folder: Path, url: str | None = None) -> None:
+    The vectors of each embedding model are apart: after a change of the model none is found.
+    """
+
+    def __init__(self, embeddings: Any, folder: Path, url: str | None = None) -> None:
+        model = getattr(embeddings, "name", None) or getattr(embeddings, "model", None)
+        model = str(model or type(embeddings).__name__)
+        self._suffix = hashlib.sha256(model.encode()).hexdigest()[:8]
         self.folder = folder
         self.url = url
         self.generation = 0  # that every write raises; the last one that this process has seen
@@ -51,13 +58,13 @@ class VectorIndex:
                 collection.delete(ids=[str(i) for i in ids[at : at + 1000]])
 
     def drop(self, name: str) -> None:
-        """Delete a collection if it exists."""
-        from chromadb.errors import NotFoundError
-
+        """Delete a collection, with the vectors of all embedding models."""
         with self._translated():
-            self._collections.pop(name, None)
-            with suppress(NotFoundError, ValueError):
-                self._open().delete_collection(name)
+            client = self._open()
+            for collection in client.list_collections():
+                if collection.name.startswith(name):
+                    client.delete_collection(collection.name)
+            self._collections.clear()
 
     def query(self, name: str, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
         """(chunk id, cosine) of the `k` nearest entries, best first. vector: (dimension,)."""
@@ -109,7 +116,7 @@ class VectorIndex:
         with self._lock:
             if name not in self._collections:
                 self._collections[name] = self._open().get_or_create_collection(
-                    name, embedding_function=None, configuration={"hnsw": HNSW}
+                    f"{name}-{self._suffix}", embedding_function=None, configuration={"hnsw": HNSW}
                 )
             return self._collections[name]
 
