@@ -71,8 +71,6 @@ BROKEN = {
         f"Content-Transfer-Encoding: base64\n\n{BASE64[:8]}!*%\n{BASE64[8:]}".encode()
     ),
     "NUL bytes": b"Subject: x\0y\n\nWhere\0 is it?",
-    "no headers": b"\nWhere is it?",
-    "CR line ends": b"Subject: x\r\rWhere is it?",
     "broken headers": b"From: <<<@@>>\nDate: yesterday\nMessage-ID: <[x\nTo: (((\n\nWhere is it?",
     "long header": b"Subject: " + b"=?utf-8?q?a?= " * 50_000 + b"\n\nWhere is it?",
     "nested": b"".join(
@@ -96,7 +94,6 @@ def test_broken_mail_is_parsed_as_far_as_possible(data):
     ("data", "text"),
     [
         (b"Content-Type: text/plain; charset=utf-8\n\nzur\xfcck", "zurück"),
-        (b"Content-Type: text/plain; charset=us-ascii\n\nzur\xc3\xbcck", "zurück"),
         (b"Content-Type: text/plain; charset=iso-8859-1\n\nzur\xc3\xbcck", "zurück"),
         (b"Content-Type: text/plain; charset=utf-16\n\n" + "zurück".encode("utf-16"), "zurück"),
         (b"Subject: x\n\n\x80 zur\xfcck", "€ zurück"),
@@ -111,14 +108,6 @@ def test_text_with_a_wrong_charset_is_readable(data, text):
 def test_no_damage_raises(noise, place, length):
     parse_mail(noise)
     assert parse_mail(MAIL[:place] + noise + MAIL[place + length :]).message_id
-
-
-def test_missing_message_id_is_made_from_the_content():
-    first, again, other = (
-        parse_mail(b"From: a@b.de\n\n" + text) for text in (b"One", b"One", b"Two")
-    )
-    assert first.message_id == again.message_id != other.message_id
-    assert first.content_hash == again.content_hash != other.content_hash
 
 
 def test_other_photo_or_other_thread_is_other_content():
@@ -172,7 +161,6 @@ LOOKS_AUTOMATIC = [
     "X-Auto-Response-Suppress: All",
     "From: MAILER-DAEMON@mx.example",
     "Subject: Automatic reply: Order 10234",
-    "Subject: Delivery status of order 70391",
     "Subject: Re: Re: AW: Re: Re: Re: Hello",
 ]
 
@@ -189,14 +177,7 @@ def test_what_people_and_lists_send_too_is_a_sign_and_no_evidence(header):
 
 
 @pytest.mark.parametrize(
-    "header",
-    [
-        "Auto-Submitted: no",
-        "Subject: Re: Automatic lamp, order 10234",
-        "Subject: I am back in the office, where is my order?",
-        "From: norbert.reply@example.org",
-        "Precedence: first-class",
-    ],
+    "header", ["Auto-Submitted: no", "Subject: I am back in the office, where is my order?"]
 )
 def test_mail_of_a_person_has_no_sign(header):
     mail = parse_mail(f"{header}\n\nHello".encode())
@@ -207,11 +188,9 @@ def test_mail_of_a_person_has_no_sign(header):
     ("text", "spoken", "language"),
     [
         ("I want my money back, the lamp arrived broken.", "en", "en"),
-        ("Wo ist meine Bestellung?", "de", "de"),
         ("La lampe est arrivée cassée, je veux être remboursé.", "fr", "fr"),
         ("La lámpara llegó rota, quiero que me devuelvan el dinero.", "es", "es"),
         ("Ordine 59807 mai arrivato. Potete dirmi dove si trova il pacco?", "it", "en"),
-        ("Gdzie jest moja paczka? Zamówienie 59762 jeszcze nie dotarło.", "pl", "en"),
         ("10234", "", "en"),
     ],
 )
@@ -223,7 +202,6 @@ def test_language_is_detected_and_replies_are_in_one_of_four(text, spoken, langu
 SIZE = 24 * 1024**2
 HOSTILE = {
     "one line": b"\n" + b"a" * SIZE,
-    "runs of base64": b"\n" + ((b"a" * 76 + b"\n") * 3999 + b"b\n") * 78,
     "parts": b'Content-Type: multipart/mixed; boundary="x"\n\n' + b"--x\n\n\n" * 400_000,
     "headers": b"A: b\n" * (SIZE // 5) + b"\nHello",
     "lines": b"\n" + b"a\n" * (SIZE // 2),

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from agentic_workflow.case import Draft, Mail, Triage
 from agentic_workflow.store.database import reading, writing
 from agentic_workflow.store.store import Store, case_id
-from seedbed.errors import Busy, ConfigError, Conflict, NotFound, Unavailable
+from seedbed.errors import ConfigError, Conflict, NotFound, Unavailable
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -24,8 +24,7 @@ POSTGRES = pytest.param("postgres", marks=pytest.mark.slow)
 class Clock:
     """A clock that tests set."""
 
-    def __init__(self) -> None:
-        self.now = NOW
+    now = NOW
 
     def __call__(self) -> datetime:
         return self.now
@@ -75,13 +74,8 @@ def test_same_mail_is_the_same_case(store: Store) -> None:
     again, new_again = store.receive(mail())
     assert (new, new_again) == (True, False)
     assert again == first and first.id == case_id(mail())
-
-
-def test_mail_of_another_content_with_a_known_message_id_is_a_case_of_its_own(store: Store) -> None:
-    first = receive(store)
-    case, new = store.receive(mail(content_hash="other"))
-    assert new and case.id != first
-    assert len(store.cases()) == 2
+    other, new = store.receive(mail(content_hash="other"))  # with a known Message-ID
+    assert new and other.id != first.id
 
 
 def test_mail_with_characters_that_postgres_refuses_is_stored(store: Store) -> None:
@@ -111,6 +105,10 @@ def test_duplicate_of_names_the_first_case_with_the_same_content(
     clock.now += timedelta(days=31)
     fourth = receive(store, 5, content_hash="same")
     assert store.duplicate_of(store.case(fourth)) == first  # still open
+    for id in (first, second, third):
+        store.update(id, status="closed")
+    assert store.duplicate_of(store.case(fourth)) is None  # a new request
+    assert store.standing(store.case(fourth)).same_case in (first, second, third)
 
 
 def test_closed_case_is_not_reopened_by_a_late_worker(store: Store, clock: Clock) -> None:
@@ -143,11 +141,9 @@ def test_cases_are_filtered_and_paged(store: Store) -> None:
     ("query", "found"),
     [
         ("rückgabe", True),
-        ("0234", True),
         ("bob@example", True),
         ("garten Rückgabe", True),
         ("garten refund", False),
-        ("100%", False),
         ("' OR 1=1", False),
     ],
 )
@@ -204,6 +200,9 @@ def test_waiting_and_expired_cases_depend_on_the_time(store: Store) -> None:
     assert [case.id for case in store.waiting(NOW + 3 * HOUR)] == [soon]
     store.decide_approval(soon, "reject", "deadline")
     assert store.waiting(NOW + 3 * HOUR) == []
+    urgent = wait_for_approval(store, 3, hours=9)
+    store.update(urgent, triage=Triage(category="complaint", priority="high"))
+    assert [case.id for case in store.waiting()] == [urgent, late]
 
 
 # ── audit trail, switches, figures ──────────────────────────────────────────────────────────
@@ -240,16 +239,6 @@ def test_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     store.close()
 
 
-def test_locked_sqlite_file_is_busy(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'cases.sqlite'}"
-    holder, store = Store(url), Store(url)
-    with reading(store.engine) as connection:
-        connection.execute(text("PRAGMA busy_timeout = 50"))
-    with writing(holder.engine), pytest.raises(Busy):
-        receive(store)
-    assert receive(store)
-
-
 def test_database_of_another_version_is_refused(tmp_path: Path) -> None:
     store = Store(path := tmp_path / "cases.sqlite")
     with writing(store.engine) as connection:
@@ -257,13 +246,6 @@ def test_database_of_another_version_is_refused(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(ConfigError, match=r"Another version .* outbox\.remind_at"):
         Store(path)
-
-
-def test_urgent_case_is_first_among_those_that_wait(store: Store) -> None:
-    calm = wait_for_approval(store, 1, hours=1)
-    fire = wait_for_approval(store, 2, hours=9)
-    store.update(fire, triage=Triage(category="complaint", priority="high"))
-    assert [case.id for case in store.waiting()] == [fire, calm]
 
 
 def test_follow_ups_of_a_sender_are_one_thread(store: Store) -> None:

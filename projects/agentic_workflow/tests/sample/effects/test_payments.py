@@ -23,13 +23,6 @@ def booked(folder: Path) -> list[tuple[str, int]]:
         return list(ledger.execute("SELECT order_id, cents FROM refunds").fetchall())
 
 
-def test_refund_is_booked_once_however_often_it_is_sent(tmp_path: Path) -> None:
-    assert len({refund(tmp_path) for _ in range(3)}) == 1
-    assert booked(tmp_path) == [("10234", 4990)]
-    refund(tmp_path, "m2:refund")
-    assert len(booked(tmp_path)) == 2
-
-
 @pytest.mark.parametrize(
     ("mode", "error", "count"),
     [

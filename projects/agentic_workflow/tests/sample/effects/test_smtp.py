@@ -18,7 +18,6 @@ from aiosmtpd.controller import Controller
 from agentic_workflow.effects.outbox import NotDelivered, Rejected, Unknown
 from agentic_workflow.effects.smtp import SmtpReceiver, build_message
 from agentic_workflow.sample.smtp_server import received, run_smtp_server
-from seedbed.errors import ConfigError
 from seedbed.testing.launch import free_port
 
 PAYLOAD: dict[str, Any] = {
@@ -160,15 +159,7 @@ def test_session_begins_again_after_starttls(
     assert len(mails.received) == 1
 
 
-@pytest.mark.parametrize("url", ["http://host", "smtp://", "host:25"])
-def test_wrong_url_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="WORKFLOW_SMTP_URL"):
-        SmtpReceiver(url, "help@shop.example")
-
-
-@pytest.mark.parametrize(
-    "to", ["", "anna", "a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "<a@b.c>", "a b@c.d", "ä@b.c"]
-)
+@pytest.mark.parametrize("to", ["", "a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "<a@b.c>"])
 def test_address_that_is_not_plain_is_rejected(to: str) -> None:
     with pytest.raises(Rejected):
         build_message({**PAYLOAD, "to": to}, KEY, "help@shop.example")
@@ -197,16 +188,3 @@ def test_recipient_that_the_server_forwards_is_accepted(
 ) -> None:
     answers = [*ANSWERS[:3], b"251 user not local; will forward", *ANSWERS[4:]]
     assert send(scripted_server(*answers))[0] == "250 done"
-
-
-def test_claim_that_fails_leaves_the_mail_unsent(tmp_path: Path) -> None:
-    port = free_port()
-
-    def claim() -> None:
-        raise RuntimeError("another worker was faster")
-
-    with run_smtp_server(tmp_path, port):
-        receiver = SmtpReceiver(f"smtp://127.0.0.1:{port}", "help@shop.example")
-        with pytest.raises(RuntimeError):
-            receiver.deliver(PAYLOAD, KEY, claim)
-    assert not received(tmp_path)

@@ -38,6 +38,13 @@ from seedbed.settings import Settings, load
 
 POLICY = """
 version = 1
+rule = [
+  {name="automatic", when={automatic=true}, action="ignore", approval=false, why="…"},
+  {name="limit", when={over_limit=true}, action="hand_over", approval=true, why="…"},
+  {name="big", when={category="billing", amount_above=100}, action="refund", approval=true, why="…"},
+  {name="refund", when={category="billing"}, action="refund", approval=false, why="…"},
+  {name="reply", action="reply", approval=false, why="…"},
+]
 [limits]
 case_usd = 1
 day_usd = 1000
@@ -47,35 +54,6 @@ default = "reject"
 [retry]
 attempts = 8
 first_seconds = 0.2
-[[rule]]
-name = "automatic"
-when = { automatic = true }
-action = "ignore"
-approval = false
-why = "Automatic."
-[[rule]]
-name = "limit"
-when = { over_limit = true }
-action = "hand_over"
-approval = true
-why = "Limit."
-[[rule]]
-name = "large"
-when = { category = "billing", amount_above = 100 }
-action = "refund"
-approval = true
-why = "Large."
-[[rule]]
-name = "refund"
-when = { category = "billing" }
-action = "refund"
-approval = false
-why = "Small."
-[[rule]]
-name = "reply"
-action = "reply"
-approval = false
-why = "Question."
 """
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
-
-from agentic_workflow.sample.payments import fail
 
 POINTS = ("before claim", "after claim", "after send", "after checkpoint")
 TEXTS = ("where is my parcel", "refund 30.00", "where is it", "refund 20.00", "refund 300.00")
@@ -56,28 +53,6 @@ def test_cases_complete_once_when_workers_die_at_each_boundary(
         doubts = check(world, cases, refunds=2 * round)
         world.stop_workers()
         print(f"{database}, {workers} workers, {point}: {len(cases)} cases, {doubts} in doubt")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_order_is_refunded_once_although_answers_are_lost(
-    open_world: Callable[..., Any], database: str
-) -> None:
-    world, random = open_world(database), Random(60)
-    # Two to four mails about each of 20 orders, from different addresses, which run at once.
-    orders = [str(order) for order in range(70_000, 70_020)]
-    cases = [
-        world.take(f"refund 20.00 for order {order}")
-        for order in orders
-        for _ in range(random.randint(2, 4))
-    ]
-    for mode in random.choices(("away", "before", "after"), k=30):
-        fail(world.folder, mode)
-    for number in range(2):
-        world.worker(f"worker-{number}")
-    statuses = world.wait(cases)
-    assert sorted(order for _, order, _ in world.refunds()) == orders
-    print(f"{database}: {Counter(statuses)}")
 
 
 @pytest.mark.slow

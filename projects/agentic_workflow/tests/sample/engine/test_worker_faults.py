@@ -11,16 +11,8 @@ from sqlalchemy import text
 
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.engine.supervisor import open_locks
-from agentic_workflow.engine.worker import run_worker
-from seedbed.errors import ConfigError
 
 OLD = "0"
-
-
-@pytest.mark.parametrize("id", ["local", "", "a b"])
-def test_worker_refuses_an_id_that_is_not_its_own(open_world: Callable[..., Any], id: str) -> None:
-    with pytest.raises(ConfigError, match="not a worker id"):
-        run_worker(open_world().config, None, id)  # type: ignore[arg-type]
 
 
 def test_lock_belongs_to_one_holder_at_a_time(open_world: Callable[..., Any]) -> None:
@@ -30,28 +22,6 @@ def test_lock_belongs_to_one_holder_at_a_time(open_world: Callable[..., Any]) ->
     assert not second.acquire("worker-1")
     first.release("worker-1")
     assert second.acquire("worker-1")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_frozen_worker_finishes_its_cases_when_it_wakes(
-    open_world: Callable[..., Any], database: str
-) -> None:
-    world = open_world(database)
-    frozen = world.worker("worker-1")
-    world.wait([world.take("where is it")])
-    case = world.take("pause 1.0 refund 30.00")
-    world.until(lambda: world.statuses([case]) == ["working"])
-    frozen.send(signal.SIGSTOP)
-    if database == "postgres":  # SQLite may be locked by the frozen process
-        world.worker("worker-2")
-        world.wait([world.take("where is it")], ("closed",))
-        assert world.statuses([case]) == ["working"]
-    frozen.send(signal.SIGCONT)
-    assert world.wait([case]) == ["closed"]
-    assert set(world.sent().values()) == {1}
-    assert len(world.refunds()) == 1
 
 
 @pytest.mark.slow
