@@ -41,7 +41,7 @@ version = 1
 rule = [
   {name="automatic", when={automatic=true}, action="ignore", approval=false, why="…"},
   {name="limit", when={over_limit=true}, action="hand_over", approval=true, why="…"},
-  {name="big", when={category="billing", amount_above=100}, action="refund", approval=true, why="…"},
+  {name="big", when={category="billing", amount_above=99}, action="refund", approval=true, why="…"},
   {name="refund", when={category="billing"}, action="refund", approval=false, why="…"},
   {name="reply", action="reply", approval=false, why="…"},
 ]
