@@ -20,8 +20,6 @@ MODULES = sorted(
 NEEDS = {
     "seedbed.database.sql_engine": "sqlalchemy",
     "seedbed.models.remote.prices": "genai_prices",
-    "seedbed.runs.environment": "psutil",
-    "seedbed.runs.figures": "matplotlib",
     "seedbed.safety.patterns": "re2",
     "seedbed.structured.constrain": "jsonschema",
     "seedbed.structured.regex": "re2",

@@ -62,7 +62,7 @@ def read_config(*, server: bool = False, **overrides: Any) -> Config:
     """Settings from the environment; sets up logging and silences dependencies."""
     from finetune_lora.config import Config
     from seedbed.observe.logs_and_traces import start
-    from seedbed.runs.quiet_libraries import quiet
+    from seedbed.runs.training import quiet
     from seedbed.settings import Settings, load
 
     start("finetune_lora", load(Settings).log_level, server=server)

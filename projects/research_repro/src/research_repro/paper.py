@@ -197,7 +197,7 @@ class Figure:
     title: str
     """What the figure shows, as one sentence."""
     draw: Callable[[Results], Drawing | None]
-    """The drawing (made with `seedbed.runs.figures.new_figure`); None if results are missing."""
+    """The drawing (made with `seedbed.runs.training.new_figure`); None if results are missing."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from research_repro.runs.pool import Progress, record_path, run_cells
 from research_repro.runs.workspace import Workspace
 from research_repro.tracking import log_outcome
 from seedbed.errors import BadInput
-from seedbed.runs.environment import git_commit
+from seedbed.runs.training import git_commit
 
 
 def run_paper(

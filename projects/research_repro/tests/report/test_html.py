@@ -36,7 +36,7 @@ ORIGIN = {
 
 
 def draw_losses(results):
-    from seedbed.runs.figures import new_figure
+    from seedbed.runs.training import new_figure
 
     rows = results.of("fit")
     if len(rows) < 2:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from seedbed.runs.figures import new_figure, to_png
+from seedbed.runs.training import new_figure, to_png
 
 _MOST = 40  # names of a confusion matrix: more cannot be read at this width
 _LONGEST = 28  # characters of a name

@@ -11,8 +11,7 @@ from safetensors import SafetensorError
 
 from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
 from seedbed.models.weights.hf_folder import fingerprint, hf_folder, resolve_dtype, weight_files
-from seedbed.runs.environment import total_memory
-from seedbed.runs.quiet_libraries import quiet_loading
+from seedbed.runs.training import quiet_loading, total_memory
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 

@@ -86,7 +86,7 @@ def _draw(figure: Figure, results: Results) -> tuple[Figure, str, str]:
 
     As an image, the ids and styles of several drawings on a page do not collide.
     """
-    from seedbed.runs.figures import to_svg
+    from seedbed.runs.training import to_svg
 
     try:
         drawing = figure.draw(results)

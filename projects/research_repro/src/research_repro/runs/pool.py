@@ -32,8 +32,7 @@ from research_repro.results import Record, six_digits
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 from seedbed.files import disk_errors, write_text
-from seedbed.runs.environment import describe_environment, git_commit
-from seedbed.runs.quiet_libraries import quiet
+from seedbed.runs.training import describe_environment, git_commit, quiet
 from seedbed.safety.secrets import reason
 
 Load = Callable[[], Paper]

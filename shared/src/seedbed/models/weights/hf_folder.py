@@ -17,7 +17,7 @@ from seedbed.errors import ConfigError, MissingExtra, WeightsError
 from seedbed.files import new_folder
 from seedbed.models.weights.catalog import Model, Spec, find
 from seedbed.models.weights.ensure import build_once, ensure, source_file
-from seedbed.runs.quiet_libraries import quiet_loading
+from seedbed.runs.training import quiet_loading
 from seedbed.settings import Settings, load
 
 # Part of the folder's name: raise it when `_dequantise` changes what it writes.

@@ -6,7 +6,7 @@ from math import exp
 from typing import TYPE_CHECKING
 
 from research_repro.paper import Figure, Results
-from seedbed.runs.figures import new_figure
+from seedbed.runs.training import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _distances(results: Results) -> Drawing | None:
-    from seedbed.runs.figures import new_figure
+    from seedbed.runs.training import new_figure
 
     if not (rows := results.of("digits")):
         return None
@@ -34,7 +34,7 @@ def _grid(group: str) -> Callable[[Results], Drawing | None]:
     def draw(results: Results) -> Drawing | None:
         import numpy as np
 
-        from seedbed.runs.figures import new_figure
+        from seedbed.runs.training import new_figure
 
         if not (finished := results.of("digits")):
             return None

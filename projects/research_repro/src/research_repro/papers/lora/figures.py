@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from research_repro.paper import Figure, Results
-from seedbed.runs.figures import new_figure
+from seedbed.runs.training import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

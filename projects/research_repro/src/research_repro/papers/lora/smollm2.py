@@ -26,7 +26,7 @@ from research_repro.papers.lora.records import generate
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import WeightsError
 from seedbed.models.weights.hf_folder import hf_folder, resolve_dtype
-from seedbed.runs.quiet_libraries import quiet_loading
+from seedbed.runs.training import quiet_loading
 from seedbed.safety.secrets import reason
 
 _TEST_BATCH = 64
