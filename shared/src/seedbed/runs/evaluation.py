@@ -92,9 +92,7 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def paired_bootstrap(
-    a: Sequence[float], b: Sequence[float], n: int = 10_000, seed: int = 0
-) -> Difference:
+def paired_bootstrap(a: Sequence[float], b: Sequence[float], n: int = 10_000) -> Difference:
     """mean(a) - mean(b) over the same cases in the same order, with its 95 % percentile interval.
 
     Resamples the cases `n` times with replacement. Efron and Tibshirani, 1993, chapter 13; for
@@ -106,7 +104,7 @@ def paired_bootstrap(
             f"A paired comparison needs the same cases for both systems, not {len(a)} and {len(b)}."
         )
     deltas = [x - y for x, y in zip(a, b, strict=True)]
-    size, rng = len(deltas), random.Random(seed)
+    size, rng = len(deltas), random.Random(0)
     means = sorted(math.fsum(rng.choices(deltas, k=size)) / size for _ in range(n))
     low, high = means[int(0.025 * (n - 1))], means[math.ceil(0.975 * (n - 1))]
     return Difference(math.fsum(deltas) / size, low, high, size)

@@ -15,30 +15,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 from seedbed.safety.secrets import Finding, find_secrets, replace_findings, without_overlaps
 
-ISSUER = re.compile(  # Visa, Mastercard, Amex, Diners, JCB, Discover, UnionPay, RuPay, Troy
+_ISSUER = re.compile(  # Visa, Mastercard, Amex, Diners, JCB, Discover, UnionPay, RuPay, Troy
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
     r"|(?:35|6\d|8[12]|97)\d{14}|6\d{16,18}"
 )
-"""The numbers that issuers of cards use, without gaps."""
 
 
-def luhn(number: str) -> bool:
-    """Whether the checksum of a payment card is correct (ISO/IEC 7812-1, annex B).
-
-    >>> luhn("4111 1111 1111 1111"), luhn("4111 1111 1111 1112")
-    (True, False)
-    """
-    digits = [int(c) for c in reversed(number) if c.isdecimal()]
-    doubled = (sum(divmod(2 * d, 10)) for d in digits[1::2])
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
-
-
-def iban(number: str) -> bool:
-    """Whether the checksum of a bank account is correct: modulo 97 it is 1 (ISO 13616).
-
-    >>> iban("DE89 3704 0044 0532 0130 00"), iban("DE89 3704 0044 0532 0130 01")
-    (True, False)
-    """
+def _is_iban(number: str) -> bool:
+    """Whether the checksum of a bank account is correct: modulo 97 it is 1 (ISO 13616)."""
     plain = number.replace(" ", "")
     if not 15 <= len(plain) <= 34:
         return False
@@ -46,9 +30,13 @@ def iban(number: str) -> bool:
 
 
 def _is_card(number: str) -> bool:
-    digits = "".join(str(int(c)) for c in number if c.isdecimal())
+    """Whether the checksum of a payment card is correct (ISO/IEC 7812-1, annex B)."""
+    digits = [int(c) for c in reversed(number) if c.isdecimal()]
+    doubled = (sum(divmod(2 * d, 10)) for d in digits[1::2])
+    valid = (sum(digits[::2]) + sum(doubled)) % 10 == 0
     # A row of one repeated digit passes the checksum and is a placeholder.
-    return ISSUER.fullmatch(digits) is not None and len(set(digits)) > 1 and luhn(digits)
+    issued = _ISSUER.fullmatch("".join(map(str, reversed(digits)))) is not None
+    return valid and issued and len(set(digits)) > 1
 
 
 def _is_address(text: str) -> bool:
@@ -60,29 +48,17 @@ def _is_address(text: str) -> bool:
     return not (address.is_loopback or address.is_unspecified)
 
 
-def _is_dni(number: str) -> bool:
-    """Whether the last letter of a Spanish DNI or NIE belongs to its digits."""
-    plain = re.sub(r"\W", "", number).upper()
-    digits = plain[:-1].translate(str.maketrans("XYZ", "012"))
-    return len(plain) >= 8 and plain[-1] == "TRWAGMYFPDXBNJZSQVHLCKE"[int(digits) % 23]
-
-
-def _any(_: str) -> bool:
-    return True
-
-
-_EDGE, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit
 _SHAPES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
-    ("iban", r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", iban),
+    ("iban", r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _is_iban),
     ("card", r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w-])", _is_card),
     (
         "email",
         r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}(?<=\w)",
-        _any,
+        bool,
     ),
-    ("phone", r"(?<![\w+])\+[1-9]\d{0,2}(?:[ ().-]{0,2}\d){6,12}(?![\w])", _any),
-    ("phone", r"(?<![\w.+-])(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-]|\.\d)", _any),
-    ("phone", r"(?<![\w.+-])(?<!\d )0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,4}(?![\w-]| \d|\.\d)", _any),
+    ("phone", r"(?<![\w+])\+[1-9]\d{0,2}(?:[ ().-]{0,2}\d){6,12}(?![\w])", bool),
+    ("phone", r"(?<![\w.+-])(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-]|\.\d)", bool),
+    ("phone", r"(?<![\w.+-])(?<!\d )0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,4}(?![\w-]| \d|\.\d)", bool),
     (
         "ip",
         r"(?<![\w.+/=~<>^-])(?<!version )(?<!Version )(?<!release )"
@@ -90,12 +66,10 @@ _SHAPES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
         _is_address,
     ),
     ("ip", r"(?<![\w:.])(?=[^\s]{0,39}\d)[0-9A-Fa-f:]{6,39}(?![\w:])", _is_address),
-    ("passport", _EDGE + r"(?:\d{1,2}\.?\d{3}\.?\d{3}|[XYZ]-?\d{7})-?[A-Za-z]" + _END, _is_dni),
-    # The lines that machines read.
-    ("passport", r"(?<![A-Z0-9<])(?=[A-Z0-9]{0,40}<<)[A-Z0-9<]{20,90}(?![A-Z0-9<])", _any),
 )
 _COMPILED = tuple((kind, re.compile(shape), check) for kind, shape, check in _SHAPES)
 
+_EDGE, _END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit
 _DATE = r"(?:\d\d?[-./]\d\d?[-./](?:19|20)\d\d|(?:19|20)\d\d[-./]\d\d?[-./]\d\d?)(?!\d)"
 _JOIN = rf"[\s./\u2010-\u2015\u2212-]?(?!(?<!\d){_DATE})"  # between the groups of a number
 _NUMBER = re.compile(
@@ -138,12 +112,9 @@ _LABELLED = {
     kind: re.compile(rf"{_EDGE}(?<!\[)(?:{labels}){_AFTER.get(kind, _NO)}", re.IGNORECASE)
     for kind, labels in _LABELS.items()
 }
-ORDER_WORDS = (
-    r"order|bestell|commande|pedido|invoice|rechnung|factur|track|sendung|paket|suivi|seguimiento"
-)
-"""What names the number of an order, an invoice or a parcel: alternatives of an expression."""
 _OTHER_NUMBER = re.compile(
-    r"auftrag|customer|kunden|client|tel|phone|mobil|ticket|\s#|\+\d|eur|[€$£]|" + ORDER_WORDS,
+    r"auftrag|customer|kunden|client|tel|phone|mobil|ticket|\s#|\+\d|eur|[€$£]|order|bestell"
+    r"|commande|pedido|invoice|rechnung|factur|track|sendung|paket|suivi|seguimiento",
     re.IGNORECASE,
 )
 KINDS = (
@@ -164,19 +135,15 @@ def _find_labelled(text: str, kinds: set[str]) -> Iterator[Finding]:
             for match in _NUMBER.finditer(text, start, name.end() + 60):
                 after = match.start() >= name.end()
                 before = text[name.end() if after else max(0, match.start() - 25) : match.start()]
-                if _is_named(match.group(), before, after and not re.search(r"\d", before)):
+                plain = re.sub(r"\W", "", match[0])
+                digits = sum(c.isdigit() for c in plain)
+                # Digits alone may be an order: they have to follow the label closely, or be nine.
+                mixed = digits >= 4 and not plain.isdigit()
+                near = after and not re.search(r"\d", before)
+                named = digits >= 2 and (mixed or near or len(match[0]) == 9)
+                other = _OTHER_NUMBER.search(f"{before} {plain}")
+                if named and not other and 6 <= len(plain) <= 18:
                     yield _finding(kind, match.span())
-
-
-def _is_named(number: str, before: str, near: bool) -> bool:
-    """Whether `number`, beside a label, is the number that the label names."""
-    plain = re.sub(r"\W", "", number)
-    digits = sum(c.isdigit() for c in plain)
-    if not 6 <= len(plain) <= 18 or digits < 2 or _OTHER_NUMBER.search(f"{before} {plain}"):
-        return False
-    # Digits alone may be an order: they have to follow the label closely, or be nine.
-    mixed = digits >= 4 and not plain.isdigit()
-    return mixed or near or len(number) == 9
 
 
 def _finding(kind: str, span: tuple[int, int]) -> Finding:

@@ -10,7 +10,7 @@
 
 The checks around every request are in `middleware`. A client that sends the head of its request
 slowly, or does not read the answer, keeps its connection: limits on that are left to a reverse
-proxy, or to the `protocol` passed to `serve`.
+proxy.
 """
 
 from __future__ import annotations
@@ -278,14 +278,12 @@ def serve(
     port: int,
     host: str = "127.0.0.1",
     *,
-    protocol: Any = "auto",
     bound_to: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Serve an app until SIGTERM or Ctrl-C.
 
     `port` 0 selects a free port; `bound_to` is called with the port as soon as it is open.
-    `protocol` makes the `asyncio.Protocol` of a connection, as uvicorn's setting `http`. Raises
-    ConfigError if `host` is not a loopback address and there are no API keys (SEEDBED_OPEN=1
+    Raises ConfigError if `host` is not a loopback address and there are no API keys (SEEDBED_OPEN=1
     permits it), and Unavailable if the port cannot be opened.
     """
     # 1. Refuse to expose a server without keys.
@@ -302,7 +300,6 @@ def serve(
         access_log=False,
         timeout_graceful_shutdown=1,
         server_header=False,
-        http=protocol,
     )
     bound_to(bound.getsockname()[1])
     # 3. Serve; `_Server` drains the requests.

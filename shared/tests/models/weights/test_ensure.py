@@ -127,8 +127,8 @@ def test_full_disk_is_an_error_and_leaves_no_files(
         "-c",
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))\n"
-        "import sys; from seedbed.models.weights.ensure import main; "
-        f"sys.exit(main(['prefetch', {name!r}]))",
+        "from seedbed import cli; from seedbed.models.weights.__main__ import app\n"
+        f"cli.main(app, ['prefetch', {name!r}])",
     )
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err

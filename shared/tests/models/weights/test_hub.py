@@ -137,6 +137,6 @@ def test_absent_repository_is_reported_without_retries(hub: Hub, prefetch: Prefe
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert len(hub.paths) == 1  # the download itself would retry for half a minute
-    assert err.startswith("Cannot download OpenVINO/Qwen3-8B-int4-ov@5c47abf4")
+    assert err.startswith("error: Cannot download OpenVINO/Qwen3-8B-int4-ov@5c47abf4")
     assert len(err.strip().splitlines()) == 1
     assert err.strip().endswith("make prefetch MODEL=qwen3-8b")

@@ -12,14 +12,13 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from seedbed.errors import ConfigError, MissingExtra, SeedbedError, WeightsError, pip_install
+from seedbed.errors import ConfigError, MissingExtra, WeightsError, pip_install
 from seedbed.files import new_folder, write_text
 from seedbed.models.weights.catalog import MODELS, Model, Spec, find
 from seedbed.observe.logs_and_traces import silence_dependencies
@@ -85,13 +84,7 @@ def _from_package(model: Model, folder: Path, convert: Convert) -> Path:
     def build(ready: Path) -> None:
         sources = [source_file(model, index) for index in range(len(model.files))]
         with new_folder(ready) as scratch:
-            try:
-                convert(sources, scratch)
-            except RuntimeError as error:  # OpenVINO raises nothing else, whatever the reason
-                message = str(error).strip().rpartition("\n")[2]
-                raise WeightsError(
-                    f"{model.name}: the conversion failed: {message}.", hint=_ROOM
-                ) from error
+            convert(sources, scratch)
 
     return build_once(model, folder / key, build)
 
@@ -107,14 +100,14 @@ def build_once(model: Model, ready: Path, build: Callable[[Path], None]) -> Path
         with FileLock(ready.parent / f".{ready.name}.lock"):
             if not ready.exists():
                 build(ready)
-    except OSError as error:
-        raise _unwritable(model, ready.parent, error) from error
+    except (OSError, RuntimeError) as error:  # OpenVINO raises the second, whatever the reason
+        raise _not_stored(model, ready.parent, error) from error
     return ready
 
 
-def _unwritable(model: Model, folder: Path, error: OSError) -> WeightsError:
-    problem = f"cannot write to {folder}: {error.strerror or error}"
-    return WeightsError(f"{model.name}: {problem}.", hint=_ROOM)
+def _not_stored(model: Model, folder: Path, error: Exception) -> WeightsError:
+    cause = getattr(error, "strerror", None) or str(error).strip().rpartition("\n")[2]
+    return WeightsError(f"{model.name} cannot be stored in {folder}: {cause}.", hint=_ROOM)
 
 
 def source_file(model: Model, index: int = 0) -> Path:
@@ -209,7 +202,7 @@ def _from_hub(model: Model, folder: Path) -> Path:
         stamp.parent.mkdir(parents=True, exist_ok=True)
         write_text(stamp, json.dumps({"path": str(path)}))
     except OSError as error:
-        raise _unwritable(model, folder, error) from error
+        raise _not_stored(model, folder, error) from error
     return path
 
 
@@ -235,21 +228,3 @@ def _download(model: Model) -> Path:
         raise WeightsError(
             f"Cannot download {where}: {reason(error)}", hint=f"Try again with: {command}"
         ) from error
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m seedbed.models.weights prefetch NAME`, which prints the model's folder.
-
-    Returns the exit status: 2 for an error, which is printed on one line.
-    """
-    match sys.argv[1:] if arguments is None else arguments:
-        case ["prefetch", name]:
-            try:
-                print(ensure(name))
-                return 0
-            except SeedbedError as error:
-                problem = str(error)
-        case _:
-            problem = "usage: python -m seedbed.models.weights prefetch NAME"
-    print(problem, file=sys.stderr)
-    return 2
