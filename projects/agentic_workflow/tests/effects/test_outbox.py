@@ -126,15 +126,6 @@ def test_frozen_sender_that_wakes_settles_its_doubt(open_outbox: Callable[..., O
     assert perform(other).receipt == "late receipt"
 
 
-def test_effect_in_doubt_is_repeated_by_a_receiver_that_recognizes_it(
-    open_outbox: Callable[..., Outbox],
-) -> None:
-    assert perform(open_outbox(Scripted(Unknown("connection lost")))).status == "in_doubt"
-    receiver = Scripted(repeatable=True)
-    assert perform(open_outbox(receiver)).status == "done"
-    assert receiver.delivered == 1
-
-
 def test_attempt_does_not_settle_a_later_one_of_the_same_worker(
     open_outbox: Callable[..., Outbox],
 ) -> None:

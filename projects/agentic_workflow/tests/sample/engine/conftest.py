@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +110,10 @@ class World:
         self.folder, self.sent_folder = folder, folder / "sent"
         port = free_port()
         stack.enter_context(run_smtp_server(self.sent_folder, port))
-        self.env = {
-            "WORKFLOW_DATA_DIR": str(folder),
-            "WORKFLOW_SMTP_URL": f"smtp://127.0.0.1:{port}",
-        }
-        if url:
-            self.env["SEEDBED_DATABASE_URL"] = url
-        self.config = load(
-            Config,
-            data_dir=folder,
-            smtp_url=self.env["WORKFLOW_SMTP_URL"],
-            database_url=url,
-            authserv_id="mx.shop.example",
-        )
+        settings = {"data_dir": str(folder), "smtp_url": f"smtp://127.0.0.1:{port}"}
+        self.env = {f"WORKFLOW_{name.upper()}": value for name, value in settings.items()}
+        self.env |= {"SEEDBED_DATABASE_URL": url} if url else {}
+        self.config = load(Config, **settings, database_url=url, authserv_id="mx.shop.example")
         (folder / "policy.toml").write_text(scripted.POLICY)
         self.queue = CaseQueue(self.config)
         stack.callback(self.queue.close)
@@ -194,22 +186,14 @@ class World:
         return parse_mail(scripted.mail_bytes(self.count, text, **headers))
 
     def responds(self) -> bool:
-        try:
+        with suppress(Unavailable):
             self.store.cases(limit=1)
             return self.queue.states(["x"]) == {}
-        except Unavailable:
-            return False
-
-    def text(self, case: str) -> str:
-        return str(self.store.case(case).mail.text)
+        return False
 
     def sent(self) -> dict[str, int]:
         """Number of mails by case."""
-        counts: dict[str, int] = {}
-        for message_id, count in received(self.sent_folder).items():
-            case = message_id.partition(".")[0]
-            counts[case] = counts.get(case, 0) + count
-        return counts
+        return Counter(id.partition(".")[0] for id in received(self.sent_folder).elements())
 
     def open_desk(self) -> Any:
         return scripted.open_scripted_desk(self.config, None, self.queue, "worker-1")

@@ -174,22 +174,6 @@ def test_reopened_case_gets_another_letter_and_no_second_refund(world: Any) -> N
     assert len(world.refunds()) == before + 1
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Auto_Submitted": "auto-replied"},
-        {"List_Id": "<help.shop.example>"},
-        {"X_Auto_Response_Suppress": "All"},
-    ],
-)
-def test_mail_of_a_customer_that_looks_automatic_waits_for_a_person(
-    world: Any, headers: dict[str, str]
-) -> None:
-    case = world.take("I am on holiday", **headers)
-    assert world.wait([case]) == ["waiting"]
-    assert not mails_of(world, case)
-
-
 @pytest.mark.parametrize("text", ["explode", "this cannot be answered"])
 def test_unexpected_error_fails_the_case_which_can_be_replayed(world: Any, text: str) -> None:
     parts, case = world.desk.parts, world.take(text)
