@@ -44,26 +44,20 @@ def test_total_is_the_largest_one() -> None:
     assert nano.find_fields(text).total == "1234.50"
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "kept"),
-    [
-        ("total", "1190.00", "1190.00"),
-        ("total", "1.190,00", "1.190,00"),
-        ("total", "119.00", None),
-        ("total", "much", None),
-        ("date", "2024-04-03", "2024-04-03"),
-        ("date", "1999-01-01", None),
-        ("currency", "EUR", "EUR"),
-        ("currency", "JPY", None),
-        ("vendor", "otte handels kg", "otte handels kg"),
-        ("vendor", "Otte Hand", None),
-        ("invoice_number", "R-2024/117", "R-2024/117"),
-        ("invoice_number", "R-2024/11", None),
-    ],
-)
-def test_value_that_is_not_in_the_text_is_dropped(field: str, value: str, kept: str | None) -> None:
-    invoice = nano.checked(nano.Invoice(**{**FIELDS, field: value}), TEXT)
-    assert invoice.model_dump() == {**FIELDS, field: kept}
+def test_value_that_is_not_in_the_text_is_dropped() -> None:
+    kept = {"total": "1.190,00", "vendor": "otte handels kg"}
+    assert nano.checked(nano.Invoice(**FIELDS | kept), TEXT).model_dump() == FIELDS | kept
+    dropped = {
+        "total": ["119.00", "11.90", "much"],
+        "date": ["1999-01-01"],
+        "currency": ["JPY"],
+        "vendor": ["Otte Hand"],
+        "invoice_number": ["R-2024/11"],
+    }
+    for field, values in dropped.items():
+        for value in values:
+            invoice = nano.checked(nano.Invoice(**FIELDS | {field: value}), TEXT)
+            assert invoice.model_dump() == FIELDS | {field: None}, value
 
 
 def test_reply_of_a_model_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,9 +30,8 @@ def meet(*works: Callable[[], Any], cancel: int | None = None) -> tuple[list[Any
         facts = [gate.waiting, len(started), started[:1] != [threading.main_thread().name]]
         release.set()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, NotImplementedError):
-                raise outcome
+        for gap in (outcome for outcome in outcomes if isinstance(outcome, NotImplementedError)):
+            raise gap
         return outcomes, facts
 
     return asyncio.run(main())

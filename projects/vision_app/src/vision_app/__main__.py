@@ -41,8 +41,8 @@ Row = dict[str, Any]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print a table as CSV.")]
 
 
-def open_vision(classifier: str | None = None, **overrides: Any) -> Vision:
-    """Open the app with the settings of the environment; options override them."""
+def open_vision(classifier: str | None = None) -> Vision:
+    """Open the app with the settings of the environment, and perhaps another classifier."""
     from vision_app.config import Config
     from seedbed.observe.logs_and_traces import start
     from seedbed.settings import Settings, load
@@ -51,7 +51,7 @@ def open_vision(classifier: str | None = None, **overrides: Any) -> Vision:
     start("vision_app", settings.log_level)
     from vision_app.vision import Vision
 
-    return Vision(load(Config, classifier=classifier, **overrides), settings)
+    return Vision(load(Config, classifier=classifier), settings)
 
 
 def _each(
@@ -168,8 +168,7 @@ def explain(
 ) -> None:
     """Write a picture that shows which pixels speak for a class."""
     vision = open_vision(model)
-    with cli.progress(unit="mask", start="explaining …") as progress:
-        explanation = vision.explain(vision.open(file), label, progress)
+    explanation = vision.explain(vision.open(file), label)
     target = out or Path(f"{file.stem}.explained.png")
     write_bytes(target, explanation["png"])
     typer.echo(f"{explanation['label']} ({explanation['confidence'] * 100:.0f} %): {target}")
@@ -273,10 +272,10 @@ def evaluate(
     with cli.progress(quiet=as_json, unit="document") as progress:
         report = documents.evaluate(folder, read, progress)
     typer.echo(report.to_json() if as_json else report.to_markdown())
-    failures = [f"error: {case['error']}" for case in report.cases if "error" in case]
-    for line in failures:
-        typer.echo(line, err=True)
-    raise typer.Exit(2 if failures else 0)
+    errors = [case["error"] for case in report.cases if "error" in case]
+    for error in errors:
+        typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(2 if errors else 0)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -99,14 +99,14 @@ class ImageIndex:
 
         The score is the share of words that occur, or CLIP's cosine. Raises BadInput without words.
         """
-        terms = _words(query)[:_MAX_TERMS]
-        terms = [term for term in terms if len(term) > 2] or terms
+        terms = {*_words(query)[:_MAX_TERMS]}
+        terms = {term for term in terms if len(term) > 2} or terms
         if not terms:
             raise BadInput("The query is empty.", hint="Describe what you are looking for.")
         entries, vectors = self._load()
         texts = [" ".join([Path(e["file"]).stem, *e["labels"], e["text"]]) for e in entries]
-        counts = np.array([len({*terms} & {*_words(text)}) for text in texts], np.float32)
-        scores = counts / len({*terms})
+        counts = np.array([len(terms & {*_words(text)}) for text in texts], np.float32)
+        scores = counts / len(terms)
         if self._clip and entries:  # its cosines for a text are at most about 0.35
             scores = np.maximum(scores, vectors @ self._clip.embed_text(query))
         return _hits(entries, scores, k)

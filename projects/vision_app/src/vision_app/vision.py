@@ -5,8 +5,7 @@
     vision.classify(source)["labels"][0]
     vision.extract(source, "invoice")["fields"]["total"]
 
-An invoice passes through `Vision.open` → `images.open_source` → `Vision.extract` → `Reader.read` →
-`rules.extract` or `by_model.extract` → JSON. Models load at their first use. Results are plain
+Models load at their first use. Results are plain
 JSON, and all boxes in them are pixels of the image as it was passed in.
 """
 
@@ -25,7 +24,6 @@ from vision_app.config import Config
 from vision_app.files.images import Source, open_source
 from vision_app.files.pixels import MAX_IMAGES, Pixels, encode_png
 from vision_app.ocr.page import Page, as_json
-from seedbed.cli import Progress
 from seedbed.errors import ConfigError
 from seedbed.settings import Settings
 
@@ -212,9 +210,7 @@ class Vision:
         answer = ask(self.language_model, question, _images(source), self.read(source))
         return {"file": source.name, "question": question, **answer}
 
-    def explain(
-        self, source: Source, label: str | None = None, progress: Progress | None = None
-    ) -> Json:
+    def explain(self, source: Source, label: str | None = None) -> Json:
         """{"label", "confidence", "png"}: the first page with the pixels that speak for a class.
 
         `label` is a class of the classifier; None for the most likely one.
@@ -222,7 +218,7 @@ class Vision:
         from vision_app.classify.explain import explain, overlay
 
         pixels = source.first()
-        label, confidence, relevance = explain(self.classifier, pixels, label, progress=progress)
+        label, confidence, relevance = explain(self.classifier, pixels, label)
         png = encode_png(overlay(pixels, relevance))
         return {"label": label, "confidence": confidence, "png": png}
 

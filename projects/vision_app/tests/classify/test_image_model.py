@@ -74,15 +74,10 @@ def test_transformers_folder_is_an_image_model(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     with pytest.raises(ConfigError, match="Cannot load the image model"):
         load_image_model(f"path:{tmp_path}")
+    layers = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    labels = {0: "cat", 1: "dog", 2: "fox"}
     config = transformers.ViTConfig(
-        hidden_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        image_size=32,
-        patch_size=8,
-        num_labels=3,
-        id2label={0: "cat", 1: "dog", 2: "fox"},
+        **layers, intermediate_size=32, image_size=32, patch_size=8, id2label=labels
     )
     network = transformers.ViTForImageClassification(config).eval()
     network.save_pretrained(tmp_path)

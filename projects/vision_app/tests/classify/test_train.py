@@ -1,16 +1,20 @@
 """Training a linear head: what it learns, reports and writes, and what it refuses."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from vision_app.classify.classifier import load_head
-from vision_app.classify.train import fit, held_out_logits, train
+from vision_app.classify.image_model import ImageModel
+from vision_app.classify.train import embed, fit, held_out_logits, train
 from vision_app.config import Config
-from seedbed.errors import BadInput
+from vision_app.files.pixels import encode_png
+from seedbed.errors import BadInput, NotFound
 from seedbed.settings import Settings
 
 
@@ -53,6 +57,58 @@ def test_five_images_per_class_are_enough(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Class 'disc' has 1 of the 2 usable images"):
         train(folder, out, Config(), Settings())
     assert load_head(out).labels == ("disc", "square")
+
+
+class MeanColour(ImageModel):
+    """An image model whose features are the mean colour."""
+
+    name, labels, width = "mean-colour", ("any",), 3
+
+    def infer_batch(self, images: Sequence[Any]) -> tuple[Any, Any]:
+        features = np.array([image.mean((0, 1)) for image in images], np.float32)
+        return np.zeros((len(images), 1), np.float32), features
+
+
+def write(folder: Path, *names: str) -> Path:
+    """An image for each name; those with the same last letter are the same."""
+    for name in names:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encode_png(np.full((8, 8, 3), ord(file.stem[-1]), np.uint8)))
+    return folder
+
+
+def test_embed_skips_what_it_cannot_use(tmp_path: Path) -> None:
+    write(
+        tmp_path, "cat/more/a.png", "cat/b.png", "dog/c.png", "dog/d.png", "dog/xa.png", ".x/e.png"
+    )
+    (tmp_path / "dog" / "last.png").write_text("not an image")
+    images = embed(tmp_path, MeanColour(), Config())
+    assert images.labels == ("cat", "dog") and images.targets.tolist() == [0, 0, 1, 1]
+    assert images.features.shape == (4, 3, 3)  # each image and two crops
+    assert images.features[:, 0, 0].tolist() == [ord(letter) for letter in "bacd"]
+    last, copy = images.skipped
+    assert last["file"] == "dog/last.png" and "not an image" in last["error"]
+    assert copy == {"file": "dog/xa.png", "error": "Same image as cat/more/a.png."}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["photo.png"], "has no sub-folders; two are needed"),
+        (["cat/a.png"], "has one sub-folder;"),
+        (["cat/a.png", "dog/notes.txt"], "contains no images"),
+        (["cat/a.png", "dog/b.png"], "'cat' has 1 of the 2 usable images it needs"),
+        (["cat/a.png", "cat/b.png", "dog/a.png"], "'dog' has 0 .* Same image as cat/a"),
+    ],
+)
+def test_folders_without_two_classes_are_refused(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        embed(write(tmp_path, *names), MeanColour(), Config())
+    with pytest.raises(NotFound, match="none does not exist"):
+        embed(tmp_path / "none", MeanColour(), Config())
 
 
 @pytest.mark.parametrize("classes", [2, 4])

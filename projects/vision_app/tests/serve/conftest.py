@@ -1,122 +1,94 @@
-"""A stand-in for `Vision` with known results, so that API and page are tested without models."""
+"""`Vision` with models whose results are known, so that API and page are tested without any."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vision_app.config import Config
-from vision_app.files.images import Source, open_source
+from vision_app.extract.extraction import Evidence, Extraction
+from vision_app.files.images import Source
 from vision_app.files.pixels import Pixels, encode_png
-from vision_app.ocr.page import Line, Page, Word, as_json
-from seedbed.settings import load
+from vision_app.ocr.page import Line, Page, Word
+from vision_app.vision import Vision
+from seedbed.settings import Settings, load
 from seedbed.testing.launch import serve_app
 
-LABELS = ("pot", "vase", "daisy", "bee", "lakeside", "palace")
+PLACES = {
+    "vendor": Evidence("Northwind Ltd", (5, 5, 33, 15), 1, 0.9),
+    "total": Evidence("12.50", (20, 20, 33, 30), 1, 0.9),
+}
+VALUES = {"vendor": "Northwind Ltd", "total": 12.5}
 
 
-class FakeClassifier:
-    """Labels an image by its gray value, while it is `released`."""
+class FakeVision(Vision):
+    """Every picture is an invoice of two lines, unless it is darker than 100: then it has none.
 
-    def __init__(self) -> None:
-        self.released, self.entered = threading.Event(), threading.Event()
-        self.released.set()
-
-    def classify(self, images: list[Pixels], k: int = 5) -> list[dict[str, Any]]:
-        self.entered.set()
-        assert self.released.wait(30)
-        others = [{"label": name, "confidence": 0.01} for name in LABELS[: k - 1]]
-        grays = [int(image[0, 0, 0]) for image in images]
-        return [
-            {"labels": [{"label": f"gray {x}", "confidence": 0.8}, *others], "sure": x >= 100}
-            for x in grays
-        ]
-
-
-class FakeVision:
-    """Every picture is an invoice of two lines, unless it is darker than 100: then it has none."""
+    The models wait until they are `released`, and the reader raises the `failure`.
+    """
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self.classifier = FakeClassifier()
+        super().__init__(config, load(Settings))
         self.failure: Exception | None = None
-        self.language_model: Any = None
         self.entered, self.released = threading.Event(), threading.Event()
         self.released.set()
 
-    def open(self, source: Any, name: str = "") -> Source:
-        return open_source(source, name=name, config=self.config)
+    @property
+    def classifier(self) -> Any:
+        """Labels an image by its gray value."""
 
-    def _read_page(self, pixels: Pixels, number: int = 1) -> Page:
+        def classify(images: list[Pixels], k: int) -> list[dict[str, Any]]:
+            self._wait()
+            gray = int(images[0][0, 0, 0])
+            labels = [(f"gray {gray}", 0.8), *((name, 0.01) for name in ("pot", "vase", "bee"))]
+            ranking = [{"label": name, "confidence": share} for name, share in labels[:k]]
+            return [{"labels": ranking, "sure": gray >= 100}]
+
+        return SimpleNamespace(classify=classify)
+
+    @property
+    def reader(self) -> Any:
+        def read(pixels: Pixels, number: int) -> Page:
+            self._wait()
+            if self.failure:
+                raise self.failure
+            lines = []
+            for y, row in enumerate((("Northwind", "Ltd"), ("Total", "12.50", "<b>EUR</b>"))):
+                boxes = [(5 + 15 * x, 5 + 15 * y, 18 + 15 * x, 15 + 15 * y) for x in range(3)]
+                words = (Word(text, box, 0.9) for text, box in zip(row, boxes, strict=False))
+                lines.append(Line(tuple(words)))
+            height, width = pixels.shape[:2]
+            return Page(number, width, height, tuple(lines) if np.mean(pixels) >= 100 else ())
+
+        return SimpleNamespace(read=read)
+
+    @property
+    def _extractor(self) -> Any:
+        def extract(_pages: Any, _images: Any, schema: Any) -> Extraction:
+            names = [field.name for field in schema.fields]
+            places = {name: place for name, place in PLACES.items() if name in names}
+            return Extraction({name: VALUES.get(name) for name in names}, places)
+
+        return extract
+
+    def _wait(self) -> None:
         self.entered.set()
         assert self.released.wait(30)
-        if self.failure:
-            raise self.failure
-        height, width = pixels.shape[:2]
-        rows = (("Northwind", "Ltd"), ("Total", "12.50", "<b>EUR</b>"))
-        lines = tuple(
-            Line(
-                tuple(
-                    Word(text, (5 + 15 * x, 5 + 15 * y, 18 + 15 * x, 15 + 15 * y), 0.9)
-                    for x, text in enumerate(row)
-                )
-            )
-            for y, row in enumerate(rows)
-        )
-        return Page(number, width, height, lines if pixels.mean() >= 100 else ())
-
-    def read(self, source: Source) -> list[Page]:
-        return [self._read_page(pixels, n) for n, pixels in enumerate(source.pages(), 1)]
-
-    def read_json(self, source: Source) -> dict[str, Any]:
-        pages = [as_json(page) for page in self.read(source)]
-        return {"file": source.name, "pages": pages, "warnings": source.warnings}
-
-    def classify(self, source: Source, k: int = 5, pixels: Pixels | None = None) -> dict[str, Any]:
-        [result] = self.classifier.classify([source.first() if pixels is None else pixels], k)
-        return {"file": source.name, **result}
-
-    def schema(self, schema: Any) -> Any:
-        return schema
-
-    def extract(self, source: Source, schema: Any = "invoice") -> dict[str, Any]:
-        text = self.read(source)[0].text
-        evidence = {
-            "vendor": _evidence("Northwind Ltd", (5, 5, 33, 15)),
-            "total": _evidence("12.50", (20, 20, 33, 30)),
-        }
-        names = (
-            schema.get("properties", ())
-            if isinstance(schema, dict)
-            else ("vendor", "date", "total")
-        )
-        values = {"vendor": "Northwind Ltd", "total": 12.5} if text else {}
-        return {
-            "file": source.name,
-            "fields": {name: values.get(name) for name in names},
-            "evidence": {name: evidence[name] for name in names if name in values},
-            "warnings": list(source.warnings),
-        }
-
-    def find_exact(self, *_: Any) -> None:
-        return None
 
     def ask(self, source: Source, question: str) -> dict[str, Any]:
         if "total" not in question:
             return {"file": source.name, "answer": "I can't tell from this image.", "evidence": []}
-        item = _evidence("12.50", (20, 20, 33, 30))
-        return {"file": source.name, "answer": "The total is 12.50.", "evidence": [item]}
+        evidence = [PLACES["total"].as_json()]
+        return {"file": source.name, "answer": "The total is 12.50.", "evidence": evidence}
 
     def explain(self, source: Source, label: str | None = None) -> Any:
         return {"label": label or "pot", "confidence": 0.8, "png": encode_png(source.first())}
-
-
-def _evidence(text: str, box: tuple[float, ...]) -> dict[str, Any]:
-    return {"text": text, "box": list(box), "page": 1, "confidence": 0.9}
 
 
 @pytest.fixture(scope="session")

@@ -33,12 +33,10 @@ from seedbed.settings import Settings
 Floats = npt.NDArray[np.float32]
 
 TEMPERATURES = {"efficientnet-lite0": 0.95}
-"""Temperatures of models that bring none. ImageNet's validation set is not available offline, so
-this one is based on no more than 150 crops and distortions of 6 photographs. Their log loss is
-lowest at 0.93, with a 95 % interval over photographs of 0.74 to 1.10; 0.95 is that, rounded towards
-1. Mean confidence and accuracy on them are both 0.51, the expected calibration error is 0.08.
-Measure again on images of your own with `fit_temperature`. Models of the hub keep their
-confidences."""
+"""Temperatures of models that bring none. This one has the lowest log loss on 150 crops and
+distortions of 6 photographs, rounded towards 1, since ImageNet's validation set is not available
+offline: 0.93, with a 95 % interval of 0.74 to 1.10. Measure it on images of your own with
+`fit_temperature`. Models of the hub keep their confidences."""
 PAGES = frozenset({"web site", "web site, website, internet site, site"})
 """ImageNet's class of screenshots, to which its models assign pages of text, invoices and receipts
 too, with up to 0.6. As the label is wrong for most of them, it is never reported as sure."""

@@ -8,15 +8,9 @@ see how much the class's confidence drops; windows overlap and their drops are a
 nothing of the model but its answers, so it works for all of them, and it is deterministic.
 
 RISE (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421), which hides random halves of the
-image, needs three times as many inferences for a similar result. Its measures are the mean
-confidence while the most important pixels are deleted (lower is better) and inserted (higher is
-better), here on six photographs of cheetahs, a lion, a pagoda, a flower and a film character:
-
-    method                       inferences    deletion    insertion
-    random pixels                         0       0.172        0.280
-    RISE, 7 x 7 cells                   256       0.096        0.459
-    occlusion, this module        64 to 100       0.103        0.522
-
+image, needs three times as many inferences for a similar result: on six photographs the mean
+confidence while the most important pixels are deleted is 0.096 (here 0.103; at random 0.172), and
+while they are inserted 0.459 (here 0.522; at random 0.280).
 The window was chosen on the same photographs. Smoother windows lower both measures.
 """
 
@@ -30,7 +24,6 @@ import numpy.typing as npt
 
 from vision_app.classify.classifier import Classifier
 from vision_app.files.pixels import Pixels
-from seedbed.cli import Progress
 from seedbed.errors import BadInput
 
 Floats = npt.NDArray[np.float32]
@@ -44,17 +37,13 @@ _SCREEN = 1600  # maximum width and height of an overlay, in pixels
 
 
 def explain(
-    classifier: Classifier,
-    pixels: Pixels,
-    label: str | None = None,
-    progress: Progress | None = None,
+    classifier: Classifier, pixels: Pixels, label: str | None = None
 ) -> tuple[str, float, Floats]:
     """A label, by default the most likely one; its confidence; and where the evidence for it is.
 
     The map is 0 to 1, for the image shrunk to a shorter side of at most 256 pixels: 1 where hiding
     the image lowers the confidence most, 0 where it doesn't or raises it. Takes about a second on
-    two cores; `progress` is called with the number of windows done and their total. Raises BadInput
-    for an unknown label.
+    two cores. Raises BadInput for an unknown label.
     """
     if label and label not in classifier.labels:
         similar = difflib.get_close_matches(label, classifier.labels)
@@ -75,8 +64,6 @@ def explain(
         for window, row in zip(batch, classifier.infer(copies)[0], strict=True):
             total[window] += whole[index] - row[index]
             count[window] += 1
-        if progress is not None:
-            progress(start + len(batch), len(windows))
     # 3. Average the drops over each pixel; where the confidence rises, the map is 0.
     mean = np.maximum(total / np.maximum(count, 1), 0)
     scaled = np.asarray(mean / max(float(mean.max()), 1e-9), np.float32)

@@ -63,15 +63,10 @@ class ImageModel(ABC):
 def load_image_model(
     spec: str = "efficientnet-lite0", *, settings: Settings | None = None
 ) -> ImageModel:
-    """Load an image classifier.
+    """The image classifier of a spec: one instance per process of efficientnet-lite0, on OpenVINO.
 
-    A spec is one of:
-
-        efficientnet-lite0      on OpenVINO, one instance per process
-        hf:ORG/REPO@REVISION    AutoModelForImageClassification of transformers, with torch
-        path:DIR                the same, from a folder
-
-    Raises ConfigError, MissingExtra or WeightsError.
+    Or hf:ORG/REPO@REVISION or path:DIR, in the format of transformers, with torch. Raises
+    ConfigError, MissingExtra or WeightsError.
     """
     settings = settings or load(Settings)
     model = find(spec, "image")

@@ -10,23 +10,24 @@ The classifier then runs without scikit-learn, on the features of the backbone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vision_app.classify.calibration import calibration_error, fit_temperature, softmax
 from vision_app.classify.classifier import Head
-from vision_app.classify.dataset import LabelledFolder
 from vision_app.classify.image_model import ImageModel, load_image_model
 from vision_app.config import Config
+from vision_app.files.images import find_files, open_source
 from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, NotFound, SeedbedError
 from seedbed.files import new_folder, write_text
 from seedbed.runs.evaluation import Figure
 from seedbed.settings import Settings
@@ -36,6 +37,7 @@ Floats = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.int64]
 
 FILES = {"head.json", "head.safetensors", "report.json"}  # of a trained classifier
+MIN_IMAGES = 2  # of a class: one to train on, one to calibrate on
 VIEWS = 3  # the image and two random crops, which raised the accuracy by 1 to 3 points
 
 
@@ -45,7 +47,7 @@ def train(
     """Train a head on the images in `folder`, one sub-folder per class, and write it to `out`.
 
     Returns the report, which is also in report.json; `confusion[i][j]` counts images of class i
-    classified as j. Raises the errors of `LabelledFolder` and `load_image_model`, and BadInput if
+    classified as j. Raises the errors of `embed` and `load_image_model`, and BadInput if
     `out` has other content than a trained classifier; `out` is then unchanged.
     """
     start = time.monotonic()
@@ -53,13 +55,12 @@ def train(
     # 1. Compute features of all images and of their random crops.
     spec = "efficientnet-lite0" if config.classifier.startswith("path:") else config.classifier
     model = load_image_model(spec, settings=settings)
-    images = LabelledFolder(folder, config)
-    features = embed(images, model, progress)
-    targets = np.array(images.targets)
+    images = embed(folder, model, config, progress)
     # 2. Calibrate on logits of held-out images, and train on all.
-    logits = held_out_logits(features, targets)
+    targets = images.targets
+    logits = held_out_logits(images.features, targets)
     temperature = fit_temperature(logits, targets)
-    head = Head(images.labels, model.name, temperature, *fit(features, targets))
+    head = Head(images.labels, model.name, temperature, *fit(images.features, targets))
     # 3. Measure, on the held-out logits.
     probabilities = softmax(logits, temperature)
     predictions = probabilities.argmax(1)
@@ -94,14 +95,59 @@ def check_replaceable(out: Path) -> None:
         raise BadInput(message, hint="Use --out with a new folder.")
 
 
-def embed(images: LabelledFolder, model: ImageModel, progress: Progress | None) -> Floats:
-    """Features (n, VIEWS, d) of the images and their crops."""
-    rng = np.random.default_rng(0)
-    features = []
-    for batch in images.batches(progress):
-        views = [view for pixels in batch for view in random_views(pixels, rng)]
-        features.append(model.infer(views)[1].reshape(len(batch), VIEWS, -1))
-    return np.concatenate(features)
+class Images(NamedTuple):
+    """The images of a folder: features (n, VIEWS, d), and indices of labels (n,) as targets."""
+
+    labels: tuple[str, ...]
+    features: Floats
+    targets: Targets
+    skipped: list[dict[str, str]]
+    """{"file", "error"} of what could not be used."""
+
+
+def embed(
+    folder: Path, model: ImageModel, config: Config, progress: Progress | None = None
+) -> Images:
+    """Compute the features of the images in a folder, whose sub-folders are the labels.
+
+    Raises NotFound, or BadInput for fewer than two classes, or fewer than MIN_IMAGES of one. Hidden
+    files and folders are left out.
+    """
+    # 1. List the classes and their files.
+    if not folder.is_dir():
+        raise NotFound(f"Folder {folder} does not exist.")
+    classes = [path for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
+    if len(classes) < 2:
+        hint = "Put the images of each class into a sub-folder with the name of the class."
+        count = "one sub-folder" if classes else "no sub-folders"
+        raise BadInput(f"{folder} has {count}; two are needed.", hint=hint)
+    files = [(file, target) for target, path in enumerate(classes) for file in find_files([path])]
+    # 2. Compute the features.
+    rng, features, targets = np.random.default_rng(0), list[Floats](), list[int]()
+    skipped, originals = list[dict[str, str]](), dict[bytes, str]()
+    for number, (file, target) in enumerate(files, 1):
+        name = file.relative_to(folder).as_posix()
+        try:
+            pixels = open_source(file, config=config).first()
+            # Training images must not be among the held-out ones, also not in another format.
+            digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+            if (original := originals.setdefault(digest, name)) != name:
+                raise BadInput(f"Same image as {original}.")
+            features.append(model.infer(list(random_views(pixels, rng)))[1])
+            targets.append(target)
+        except SeedbedError as error:
+            skipped.append({"file": name, "error": str(error)})
+        if progress:
+            progress(number, len(files), name)
+    # 3. Check that each class has enough of them.
+    for target, label in enumerate(path.name for path in classes):
+        if (count := targets.count(target)) < MIN_IMAGES:
+            problems = [x["error"] for x in skipped if x["file"].startswith(f"{label}/")]
+            needed = f"has {count} of the {MIN_IMAGES} usable images it needs."
+            hint = "Add more, ideally five or more per class."
+            raise BadInput(" ".join([f"Class {label!r}", needed, *problems[:1]]), hint=hint)
+    labels = tuple(path.name for path in classes)
+    return Images(labels, np.stack(features), np.array(targets), skipped)
 
 
 def random_views(pixels: Pixels, rng: np.random.Generator) -> Iterator[Pixels]:

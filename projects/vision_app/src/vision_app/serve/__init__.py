@@ -1,1 +1,1 @@
-"""HTTP API, web page, dynamic batching."""
+"""HTTP API, web page, and results as text."""

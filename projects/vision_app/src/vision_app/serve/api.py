@@ -19,13 +19,11 @@ from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
-from fastapi.responses import PlainTextResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from starlette.concurrency import run_in_threadpool
 
 from vision_app import __version__
 from vision_app.files.images import Source
-from vision_app.ocr.page import as_text
 from vision_app.serve.gate import Gate
 from vision_app.vision import Vision
 from seedbed.server import service
@@ -84,10 +82,6 @@ class ImageForm(BaseModel):
 
 class ClassifyForm(ImageForm):
     k: int = Field(5, ge=1, le=100, description="Number of labels.")
-
-
-class ReadForm(ImageForm):
-    format: Literal["json", "text"] = "json"
 
 
 class ExtractForm(ImageForm):
@@ -178,16 +172,10 @@ def routes(vision: Vision) -> APIRouter:
         return Response((await until_disconnect(request, work))["png"], media_type=PNG)
 
     @router.post("/read")
-    async def read(request: Request, _: Caller, form: Annotated[ReadForm, FORM]) -> Any:
-        """Read the text: words with boxes (`json`), or plain text."""
-
-        def work() -> Any:
-            source = open_file(form.file)
-            if form.format == "text":
-                return PlainTextResponse(as_text(vision.read(source)))
-            return vision.read_json(source)
-
-        return await until_disconnect(request, reading.run(work))
+    async def read(request: Request, _: Caller, form: Annotated[ImageForm, FORM]) -> Any:
+        """Read the text: that of each page, and its words with their boxes."""
+        work = reading.run(lambda: vision.read_json(open_file(form.file)))
+        return await until_disconnect(request, work)
 
     @router.post(
         "/extract", responses={200: {"content": {"application/json": {"example": EXAMPLE}}}}

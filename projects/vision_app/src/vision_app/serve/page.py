@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from itertools import chain
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -58,17 +59,16 @@ class Handlers:
         self.vision = vision
 
     def open_upload(self, file: str, session: Session) -> Values:
-        """Open an upload. Returns the emptied upload area, then as `_open`."""
+        """Open an upload. Returns the emptied upload area, then as `open_sample`."""
         [(name, content)] = ui.take_uploads([file])
-        return None, *self._open(name, content, session)
+        return None, *self._open(content, name, session)
 
     def open_sample(self, sample: Sample, session: Session) -> Values:
-        """Returns the kind of document, then as `_open`."""
-        return sample.schema, *self._open(sample.path.name, sample.path.read_bytes(), session)
+        """Returns the kind of document, the session, an error as HTML, and the row of results."""
+        return sample.schema, *self._open(sample.path, sample.path.name, session)
 
-    def _open(self, name: str, content: bytes, session: Session) -> Values:
-        """Returns the session, an error as HTML, and the row of results."""
-        session.source, problem = attempt(partial(self.vision.open, content, name))
+    def _open(self, file: Path | bytes, name: str, session: Session) -> Values:
+        session.source, problem = attempt(partial(self.vision.open, file, name))
         return session, problem, gr.Row(visible=not problem)
 
     def analyze(self, session: Session, schema: str) -> Iterator[dict[str, Any]]:
