@@ -3,8 +3,7 @@
     document = parse_html(b"<h1>Tea</h1><p>Pour.</p><nav>Home</nav>")
     document.text                                   # "Tea\\n\\nPour.\\n"
 
-Navigation, footers and the like are left out. Nothing is executed or fetched. The tree is
-walked without recursion, so deep nesting cannot overflow the stack.
+Navigation, footers and the like are left out. Nothing is executed or fetched.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import re
 from typing import Any
 
 from rag_chatbot.read.decode import clean, decode, one_line
-from rag_chatbot.read.document import Document, DocumentBuilder, markdown_table
+from rag_chatbot.read.document import Document, DocumentBuilder, Kind, markdown_table
 
 _BLOCK_TAGS = """
     p div section article main header aside blockquote ul ol dl dt dd li figure figcaption details
@@ -55,9 +54,8 @@ def _main_element(tree: Any) -> Any:
     if body is None:
         return tree.root
     whole = len(body.text())
-    for selector in ("main", "[role=main]", "article"):
-        element = tree.css_first(selector)
-        if element is not None and len(element.text()) * 3 > whole:
+    for element in tree.css("main, [role=main], article"):
+        if len(element.text()) * 3 > whole:
             return element
     return body
 
@@ -70,62 +68,39 @@ class _Walk:
         self.inline: list[str] = []
         self.items: list[str] = []  # of the current list
         self.lists = 0  # depth of nested lists
-        node, depth = root, 0
-        while node is not None:
-            down = self._enter(node)
-            child = node.first_child if down else None
-            if child is not None:
-                node, depth = child, depth + 1
-                continue
-            if down:
-                self._leave(node)
-            while depth and node.next is None:
-                node, depth = node.parent, depth - 1
-                self._leave(node)
-            node = node.next if depth else None
+        self._visit(root)
         self._flush()
         self._end_list()
 
-    def _enter(self, node: Any) -> bool:
-        """Handle the start of a node. Returns whether to visit its children."""
+    def _visit(self, node: Any) -> None:
         tag = node.tag
         if tag == "-text":
             self.inline.append(re.sub(r"\s+", " ", node.text_content or ""))
-            return False
-        if tag.startswith("-"):
-            return False
-        if tag == "br":
+        elif tag == "br":
             self.inline.append("\n")
         elif tag in HEADINGS:
-            self._flush()
-            self._end_list()
-            self.builder.add("heading", _strip_anchor(one_line(node.text())), HEADINGS[tag])
-            return False
+            self._add("heading", _strip_anchor(one_line(node.text())), HEADINGS[tag])
         elif tag == "pre":
-            self._flush()
-            self._end_list()
-            self.builder.add("code", clean(node.text()))
-            return False
+            self._add("code", clean(node.text()))
         elif tag == "table" and not node.css_first("table table, h1, h2, h3, h4, pre, ul ul"):
-            self._flush()
-            self._end_list()
-            self.builder.add("table", _table(node))
-            return False
-        elif tag in BLOCKS:
-            self._flush()
-            if tag in ("ul", "ol"):
-                self.lists += 1
-        return True
-
-    def _leave(self, node: Any) -> None:
-        """Handle the end of a node whose children were visited."""
-        tag = node.tag
-        if tag in BLOCKS:
-            self._flush()
-        if tag in ("ul", "ol"):
-            self.lists = max(0, self.lists - 1)
-            if not self.lists:
+            self._add("table", _table(node))
+        else:
+            if tag in BLOCKS:
+                self._flush()
+            is_list = tag in ("ul", "ol")
+            self.lists += is_list
+            for child in node.iter(include_text=True):
+                self._visit(child)
+            if tag in BLOCKS:
+                self._flush()
+            self.lists -= is_list
+            if is_list and not self.lists:
                 self._end_list()
+
+    def _add(self, kind: Kind, text: str, level: int = 0) -> None:
+        self._flush()
+        self._end_list()
+        self.builder.add(kind, text, level)
 
     def _flush(self) -> None:
         """Make a paragraph or a list item of the text collected so far."""

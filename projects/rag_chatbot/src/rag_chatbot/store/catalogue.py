@@ -54,8 +54,6 @@ class Database:
 
         self.path = folder / "rag.sqlite"
         self._local = threading.local()
-        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
-        self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file_lock = FileLock(str(folder / "write.lock"), poll_interval=0.01)
@@ -69,23 +67,14 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The connection of the calling thread, in autocommit mode; opened at its first use."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = open_sqlite(self.path, mmap_size=1 << 30)
-            with self._lock:
-                # Servers replace idle threads: each one that ended would leak three open files.
-                for thread in [t for t in self._connections if not t.is_alive()]:
-                    self._connections.pop(thread).close()
-                self._connections[threading.current_thread()] = connection
+        """The connection of the calling thread, in autocommit mode; closed when the thread ends."""
+        if not hasattr(self._local, "connection"):
+            self._local.connection = open_sqlite(self.path, mmap_size=1 << 30)
+        connection: sqlite3.Connection = self._local.connection
         return connection
 
     def close(self) -> None:
         """Close the connections of all threads; later calls open new ones."""
-        with self._lock:
-            for connection in self._connections.values():
-                connection.close()
-            self._connections.clear()
         self._local = threading.local()
 
     @contextmanager

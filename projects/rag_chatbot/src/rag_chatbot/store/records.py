@@ -80,32 +80,28 @@ def insert_document(
     pieces: Sequence[Piece],
     parts: Sequence[Parts],
 ) -> list[int]:
-    """Insert a document and its chunks, with the parts that are indexed; returns their ids.
-
-    The ids are counted here, so that one statement each fills the chunks and the full-text table.
-    """
-    text = document.text
+    """Insert a document and its chunks, with the parts that are indexed; returns their ids."""
     stat = (file.path, file.size, file.mtime_ns) if file else (None, None, None)
     row = db.execute(
         "INSERT INTO documents (collection_id, source, title, type, text, data_hash, path, size,"
         " mtime_ns, chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (owner.id, source, document.title, document.type, text, data_hash, *stat, len(pieces)),
+        (
+            *(owner.id, source, document.title, document.type, document.text, data_hash),
+            *(*stat, len(pieces)),
+        ),
     )
-    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
-    first = (last[0] if last else 0) + 1
-    ids = list(range(first, first + len(pieces)))
-    db.executemany(
-        "INSERT INTO chunks (id, document_id, ordinal, start, end, heading, page, text)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (i, row.lastrowid, n, p.start, p.end, p.heading, p.page, text[p.start : p.end])
-            for n, (i, p) in enumerate(zip(ids, pieces, strict=True))
-        ],
-    )
-    db.executemany(
-        f"INSERT INTO {owner.fts} (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
-        [(i, *part) for i, part in zip(ids, parts, strict=True)],
-    )
+    ids: list[int] = []
+    for n, (p, part) in enumerate(zip(pieces, parts, strict=True)):
+        chunk = db.execute(
+            "INSERT INTO chunks (document_id, ordinal, start, end, heading, page, text)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (row.lastrowid, n, p.start, p.end, p.heading, p.page, document.text[p.start : p.end]),
+        )
+        ids.append(chunk.lastrowid or 0)
+        db.execute(
+            f"INSERT INTO {owner.fts} (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
+            (ids[-1], *part),
+        )
     return ids
 
 
