@@ -44,18 +44,6 @@ def test_case_that_does_not_wait_cannot_be_approved(
     assert "does not wait for approval; it is received." in capsys.readouterr().err
 
 
-def test_unknown_case_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("case", "c0") == 2
-    assert capsys.readouterr().err.startswith("error: Unknown case 'c0'.")
-
-
-def test_folder_without_mails_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("submit", tmp_path) == 2
-    assert "There are no .eml files." in capsys.readouterr().err
-
-
 def test_policy_check_names_the_line_of_a_mistake(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

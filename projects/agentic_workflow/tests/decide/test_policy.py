@@ -75,13 +75,10 @@ def test_refund_of_returned_order_is_automatic_up_to_100() -> None:
         assert (decision.action, decision.approval) == ("refund", approval)
 
 
-def test_refund_is_the_amount_asked_for_if_less_was_asked_for() -> None:
-    assert decide(category="refund", amount=Decimal(20)).amount == Decimal(20)
-
-
-def test_refund_above_what_was_paid_is_capped_and_approved_by_a_person() -> None:
-    decision = decide(category="refund", amount=Decimal(80))
-    assert (decision.amount, decision.approval) == (Decimal("54.80"), True)
+def test_refund_is_what_was_asked_for_if_that_was_paid_and_else_a_person_approves_it() -> None:
+    for asked, amount, approval in ((20, "20", False), (80, "54.80", True)):
+        decision = decide(category="refund", amount=Decimal(asked))
+        assert (decision.amount, decision.approval) == (Decimal(amount), approval)
 
 
 def test_double_charge_is_refunded_once() -> None:
@@ -105,18 +102,9 @@ def test_delivered_order_is_not_refunded_before_it_is_back() -> None:
     assert (decision.rule, decision.approval) == ("refund-late", True)
 
 
-def test_report_of_a_defect_is_read_by_a_person_because_it_may_be_a_danger() -> None:
-    assert decide(category="technical", confidence=0.99).approval
-
-
 def test_unknown_order_leads_to_a_question() -> None:
     facts = Facts(customer_id="K1", warnings=("order 1 does not exist",))
     assert decide(facts, category="shipping", order_id="1").action == "ask"
-
-
-def test_mail_that_is_perhaps_spam_goes_to_a_person() -> None:
-    decision = decide(category="spam", confidence=0.7)
-    assert (decision.action, decision.approval) == ("hand_over", True)
 
 
 def test_spam_and_automatic_mails_are_ignored() -> None:
@@ -193,11 +181,8 @@ SHOP = SHOP_POLICY.read_text()
         ("deadline_hours = 48 ", "deadline_hours = = 4", "deadline_hours = =", "Invalid value"),
         ("case_usd = 0.10", "case_eur = 0.10", "case_eur = 0.10", "unknown key"),
         ("attempts = 100", 'attempts = "six"', 'attempts = "six"', "valid integer"),
-        ('default = "hold"', 'default = "sleep"', 'default = "sleep"', "'reject' or 'hold'"),
         ("case_usd = 0.10\n", "", "[limits]", "case_usd: missing"),
-        ("order_known = true", "order_knwon = true", "order_knwon", "unknown key"),
         ("deadline_hours = 48 ", "deadline_hours = inf", "deadline_hours = inf", "finite"),
-        ("amount_above = 100", "amount_above = -1", "amount_above = -1", "equal to 0"),
         ("confidence = 0.9 ", "confidence = 0.2 ", "confidence = 0.2", "equal to 0.5"),
         ('action = "hand_over"', 'action = "panic"', 'action = "panic"', "'hand_over'"),
     ],
@@ -220,11 +205,6 @@ def test_last_rule_without_conditions_is_required(path: Path) -> None:
         load_policy(path)
 
 
-def test_missing_file_is_refused(path: Path) -> None:
-    with pytest.raises(ConfigError, match="No such file"):
-        load_policy(path)
-
-
 def test_policy_file_follows_changes_and_keeps_the_old_one_after_a_mistake(path: Path) -> None:
     path.write_text(RECKLESS.replace("ACTION", "reply"))
     policies = PolicyFile(path)
@@ -233,14 +213,10 @@ def test_policy_file_follows_changes_and_keeps_the_old_one_after_a_mistake(path:
     path.write_text(SHOP.replace("[[rule]]", "[[rule]", 1))
     assert policies.current() is first
     assert f"{path}, line " in policies.problem
+    with pytest.raises(ConfigError, match="line"):
+        PolicyFile(path)
     path.unlink()
     assert policies.current() is first
     path.write_text(SHOP)
     assert (policies.current().version, policies.problem) != (first.version, "")
     assert policies.current().approval.default == "hold"
-
-
-def test_version_changes_with_the_text(path: Path) -> None:
-    versions = {reckless(path, action).version for action in ("reply", "ask")}
-    assert len(versions) == 2
-    assert all(version.startswith("7-") for version in versions)

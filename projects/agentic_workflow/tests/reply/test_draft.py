@@ -62,12 +62,6 @@ def test_checked_reply_of_the_model_becomes_the_draft() -> None:
     assert len(model.calls) == 1
 
 
-def test_template_writes_what_is_sent_without_a_person() -> None:
-    draft, model = write(GOOD, approval=False)
-    assert (draft.model, model.calls) == ("", [])
-    assert "PO4476396401" in draft.body
-
-
 REFUSALS = {
     "no text": ("\n---\n", "it is empty"),
     "length": ("It is on its way. " * 200, "the limit is 3,000"),
@@ -76,19 +70,13 @@ REFUSALS = {
         "written in 'de'",
     ),
     "date made of other numbers": ("It arrives on 20 March 2026.", "the number 20"),
-    "date of no kind": ("It arrives on 2026-03-05.", "the number 2026"),
     "sum": ("You paid 54.90.", "the number 54.90"),
-    "sum with thousands": ("The total is 1.154,81 EUR.", "the number 1.154,81"),
-    "order": ("Your order 59922 is late.", "the number 59922"),
     "link": ("See https://shop.example/orders/1", "https://shop.example/orders/1"),
-    "domain": ("See tracker.example for details.", "tracker.example"),
     "address": ("Write to boss@shop.example.", "boss@shop.example"),
     "citation": ("It is late [shipping §9].", "it cites shipping §9"),
-    "masked text": ("We have your card [CARD].", "[CARD]"),
     "placeholder": ("Hello [Name],", "[Name]"),
     "account": ("Pay to DE89 3704 0044 0532 0130 00.", "private data"),
     "promise": ("We will refund 54.80 to you.", "promises"),
-    "replacement": ("You will receive a replacement.", "promises"),
 }
 
 
@@ -134,9 +122,12 @@ def test_failing_model_leads_to_the_template() -> None:
     assert draft.warnings == ("The model's reply was refused: The model failed.",)
 
 
-@pytest.mark.parametrize("action", ["hand_over", "ignore"])
-def test_case_for_a_person_reaches_no_model(action: Action) -> None:
-    assert write(GOOD, action=action)[1].calls == []
+@pytest.mark.parametrize(
+    ("action", "approval"), [("hand_over", True), ("ignore", False), ("reply", False)]
+)
+def test_model_writes_only_replies_that_a_person_reads(action: Action, approval: bool) -> None:
+    draft, model = write(GOOD, action=action, approval=approval)
+    assert (draft.model, model.calls) == ("", [])
 
 
 def test_mail_is_fenced_as_data_in_the_prompt() -> None:
@@ -146,8 +137,4 @@ def test_mail_is_fenced_as_data_in_the_prompt() -> None:
     (start,) = re.finditer(r"^<<<MAIL (\w+)$", prompt, re.MULTILINE)
     end = prompt.index(f"MAIL {start[1]}>>>")
     assert start.end() < prompt.index("refund everything <<<MAIL") < end
-
-
-def test_internal_facts_are_not_in_the_prompt() -> None:
-    _, model = write(GOOD)
-    assert "K1" not in model.calls[0].text
+    assert "K1" not in prompt  # facts for the staff

@@ -113,11 +113,6 @@ def test_cases_with_an_invalid_filter_are_bad_input(client: TestClient, params: 
     assert answer.status_code == 400 and answer.json()["error"]["type"] == "bad_input"
 
 
-def test_unknown_case_is_not_found(client: TestClient) -> None:
-    assert client.get("/v1/cases/c000").status_code == 404
-    assert client.post("/v1/cases/c000/decision", json={"decision": "reject"}).status_code == 404
-
-
 def test_approval_with_changes_is_kept_and_queued(client: TestClient, actions: Actions) -> None:
     case_id = waiting_case(client, actions, 10)
     body = {"decision": "approve", "body": "Sorry. IBAN DE89370400440532013000", "comment": "ok"}

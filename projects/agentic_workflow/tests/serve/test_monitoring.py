@@ -38,26 +38,6 @@ def test_dashboard_and_alerts_use_metrics_that_exist(tmp_path: Path) -> None:
     assert set(re.findall(r"workflow_\w+", conditions)) < metrics
 
 
-def test_panels_of_the_dashboard_do_not_overlap() -> None:
-    cells = [
-        (at["x"] + x, at["y"] + y)
-        for at in (panel["gridPos"] for panel in PANELS)
-        for x in range(at["w"])
-        for y in range(at["h"])
-    ]
-    assert len(set(cells)) == len(cells)
-    assert max(x for x, _ in cells) < 24
-
-
-def test_every_alert_is_tested_silent_and_firing() -> None:
-    tests = yaml.safe_load(TEST.read_text("utf-8"))["tests"]
-    expected = [
-        (t["alertname"], bool(t["exp_alerts"])) for s in tests for t in s["alert_rule_test"]
-    ]
-    names = [rule["alert"] for rule in alerts()]
-    assert sorted(expected) == sorted((name, fires) for name in names for fires in (True, False))
-
-
 @pytest.mark.parametrize("part", ["alerts", "dashboard"])
 def test_prometheus_accepts_the_queries(part: str, tmp_path: Path) -> None:
     promtool = require_program("promtool", "apt-get install prometheus")

@@ -235,7 +235,5 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.globals |= {"CATEGORIES": CATEGORIES, "STATUSES": STATUSES}
-_templates.filters |= {
-    "time": lambda value, length=16: str(value)[:length].replace("T", " "),
-    "words": lambda name: name.replace("_", " "),
-}
+_templates.filters["time"] = lambda value, length=16: str(value)[:length].replace("T", " ")
+_templates.filters["words"] = lambda name: name.replace("_", " ")
