@@ -50,10 +50,6 @@ def test_order_reads_tables_row_by_row() -> None:
     assert shuffled_order(lines) == [each.text for each in lines]
 
 
-def test_order_of_nothing_is_empty() -> None:
-    assert order([]) == []
-
-
 def test_order_of_thousands_of_scattered_words_takes_little_processor_time() -> None:
     places = random.Random(1)
     words = [line("w", places.uniform(0, 2000), places.uniform(0, 3000), 9) for _ in range(3000)]

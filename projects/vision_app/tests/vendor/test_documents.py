@@ -14,7 +14,7 @@ import pytest
 from vision_app.config import Config
 from vision_app.vision import Vision
 from seedbed.settings import Settings, load
-from seedbed.testing.vendor.script import Item, Reply
+from seedbed.testing.vendor.script import Reply
 from seedbed.testing.vendor.server import launch_vendor
 
 from .documents import Document, read_documents
@@ -122,12 +122,10 @@ WARNED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
         *("exempt", {"invoice_number": "F2025-042"}, {"invoice_number": "F2025-042"}),
         "OCR did not read F2025-042",
     ),
-    "invented vendor": ("minutes", {"vendor": "Acme"}, {"vendor": "Acme"}, "did not read Acme"),
     "value of an empty page": ("empty", {"total": 12}, {"total": 12}, "OCR did not read 12"),
     "not a date": ("paper", {"date": "soon"}, {"date": None}, "'soon' is not a date"),
     "not an amount": ("paper", {"total": "a lot"}, {"total": None}, "'a lot' is not an amount"),
     "two amounts": ("paper", {"tax": "111 of 666"}, {"tax": None}, "is not an amount"),
-    "not a currency": ("paper", {"currency": "money"}, {"currency": None}, "not a currency"),
     "not finite": ("paper", {"total": "Infinity"}, {"total": None}, "'Infinity' is not an amount"),
     "outside the enum": ("delivery", {"shift": "Spät"}, {"shift": None}, "not one of: Früh, Nacht"),
     "not the pattern": ("delivery", {"plate": "12"}, {"plate": None}, "'12' is not a text"),
@@ -163,17 +161,12 @@ def test_value_in_doubt_is_returned_with_a_warning(
         assert evidence is None or evidence["confidence"] <= 0.5, (field, value)
 
 
-SENTENCE = "Sure! Here are the fields you asked for."
 REPAIRED = {
-    "prose": SENTENCE,
-    "prose around JSON": f"{SENTENCE}\n```json\n{{}}\n```\nAnything else?",
-    "JSON that is cut": '{"vendor": "Halden',
+    "prose": "Sure! Here are the fields you asked for.",
     "another object": '{"answer": "Halden Paper & Print"}',
-    "a list": "[]",
     "positions as a text": json.dumps({"line_items": "none"}),
     "a position as a text": json.dumps({"line_items": ["Toner"]}),
     "an object as a value": json.dumps({"total": {"amount": 666}}),
-    "a number that is not finite": '{"total": NaN}',
 }
 
 
@@ -184,21 +177,3 @@ def test_reply_without_the_fields_is_asked_for_once_more(send: Send, reply: str)
     assert result["fields"] == document.reply and result["warnings"] == []
     [_, second] = send.vendor.calls  # type: ignore[attr-defined]
     assert "cannot be used" in second.body["messages"][-1]["content"]
-
-
-FENCED: dict[str, Callable[[str], Item]] = {
-    "fence": lambda text: f"```json\n{text}\n```",
-    "fence without a language": lambda text: f"```\n{text}\n```",
-    "indented": lambda text: json.dumps(json.loads(text), indent=2),
-    "without what is null": lambda text: json.dumps(
-        {name: value for name, value in json.loads(text).items() if value is not None}
-    ),
-}
-
-
-@pytest.mark.parametrize("write", FENCED.values(), ids=FENCED)
-def test_form_of_the_json_does_not_matter(send: Send, write: Callable[[str], Item]) -> None:
-    document = DOCUMENTS["exempt"]
-    result = send(document, [write(good(document))])
-    assert result["fields"] == document.reply
-    assert len(send.vendor.calls) == 1  # type: ignore[attr-defined]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +53,7 @@ def extract(
     accept = accepted_schema(schema)
     reply = structured_reply(model, question, model_schema(schema), accept=accept)
     # 2. Normalize every value.
-    context = Context.of("\n".join(page.text for page in pages), {})
+    context = Context.of("\n".join(page.text for page in pages))
     warnings: list[str] = []
     fields = {
         field.name: to_json(
@@ -143,7 +142,7 @@ def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) ->
     """What the model wrote as the JSON value of the field; None, with a warning, if it is not one.
 
     >>> total = Field("total", "amount", {}, {})
-    >>> _normalize(total, "NaN", Context.of("", {}), notes := []), notes
+    >>> _normalize(total, "NaN", Context(), notes := []), notes
     (None, ["total: the model's 'NaN' is not an amount"])
     """
     if raw is None or raw == [] or (isinstance(raw, str) and clean(raw).casefold() in NOTHING):
@@ -172,10 +171,7 @@ def _value(field: Field, raw: Any, context: Context) -> Any:
         amount = _amount(raw)
         return int(amount) if amount is not None and amount.is_integer() else None
     if field.kind == "date":
-        try:
-            return date.fromisoformat(text).isoformat()  # as it was asked for
-        except ValueError:
-            return next((context.date(x) for x in FINDERS["date"](text)), None)
+        return next((context.date(x) for x in FINDERS["date"](text)), None)
     if field.kind == "currency":
         code = text.upper() if len(text) == 3 else text
         values = find_currencies(f"{code} 1")  # codes count next to a number

@@ -8,31 +8,21 @@ Both extractors find values in cells: a line may run through several columns of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from vision_app.ocr.page import Box, Page, Word, around
+from vision_app.ocr.page import Box, Line, Page, Word, around
 
 GAP = 1.0  # of the text's height, above which two words belong to different cells
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
-    """Words next to each other; `text` joins them with single spaces."""
+class Cell(Line):
+    """Words next to each other on the page of this number; each cell is equal to itself alone."""
 
     page: int
-    words: tuple[Word, ...]
-
-    @cached_property
-    def text(self) -> str:
-        """The words, separated by spaces."""
-        return " ".join(word.text for word in self.words)
-
-    @cached_property
-    def box(self) -> Box:
-        """The box around the words, in pixels of the upright page."""
-        return around(word.box for word in self.words)
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     @property
     def height(self) -> float:
@@ -79,10 +69,10 @@ def to_cells(page: Page) -> list[Cell]:
         for word in line.words:
             height = min(word.box[3] - word.box[1], line.box[3] - line.box[1])
             if group and word.box[0] - group[-1].box[2] > GAP * height:
-                cells.append(Cell(page.number, tuple(group)))
+                cells.append(Cell(tuple(group), page.number))
                 group = []
             group.append(word)
-        cells.append(Cell(page.number, tuple(group)))
+        cells.append(Cell(tuple(group), page.number))
     return sorted(cells, key=lambda cell: (cell.box[1] + cell.box[3], cell.box[0]))
 
 
@@ -103,15 +93,3 @@ def same_column(a: Box, b: Box) -> bool:
     """
     slack = min(a[3] - a[1], b[3] - b[1])
     return min(a[2], b[2]) > max(a[0], b[0]) or min(abs(a[0] - b[0]), abs(a[2] - b[2])) < slack
-
-
-def to_rows(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """The cells of one page grouped by height on the page, each row from left to right."""
-    rows: list[list[Cell]] = []
-    for cell in cells:
-        row = next((row for row in reversed(rows[-3:]) if same_row(row[0].box, cell.box)), None)
-        if row is None:
-            rows.append([cell])
-        else:
-            row.append(cell)
-    return [sorted(row, key=lambda cell: cell.box[0]) for row in rows]

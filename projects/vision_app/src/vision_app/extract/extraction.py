@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from vision_app.extract.cells import Cell, to_cells
 from vision_app.extract.schemas import Field, Schema
@@ -30,7 +30,7 @@ from vision_app.ocr.page import Box, Page, Word, around
 
 CENT, MAX_AMOUNT = Decimal("0.01"), Decimal(10) ** 12
 FINDERS: dict[str, Callable[[str], list[Value]]] = {
-    "date": partial(find_dates, compact=True, years=range(1800, 2201)),
+    "date": partial(find_dates, years=range(1800, 2201)),
     "time": find_times,
     "amount": find_amounts,
     "integer": find_amounts,
@@ -72,12 +72,8 @@ class Extraction:
         return {"fields": self.fields, "evidence": evidence, "warnings": warnings}
 
 
-class Extractor(Protocol):
-    """Fills a schema from the text of the pages, or from their images."""
-
-    def __call__(
-        self, pages: Sequence[Page], images: Sequence[Pixels], schema: Schema
-    ) -> Extraction: ...
+Extractor = Callable[[Sequence[Page], Sequence[Pixels], Schema], Extraction]
+"""Fills a schema from the text of the pages, or from their images."""
 
 
 def as_number(amount: Decimal | None) -> float | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -53,6 +53,7 @@ ROLES: dict[str, dict[str, float]] = {
         "document_title": 0.75,
         "plain_number": 0.62,
         "reference_number": 0.55,
+        "transaction_number": 0.55,
     },
     "date": {"invoice_date": 1.0, "plain_date": 0.85, "paid_date": 0.55},
     "total": {"amount_due": 1.0, "gross_total": 0.88, "total": 0.78},
@@ -86,11 +87,6 @@ class Field:
         """The permitted values as texts; empty if all are."""
         const = [self.json["const"]] if "const" in self.json else []
         return tuple(str(value) for value in self.json.get("enum", const) if value is not None)
-
-    @property
-    def free(self) -> bool:
-        """Whether its text may contain built-in labels: a field of a user's schema, "Card"."""
-        return any(role.startswith("field:") for role in self.roles)
 
     def accepts(self, value: Any) -> bool:
         """Whether the property's schema permits a value; RE2 matches its pattern."""
@@ -156,12 +152,7 @@ def parse_schema(data: Any, name: str = "schema", *, built_in: bool = False) -> 
             f"{name}: not a JSON Schema of an object with properties.",
             hint='Example: {"type": "object", "properties": {"iban": {"type": "string"}}}',
         )
-    fields = []
-    for key, value in properties.items():
-        field = _field(f"{name}: property {key!r}", key, value, data)
-        if built_in and name == "receipt" and key == "invoice_number":
-            field = replace(field, roles={**field.roles, "transaction_number": 0.55})
-        fields.append(field)
+    fields = (_field(f"{name}: property {k!r}", k, x, data) for k, x in properties.items())
     return Schema(name, tuple(fields), data, built_in)
 
 

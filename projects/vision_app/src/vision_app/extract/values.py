@@ -1,7 +1,7 @@
 """Finds dates, amounts, currencies, times and numbers in text, and normalizes them.
 
     [value.raw for value in find_dates("12. März 2024, 14:05")]    # ["12. März 2024"]
-    context = Context.of(text, languages)
+    context = Context.of(text)
     context.date(value)                       # "2024-03-04" of "03/04/24" on an American page
     context.currency(("USD", "CAD", "AUD"))   # "CAD" on a page with a Canadian postcode
 
@@ -15,9 +15,8 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -51,7 +50,6 @@ _DATES = [
         (ORDERS, rf"{_START}{_TWO}{_SEP}{_TWO}{_SEP}(\d{{4}}(?!:\d)|\d{{2}}){_END}"),
     )
 ]
-_COMPACT = ("ymd",), re.compile(r"(?<!\d)(20\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)")
 _MARK = r"[^\w\s%@#()€$£¥=*+]"  # may be a separator, so that an amount does not end there
 _AMOUNT = re.compile(
     # Behind a letter only with two decimals, or if the letters are a currency: "Rp47.410".
@@ -76,8 +74,6 @@ _MAIN_CODES = frozenset(
     "EUR USD GBP CHF JPY CNY INR CAD AUD NZD SGD HKD SEK NOK DKK PLN CZK HUF RON MYR IDR THB BRL"
     " MXN ZAR AED TWD KRW ILS".split()
 )
-# Languages of countries that share a symbol with others, or have another order of dates.
-_SPEAKERS = {"sv": "SE", "da": "DK NO", "hu": "HU"}
 _CUSTOM = {"US": "mdy", "PH": "mdy", **dict.fromkeys(("JP", "CN", "TW", "HU", "SE"), "ymd")}
 
 
@@ -119,10 +115,8 @@ def clean(text: str) -> str:
 # ── dates and times ─────────────────────────────────────────────────────────────────────────
 
 
-def find_dates(
-    text: str, *, compact: bool = False, years: range = range(1990, 2061)
-) -> list[Value]:
-    """The dates in `text` within these `years`; with `compact` also those of the form 20240305.
+def find_dates(text: str, *, years: range = range(1990, 2061)) -> list[Value]:
+    """The dates in `text` within these `years`.
 
     >>> [value.readings for value in find_dates("03/04/24 14:05")]
     [{'dmy': '2024-04-03', 'mdy': '2024-03-04', 'ymd': '2003-04-24'}]
@@ -130,7 +124,7 @@ def find_dates(
     [{'': '2024-03-03'}]
     """
     values: list[Value] = []
-    for orders, form in [*_DATES, _COMPACT] if compact else _DATES:
+    for orders, form in _DATES:
         for match in form.finditer(text):
             readings: dict[str, object] = {}
             for order in orders:
@@ -313,32 +307,33 @@ def find_numbers(text: str) -> list[Value]:
 
 @dataclass(frozen=True)
 class Context:
-    """`countries` maps ISO codes to the weight of their evidence; `order` is that of dates.
+    """`order` is that of dates, `is_dated` whether the page shows it; `weights` rate currencies."""
 
-    `is_dated` tells an order that the page shows from a guess.
-    """
-
-    countries: Mapping[str, float]
-    order: str
-    currencies: frozenset[str]
+    order: str = "dmy"
     is_dated: bool = False
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, text: str, languages: Mapping[str, float]) -> Context:
-        """The context of a text in which labels of these `languages` were found (how many)."""
-        countries = _countries(text, languages)
+    def of(cls, text: str) -> Context:
+        """The context of all text of a document."""
+        from babel.numbers import get_territory_currencies
+
+        countries = _countries(text)
+        country = max(countries, key=countries.__getitem__, default="")
         codes = [value.readings for line in text.splitlines() for value in find_currencies(line)]
-        # 1. A date with only one valid order shows the order of all.
+        # 1. A date with only one valid order shows the order of all; else the country's custom, and
+        # with "$" that of the United States.
         dates = [value.readings for line in text.splitlines() for value in find_dates(line)]
         votes = [order for r in dates if len(r) == 1 and "" not in r for order in r]
-        # 2. Otherwise the custom of the country, and with "$" in English that of the United States.
-        country = max(countries, key=countries.__getitem__, default="")
-        dollars = any("USD" in readings for readings in codes) and countries.get(country, 0) < 1
-        english = languages.get("en", 0) >= 0.5 * sum(languages.values())
-        custom = _CUSTOM.get(country, "mdy" if dollars and english else "dmy")
+        dollars = not countries and any("USD" in readings for readings in codes)
+        custom = _CUSTOM.get(country, "mdy" if dollars else "dmy")
         order = max(ORDERS, key=votes.count) if votes else custom
-        unique = frozenset(c for r in codes if len(r) == 1 for c in r)
-        return cls(countries, order, unique, bool(votes) or countries.get(country, 0) >= 1)
+        # 2. A currency whose code is on the page, or that of a country.
+        weights = {code: 2.0 for readings in codes if len(readings) == 1 for code in readings}
+        for name, weight in countries.items():
+            for code in get_territory_currencies(name):
+                weights[code] = weights.get(code, 0.0) + weight
+        return cls(order, bool(votes) or countries.get(country, 0) >= 1, weights)
 
     def date(self, value: Value) -> str:
         """The reading of a date in the document's order of day, month and year."""
@@ -350,39 +345,27 @@ class Context:
 
         "$" without evidence is the US dollar, but not on a page of a country with another currency.
         """
-        codes, weights = list(codes), self._weights()
-        best = max(filter(None, codes), key=lambda code: weights[code])
-        foreign = max(weights.values(), default=0.0) >= 1
-        return best if weights[best] or len(codes) == 1 else None if foreign else codes[0] or None
+        codes = list(codes)
+        best = max(filter(None, codes), key=lambda code: self.weights.get(code, 0.0))
+        foreign = max(self.weights.values(), default=0.0) >= 1
+        return best if self.is_sure_of(codes) else None if foreign else codes[0] or None
 
     def is_sure_of(self, codes: Iterable[str]) -> bool:
         """Whether the page shows which of several currencies is meant."""
-        codes, weights = list(codes), self._weights()
-        return len(codes) == 1 or any(weights[code] for code in codes)
-
-    def _weights(self) -> Mapping[str, float]:
-        """The evidence for each currency: its code on the page, or its country."""
-        from babel.numbers import get_territory_currencies
-
-        weights = defaultdict(float, dict.fromkeys(self.currencies, 2.0))
-        for country, weight in self.countries.items():
-            for code in get_territory_currencies(country):
-                weights[code] += weight
-        return weights
+        codes = list(codes)
+        return len(codes) == 1 or any(self.weights.get(code) for code in codes)
 
 
-def _countries(text: str, languages: Mapping[str, float]) -> dict[str, float]:
-    """The countries of the patterns, the words and the languages of a text, with their weight."""
-    weights: dict[str, float] = defaultdict(float)
+def _countries(text: str) -> dict[str, float]:
+    """The countries whose patterns and words are in a text, with the weight of their evidence."""
     squeezed = squeeze(text)
+    weights: dict[str, float] = {}
     for country, entry in _data().items():
-        weights[country] += any(re.search(pattern, text) for pattern in entry.get("patterns", ()))
-        weights[country] += any(squeeze(word) in squeezed for word in entry.get("words", ()))
-    for language, count in languages.items():
-        if count > 0.3 * sum(languages.values()):
-            for country in _SPEAKERS.get(language, "").split():
-                weights[country] += 0.4
-    return {country: weight for country, weight in weights.items() if weight}
+        weight = any(re.search(pattern, text) for pattern in entry.get("patterns", ()))
+        weight += any(squeeze(word) in squeezed for word in entry.get("words", ()))
+        if weight:
+            weights[country] = weight
+    return weights
 
 
 @lru_cache(1)

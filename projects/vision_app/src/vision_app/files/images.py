@@ -114,13 +114,12 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
         def decode(index: int) -> Pixels:
             return pdf.render(data, index, name=name, max_pixels=max_pixels)
     else:
-        call = partial(_decoder(max_pixels).call, data, name=name, label=name)
-        # One more than the maximum, to see whether there are more.
-        pages = call(max_pixels=max_pixels, limit=max_pages + 1)[0]["pages"]
-        total = len(pages)
+        arguments = {"name": name, "label": name, "max_pixels": max_pixels}
+        call = partial(_decoder(max_pixels).call, data, **arguments)
+        total = call()[0]["pages"]
 
         def decode(index: int) -> Pixels:
-            about, raw = call(max_pixels=max_pixels, page=pages[index])
+            about, raw = call(page=index)
             return np.frombuffer(raw, np.uint8).reshape(about["shape"])
 
     # 3. Leave out the pages over the limit.

@@ -37,7 +37,7 @@ _STRIP = 256  # rows that are converted at once
 _MAX_SCANS = 64  # of a JPEG; encoders write some ten, and each takes the time of a whole picture
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # of JPEG; the others occur within a scan
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-_SUBFILE_TYPE, _PHOTOMETRIC = 0x00FE, 0x0106  # tags of TIFF
+_PHOTOMETRIC = 0x0106  # a tag of TIFF
 
 
 def decode(
@@ -70,44 +70,29 @@ def decode(
         return _rgb(image)
 
 
-def find_pages(
-    data: bytes, *, name: str = "image", max_pixels: int = MAX_PIXELS, limit: int = 1000
-) -> list[int]:
-    """Positions of a TIFF's pages for `decode`, at most `limit`; [0] for other formats.
+def count_pages(data: bytes, *, name: str = "image", max_pixels: int = MAX_PIXELS) -> int:
+    """The number of pages of a TIFF; 1 for other formats, an animation among them.
 
-    Smaller copies of a page are left out. Reads headers only, and raises the errors of `decode`
-    for what they show.
+    Reads headers only, and raises the errors of `decode` for what they show.
 
-    >>> find_pages(encode_png(np.zeros((2, 3, 3), np.uint8)))
-    [0]
+    >>> count_pages(encode_png(np.zeros((2, 3, 3), np.uint8)))
+    1
     """
     name = printable(name)
     image = _open(data, name, max_pixels)
-    if image.format != "TIFF":
-        return [0]
-    pages: list[int] = []
     with _damage(name):
-        for position in range(100 * limit):
-            try:
-                image.seek(position)
-            except EOFError:
-                break
-            if not _tiff_tag(image, _SUBFILE_TYPE, 0) & 1:  # bit 0: a smaller copy
-                pages.append(position)
-            if len(pages) == limit:
-                break
-    return pages or [0]
+        return int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
 
 
 def open_picture(
-    data: bytes, label: str, max_pixels: int, page: int = -1, limit: int = 1
+    data: bytes, label: str, max_pixels: int, page: int = -1
 ) -> tuple[dict[str, Any], bytes]:
-    """In the child process: the positions of the pages or, for a `page`, its pixels as RGB."""
+    """In the child process: the number of pages or, for a `page`, its pixels as RGB."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is the limit
     if page < 0:
-        return {"pages": find_pages(data, name=label, max_pixels=max_pixels, limit=limit)}, b""
+        return {"pages": count_pages(data, name=label, max_pixels=max_pixels)}, b""
     decoded = decode(data, name=label, max_pixels=max_pixels, page=page)
     return {"shape": decoded.shape}, decoded.tobytes()
 
@@ -260,7 +245,8 @@ def _range(image: Image) -> tuple[float, float]:
     if low == high:  # one colour: keep its brightness
         low, high = 0.0, 1.0 if values.dtype.kind == "f" else 65535.0
     # Pillow inverts "0 is white" in other modes, but not in this one.
-    white_is_zero = image.mode == "I;16" and _tiff_tag(image, _PHOTOMETRIC, 1) == 0
+    tags = getattr(image, "tag_v2", {})
+    white_is_zero = image.mode == "I;16" and tags.get(_PHOTOMETRIC, 1) == 0
     return (high, low) if white_is_zero else (low, high)
 
 
@@ -272,8 +258,3 @@ def _stretch(image: Image) -> Pixels:
     values -= low
     values *= 255 / (high - low)
     return np.clip(values, 0, 255, out=values).astype(np.uint8)
-
-
-def _tiff_tag(image: Image, tag: int, default: int) -> int:
-    tags = getattr(image, "tag_v2", {})
-    return int(tags.get(tag, default))

@@ -1,6 +1,6 @@
 """A document as the rules see it: cells, the labels in them, and the evidence of its country.
 
-    document = Document.of(pages, Lexicon.load())
+    document = Document.of(pages, Lexicon())
     document.labels[document.cells[0]]           # labels in the first cell
     document.cells[0].box_of(0, 7)               # where these characters are
 
@@ -16,18 +16,17 @@ import math
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vision_app.extract.cells import Cell, same_row, to_cells, to_rows
+from vision_app.extract.cells import Cell, same_row, to_cells
 from vision_app.extract.values import Context, squeeze
 from vision_app.ocr.page import Page
 
-SHARE = 0.12  # of the labels, from which a language is one of the document's
 MAX_LABEL_WORDS = 7
 MAX_WORDS = 10_000  # of a document; a dense page has 1,000
 MAX_PAIRS = 400_000  # of the labels and words of its pages (an invoice: 6,000), 4 s of scoring
@@ -42,10 +41,6 @@ _JOINTS = re.compile(r"[\s.\-–_/'’´`()&*@,]*")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _NUMBER_PREFIX = re.compile(r"[-/_]\d")  # a label in front of it is part of a number: INVOICE-0001
 
-Groups = dict[str, dict[str, list[str]]]
-Languages = Mapping[str, Set[str]]
-"""The languages in which a text is a label of each kind; empty for those of a user's schema."""
-
 
 # ── labels ──────────────────────────────────────────────────────────────────────────────────
 
@@ -57,45 +52,25 @@ class Label:
     kinds: Set[str]
     start: int
     end: int
-    languages: Languages
-
-    def spoken_in(self, languages: Set[str]) -> Label:
-        """The label without its kinds in other languages: "till" is Swedish for "to"."""
-        kinds = {k for k in self.kinds if not self.languages[k] or self.languages[k] & languages}
-        return replace(self, kinds=kinds or self.kinds)
 
 
 class Lexicon:
-    """All labels, and the labels of the fields of a user's schema."""
+    """All labels, and those of the fields of a user's schema, `extra` (kind: labels)."""
 
-    def __init__(self, kinds: Mapping[str, Mapping[str, Iterable[str]]], words: Any) -> None:
-        self._labels: dict[str, dict[str, set[str]]] = defaultdict(dict)  # languages by kind
-        self._suffixes: dict[str, set[str]] = defaultdict(set)
-        split: set[str] = set()
-        whole: set[str] = set()
-        entries = [(k, n, x) for k, group in kinds.items() for n, xs in group.items() for x in xs]
-        for kind, language, label in entries:
-            if language == "suffixes":
-                self._suffixes[squeeze(label)].add(kind)
-                continue
-            names = {*_PLACEHOLDER.findall(label)} - {"no"}
-            for name in words[min(names)] if language == "all" else [language]:
-                # Labels of a user's schema are not templates: its author is not trusted.
-                keys = _forms(label, name, words) if name else {squeeze(label)}
-                for key in keys:
-                    self._labels[key].setdefault(kind, set()).update({name} - {""})
-                (split if re.search(r"\w[\s.\-]+[\w{]", label) else whole).update(keys)
-        # "re id" is not in "Reid": short labels of several words match several words only.
-        self._split = {key for key in split - whole if len(key) <= 7}
-
-    @classmethod
-    def load(cls, extra: Mapping[str, Iterable[str]] | None = None) -> Lexicon:
-        """The built-in labels, plus those of `extra` (kind: labels)."""
-        kinds, words, _ = _builtin()
-        kinds = {**kinds}
-        for kind, labels in (extra or {}).items():
-            kinds[kind] = {**kinds.get(kind, {}), "": list(labels)}
-        return cls(kinds, words)
+    def __init__(self, extra: Mapping[str, Iterable[str]] | None = None) -> None:
+        self._kinds: dict[str, set[str]] = defaultdict(set)  # by the letters of a label
+        words = _builtin()["words"]
+        for kind, texts in _builtin()["labels"].items():
+            for language, labels in texts.items():
+                for label in labels:
+                    names = {*_PLACEHOLDER.findall(label)} - {"no"}
+                    for name in words[min(names)] if language == "all" else [language]:
+                        for key in _forms(label, name, words):
+                            self._kinds[key].add(kind)
+        # Labels of a user's schema are not templates: its author is not trusted.
+        for kind, own in (extra or {}).items():
+            for label in own:
+                self._kinds[squeeze(label)].add(kind)
 
     def find(self, text: str) -> list[Label]:
         """The labels in `text`, in order, without overlaps."""
@@ -103,48 +78,28 @@ class Lexicon:
         labels: list[Label] = []
         position = 0
         while position < len(words):
-            label, size = self._longest(text, words, position)
+            label, size = self._longest(text, words[position : position + MAX_LABEL_WORDS])
             if label is not None and not _is_preposition(label, text):
                 labels.append(label)
             position += size
         return labels
 
-    def _longest(
-        self, text: str, words: list[tuple[int, int]], position: int
-    ) -> tuple[Label | None, int]:
-        """The longest label that starts at a word, and its number of words (1 without one)."""
-        start = words[position][0]
-        for size, end, key in [*self._spans(text, words, position)][::-1]:
-            languages = self._labels.get(key) or self._by_suffix(key, " " in text[start:end])
-            if languages:
-                return Label(languages.keys(), start, end, languages), size
-        return None, 1
-
-    def _spans(
-        self, text: str, words: list[tuple[int, int]], position: int
-    ) -> Iterator[tuple[int, int, str]]:
-        """The texts from a word on that may be labels: number of words, end, and letters."""
-        start = end = words[position][0]
+    def _longest(self, text: str, words: Sequence[tuple[int, int]]) -> tuple[Label | None, int]:
+        """The longest label from the first word on, and its number of words (1 without one)."""
+        start = end = words[0][0]
+        longest: tuple[Label | None, int] = None, 1
         if start > 0 and text[start - 1].isalnum() and not text[start].isupper():
-            return
-        for size, (begin, stop) in enumerate(words[position : position + MAX_LABEL_WORDS], 1):
+            return longest
+        for size, (begin, stop) in enumerate(words, 1):
             if not _JOINTS.fullmatch(text[end:begin]):
-                return
+                break
             end = stop
             within_word = text[end : end + 1].isalpha() and not text[end].isupper()
-            key = squeeze(text[start:end])
-            number = size == 1 and (key in self._split or _NUMBER_PREFIX.match(text, end))
-            if not within_word and not number:
-                yield size, end, key
-
-    def _by_suffix(self, key: str, several: bool) -> Languages:
-        """The kinds of a compound by its end: "Jahresrechnung"."""
-        if several or any(map(str.isdigit, key)):
-            return {}
-        for suffix, kinds in self._suffixes.items():
-            if key.endswith(suffix) and len(suffix) + 2 <= len(key) < len(suffix) + 24:
-                return dict.fromkeys(kinds, frozenset())
-        return {}
+            number = size == 1 and _NUMBER_PREFIX.match(text, end)
+            kinds = self._kinds.get(squeeze(text[start:end]))
+            if kinds and not within_word and not number:
+                longest = Label(kinds, start, end), size
+        return longest
 
 
 def _forms(label: str, language: str, words: Any) -> set[str]:
@@ -167,28 +122,20 @@ def _is_preposition(label: Label, text: str) -> bool:
 
 
 @lru_cache(1)
-def _builtin() -> tuple[Groups, Groups, Groups]:
-    """Labels by kind, words by name, and titles by the type of document; each by language."""
-    labels: Groups = defaultdict(dict)
-    words: Groups = defaultdict(dict)
-    titles: Groups = defaultdict(dict)
+def _builtin() -> dict[str, dict[str, dict[str, list[str]]]]:
+    """The labels by kind, words by name, and types by title; each by language."""
+    sections: dict[str, Any] = defaultdict(lambda: defaultdict(dict))
     for file in sorted(Path(__file__).with_name("labels").glob("*.toml")):
-        data = tomllib.loads(file.read_text("utf-8"))
-        for groups, section, language in (
-            (labels, "labels", file.stem),
-            (words, "words", file.stem),
-            (labels, "suffixes", "suffixes"),
-            (titles, "types", file.stem),
-        ):
-            for name, texts in data.get(section, {}).items():
-                groups[name][language] = texts
-    return labels, words, titles
+        for section, groups in tomllib.loads(file.read_text("utf-8")).items():
+            for name, texts in groups.items():
+                sections[section][name][file.stem] = texts
+    return sections
 
 
 @lru_cache(1)
 def type_titles() -> dict[str, str]:
     """The type of document that each title names, by its letters; invoices and receipts apart."""
-    groups = _builtin()[2].items()
+    groups = _builtin()["types"].items()
     return {squeeze(x): kind for kind, by in groups for titles in by.values() for x in titles}
 
 
@@ -197,7 +144,7 @@ def type_titles() -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """`cells` of all pages in reading order; `columns` head the columns of a table.
+    """`cells` of all pages in reading order.
 
     Pages after the first one with too many words are left out, with a warning.
     """
@@ -206,15 +153,14 @@ class Document:
     cells: Sequence[Cell]
     labels: dict[Cell, list[Label]]
     context: Context
-    columns: frozenset[Cell]
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pages: Sequence[Page], lexicon: Lexicon, fields: int = USUAL_FIELDS) -> Document:
         """The document that these pages make up; the more `fields`, the fewer words count."""
-        # 1. Cells and their labels in all languages, as far as they take seconds, not hours.
+        # Cells and their labels, as far as they take seconds, not hours.
         max_pairs = MAX_PAIRS * USUAL_FIELDS / max(USUAL_FIELDS, fields)
-        by_page: list[list[Cell]] = []
+        read: list[Page] = []
         labels: dict[Cell, list[Label]] = {}
         words = pairs = 0
         for page in pages:
@@ -224,25 +170,12 @@ class Document:
             pairs += len(page.words) * sum(map(len, spans.values()))
             if words > MAX_WORDS or pairs > max_pairs:
                 break
-            by_page.append(group)
+            read.append(page)
             labels |= spans
-        dense = f"page {len(by_page) + 1} has too many words: no field is from it or a later one"
-        warnings = (dense,) if len(by_page) < len(pages) else ()
-        cells = [*labels]
-        counts: dict[str, float] = defaultdict(float)
-        for label in (label for group in labels.values() for label in group):
-            languages = set().union(*label.languages.values())
-            for language in languages:
-                counts[language] += 1 / len(languages)
-        # 2. Only the languages that the document is in: a few words are labels in several.
-        total = sum(counts.values())
-        spoken = {"en", *(name for name, count in counts.items() if count >= SHARE * total)}
-        labels = {cell: [x.spoken_in(spoken) for x in group] for cell, group in labels.items()}
-        # 3. The rows that head the columns of a table.
-        rows = [row for group in by_page for row in to_rows(group)]
-        columns = frozenset(cell for row in rows if _is_head(row, labels) for cell in row)
-        context = Context.of("\n".join(cell.text for cell in cells), counts)
-        return cls(pages[: len(by_page)], cells, labels, context, columns, warnings)
+        dense = f"page {len(read) + 1} has too many words: no field is from it or a later one"
+        warnings = (dense,) if len(read) < len(pages) else ()
+        context = Context.of("\n".join(cell.text for cell in labels))
+        return cls(read, [*labels], labels, context, warnings)
 
     @cached_property
     def height(self) -> float:
@@ -279,12 +212,3 @@ class Document:
         for cell in self.cells:
             groups[cell.page].append(cell)
         return groups
-
-
-def _is_head(row: Sequence[Cell], labels: Mapping[Cell, Sequence[Label]]) -> bool:
-    """Whether a row has the names of columns: several, or one and a total without digits."""
-    kinds = [label.kinds for cell in row for label in labels[cell]]
-    heads = sum("item_header" in each for each in kinds)
-    if heads == 1 and any("total" in each for each in kinds):
-        return not any(map(str.isdigit, row[0].text + row[-1].text))
-    return heads > 1 and heads * 3 > sum(len(cell.words) for cell in row) * 0.8

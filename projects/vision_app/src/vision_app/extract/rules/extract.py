@@ -10,14 +10,15 @@ additive scores (`scoring`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 from vision_app.extract.cells import Cell, same_row
 from vision_app.extract.extraction import Evidence, Extraction, check_sums, to_json
-from vision_app.extract.rules.document import Document, Lexicon
-from vision_app.extract.rules.document_type import find_type
+from vision_app.extract.rules.document import Document, Lexicon, type_titles
 from vision_app.extract.rules.scoring import (
     SCORERS,
     THRESHOLD,
@@ -27,7 +28,7 @@ from vision_app.extract.rules.scoring import (
 )
 from vision_app.extract.rules.vendor import has_second_place, score_vendors
 from vision_app.extract.schemas import Field, Schema
-from vision_app.extract.values import find_currencies
+from vision_app.extract.values import find_currencies, squeeze
 from vision_app.files.pixels import Pixels
 from vision_app.ocr.page import Page
 
@@ -35,7 +36,8 @@ TYPE = "document_type"
 SUMS = {"total", "subtotal", "tax"}
 EXACT = 0.97  # the certainty of amounts that agree with each other to the cent
 # Without that, a label alone does not prove these.
-UNCONFIRMED = {"subtotal": 0.85, "tax": 0.85}
+UNCONFIRMED = 0.85
+MAX_LETTERS = 8  # behind a title, apart from digits
 UNPROVEN = 0.8  # the certainty of a guess, and of a name that is on the page once
 
 
@@ -58,11 +60,7 @@ def extract(
     if not document.cells:
         return Extraction(dict.fromkeys(rankings), {}, document.warnings)
     # 3. The type of the document, which empties no field.
-    typed = {f.name: rankings[f.name] for f in schema.fields if f.kind not in ("flag", "texts")}
-    untitled = schema.name if schema.built_in else "invoice"
-    kind, title = find_type(document, typed, untitled)
-    if kind == "credit_note":
-        rankings |= {name: _of_credit_note(ranking) for name, ranking in rankings.items()}
+    kind, title = find_type(document, rankings, schema.name if schema.built_in else "invoice")
     # 4. Subtotal and tax have to agree with the total; the currency is the one next to it.
     winners = {name: best(ranking) for name, ranking in rankings.items()}
     warnings = [*document.warnings]
@@ -71,30 +69,24 @@ def extract(
     for field in schema.fields:
         if field.kind == "currency":
             winners[field.name] = find_currency(document, winners.get("total"))
-    # 5. Write the values as the schema has them.
-    fields = {
-        name: to_json(field, winner.value, warnings) if (winner := winners[name]) else None
-        for name, field in ((field.name, field) for field in schema.fields)
-    }
-    guesses = {
-        field.name: guess
-        for field in schema.fields
-        if fields[field.name] is not None
-        and (guess := _other_reading(document, field, winners[field.name]))
-    }
-    warnings += [f"{name}: {guess}" for name, guess in guesses.items()]
-    # 6. Show the places in the images.
-    evidence = {
-        name: _evidence(document, name, winner, rankings[name], exact=exact, guess=name in guesses)
-        for name, winner in winners.items()
-        if winner is not None and fields[name] is not None
-    }
+    # 5. Write the values as the schema has them, with their places in the images.
+    fields: dict[str, Any] = {}
+    evidence: dict[str, Evidence] = {}
     for field in schema.fields:
+        name, winner = field.name, winners[field.name]
         if field.kind == TYPE:
-            fields[TYPE] = to_json(field, kind, warnings)
-            evidence[TYPE] = _evidence_of_type(document, title)
-            if title is None:
-                warnings.append(f"{TYPE}: no title says so")
+            fields[name] = to_json(field, kind, warnings)
+            evidence[name] = _evidence_of_type(document, title)
+            warnings += [] if title else [f"{name}: no title says so"]
+            continue
+        fields[name] = to_json(field, winner.value, warnings) if winner else None
+        if winner is None or fields[name] is None:
+            continue
+        guess = _other_reading(document, field, winner)
+        warnings += [f"{name}: {guess}"] if guess else []
+        evidence[name] = _evidence(
+            document, name, winner, rankings[name], exact=exact, guess=bool(guess)
+        )
     return Extraction(fields, evidence, tuple(warnings))
 
 
@@ -134,19 +126,10 @@ def _balance(
     return False
 
 
-def _of_credit_note(ranking: list[Candidate]) -> list[Candidate]:
-    """The ranking without what belongs to the invoice that a credit note refers to.
-
-    Where both a "date" and an "invoice date" are printed, the latter is the invoice's.
-    """
-    plain = [c for c in ranking if not any("invoice_date" in x.label.kinds for x in c.links[:1])]
-    return plain if any(c.score >= THRESHOLD for c in plain) else ranking
-
-
 @lru_cache(8)
 def lexicon_of(extra: tuple[tuple[str, tuple[str, ...]], ...]) -> Lexicon:
     """The lexicon with the labels of a schema, built once."""
-    return Lexicon.load(dict(extra))
+    return Lexicon(dict(extra))
 
 
 def rank(document: Document, target: Field) -> list[Candidate]:
@@ -161,26 +144,53 @@ def rank(document: Document, target: Field) -> list[Candidate]:
 
 
 def find_currency(document: Document, total: Candidate | None) -> Candidate | None:
-    """The currency at the total, in its row, after a label, or else the most frequent one."""
+    """The currency in the row of the total, or else the most frequent one."""
     candidates: list[Candidate] = []
     for cell in document.cells:
-        labels = [label for label in document.labels[cell] if "currency" in label.kinds]
         for value in find_currencies(cell.text):
             code = document.context.currency(value.readings)
             if code is None:
                 continue
             candidate = Candidate(code, cell, value.start, value.end, 0.5, value.readings)
-            candidate.score += 0.3 * any(label.end <= value.start for label in labels)
-            if total is not None and cell is total.cell:
-                gap = max(value.start - total.end, total.start - value.end)
-                candidate.score += 0.45 if gap <= 2 else 0.3
-            elif total is not None and cell.page == total.cell.page:
+            if total is not None and cell.page == total.cell.page:
                 candidate.score += 0.35 * same_row(candidate.box, total.box)
             candidates.append(candidate)
     codes = [candidate.value for candidate in candidates]
     for candidate in candidates:
         candidate.score += 0.15 * codes.count(candidate.value) / len(codes)
     return best(candidates)
+
+
+def find_type(
+    document: Document, rankings: Mapping[str, Sequence[Candidate]], schema: str
+) -> tuple[str, Cell | None]:
+    """One of the types in the schema, and its title; `schema` is the type without a title.
+
+    The largest title decides. A page without one is an invoice or a receipt if its number, date and
+    total have labels of their own; else it is another page.
+    """
+    titles = sorted(_titles(document), key=lambda x: (-round(document.size(x[1]), 1), x[1].page))
+    kind, cell = titles[0] if titles else ("", None)
+    winners = [best(rankings.get(name, ())) for name in ("invoice_number", "date", "total")]
+    total = winners[-1]
+    if kind in ("", "invoice") and total is not None and decimal(total) < 0:
+        return "credit_note", total.cell
+    if kind == "" and not all(w is not None and w.is_labeled for w in winners):
+        return "other", None
+    return (schema if kind in ("", "invoice") else kind), cell
+
+
+def _titles(document: Document) -> Iterator[tuple[str, Cell]]:
+    """The cells that begin with a title and go on with little else than numbers."""
+    for cell in document.cells:
+        letters = squeeze(cell.text)
+        names = [title for title in type_titles() if letters.startswith(title)]
+        labels = [x for x in document.labels[cell] if x.start == 0]
+        length = max(map(len, names), default=0)
+        if names and len(re.sub(r"\d", "", letters[length:])) <= MAX_LETTERS:
+            yield type_titles()[max(names, key=len)], cell
+        elif labels and labels[0].kinds & {"document_title", "invoice_number", "receipt_number"}:
+            yield "invoice", cell
 
 
 # ── values and evidence ─────────────────────────────────────────────────────────────────────
@@ -201,8 +211,8 @@ def _evidence(
     certainty = 1 / (1 + math.exp(-margin))
     if name in SUMS and exact:
         certainty = max(certainty, EXACT)
-    elif name in UNCONFIRMED:
-        certainty = min(certainty, UNCONFIRMED[name])
+    elif name in ("subtotal", "tax"):
+        certainty = min(certainty, UNCONFIRMED)
     if guess or (name == "vendor" and not has_second_place(document, winner)):
         certainty = min(certainty, UNPROVEN)
     confidence = min(word.confidence for word in words) * certainty

@@ -10,7 +10,6 @@ nearer, and what is typical for the field. Below THRESHOLD the field is not on t
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,11 +33,12 @@ OWN_NUMBERS = {"invoice_number", "receipt_number", "document_title", "plain_numb
 DATES = {"invoice_date", "plain_date", "paid_date", "due_date", "other_date"}
 AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
 NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
+_CODE = re.compile(r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%|\(\d+\)")
 Spans = Mapping[Cell, Sequence[Value]]
 """The values of one type in each cell."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Link:
     """A label that may belong to a value; `strength` is 0 to 1."""
 
@@ -66,6 +66,11 @@ class Candidate:
         return self.cell.box_of(self.start, self.end)
 
     @property
+    def raw(self) -> str:
+        """The value as it is printed."""
+        return self.cell.text[self.start : self.end]
+
+    @property
     def is_labeled(self) -> bool:
         """Whether a label belongs to the value."""
         return any(link.strength >= 0.35 for link in self.links[:1])
@@ -81,7 +86,7 @@ def best(candidates: Iterable[Candidate]) -> Candidate | None:
 
 
 def links(document: Document, value: Candidate, kinds: set[str], spans: Spans) -> list[Link]:
-    """The labels of these kinds around a value, the best first; `spans` are all its likes."""
+    """The labels of these kinds around a value; `spans` are all values of its type."""
     result = []
     for cell in document.on_page[value.cell.page]:
         for label in document.labels[cell]:
@@ -94,9 +99,9 @@ def links(document: Document, value: Candidate, kinds: set[str], spans: Spans) -
             else:
                 relation, strength = "above", _above(document, cell, label, value, spans)
             if strength is not None:
-                strength -= _foreign_word(document, cell, label)
+                strength -= _foreign_word(cell, label)
                 result.append(Link(label, cell, strength, relation))
-    return sorted(result, key=lambda link: -link.strength)
+    return result
 
 
 def _continues(document: Document, cell: Cell, label: Label, spans: Spans) -> bool:
@@ -144,8 +149,7 @@ def _above(
         and same_column(c.box, box)
         and place[3] - 2 <= (c.box[1] + c.box[3]) / 2 <= box[1] + 2
     ]
-    strength = 0.85 - 0.04 * max(gap, 0) - 0.25 * len(between)
-    return 0.4 * strength if cell in document.columns else strength
+    return 0.85 - 0.04 * max(gap, 0) - 0.25 * len(between)
 
 
 def words_beside(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
@@ -160,16 +164,11 @@ def _blank(text: str, spans: Iterable[tuple[int, int]], char: str = " ") -> str:
     return text
 
 
-def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
+def _foreign_word(cell: Cell, label: Label) -> float:
     """A penalty for an unknown word in front of the label: "appointment date", "started on"."""
     before = re.search(r"([^\W\d_]+)[ \-]?$", cell.text[: label.start])
-    if before is None:
-        return 0.0
-    if label.kinds & DATES and label.end - label.start <= 3:
-        return 0.6
-    if any(before.start() < other.end <= label.start for other in document.labels[cell]):
-        return 0.0
-    return 0.5 if label.kinds & {*AMOUNTS, "plain_number"} else 0.3
+    short = label.kinds & DATES and label.end - label.start <= 3
+    return (0.6 if short else 0.4) if before else 0.0
 
 
 def _score_by_links(
@@ -178,32 +177,33 @@ def _score_by_links(
     kinds: set[str],
     target: Field,
     adjust: Callable[[Link, Candidate], Link] = lambda link, _: link,
-) -> Iterator[tuple[Candidate, Value]]:
+) -> list[Candidate]:
     """Every value as a candidate, with the score of its labels.
 
     The nearest label wins: the best one of the field counts, unless one of another field is nearer.
     Of equal candidates the upper one is best; of amounts the lower one, as totals are at the
     bottom.
     """
+
+    def weight(link: Link) -> float:
+        return max(target.roles.get(kind, 0.0) for kind in link.label.kinds)
+
+    candidates = []
     for cell, value in ((cell, value) for cell, values in spans.items() for value in values):
         unique = "" in value.readings
         reading = value.readings[""] if unique else document.context.date(value)
         candidate = Candidate(reading, cell, value.start, value.end, readings=value.readings)
         near = [adjust(x, candidate) for x in links(document, candidate, kinds, spans)]
         candidate.links = sorted(near, key=lambda link: -link.strength)
-        own = [link for link in candidate.links if link.label.kinds & target.roles.keys()]
-        rivals = [link.strength for link in near if not link.label.kinds & target.roles.keys()]
-        rival = max(rivals, default=0.0)
-        if own:
-            scores = {
-                link.strength * max(target.roles.get(kind, 0) for kind in link.label.kinds): link
-                for link in reversed(own)
-            }
-            score, link = max(scores.items())
-            candidate.score += score - 0.5 * (link.strength < rival)
+        scores = {link: link.strength * weight(link) for link in candidate.links if weight(link)}
+        rival = max((link.strength for link in near if not weight(link)), default=0.0)
+        if scores:
+            own = max(scores, key=lambda link: scores[link])
+            candidate.score += scores[own] - 0.5 * (own.strength < rival)
         depth = cell.box[1] / max(document.page_of(cell).height, 1)
         candidate.score += 0.01 * (depth if isinstance(reading, Decimal) else 1 - depth)
-        yield candidate, value
+        candidates.append(candidate)
+    return candidates
 
 
 # ── fields ──────────────────────────────────────────────────────────────────────────────────
@@ -213,13 +213,10 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
     """Every date on the page for a date field."""
     # Invoices are of our time; a field of a user's schema may be a date of birth.
     years = range(1990, 2061) if target.name in ROLES else range(1800, 2201)
-    spans = {}
-    for cell in document.cells:
-        labeled = any(label.kinds & DATES for label in document.labels[cell])
-        spans[cell] = find_dates(cell.text, compact=labeled, years=years)
+    spans = {cell: find_dates(cell.text, years=years) for cell in document.cells}
     kinds = DATES | set(target.roles)
-    candidates = []
-    for candidate, _ in _score_by_links(document, spans, kinds, target, _own_date(document)):
+    candidates = _score_by_links(document, spans, kinds, target, _own_date(document))
+    for candidate in candidates:
         if target.name == "date" and not candidate.is_labeled:
             # It is that of the document if it is alone in its line, without an unknown label.
             row, text = document.row_of(candidate.cell), candidate.cell.text
@@ -228,7 +225,6 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
             words = re.findall(r"[^\W\d_]{3,}", f"{before[-1]} {text[candidate.end :]}")
             candidate.score += 0.54 if len(words) <= 2 else 0.31
             candidate.score -= 0.3 * any(part.endswith(":") for part in before)
-        candidates.append(candidate)
     return candidates
 
 
@@ -252,12 +248,11 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
     """Every amount on the page for an amount field; `total` has rules of its own."""
     spans = {cell: amounts_of(cell) for cell in document.cells}
     kinds = AMOUNTS | set(target.roles) | {"other_number", "order_number", "invoice_number"}
-    candidates = []
-    for candidate, value in _score_by_links(document, spans, kinds, target):
-        candidate.score -= 0.3 * value.raw.isdigit()  # a quantity, or a number of something
-        candidates.append(candidate)
+    candidates = _score_by_links(document, spans, kinds, target)
+    for candidate in candidates:
+        candidate.score -= 0.3 * candidate.raw.isdigit()  # a quantity, or a number of something
     if target.name == "total":
-        largest = max((decimal(c) for c in candidates if c.score > 0.3), default=None)
+        largest = max((decimal(c) for c in candidates if c.score > 0.3), key=abs, default=None)
         for candidate in candidates:
             candidate.score += 0.06 * (candidate.value == largest) - (candidate.value == 0)
     return candidates
@@ -284,26 +279,18 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
     spans = {cell: _numbers_of(document, cell) for cell in document.cells}
     every_kind = {k for labels in document.labels.values() for label in labels for k in label.kinds}
     kinds = (every_kind - NEUTRAL) | set(target.roles)
-    candidates = []
-    for candidate, value in _score_by_links(document, spans, kinds, target, _titled(document)):
-        digits = sum(map(str.isdigit, value.raw))
-        candidate.score += 0.03 * (digits >= 3) - 0.1 * (len(value.raw) == 1)
-        candidates.append(candidate)
+    candidates = _score_by_links(document, spans, kinds, target, _titled(document))
+    for candidate in candidates:
+        digits = sum(map(str.isdigit, candidate.raw))
+        candidate.score += 0.03 * (digits >= 3) - 0.1 * (len(candidate.raw) == 1)
     return candidates
 
 
 def _numbers_of(document: Document, cell: Cell) -> list[Value]:
-    """The numbers in a cell that aren't part of a label, a date, a time, an amount or a code."""
+    """The numbers in a cell that aren't part of a label, a date, a time, an address or a share."""
     masks = [(label.start, label.end) for label in document.labels[cell]]
-    last = masks[-1][1] if masks else -9
-    for value in (*find_dates(cell.text), *find_times(cell.text)):
-        prefix = re.search(r"(?:^|\W)[A-Z]{1,4} $", cell.text[: value.start])  # FV 18/03/2024
-        if not prefix or value.start - 2 <= last:
-            masks.append((value.start, value.end))
-    codes = r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%|\(\d+\)"
-    amounts = r"(?<![\w/\-])[-–]?\d{1,3}(?:[., ]\d{3})*[.,]\d{2}(?![\w/\-])"
-    for form in (codes, amounts):
-        masks += [match.span() for match in re.finditer(form, cell.text)]
+    masks += [(x.start, x.end) for x in (*find_dates(cell.text), *find_times(cell.text))]
+    masks += [match.span() for match in _CODE.finditer(cell.text)]
     return find_numbers(_blank(cell.text, masks, "\0"))
 
 
@@ -327,7 +314,7 @@ def _titled(document: Document) -> Callable[[Link, Candidate], Link]:
                 or (re.search(r"[A-Za-z]", number) and digits >= 3)
                 or (link.relation == "left" and small and number == text)
             )
-            strength -= 0.05 if mark and len(text) <= len(number) + 4 else 0.5
+            strength -= 0.05 if mark else 0.5
         return replace(link, strength=strength)
 
     return adjust
@@ -336,82 +323,56 @@ def _titled(document: Document) -> Callable[[Link, Candidate], Link]:
 def score_times(document: Document, target: Field) -> list[Candidate]:
     """Every time of day on the page; one next to a date is that of the document."""
     spans = {cell: find_times(cell.text) for cell in document.cells}
-    candidates = []
-    for candidate, value in _score_by_links(document, spans, set(target.roles), target):
+    candidates = _score_by_links(document, spans, set(target.roles), target)
+    for candidate in candidates:
         row = [candidate.cell, *document.row_of(candidate.cell)]
         dated = any(find_dates(c.text) for c in row)
-        candidate.score += 0.5 * dated * (":" in value.raw)
-        candidates.append(candidate)
+        candidate.score += 0.5 * dated * (":" in candidate.raw)
     return candidates
 
 
 def score_texts(document: Document, target: Field) -> list[Candidate]:
-    """What follows a label of the field, in its cell, to the right or below, as text."""
+    """What follows a label of the field, in its cell, to the right or below, as text.
+
+    Only the labels of the user's schema end a text: those that are built in may be part of it.
+    """
     candidates = []
     form = target.pattern or re.compile(r"[\w+].*")
     allowed = {value.casefold() for value in target.enum}
-    for cell, label, end in _labels_of(document, target):
-        for place, start, stop, strength in places_of(document, cell, label, end, target):
-            match = form.search(place.text[start:stop])
-            text = match[0].strip(" :;,-") if match else ""
-            if match and (not allowed or text.casefold() in allowed):
-                first, last = start + match.start(), start + match.end()
-                candidates.append(Candidate(text, place, first, last, strength))
+    own = {
+        cell: [x for x in labels if any(kind.startswith("field:") for kind in x.kinds)]
+        for cell, labels in document.labels.items()
+    }
+    for cell, labels in own.items():
+        ends = [*(x.start for x in labels[1:]), len(cell.text)]
+        for label, end in zip(labels, ends, strict=False):
+            if not label.kinds & target.roles.keys():
+                continue
+            for place, start, stop, strength in _places_of(document, cell, label, end, own):
+                match = form.search(place.text[start:stop])
+                text = match[0].strip(" :;,-") if match else ""
+                if match and (not allowed or text.casefold() in allowed):
+                    first, last = start + match.start(), start + match.end()
+                    candidates.append(Candidate(text, place, first, last, strength))
     return candidates
 
 
-def _labels_of(document: Document, target: Field) -> Iterator[tuple[Cell, Label, int]]:
-    """The labels of a field, each with its cell and the end of what may be its text there."""
-    for cell, labels in document.labels.items():
-        starts = [x.start for x in labels if not target.free or _is_own(x)]
-        ends = [*starts[1:], len(cell.text)]
-        for label in labels:
-            if label.kinds & target.roles.keys():
-                yield cell, label, next(end for end in ends if end >= label.end)
-
-
-def _is_own(label: Label) -> bool:
-    """Whether a label is one of a user's schema."""
-    return any(kind.startswith("field:") for kind in label.kinds)
-
-
-def places_of(
-    document: Document, cell: Cell, label: Label, end: int, target: Field
+def _places_of(
+    document: Document, cell: Cell, label: Label, end: int, own: Mapping[Cell, Sequence[Label]]
 ) -> Iterator[tuple[Cell, int, int, float]]:
-    """Where the text of a label may be, and how likely: behind it, else to the right or below.
-
-    Of a user's schema, only its own labels are not texts: they beat the built-in ones.
-    """
+    """Where the text of a label may be, and how likely: behind it, else to the right or below."""
     if re.search(r"\w", cell.text[label.end : end]):
         yield cell, label.end, end, 1.0
         return
     box, width = cell.box_of(label.start, label.end), document.page_of(cell).width
     for other in document.on_page[cell.page]:
-        heads = [x for x in document.labels[other] if x.start == 0]
-        heads = [
-            x for x in heads if _is_own(x) or (not target.free and x.end > len(other.text) / 2)
-        ]
-        if other is cell or heads:
+        if other is cell or any(x.start == 0 for x in own[other]):
             continue
         gap = other.box[1] - box[3]
         if same_row(other.box, box) and other.box[0] >= box[2]:
             yield other, 0, len(other.text), 0.9 - 0.3 * (other.box[0] - box[2]) / width
         elif same_column(other.box, box) and -0.4 <= gap / (box[3] - box[1]) < 2.5:
-            start, stop = _column(other, box, document.row_of(cell))
-            yield other, start, stop, 0.8 - 0.6 * max(gap, 0) / width
-
-
-def _column(cell: Cell, label: Box, heads: Sequence[Cell]) -> tuple[int, int]:
-    """The characters of a cell below a label that are not below another head of its row."""
-    slack, position, inside = cell.height / 2, 0, []
-    left = max((c.box[2] for c in heads if c.box[2] <= label[0]), default=-math.inf)
-    right = min((c.box[0] for c in heads if c.box[0] >= label[2]), default=math.inf)
-    left = label[0] - slack if left > cell.box[0] else left
-    for word in cell.words:
-        if left <= word.box[0] < right - slack:
-            inside += [position, position + len(word.text)]
-        position += len(word.text) + 1
-    return (min(inside), max(inside)) if inside else (0, len(cell.text))
+            yield other, 0, len(other.text), 0.8 - 0.6 * max(gap, 0) / width
 
 
 SCORERS: dict[str, Callable[[Document, Field], list[Candidate]]] = {

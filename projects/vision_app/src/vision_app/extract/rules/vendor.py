@@ -15,14 +15,12 @@ from vision_app.extract.cells import Cell, same_column, same_row
 from vision_app.extract.rules.document import Document, Label
 from vision_app.extract.rules.scoring import Candidate
 from vision_app.extract.schemas import Field
-from vision_app.extract.values import find_dates, squeeze
+from vision_app.extract.values import squeeze
 
 _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
 MAX_NAME = 200  # characters of a line that may be a name
-# The line above the window of an envelope: name, street and town, separated.
-_SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^()\[\]]*\d[^()\[\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
 # Forms of address: a person who is addressed is the customer. Without "Dr", as in a practice.
 _PERSON = re.compile(
@@ -39,13 +37,11 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
     candidates = []
     for cell in first:
         name = cell.text
-        if len(name) > MAX_NAME or find_dates(name):
+        if len(name) > MAX_NAME:
             continue
         label = _leading_label(document, cell, "vendor")
         if label and (":" in name[label.end : label.end + 2] or label.end > 7):
             name = name[label.end :].strip(" :")
-        sender = _SENDER.match(name)
-        name = sender[1] if sender and not re.search(r"\d", sender[1]) else name
         start = cell.text.index(name)
         end, name = start + len(name), clean_name(name)
         if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
@@ -99,16 +95,11 @@ def _score_place(candidate: Candidate, document: Document) -> float:
     size = document.size(cell)
     if depth < 0.5:
         score += max(0.0, 0.48 - 0.04 * len(above)) + min(0.35, 0.35 * max(0.0, size - 1.1))
-    for head in cells:
-        label = _leading_label(document, head, "vendor")
-        alone = label and len(head.text) <= label.end + 2 and _next_to(head, cell)
-        if label and (candidate.start > 0 if head is cell else alone):
-            # In a row with a number or a date, "seller" is the person at the counter.
-            others = [c for c in document.row_of(head) if c is not cell and c.text[-1] != ":"]
-            kinds = {kind for c in others for x in document.labels[c] for kind in x.kinds}
-            score += 0.1 if kinds - {"customer", "vendor"} else 0.45
-            break
-    return score - 0.06 * (size < 0.97)
+    heads = [(head, _leading_label(document, head, "vendor")) for head in cells]
+    labeled = candidate.start > 0 or any(
+        label and len(head.text) <= label.end + 2 and _next_to(head, cell) for head, label in heads
+    )
+    return score + 0.3 * labeled - 0.06 * (size < 0.97)
 
 
 def _next_to(label: Cell, cell: Cell) -> bool:

@@ -9,7 +9,6 @@ The photographs are those that scikit-learn ships, read from there.
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -27,10 +26,9 @@ class Sample(NamedTuple):
 @cache
 def samples() -> tuple[Sample, ...]:
     """The samples whose files exist."""
-    here = Path(str(resources.files(__name__)))
+    here = Path(__file__).parent
     package = find_spec("sklearn")  # without importing it, which takes a second
-    root = Path(package.origin).parent if package and package.origin else here
-    photos = root / "datasets" / "images"
+    photos = Path(package.origin if package and package.origin else here).parent / "datasets/images"
     candidates = (
         Sample("invoice", here / "invoice.png"),
         Sample("receipt", here / "receipt.png", "receipt"),
