@@ -26,7 +26,7 @@ from typing import Any
 from seedbed.testing.launch import new_database
 
 TESTS = Path(__file__).parents[1] / "projects/agentic_workflow/tests/sample/engine"
-STEPS = 8
+STEPS = 6
 WAITS = "refund 300.00"  # the text of a mail whose case waits for approval
 CASES, QUEUED, KILLS = 300, 300, 20
 

@@ -35,7 +35,6 @@ Action = Literal["reply", "refund", "ask", "ignore", "hand_over"]
 """What the desk does: reply; refund and reply; ask the sender; nothing; leave it to a person."""
 
 CATEGORIES: tuple[Category, ...] = get_args(Category)
-PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from agentic_workflow.reply.passages import Passages
     from agentic_workflow.triage.triager import Triager
 
-VERSION = "1"
+VERSION = "2"
 """Raise it when steps are added, removed or reordered: unfinished cases then begin again."""
 LONGEST_PAUSE = 300.0  # seconds between two attempts at an effect
 Json = dict[str, Any]
@@ -104,59 +104,45 @@ class HelpDesk(DBOSConfiguredInstance):
             self._cases.pop(case_id, None)
 
     def _handle(self, case_id: str, attempt: int) -> str:
-        # 1. Receive: the mail is in the store already, parsed and masked.
-        self.receive(case_id)
-        # 2. Deduplicate: by Message-ID the store did; here by content.
-        if self.deduplicate(case_id):
+        # 1. Receive: the mail is in the store, parsed and masked. A copy with its Message-ID is the
+        # same case; one with its content is a duplicate.
+        if self.receive(case_id) == "duplicate":
             return "duplicate"
-        # 3. Screen for spam and for attempts to instruct a model.
-        self.screen(case_id)
-        # 4. Classify, and extract what the mail asks for.
+        # 2. Classify, and extract what the mail asks for.
         self.classify(case_id)
-        # 5. Look up the customer and the order.
+        # 3. Look up the customer and the order.
         self.look_up(case_id)
-        # 6. Decide by the policy.
+        # 4. Decide by the policy.
         self.decide(case_id)
-        # 7. Draft the reply.
+        # 5. Draft the reply.
         if self.draft(case_id) == "ask":
-            # 8. Ask a person. The workflow ends: a case that waits uses no worker.
+            # 6. Ask a person. The workflow ends: a case that waits uses no worker.
             return self.ask_person(case_id)
         return self._finish(case_id, attempt)
 
     def _finish(self, case_id: str, attempt: int) -> str:
-        # 9. Act: the refund first, because the reply promises it.
+        # 7. Act: the refund first, because the reply promises it.
         status, *actions = self.plan(case_id)
         for action in actions:
             status = self.act(case_id, action, attempt)
             if status != "done":
                 return status
-        # 10. Close.
+        # 8. Close.
         return self.close(case_id, actions) if status in ("act", "done") else status
 
     # ── the steps ───────────────────────────────────────────────────────────────────────────
 
     @step
-    def receive(self, case_id: str) -> None:
-        """Mark the case as taken."""
-        started, mail = time.perf_counter(), self._case(case_id).mail
-        self._record(case_id, "receive", started, "", mail.warnings, status="working")
-
-    @step
-    def deduplicate(self, case_id: str) -> bool:
-        """Close the case if there is an earlier one with the same content; whether there is."""
-        first = self.store.duplicate_of(self._case(case_id))
-        if first:
+    def receive(self, case_id: str) -> str:
+        """Mark the case as taken, or as a duplicate; records the reasons to distrust the mail."""
+        started, case = time.perf_counter(), self._case(case_id)
+        if first := self.store.duplicate_of(case):
             reason = f"same mail as case {first}"
-            event = {"kind": "duplicate", "reason": reason}
-            self.store.update(case_id, status="duplicate", outcome=reason, event=event)
-        return bool(first)
-
-    @step
-    def screen(self, case_id: str) -> None:
-        """Record the reasons to distrust the mail."""
-        started, screening = time.perf_counter(), screen(self._case(case_id).mail)
-        reason = screening.injection or ("spam" if screening.spam else "nothing suspicious")
-        self._record(case_id, "screen", started, reason, screening.reasons)
+            self._record(case_id, "duplicate", started, reason, status="duplicate", outcome=reason)
+            return "duplicate"
+        evidence = (*case.mail.warnings, *screen(case.mail).reasons)
+        self._record(case_id, "receive", started, "", evidence, status="working")
+        return "working"
 
     @step
     def classify(self, case_id: str) -> None:

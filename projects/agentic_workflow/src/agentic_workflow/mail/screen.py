@@ -18,8 +18,8 @@ from seedbed.safety.injection import screen_injection
 def screen(mail: Mail) -> Screening:
     """Whether a mail is marked as spam, and what speaks for injection."""
     injection, spam = _find_injection(mail), SPAM in mail.warnings
-    reasons = (injection, SPAM if spam else "")
-    return Screening(spam=spam, injection=injection, reasons=tuple(filter(None, reasons)))
+    reasons = tuple(filter(None, (injection, SPAM if spam else "")))
+    return Screening(spam=spam, injection=injection, reasons=reasons)
 
 
 def _find_injection(mail: Mail) -> str:
