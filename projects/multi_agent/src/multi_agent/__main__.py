@@ -145,9 +145,9 @@ def erase(run: RunId) -> None:
 def demo() -> None:
     """Solve sample tasks and check the answers. Exits with status 1 if one is wrong."""
     config, settings = _settings()
-    from multi_agent.evaluate.demo import run
+    from multi_agent.evaluate.evaluate import demo
 
-    raise typer.Exit(1 if run(config, settings) else 0)
+    raise typer.Exit(1 if demo(config, settings) else 0)
 
 
 @app.command(name="eval")

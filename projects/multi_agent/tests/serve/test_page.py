@@ -136,7 +136,7 @@ def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
     expect(box(page, "Done")).to_have_value(re.compile("onerror"))
     expect(box(page, "Answer")).to_have_value(f"42 orders {hostile}")
     page.get_by_text(f"Result of shop {hostile}").wait_for()
-    expect(cell(page, f"Graz {hostile} 0")).to_be_visible()
+    expect(box(page, "Result")).to_have_value(re.compile(f"Graz {re.escape(hostile)} 0"))
     solve(page, f"How many orders by city {hostile}?")
     expect(box(page, "The team asks")).to_have_value(f"Which city? {hostile}")
     page.get_by_label(re.compile("onerror.*waiting for your answer")).wait_for()

@@ -1,4 +1,4 @@
-"""Measures the team on tasks with known answers.
+"""Measures the team on tasks with known answers; `demo` does so for a few over the sample shop.
 
     result = run(config, settings, Path("tasks.jsonl"), progress)
     result["families"]["data"]      # {"n": 30, "success": 0.9, "confident_wrong": 0.03}
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+import typer
 from pydantic import BaseModel
 
 from multi_agent.answer.compose import NO_ANSWER
@@ -61,6 +62,17 @@ class Task(BaseModel):
         return near or any(re.search(pattern, answer, flags) for pattern in self.answers)
 
 
+DEMO = {
+    "How many orders were placed in May 2025?": r"^14$",
+    "How long is the return window for gold members?": r"60 days",
+    "A jacket costs 279 euros. What is the price after a discount of 20 percent?": r"223\.20",
+    "How many products are tents, and how long is the warranty on tents?": r"\b4\b.*\b5 years\b",
+    "What is 15 % of the total amount of payments in 2024?": r"9,245\.06",
+    "How much does shipping to Portugal cost?": "",
+}
+"""Tasks over the shop, and what the answer has to contain; "" for none to be given."""
+
+
 class Outcome(NamedTuple):
     task: Task
     answer: Answer
@@ -74,15 +86,37 @@ class Outcome(NamedTuple):
 def run(config: Config, settings: Settings, file: Path, progress: Progress) -> dict[str, Any]:
     """The figures of `summary` for a file of tasks. Raises BadInput that names a wrong line."""
     tasks, outcomes = [task for _, task in read_models(file, Task)], []
-    with tempfile.TemporaryDirectory(prefix="multi-agent-eval-") as folder:
+    for number, outcome in enumerate(solve_all(config, settings, tasks), 1):
+        outcomes.append(outcome)
+        progress(number, len(tasks), outcome.task.id)
+    return summary(outcomes)
+
+
+def demo(config: Config, settings: Settings) -> int:
+    """Print the answers to DEMO, each marked as right or wrong; return the number of wrong ones."""
+    config = config.model_copy(update={"database": None, "documents": None})
+    tasks = [
+        Task(id="demo", family="mixed", task=t, answers=[p] if p else []) for t, p in DEMO.items()
+    ]
+    wrong = 0
+    for outcome in solve_all(config, settings, tasks):
+        wrong += not outcome.solved
+        typer.echo(f"{'✓' if outcome.solved else '✗'} {outcome.task.task}")
+        typer.echo(f"  {outcome.answer.text}")
+        for line in outcome.answer.explanation.splitlines():
+            typer.echo(f"    {line}")
+    return wrong
+
+
+def solve_all(config: Config, settings: Settings, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    """The outcome of each task, in a temporary folder of runs."""
+    with tempfile.TemporaryDirectory(prefix="multi-agent-") as folder:
         changes = {"data_dir": Path(folder), "database_url": None}
         with open_team(config.model_copy(update=changes), settings, asks=False) as team:
-            for number, task in enumerate(tasks, 1):
+            for task in tasks:
                 record = team.wait(team.start(task.task))
                 answer = record.answer or Answer(text=record.reason, confident=False)
-                outcomes.append(Outcome(task, answer, record.usage))
-                progress(number, len(tasks), task.id)
-    return summary(outcomes)
+                yield Outcome(task, answer, record.usage)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class Page:
                 show_evidence(step)
         if view["steps"]:
             rows = [[step[column] for column in PLAN] for step in view["steps"]]
-            show_table("Plan", PLAN, rows)
+            gr.Dataframe(rows, headers=PLAN, label="Plan", interactive=False, wrap=True)
 
     def _show_question(self, run_id: str, question: Json) -> None:
         """A permission, a call to repeat or to skip, a choice, or a request for other words."""
@@ -180,15 +180,7 @@ def show_evidence(step: Json) -> None:
         title, check = EVIDENCE[evidence["kind"]], evidence["checked"] or "not checked"
         # Not gr.Code, which hangs the browser when it is drawn again (Gradio 6.31).
         text(f"{title} {evidence['source']}: {check}", evidence["text"])
-        rows = [line.split(" | ") for line in evidence["output"].splitlines()]
-        if len(rows) > 2 and len({len(row) for row in rows}) == 1:
-            show_table("Result", rows[0], rows[1:])
-        else:
-            text("Result", evidence["output"])
-
-
-def show_table(label: str, headers: list[str], rows: list[list[str]]) -> None:
-    gr.Dataframe(rows, headers=headers, label=label, interactive=False, wrap=True)
+        text("Result", evidence["output"])
 
 
 def text(label: str, value: str = "") -> gr.Textbox:

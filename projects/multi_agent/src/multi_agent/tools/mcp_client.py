@@ -16,7 +16,6 @@ import os
 import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,23 +112,17 @@ def open_servers(
     addresses: Mapping[str, str], seconds: float = 20.0
 ) -> tuple[list[Tool], dict[str, str]]:
     """The tools that the servers have now, and the problem of each server that has none."""
-
-    def tools_of(address: tuple[str, str]) -> list[Tool] | SeedbedError:
-        server = Server(*address, seconds)
-        try:
-            return [server.tool(tool) for tool in server.send(_list_tools)]
-        except SeedbedError as error:
-            return error
-
     tools, problems = dict[str, Tool](), dict[str, str]()
-    with ThreadPoolExecutor(len(addresses) or 1) as threads:
-        for name, opened in zip(addresses, threads.map(tools_of, addresses.items()), strict=True):
-            if isinstance(opened, SeedbedError):
-                problems[name] = str(opened)
-                continue
-            for tool in opened:
-                if tools.setdefault(tool.name, tool) is not tool:  # permissions go by the name
-                    problems[name] = f"Another tool has the name {tool.name}, too."
+    for name, address in addresses.items():
+        server = Server(name, address, seconds)
+        try:
+            opened = [server.tool(tool) for tool in server.send(_list_tools)]
+        except SeedbedError as error:
+            problems[name] = str(error)
+            continue
+        for tool in opened:
+            if tools.setdefault(tool.name, tool) is not tool:  # permissions go by the name
+                problems[name] = f"Another tool has the name {tool.name}, too."
     return [tools[name] for name in sorted(tools)], problems
 
 

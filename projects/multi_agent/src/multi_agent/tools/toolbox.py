@@ -119,8 +119,11 @@ class ToolBox:
         self._decisions[key] = answer.strip().lower()
 
     def _require_permission(self, tool: Tool, arguments: dict[str, Any]) -> None:
-        """Raise ToolError without the permission, or NeedsUser: once for an action and a run."""
-        granted = permission(tool, self._permissions)
+        """Raise ToolError without the permission, or NeedsUser: once for an action and a run.
+
+        Without an entry, a tool with effects asks, and others are allowed.
+        """
+        granted = self._permissions.get(tool.name, "ask" if tool.effects else "allow")
         if granted == "ask":
             key = f"permission:{self._ledger.key('', tool.name, arguments)}"
             if key not in self._decisions:
@@ -164,11 +167,6 @@ class ToolBox:
         if tool.effects and not end:
             self._emit("tool_skipped", step_id, **shown, reason="It was done before.")
         return result
-
-
-def permission(tool: Tool, permissions: Mapping[str, Permission]) -> Permission:
-    """The permission of a tool: without an entry, one with effects is "ask", others are "allow"."""
-    return permissions.get(tool.name, "ask" if tool.effects else "allow")
 
 
 def _within_timeout(tool: Tool, arguments: dict[str, Any]) -> Any:
