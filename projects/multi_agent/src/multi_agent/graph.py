@@ -174,9 +174,7 @@ def run_step(run: RunContext, step: Step, inputs: Mapping[str, Result]) -> Resul
     Asks where a tool needs permission, a call is in doubt, or the task has two meanings.
     """
 
-    def work(step: Step) -> Result:
-        return run.specialists[step.specialist].work(step, context)
-
+    worker = run.specialists[step.specialist]
     context = Context(
         call=partial(run.toolbox.call, step.id),
         brain=run.brain(step.specialist),
@@ -185,11 +183,11 @@ def run_step(run: RunContext, step: Step, inputs: Mapping[str, Result]) -> Resul
     )
     try:
         try:
-            result = work(step)
+            result = worker.work(step, context)
         except Refusal as refusal:
             key = f"{step.id}: {refusal.question}"
             task = clarify(run, key, step.task, refusal, step.id)
-            result = work(step.model_copy(update={"task": task}))
+            result = worker.work(step.model_copy(update={"task": task}), context)
     except NeedsUser as need:
         if not run.asks:
             return Result(step=step.id, problem=need.question)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from multi_agent.runs.state import Result, Step
 from seedbed.errors import SeedbedError
@@ -31,8 +31,7 @@ class Refusal(SeedbedError):
         self.question, self.options = question, tuple(options)
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A SELECT, and what it computes in words. `unit` is that of its number, if it has one."""
 
     sql: str
@@ -40,17 +39,14 @@ class Query:
     unit: str = ""
 
 
-@dataclass(frozen=True)
-class Quote:
+class Quote(NamedTuple):
     """A short answer, and the verbatim quote of a passage that contains it."""
 
     answer: str
     quote: str
-    number: float | None = None
 
 
-@dataclass(frozen=True)
-class Expression:
+class Expression(NamedTuple):
     """Arithmetic to be computed exactly: "279 * (1 - 20 / 100)", whose result is in `unit`."""
 
     text: str
@@ -58,8 +54,7 @@ class Expression:
     reading: str = ""
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A query that failed, with its error."""
 
     text: str

@@ -5,8 +5,7 @@
 
 A passage's score is the mean of two: the share of the question's word stems that are in it or its
 heading, weighted by inverse document frequency, so that common words count little, and the cosine
-of the embeddings. Both run from 0 to 1 whatever the folder: a low score means that even the best
-passage is about something else. Ranks could not tell.
+of the embeddings. Both run from 0 to 1 whatever the folder.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,7 +41,7 @@ class DocumentIndex:
                     self._postings[stem][number] = weight
 
     def search(self, question: str, k: int = 5) -> list[Passage]:
-        """The best `k` passages, best first, each with its score."""
+        """The best `k` passages, best first."""
         # 1. The passages that have most of the question's rare words.
         lexical = self._lexical_scores(question)
         candidates = np.argsort(-lexical, kind="stable")[:CANDIDATES].tolist()
@@ -56,7 +54,7 @@ class DocumentIndex:
         # 3. The mean of both.
         scores = {n: (float(lexical[n]) + cosine) / 2 for n, cosine in cosines.items()}
         best = sorted(scores, key=lambda n: -scores[n])[:k]
-        return [replace(self.passages[n], score=round(scores[n], 4)) for n in best]
+        return [self.passages[n] for n in best]
 
     def _lexical_scores(self, question: str) -> Vectors:
         """float32 (passages,), 0 to 1."""

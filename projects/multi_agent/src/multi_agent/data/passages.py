@@ -39,8 +39,6 @@ class Passage:
     end_line: int
     heading: str
     text: str
-    score: float = 0.0
-    """How well it fits the question of a search, 0 to 1."""
 
     @property
     def place(self) -> str:

@@ -18,8 +18,8 @@ from multi_agent.data.passages import Passage
 from multi_agent.offline.arithmetic import to_expression
 from multi_agent.offline.plan import make_plan
 from multi_agent.offline.quotes import best_quote
-from multi_agent.offline.sql.questions import write_query
-from multi_agent.offline.sql.tables import Table, read_tables
+from multi_agent.offline.sql import write_query
+from multi_agent.offline.tables import Table, read_tables
 from multi_agent.offline.words import LeftOver
 from multi_agent.runs.state import Result, Step
 from multi_agent.tools.builtin import Workspace

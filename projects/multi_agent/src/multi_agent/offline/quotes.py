@@ -20,7 +20,6 @@ VALUES = {
     "money": r"[€$£] ?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)* ?(?:euros?|dollars?|EUR|USD)\b",
     "duration": rf"\b{_NUMBER} (?:(?:working )?days?|weeks?|months?|years?|hours?|minutes?)\b",
     "percent": r"\d+(?:[.,]\d+)? ?(?:%|percent)",
-    "time": r"\b\d{1,2}:\d\d\b",
 }
 """Kinds of values."""
 TEMPLATES = {
@@ -70,12 +69,10 @@ def _quotes(passage: Passage, wanted: set[str], kind: str) -> Iterator[Quote]:
             continue
         if not kind:
             yield Quote(text, text)
-        elif (
-            len(values := set(re.findall(VALUES[kind], _cell(text, passage, wanted) or unit))) == 1
-        ):
-            answer = values.pop()
-            digits = re.sub(r"[^\d.]", "", answer)
-            yield Quote(answer, text, float(digits) if re.search(r"\d", digits) else None)
+            continue
+        values = set(re.findall(VALUES[kind], _cell(text, passage, wanted) or unit))
+        if len(values) == 1:
+            yield Quote(values.pop(), text)
             return
 
 

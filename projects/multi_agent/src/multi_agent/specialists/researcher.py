@@ -39,7 +39,7 @@ class Researcher:
             problem = f"The quote {quote.quote[:200]!r} is not in a passage."
             return Result(step=step.id, problem=problem)
         evidence = Evidence(kind="quote", source=passage.place, text=quote.quote)
-        return Result(step=step.id, answer=quote.answer, number=quote.number, evidence=(evidence,))
+        return Result(step=step.id, answer=quote.answer, evidence=(evidence,))
 
 
 def open_specialist(workspace: Workspace) -> Researcher | None:

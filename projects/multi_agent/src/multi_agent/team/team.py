@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.brain import Brain
@@ -261,10 +262,7 @@ class Team:
         # 1. The budget, with what was spent before.
         ledger, budget = Ledger(self.store, record.id), Budget(**record.limits.model_dump())
         budget.restore(ledger.usage())
-
-        def emit(kind: str, step: str = "", /, **data: Any) -> None:
-            self.emit(record.id, kind, step, **data)
-
+        emit = partial(self.emit, record.id)
         # 2. Tools, with the decisions of the user.
         toolbox = ToolBox(self.tools, ledger, self.config.permissions, budget, emit)
         answered = self.store.events(record.id, kind="answered")

@@ -1,1 +1,0 @@
-"""Questions over one table as SQL: a file for each kind of question."""
