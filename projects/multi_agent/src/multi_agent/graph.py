@@ -49,8 +49,6 @@ class RunContext:
     """The brain of a role: "planner", or the name of a specialist."""
     model: "Callable[[str], BaseChatModel | None]" = lambda role: None  # noqa: ARG005
     """The chat model of a role, if it has one."""
-    answers: Mapping[str, str] = field(default_factory=dict)
-    """What the user has answered, by the key of the question."""
     earlier: Sequence[str] = ()
     """The tasks before this one in its thread, the newest last."""
     max_replans: int = 2
@@ -211,7 +209,7 @@ def clarify(run: RunContext, key: str, task: str, refusal: Refusal, step: str = 
     """
     if not (refusal.question and run.asks):
         raise refusal
-    if (answer := run.answers.get(key)) is None:
+    if (answer := run.toolbox.decisions.get(key)) is None:
         answer = ask(key, refusal.question, refusal.options, step)
     return answer if answer in refusal.options else f"{task} ({answer})"
 

@@ -9,7 +9,7 @@ from multi_agent.brain.llm import ModelBrain
 from multi_agent.runs.state import Step
 from multi_agent.specialists import Context
 from multi_agent.specialists.calculator import open_specialist
-from multi_agent.tools.builtin import calculate
+from multi_agent.tools.exact import calculate
 from seedbed.models.scripted import ScriptedChatModel
 
 

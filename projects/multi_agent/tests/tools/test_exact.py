@@ -2,7 +2,7 @@
 
 import pytest
 
-from multi_agent.tools.exact import evaluate
+from multi_agent.tools.exact import calculate
 from seedbed.errors import BadInput
 
 
@@ -25,7 +25,7 @@ from seedbed.errors import BadInput
     ],
 )
 def test_expression_is_computed_exactly(expression: str, text: str) -> None:
-    assert evaluate(expression).text == text
+    assert calculate(expression)["text"] == text
 
 
 @pytest.mark.parametrize(
@@ -58,5 +58,5 @@ def test_expression_is_computed_exactly(expression: str, text: str) -> None:
 )
 def test_what_is_not_arithmetic_or_too_large_is_refused_in_one_line(expression: str) -> None:
     with pytest.raises(BadInput) as error:
-        evaluate(expression)
+        calculate(expression)
     assert "\n" not in str(error.value) and len(str(error.value)) < 300

@@ -23,7 +23,7 @@ from multi_agent.tools.evidence import (
     plain,
     strange_numbers,
 )
-from multi_agent.tools.exact import evaluate
+from multi_agent.tools.exact import calculate
 from seedbed.errors import SeedbedError
 
 _FIRST_ROWS = 20  # of a query; fewer than an answer lists
@@ -119,15 +119,15 @@ def check_query(evidence: Evidence, result: Result, workspace: Workspace) -> str
 def check_calculation(task: str, evidence: Evidence, result: Result) -> str:
     """The expression has the same value again, and no number that the task does not have."""
     try:
-        value = evaluate(evidence.text)
+        value = calculate(evidence.text)
         strange = strange_numbers(evidence.text, task)
     except SeedbedError as error:
         return f"{evidence.text} cannot be computed again: {error}"
     if strange:
         return f"{evidence.text} has numbers that the task does not have: {strange}."
-    if value.number is not None:
-        return missing_number(result.answer, value.number)
-    return "" if value.text in result.answer else f"{evidence.text} is {value.text}."
+    if value["number"] is not None:
+        return missing_number(result.answer, value["number"])
+    return "" if value["text"] in result.answer else f"{evidence.text} is {value['text']}."
 
 
 def missing_number(answer: str, number: float) -> str:

@@ -74,11 +74,11 @@ def stems(text: str) -> Iterator[str]:
     >>> list(stems("Three kettles, 1,000 bicycles"))
     ['three', 'kettl', '1,000', 'bicycl']
     """
-    return (_stem(word) for word in _WORD.findall(text.lower()))
+    return (stem(word) for word in _WORD.findall(text.lower()))
 
 
 @cache
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     import snowballstemmer
 
     return str(snowballstemmer.stemmer("english").stemWord(word))

@@ -10,24 +10,38 @@ confidence is worse than none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from multi_agent.brain import Attempt, Expression, Member, Progress, Query, Quote, Refusal
 from multi_agent.data.passages import Passage
 from multi_agent.offline.arithmetic import to_expression
-from multi_agent.offline.plan import make_plan
 from multi_agent.offline.quotes import best_quote
 from multi_agent.offline.sql import write_query
 from multi_agent.offline.tables import Table, read_tables
 from multi_agent.offline.words import LeftOver
 from multi_agent.runs.state import Result, Step
+from multi_agent.specialists.researcher import PASSAGES
 from multi_agent.tools.builtin import Workspace
 
-PASSAGES = 8  # as many as the researcher gets
 ABILITIES = (
     "Without a model, this team counts, adds up, averages and looks up rows of one table, quotes a"
     " sentence, and computes a formula. Set SEEDBED_MODEL for anything else."
+)
+REFERENCES = {
+    r"(?:what is|how much is) (?P<p>[\d.]+ ?(?:%|percent)) of (?P<inner>(?!\d).+?)\??": (
+        "What is {p} of {answer}?"
+    ),
+    r"(?:what is|how much is) (?P<inner>.+?) after a discount of (?P<p>[\d.]+ ?(?:%|percent))\??": (
+        "What is {answer} after a discount of {p}?"
+    ),
+    r"add (?P<p>[\d.]+ ?(?:%|percent)) to (?P<inner>(?!\d).+?)\.?": "Add {p} to {answer}",
+}
+"""Calculations with the answer to another question, beside what is left to compute."""
+_WH = r"(?:(?:after|at|by|for|from|in|on|to|until|within) )?(?:how|what|when|where|which|who)\b"
+_CUT = re.compile(
+    rf"(?<=\?)\s+|[,;]\s+(?:and )?(?={_WH})| and (?={_WH}|do(?:es)? |can )", re.IGNORECASE
 )
 
 
@@ -45,11 +59,25 @@ class OfflineBrain:
         return [] if database is None else read_tables(database)
 
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
+        """A step for each question of the task, or two if one computes with the other's answer.
+
+        A question that is refused is left to a specialist if others are not, so that the answer
+        names it.
+        """
         if progress.plan:
             return ()
         names = [member.name for member in team]
-        last = "researcher" if "researcher" in names else "calculator"
-        return make_plan(task, lambda text: self._specialist(text, names), last)
+        steps, refusals = list[Step](), list[Refusal]()
+        for text in clauses(task):
+            try:
+                steps += self._steps(text, len(steps) + 1, names)
+            except Refusal as refusal:
+                refusals.append(refusal)
+                last = "researcher" if "researcher" in names else "calculator"
+                steps.append(Step(id=f"s{len(steps) + 1}", specialist=last, task=text))
+        if len(refusals) == len(steps):
+            raise refusals[0] if refusals else Refusal("There is no question.")
+        return tuple(steps)
 
     def write_sql(self, question: str, failed: Attempt | None = None) -> Query:
         if failed:
@@ -71,6 +99,20 @@ class OfflineBrain:
     def complete(self, task: str, earlier: Sequence[str]) -> str:  # noqa: ARG002
         return task
 
+    def _steps(self, text: str, number: int, names: Sequence[str]) -> list[Step]:
+        try:
+            return [Step(id=f"s{number}", specialist=self._specialist(text, names), task=text)]
+        except Refusal:
+            matches = (re.fullmatch(pattern, text, re.IGNORECASE) for pattern in REFERENCES)
+            match = next(filter(None, matches), None)
+            if match is None:
+                raise
+        question = f"What is {match['inner']}?"
+        specialist, id = self._specialist(question, names), f"s{number}"
+        first = Step(id=id, specialist=specialist, task=question)
+        task = REFERENCES[match.re.pattern].format(p=match["p"], answer=f"{{{id}}}")
+        return [first, Step(id=f"s{number + 1}", specialist="calculator", task=task, after=(id,))]
+
     def _specialist(self, text: str, names: Sequence[str]) -> str:
         """The first specialist that can answer a question. Raises a refusal with a word, if any."""
         documents, refusals = self._workspace.documents, list[Refusal]()
@@ -88,3 +130,14 @@ class OfflineBrain:
                 return name
         named = (refusal for refusal in refusals if isinstance(refusal, LeftOver))
         raise next(named, Refusal(ABILITIES))
+
+
+def clauses(task: str) -> list[str]:
+    """The questions of a task, in their order.
+
+    >>> clauses("How many orders came in May, and how long is the return window?")
+    ['How many orders came in May', 'how long is the return window?']
+    >>> clauses("A train needs 2 hours for 150 km. How fast is it?")
+    ['A train needs 2 hours for 150 km. How fast is it?']
+    """
+    return [part.strip(" ,;") for part in _CUT.split(task) if part.strip(" ,;")]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from multi_agent.brain import Refusal
-from multi_agent.data.document_index import stems
+from multi_agent.data.document_index import stem
 
 Stems = tuple[str, ...]
 FILLERS = frozenset(
@@ -37,7 +37,7 @@ class Words:
 
     def __init__(self, text: str) -> None:
         self.texts = _WORD.findall(re.sub(r"['’]s\b", "", text.lower()))
-        self.stems = [stem_of(text) for text in self.texts]
+        self.stems = [stem(text) for text in self.texts]
         self.taken: set[int] = set()
 
     def take(self, *phrases: Stems) -> bool:
@@ -62,11 +62,7 @@ class Words:
                 raise LeftOver(word)
 
 
-def stem_of(word: str) -> str:
-    return next(stems(word), word)
-
-
 def split(name: str) -> Stems:
     """The stems of the words of a name, such as `order_items` or `unitPrice`."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ")
-    return tuple(stem_of(word) for word in _WORD.findall(spaced.lower()))
+    return tuple(stem(word) for word in _WORD.findall(spaced.lower()))

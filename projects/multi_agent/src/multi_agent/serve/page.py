@@ -106,7 +106,8 @@ class Page:
     def look(self, run_id: str, request: gr.Request) -> list[Any]:
         """What `show_run` and `show_runs` draw; whether `usage` and what follows it show."""
         try:
-            runs = [(listed(run), run.id) for run in self.store.runs(RUNS, owner=owner_of(request))]
+            latest = self.store.runs(RUNS, owner=owner_of(request))
+            runs = [(f"{r.task[:100]} ({STATES.get(r.status, r.status)})", r.id) for r in latest]
             if not run_id:
                 return [None, runs, *[gr.update(visible=False)] * 4]
             run = self._record(run_id, request)
@@ -205,12 +206,6 @@ def errors_shown() -> Iterator[None]:
     except Exception as error:
         message = html.multiline(public_message(error, _log))
         raise gr.Error(message, print_exception=False) from error
-
-
-def listed(run: RunRecord) -> str:
-    unsure = run.status == "done" and run.answer and not run.answer.confident
-    status = "no confident answer" if unsure else STATES.get(run.status, run.status)
-    return f"{run.task[:100]} ({status})"
 
 
 def step_views(

@@ -74,8 +74,7 @@ def _answer(rows: list[list[Any]], unit: str) -> tuple[str, float | None]:
         return "none", None
     value = rows[0][0]
     if len(rows) == len(rows[0]) == 1 and isinstance(value, int | float):
-        shown = "" if unit in ("cents", "cent") else unit.upper() if len(unit) == 3 else unit
-        return f"{_text(value)} {shown}".strip(), float(value)
+        return f"{_text(value)} {unit}".strip(), float(value)
     separator = "; " if len(rows[0]) > 1 else ", "
     more = f" and {len(rows) - _MAX_LISTED} more" if len(rows) > _MAX_LISTED else ""
     return separator.join(map(_line, rows[:_MAX_LISTED])) + more, None

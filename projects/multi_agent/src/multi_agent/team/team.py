@@ -265,10 +265,8 @@ class Team:
         emit = partial(self.emit, record.id)
         # 2. Tools, with the decisions of the user.
         toolbox = ToolBox(self.tools, ledger, self.config.permissions, budget, emit)
-        answered = self.store.events(record.id, kind="answered")
-        answers = {event.data["key"]: event.data["text"] for event in answered}
-        for key, text in answers.items():
-            toolbox.decide(key, text)
+        for event in self.store.events(record.id, kind="answered"):
+            toolbox.decide(event.data["key"], event.data["text"])
         # 3. Models and brains.
         stop, today = threading.Event(), record.created_at.date()
 
@@ -291,7 +289,6 @@ class Team:
         parts = (self.workspace, self.specialists, toolbox, budget, emit, brain, model)
         return RunContext(
             *parts,
-            answers=answers,
             earlier=[run.full_task or run.task for run in reversed(earlier)],
             max_replans=self.config.max_replans,
             asks=self.asks,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from multi_agent.tools.exact import evaluate
+from multi_agent.tools.exact import calculate
 from multi_agent.tools.toolbox import Tool, tool_of
 
 if TYPE_CHECKING:
@@ -48,8 +48,3 @@ def builtin_tools(workspace: Workspace) -> list[Tool]:
     if database:  # a query may wait for others, too
         tools.append(tool_of(query_database, max_output=1_000_000, timeout=6 * SECONDS))
     return tools
-
-
-def calculate(expression: str) -> dict[str, Any]:
-    """Compute an arithmetic expression exactly: "240 * 15 / 100"."""
-    return evaluate(expression)._asdict()

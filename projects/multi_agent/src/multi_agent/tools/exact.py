@@ -1,8 +1,8 @@
 """Exact arithmetic: expressions over numbers and dates, evaluated as fractions.
 
-    evaluate("279 * (1 - 20 / 100)").text                         # "223.2"
-    evaluate("days('2025-03-01', '2025-04-15')").text             # "45"
-    evaluate("shift('2025-01-31', months=1)").text                # "2025-02-28"
+    calculate("279 * (1 - 20 / 100)")["text"]                     # "223.2"
+    calculate("days('2025-03-01', '2025-04-15')")["text"]         # "45"
+    calculate("shift('2025-01-31', months=1)")["text"]            # "2025-02-28"
 
 An expression may come from a model: it is walked as a syntax tree of arithmetic alone, and nothing
 is passed to `eval`. Its cost is bounded.
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 from seedbed.errors import BadInput
 
@@ -28,18 +28,13 @@ MAX_BITS = 20_000  # size of a power
 MAX_EXPONENT = 300  # of ten, in a number and in a result
 
 
-class Exact(NamedTuple):
-    """A result as text, which begins with ≈ if it is rounded, and as a number; None for a date."""
+def calculate(expression: str) -> dict[str, Any]:
+    """Compute an arithmetic expression exactly. Raises BadInput that quotes what is wrong.
 
-    text: str
-    number: float | None
+    The result is a `text`, which begins with ≈ if it is rounded, and a `number`; None for a date.
 
-
-def evaluate(expression: str) -> Exact:
-    """The value of an expression. Raises BadInput that quotes what is wrong.
-
-    >>> evaluate("2 ** 10 / 3")
-    Exact(text='≈ 341.3333', number=341.3333333333333)
+    >>> calculate("2 ** 10 / 3")
+    {'text': '≈ 341.3333', 'number': 341.3333333333333}
     """
     tree, shown = _parsed(expression), repr(expression[:100])
     try:
@@ -49,13 +44,13 @@ def evaluate(expression: str) -> Exact:
     except (ArithmeticError, AttributeError, MemoryError, RecursionError, TypeError, ValueError):
         raise BadInput(f"{shown} cannot be computed.") from None
     if isinstance(value, date):
-        return Exact(value.isoformat(), None)
+        return {"text": value.isoformat(), "number": None}
     if not isinstance(value, Fraction):
         raise BadInput(f"{shown} is not a number or a date.")
     bound = Fraction(10) ** MAX_EXPONENT
     if value and not 1 / bound < abs(value) < bound:
         raise BadInput(f"The result of {shown} is out of range.")
-    return Exact(number_text(value), float(value))
+    return {"text": number_text(value), "number": float(value)}
 
 
 def numbers_of(expression: str) -> set[Fraction]:

@@ -85,7 +85,8 @@ class ToolBox:
         self.tools = {tool.name: tool for tool in tools}
         self._ledger, self._budget = ledger, budget
         self._permissions, self._emit = permissions, emit
-        self._decisions: dict[str, str] = {}
+        self.decisions: dict[str, str] = {}
+        """What the user has answered, by the key of the question."""
 
     def call(self, step_id: str, name: str, /, **arguments: Any) -> Any:
         """The result, as JSON data. Raises ToolError, NeedsUser and the budget's OverBudget."""
@@ -104,11 +105,11 @@ class ToolBox:
             doubt = error
         # 3. A call with effects was interrupted, and nothing shows whether it had them.
         key = f"{doubt.key}@{doubt.started_at}"  # a decision is on this start, not on the next one
-        decision = self._decisions.get(key)
+        decision = self.decisions.get(key)
         if decision is None:
             question = f"{name} was interrupted and may have run: {_shown(arguments)}. Repeat it?"
             raise NeedsUser(key, question, ("repeat", "skip"))
-        if decision == "repeat":
+        if decision.lower() == "repeat":
             return self._call_once(tool, step_id, arguments, retry_of=doubt.started_at)
         note = f"Not repeated by decision of the user: {name}."
         self._ledger.settle(doubt.key, note)
@@ -116,7 +117,7 @@ class ToolBox:
 
     def decide(self, key: str, answer: str) -> None:
         """The user's answer to a NeedsUser, before the call is made again."""
-        self._decisions[key] = answer.strip().lower()
+        self.decisions[key] = answer.strip()
 
     def _require_permission(self, tool: Tool, arguments: dict[str, Any]) -> None:
         """Raise ToolError without the permission, or NeedsUser: once for an action and a run.
@@ -126,10 +127,10 @@ class ToolBox:
         granted = self._permissions.get(tool.name, "ask" if tool.effects else "allow")
         if granted == "ask":
             key = f"permission:{self._ledger.key('', tool.name, arguments)}"
-            if key not in self._decisions:
+            if key not in self.decisions:
                 question = f"Allow {tool.name} with {_shown(arguments)}?"
                 raise NeedsUser(key, question, ("allow", "deny"))
-            granted = "allow" if self._decisions[key] in ("allow", "yes", "y") else "deny"
+            granted = "allow" if self.decisions[key].lower() in ("allow", "yes", "y") else "deny"
         if granted == "deny":
             raise ToolError(f"{tool.name} is not permitted.", hint="See AGENTS_PERMISSIONS.")
 
