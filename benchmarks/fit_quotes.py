@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag_chatbot.answer.follow_up import condense
+from rag_chatbot.answer.follow_up import searches
 from rag_chatbot.answer.quote import quote
 from rag_chatbot.config import Config
 from rag_chatbot.evaluate.questions import evaluate_qa, read_questions, temporary_store
@@ -104,7 +104,7 @@ def examples(questions: Path, docs: Path, embeddings: Any) -> Iterator[Example]:
         ingest(store, [docs])
         retriever = Retriever(store, embeddings, config)
         for case in read_questions(questions):
-            question = condense(case.question, case.history)
+            question = searches(case.question, case.history)[0]
             hits = retriever.search(question, k=3 * config.k)
             others = [x for x in hits if not any(p.search(x.chunk.text) for p in case.answers)]
             for chosen in (hits, others) if case.answerable else (hits,):

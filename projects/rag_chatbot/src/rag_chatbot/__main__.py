@@ -31,27 +31,21 @@ app = cli.create_app("Answers questions about your documents, with verified cita
 documents = cli.create_app("List and delete the documents of a collection.")
 collections = cli.create_app("List, create and delete collections.")
 feedback = cli.create_app("Export the ratings of answers.")
-app.add_typer(documents, name="documents")
-app.add_typer(collections, name="collections")
-app.add_typer(feedback, name="feedback")
+for name, group in (("documents", documents), ("collections", collections), ("feedback", feedback)):
+    app.add_typer(group, name=name)
 
-Collection = Annotated[
-    str,
-    typer.Option("--collection", "-c", help="Name of the collection."),
-]
+Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
 Model = Annotated[
     str | None,
-    typer.Option(
-        "--model",
-        help="Chat model: a name or a spec, e.g. ollama:qwen3:4b. Default: SEEDBED_MODEL.",
-    ),
+    typer.Option("--model", help="Chat model, e.g. ollama:qwen3:4b. Default: SEEDBED_MODEL."),
 ]
 CollectionName = Annotated[str, typer.Argument(help="Name of the collection.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders with their subfolders.")]
 
 
-def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
-    """Open the chatbot with the settings of the environment; options override them."""
+def open_chatbot(model: str | None = None) -> Chatbot:
+    """Open the chatbot with the settings of the environment; `model` overrides the one there."""
+    from rag_chatbot.chatbot import open_chatbot
     from rag_chatbot.config import Config
     from seedbed.observe.logs_and_traces import start
     from seedbed.settings import Settings, load
@@ -60,11 +54,7 @@ def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = load(Settings, model=model)
     start("rag_chatbot", settings.log_level)
-    config = load(Config, **overrides)
-
-    from rag_chatbot.chatbot import open_chatbot
-
-    return open_chatbot(config, settings)
+    return open_chatbot(load(Config), settings)
 
 
 @app.command()
@@ -87,12 +77,7 @@ def ingest(
 
 
 def _ingest(
-    chatbot: Chatbot,
-    paths: list[Path],
-    collection: str,
-    *,
-    prune: bool = False,
-    quiet: bool = False,
+    chatbot: Chatbot, paths: list[Path], collection: str, prune: bool = False, quiet: bool = False
 ) -> dict[str, Any]:
     from rag_chatbot.ingest import ingest
 

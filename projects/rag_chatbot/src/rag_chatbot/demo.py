@@ -7,6 +7,7 @@ The questions are about the handbook in `docs`; replace them along with the docu
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,18 +16,18 @@ import typer
 
 from rag_chatbot.chatbot import OPERATOR, Question, open_chatbot
 from rag_chatbot.config import Config
-from rag_chatbot.evaluate.questions import Case, is_right
 from rag_chatbot.ingest import ingest
 from rag_chatbot.talk import terminal
 from seedbed import cli
 from seedbed.settings import Settings, load
 
-CASES = (
-    ("What is keyword search better at than vector search?", "exact|rare"),
-    ("What should a server answer when its queue is full?", "429"),
-    ("How large is the context window of SmolLM2-135M?", "8,192"),
-    ("How many goals did Pelé score in 1958?", None),  # the documents don't contain the answer
-)
+# Questions, and a pattern of the answer; "" if the documents don't contain it.
+CASES = {
+    "What is keyword search better at than vector search?": "exact|rare",
+    "What should a server answer when its queue is full?": "429",
+    "How large is the context window of SmolLM2-135M?": "8,192",
+    "How many goals did Pelé score in 1958?": "",
+}
 
 
 def run(paths: Sequence[Path]) -> int:
@@ -40,14 +41,11 @@ def run(paths: Sequence[Path]) -> int:
         try:
             with cli.progress(unit="file") as progress:
                 terminal.print_summary(ingest(chatbot.store, paths, progress=progress).as_json())
-            for question, pattern in CASES:
-                answers = [pattern] if pattern else []
-                case = Case(
-                    id=question, question=question, answers=answers, answerable=bool(pattern)
-                )
+            for question, pattern in CASES.items():
                 answer = chatbot.ask(Question(question, keep=False), caller=OPERATOR)
                 typer.echo(f"\n> {question}\n{terminal.readable(answer)}")
-                if not is_right(case, answer["answer"], answer["abstained"]):
+                matches = re.search(pattern, answer["answer"], re.IGNORECASE)
+                if answer["abstained"] == bool(pattern) or not matches:
                     typer.echo(f"WRONG: expected {pattern or 'no answer'}", err=True)
                     wrong += 1
         finally:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_chatbot.answer.check import check
 from rag_chatbot.answer.claims import Claim, read_claims
-from rag_chatbot.answer.verify import Checked, Verifier
+from rag_chatbot.answer.verify import Checked, Verifier, check
 from rag_chatbot.store.records import Chunk
 from seedbed.models.embeddings.hash import HashEmbeddings
 
@@ -31,18 +30,11 @@ def verify(sentence: str, *texts: str, quotes: tuple[str, ...] = ()) -> Checked:
     return Verifier(HashEmbeddings(), chunks).verify(Claim(sentence, quotes=quotes))
 
 
-@pytest.mark.parametrize("row", rows("false_claims.jsonl"), ids=lambda row: row["sentence"])
-def test_false_sentence_with_a_true_quote_is_not_confirmed(row: dict[str, str]) -> None:
+@pytest.mark.parametrize("row", rows("false_claims.jsonl") + rows("claims.jsonl"))
+def test_only_sentences_of_a_passage_are_confirmed(row: dict[str, str]) -> None:
     checked = verify(row["sentence"], row["passage"], quotes=(row["passage"],))
-    assert checked.verdict != "supported"
-
-
-def test_sentences_about_passages_are_confirmed_only_if_they_are_in_them() -> None:
-    for row in rows("claims.jsonl"):
-        checked = verify(row["sentence"], row["passage"], quotes=(row["passage"],))
-        assert row["supported"] or checked.verdict != "supported", row
-        if row["sentence"] in row["passage"]:
-            assert checked.verdict == "supported"
+    is_in_it = bool(row.get("supported")) and row["sentence"] in row["passage"]
+    assert (checked.verdict == "supported") == is_in_it
 
 
 WORDS = st.lists(st.sampled_from("pets may not only stay 5 -5 € if on Fridays".split()), min_size=1)
@@ -81,14 +73,9 @@ def test_invented_quote_does_not_support_a_sentence() -> None:
 
 
 def test_quote_is_read_with_the_rest_of_its_sentence() -> None:
-    text = "Old logs are not deleted before the audit."
+    text = "Old logs are not _deleted_ before the audit."
     checked = verify("Old logs are deleted.", text, quotes=("deleted",))
     assert (checked.evidence, checked.verdict) == (text, "doubtful")
-
-
-def test_quote_whose_first_word_is_between_underscores_is_found() -> None:
-    text = "Tea is green. _Pets_ may stay."
-    assert verify("Pets can stay.", text, quotes=("Pets may",)).evidence == "_Pets_ may stay."
 
 
 def test_row_of_a_table_is_evidence_with_its_header() -> None:
@@ -123,11 +110,6 @@ def test_objects_are_read_out_of_the_text_around_them(reply: str) -> None:
 )
 def test_plain_sentences_are_read_without_marks(line: str) -> None:
     assert [c for c in read_claims([f"<think>Hm.\n</think>{line}\n"]) if c] == [Claim("It is 5.")]
-
-
-def test_reply_that_is_not_readable_is_a_claim_without_a_sentence() -> None:
-    claims = [c for c in read_claims(['{"answer": "It is 5.", "citations": ["a"]}']) if c]
-    assert claims == [Claim("")]
 
 
 def test_long_line_is_read_in_linear_time() -> None:

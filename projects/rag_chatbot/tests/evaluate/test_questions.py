@@ -35,7 +35,7 @@ def ask(
         path = tmp_path / "questions.jsonl"
         path.write_text("\n".join(json.dumps(row) for row in rows))
         config = Config.model_validate({"mode": answer_mode, "strictness": 0.0})
-        return evaluate_qa(path, folder, config, HashEmbeddings(), repeating_model)
+        return evaluate_qa(path, folder, config, HashEmbeddings(), lambda: repeating_model)
 
     return evaluate
 
@@ -45,37 +45,27 @@ OAK = {
     "question": "How many years does an oak live?",
     "answers": ["never", r"6\d\d YEARS"],
     "source": ["trees.md"],
-    "answerable": True,
 }
 
 
-def test_qa_counts_right_answer_and_citation(ask: Ask) -> None:
-    result = ask(OAK)
-    case = result["cases"][0]
-    assert (result["questions"], result["answer_accuracy"]) == (1, 1.0)
-    assert case["correct"] and case["counts"]["citation_precision"][0] >= 1
+def test_qa_counts_answers_citations_and_abstentions(ask: Ask) -> None:
+    keel = {
+        "id": "keel",
+        "question": "What is the keel of a sailing boat made of?",
+        "answers": ["lead"],
+        "source": ["boats.md"],  # in a subfolder
+    }
+    nothing = {"id": "nothing", "question": "Zwölf quux zzz?", "answerable": False}
+    result = ask(OAK, keel, nothing)
+    assert (result["questions"], result["answer_accuracy"]) == (3, 1.0)
     assert result["citation_recall"] == 1.0
-    assert result["intervals"]["answer_accuracy"]["n"] == 1
+    assert result["intervals"]["answer_accuracy"]["n"] == 2
     assert result["intervals"]["answer_accuracy"]["low"] < 0.5
     assert 0 < result["latency_p50_s"] <= result["latency_p95_s"]
-
-
-def test_qa_source_may_be_relative_to_a_subfolder(ask: Ask) -> None:
-    question = "What is the keel of a sailing boat made of?"
-    row = {**OAK, "question": question, "answers": ["lead"], "source": ["boats.md"]}
-    result = ask(row)
-    assert result["citation_recall"] == 1
-    assert result["answer_accuracy"] == 1.0
-
-
-def test_qa_counts_abstentions(ask: Ask) -> None:
-    unanswerable = {"id": "x", "question": "Zwölf quux zzz?", "answerable": False}
-    result = ask(OAK, unanswerable)
-    abstentions = sum(case["abstained"] for case in result["cases"])
-    right = int(result["cases"][1]["abstained"])
+    abstained = [case["abstained"] for case in result["cases"]]
+    assert result["intervals"]["abstention_precision"]["n"] == sum(abstained)
     assert result["intervals"]["abstention_recall"]["n"] == 1
-    assert result["abstention_recall"] == right
-    assert result["intervals"]["abstention_precision"]["n"] == abstentions
+    assert result["abstention_recall"] == abstained[2]
 
 
 def test_qa_asks_follow_up_with_history(ask: Ask) -> None:
@@ -88,12 +78,15 @@ def test_qa_asks_follow_up_with_history(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"answers": ["ok", "(open"]}, r"line 2: 'answers.1': .*'\(open' is not a valid regular"),
+        (
+            {"answers": ["ok", "(open"]},
+            r"line 2: answers.1: .* valid regular expression",
+        ),
         ({"answers": []}, r"line 2: an answerable question needs a pattern"),
-        ({"answers": "600"}, r"line 2: 'answers': Input should be a valid list"),
-        ({"answerable": "yes"}, r"line 2: 'answerable': Input should be a valid boolean"),
-        ({"question": None}, r"line 2: 'question': Input should be a valid string"),
-        ({"history": ["What?"]}, r"line 2: 'history.0': Input should be"),
+        ({"answers": "600"}, r"line 2: answers: Input should be a valid list"),
+        ({"answerable": "yes"}, r"line 2: answerable: Input should be a valid boolean"),
+        ({"question": None}, r"line 2: question: Input should be a valid string"),
+        ({"history": ["What?"]}, r"line 2: history.0: Input should be"),
         ({"id": "oak"}, r"line 2: duplicate id 'oak'"),
     ],
 )

@@ -1,6 +1,5 @@
 """The page in a real browser; requests to any other host fail the test."""
 
-import re
 import threading
 
 import pytest
@@ -112,8 +111,8 @@ def test_page_lists_conversations_continues_and_deletes_them(visit):
 
 def test_page_adds_and_deletes_documents(visit, tmp_path):
     page, bot = visit({})
-    page.get_by_text("There are no documents here yet").wait_for()
     page.get_by_role("tab", name="Documents").click()
+    page.get_by_text("No documents yet").wait_for()
     new, other = tmp_path / "a long name with spaces & signs%20.md", tmp_path / "tea.md"
     new.write_text("# Dorn\n\nThe lighthouse of Dorn is red.\n")
     other.write_text(TEXTS["tea.md"])
@@ -133,27 +132,13 @@ def test_page_adds_and_deletes_documents(visit, tmp_path):
     assert [item["source"] for item in bot.documents("default", "local")] == [new.name]
 
 
-class NotedRatings:
-    """Conversations that set `rated` when a rating has been stored."""
-
-    def __init__(self, conversations):
-        self.conversations = conversations
-        self.rated = threading.Event()
-
-    def __getattr__(self, name):
-        return getattr(self.conversations, name)
-
-    def rate(self, *args):
-        self.conversations.rate(*args)
-        self.rated.set()
-
-
 def test_page_stores_rating(visit):
     page, bot = visit()
     ask(page, WHEN)
-    bot.conversations = noted = NotedRatings(bot.conversations)
+    rate, rated = bot.conversations.rate, threading.Event()
+    bot.conversations.rate = lambda *args: (rate(*args), rated.set())
     page.get_by_role("button", name="Dislike").click()
-    assert noted.rated.wait(60)
+    assert rated.wait(60)
     [talk] = bot.list_conversations("local")
     assert bot.conversation(talk.id, "local")[1][0].rating == "down"
 
@@ -183,4 +168,3 @@ def test_page_layout_fits_a_narrow_window(visit):
     assert side["y"] >= main["y"] + main["height"]
     box = page.locator("#question").bounding_box()
     assert box["y"] + box["height"] <= 860
-    assert re.search("six in the morning", page.locator("#chat .answer").inner_text())

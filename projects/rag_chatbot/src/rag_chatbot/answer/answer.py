@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 
 from rag_chatbot.answer import small_talk
-from rag_chatbot.answer.evidence import Draft
-from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense, is_short, with_topic
+from rag_chatbot.answer.evidence import Draft, Span
+from rag_chatbot.answer.follow_up import Exchange, searches
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
 from seedbed.errors import BadInput, ConfigError
@@ -67,10 +66,10 @@ class Answer:
     question: str
     model: str
     prompt_version: str
-    usage: dict[str, float | None] = field(default_factory=dict)
-    timings: dict[str, float] = field(default_factory=dict)
-    passages: tuple[Hit, ...] = ()
-    notices: tuple[str, ...] = ()
+    usage: dict[str, float | None]
+    timings: dict[str, float]
+    passages: tuple[Hit, ...]
+    notices: tuple[str, ...]
 
 
 class Answerer:
@@ -79,89 +78,59 @@ class Answerer:
     def __init__(
         self,
         retriever: Retriever,
-        chat_model: BaseChatModel | Callable[[], BaseChatModel] | None,
+        load_model: Callable[[], BaseChatModel] | None,
         config: Config,
         spec: str = "",
     ) -> None:
-        """`chat_model` may be a function that loads the model of this `spec` at its first use."""
+        """`load_model` loads the model of this `spec` at its first use."""
         self.retriever = retriever
         self.config = config
-        self.embeddings = retriever.embeddings
         self.spec = spec
         self.quote = load_quote_mode()
-        self.writer = AnswerWriter(chat_model, self.embeddings, spec, judges=config.judge)
+        self.writer = AnswerWriter(load_model, retriever.embeddings, spec, judges=config.judge)
 
     def ask(
-        self,
-        question: str,
-        collection: Collection | None = None,
-        *,
-        history: Sequence[Exchange] = (),
+        self, question: str, collection: Collection | None = None, history: Sequence[Exchange] = ()
     ) -> Answer:
         """The whole answer."""
-        *_, answer = self.stream(question, collection, history=history)
+        *_, answer = self.stream(question, collection, history)
         assert isinstance(answer, Answer)
         return answer
 
     def stream(
-        self,
-        question: str,
-        collection: Collection | None = None,
-        *,
-        history: Sequence[Exchange] = (),
-    ) -> Iterator[str | Answer]:
+        self, question: str, collection: Collection | None = None, history: Sequence[Exchange] = ()
+    ) -> Generator[str | Answer]:
         """Yield the text of the answer piece by piece as it is ready, then the Answer.
 
         `question` is clean, see `clean_question`; the collection is `default` by default. An empty
-        piece means that the model is awaited.
+        piece means that the model is awaited. Closing the generator stops the model.
         """
-        timings: dict[str, float] = {}
-        started = time.perf_counter()
-        # Closed when the caller stops reading: that stops the model.
-        with closing(self._stream(question, collection, history, timings)) as events:
-            for event in events:
-                if event:
-                    timings.setdefault("first_token", round(time.perf_counter() - started, 4))
-                yield event
-
-    def _stream(
-        self,
-        question: str,
-        collection: Collection | None,
-        history: Sequence[Exchange],
-        timings: dict[str, float],
-    ) -> Generator[str | Answer]:
         usage = UsageCallback()
         started = time.perf_counter()
-        writes = self.mode == "write"
+        mode = self.mode
 
-        # 1. Condense: a follow-up becomes a question that stands alone. A short one may also mean
-        #    the topic of the question before.
-        condensed = question
-        if history and writes:
-            condensed = (yield from self.writer.condense(question, history, usage)) or question
+        # 1. Condense: a follow-up becomes a question that stands alone.
+        attempts = [question]
+        if history and mode == "quote":
+            attempts = searches(question, history)
         elif history:
-            condensed = condense(question, history)
-        searches = [condensed]
-        if history and not writes and condensed == question and is_short(question):
-            searches.append(with_topic(question, history))
-        timings["condense"] = time.perf_counter() - started
+            rewritten = yield from self.writer.condense(question, history, usage)
+            attempts = [rewritten or question]
+        timings = {"condense": time.perf_counter() - started, "retrieve": 0.0}
 
-        for condensed in searches:
+        for condensed in attempts:
             # 2. Retrieve the chunks that match it.
             searched = time.perf_counter()
             hits = self.retriever.search(condensed, collection, k=self.config.k)
-            retrieved = time.perf_counter()
-            timings["retrieve"] = timings.get("retrieve", 0.0) + retrieved - searched
+            timings["retrieve"] += time.perf_counter() - searched
 
             # 3. Let the model write from the chunks, or quote their best spans; or abstain.
-            if self.quote is None or writes:
+            if self.quote is None or mode == "write":
                 pieces = self.writer.write(condensed, hits, usage)
             else:
                 strictness = self.config.strictness
-                pieces = self.quote(
-                    condensed, hits, self.embeddings, focus=question, strictness=strictness
-                )
+                embeddings = self.retriever.embeddings
+                pieces = self.quote(condensed, hits, embeddings, question, strictness)
             draft = yield from pieces
             if draft.text:
                 break
@@ -172,34 +141,16 @@ class Answerer:
             greeting = small_talk.greeting(question)
             text = greeting or (UNCHECKED if draft.unchecked else small_talk.refusal(question))
             yield text
-        timings["total"] = time.perf_counter() - started
-        timings["write" if writes else "quote"] = (
-            timings["total"] - timings["condense"] - timings["retrieve"]
-        )
+        total = time.perf_counter() - started
+        timings |= {mode: total - sum(timings.values()), "total": total}
 
-        notices = list(draft.notices)
-        if len(history) > MAX_EXCHANGES:
-            turns = f"{MAX_EXCHANGES} of {len(history)} earlier turns"
-            notices.insert(0, f"Only the last {turns} were considered.")
         yield Answer(
             answer=text,
             abstained=not (draft.cited or greeting),
-            citations=tuple(
-                Citation(
-                    n,
-                    span.chunk.source,
-                    span.chunk.page,
-                    span.chunk.heading,
-                    span.quote,
-                    span.chunk.document_id,
-                    span.start,
-                    span.end,
-                )
-                for n, span in enumerate(draft.cited, 1)
-            ),
+            citations=tuple(_citation(n, span) for n, span in enumerate(draft.cited, 1)),
             question=condensed,
-            model=self.spec or self.writer.name,
-            prompt_version=self.writer.version if writes else "quote",
+            model=self.spec,
+            prompt_version=self.writer.version if mode == "write" else "quote",
             usage={
                 "input_tokens": usage.input_tokens if usage.complete else None,
                 "output_tokens": usage.output_tokens if usage.complete else None,
@@ -207,7 +158,7 @@ class Answerer:
             },
             timings={name: round(seconds, 4) for name, seconds in timings.items()},
             passages=tuple(hits),
-            notices=tuple(notices),
+            notices=tuple(draft.notices),
         )
 
     @property
@@ -232,6 +183,12 @@ def load_quote_mode() -> Callable[..., Generator[str, None, Draft]] | None:
     from rag_chatbot.answer.quote.quote import quote
 
     return quote
+
+
+def _citation(n: int, span: Span) -> Citation:
+    chunk = span.chunk
+    where = (chunk.source, chunk.page, chunk.heading)
+    return Citation(n, *where, span.quote, chunk.document_id, span.start, span.end)
 
 
 def clean_question(question: str) -> str:

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from rag_chatbot.read.language import sentence_spans
@@ -64,7 +65,7 @@ def read_claims(pieces: Iterable[str]) -> Iterator[Claim | None]:
             continue
         has_objects = True
         waiting.append(line)
-        if (claims := _read_objects("".join(waiting))) is not None:
+        if (claims := _read_objects("\n".join(waiting))) is not None:
             waiting.clear()
             yield from claims
     if waiting:
@@ -78,28 +79,23 @@ def _lines(pieces: Iterable[str]) -> Iterator[str | None]:
 
     None for a piece that completes none.
     """
+    parts: list[str] = []  # of the line that is not complete
     head = ""  # what may be thinking that has not ended
-    line: list[str] = []
     begun = False
-
-    def complete(text: str) -> Iterator[str]:
-        nonlocal head, begun
-        if not begun:
-            head += text
-            text = without_thinking(head)
-            begun = bool(text.strip())
-        if begun:
-            yield from text.splitlines(keepends=True)
-
-    for piece in pieces:
-        before, newline, after = piece.rpartition("\n")
-        if newline:
-            yield from complete("".join([*line, before, newline]))
-            line.clear()
-        else:
+    for piece in chain(pieces, ["\n"]):
+        parts.append(piece)
+        if "\n" not in piece:
             yield None
-        line.append(after)
-    yield from complete("".join(line))
+            continue
+        *lines, rest = "".join(parts).split("\n")
+        parts = [rest]
+        for line in lines:
+            if not begun:
+                head += f"{line}\n"
+                line = without_thinking(head).rstrip("\n")
+                begun = bool(line)
+            if begun:
+                yield line
 
 
 def _read_objects(text: str) -> list[Claim] | None:
@@ -111,31 +107,23 @@ def _read_objects(text: str) -> list[Claim] | None:
             value, at = _DECODER.raw_decode(text, match.end() - 1)
         except (ValueError, RecursionError):
             return None
-        claims += _claims(value)
+        claims.append(_claim(value))
     return claims
 
 
-def _claims(value: Any) -> list[Claim]:
-    """The claims of a JSON value: an object with a sentence, or such objects in a list in it."""
-    if isinstance(value, list):
-        return [claim for item in value for claim in _claims(item)]
-    if not isinstance(value, dict):
-        return []
+def _claim(value: dict[str, Any]) -> Claim:
     sentence = value.get("sentence")
     if not isinstance(sentence, str):
-        return _claims([item for item in value.values() if isinstance(item, list)]) or [Claim("")]
-    passages, quotes = _as_list(value.get("passage")), _as_list(value.get("quote"))
-    return [
-        Claim(
-            _CITATION_MARKS.sub("", sentence).strip(),
-            tuple(number for number in passages if isinstance(number, int)),
-            tuple(quote for quote in quotes if isinstance(quote, str)),
-        )
-    ]
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+        return Claim("")
+    passages, quotes = (
+        item if isinstance(item, list) else [item]
+        for item in (value.get("passage"), value.get("quote"))
+    )
+    return Claim(
+        _CITATION_MARKS.sub("", sentence).strip(),
+        tuple(number for number in passages if isinstance(number, int)),
+        tuple(quote for quote in quotes if isinstance(quote, str)),
+    )
 
 
 def _read_text(line: str) -> Iterator[Claim]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from rag_chatbot.read.blocks import is_row_rule, read_leaves
@@ -47,17 +47,25 @@ class Span:
         return self.chunk.text[self.start - self.chunk.start : self.end - self.chunk.start]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Draft:
     """An answer, or an empty text: `cited[n - 1]` is the span of the mark `[n]` in it.
 
     `unchecked` is whether a model wrote something, of which nothing could be read or checked.
     """
 
-    text: str
-    cited: tuple[Span, ...] = ()
-    notices: tuple[str, ...] = ()
+    text: str = ""
+    cited: list[Span] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     unchecked: bool = False
+
+    def add(self, sentence: str, spans: Sequence[Span], doubtful: bool) -> str:
+        """Append a sentence with its marks, `[1]` or `[1]?`; returns what was appended."""
+        self.cited += [span for span in spans if span not in self.cited]
+        marks = "".join(f" [{self.cited.index(span) + 1}]" for span in spans)
+        piece = f"{' ' if self.text else ''}{sentence}{marks}{'?' if doubtful else ''}"
+        self.text += piece
+        return piece
 
 
 def sentences(chunk: Chunk) -> list[Span]:

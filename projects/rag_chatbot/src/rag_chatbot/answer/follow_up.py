@@ -1,11 +1,10 @@
 """Follow-up questions: completed with the question that they refer back to, without a model.
 
-    condense("And on Windows?", [Exchange("How do I enable the cache?")])
-    # "How do I enable the cache? And on Windows?"
+    searches("And on Windows?", [Exchange("How do I enable the cache?")])
+    # ["How do I enable the cache? And on Windows?"]
 
 Retrieval with both questions joined is almost as good as with a rewritten one, and costs nothing.
-The patterns are for English. In any language a short question that finds nothing alone is asked
-again with its topic, see `Answerer`.
+The patterns are for English.
 """
 
 from __future__ import annotations
@@ -37,17 +36,19 @@ class Exchange:
     answer: str = ""
 
 
-def condense(question: str, history: Sequence[Exchange]) -> str:
-    """The question with the last topic in front if it refers back, else unchanged."""
-    return with_topic(question, history) if refers_back(question) else question
+def searches(question: str, history: Sequence[Exchange]) -> list[str]:
+    """What to search for, the second only if the first finds no answer.
 
-
-def with_topic(question: str, history: Sequence[Exchange]) -> str:
-    """The question after the last one that stands alone; unchanged if there is none."""
-    for exchange in reversed(history[-MAX_EXCHANGES:]):
-        if not refers_back(exchange.question):
-            return f"{exchange.question.strip()} {question.strip()}"
-    return question
+    A question that refers back is joined to the last one that stands alone; a short one may be a
+    follow-up that does not say so, such as "Et à Lyon ?".
+    """
+    topics = (exchange.question for exchange in reversed(history[-MAX_EXCHANGES:]))
+    topic = next((topic for topic in topics if not refers_back(topic)), "")
+    joined = f"{topic} {question}".strip()
+    if refers_back(question):
+        return [joined]
+    is_short = len(set(terms(question, language_of(question)))) <= SHORT
+    return [question, joined] if topic and is_short else [question]
 
 
 def refers_back(question: str) -> bool:
@@ -63,8 +64,3 @@ def refers_back(question: str) -> bool:
         or not terms(question, language_of(question))
         or (back is not None and len(terms(question[: back.start()])) <= SHORT)
     )
-
-
-def is_short(question: str) -> bool:
-    """Whether a question may be a follow-up that does not say so, such as "Et à Lyon ?"."""
-    return len(set(terms(question, language_of(question)))) <= SHORT

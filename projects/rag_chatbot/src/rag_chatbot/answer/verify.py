@@ -3,26 +3,40 @@
     Verifier(embeddings, passages).verify(claim).verdict    # supported, doubtful or refused
 
 The quotes that the model names are tried first. They only point at the evidence, which is always
-text of the document; without a usable quote it is searched for.
+text of the document; without a usable quote it is searched for. Only a sentence that equals its
+evidence is confirmed: white space, case and markup aside. No rule about words decides more than
+that, as a condition at the end, a sign or a unit changes the meaning.
+
+    supported   shown with its citation
+    doubtful    decided by a judge, see `judge`, or shown with a mark
+    refused     not shown: without evidence, or with a number or a name in code that it lacks
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal
 
-from rag_chatbot.answer.check import Verdict, check, normalized
 from rag_chatbot.answer.claims import Claim
 from rag_chatbot.answer.evidence import Span, locate, sentences
-from rag_chatbot.read.language import context
+from rag_chatbot.read.language import context, plain
 from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 
 if TYPE_CHECKING:
     from rag_chatbot.store.records import Chunk
 
 NEAR = 0.5  # cosine from which a sentence of a passage is evidence for one without a quote
+Verdict = Literal["supported", "doubtful", "refused"]
+
+_LIST_MARK = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
+_TOKEN = re.compile(
+    r"(?<![\w-])--?[A-Za-z][\w-]*|\d+(?:[.,:]\d+)*|[^\W\d]\w*(?:[._/@]\w+)*",
+)
+_NAME_IN_CODE = re.compile(r"_|^-|\w\w\.\w\w|\w@\w|[a-z][A-Z]|[^\W\d]\d")
 
 
 @dataclass
@@ -30,7 +44,7 @@ class Checked:
     """A sentence with its evidence and the result of the check."""
 
     sentence: str
-    spans: tuple[Span, ...]
+    spans: list[Span]
     verdict: Verdict
 
     @property
@@ -50,34 +64,32 @@ class Verifier:
     def verify(self, claim: Claim) -> Checked:
         """The sentence with its best evidence: an equal sentence, the quotes, the nearest one."""
         if not claim.sentence:
-            return self._compare("", [])
+            return Checked("", [], "refused")
+        if equal := self._by_text.get(normalized(claim.sentence, "sentence")):
+            return Checked(claim.sentence, [equal], "supported")
         named = [self.passages[n - 1] for n in claim.passages if 0 < n <= len(self.passages)]
-        quotes = [_located(quote, [*named, *self.passages]) for quote in claim.quotes]
-        equal = self._by_text.get(normalized(claim.sentence, "sentence"))
-        if equal is not None:
-            return self._compare(claim.sentence, [equal])
-        cited = list(dict.fromkeys(span for located in quotes for span in located))
-        result = self._compare(claim.sentence, cited)
-        if result.verdict == "refused" and (nearest := self._nearest(claim.sentence)):
-            result = self._compare(claim.sentence, [nearest])
+        located = (_locate(quote, [*named, *self.passages]) for quote in claim.quotes)
+        result = self._compare(claim.sentence, list(dict.fromkeys(chain.from_iterable(located))))
+        if result.verdict == "refused":
+            result = self._compare(claim.sentence, self._nearest(claim.sentence))
         return result
 
-    def _compare(self, sentence: str, spans: Sequence[Span]) -> Checked:
+    def _compare(self, sentence: str, spans: list[Span]) -> Checked:
         if not spans:
-            return Checked(sentence, (), "refused")
+            return Checked(sentence, [], "refused")
         above = {context(span.chunk.title, span.chunk.heading) for span in spans}
         above |= {span.context for span in spans}
         evidence = "\n".join(span.quote for span in spans)
         verdict = check(sentence, evidence, kind=spans[0].chunk.type, context="\n".join(above))
-        return Checked(sentence, tuple(spans), verdict)
+        return Checked(sentence, spans, verdict)
 
-    def _nearest(self, sentence: str) -> Span | None:
+    def _nearest(self, sentence: str) -> list[Span]:
         """The sentence of the passages whose meaning is nearest, if it is near."""
         if not self.spans:
-            return None
+            return []
         cosines = self._vectors @ embed_texts(self.embeddings, [sentence])[0]
         best = int(cosines.argmax())
-        return self.spans[best] if cosines[best] >= NEAR else None
+        return [self.spans[best]] if cosines[best] >= NEAR else []
 
     @cached_property
     def _vectors(self) -> Vectors:
@@ -85,6 +97,51 @@ class Verifier:
         return embed_texts(self.embeddings, [span.quote for span in self.spans])
 
 
-def _located(quote: str, chunks: Sequence[Chunk]) -> list[Span]:
+def _locate(quote: str, chunks: Sequence[Chunk]) -> list[Span]:
     """The sentences of the first chunk that has a quote."""
     return next(filter(None, (locate(quote, chunk) for chunk in chunks)), [])
+
+
+def check(sentence: str, evidence: str, *, kind: str = "markdown", context: str = "") -> Verdict:
+    """Compare a sentence with a span of a document of the format `kind`.
+
+    `context` is the text above the span, such as its headings: its numbers and names are allowed.
+
+    >>> check("old logs are **deleted**.", "- Old logs are deleted.")
+    'supported'
+    >>> check("Old logs are deleted.", "Old logs are deleted on Fridays.")
+    'doubtful'
+    """
+    if normalized(sentence, "sentence") == normalized(evidence, kind):
+        return "supported"
+    present = _exact_tokens(f"{context}\n{evidence}")
+    missing = _exact_tokens(sentence) - present
+    if not re.search(r"\d", evidence):  # where numbers may be in words
+        missing = {token for token in missing if not token[0].isdigit()}
+    return "refused" if missing else "doubtful"
+
+
+def normalized(text: str, kind: str) -> str:
+    """A sentence in the form in which equal ones are equal.
+
+    `kind` is the format of its document, or "sentence" for the sentence of a model, in which the
+    mark of a list item would be a sign.
+
+    >>> normalized("Logs are\\n**rotated**.", "sentence"), normalized("- 5 degrees", "html")
+    ('logs are rotated', '5 degrees')
+    """
+    if kind != "sentence":
+        text = _LIST_MARK.sub("", text, count=1)
+    text = plain(text, "markdown" if kind == "sentence" else kind)
+    return " ".join(text.casefold().split()).rstrip(".。")
+
+
+def _exact_tokens(text: str) -> set[str]:
+    """Numbers and names in code, which have no synonyms; 8,192 and 8192 are one."""
+    tokens = set()
+    for token in _TOKEN.findall(re.sub(r"[`*]", "", text)):
+        if token[0].isdigit():
+            tokens.add(re.sub(r"[.,]", "", token))
+        elif _NAME_IN_CODE.search(token):
+            tokens.add(token.lower())
+    return tokens

@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictBool, ValidationError
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictBool
 
 from rag_chatbot.answer.answer import Answer, Answerer
 from rag_chatbot.answer.follow_up import Exchange
@@ -27,17 +28,14 @@ from rag_chatbot.ingest import ingest
 from rag_chatbot.search.retrieve import Retriever
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput
-from seedbed.files import read_json_lines
+from seedbed.files import read_models
+from seedbed.models.embeddings.load_embeddings import load_embeddings
+from seedbed.models.load import load_chat_model
 from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, quantile
+from seedbed.settings import Settings, load
 
 Progress = Callable[[int, int, str], None]  # done, total, unit
-
-
-def _pattern(text: Any) -> re.Pattern[str]:
-    try:
-        return re.compile(text, re.IGNORECASE)
-    except (re.error, TypeError) as error:
-        raise ValueError(f"{text!r} is not a valid regular expression ({error})") from None
+Pattern = Annotated[re.Pattern[str], BeforeValidator("(?i){}".format)]  # ignores case
 
 
 class Case(BaseModel):
@@ -51,32 +49,24 @@ class Case(BaseModel):
 
     id: str
     question: str
-    answers: list[Annotated[re.Pattern[str], BeforeValidator(_pattern)]] = []
+    answers: list[Pattern] = []
     source: list[str] = []
     answerable: StrictBool = True
     history: list[Exchange] = []
 
 
 def run(
-    qa: Path,
-    docs: Path,
-    model: str | None = None,
-    *,
-    progress: Progress | None = None,
+    qa: Path, docs: Path, model: str | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Evaluate with the settings of the environment: what `rag-chatbot eval` does.
 
     Logs to MLflow if MLFLOW_TRACKING_URI is set.
     """
-    from seedbed.models.embeddings.load_embeddings import load_embeddings
-    from seedbed.models.load import load_chat_model
-    from seedbed.settings import Settings, load
-
     settings, config = load(Settings, model=model), load(Config)
     embeddings = load_embeddings(settings=settings)
-    chat_model = partial(load_chat_model, settings=settings)
+    load_model = partial(load_chat_model, settings=settings)
     result = evaluate_qa(
-        qa, docs, config, embeddings, chat_model, spec=settings.model, progress=progress
+        qa, docs, config, embeddings, load_model, spec=settings.model, progress=progress
     )
     figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
     about = {"questions": qa.name, "model": settings.model, "embeddings": settings.embeddings}
@@ -89,7 +79,7 @@ def evaluate_qa(
     docs: Path,
     config: Config,
     embeddings: Any,
-    chat_model: Any,
+    load_model: Callable[[], BaseChatModel] | None,
     *,
     spec: str = "",
     progress: Progress | None = None,
@@ -114,7 +104,7 @@ def evaluate_qa(
         if not summary.chunks:
             raise BadInput(f"{docs} contains no readable document.")
         # 2. Ask once without measuring: models are loaded at their first use.
-        answerer = Answerer(Retriever(store, embeddings, config), chat_model, config, spec)
+        answerer = Answerer(Retriever(store, embeddings, config), load_model, config, spec)
         answerer.ask(cases[0].question)
         # 3. Ask each question and score its answer.
         for done, case in enumerate(cases, 1):
@@ -124,15 +114,16 @@ def evaluate_qa(
             if progress:
                 progress(done, len(cases), "questions")
     # 4. Sum up.
-    seconds = [result["seconds"] for result in results]
     figures = {}
     for name in results[0]["counts"]:
         counts = [result["counts"][name] for result in results]
         figures[name] = Figure.share(sum(n for n, _ in counts), sum(n for _, n in counts))
+    seconds = [result["seconds"] for result in results]
+    for percent in (50, 95):
+        latency = quantile(seconds, percent / 100)
+        figures[f"latency_p{percent}_s"] = Figure(latency, len(seconds), unit="s")
     return {
         **{name: round(figure.value, 4) for name, figure in figures.items()},
-        "latency_p50_s": quantile(seconds, 0.5),
-        "latency_p95_s": quantile(seconds, 0.95),
         "questions": len(results),
         "intervals": {name: asdict(figure) for name, figure in figures.items()},
         "cases": results,
@@ -144,7 +135,8 @@ def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
     cited = [citation.source for citation in answer.citations]
     right = sum(any(_same(source, s) for s in case.source) for source in cited)
     found = sum(any(_same(source, s) for source in cited) for s in case.source)
-    correct = is_right(case, answer.answer, answer.abstained)
+    matches = any(pattern.search(answer.answer) for pattern in case.answers)
+    correct = matches and not answer.abstained if case.answerable else answer.abstained
     yes, no = int(case.answerable), int(not case.answerable)
     return {
         "id": case.id,
@@ -164,13 +156,6 @@ def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
     }
 
 
-def is_right(case: Case, answer: str, abstained: bool) -> bool:
-    """Whether an answer matches a pattern of its case, or is an abstention where it should be."""
-    if not case.answerable:
-        return abstained
-    return not abstained and any(pattern.search(answer) for pattern in case.answers)
-
-
 def _same(source: str, expected: str) -> bool:
     """Whether two sources are equal, or one is the other relative to a parent folder."""
     return source == expected or source.endswith(f"/{expected}") or expected.endswith(f"/{source}")
@@ -183,26 +168,15 @@ def read_questions(path: Path) -> list[Case]:
     "source": ["trees.md"]}, optionally with "answerable" and "history".
     """
     cases: dict[str, Case] = {}
-    for where, row in read_json_lines(path, hint="--qa takes a file with one JSON object a line."):
-        case = _case(row, where)
+    for where, case in read_models(path, Case):
+        if case.answerable and not case.answers:
+            raise BadInput(f"{where}: an answerable question needs a pattern in 'answers'.")
         if case.id in cases:
             raise BadInput(f"{where}: duplicate id {case.id!r}.")
         cases[case.id] = case
     if not cases:
         raise BadInput(f"{path} contains no questions.")
     return list(cases.values())
-
-
-def _case(row: dict[str, Any], where: str) -> Case:
-    try:
-        case = Case.model_validate(row)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{where}: {field!r}: {first['msg']}.") from None
-    if case.answerable and not case.answers:
-        raise BadInput(f"{where}: an answerable question needs a pattern in 'answers'.")
-    return case
 
 
 @contextmanager

@@ -23,21 +23,15 @@ from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.conversation import Conversation, Rating, Turn
 from rag_chatbot.ingest import Summary
 from rag_chatbot.talk import openai_api
-from rag_chatbot.talk.document_page import document_page, missing_page
-from rag_chatbot.talk.streams import (
-    Item,
-    error_body,
-    event,
-    event_stream,
-    last_item,
-)
-from seedbed.errors import NotFound
+from rag_chatbot.talk.document_page import document_page
+from rag_chatbot.talk.streams import Bot, Item, event, event_stream, last_item
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText, ErrorResponse
 from seedbed.settings import Settings
 
 FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded files
 Json = dict[str, Any]
+router = APIRouter()
 
 Name = Annotated[CleanText, Field(min_length=1, max_length=200, examples=["default"])]
 Source = Annotated[CleanText, Field(min_length=1, examples=["concepts/rag.md"])]
@@ -78,24 +72,15 @@ class AskResponse(BaseModel):
     conversation_id: str
     answer: str
     abstained: bool = Field(description="True if the documents don't contain the answer.")
-    citations: list[Citation] = Field(
-        description="`quote` is the text of the document from `start` to `end`, in characters."
-    )
-    question: str = Field(
-        description="The question that was searched for: a follow-up is completed from the"
-        " conversation."
-    )
+    citations: list[Citation] = Field(description="`quote` is `text[start:end]` of the document.")
+    question: str = Field(description="The question that was searched for.")
     model: str
     prompt_version: str = Field(description="`quote` if no language model was called.")
-    usage: dict[str, Any] = Field(
-        description="Tokens of all calls of the model, `input_tokens` and `output_tokens`, and"
-        " their list price, `cost_usd`; null where unknown."
+    usage: dict[str, float | None] = Field(
+        description="Tokens of all calls of the model and their list price; null where unknown."
     )
-    timings: dict[str, float] = Field(description="Seconds from the start, by step.")
-    passages: list[dict[str, Any]] = Field(
-        description="The retrieved chunks, best first: source, page, heading, text, score, and"
-        " start and end in the document."
-    )
+    timings: dict[str, float] = Field(description="Seconds of each step, and in total.")
+    passages: list[Json] = Field(description="The retrieved chunks, best first.")
     notices: list[str] = Field(description="What was left out of the answer, and why.")
 
 
@@ -135,6 +120,7 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
         lifespan=lambda _: mcp.session_manager.run(),
         on_shutdown=chatbot.close,
     )
+    app.state.chatbot = chatbot
     app.state.untraced.add(mcp_server.PATH)  # its calls make spans, in the trace of their `_meta`
     origins = [origin.strip().rstrip("/") for origin in chatbot.config.cors_origins.split(",")]
     app.state.access.origins = list(filter(None, origins))
@@ -146,145 +132,132 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
             allow_methods=["*"],
             allow_headers=["authorization", "content-type"],
         )
-    app.include_router(routes(chatbot))
+    for routes in (router, openai_api.router):
+        app.include_router(routes, prefix="/v1", responses=ERRORS)
     mcp_server.add_to(app, mcp)
     ui.mount(app, build_page(chatbot), path="/", extra_css=html.styles("rag_chatbot.talk"))
     return app
 
 
-def routes(chatbot: Chatbot) -> APIRouter:
-    """All routes under `/v1`, bound to one chatbot."""
-    router = APIRouter(prefix="/v1", responses=ERRORS)
-    router.include_router(openai_api.routes(chatbot))
-    _add_answers(router, chatbot)
-    _add_documents(router, chatbot)
-    _add_conversations(router, chatbot)
-    return router
+@router.post("/ask", response_model=AskResponse, responses=STREAM)
+async def ask(request: AskRequest, caller: Caller, chatbot: Bot, http: Request) -> Any:
+    """Answer a question from the documents of a collection, with verified citations.
+
+    With `conversation_id` the question is read as a follow-up. If the documents don't contain the
+    answer, `abstained` is true and `passages` are the nearest ones.
+    """
+    options = request.model_dump(exclude={"question", "stream"})
+    events = chatbot.stream(Question(request.question, **options), caller=caller)
+    if not request.stream:
+        return await last_item(http, events)
+    return await event_stream(http, events, answer_events)
 
 
-def _add_answers(router: APIRouter, chatbot: Chatbot) -> None:
-    @router.post("/ask", response_model=AskResponse, responses=STREAM)
-    async def ask(request: AskRequest, caller: Caller, http: Request) -> Any:
-        """Answer a question from the documents of a collection, with verified citations.
-
-        With `conversation_id` the question is read as a follow-up. If the documents don't contain
-        the answer, `abstained` is true and `passages` are the nearest ones.
-        """
-        options = request.model_dump(exclude={"question", "stream"})
-        events = chatbot.stream(Question(request.question, **options), caller=caller)
-        if not request.stream:
-            return await last_item(http, events)
-        return await event_stream(http, events, answer_events)
-
-    @router.post("/search")
-    def search(request: SearchRequest, caller: Caller) -> dict[str, list[Json]]:
-        """Find the passages of a collection that are nearest to a query, best first."""
-        passages = chatbot.search(
-            request.query, collection=request.collection, caller=caller, k=request.k
-        )
-        return {"passages": passages}
+@router.post("/search")
+def search(request: SearchRequest, caller: Caller, chatbot: Bot) -> dict[str, list[Json]]:
+    """Find the passages of a collection that are nearest to a query, best first."""
+    where = request.collection
+    return {"passages": chatbot.search(request.query, collection=where, caller=caller, k=request.k)}
 
 
-def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
-    @router.get("/documents")
-    def list_documents(caller: Caller, collection: Name = "default") -> list[Json]:
-        """List the documents of a collection, sorted by source."""
-        return chatbot.documents(collection, caller)
-
-    @router.post("/documents")
-    def add_documents(
-        caller: Caller,
-        files: list[UploadFile],
-        collection: Annotated[CleanText, Form(examples=["default"])] = "default",
-    ) -> Summary:
-        """Add uploaded files to a collection. An earlier upload with the same name is replaced.
-
-        A file that cannot be read is listed under `failed` with the reason; the others are added.
-        """
-        contents = [(file.filename or "unnamed", file.file.read()) for file in files]
-        return chatbot.upload(contents, collection, caller)
-
-    @router.delete("/documents")
-    def delete_document(
-        caller: Caller, source: Source, collection: Name = "default"
-    ) -> dict[str, str]:
-        """Delete one document with its chunks and vectors, and its text in conversations."""
-        chatbot.delete_document(collection, source, caller)
-        return {"deleted": source}
-
-    @router.get("/documents/view", response_class=HTMLResponse)
-    def view_document(
-        caller: Caller,
-        source: Source,
-        collection: Name = "default",
-        start: Annotated[int, Query(ge=0, description="First marked character.")] = 0,
-        end: Annotated[int, Query(ge=0, description="Character after the marked ones.")] = 0,
-    ) -> HTMLResponse:
-        """Show a document as a static page for reading, with the text from `start` to `end` marked.
-
-        If it does not exist, the response is a page with the reason, with status 404.
-        """
-        try:
-            document = chatbot.document(collection, source, caller)
-        except NotFound:
-            return missing_page(source)
-        return document_page(document, start, end)
-
-    @router.get("/collections")
-    def list_collections(caller: Caller) -> list[str]:
-        """List the collections that the caller may read."""
-        return chatbot.collections(caller)
-
-    @router.post("/collections", status_code=201)
-    def create_collection(request: CollectionRequest, caller: Caller) -> dict[str, str]:
-        """Create a collection that only the caller may use, unless it names other keys.
-
-        With API keys, its name begins with the key's name: `alice/notes`.
-        """
-        chatbot.create_collection(request.name, request.readers, request.writers, caller)
-        return {"name": request.name}
-
-    @router.delete("/collections/{name:path}")
-    def delete_collection(name: CleanText, caller: Caller) -> dict[str, str]:
-        """Delete a collection with all its documents."""
-        chatbot.delete_collection(name, caller)
-        return {"deleted": name}
+@router.get("/documents")
+def list_documents(caller: Caller, chatbot: Bot, collection: Name = "default") -> list[Json]:
+    """List the documents of a collection, sorted by source."""
+    return chatbot.documents(collection, caller)
 
 
-def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
-    @router.get("/conversations")
-    def list_conversations(
-        caller: Caller,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    ) -> list[Conversation]:
-        """List the caller's conversations, the last updated first."""
-        return chatbot.list_conversations(caller, limit)
+@router.post("/documents")
+def add_documents(
+    caller: Caller,
+    chatbot: Bot,
+    files: list[UploadFile],
+    collection: Annotated[CleanText, Form(examples=["default"])] = "default",
+) -> Summary:
+    """Add uploaded files to a collection. An earlier upload with the same name is replaced.
 
-    @router.get("/conversations/{identifier}")
-    def get_conversation(identifier: CleanText, caller: Caller) -> list[Turn]:
-        """List the questions and answers of one conversation, oldest first, without passages."""
-        return chatbot.conversation(identifier, caller)[1]
+    A file that cannot be read is listed under `failed` with the reason; the others are added.
+    """
+    contents = [(file.filename or "unnamed", file.file.read()) for file in files]
+    return chatbot.upload(contents, collection, caller)
 
-    @router.delete("/conversations/{identifier}")
-    def delete_conversation(identifier: CleanText, caller: Caller) -> dict[str, str]:
-        """Delete one conversation, including the ratings of its answers."""
-        chatbot.conversations.delete(identifier, caller)
-        return {"deleted": identifier}
 
-    @router.post("/feedback")
-    def give_feedback(request: FeedbackRequest, caller: Caller) -> dict[str, str]:
-        """Rate an answer. A second rating replaces the first."""
-        chatbot.conversations.rate(request.id, caller, request.rating)
-        return {"id": request.id, "rating": request.rating}
+@router.delete("/documents")
+def delete_document(
+    caller: Caller, chatbot: Bot, source: Source, collection: Name = "default"
+) -> dict[str, str]:
+    """Delete one document with its chunks and vectors, and its text in conversations."""
+    chatbot.delete_document(collection, source, caller)
+    return {"deleted": source}
+
+
+@router.get("/documents/view", response_class=HTMLResponse)
+def view_document(
+    caller: Caller,
+    chatbot: Bot,
+    source: Source,
+    collection: Name = "default",
+    start: Annotated[int, Query(ge=0, description="First marked character.")] = 0,
+    end: Annotated[int, Query(ge=0, description="Character after the marked ones.")] = 0,
+) -> HTMLResponse:
+    """Show a document as a static page for reading, with the text from `start` to `end` marked."""
+    return document_page(chatbot.document(collection, source, caller), start, end)
+
+
+@router.get("/collections")
+def list_collections(caller: Caller, chatbot: Bot) -> list[str]:
+    """List the collections that the caller may read."""
+    return chatbot.collections(caller)
+
+
+@router.post("/collections", status_code=201)
+def create_collection(request: CollectionRequest, caller: Caller, chatbot: Bot) -> dict[str, str]:
+    """Create a collection that only the caller may use, unless it names other keys.
+
+    With API keys, its name begins with the key's name: `alice/notes`.
+    """
+    chatbot.create_collection(request.name, request.readers, request.writers, caller)
+    return {"name": request.name}
+
+
+@router.delete("/collections/{name:path}")
+def delete_collection(name: CleanText, caller: Caller, chatbot: Bot) -> dict[str, str]:
+    """Delete a collection with all its documents."""
+    chatbot.delete_collection(name, caller)
+    return {"deleted": name}
+
+
+@router.get("/conversations")
+def list_conversations(
+    caller: Caller, chatbot: Bot, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> list[Conversation]:
+    """List the caller's conversations, the last updated first."""
+    return chatbot.list_conversations(caller, limit)
+
+
+@router.get("/conversations/{identifier}")
+def get_conversation(identifier: CleanText, caller: Caller, chatbot: Bot) -> list[Turn]:
+    """List the questions and answers of one conversation, oldest first, without passages."""
+    return chatbot.conversation(identifier, caller)[1]
+
+
+@router.delete("/conversations/{identifier}")
+def delete_conversation(identifier: CleanText, caller: Caller, chatbot: Bot) -> dict[str, str]:
+    """Delete one conversation, including the ratings of its answers."""
+    chatbot.conversations.delete(identifier, caller)
+    return {"deleted": identifier}
+
+
+@router.post("/feedback")
+def give_feedback(request: FeedbackRequest, caller: Caller, chatbot: Bot) -> dict[str, str]:
+    """Rate an answer. A second rating replaces the first."""
+    chatbot.conversations.rate(request.id, caller, request.rating)
+    return {"id": request.id, "rating": request.rating}
 
 
 def answer_events(items: Iterator[Item]) -> Iterator[bytes]:
     """An answer as server-sent events."""
-    try:
-        for item in items:
-            if isinstance(item, str):
-                yield event({"text": item}, "token") if item else b""
-            else:
-                yield event(item, "answer")
-    except Exception as error:
-        yield event(error_body(error), "error")
+    for item in items:
+        if isinstance(item, str):
+            yield event({"text": item}, "token") if item else b""
+        else:
+            yield event(item, "answer")

@@ -51,21 +51,11 @@ def document_page(document: StoredDocument, start: int, end: int) -> HTMLRespons
     mark = f"<mark id='quote'>{escape(text[start:end])}</mark>" if start < end else ""
     body = f"<{tag}>{escape(text[:start])}{mark}{escape(text[end:])}</{tag.split()[0]}>"
     jump = "<a href='#quote'>Go to the quote</a>" if mark else ""
-    return _page(document.source, f"<main>{body}</main>", jump)
-
-
-def missing_page(source: str) -> HTMLResponse:
-    """The page in place of a document that was deleted or that the caller may not read."""
-    text = "This document is not available. It was deleted or renamed, or you may not read it."
-    return _page(source, f"<main><p>{text}</p></main>", status=404)
-
-
-def _page(source: str, body: str, jump: str = "", status: int = 200) -> HTMLResponse:
+    source = escape(document.source)
     html = (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(source)}</title>"
-        f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style><header>"
-        f"{jump}<b>{escape(source)}</b></header>"
-        f"{body}</html>"
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{source}</title>"
+        f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style>"
+        f"<header>{jump}<b>{source}</b></header><main>{body}</main></html>"
     )
     headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
-    return HTMLResponse(html, status, headers=headers)
+    return HTMLResponse(html, headers=headers)

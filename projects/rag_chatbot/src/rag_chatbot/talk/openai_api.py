@@ -21,21 +21,16 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag_chatbot.answer.follow_up import Exchange
-from rag_chatbot.chatbot import Chatbot, Question
+from rag_chatbot.chatbot import Question
 from rag_chatbot.talk.page_html import view_link
-from rag_chatbot.talk.streams import (
-    Item,
-    error_body,
-    event,
-    event_stream,
-    last_item,
-)
+from rag_chatbot.talk.streams import Bot, Item, event, event_stream, last_item
 from rag_chatbot.talk.terminal import location
 from seedbed.errors import BadInput
 from seedbed.server.service import Caller, CleanText
 
 SOURCES = "\n\nSources:\n"  # heading of the list below an answer
 Json = dict[str, Any]
+router = APIRouter()
 
 
 class Part(BaseModel):
@@ -86,32 +81,26 @@ class ChatRequest(BaseModel):
         return Question(turns[-1].text, self.model, history=earlier, keep=False)
 
 
-def routes(chatbot: Chatbot) -> APIRouter:
-    """The routes `/models` and `/chat/completions`."""
-    router = APIRouter()
-
-    @router.get("/models")
-    def list_models(caller: Caller) -> Json:
-        """List the collections that the caller may read, as OpenAI lists models."""
-        return {"object": "list", "data": [_model(name) for name in chatbot.collections(caller)]}
-
-    @router.post("/chat/completions", response_model=None)
-    async def chat_completions(request: ChatRequest, caller: Caller, http: Request) -> Any:
-        """Answer the last message from the documents of a collection, in OpenAI's format."""
-        completion = _Completion(request.model, str(http.base_url))
-        events = chatbot.stream(request.question(), caller=caller)
-        if not request.stream:
-            answer = await last_item(http, events)
-            assert isinstance(answer, dict)
-            return completion.whole(answer)
-        usage = bool((request.stream_options or {}).get("include_usage"))
-        return await event_stream(http, events, partial(completion.chunks, with_usage=usage))
-
-    return router
+@router.get("/models")
+def list_models(caller: Caller, chatbot: Bot) -> Json:
+    """List the collections that the caller may read, as OpenAI lists models."""
+    model = {"object": "model", "created": 0, "owned_by": "rag_chatbot"}
+    return {"object": "list", "data": [{"id": id_} | model for id_ in chatbot.collections(caller)]}
 
 
-def _model(name: str) -> Json:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "rag_chatbot"}
+@router.post("/chat/completions", response_model=None)
+async def chat_completions(
+    request: ChatRequest, caller: Caller, chatbot: Bot, http: Request
+) -> Any:
+    """Answer the last message from the documents of a collection, in OpenAI's format."""
+    completion = _Completion(request.model, str(http.base_url))
+    events = chatbot.stream(request.question(), caller=caller)
+    if not request.stream:
+        answer = await last_item(http, events)
+        assert isinstance(answer, dict)
+        return completion.whole(answer)
+    usage = bool((request.stream_options or {}).get("include_usage"))
+    return await event_stream(http, events, partial(completion.chunks, with_usage=usage))
 
 
 def _exchanges(messages: Sequence[Message]) -> tuple[Exchange, ...]:
@@ -119,7 +108,7 @@ def _exchanges(messages: Sequence[Message]) -> tuple[Exchange, ...]:
     exchanges: list[Exchange] = []
     for message in messages:
         if message.role == "user":
-            exchanges.append(Exchange(message.text, ""))
+            exchanges.append(Exchange(message.text))
         elif exchanges:
             answer = message.text.partition(SOURCES)[0]
             exchanges[-1] = Exchange(exchanges[-1].question, answer)
@@ -132,7 +121,8 @@ class _Completion:
     def __init__(self, collection: str, base_url: str) -> None:
         self.collection = collection
         self.base_url = base_url
-        self.head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time())}
+        self.id = f"chatcmpl-{uuid.uuid4().hex}"
+        self.created = int(time.time())
 
     def whole(self, answer: Json) -> Json:
         """The response to a request without `stream`."""
@@ -142,39 +132,32 @@ class _Completion:
             "annotations": self._annotations(answer),
         }
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        return {
-            **self._frame("chat.completion", [choice]),
-            "usage": _usage(answer),
-            "citations": answer["citations"],
-        }
+        usage, citations = _usage(answer), answer["citations"]
+        return self._frame("chat.completion", [choice], usage=usage, citations=citations)
 
     def chunks(self, items: Iterator[Item], with_usage: bool) -> Iterator[bytes]:
-        """The response as server-sent events. An error after the first one is an event too."""
+        """The response as server-sent events."""
         yield self._chunk({"role": "assistant", "content": ""})
-        try:
-            answer: Json = {}
-            for item in items:
-                if isinstance(item, dict):
-                    answer = item
-                else:
-                    yield self._chunk({"content": item}) if item else b""
-            yield self._chunk(
-                {"content": _source_list(answer), "annotations": self._annotations(answer)},
-                citations=answer["citations"],
-            )
-            yield self._chunk({}, finish_reason="stop")
-            if with_usage:
-                yield event(self._frame("chat.completion.chunk", []) | {"usage": _usage(answer)})
-        except Exception as error:
-            yield event(error_body(error))
+        answer: Json = {}
+        for item in items:
+            if isinstance(item, dict):
+                answer = item
+            else:
+                yield self._chunk({"content": item}) if item else b""
+        sources = {"content": _source_list(answer), "annotations": self._annotations(answer)}
+        yield self._chunk(sources, citations=answer["citations"])
+        yield self._chunk({}, finish_reason="stop")
+        if with_usage:
+            yield event(self._frame("chat.completion.chunk", [], usage=_usage(answer)))
         yield b"data: [DONE]\n\n"
 
     def _chunk(self, delta: Json, finish_reason: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-        return event(self._frame("chat.completion.chunk", [choice]) | more)
+        return event(self._frame("chat.completion.chunk", [choice], **more))
 
-    def _frame(self, kind: str, choices: list[Json]) -> Json:
-        return {**self.head, "object": kind, "model": self.collection, "choices": choices}
+    def _frame(self, kind: str, choices: list[Json], **more: Any) -> Json:
+        head = {"id": self.id, "created": self.created, "model": self.collection}
+        return {**head, "object": kind, "choices": choices, **more}
 
     def _annotations(self, answer: Json) -> list[Json]:
         """A link for each mark `[n]` in the text, which opens the document at the quote."""

@@ -21,7 +21,7 @@ from rag_chatbot.answer.answer import MAX_CHARACTERS
 from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.conversation import Conversation, Rating
 from rag_chatbot.talk import page_html
-from seedbed.errors import NotFound, SeedbedError, public_message
+from seedbed.errors import NotFound, public_message
 from seedbed.server import html, ui
 from seedbed.server.service import caller_of
 
@@ -29,12 +29,11 @@ log = logging.getLogger(__name__)
 TITLE = "Ask your documents"
 FORMATS = "Markdown, text, HTML, PDF, Word, Excel, PowerPoint, e-mail, CSV, JSON or source code"
 DAY = 24 * 3600  # seconds
+PAST = 200  # past conversations that are listed
 QUIET: dict[str, Any] = {"show_progress": "hidden"}
 _RATINGS: dict[str | bool, Rating] = {"Like": "up", True: "up", "Dislike": "down", False: "down"}
 Messages = list[MessageDict | Message]
 Ids = list[str | None]  # one per chat message: the turn of an answer, None for a question
-
-PAST = 200  # past conversations that are listed
 
 
 def build_page(chatbot: Chatbot) -> gr.Blocks:
@@ -54,53 +53,43 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
                         upload, note, name, delete, documents = _add_documents(chatbot)
             with gr.Column(elem_id="side"):
                 new = gr.Button("New conversation", size="md")
-                collection = gr.Dropdown(
-                    ["default"], value="default", label="Collection", visible=False
-                )
-                past = gr.Radio(
-                    [], label="Past conversations", value=None, visible=False, elem_id="past"
-                )
+                collection = gr.Dropdown(["default"], label="Collection", visible=False)
+                past = gr.Radio([], label="Past conversations", visible=False, elem_id="past")
                 forget = gr.Button("Delete conversation", size="sm", variant="stop", visible=False)
 
         # 1. Load the documents, and again after what may change them; the same for conversations.
-        listed = [chat, collection, documents_tab, name, documents]
+        listed = [collection, documents_tab, name, documents]
         listed_past = [past, forget]
 
-        def then_list_documents(event: Any) -> Any:
-            return event.then(handlers.list_documents, collection, listed, **QUIET)
+        def list_documents(event: Any) -> Any:
+            return event(handlers.list_documents, collection, listed, **QUIET)
 
-        def then_list_past(event: Any) -> Any:
-            return event.then(handlers.list_past, conversation, listed_past, **QUIET)
+        def list_past(event: Any) -> Any:
+            return event(handlers.list_past, conversation, listed_past, **QUIET)
 
-        page.load(handlers.list_documents, collection, listed, **QUIET)
-        page.load(handlers.list_past, conversation, listed_past, **QUIET)
+        list_documents(page.load)
+        list_past(page.load)
 
         # 2. Ask what is in the box. What is typed during an answer stays.
-        then_list_past(
-            box.submit(
-                handlers.ask,
-                [box, chat, ids, collection, conversation],
-                [box, chat, ids, conversation],
-                trigger_mode="once",
-                **QUIET,
-            )
-        )
+        outputs = [box, chat, ids, conversation]
+        inputs = [box, chat, ids, collection, conversation]
+        answered = box.submit(handlers.ask, inputs, outputs, trigger_mode="once", **QUIET)
+        list_past(answered.then)
         chat.like(handlers.rate, ids, None, trigger_mode="multiple", **QUIET)
 
         # 3. Start a conversation; continue or delete a past one.
         transcript = [chat, ids, conversation, note, tabs]
-        then_list_past(new.click(handlers.new, None, transcript, **QUIET))
+        list_past(new.click(handlers.new, None, transcript, **QUIET).then)
         switched = collection.input(handlers.new, None, transcript, **QUIET)
-        then_list_past(then_list_documents(switched))
-        then_list_past(past.input(handlers.reopen, past, [*transcript, collection], **QUIET))
-        then_list_past(forget.click(handlers.forget, past, transcript, **QUIET))
+        list_past(list_documents(switched.then).then)
+        list_past(past.input(handlers.reopen, past, [*transcript, collection], **QUIET).then)
+        list_past(forget.click(handlers.forget, past, transcript, **QUIET).then)
 
         # 4. Add and delete documents.
-        uploaded = upload.upload(
-            handlers.upload, [upload, collection], [upload, note], trigger_mode="multiple"
-        )
-        then_list_documents(uploaded)
-        then_list_documents(delete.click(handlers.delete, [name, collection], note))
+        files = [upload, collection]
+        uploaded = upload.upload(handlers.upload, files, [upload, note], trigger_mode="multiple")
+        list_documents(uploaded.then)
+        list_documents(delete.click(handlers.delete, [name, collection], note).then)
     return page
 
 
@@ -115,7 +104,6 @@ def _add_chat() -> tuple[gr.Chatbot, gr.Textbox]:
         elem_id="chat",
     )
     box = gr.Textbox(
-        value="",
         placeholder=f"Ask, up to {MAX_CHARACTERS:,} characters",
         show_label=False,
         submit_btn="Ask",
@@ -184,17 +172,13 @@ class Handlers:
             yield text, [*messages, page_html.message(reply)], ids, conversation
 
     def list_documents(self, collection: str, request: gr.Request) -> tuple[Any, ...]:
-        """Returns chat (welcome text), collections, tab, names and list of the documents."""
+        """Returns the collections; tab, names and list of the documents."""
         caller = caller_of(request)
         names = self.chatbot.collections(caller)
         if collection not in names:
             collection = names[0] if names else collection
-        try:  # a collection that was just deleted must not prevent the page from loading
-            items = self.chatbot.documents(collection, caller)
-        except SeedbedError:
-            items = []
+        items = self.chatbot.documents(collection, caller) if names else []
         return (
-            gr.Chatbot(placeholder=page_html.WELCOME if items else page_html.EMPTY),
             gr.Dropdown(names or [collection], value=collection, visible=len(names) > 1),
             gr.Tab(f"Documents ({len(items):,})"),
             gr.Dropdown([item["source"] for item in items], value=None),
@@ -210,20 +194,12 @@ class Handlers:
         return gr.Radio(choices, value=value, visible=bool(past)), gr.Button(visible=is_open)
 
     def upload(
-        self,
-        files: list[str] | None,
-        collection: str,
-        request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio injects it by this default)
+        self, files: list[str] | None, collection: str, request: gr.Request
     ) -> tuple[Any, ...]:
         """Add uploaded files to the collection. Returns the emptied upload area and a note."""
         try:
-            summary = self.chatbot.upload(
-                ui.take_uploads(files),
-                collection,
-                caller_of(request),
-                progress=lambda done, total, name: progress((done, total), desc=name),
-            )
+            uploads = ui.take_uploads(files)
+            summary = self.chatbot.upload(uploads, collection, caller_of(request))
         except Exception as error:
             return None, html.error(public_message(error, log))
         return None, page_html.summary(summary.as_json())

@@ -27,10 +27,6 @@ WELCOME = (
     "<div class='welcome'><h2>What would you like to know?</h2>"
     "<p>Answers come from the documents, with a link to each passage.</p></div>"
 )
-EMPTY = (
-    "<div class='welcome'><h2>There are no documents here yet</h2>"
-    "<p>Add some under <b>Documents</b>, then ask about them.</p></div>"
-)
 LISTED = 200  # documents in the list
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.S | re.M)
 _MARK = re.compile(r"&#91;(\d+)&#93;")  # [1], escaped
@@ -48,19 +44,19 @@ def plain_text(text: str) -> str:
 
 def text(answer: str, links: Mapping[int, str] | None = None) -> str:
     """The text of an answer with its code blocks. `[n]` becomes a link if `links` has one for n."""
+
+    def linked(mark: re.Match[str]) -> str:
+        href = (links or {}).get(int(mark[1]))
+        return _link(href, mark[0], "cite") if href else mark[0]
+
     html = ""
     for number, part in enumerate(_FENCE.split(answer)):
         if number % 2:  # code between fences; a blank line in it would end the HTML block
             code = escape(part.strip("\n")).replace("\n", "&#10;")
             html += f"<pre><code>{code}</code></pre>"
         else:
-            html += _MARK.sub(lambda mark: _linked(mark, links or {}), multiline(part.strip()))
+            html += _MARK.sub(linked, multiline(part.strip()))
     return f"<div class='answer'>{html}</div>"
-
-
-def _linked(mark: re.Match[str], links: Mapping[int, str]) -> str:
-    number = int(mark[1])
-    return _link(links[number], mark[0], "cite") if number in links else mark[0]
 
 
 def answer(result: dict[str, Any], collection: str) -> str:
@@ -74,28 +70,28 @@ def answer(result: dict[str, Any], collection: str) -> str:
     if result["citations"]:
         written = result["prompt_version"] != "quote"
         items = "".join(
-            f"<li value='{item['n']}'>{_link(links[item['n']], _line(location(item)), 'place')}"
+            f"<li value='{item['n']}'>{_place(item, collection)}"
             f"{_blockquote(item, item['quote']) if written else ''}</li>"
             for item in result["citations"]
         )
         html += f"<ol class='sources'>{items}</ol>"
     elif result["abstained"] and result["passages"]:
         items = "".join(
-            f"<li>{_link_to(item, collection)}{_blockquote(item, item['text'])}</li>"
+            f"<li>{_place(item, collection)}{_blockquote(item, item['text'])}</li>"
             for item in result["passages"][:3]
         )
         html += f"<p class='hint'>The nearest passages:</p><ul class='sources'>{items}</ul>"
-    return f"<div>{html}{details(result, collection)}</div>"
+    return f"<div>{html}{_details(result, collection)}</div>"
 
 
-def details(result: dict[str, Any], collection: str) -> str:
+def _details(result: dict[str, Any], collection: str) -> str:
     """How an answer was produced: the question searched for, chunks, timings and tokens."""
     facts = {
         "Searched for": result["question"],
         "Answered by": f"{result['model']}, prompt {result['prompt_version']}"
         if result["usage"]["input_tokens"] != 0
         else "quotes from the documents, without a language model",
-        "Time": ", ".join(_seconds(name, value) for name, value in result["timings"].items()),
+        "Time": ", ".join(f"{name} {value:.2f} s" for name, value in result["timings"].items()),
         "Tokens": usage(result),
     }
     rows = "".join(
@@ -103,7 +99,7 @@ def details(result: dict[str, Any], collection: str) -> str:
     )
     chunks = "".join(
         f"<tr><td>{item['score']:.3f}</td><td>"
-        f"{_link_to(item, collection)}<br>{_excerpt(item, item['text'], 240)}</td></tr>"
+        f"{_place(item, collection)}<br>{_excerpt(item, item['text'], 240)}</td></tr>"
         for item in result["passages"]
     )
     return (
@@ -128,7 +124,7 @@ def documents(items: Sequence[dict[str, Any]], collection: str) -> str:
     if not items:
         return hint("No documents yet.")
     rows = [
-        (_link_to(item, collection), escape(item["type"]), escape(item["added"][:10]))
+        (_place(item, collection), escape(item["type"]), escape(item["added"][:10]))
         for item in items[:LISTED]
     ]
     html = table(("Document", "Type", "Added"), rows)
@@ -153,18 +149,10 @@ def _excerpt(item: dict[str, Any], passage: str, length: int) -> str:
     return multiline(text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " …")
 
 
-def _link_to(item: dict[str, Any], collection: str) -> str:
-    return _link(view_link(item, collection), _line(location(item)), "place")
+def _place(item: dict[str, Any], collection: str) -> str:
+    place = escape(location(item)).replace("\n", " ")
+    return _link(view_link(item, collection), place, "place")
 
 
 def _link(href: str, html: str, kind: str) -> str:
     return f"<a class='{kind}' href='{escape(href)}' target='_blank' rel='noopener'>{html}</a>"
-
-
-def _seconds(name: str, value: float) -> str:
-    duration = f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
-    return f"{name.replace('_', ' ')} {duration}"
-
-
-def _line(text: str) -> str:
-    return escape(text).replace("\n", " ")

@@ -12,11 +12,12 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Request
+from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
+from rag_chatbot.chatbot import Chatbot
 from seedbed.errors import SeedbedError, public_message
 from seedbed.observe.logs_and_traces import request_id
 from seedbed.server.streaming import EventStream, cancel_on_disconnect
@@ -25,6 +26,15 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Item = str | dict[str, Any]  # a piece of the answer, or the whole answer at the end
 Events = Generator[Item]
+
+
+async def _chatbot(request: Request) -> Chatbot:
+    chatbot: Chatbot = request.app.state.chatbot
+    return chatbot
+
+
+Bot = Annotated[Chatbot, Depends(_chatbot)]
+"""The type of a route's parameter that receives the chatbot of the app."""
 
 
 def event(data: Any, kind: str = "") -> bytes:
@@ -37,12 +47,51 @@ def event(data: Any, kind: str = "") -> bytes:
     return f"{name}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
-async def in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
+async def event_stream(
+    request: Request, events: Events, encode: Callable[[Iterator[Item]], Iterator[bytes]]
+) -> EventStream:
+    """A response of the events that `encode` makes of the items.
+
+    An error before the first item with text is raised here, before the status line is sent. A later
+    one is an event too.
+    """
+
+    def encoded(first: Item) -> Iterator[bytes]:
+        try:
+            yield from encode(itertools.chain([first], events))
+        except Exception as error:
+            kind = error.type if isinstance(error, SeedbedError) else "internal_error"
+            message = public_message(error, log)
+            body = {"type": kind, "message": message, "request_id": request_id.get()}
+            yield event({"error": body}, "error")
+
+    item: Item = ""
+    try:
+        async with cancel_on_disconnect(request.receive):
+            while not item:
+                item = await anext(_in_thread(events))
+    except BaseException:
+        await run_in_threadpool(events.close)
+        raise
+    return EventStream(_in_thread(encoded(item)), partial(run_in_threadpool, events.close))
+
+
+async def last_item(request: Request, events: Events) -> Item:
+    """The whole answer."""
+    item: Item = ""
+    try:
+        async with cancel_on_disconnect(request.receive):
+            async for current in _in_thread(events):
+                item = current
+    finally:
+        await run_in_threadpool(events.close)
+    return item
+
+
+async def _in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
     """The items of a blocking iterator, each produced in a worker thread.
 
     On cancellation it waits for the current item, as a running generator cannot be closed.
-
-    >>> async for token in in_thread(chatbot.stream(question)): ...  # doctest: +SKIP
     """
     end: Any = object()
     while True:
@@ -55,41 +104,3 @@ async def in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
         if item is end:
             return
         yield item
-
-
-async def event_stream(
-    request: Request, events: Events, encode: Callable[[Iterator[Item]], Iterator[bytes]]
-) -> EventStream:
-    """A response of the events that `encode` makes of the items.
-
-    An error before the first item with text is raised here, before the status line is sent.
-    """
-    item: Item = ""
-    try:
-        async with cancel_on_disconnect(request.receive):
-            while not item:
-                item = await anext(in_thread(events))
-    except BaseException:
-        await run_in_threadpool(events.close)
-        raise
-    encoded = encode(itertools.chain([item], events))
-    return EventStream(in_thread(encoded), partial(run_in_threadpool, events.close))
-
-
-async def last_item(request: Request, events: Events) -> Item:
-    """The whole answer."""
-    item: Item = ""
-    try:
-        async with cancel_on_disconnect(request.receive):
-            async for current in in_thread(events):
-                item = current
-    finally:
-        await run_in_threadpool(events.close)
-    return item
-
-
-def error_body(error: Exception) -> dict[str, Any]:
-    """An error as an event, where the status line has been sent already."""
-    kind = error.type if isinstance(error, SeedbedError) else "internal_error"
-    body = {"type": kind, "message": public_message(error, log), "request_id": request_id.get()}
-    return {"error": body}

@@ -35,14 +35,11 @@ def usage(answer: dict[str, Any]) -> str:
     """What a model read and wrote for an answer, and what that cost.
 
     >>> usage({"usage": {"input_tokens": 1204, "output_tokens": 87, "cost_usd": 0.00023}})
-    '1,204 tokens read, 87 written, $0.00023'
+    '1,204 tokens read, 87 written, cost in USD: 0.00023'
     """
-    spent = answer["usage"]
-    usd = spent.get("cost_usd")
-    price = "price unknown" if usd is None else f"${usd:.2g}"
-    if spent["input_tokens"] is None:
-        return f"number of tokens unknown, {price}"
-    return f"{spent['input_tokens']:,} tokens read, {spent['output_tokens']:,} written, {price}"
+    numbers = (answer["usage"][name] for name in ("input_tokens", "output_tokens", "cost_usd"))
+    read, written, usd = ("unknown" if n is None else f"{n:,.7g}" for n in numbers)
+    return f"{read} tokens read, {written} written, cost in USD: {usd}"
 
 
 def location(item: dict[str, Any]) -> str:
@@ -84,17 +81,7 @@ def collections(items: Sequence[dict[str, Any]]) -> str:
 
 
 def evaluation(result: dict[str, Any]) -> str:
-    """An evaluation's figures as aligned columns."""
-    rows = [
-        [
-            name,
-            f"{figure['value']:.3f}",
-            f"{figure['low']:.3f} to {figure['high']:.3f}" if figure["n"] else "",
-            figure["n"],
-        ]
-        for name, figure in result["intervals"].items()
-    ]
-    rows += [
-        [name, str(value), "", ""] for name, value in result.items() if name.startswith("latency")
-    ]
-    return cli.table(("", "value", "95 % interval", "n"), rows)
+    """An evaluation's figures as aligned columns, with their 95 % intervals."""
+    figures = result["intervals"].items()
+    rows = [(name, f["value"], f["low"], f["high"], f["n"]) for name, f in figures]
+    return cli.table(("", "value", "95 % from", "to", "n"), rows)

@@ -18,7 +18,7 @@ def hit(text: str, number: int = 1, kind: str = "markdown", heading: str = "") -
 
 
 def draft(question: str, *hits: Hit, strictness: float = 0.0) -> Draft:
-    pieces = quote(question, hits, HashEmbeddings(), strictness=strictness)
+    pieces = quote(question, hits, HashEmbeddings(), question, strictness)
     text = ""
     while True:
         try:
@@ -37,11 +37,6 @@ def test_neighbouring_sentences_are_one_quote() -> None:
     assert quotes("When does the cache drop pages?", hit(text)) == [text]
 
 
-def test_repeats_are_quoted_once() -> None:
-    text = "The cache drops pages after an hour."
-    assert quotes("When does the cache drop pages?", hit(text, 1), hit(text, 2)) == [text]
-
-
 def test_what_the_best_sentence_announces_is_quoted() -> None:
     text = "The cache drops pages in these cases:\n\n- an hour has passed\n- the disk is full\n"
     (only,) = quotes("When does the cache drop pages?", hit(text))
@@ -55,12 +50,6 @@ def test_other_rows_than_the_named_one_are_not_quoted() -> None:
     )
 
 
-def test_unrelated_neighbours_are_not_quoted() -> None:
-    text = "The pump is descaled every month. Kittens like to play outside."
-    only = "The pump is descaled every month."
-    assert quotes("How often is the pump descaled?", hit(text)) == [only]
-
-
 def test_quotes_of_other_documents_come_after_those_of_the_best() -> None:
     best = "The pump is descaled every month with vinegar."
     other = "Descaling the pump every month takes an hour."
@@ -68,15 +57,10 @@ def test_quotes_of_other_documents_come_after_those_of_the_best() -> None:
     assert cited[0].chunk.id == 2
 
 
-def confidence_is_at_least(limit: float, question: str, *texts: str) -> bool:
-    hits = [hit(text, n) for n, text in enumerate(texts)]
-    return bool(draft(question, *hits, strictness=limit).text)
-
-
 def test_confidence_is_low_without_the_words_of_the_question() -> None:
-    text = "A request is retried 3 times after a timeout."
-    assert not confidence_is_at_least(0.5, "Who wrote Faust?", text)
-    assert confidence_is_at_least(0.5, "How often is a request retried after a timeout?", text)
+    hits = hit("A request is retried 3 times after a timeout.")
+    assert not draft("Who wrote Faust?", hits, strictness=0.5).text
+    assert draft("How often is a request retried after a timeout?", hits, strictness=0.5).text
 
 
 @pytest.mark.parametrize(
@@ -113,12 +97,6 @@ def test_displayed_row_names_its_columns() -> None:
     assert shown(rest, "html", "Types › Name · Size") == ["Name: int; Size: 4 bytes"]
     assert shown(rest, "html", "Types") == ["int; 4 bytes"]
     assert shown('product,price\n"lamp, red",49\n', "csv") == ["product: lamp, red; price: 49"]
-
-
-def test_displayed_text_is_as_the_document_has_it() -> None:
-    text = "Run zeta copy <source> *.py for __init__ in\none line."
-    assert shown(text, "text") == [text.replace("\n", " ")]
-    assert shown(text, "pdf") == [text]  # here the parser has joined the lines
 
 
 def test_a_heading_is_not_quoted() -> None:

@@ -63,23 +63,19 @@ _FENCED = re.compile(r"\A[ \t]*(?:```|~~~)[^\n]*\n(.*?)\s*(?:```|~~~)?\s*\Z", re
 
 
 def quote(
-    question: str,
-    hits: Sequence[Hit],
-    embeddings: Any,
-    *,
-    focus: str = "",
-    strictness: float = 0.5,
+    question: str, hits: Sequence[Hit], embeddings: Any, focus: str, strictness: float
 ) -> Generator[str, None, Draft]:
     """Yield the quotes that answer the question, and return the whole draft.
 
-    `focus` is the last question of a condensed one.
+    `focus` is the last question of a condensed one, `strictness` the probability that the best span
+    needs.
     """
     # 1. Score the spans of all hits.
     spans, texts = candidates(hits)
     if not spans:
-        return Draft("")
+        return Draft()
     rows, vectors = features(question, hits, spans, texts, embeddings)
-    if focus and focus != question:
+    if focus != question:
         last, _ = features(focus, hits, spans, texts, embeddings)
         rows = (1 - FOCUS) * rows + FOCUS * last
     *weights, bias = WEIGHTS[model_of(embeddings)]
@@ -88,19 +84,19 @@ def quote(
 
     # 2. Decide whether the best one answers the question.
     if 1 / (1 + math.exp(-scores.max())) < strictness:
-        return Draft("")
+        return Draft()
 
     # 3. Choose, and quote them in reading order.
-    text, cited = "", list[Span]()
+    draft = Draft()
     for run in choose(spans, texts, scores, vectors):
-        cited.append(replace(spans[run[0]], end=spans[run[-1]].end))
+        draft.cited.append(replace(spans[run[0]], end=spans[run[-1]].end))
         shown = _joined([spans[n] for n in run])
-        mark = f"\n[{len(cited)}]" if shown.endswith("```") else f" [{len(cited)}]"
-        sentence = spans[run[0]].kind == "sentence" and "\n" not in shown and "\n" not in text
-        piece = f"{'' if not text else ' ' if sentence else chr(10)}{shown}{mark}"
-        text += piece
+        mark = f"{chr(10) if shown.endswith('```') else ' '}[{len(draft.cited)}]"
+        sentence = spans[run[0]].kind == "sentence" and "\n" not in f"{draft.text}{shown}"
+        piece = f"{'' if not draft.text else ' ' if sentence else chr(10)}{shown}{mark}"
+        draft.text += piece
         yield piece
-    return Draft(text, tuple(cited))
+    return draft
 
 
 def candidates(hits: Sequence[Hit]) -> tuple[list[Span], list[str]]:
@@ -254,9 +250,9 @@ def _runs(spans: Sequence[Span], chosen: Sequence[int]) -> list[list[int]]:
     """The positions in order; those of spans that follow each other in a chunk are together."""
     runs: list[list[int]] = []
     for n in sorted(chosen):
-        last = spans[runs[-1][-1]] if runs else None
-        follows = last is not None and runs[-1][-1] == n - 1 and last.chunk.id == spans[n].chunk.id
-        if last is not None and follows and spans[n].start - last.end <= GAP:
+        before, span = spans[n - 1], spans[n]
+        follows = before.chunk.id == span.chunk.id and span.start - before.end <= GAP
+        if runs and runs[-1][-1] == n - 1 and follows:
             runs[-1].append(n)
         else:
             runs.append([n])
