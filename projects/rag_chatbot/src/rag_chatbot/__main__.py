@@ -31,8 +31,9 @@ app = cli.create_app("Answers questions about your documents, with verified cita
 documents = cli.create_app("List and delete the documents of a collection.")
 collections = cli.create_app("List, create and delete collections.")
 feedback = cli.create_app("Export the ratings of answers.")
-for name, group in (("documents", documents), ("collections", collections), ("feedback", feedback)):
-    app.add_typer(group, name=name)
+app.add_typer(documents, name="documents")
+app.add_typer(collections, name="collections")
+app.add_typer(feedback, name="feedback")
 
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
 Model = Annotated[
@@ -45,13 +46,13 @@ Paths = Annotated[list[Path], typer.Argument(help="Files, or folders with their 
 
 def open_chatbot(model: str | None = None) -> Chatbot:
     """Open the chatbot with the settings of the environment; `model` overrides the one there."""
+    # The matrices of one question are small: more threads only compete for the cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported
     from rag_chatbot.chatbot import open_chatbot
     from rag_chatbot.config import Config
     from seedbed.observe.logs_and_traces import start
     from seedbed.settings import Settings, load
 
-    # The matrices of one question are small: more threads only compete for the cores.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = load(Settings, model=model)
     start("rag_chatbot", settings.log_level)
     return open_chatbot(load(Config), settings)

@@ -24,8 +24,8 @@ client.retry(5)
 """
 
 
-def spans_of(text: str, kind: str = "markdown", heading: str = "", start: int = 0) -> list[Span]:
-    return sentences(Chunk(1, 1, "a", 0, text, heading, None, start, start + len(text), "", kind))
+def spans_of(text: str, kind: str = "markdown", heading: str = "") -> list[Span]:
+    return sentences(Chunk(1, 1, "a", 0, text, heading, None, 0, len(text), "", kind))
 
 
 def test_spans_are_sentences_rows_code_and_headings() -> None:
@@ -40,12 +40,6 @@ def test_spans_are_sentences_rows_code_and_headings() -> None:
         ("sentence", "Set it like this:"),
         ("code", "```\nclient.retry(5)\n```"),
     ]
-
-
-def test_offsets_are_those_of_the_document() -> None:
-    document = f"Title\n\n{PASSAGE}"
-    for span in spans_of(PASSAGE, start=7):
-        assert document[span.start : span.end] == span.quote
 
 
 def test_context_is_the_header_of_a_row_or_what_announces_code() -> None:

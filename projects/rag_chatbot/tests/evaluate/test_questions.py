@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rag_chatbot.config import Config
-from rag_chatbot.evaluate.questions import evaluate_qa, read_questions, run
+from rag_chatbot.evaluate.questions import evaluate_qa, read_questions
 from seedbed.errors import BadInput
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
@@ -97,13 +97,3 @@ def test_read_questions_error_names_line(
     path.write_text("\n".join(json.dumps(row) for row in (OAK, {**OAK, "id": "second", **change})))
     with pytest.raises(BadInput, match=message):
         read_questions(path)
-
-
-def test_run_reads_the_settings(
-    tmp_path: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    path = tmp_path / "cases.jsonl"
-    path.write_text(json.dumps(OAK))
-    assert run(path, docs)["questions"] == 1

@@ -14,11 +14,11 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urljoin
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.chatbot import Question
@@ -33,21 +33,18 @@ Json = dict[str, Any]
 router = APIRouter()
 
 
-class Part(BaseModel):
-    type: CleanText
-    text: CleanText = ""  # of a part of this type
+def _as_text(content: Any) -> Any:
+    """The content of a message, which may come in parts, as one text."""
+    if not isinstance(content, list):
+        return "" if content is None else content
+    if not all(isinstance(part, dict) and part.get("type") == "text" for part in content):
+        raise ValueError("only text can be read; for files there is POST /v1/documents")
+    return "\n".join(str(part.get("text", "")) for part in content)
 
 
 class Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: CleanText | list[Part] | None = None
-
-    @property
-    def text(self) -> str:
-        """The content as one text, without images and files."""
-        if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content if part.type == "text")
-        return self.content or ""
+    content: Annotated[CleanText, BeforeValidator(_as_text)] = ""
 
 
 class ChatRequest(BaseModel):
@@ -71,14 +68,8 @@ class ChatRequest(BaseModel):
         turns = [m for m in self.messages if m.role in ("user", "assistant")]
         if not turns or turns[-1].role != "user":
             raise BadInput("The last message must be a question, with the role 'user'.")
-        for part in turns[-1].content if isinstance(turns[-1].content, list) else ():
-            if part.type != "text":
-                raise BadInput(
-                    f"Message parts of type {part.type!r} cannot be read here.",
-                    hint="Add documents to the collection: POST /v1/documents.",
-                )
         earlier = _exchanges(turns[:-1])
-        return Question(turns[-1].text, self.model, history=earlier, keep=False)
+        return Question(turns[-1].content, self.model, history=earlier, keep=False)
 
 
 @router.get("/models")
@@ -108,9 +99,9 @@ def _exchanges(messages: Sequence[Message]) -> tuple[Exchange, ...]:
     exchanges: list[Exchange] = []
     for message in messages:
         if message.role == "user":
-            exchanges.append(Exchange(message.text))
+            exchanges.append(Exchange(message.content))
         elif exchanges:
-            answer = message.text.partition(SOURCES)[0]
+            answer = message.content.partition(SOURCES)[0]
             exchanges[-1] = Exchange(exchanges[-1].question, answer)
     return tuple(exchanges)
 
