@@ -201,7 +201,7 @@ def mcp() -> None:
 @documents.command("list")
 def list_documents(collection: Collection = "default", as_json: Json = False) -> None:
     """List the documents of a collection."""
-    show(open_chatbot().documents(collection, OPERATOR), as_json, to_text=terminal.documents)
+    show(open_chatbot().documents(collection, OPERATOR), as_json, to_text=terminal.listing)
 
 
 @documents.command("delete")
@@ -219,7 +219,7 @@ def list_collections(as_json: Json = False) -> None:
     """List all collections, and the keys that may read and write them."""
     existing = open_chatbot().store.collections.all()
     rules = [{"name": c.name, "readers": c.readers, "writers": c.writers} for c in existing]
-    show(rules, as_json, to_text=terminal.collections)
+    show(rules, as_json, to_text=terminal.listing)
 
 
 @collections.command("create")

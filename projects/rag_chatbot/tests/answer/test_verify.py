@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_chatbot.answer.claims import Claim, read_claims
-from rag_chatbot.answer.verify import Checked, Verifier, check
+from rag_chatbot.answer.verify import Checked, Verifier
 from rag_chatbot.store.records import Chunk
 from seedbed.models.embeddings.hash import HashEmbeddings
 
@@ -45,8 +45,9 @@ WORDS = st.lists(st.sampled_from("pets may not only stay 5 -5 € if on Fridays"
 def test_only_equal_words_in_equal_order_are_confirmed(
     sentence: list[str], span: list[str]
 ) -> None:
-    verdict = check(f"So {' '.join(sentence)}.", f"So *{' '.join(span)}*.")
-    assert (verdict == "supported") == (sentence == span)
+    passage = f"So *{' '.join(span)}*."
+    checked = verify(f"So {' '.join(sentence)}.", passage, quotes=(passage,))
+    assert (checked.verdict == "supported") == (sentence == span)
 
 
 def test_case_space_and_markup_do_not_matter() -> None:

@@ -95,7 +95,7 @@ def test_text_keeps_line_breaks_of_code_and_links_no_marks_in_it():
 
 def test_answer_shows_how_it_was_produced():
     words = ParsedHtml(page_html.answer(answer_json("What?"), "default")).words
-    assert "Searched forWhat?" in words
+    assert "Searched for: What?" in words
     assert "total 1.25 s, retrieve 0.02 s" in words
     assert "5 tokens read, 1 written, cost in USD: unknown" in words
     quoted = answer_json("What?", usage={"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0})

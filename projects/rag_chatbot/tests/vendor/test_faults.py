@@ -78,13 +78,6 @@ def test_sentences_before_a_fault_are_kept(ask: Any, reply: Reply) -> None:
     assert_one_sentence(notice)
 
 
-def test_objects_that_are_not_json_are_left_out(ask: Any) -> None:
-    broken = '{"sentence": "It is" 8,192}'
-    answer = ask(QUESTION, [f"{broken}\n{GOOD}\n{broken}"])
-    assert answer["answer"] == f"{FACT} [1]"
-    assert any("2 sentence(s)" in notice for notice in answer["notices"])
-
-
 def test_usage_that_the_vendor_does_not_report_has_no_price(ask: Any) -> None:
     usage = ask(QUESTION, [Reply(GOOD, usage=False)])["usage"]
     assert usage == {"input_tokens": None, "output_tokens": None, "cost_usd": None}

@@ -69,19 +69,10 @@ class Verifier:
             return Checked(claim.sentence, [equal], "supported")
         named = [self.passages[n - 1] for n in claim.passages if 0 < n <= len(self.passages)]
         located = (_locate(quote, [*named, *self.passages]) for quote in claim.quotes)
-        result = self._compare(claim.sentence, list(dict.fromkeys(chain.from_iterable(located))))
+        result = check(claim.sentence, list(dict.fromkeys(chain.from_iterable(located))))
         if result.verdict == "refused":
-            result = self._compare(claim.sentence, self._nearest(claim.sentence))
+            result = check(claim.sentence, self._nearest(claim.sentence))
         return result
-
-    def _compare(self, sentence: str, spans: list[Span]) -> Checked:
-        if not spans:
-            return Checked(sentence, [], "refused")
-        above = {context(span.chunk.title, span.chunk.heading) for span in spans}
-        above |= {span.context for span in spans}
-        evidence = "\n".join(span.quote for span in spans)
-        verdict = check(sentence, evidence, kind=spans[0].chunk.type, context="\n".join(above))
-        return Checked(sentence, spans, verdict)
 
     def _nearest(self, sentence: str) -> list[Span]:
         """The sentence of the passages whose meaning is nearest, if it is near."""
@@ -102,23 +93,22 @@ def _locate(quote: str, chunks: Sequence[Chunk]) -> list[Span]:
     return next(filter(None, (locate(quote, chunk) for chunk in chunks)), [])
 
 
-def check(sentence: str, evidence: str, *, kind: str = "markdown", context: str = "") -> Verdict:
-    """Compare a sentence with a span of a document of the format `kind`.
+def check(sentence: str, spans: list[Span]) -> Checked:
+    """Compare a sentence with its evidence.
 
-    `context` is the text above the span, such as its headings: its numbers and names are allowed.
-
-    >>> check("old logs are **deleted**.", "- Old logs are deleted.")
-    'supported'
-    >>> check("Old logs are deleted.", "Old logs are deleted on Fridays.")
-    'doubtful'
+    Numbers and names of the text above the evidence, such as its headings, are allowed.
     """
-    if normalized(sentence, "sentence") == normalized(evidence, kind):
-        return "supported"
-    present = _exact_tokens(f"{context}\n{evidence}")
-    missing = _exact_tokens(sentence) - present
+    if not spans:
+        return Checked(sentence, [], "refused")
+    evidence = "\n".join(span.quote for span in spans)
+    if normalized(sentence, "sentence") == normalized(evidence, spans[0].chunk.type):
+        return Checked(sentence, spans, "supported")
+    above = {context(span.chunk.title, span.chunk.heading) for span in spans}
+    above |= {span.context for span in spans}
+    missing = _exact_tokens(sentence) - _exact_tokens("\n".join([*above, evidence]))
     if not re.search(r"\d", evidence):  # where numbers may be in words
         missing = {token for token in missing if not token[0].isdigit()}
-    return "refused" if missing else "doubtful"
+    return Checked(sentence, spans, "refused" if missing else "doubtful")
 
 
 def normalized(text: str, kind: str) -> str:

@@ -9,15 +9,14 @@ passages is shown, see `verify`. Others are decided by the model as a judge, or 
 
 from __future__ import annotations
 
-import contextvars
 import queue
 import re
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from anyio import sleep, to_thread
+from anyio.from_thread import start_blocking_portal
 from langchain_core.language_models import BaseChatModel
 
 from rag_chatbot.answer.claims import read_claims
@@ -170,24 +169,21 @@ class AnswerWriter:
 
     def _stream(self, prompt: str, usage: UsageCallback) -> Iterator[str]:
         """The text of the model's reply as it comes, and "" at least every HEARTBEAT seconds."""
-
-        def call(model: BaseChatModel) -> Iterator[str]:
-            chunks = model.stream(prompt, config={"callbacks": [usage]})
-            return (str(chunk.text) for chunk in chunks)
-
-        return _in_background(self.model, call)
+        chunks = self.model.astream(prompt, config={"callbacks": [usage]})
+        return _in_background(str(chunk.text) async for chunk in chunks)
 
     def _judge(
         self, question: str, doubtful: Sequence[Checked], usage: UsageCallback, notices: list[str]
     ) -> Iterator[str]:
         """Replace doubts by the judge's verdicts; yields empty pieces until they are there."""
         pairs = [(checked.sentence, checked.evidence) for checked in doubtful]
+        ask = partial(judge, self.model, question, pairs, config={"callbacks": [usage]})
 
-        def call(model: BaseChatModel) -> Iterator[Any]:
-            yield judge(model, question, pairs, config={"callbacks": [usage]})
+        async def call() -> AsyncIterator[Any]:
+            yield await to_thread.run_sync(ask, abandon_on_cancel=True)
 
         try:
-            for verdicts in _in_background(self.model, call):
+            for verdicts in _in_background(call()):
                 yield ""
                 for checked, verdict in zip(doubtful, verdicts, strict=False):
                     checked.verdict = "supported" if verdict == "supported" else "refused"
@@ -195,34 +191,27 @@ class AnswerWriter:
             notices.append(f"Doubtful sentences were not judged: {error}")
 
 
-def _in_background(
-    model: BaseChatModel, call: Callable[[BaseChatModel], Iterator[Any]]
-) -> Iterator[Any]:
+def _in_background(call: AsyncIterator[Any]) -> Iterator[Any]:
     """The items of a call of the model, which runs in a thread, and "" while they are awaited.
 
-    Closing the iterator ends the call: that of a vendor at once, any other after its next item.
+    Closing the iterator cancels the call.
     """
-    left = threading.Event()
-    if "cancel" in type(model).model_fields:
-        model = model.model_copy(update={"cancel": left})
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def run() -> None:
-        for item in call(model):
+    async def run() -> None:
+        async for item in call:
             items.put(item)
-            if left.is_set():
-                return
+            await sleep(0)  # a call that never waits can be cancelled here
 
-    pool = ThreadPoolExecutor(1)
-    try:
-        running = pool.submit(contextvars.copy_context().run, run)
+    with start_blocking_portal() as portal:
+        running = portal.start_task_soon(run)
         running.add_done_callback(lambda _: items.put(""))
-        while not (running.done() and items.empty()):
-            try:
-                yield items.get(timeout=HEARTBEAT)
-            except queue.Empty:
-                yield ""
-        running.result()  # raises what the call raised
-    finally:
-        left.set()
-        pool.shutdown(wait=False)
+        try:
+            while not (running.done() and items.empty()):
+                try:
+                    yield items.get(timeout=HEARTBEAT)
+                except queue.Empty:
+                    yield ""
+            running.result()  # raises what the call raised
+        finally:
+            running.cancel()

@@ -76,7 +76,7 @@ class AskResponse(BaseModel):
     question: str = Field(description="The question that was searched for.")
     model: str
     prompt_version: str = Field(description="`quote` if no language model was called.")
-    usage: dict[str, float | None] = Field(
+    usage: dict[str, int | float | None] = Field(
         description="Tokens of all calls of the model and their list price; null where unknown."
     )
     timings: dict[str, float] = Field(description="Seconds of each step, and in total.")

@@ -94,19 +94,16 @@ def _details(result: dict[str, Any], collection: str) -> str:
         "Time": ", ".join(f"{name} {value:.2f} s" for name, value in result["timings"].items()),
         "Tokens": usage(result),
     }
-    rows = "".join(
-        f"<tr><th>{name}</th><td>{multiline(str(value))}</td></tr>" for name, value in facts.items()
-    )
-    chunks = "".join(
-        f"<tr><td>{item['score']:.3f}</td><td>"
-        f"{_place(item, collection)}<br>{_excerpt(item, item['text'], 240)}</td></tr>"
+    html = "".join(f"<p>{name}: {multiline(value)}</p>" for name, value in facts.items())
+    rows = [
+        (
+            f"{item['score']:.3f}",
+            f"{_place(item, collection)}<br>{_excerpt(item, item['text'], 240)}",
+        )
         for item in result["passages"]
-    )
-    return (
-        "<details class='how'><summary>How this was answered</summary>"
-        f"<table class='facts'>{rows}</table><table class='chunks'>"
-        f"<tr><th>Score</th><th>Retrieved passages</th></tr>{chunks}</table></details>"
-    )
+    ]
+    html += table(("Score", "Retrieved passages"), rows)
+    return f"<details class='how'><summary>How this was answered</summary>{html}</details>"
 
 
 def summary(upload: dict[str, Any]) -> str:

@@ -64,20 +64,13 @@ def print_summary(summary: dict[str, Any]) -> None:
             typer.echo(f"{kind}: {item['path']}: {item['reason']}", err=True)
 
 
-def documents(items: Sequence[dict[str, Any]]) -> str:
-    """The documents of a collection as a table."""
-    if not items:
-        return f"No documents yet. Add some: {cli.command_line('rag-chatbot', 'ingest', 'FOLDER')}"
-    return cli.table(("chunks", "source"), [(item["chunks"], item["source"]) for item in items])
-
-
-def collections(items: Sequence[dict[str, Any]]) -> str:
-    """Collections as a table, with the names of the keys that may read and write them."""
+def listing(items: Sequence[dict[str, Any]]) -> str:
+    """Objects as a table with a column for each field."""
     rows = [
-        (c["name"], ", ".join(c["readers"]), ", ".join(c["writers"]) or "RAG_WRITERS")
-        for c in items
+        [", ".join(value) if isinstance(value, list) else value for value in item.values()]
+        for item in items
     ]
-    return cli.table(("name", "read by", "written by"), rows)
+    return cli.table(list(items[0]), rows) if rows else "Nothing yet."
 
 
 def evaluation(result: dict[str, Any]) -> str:
