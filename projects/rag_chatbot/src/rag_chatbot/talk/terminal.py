@@ -67,7 +67,7 @@ def print_summary(summary: dict[str, Any]) -> None:
 def listing(items: Sequence[dict[str, Any]]) -> str:
     """Objects as a table with a column for each field."""
     rows = [
-        [", ".join(value) if isinstance(value, list) else value for value in item.values()]
+        [", ".join(value) if isinstance(value, list | tuple) else value for value in item.values()]
         for item in items
     ]
     return cli.table(list(items[0]), rows) if rows else "Nothing yet."
