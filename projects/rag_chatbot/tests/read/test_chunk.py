@@ -9,13 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_chatbot.read import Document, parse
-from rag_chatbot.read.chunk import (
-    Piece,
-    chunk,
-    counter,
-    estimate_tokens,
-    plain,
-)
+from rag_chatbot.read.chunk import Piece, chunk, counter, estimate_tokens, plain
 
 COUNT = counter(object())
 
@@ -66,11 +60,6 @@ def test_chunk_never_crosses_pages() -> None:
     assert [p.page for p in chunk(document, 40, COUNT)] == [1, 2]
 
 
-def test_chunk_cuts_five_megabytes_in_one_line() -> None:
-    chunks = texts("word " * 1_000_000, "a.txt", 128)
-    assert sum(part.count("word") for part in chunks) == 1_000_000
-
-
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.text(st.sampled_from('ab.!? \n#|-`*>1,"é漢\t'), max_size=600),
@@ -114,13 +103,9 @@ LITERAL = [
 
 
 @pytest.mark.parametrize("text", LITERAL)
-@pytest.mark.parametrize("kind", ["html", "pdf", "docx", "text", "csv", "code"])
-def test_plain_keeps_signs_of_formats_without_markup(kind: str, text: str) -> None:
-    assert plain(text, kind) == text
-
-
-@pytest.mark.parametrize("text", LITERAL)
-def test_plain_keeps_placeholders_names_and_globs_in_markdown(text: str) -> None:
+def test_plain_keeps_literal_signs(text: str) -> None:
+    for kind in ("html", "pdf", "docx", "text", "csv", "code"):
+        assert plain(text, kind) == text
     if text != "Jane <jane@example.com>":  # an address in Markdown
         assert plain(text) == text
     assert plain(f"Run `{text}` **now**.") == f"Run {text} now."

@@ -6,6 +6,7 @@ from rag_chatbot.read.language import language_of, sentence_spans, terms
 
 
 def test_terms_match_across_spellings_without_stop_words() -> None:
+    assert language_of("4711 2032", "fr") == "fr"
     assert set(terms("retrying maxRetries")) & set(terms("max_retry retries"))
     assert terms("the of and") == []
 
@@ -15,10 +16,6 @@ def test_terms_match_across_spellings_without_stop_words() -> None:
     [
         ("de", "Welche Maschinen gibt es?", "eine Maschine"),
         ("fr", "Quelles sont les machines ?", "une machine"),
-        ("es", "¿Qué máquinas hay?", "la máquina"),
-        ("it", "Quali macchine ci sono?", "la macchina"),
-        ("nl", "Welke machines zijn er?", "de machine"),
-        ("pt", "Quais são as máquinas?", "a máquina"),
         ("ru", "Какие принтеры есть?", "новый принтер"),
         ("zh", "停车场怎么收费？", "停车场每小时收费五元。"),
         ("en", "Which machines are there?", "a machine"),
@@ -31,20 +28,6 @@ def test_terms_of_a_language_match_across_word_forms(
     assert set(terms(question, language)) & set(terms(passage, language))
 
 
-def test_language_of_a_text_without_stop_words_is_the_default() -> None:
-    assert language_of("4711 2032", "fr") == "fr"
-
-
-def test_german_ordinal_does_not_end_a_sentence() -> None:
-    german = "Der Urlaub verfällt am 31. März des Jahres. Danach ist er weg."
-    english = "The limit is 31. March is another month."
-    assert [len(list(sentence_spans(text))) for text in (german, english)] == [2, 2]
-
-
-def sentences(text: str) -> list[str]:
-    return [text[start:end] for start, end in sentence_spans(text)]
-
-
 @pytest.mark.parametrize(
     "parts",
     [
@@ -54,17 +37,12 @@ def sentences(text: str) -> list[str]:
         ['"And on Windows?" finds nothing.', "Wait… what?"],
         ["1. Install it.", "Then run it."],
         ["一つ。", "二つ！"],
+        ["Der Urlaub verfällt am 31. März des Jahres.", "Danach ist er weg."],
+        ["The limit is 31.", "March is another month."],
+        ["Options:\n", "- fast\n", "- safe\n\n", "No stop"],
     ],
-    ids=["abbreviations", "number", "initials", "quoted question", "list number", "CJK"],
 )
-def test_sentences_end_at_stops_but_not_at_abbreviations(parts: list[str]) -> None:
-    assert sentences(" ".join(parts)) == parts
-
-
-def test_sentences_end_at_list_items_and_empty_lines() -> None:
-    assert sentences("Options:\n- fast\n- safe\n\nNo stop") == [
-        "Options:",
-        "- fast",
-        "- safe",
-        "No stop",
-    ]
+def test_sentences_end_at_stops_items_and_empty_lines(parts: list[str]) -> None:
+    text = " ".join(parts)
+    spans = sentence_spans(text)
+    assert [text[start:end] for start, end in spans] == [part.strip() for part in parts]

@@ -33,21 +33,17 @@ def workbook(**sheets: list[list[object]]) -> bytes:
     return out.getvalue()
 
 
-def test_spreadsheet_is_a_table_of_its_rows() -> None:
+def test_spreadsheet_is_a_table_of_rows_for_each_sheet() -> None:
+    sales = "month,region,revenue\nMay,North,41200\nMay,South,7.5"
     document = parse(Path("sales.xlsx"), workbook(Sales=SALES))
     assert (document.type, document.title) == ("spreadsheet", "sales")
-    assert shape(document) == [
-        ("table", None, "month,region,revenue\nMay,North,41200\nMay,South,7.5")
-    ]
-
-
-def test_spreadsheet_has_a_section_for_each_sheet() -> None:
+    assert shape(document) == [("table", None, sales)]
     day, moment = datetime.date(2024, 5, 1), datetime.datetime(2024, 5, 1, 14, 30)
     notes = [["when", "note"], [day, 'said "yes", twice'], [None, None], [moment, "two\nlines"]]
     document = parse(Path("a.xlsx"), workbook(Sales=SALES, Empty=[], Notes=notes))
     assert [part for _, _, part in shape(document)] == [
         "Sales",
-        "month,region,revenue\nMay,North,41200\nMay,South,7.5",
+        sales,
         "Notes",
         'when,note\n2024-05-01,"said ""yes"", twice"\n2024-05-01 14:30:00,two lines',
     ]
@@ -101,16 +97,6 @@ def test_docx_finds_headings_lists_and_tables() -> None:
     ]
 
 
-def test_docx_with_entities_is_rejected() -> None:
-    out = io.BytesIO()
-    levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
-    with zipfile.ZipFile(out, "w") as archive:
-        body = f'<!DOCTYPE x [<!ENTITY e0 "ha">{levels}]><w:document {W}>&e11;</w:document>'
-        archive.writestr("word/document.xml", body)
-    with pytest.raises(BadInput):
-        parse(Path("a.docx"), out.getvalue())
-
-
 def test_presentation_has_a_page_for_each_slide() -> None:
     deck = Presentation()
     slide = deck.slides.add_slide(deck.slide_layouts[1])
@@ -136,21 +122,15 @@ def test_presentation_has_a_page_for_each_slide() -> None:
     ]
 
 
-def email(**fields: str) -> EmailMessage:
+@pytest.mark.parametrize("is_html", [False, True])
+def test_email_has_its_fields_and_its_text(is_html: bool) -> None:
     message = EmailMessage()
-    for name, value in {
-        "Subject": "Mooring für Ann",
-        "From": "Bo <bo@x.example>",
-        **fields,
-    }.items():
-        message[name] = value
-    return message
-
-
-def test_email_has_its_fields_and_its_text() -> None:
-    message = email(Date="Wed, 01 May 2024 10:00:00 +0000")
-    message.set_content("Hello Ann,\n\nberth A is yours.\n")
-    message.add_alternative("<p>Not this one.</p>", subtype="html")
+    message["Subject"], message["From"] = "Mooring für Ann", "Bo <bo@x.example>"
+    message["Date"] = "Wed, 01 May 2024 10:00:00 +0000"
+    if not is_html:
+        message.set_content("Hello Ann,\n\nberth A is yours.\n")
+    page = "<p>Hello Ann,</p><p>berth A is yours.</p><script>x</script>"
+    message.add_alternative(page, subtype="html")
     message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="plan.pdf")
     document = parse(Path("a.eml"), message.as_bytes())
     assert document.title == "Mooring für Ann"
@@ -161,13 +141,6 @@ def test_email_has_its_fields_and_its_text() -> None:
         "Hello Ann,",
         "berth A is yours.",
     ]
-
-
-def test_email_of_html_alone_is_read_as_a_page() -> None:
-    message = email()
-    message.set_content("<h2>Berth</h2><p>It is yours.</p><script>x</script>", subtype="html")
-    parts = shape(parse(Path("a.eml"), message.as_bytes()))
-    assert parts[2:] == [("heading", None, "Berth"), ("paragraph", None, "It is yours.")]
 
 
 @pytest.mark.parametrize("name", ["a.docx", "a.xlsx", "a.xls", "a.ods", "a.pptx", "a.eml"])
