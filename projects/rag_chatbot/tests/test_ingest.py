@@ -37,21 +37,36 @@ def counts(summary: Summary) -> tuple[int, int, int, int]:
     return summary.added, summary.updated, summary.unchanged, summary.removed
 
 
-def test_ingest_reads_folder_and_returns_summary(store: Store, folder: Path) -> None:
-    write_file(folder, "a.md")
-    write_file(folder, "sub/deep/b.txt", "Text.")
-    write_file(folder, "c.json", "[1, 2]")
+def test_ingest_reads_folder_and_returns_summary(
+    open_store: Callable[..., Store], folder: Path, tmp_path: Path
+) -> None:
+    store = open_store(max_file_mb=1)
+    for name in ("a.md", "sub/deep/b.txt", ".git/config.md", "node_modules/x/readme.md"):
+        write_file(folder, name)
     write_file(folder, "pic.png", b"\x89PNG")
     write_file(folder, "broken.pdf", b"%PDF")
+    write_file(folder, "big.txt", "x" * (2**20 + 1))
+    (folder / "loop").symlink_to(folder)
+    (folder / "out.md").symlink_to(write_file(tmp_path, "secret.md", "secret"))
+    os.mkfifo(folder / "pipe.md")
     steps: list[tuple[int, int, str]] = []
-    summary = ingest(store, [folder], progress=lambda *step: steps.append(step))
-    assert sources(store) == ["files/a.md", "files/c.json", "files/sub/deep/b.txt"]
-    assert (summary.added, summary.chunks) == (3, 3)
-    assert reasons(summary.failed) == {
-        "files/broken.pdf": "Not a PDF file, or a damaged or truncated one."
-    }
-    assert reasons(summary.skipped) == {"files/pic.png": "Unsupported file type .png."}
+    summary = ingest(store, [folder, "gone"], progress=lambda *step: steps.append(step))
+    assert sources(store) == ["files/a.md", "files/sub/deep/b.txt"]
+    assert (summary.added, summary.chunks) == (2, 2)
     assert [step[:2] for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    failed, skipped = reasons(summary.failed), reasons(summary.skipped)
+    assert failed.keys() == {"gone", "files/broken.pdf", "files/big.txt"}
+    assert "No such file" in failed["gone"] and "RAG_MAX_FILE_MB" in failed["files/big.txt"]
+    assert {
+        path.removeprefix("files/"): reason.split(":")[0] for path, reason in skipped.items()
+    } == {
+        ".git": "Hidden",
+        "loop": "A symbolic link. Ingest what it points to by its own path.",
+        "node_modules": "A folder of generated or installed files.",
+        "out.md": "A symbolic link. Ingest what it points to by its own path.",
+        "pic.png": "Unsupported file type .png.",
+        "pipe.md": "Not a regular file.",
+    }
 
 
 def test_ingest_rereads_only_changed_files(store: Store, folder: Path) -> None:
@@ -76,7 +91,9 @@ def test_ingest_does_not_open_files_with_unchanged_mtime(store: Store, folder: P
     assert ingest(store, [folder]).added == 1
     path.write_text("Other")  # of the same length: only reading it would show the difference
     os.utime(path, (1, 1))
-    assert counts(ingest(store, [folder])) == (0, 0, 1, 0)
+    assert counts(ingest(store, [folder, path])) == (0, 0, 1, 0)
+    assert counts(ingest(store, [folder / ".." / folder.name])) == (0, 0, 1, 0)
+    assert sources(store) == ["files/a.md"]
 
 
 def test_ingest_rereads_all_files_after_chunk_size_change(
@@ -102,13 +119,6 @@ def test_ingest_prunes_only_below_its_paths(store: Store, folder: Path) -> None:
     assert ingest(store, [folder / "y", folder / "gone"], prune=True).removed == 0
 
 
-def test_ingest_of_one_folder_by_two_paths_stores_it_once(store: Store, folder: Path) -> None:
-    path = write_file(folder, "a.md")
-    ingest(store, [folder, path])
-    assert counts(ingest(store, [folder / ".." / folder.name])) == (0, 0, 1, 0)
-    assert sources(store) == ["files/a.md"]
-
-
 def test_document_never_replaces_one_from_elsewhere(store: Store, folder: Path) -> None:
     for name, text in (("x/docs/readme.md", "from x"), ("y/docs/readme.md", "from y")):
         write_file(folder, name, text)
@@ -124,33 +134,16 @@ def test_document_never_replaces_one_from_elsewhere(store: Store, folder: Path) 
     assert "Rename the file" in upload(store, "other.md", b"Uploaded, too.").failed[0]["reason"]
 
 
-def test_ingest_skips_hidden_generated_and_linked_files_with_reason(
-    store: Store, folder: Path, tmp_path: Path
-) -> None:
-    write_file(folder, "a.md")
-    write_file(folder, ".git/config.md")
-    write_file(folder, "node_modules/x/readme.md")
-    (folder / "loop").symlink_to(folder)
-    (folder / "out.md").symlink_to(write_file(tmp_path, "secret.md", "secret"))
-    os.mkfifo(folder / "pipe.md")
-    summary = ingest(store, [folder])
-    assert sources(store) == ["files/a.md"] and summary.failed == []
-    skipped = {
-        path.removeprefix("files/"): reason for path, reason in reasons(summary.skipped).items()
-    }
-    assert skipped.keys() == {".git", "node_modules", "loop", "out.md", "pipe.md"}
-    assert "Hidden" in skipped[".git"] and "regular" in skipped["pipe.md"]
-    assert "link" in skipped["loop"] and "link" in skipped["out.md"]
+class SpecialEmbeddings(HashEmbeddings):
+    """Calls `action` before it embeds a text with the word "special"."""
 
-
-class PickyEmbeddings(HashEmbeddings):
-    """Raises an error of its own for a text with a certain word, as tokenizers do for some."""
-
-    error: BaseException = TypeError("TextEncodeInput must be text")
+    def __init__(self, action: Callable[[], None]) -> None:
+        super().__init__()
+        self.action = action
 
     def embed(self, texts):  # type: ignore[no-untyped-def]
-        if any("poison" in text for text in texts):
-            raise self.error
+        if any("special" in text for text in texts):
+            self.action()
         return super().embed(texts)
 
 
@@ -162,11 +155,12 @@ class Panic(BaseException):
 def test_ingest_lists_a_file_that_cannot_be_embedded(
     open_store: Callable[..., Store], folder: Path, error: BaseException
 ) -> None:
+    def fail() -> None:
+        raise error
+
     for name in ("a.md", "b.md", "c.md"):
-        write_file(folder, name, "poison" if name == "b.md" else f"Words of {name}.")
-    embeddings = PickyEmbeddings()
-    embeddings.error = error
-    store = open_store(embeddings=embeddings)
+        write_file(folder, name, "special" if name == "b.md" else f"Words of {name}.")
+    store = open_store(embeddings=SpecialEmbeddings(fail))
     summary = ingest(store, [folder])
     assert summary.added == 2 and list(reasons(summary.failed)) == ["files/b.md"]
     assert type(error).__name__ in summary.failed[0]["reason"]
@@ -183,18 +177,6 @@ def test_ingest_reads_files_with_odd_names(store: Store, folder: Path, name: str
     assert source.startswith("files/") and ".." not in source.split("/") and source.isprintable()
     assert store.document("default", source).text.endswith("Still read.\n")
     assert counts(ingest(store, [folder])) == (0, 0, 1, 0)
-
-
-def test_ingest_reports_missing_paths_and_large_files(
-    open_store: Callable[..., Store], folder: Path
-) -> None:
-    write_file(folder, "a.md")
-    write_file(folder, "big.txt", "x" * (2**20 + 1))
-    summary = ingest(open_store(max_file_mb=1), [folder, folder / "nothing"])
-    assert summary.added == 1
-    failures = reasons(summary.failed)
-    assert "RAG_MAX_FILE_MB" in failures["files/big.txt"]
-    assert "No such file" in failures[str(folder / "nothing")]
 
 
 def test_upload_uses_only_last_part_of_name(store: Store) -> None:
@@ -216,28 +198,20 @@ def test_ingest_keeps_old_version_after_failed_update(store: Store, folder: Path
     assert store.keyword_search(store.collections.get("default"), "lever", 1)
 
 
-class SlowEmbeddings(HashEmbeddings):
-    """Waits before it embeds a text with a certain word."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.may_continue = threading.Event(), threading.Event()
-
-    def embed(self, texts):  # type: ignore[no-untyped-def]
-        if any("slow" in text for text in texts):
-            self.embedding.set()
-            assert self.may_continue.wait(60)
-        return super().embed(texts)
-
-
 def test_upload_is_embedded_while_others_are_written(open_store: Callable[..., Store]) -> None:
-    embeddings = SlowEmbeddings()
-    store = open_store(embeddings=embeddings)
-    thread = threading.Thread(target=ingest_uploads, args=(store, [("a.md", b"A slow text.")]))
+    embedding, may_continue = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        embedding.set()
+        assert may_continue.wait(60)
+
+    store = open_store(embeddings=SpecialEmbeddings(wait))
+    files = [("a.md", b"A special text.")]
+    thread = threading.Thread(target=ingest_uploads, args=(store, files))
     thread.start()
-    assert embeddings.embedding.wait(60)
-    upload(store, "b.md", b"A quick text.")  # Busy after 10 s if the first one had the lock
+    assert embedding.wait(60)
+    upload(store, "b.md", b"A quick text.")  # Busy after 30 s if the first one had the lock
     store.delete_document("default", "b.md")
-    embeddings.may_continue.set()
+    may_continue.set()
     thread.join()
     assert sources(store) == ["a.md"]
