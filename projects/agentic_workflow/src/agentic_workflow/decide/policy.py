@@ -96,14 +96,10 @@ class When(Table):
     delivered_days_above: _Number | None = None  # since the delivery
     confidence_below: _Share | None = None
 
-    @property
-    def conditions(self) -> dict[str, Any]:
-        """The conditions that are set, by name."""
-        return self.model_dump(exclude_none=True)
-
     def applies(self, values: Mapping[str, Any]) -> bool:
         """Whether the values of a case, such as `category` and `amount`, meet all conditions."""
-        return all(_meets(name, bound, values) for name, bound in self.conditions.items())
+        conditions = self.model_dump(exclude_none=True)
+        return all(_meets(name, bound, values) for name, bound in conditions.items())
 
 
 class Rule(Table):
@@ -223,7 +219,7 @@ def load_policy(path: Path) -> Policy:
         if isinstance(data.get("version"), str | int):
             data["version"] = f"{data['version']}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
         policy = Policy.model_validate(data)
-        if policy.rules[-1].when.conditions:
+        if policy.rules[-1].when != When():
             line = _line(text, ("rule", len(policy.rules) - 1))
             problem = "the last rule must have no conditions, so that some rule applies"
     except tomllib.TOMLDecodeError as error:

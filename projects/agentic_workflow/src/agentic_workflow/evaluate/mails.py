@@ -75,8 +75,7 @@ def read_gold(path: Path, inbox: Path) -> list[Gold]:
     return gold
 
 
-def work_through(desk: JudgingParts, data: bytes, gold: Gold) -> Result:
-    """The steps of the workflow up to the decision, without storing anything."""
+def _judge(desk: JudgingParts, data: bytes, gold: Gold) -> Result:
     # Collections of mails have lost the headers of the server that received them.
     mail = parse_mail(data).model_copy(update={"verified": True})
     screening = screen(mail)
@@ -94,7 +93,7 @@ def run(desk: JudgingParts, inbox: Path, gold: Path, progress: Progress) -> list
     results = []
     for number, answer in enumerate(answers, 1):
         try:
-            results.append(work_through(desk, (inbox / answer.file).read_bytes(), answer))
+            results.append(_judge(desk, (inbox / answer.file).read_bytes(), answer))
         except SeedbedError as error:
             raise BadInput(f"{answer.file}: {error}") from None
         progress(number, len(answers), answer.file)

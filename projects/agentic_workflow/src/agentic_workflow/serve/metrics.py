@@ -37,30 +37,25 @@ class StoreCollector:
         self._store = store
 
     def describe(self) -> list[Metric]:
-        """Empty: describing the metrics would query the databases at registration."""
-        return []
+        return []  # or registering it would query the database
 
     def collect(self) -> list[Metric]:
-        """The metrics as they are now."""
+        now = datetime.now(UTC)
+        effects = select(outbox.c.status, func.count()).group_by(outbox.c.status)
+        oldest = select(func.min(cases.c.received_at)).where(cases.c.status == "received")
         try:
-            return self._gauges()
+            counts, overdue = CASES | self._store.counts(), len(self._store.waiting(now))
+            with reading(self._store.engine) as connection:
+                by_status = {(status,): count for status, count in connection.execute(effects)}
+                first = connection.execute(oldest).scalar() or now
         except SeedbedError as error:
             _log.warning("metrics without the database: %s", error)
             return []
-
-    def _gauges(self) -> list[Metric]:
-        now, counts = datetime.now(UTC), CASES | self._store.counts()
-        effects = select(outbox.c.status, func.count()).group_by(outbox.c.status)
-        oldest = select(func.min(cases.c.received_at)).where(cases.c.status == "received")
-        with reading(self._store.engine) as connection:
-            by_status = {(status,): count for status, count in connection.execute(effects)}
-            first = connection.execute(oldest).scalar() or now
-        overdue, age = len(self._store.waiting(now)), (now - first).total_seconds()
         return [
             _gauge("cases", "Cases.", counts, "status", "category"),
             _gauge("effects", "Refunds and replies.", EFFECTS | by_status, "status"),
             _gauge("overdue", "Approvals after their deadline.", {(): overdue}),
-            _gauge("queue_seconds", "Age of the oldest case queued.", {(): age}),
+            _gauge("queue_seconds", "Age of the oldest case.", {(): (now - first).total_seconds()}),
         ]
 
 

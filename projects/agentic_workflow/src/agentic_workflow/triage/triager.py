@@ -109,19 +109,14 @@ def check_examples(path: Path) -> None:
 
 
 def follows_instructions(spec: str) -> bool:
-    """Whether a model can read and write mails; small ones and those trained for one job cannot.
-
-    >>> follows_instructions("smollm2"), follows_instructions("openai:gpt-4o-mini")
-    (False, True)
-    """
+    """Whether a model can read and write mails; small ones and those trained for one job cannot."""
     entry = catalog.find(spec)
     return entry.answer_mode == "write" if entry else not spec.startswith("path:")
 
 
-def unread(reason: str, **fields: object) -> Triage:
+def unread(reason: str) -> Triage:
     """The triage of a mail that a person has to read, and why."""
-    values = {"category": "other", "confidence": 0.0, "needs_approval": True}
-    return Triage.model_validate({**values, "approval_reason": reason, **fields})
+    return Triage(category="other", confidence=0.0, needs_approval=True, approval_reason=reason)
 
 
 def without_reading(mail: Mail, screening: Screening) -> Triage | None:

@@ -53,12 +53,12 @@ class Reading(BaseModel):
 
 
 class ModelTriager:
-    """Asks `model`, at most twice for `seconds` each."""
+    """Asks `model`, at most twice for 30 seconds each."""
 
     paid = True
 
-    def __init__(self, model: BaseChatModel, seconds: float = _SECONDS) -> None:
-        self._model, self._seconds = model, seconds
+    def __init__(self, model: BaseChatModel) -> None:
+        self._model = model
         self._name = str(getattr(model, "model_name", "") or type(model).__name__)
         self._prompt = load_prompt("agentic_workflow.triage.by_model", "triage")
 
@@ -77,7 +77,7 @@ class ModelTriager:
                 Reading,
                 check=lambda reading: _problem(reading, mail),
                 config={"callbacks": [usage]},
-                timeout=self._seconds,
+                timeout=_SECONDS,
             )
             # 2. Keep the values that their quotes contain.
             triage = _to_triage(reading)

@@ -38,17 +38,17 @@ class Sorted(BaseModel):
 
 
 class Sorter:
-    """Asks `model` for the category of a mail, for at most `seconds`."""
+    """Asks `model` for the category of a mail, for at most ten seconds."""
 
-    def __init__(self, model: BaseChatModel, seconds: float = _SECONDS) -> None:
-        self._model, self._seconds = model, seconds
+    def __init__(self, model: BaseChatModel) -> None:
+        self._model = model
 
     def category(self, mail: Mail) -> Category | None:
         """The category; None, after a warning, if the model does not answer."""
         system, user = _messages(mail.subject, mail.text)
         prompt = [SystemMessage(system["content"]), HumanMessage(user["content"])]
         try:
-            reply: Sorted = structured_reply(self._model, prompt, Sorted, timeout=self._seconds)
+            reply: Sorted = structured_reply(self._model, prompt, Sorted, timeout=_SECONDS)
             return reply.category
         except Exception as error:  # each vendor's client has its own
             log.warning("The model did not sort a mail: %s", public_message(error, log))
