@@ -222,9 +222,9 @@ def evaluate(
     from agentic_workflow.evaluate import mails
     from seedbed.runs.evaluation import log_to_mlflow
 
-    mails.read_gold(gold, inbox)  # a mistake is reported before models are loaded
+    answers = mails.read_gold(gold, inbox)  # a mistake is reported before models are loaded
     with prepare(config) as config, cli.progress(quiet=as_json, unit="mail") as progress:
-        results = mails.run(judging_parts(config, settings), inbox, gold, progress)
+        results = mails.run(judging_parts(config, settings), inbox, answers, progress)
     report = mails.report(results)
     log_to_mlflow(report)
     typer.echo(report.to_json() if as_json else mails.to_text(results))

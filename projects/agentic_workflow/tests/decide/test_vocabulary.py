@@ -55,16 +55,11 @@ def test_plain_request_is_understood(language: str, category: str, text: str) ->
     "text",
     [
         "Hello, I returned order 59921. Do not refund me. Send me the same lamp again.",
-        "Please do not refund me yet, I would still like to have the shelf.",
         "My bank has already reversed the payment for order 59921. Please refund?",
-        "Thank you for the refund of order 59921.",
         "The refund for order 59921 reached my account today. Thank you very much!",
         "I returned order 59921, but I kept the mug. Please refund the lamp.",
-        "Please refund a third of order 59921 only.",
-        "The refund of order 59921 must go to me and not to him, please.",
         "Please refund order 59921 to my sister, who paid.",
         "Please refund order 59762.",
-        "Hello, I ordered and do want a refund, do not ship order 59921.",
         "Please refund 23.40 of order 59921.",
         "Please refund snan of order 59921.",
         "Please refund order 59921 \u2014 minus 50%.",
@@ -81,8 +76,6 @@ def test_refund_with_anything_else_goes_to_a_person(text: str) -> None:
         "My father ordered 59921, he died on Sunday. Where is the parcel?",
         "Where is order 59921? My baby had a button of it in its mouth.",
         "If order 59921 is not here on Saturday I do not want it. Where is it?",
-        "We moved last week. Where is order 59921?",
-        "Can order 59921 be delivered in the evening, please?",
     ],
 )
 def test_question_about_a_parcel_with_anything_else_goes_to_a_person(text: str) -> None:
@@ -94,10 +87,6 @@ def test_subject_counts_unless_it_belongs_to_the_thread() -> None:
     assert doubts(text, subject="Do not ship it")
     assert doubts(text, subject="Re: lamp")
     assert not doubts(text, subject="Re: lamp", quoted="> The lamp")
-
-
-def test_other_categories_are_never_understood() -> None:
-    assert doubts("Please close my account", "account")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -84,12 +84,3 @@ def test_lower_threshold_changes_approval_and_rule(tmp_path: Path) -> None:
     assert difference.after.amount == Decimal(80)
     assert difference.after.policy_version == policy.version
     assert store.case(difference.case_id).decision == difference.before
-
-
-def test_case_without_decision_is_skipped_and_limit_counts_cases(tmp_path: Path) -> None:
-    returned: tuple[Category, Facts, str] = ("refund", order("returned", "80"), "")
-    store = store_with(tmp_path, *[returned] * 3)
-    store.receive(Mail(message_id="new@m", content_hash="n", sender="a@m.example"))
-    policy = changed(tmp_path, 'name = "refund-settled"', 'name = "other-name"')
-    assert len(simulate(store, policy)) == 3
-    assert [d.fields for d in simulate(store, policy, limit=2)] == [("rule",), ("rule",)]

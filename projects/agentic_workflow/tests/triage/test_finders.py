@@ -31,11 +31,9 @@ def read(pattern: str, text: str, quoted: str = "", guess: str | None = None) ->
     ("pattern", "text", "order"),
     [
         ("SO-[0-9]{5}", "Where is order SO-00123?", "SO-00123"),
-        ("SO-[0-9]{5}", "where is so-00123", "so-00123"),
         ("SO-[0-9]{5}", "Where is XSO-00123, or SO-001234?", None),
         ("[0-9]{3}-[0-9]{7}-[0-9]{7}", "It is 114-3941689-8772232.", "114-3941689-8772232"),
         ("(A|B)[0-9]+", "A1 and B2", "A1"),
-        ("[0-9]*", "no number", None),
         (ORDERS, "Es geht um die Bestellung Nr. 10234.", "10234"),
         (ORDERS, "My router 7590 fails, it is from order no. 10240.", "10240"),
         (ORDERS, "Please refund 1150,00 €, of 12.03.2025.", None),
@@ -63,8 +61,6 @@ def test_invalid_pattern_is_refused(pattern: str) -> None:
     [
         ("Bitte erstatten Sie 1.150,00 €", "1150.00", "EUR"),
         ("Please refund EUR 1,150.00.", "1150.00", "EUR"),
-        ("Ich möchte 1'150 CHF zurück", "1150", "CHF"),
-        ("I want my $49 back", "49", "USD"),
         ("refund the 129.90", "129.90", None),
         ("I was charged 59.90 € twice, yes, 59.90 €!", "59.90", "EUR"),
     ],
@@ -86,8 +82,6 @@ def test_amount_is_missing_for_several_sums_or_none(text: str, count: int) -> No
     [
         ("Otherwise my LAWYER will write to you.", "lawyer"),
         ("Sonst gehe ich zur Verbraucherzentrale.", "verbraucherzentrale"),
-        ("Iré a los tribunales.", "tribunales"),
-        ("Der Toaster gab mir einen Stromschlag.", "einen stromschlag"),
         ("Le câble a brûlé.", "brule"),
         ("Somebody else is using my account.", "somebody else is using"),
         ("Where is order 10234? Sue", ""),

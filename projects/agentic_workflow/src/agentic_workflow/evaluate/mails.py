@@ -1,6 +1,7 @@
 """Quality of triage and policy on mails whose right answers are known.
 
-    results = run(desk, Path("eval/mails"), Path("eval/gold.jsonl"), progress)
+    gold = read_gold(Path("eval/gold.jsonl"), Path("eval/mails"))
+    results = run(desk, Path("eval/mails"), gold, progress)
     report(results).figures["acted alone where a person is needed"].value
 
 A gold line is {"file", "category", "priority", "needs_approval", "order_id", "amount"}, with "file"
@@ -87,9 +88,10 @@ def _judge(desk: JudgingParts, data: bytes, gold: Gold) -> Result:
     return Result(gold, triage, decision)
 
 
-def run(desk: JudgingParts, inbox: Path, gold: Path, progress: Progress) -> list[Result]:
-    """Work through every mail of the gold file. Raises BadInput for a mail that is too large."""
-    answers = read_gold(gold, inbox)
+def run(
+    desk: JudgingParts, inbox: Path, answers: Sequence[Gold], progress: Progress
+) -> list[Result]:
+    """Work through every mail that has an answer. Raises BadInput for one that is too large."""
     results = []
     for number, answer in enumerate(answers, 1):
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader
 from pydantic import AfterValidator
+from starlette.concurrency import run_in_threadpool
 
 from agentic_workflow.case import CATEGORIES, STATUSES
 from agentic_workflow.mail.numbers import number_value
@@ -44,7 +46,7 @@ Text = Annotated[CleanText, AfterValidator(_lines), Form(max_length=20_000)]
 
 
 class _Route(APIRoute):
-    """Shows an error as a page."""
+    """Shows an error as a page: that of the case, with what the person typed, if there is one."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         handle = super().get_route_handler()
@@ -53,6 +55,10 @@ class _Route(APIRoute):
             try:
                 return await handle(request)
             except SeedbedError as error:
+                if case_id := request.path_params.get("case_id"):
+                    typed = dict(await request.form())
+                    with suppress(SeedbedError):
+                        return await run_in_threadpool(_show_case, request, case_id, error, typed)
                 return _show(request, "error", error=error)
 
         return handle_or_show
@@ -109,14 +115,9 @@ def decide(
     question: Text = "",
 ) -> Response:
     """Approve the reply as it is in the form, reject it, or ask the sender."""
-    typed = {"subject": subject, "body": body, "comment": comment, "question": question}
     text = question if verdict == "ask" else comment
-    return _do(
-        request,
-        case_id,
-        lambda: _actions(request).answer(case_id, verdict, caller, subject, body, text),
-        typed,
-    )
+    _actions(request).answer(case_id, verdict, caller, subject, body, text)
+    return _back_to(case_id)
 
 
 @router.post("/cases/{case_id}/change")
@@ -129,23 +130,22 @@ def change(
     amount: Text = "",
 ) -> Response:
     """Change what a case asks for; the desk decides it again."""
-
-    def work() -> None:
-        _actions(request).change(case_id, caller, category, order, parse_amount(amount))
-
-    return _do(request, case_id, work, {"category": category, "order": order, "amount": amount})
+    _actions(request).change(case_id, caller, category, order, parse_amount(amount))
+    return _back_to(case_id)
 
 
 @router.post("/cases/{case_id}/replay")
 def replay(request: Request, case_id: CleanText, caller: Caller) -> Response:
     """Try a failed case again."""
-    return _do(request, case_id, lambda: _actions(request).replay(case_id, caller))
+    _actions(request).replay(case_id, caller)
+    return _back_to(case_id)
 
 
 @router.post("/cases/{case_id}/reopen")
 def reopen(request: Request, case_id: CleanText, caller: Caller) -> Response:
     """Let a closed case wait for a person again."""
-    return _do(request, case_id, lambda: _actions(request).reopen(case_id, caller))
+    _actions(request).reopen(case_id, caller)
+    return _back_to(case_id)
 
 
 @router.post("/cases/{case_id}/effect")
@@ -157,7 +157,8 @@ def settle(
     happened: Annotated[bool, Form()],
 ) -> Response:
     """Settle an effect in doubt."""
-    return _do(request, case_id, lambda: _actions(request).resolve(key, happened, caller))
+    _actions(request).resolve(key, happened, caller)
+    return _back_to(case_id)
 
 
 @router.post("/switch")
@@ -184,22 +185,12 @@ def _actions(request: Request) -> Actions:
     return actions
 
 
-def _do(
-    request: Request, case_id: str, work: Callable[[], object], typed: dict[str, str] | None = None
-) -> Response:
-    """Do the work and go back to the case; if it is refused, show why, with the typed text."""
-    try:
-        work()
-    except SeedbedError as error:
-        return _show_case(request, case_id, error, typed)
+def _back_to(case_id: str) -> Response:
     return RedirectResponse(f"/?case={quote(case_id)}", 303)
 
 
 def _show_case(
-    request: Request,
-    case_id: str,
-    error: SeedbedError | None = None,
-    typed: dict[str, str] | None = None,
+    request: Request, case_id: str, error: SeedbedError | None = None, typed: Any = None
 ) -> Response:
     details, waiting = _actions(request).details(case_id), _actions(request).store.waiting()
     status = details.case.status

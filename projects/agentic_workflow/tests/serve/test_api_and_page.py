@@ -1,34 +1,36 @@
-"""The page: routes and forms over HTTP, and one walk in a browser without JavaScript."""
+"""The API and the page over HTTP, without workers, and one walk in a browser."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from agentic_workflow.case import Decision, Draft, Mail, Triage
 from agentic_workflow.config import Config
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
 from agentic_workflow.store.database import writing
-from agentic_workflow.store.schema import outbox
+from agentic_workflow.store.schema import cases, outbox
 from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium, serve_app
 
-KEYS = SecretStr("anna=a-secret,ben=b-secret,guest=g-secret")
+KEYS = SecretStr("anna=a-secret,ben=b-secret,guest=g-secret,mta=m-secret")
 HOSTILE = "<img src=x onerror='window.ran=1'> {{7*7}}"
 ESCAPED = "&lt;img src=x onerror=&#39;window.ran=1&#39;&gt; {{7*7}}"
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    config = Config(data_dir=tmp_path_factory.mktemp("desk"), approvers="anna, ben")
+    names = {"approvers": "anna, ben", "gateways": "mta", "authserv_id": "mx.shop.example"}
+    config = Config(data_dir=tmp_path_factory.mktemp("desk"), **names)
     return create_app(config, Settings(api_keys=KEYS))
 
 
@@ -65,6 +67,98 @@ def decide(client: TestClient, case_id: str, verdict: str, by: str = "anna", **f
     login = (by, f"{by[0]}-secret")
     form |= {"verdict": verdict}
     return client.post(f"/cases/{case_id}/decision", data=form, auth=login)
+
+
+# ── the API ─────────────────────────────────────────────────────────────────────────────────
+
+
+def mail(number: int | str, text: str = "Where is my parcel?") -> bytes:
+    return (
+        f"From: Bob <bob@example.com>\r\nSubject: Parcel {number}\r\n"
+        f"Message-ID: <m{number}@example.com>\r\n\r\n{text}\r\n"
+    ).encode()
+
+
+def test_mail_posted_by_ten_threads_gives_one_case(client: TestClient) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: client.post("/v1/mails", content=mail(1)), range(10)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(client.get("/v1/cases", params={"text": "parcel 1"}).json()["cases"]) == 1
+
+
+@pytest.mark.parametrize(("key", "verified"), [("anna", False), ("guest", False), ("mta", True)])
+def test_posted_mail_is_verified_only_with_the_key_of_a_gateway(
+    client: TestClient, key: str, verified: bool
+) -> None:
+    passed = b"Authentication-Results: mx.shop.example; dmarc=pass header.from=example.com\r\n"
+    login = (key, f"{key[0]}-secret")
+    case = client.post("/v1/mails", content=passed + mail(f"by-{key}"), auth=login).json()["id"]
+    assert client.get(f"/v1/cases/{case}").json()["case"]["mail"]["verified"] is verified
+
+
+@pytest.mark.parametrize("body", [{"content": b" "}, {"files": {"other": b"x"}}])
+def test_mail_without_content_is_refused(client: TestClient, body: Any) -> None:
+    assert client.post("/v1/mails", **body).status_code == 400
+
+
+def test_cases_are_listed_page_by_page(client: TestClient, actions: Actions) -> None:
+    for number in range(5):
+        new_case(actions, f"Pagination {number}", waits=False)
+    subjects, before = [], {}
+    while len(subjects) < 5:
+        page = client.get("/v1/cases", params={"limit": 2, "text": "pagin", **before}).json()
+        subjects += [case["subject"] for case in page["cases"]]
+        before = {"before": page["next"]}
+    assert (subjects, page["next"]) == ([f"Pagination {n}" for n in range(4, -1, -1)], None)
+
+
+@pytest.mark.parametrize(
+    "params", [{"status": "lost"}, {"limit": 0}, {"before": 2**40}, {"text": "\0"}]
+)
+def test_cases_with_an_invalid_filter_are_bad_input(client: TestClient, params: Any) -> None:
+    answer = client.get("/v1/cases", params=params)
+    assert answer.status_code == 400 and answer.json()["error"]["type"] == "bad_input"
+
+
+def test_decision_is_kept_and_queued(client: TestClient, actions: Actions) -> None:
+    case_id = new_case(actions, "White lamp")
+    url = f"/v1/cases/{case_id}/decision"
+    assert client.post(url, json={"decision": "ask"}).status_code == 400  # what?
+    body = {"decision": "approve", "body": "Sorry. IBAN DE89370400440532013000", "comment": "ok"}
+    assert client.post(url, json=body).json() == {"id": case_id, "status": "approved"}
+    details = client.get(f"/v1/cases/{case_id}").json()
+    draft, approval = details["case"]["draft"], details["case"]["approval"]
+    assert draft["body"] == body["body"]  # what a person writes is sent as it is
+    assert (approval["decided_by"], approval["comment"]) == ("anna", "ok")
+    assert details["timeline"][-1]["actor"] == "anna"
+    assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
+
+
+def read_metrics(client: TestClient) -> dict[str, float]:
+    lines = client.get("/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("workflow_"))
+    return {name: float(value) for name, value in pairs}
+
+
+def test_metrics_show_what_alerts_are_about(client: TestClient, actions: Actions) -> None:
+    now, before = datetime.now(UTC), read_metrics(client)
+    case_id = new_case(actions, "Brown lamp")
+    with writing(actions.store.engine) as connection:
+        overdue = update(cases).where(cases.c.id == case_id)
+        connection.execute(overdue.values(due_at=now))
+    queued = str(client.post("/v1/mails", content=mail(2)).json()["id"])
+    with writing(actions.store.engine) as connection:
+        old = update(cases).where(cases.c.id == queued)
+        connection.execute(old.values(received_at=now - timedelta(hours=1)))
+    metrics = read_metrics(client)
+    waiting = len(actions.store.cases(status="waiting", category="refund"))
+    assert metrics['workflow_cases{category="refund",status="waiting"}'] == waiting
+    assert metrics["workflow_overdue"] == before["workflow_overdue"] + 1
+    assert 3600 <= metrics["workflow_queue_seconds"] < 7200
+
+
+# ── the page ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_case_is_approved_with_an_edit_that_is_kept(client: TestClient, actions: Actions) -> None:
