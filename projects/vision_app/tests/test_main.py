@@ -70,7 +70,7 @@ def test_train_replaces_only_a_trained_classifier(out: str, tmp_path: Path) -> N
     for label in ("dark", "light"):
         gray(f"shapes/{label}/gray.png")
     Path("Documents").mkdir()
-    for file in ("thesis.txt", "Documents/thesis.txt", "Documents/head.json"):
+    for file in ("thesis.txt", "Documents/thesis.txt", "Documents/report.json"):
         Path(file).write_text("mine")
     before = set(tmp_path.rglob("*"))
     output = run("train", "shapes", "--out", out)

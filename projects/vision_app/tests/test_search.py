@@ -75,6 +75,11 @@ def names(hits: list[Any]) -> list[str]:
     return [Path(hit["file"]).name for hit in hits]
 
 
+def test_empty_index_has_no_hits(open_index: Callable[[], Any]) -> None:
+    assert open_index().search_text("red") == []
+    assert open_index().search_image(np.zeros((9, 9, 3), np.uint8)) == []
+
+
 def test_image_search_ranks_the_same_picture_first(index: Any, folder: Path) -> None:
     first, second = index.search_image(decode((folder / "g.png").read_bytes()), 2)
     assert names([first]) == ["g.png"] and first["score"] == pytest.approx(1, abs=1e-3)
@@ -123,17 +128,6 @@ def test_interrupted_add_keeps_what_it_read(open_index: Callable[[], Any], folde
     with pytest.raises(KeyboardInterrupt):
         open_index().add([folder], interrupt)
     assert open_index().add([folder])["unchanged"] == 2
-
-
-def test_another_index_on_the_folder_sees_new_images(
-    open_index: Callable[[], Any], folder: Path
-) -> None:
-    viewer = open_index()
-    assert (
-        viewer.search_text("red") == [] and viewer.search_image(np.zeros((9, 9, 3), np.uint8)) == []
-    )
-    open_index().add([folder])
-    assert len(viewer.search_text("red")) == 1
 
 
 def test_damaged_index_is_one_line_that_names_the_file(

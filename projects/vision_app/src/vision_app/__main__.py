@@ -247,9 +247,15 @@ def demo() -> None:
 
     Exits with status 1 if a result is wrong.
     """
-    from vision_app.demo import run
+    from vision_app.demo import check
 
-    raise typer.Exit(1 if run(open_vision()) else 0)
+    wrong = False
+    for line, expected in check(open_vision()):
+        typer.echo(f"{'✗' if expected else '✓'} {line}")
+        if expected:
+            wrong = True
+            typer.echo(f"  expected {expected}", err=True)
+    raise typer.Exit(1 if wrong else 0)
 
 
 @app.command(name="eval")
@@ -265,9 +271,8 @@ def evaluate(
 
     vision = open_vision()
 
-    def read(path: Path, schema: str) -> Row:
-        fields: Row = vision.extract(vision.open(path), schema)["fields"]
-        return fields
+    def read(path: Path, schema: str) -> Any:
+        return vision.extract(vision.open(path), schema)["fields"]
 
     with cli.progress(quiet=as_json, unit="document") as progress:
         report = documents.evaluate(folder, read, progress)

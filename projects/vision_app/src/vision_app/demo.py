@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
 from vision_app.files.samples import samples
 from vision_app.serve import terminal
 from vision_app.vision import Vision
@@ -32,17 +30,6 @@ QUESTIONS = (
     ("invoice", "When is it due?", "13 April 2026"),
     ("palace", "How much does it cost?", "I can't tell from this image."),
 )
-
-
-def run(vision: Vision) -> int:
-    """Print the results, each marked as right or wrong; returns the number of wrong ones."""
-    wrong = 0
-    for line, expected in check(vision):
-        typer.echo(f"{'✗' if expected else '✓'} {line}")
-        if expected:
-            wrong += 1
-            typer.echo(f"  expected {expected}", err=True)
-    return wrong
 
 
 def check(vision: Vision) -> Iterator[tuple[str, str]]:

@@ -21,10 +21,10 @@ from textwrap import shorten
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from filelock import FileLock
 from PIL import Image
 
+from vision_app.classify.calibration import Floats
 from vision_app.classify.classifier import Classifier
 from vision_app.config import Config
 from vision_app.files.images import find_files, open_source
@@ -37,7 +37,6 @@ from seedbed.models.weights.ensure import ensure
 from seedbed.safety.secrets import reason
 
 Json = dict[str, Any]
-Vectors = npt.NDArray[np.float32]
 
 _GLANCE = 640  # pixels of the longer side at which text is looked for
 _MIN_LEGIBLE = 0.7  # confidence of a line: OCR imagines others in the texture of photographs
@@ -47,7 +46,7 @@ _MAX_TERMS = 30  # words of a query
 
 
 class ImageIndex:
-    """Images by path, in `config.data_dir`; for many threads and processes."""
+    """Images by path, in `config.data_dir`; processes that add images take turns."""
 
     def __init__(self, config: Config, classifier: Classifier, reader: Reader) -> None:
         self.config, self._classifier, self._reader = config, classifier, reader
@@ -55,7 +54,6 @@ class ImageIndex:
         # Vectors of different models are in different files.
         model = re.sub(r"[^A-Za-z0-9.]+", "-", config.search_model or classifier.name)[:200]
         self.path = config.data_dir / f"images-{model}.npz"
-        self._cache: tuple[int, list[Json], Vectors] | None = None
 
     def add(self, paths: Sequence[Path], progress: Progress | None = None) -> Json:
         """Index files, folders and patterns; of a PDF, the first page. Skips unreadable files.
@@ -111,7 +109,7 @@ class ImageIndex:
             scores = np.maximum(scores, vectors @ self._clip.embed_text(query))
         return _hits(entries, scores, k)
 
-    def _analyze(self, file: str) -> tuple[Json, Vectors]:
+    def _analyze(self, file: str) -> tuple[Json, Floats]:
         """The entry and the vector of a file."""
         file.encode()  # a name that is not UTF-8 cannot be part of an answer
         stamp = _stamp(file)
@@ -125,7 +123,7 @@ class ImageIndex:
         text = self._read(pixels)[:_MAX_TEXT] if self._read(np.asarray(small)) else ""
         return {"file": file, "stamp": stamp, "labels": labels, "text": text}, vector
 
-    def _embed(self, pixels: Pixels) -> tuple[Vectors, Vectors]:
+    def _embed(self, pixels: Pixels) -> tuple[Floats, Floats]:
         """The vector of an image, of length 1, and the probabilities of its labels."""
         [probabilities], [features] = self._classifier.infer([pixels])
         vector = self._clip.embed_image(pixels) if self._clip else features
@@ -135,22 +133,18 @@ class ImageIndex:
         lines = self._reader.read(pixels).lines
         return "\n".join(line.text for line in lines if line.confidence >= _MIN_LEGIBLE)
 
-    def _load(self) -> tuple[list[Json], Vectors]:
-        """Entries and vectors (n, d), which are read again after another process wrote them."""
+    def _load(self) -> tuple[list[Json], Floats]:
+        """Entries and vectors (n, d)."""
         try:
-            written = self.path.stat().st_mtime_ns
-            if self._cache is None or self._cache[0] != written:
-                with np.load(self.path) as arrays:
-                    entries = json.loads(arrays["entries"].tobytes())
-                    self._cache = written, entries, arrays["vectors"]
-            return self._cache[1:]
+            with np.load(self.path) as arrays:
+                return json.loads(arrays["entries"].tobytes()), arrays["vectors"]
         except FileNotFoundError:
             return [], np.empty((0, 0), np.float32)
         except Exception as error:  # numpy raises nearly anything for a damaged file
             hint = f"Delete {self.path} and run vision-app index again."
             raise Unavailable(f"The image index is damaged: {reason(error)}.", hint=hint) from None
 
-    def _save(self, rows: dict[str, tuple[Json, Vectors]]) -> None:
+    def _save(self, rows: dict[str, tuple[Json, Floats]]) -> None:
         entries = json.dumps([entry for entry, _ in rows.values()]).encode()
         vectors = [vector for _, vector in rows.values()]
         buffer = io.BytesIO()
@@ -197,19 +191,19 @@ class Clip:
             message = f"{spec!r} is not a CLIP or SigLIP model: {reason(error)}"
             raise ConfigError(message, hint="Change VISION_SEARCH_MODEL.") from error
 
-    def embed_image(self, pixels: Pixels) -> Vectors:
+    def embed_image(self, pixels: Pixels) -> Floats:
         """The vector of an image."""
         return self._infer("get_image_features", images=[pixels])
 
-    def embed_text(self, text: str) -> Vectors:
+    def embed_text(self, text: str) -> Floats:
         """The vector of a text of up to 77 tokens; SigLIP was trained on texts padded to 64."""
         return self._infer("get_text_features", text=[text], padding="max_length", truncation=True)
 
-    def _infer(self, method: str, **inputs: Any) -> Vectors:
+    def _infer(self, method: str, **inputs: Any) -> Floats:
         import torch
 
         with torch.inference_mode():
             output = getattr(self._model, method)(**self._processor(**inputs, return_tensors="pt"))
         # transformers 5 returns an output object, earlier versions a tensor.
-        vector: Vectors = getattr(output, "pooler_output", output)[0].numpy()
+        vector: Floats = getattr(output, "pooler_output", output)[0].numpy()
         return vector / np.linalg.norm(vector)

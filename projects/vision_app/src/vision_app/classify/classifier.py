@@ -5,8 +5,8 @@
     result["labels"][0]                            # {"label": "lion", "confidence": 0.93}
 
 The classifier of `path:DIR` is a linear head on the features of another model, which `train` wrote:
-head.json (labels, backbone, temperature) and head.safetensors (matrix, bias). Neither can run code,
-so a folder from an untrusted source is safe to load. Decoding images is left to `files`.
+head.safetensors, with the matrix, the bias, and as metadata the rest. It cannot run code, so one
+from an untrusted source is safe to load. Decoding images is left to `files`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from vision_app.classify.calibration import softmax
+from vision_app.classify.calibration import Floats, softmax
 from vision_app.classify.image_model import ImageModel, load_image_model
 from vision_app.config import Config
 from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, NotFound
-from seedbed.files import write_bytes, write_text
+from seedbed.files import write_bytes
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
-
-Floats = npt.NDArray[np.float32]
 
 TEMPERATURES = {"efficientnet-lite0": 0.95}
 """Temperatures of models that bring none. This one has the lowest log loss on 150 crops and
@@ -62,33 +59,32 @@ class Head:
         return np.asarray(features @ self.weight.T + self.bias, np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write the head's two files into an existing folder."""
+        """Write head.safetensors into an existing folder."""
         from safetensors.numpy import save
 
         weight, bias = (np.ascontiguousarray(array, "f4") for array in (self.weight, self.bias))
-        write_bytes(folder / "head.safetensors", save({"weight": weight, "bias": bias}))
         about = {name: getattr(self, name) for name in ("labels", "backbone", "temperature")}
-        write_text(folder / "head.json", json.dumps(about, ensure_ascii=False, indent=2))
+        tensors = save({"weight": weight, "bias": bias}, {"head": json.dumps(about)})
+        write_bytes(folder / "head.safetensors", tensors)
 
 
 def load_head(folder: Path) -> Head:
     """The head in a folder. Raises NotFound if there is none, and ConfigError for a damaged one."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, safe_open
 
-    if not (folder / "head.json").is_file():
-        hint = "Train one: vision-app train FOLDER"
-        raise NotFound(f"{folder} is not a trained classifier: head.json is missing.", hint=hint)
+    file = folder / "head.safetensors"
+    hint = "Train it: vision-app train FOLDER"
+    if not file.is_file():
+        raise NotFound(f"{folder} is not a trained classifier: {file.name} is missing.", hint=hint)
     try:
-        about = json.loads((folder / "head.json").read_text("utf-8"))
-        tensors = load_file(folder / "head.safetensors")
+        with safe_open(file, "np") as tensors:
+            about = json.loads(tensors.metadata()["head"])
+            weight, bias = tensors.get_tensor("weight"), tensors.get_tensor("bias")
         labels = tuple(about["labels"])
-        head = Head(labels, about["backbone"], float(about["temperature"]), **tensors)
-        if not len(head.weight) == len(head.bias) == len(labels):
-            raise ValueError(f"{head.weight.shape} weights do not fit {len(labels)} labels")
-        return head
+        if not len(weight) == len(bias) == len(labels):
+            raise ValueError(f"{weight.shape} weights do not fit {len(labels)} labels")
+        return Head(labels, about["backbone"], float(about["temperature"]), weight, bias)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        hint = "Train it again: vision-app train FOLDER"
         raise ConfigError(f"{folder} is damaged: {reason(error)}.", hint=hint) from None
 
 

@@ -20,19 +20,16 @@ import difflib
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from vision_app.classify.calibration import Floats
 from vision_app.classify.classifier import Classifier
 from vision_app.files.pixels import Pixels
 from seedbed.errors import BadInput
-
-Floats = npt.NDArray[np.float32]
 
 _SIDE = 256  # pixels of the shorter side while windows are hidden; models see hardly more
 _LONGEST = 1024  # pixels of the longer side
 _WINDOW = 5 / 16  # of the shorter side; of 3/16 to 7/16, the best by both measures
 _GREY = 128  # hides a window: zero for a model that normalises with mean 0.5
-_BATCH = 16  # images
 _SCREEN = 1600  # maximum width and height of an overlay, in pixels
 
 
@@ -54,16 +51,14 @@ def explain(
     [whole], _ = classifier.infer([image])
     index = classifier.labels.index(label) if label else int(whole.argmax())
     # 2. Classify it with each window hidden, and add the drop of the confidence to its pixels.
-    total, count = np.zeros((2, *image.shape[:2]), np.float32)
     windows = list(_windows(*image.shape[:2]))
-    for start in range(0, len(windows), _BATCH):
-        batch = windows[start : start + _BATCH]
-        copies = [image.copy() for _ in batch]
-        for copy, window in zip(copies, batch, strict=True):
-            copy[window] = _GREY
-        for window, row in zip(batch, classifier.infer(copies)[0], strict=True):
-            total[window] += whole[index] - row[index]
-            count[window] += 1
+    copies = [image.copy() for _ in windows]
+    for copy, window in zip(copies, windows, strict=True):
+        copy[window] = _GREY
+    total, count = np.zeros((2, *image.shape[:2]), np.float32)
+    for window, row in zip(windows, classifier.infer(copies)[0], strict=True):
+        total[window] += whole[index] - row[index]
+        count[window] += 1
     # 3. Average the drops over each pixel; where the confidence rises, the map is 0.
     mean = np.maximum(total / np.maximum(count, 1), 0)
     scaled = np.asarray(mean / max(float(mean.max()), 1e-9), np.float32)
@@ -75,19 +70,16 @@ def overlay(pixels: Pixels, relevance: Floats) -> Pixels:
 
     At most 1600 pixels wide and high.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     image = Image.fromarray(pixels)
     image.thumbnail((_SCREEN, _SCREEN))
-    grey = np.asarray(image.convert("L"), np.float32)[..., None]
-    weight = Image.fromarray(np.asarray(relevance, np.float32)).resize(
-        image.size, Image.Resampling.BILINEAR
-    )
-    value = np.clip(np.asarray(weight)[..., None], 0, 1)
-    # From yellow (255, 220, 0) to red (255, 0, 0), the more opaque the more relevant.
-    colour = np.concatenate([255 + 0 * value, 220 * (1 - value), 0 * value], axis=2)
-    mixture = grey * (1 - 0.7 * value) + colour * 0.7 * value
-    return np.asarray(mixture.round(), np.uint8)
+    weight = Image.fromarray((255 * relevance).astype(np.uint8))
+    weight = weight.resize(image.size, Image.Resampling.BILINEAR)
+    colour = ImageOps.colorize(weight, "#ffdc00", "#ff0000")
+    # The more relevant, the more opaque.
+    grey = image.convert("L").convert("RGB")
+    return np.asarray(Image.composite(colour, grey, weight.point(lambda value: 0.7 * value)))
 
 
 def _shrink(pixels: Pixels) -> Pixels:

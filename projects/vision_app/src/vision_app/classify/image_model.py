@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vision_app.classify import efficientnet
+from vision_app.classify.calibration import Floats
 from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.weights.catalog import MODELS, find
@@ -28,8 +28,6 @@ from seedbed.models.weights.ensure import ensure
 from seedbed.observe.telemetry import model_call
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
-
-Floats = npt.NDArray[np.float32]
 
 _CROP = 0.875  # part of the shorter side that the model was evaluated with
 _BATCH = 16  # images computed at once

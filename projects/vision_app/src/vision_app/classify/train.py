@@ -20,7 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vision_app.classify.calibration import calibration_error, fit_temperature, softmax
+from vision_app.classify.calibration import (
+    Floats,
+    calibration_error,
+    fit_temperature,
+    softmax,
+)
 from vision_app.classify.classifier import Head
 from vision_app.classify.image_model import ImageModel, load_image_model
 from vision_app.config import Config
@@ -33,10 +38,9 @@ from seedbed.runs.evaluation import Figure
 from seedbed.settings import Settings
 
 Json = dict[str, Any]
-Floats = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.int64]
 
-FILES = {"head.json", "head.safetensors", "report.json"}  # of a trained classifier
+FILES = {"head.safetensors", "report.json"}  # of a trained classifier
 MIN_IMAGES = 2  # of a class: one to train on, one to calibrate on
 VIEWS = 3  # the image and two random crops, which raised the accuracy by 1 to 3 points
 

@@ -1,4 +1,4 @@
-"""The HTTP API: classify, read, extract, ask and explain.
+"""The HTTP API: classify, read, extract and ask.
 
     app = create_app(Vision(config, settings), settings)
     service.serve(app, port=8003)               # what `vision-app serve` runs
@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
+from fastapi import APIRouter, FastAPI, Form, Request, UploadFile
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from starlette.concurrency import run_in_threadpool
 
@@ -36,7 +36,6 @@ FORM_MB = 1  # megabytes allowed for the form around an image
 CLASSIFIERS = 2  # images classified at a time: decoding a large one takes 500 MB
 READERS = 3  # files read at a time; they take turns at the models, so that short ones go on
 MODEL_CALLS = 8  # requests that wait for a vision-language model, which must not hold the OCR
-PNG = "image/png"
 EXAMPLE = {
     "file": "a.png",
     "fields": {"total": 12.5, "date": None},
@@ -69,7 +68,6 @@ def _utf8(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 JsonSchema = Annotated[dict[str, Any], AfterValidator(_utf8)]
-Text = Annotated[CleanText, Field(min_length=1, max_length=1000)]
 
 
 class ImageForm(BaseModel):
@@ -102,11 +100,7 @@ class ExtractForm(ImageForm):
 
 
 class AskForm(ImageForm):
-    question: Text = Field(examples=["What is the total?"])
-
-
-class ExplainForm(ImageForm):
-    label: Text | None = Field(None, description="Class to explain. Default: the most likely one.")
+    question: CleanText = Field(min_length=1, max_length=1000, examples=["What is the total?"])
 
 
 # Routes
@@ -164,12 +158,6 @@ def routes(vision: Vision) -> APIRouter:
         """
         work = classifying.run(lambda: vision.classify(open_file(form.file), form.k))
         return await until_disconnect(request, work)
-
-    @router.post("/explain", response_class=Response, responses={200: {"content": {PNG: {}}}})
-    async def explain(request: Request, _: Caller, form: Annotated[ExplainForm, FORM]) -> Response:
-        """Show which pixels speak for a class, as an overlay on the image."""
-        work = reading.run(lambda: vision.explain(open_file(form.file), form.label))
-        return Response((await until_disconnect(request, work))["png"], media_type=PNG)
 
     @router.post("/read")
     async def read(request: Request, _: Caller, form: Annotated[ImageForm, FORM]) -> Any:
