@@ -23,7 +23,7 @@ from finetune_lora.runs.process import is_alive, process_identity
 from seedbed.cli import command_line
 from seedbed.errors import BadInput, DiskError, NotFound, SeedbedError
 from seedbed.files import disk_errors, read_json, write_text
-from seedbed.runs import environment
+from seedbed.runs import training
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
 _DULL = {"train", "data", "dataset", "rows", "examples"}  # file names without meaning
@@ -69,8 +69,8 @@ class RunFolder:
         about = {"seed": args.get("seed"), "planned_steps": event.get("steps")}
         about |= {k: v for k, v in event.items() if k not in ("event", "steps")}
         about |= {"state": "running", "started": now(), **process_identity()}
-        about |= {"git_commit": environment.git_commit(Path(__file__).parent)}
-        about |= environment.describe_environment(_LIBRARIES)
+        about |= {"git_commit": training.git_commit(Path(__file__).parent)}
+        about |= training.describe_environment(_LIBRARIES)
         self._keep = 0
         with self._lock:
             write_json(self.path / "run.json", about | earlier)
