@@ -87,7 +87,7 @@ def test_submit_pieces_join_to_the_text_of_the_result(engine, prompt):
     completion = engine.submit(prompt, sampling).result()
     assert "".join(piece.text for piece in pieces) == completion.text
     assert [i for piece in pieces for i in piece.token_ids] == completion.token_ids
-    assert completion.prompt_tokens == engine.count_tokens(prompt)
+    assert completion.prompt_tokens == len(engine.encode(prompt))
     assert completion.text == engine.decode(completion.token_ids)
     assert completion.finish_reason == "length"
     stopped = engine.submit(prompt, Sampling(max_new_tokens=60, grammar='root ::= "yes"')).result()

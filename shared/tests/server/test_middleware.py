@@ -7,8 +7,6 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from seedbed.server.middleware import BodyLimit
-
 
 def test_request_id_of_the_client_is_kept_if_it_is_harmless(client):
     response = client.get("/healthz", headers={"x-request-id": "abc-1.2_3"})
@@ -94,31 +92,3 @@ def test_large_body_is_refused_by_declared_and_by_actual_size(client, expect_err
     expect_error(client.post("/v1/ask", content=chunks, headers=headers), 413, "too_large")
     expect_error(client.post("/v1/files", files={"file": large}), 413, "too_large")
     assert client.post("/v1/files", files={"file": b"x" * 5000}).json() == 5000
-
-
-@pytest.mark.parametrize("catches", [True, False])
-async def test_slow_body_is_answered_with_408(catches):
-    parts, messages = [b"a" * 16, None], []
-
-    async def receive():
-        if (part := parts.pop(0)) is not None:
-            return {"type": "http.request", "body": part, "more_body": True}
-        raise TimeoutError  # as after `seconds`
-
-    async def send(message):
-        messages.append(message)
-
-    async def app(_, receive, send):
-        try:
-            while True:
-                await receive()
-        except Exception:
-            if not catches:
-                raise
-            await send({"type": "http.response.start", "status": 400, "headers": []})
-            await send({"type": "http.response.body", "body": b"unreadable body"})
-
-    await BodyLimit(app, limit=100)({"type": "http", "headers": []}, receive, send)
-    assert [message.get("status") for message in messages] == [408, None]
-    assert (b"connection", b"close") in messages[0]["headers"]
-    assert b"did not arrive in time" in messages[1]["body"]

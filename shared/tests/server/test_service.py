@@ -78,7 +78,10 @@ def test_seedbed_error_keeps_status_type_and_text(client, expect_error):
         (b"{}", "question: Field required"),
         (b"", "body: Field required"),
         (b'{"question": "x", "k": 1e999}', "k: "),
+        *((body, "body") for body in (b"[]", b"null", b"\xff\xfe")),
+        *((b'{"a": ' + deep + b"}", "") for deep in (b"[" * 4000 + b"]" * 4000, b"9" * 5000)),
     ],
+    ids=lambda value: str(value)[:30],
 )
 def test_invalid_body_is_400_with_the_field(client, expect_error, body, reason):
     response = client.post("/v1/ask", content=body, headers={"content-type": "application/json"})

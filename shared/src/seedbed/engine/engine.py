@@ -128,10 +128,6 @@ class Engine:
                 text = text.replace(name, f"{name[0]} {name[1:]}")
         return text
 
-    def count_tokens(self, text: str) -> int:
-        """Number of tokens of a text."""
-        return len(self.encode(text))
-
     def apply_chat_template(self, messages: Sequence[dict[str, Any]]) -> str:
         """The prompt for messages (`{"role", "content"}`), by the model's own chat template."""
         return str(self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True))

@@ -154,12 +154,9 @@ def _file_reply(item: Any, path: str | Path) -> Any:
     if "json" in item:
         return json.dumps(item["json"])
     if not {"content", "tool_calls"} & item.keys():
-        raise ConfigError(
-            f"{str(path)!r}: the reply {item} needs one of: content, tool_calls, json."
-        )
+        raise ConfigError(f"{path}: the reply {item} needs one of: content, tool_calls, json.")
     calls = [
-        {"name": c["name"], "args": c.get("args", {}), "id": c.get("id") or f"call_{n}"}
-        for n, c in enumerate(item.get("tool_calls", []), 1)
+        {"args": {}, "id": f"call_{n}"} | one for n, one in enumerate(item.get("tool_calls", ()), 1)
     ]
     return AIMessage(content=item.get("content", ""), tool_calls=calls)
 
@@ -174,12 +171,10 @@ def _check_reply(message: AIMessage, call: Call) -> None:
         schemas.validate(
             tool_call["args"], schemas.tool_parameters(bound[name]), f"The call of {name!r}"
         )
-    if call.tool_choice == "none" and called:
-        raise ScriptError(f"The script calls {sorted(called)}, but tool_choice is none.")
-    if call.tool_choice == "any" and not called:
-        raise ScriptError("The script replies with text, but tool_choice requires a tool call.")
-    if call.tool_choice in bound and called != {call.tool_choice}:
-        raise ScriptError(f"The script calls {sorted(called)}, not {call.tool_choice!r}.")
+    allowed = {"auto": True, "none": not called, "any": bool(called)}
+    if not allowed.get(call.tool_choice, called == {call.tool_choice}):
+        names = f"calls {sorted(called)}" if called else "replies with text"
+        raise ScriptError(f"The script {names}, but tool_choice is {call.tool_choice}.")
     if call.schema is not None:
         schemas.parse_reply(message.text, call.schema)
 

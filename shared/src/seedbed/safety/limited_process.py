@@ -6,8 +6,8 @@
 Parsers in C cannot be interrupted, and a file of 2 MB can take them minutes or gigabytes. So one
 child process serves all threads, one call after the other, within its limits (Windows has
 neither). It starts when needed, which takes 0.1 s and 25 MB, and ends after IDLE_SECONDS without
-calls. Results are JSON and plain bytes, never pickles (as in `concurrent.futures`), which could run
-code here.
+calls. Calls and results are a line of JSON followed by plain bytes, never pickles (as in
+`concurrent.futures`), which could run code here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import json
 import logging
 import os
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -31,8 +30,7 @@ from seedbed.errors import BadInput, TooLarge, Unavailable
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 5.0
-_REQUEST = struct.Struct("<qqdd")  # bytes of data and arguments, which follow; both time limits
-_REPLY = struct.Struct("<qq")  # bytes of JSON and of the raw result, which follow
+_MAX_LINE = 100_000_000  # bytes of a reply's JSON
 _START = (
     "import sys; sys.path[:] = sys.argv[3:];"
     "from seedbed.safety.limited_process import serve; serve(sys.argv[1], int(sys.argv[2]))"
@@ -80,8 +78,8 @@ class LimitedProcess:
         with self._lock:
             process = self._start()
             try:
-                text, raw = self._exchange(process, data, json.dumps(arguments).encode(), seconds)
-            except (OSError, EOFError):
+                reply, raw = self._exchange(process, data, arguments, seconds)
+            except (OSError, EOFError, ValueError):
                 process.kill()  # unless it has ended, which is the usual reason
                 problem = f"is damaged, or takes more than {self._max_memory / 1e6:,.0f} MB"
                 status = process.wait()
@@ -97,7 +95,6 @@ class LimitedProcess:
                 self._stop()
                 raise
             self._last = time.monotonic()
-        reply = json.loads(text)
         if "value" in reply:
             return reply["value"], raw
         if reply["error"] in _ERRORS:
@@ -125,28 +122,21 @@ class LimitedProcess:
                 process.communicate()
 
     def _exchange(
-        self, process: subprocess.Popen[bytes], data: bytes, arguments: bytes, seconds: float
-    ) -> tuple[bytes, bytearray]:
-        """Send a call, receive its reply. Raises OSError or EOFError if the process ended."""
+        self, process: subprocess.Popen[bytes], data: bytes, arguments: Any, seconds: float
+    ) -> tuple[dict[str, Any], bytearray]:
+        """Send a call, receive its reply. OSError, EOFError, ValueError: the process ended."""
         assert process.stdin and process.stdout
         processor_seconds = seconds if self._max_wall_seconds else 0.0
         limits = self._max_wall_seconds or seconds, processor_seconds
-        process.stdin.write(_REQUEST.pack(len(data), len(arguments), *limits))
-        process.stdin.write(arguments)
+        call = {"arguments": arguments, "limits": limits, "size": len(data)}
+        process.stdin.write(json.dumps(call).encode() + b"\n")
         process.stdin.write(data)
         process.stdin.flush()
-        sizes = _REPLY.unpack(_receive(process.stdout, _REPLY.size))
-        if not all(0 <= size <= self._max_memory for size in sizes):  # not written by `serve`
+        reply = json.loads(process.stdout.readline(_MAX_LINE))
+        raw = bytearray(min(reply.pop("size"), self._max_memory))
+        if process.stdout.readinto(raw) < len(raw):  # type: ignore[attr-defined]
             raise EOFError
-        return bytes(_receive(process.stdout, sizes[0])), _receive(process.stdout, sizes[1])
-
-
-def _receive(stream: Any, size: int) -> bytearray:
-    """Exactly `size` bytes. Raises EOFError if the stream ends before."""
-    data = bytearray(size)
-    if stream.readinto(data) < size:
-        raise EOFError
-    return data
+        return reply, raw
 
 
 # ── in the child process ────────────────────────────────────────────────────────────────────
@@ -159,11 +149,10 @@ def serve(function: str, max_memory: int) -> None:
     os.dup2(2, 1)  # what the function prints is not part of a reply
     with suppress(KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches every process at once
         _end_in(IDLE_SECONDS)
-        while header := source.read(_REQUEST.size):
-            size, arguments_size, *limits = _REQUEST.unpack(header)
-            _end_in(*limits)
-            arguments = json.loads(source.read(arguments_size))
-            _answer(function, source.read(size), arguments, target)
+        while line := source.readline():
+            call = json.loads(line)
+            _end_in(*call["limits"])
+            _answer(function, source.read(call["size"]), call["arguments"], target)
             _end_in(IDLE_SECONDS)
 
 
@@ -180,9 +169,7 @@ def _answer(function: str, data: bytes, arguments: dict[str, Any], target: Binar
         os._exit(1)
     except Exception:
         reply = {"error": "", "message": traceback.format_exc()}
-    text = json.dumps(reply).encode()
-    target.write(_REPLY.pack(len(text), len(raw)))
-    target.write(text)
+    target.write(json.dumps(reply | {"size": len(raw)}).encode() + b"\n")
     target.write(raw)
     target.flush()
 

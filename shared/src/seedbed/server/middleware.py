@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import math
@@ -37,8 +36,6 @@ _ENDLESS = "/heartbeat/"  # Gradio's stream, open as long as the page: a drain m
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CLIENT_LEFT = 499  # status in log and metrics
-_BODY_SECONDS = 10.0  # that any body may take to arrive
-_MIN_BODY_RATE = 16_000  # bytes per second, on average, above that
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -78,8 +75,6 @@ def response_to(error: errors.SeedbedError, scope: Scope) -> Response:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     elif error.status == 429:  # OpenAI's clients retry a 429 unless this header forbids it
         headers["x-should-retry"] = "false"
-    if isinstance(error, BodyTimeout):
-        headers["connection"] = "close"  # the client is still sending the body
     if error.status == 401:  # a browser is offered its own dialog for name and password
         browser = "text/html" in Headers(scope=scope).get("accept", "")
         headers["www-authenticate"] = f'{"Basic" if browser else "Bearer"} realm="seedbed"'
@@ -235,16 +230,8 @@ class Guard:
         return origin is not None and (not host or origin.lower().partition("://")[2] != host)
 
 
-class BodyTimeout(errors.BadInput):
-    """The request body arrived too slowly."""
-
-    status = 408
-
-
 class BodyLimit:
-    """Limits the size of a request body, counted as it arrives, and the time it may take.
-
-    `limit` is in bytes. The time is ten seconds, plus one second per 16 kB received.
+    """Limits the size of a request body, in bytes, counted as it arrives.
 
     FastAPI's own `max_body_size` (0.165) answers a `content-length` over the limit in plain text
     from outside all other middleware: without the envelope, the request id, a log line or metrics.
@@ -264,45 +251,32 @@ class BodyLimit:
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.limit:
             return await response_to(too_large, scope)(scope, receive, send)
-        refusal: errors.SeedbedError | None = None
-        received, complete, started = 0, False, False
-        start = time.monotonic()
+        received, started = 0, False
 
-        # 2. Count and time the parts that the app reads: the header may be missing, or wrong.
+        # 2. Count the parts that the app reads: the header may be missing, or wrong.
         async def receive_part() -> Message:
-            nonlocal refusal, received, complete
-            if refusal is not None:
-                raise refusal
-            if complete:  # the app waits for the client's disconnect, for as long as it likes
-                return await receive()
-            deadline = start + _BODY_SECONDS + received / _MIN_BODY_RATE
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    message = await receive()
-            except TimeoutError:
-                refusal = BodyTimeout("The request body did not arrive in time.")
-                raise refusal from None
-            received += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
+            nonlocal received
+            if received <= self.limit:
+                message = await receive()
+                received += len(message.get("body", b""))
             if received > self.limit:
-                refusal = too_large
-                raise refusal
+                raise too_large
             return message
 
         # 3. Drop what the app itself answers to a refusal, such as FastAPI's 400 for any error
         # while it reads a body.
         async def send_unless_refused(message: Message) -> None:
             nonlocal started
-            if started or refusal is None:
+            if started or received <= self.limit:
                 started = True
                 await send(message)
 
         try:
             await self.app(scope, receive_part, send_unless_refused)
         except Exception as error:
-            if refusal is None:
+            if received <= self.limit:
                 raise
             log.debug("body refused: %s", error)
         # 4. Answer with the refusal, unless the app had begun a response before it read the body.
-        if refusal is not None and not started:
-            await response_to(refusal, scope)(scope, receive, send)
+        if received > self.limit and not started:
+            await response_to(too_large, scope)(scope, receive, send)

@@ -8,9 +8,8 @@
 
     serve(app, port=8000)
 
-The checks around every request are in `middleware`. A client that sends the head of its request
-slowly, or does not read the answer, keeps its connection: limits on that are left to a reverse
-proxy.
+The checks around every request are in `middleware`. A client that sends its request slowly, or does
+not read the answer, keeps its connection: limits on that are left to a reverse proxy.
 """
 
 from __future__ import annotations

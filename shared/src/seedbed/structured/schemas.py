@@ -8,12 +8,12 @@ Shared by all chat models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable, RunnableGenerator, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnablePassthrough
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
@@ -99,15 +99,8 @@ def with_parsed_replies(
     With `include_raw`, the result is `{"raw", "parsed", "parsing_error"}`, and an invalid reply
     does not raise.
     """
-
-    def parse_stream(messages: Iterator[AIMessage]) -> Iterator[Any]:
-        yield parse_reply("".join(message.text for message in messages), schema)
-
-    async def parse_astream(messages: Any) -> Any:
-        yield parse_reply("".join([message.text async for message in messages]), schema)
-
     if not include_raw:
-        return llm | RunnableGenerator(parse_stream, parse_astream)
+        return llm | (lambda message: parse_reply(message.text, schema))
     parsed = RunnablePassthrough.assign(
         parsed=lambda reply: parse_reply(reply["raw"].text, schema), parsing_error=lambda _: None
     )

@@ -37,22 +37,12 @@ SETTINGS = Settings(api_keys=f"{CALLER}={KEY}", open=False)
 """The settings that the `app` of a `ServerContract` is created with."""
 _COMMON = ("/healthz", "/readyz", "/metrics")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_JSON = {"content-type": "application/json"}
 _CROSS_SITE = (
     {"sec-fetch-site": "cross-site"},
     {"origin": "http://evil.example"},  # browsers send the other header to https and localhost only
     {"origin": "http://testserver:8001"},
     {"origin": "null"},
 )
-_NO_OBJECTS = {
-    "no JSON": b"{",
-    "nothing": b"",
-    "not UTF-8": b'{"a": "\xff\xfe"}',
-    "deeply nested": b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "a list": b"[]",
-    "null": b"null",
-    "an integer of 5,000 digits": b'{"a": ' + b"9" * 5000 + b"}",
-}
 Route = tuple[str, str, dict[str, Any]]
 
 
@@ -165,15 +155,6 @@ class ServerContract:
             expect_error(client.request(method, f"{path}?x=%00"), 400, "bad_input")
         expect_error(client.get("/v1/%00"), 400, "bad_input")
 
-    @pytest.mark.parametrize("body", _NO_OBJECTS.values(), ids=_NO_OBJECTS)
-    def test_body_that_is_no_object_is_bad_input(
-        self, client: TestClient, routes: list[Route], body: bytes
-    ) -> None:
-        for method, path, operation in routes:
-            if [*operation.get("requestBody", {}).get("content", {})] == [_JSON["content-type"]]:
-                response = client.request(method, path, content=body, headers=_JSON)
-                expect_refusal(response, path)
-
     def test_request_of_another_site_is_refused(
         self, app: FastAPI, client: TestClient, routes: list[Route], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -259,14 +240,6 @@ def expect_declared(response: Any, operation: Any) -> None:
     # A route for browsers may answer an error with a page.
     if status >= 400 and response.headers.get("content-type") == "application/json":
         expect_error(response, status)
-
-
-def expect_refusal(response: Any, path: str) -> None:
-    """Check that a body was refused, or not looked at as "x" of the path does not exist."""
-    if response.status_code == 404 and "/x" in path:
-        expect_error(response, 404, "not_found")
-    else:
-        expect_error(response, 400, "bad_input")
 
 
 def routes_of(document: dict[str, Any]) -> list[Route]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from seedbed import errors
 from seedbed.models.load import load_chat_model
-from seedbed.models.remote import body_limit
+from seedbed.models.remote import providers
 from seedbed.models.remote.remote_chat import RemoteChatModel
 from seedbed.models.structured_reply import structured_reply
 from seedbed.observe.usage import UsageCallback
@@ -360,7 +360,7 @@ def test_reply_without_an_end_is_one_sentence(
 ) -> None:
     if spec == ANTHROPIC:
         pytest.importorskip("langchain_anthropic")
-    monkeypatch.setattr(body_limit, "MAX_BODY", 1_000_000)
+    monkeypatch.setattr(providers, "MAX_BODY", 1_000_000)
     kind = "text/event-stream" if mode == "stream" else "application/json"
     server = HugeServer(kind, compressed)
     with serve_app(server) as url:

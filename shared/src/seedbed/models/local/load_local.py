@@ -31,9 +31,9 @@ def load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCha
         return _load_transformers(folder_of(spec, settings), kwargs)
     if _has_learned_schema(engine.model_dir):
         kwargs = {"describe_schema": False, **kwargs}
-    # Help for a model that is too small to write answers; goes with the folder `small_model`.
+    # Help for a model that is too small to write answers; goes with the module.
     if (model := find(spec)) is not None and model.answer_mode == "quote":
-        from seedbed.models.local.small_model.help import SmallModelHelp
+        from seedbed.models.local.small_model import SmallModelHelp
 
         kwargs = {"help": SmallModelHelp(), **kwargs}
     return LocalChatModel(engine=engine, model_name=spec, **kwargs)

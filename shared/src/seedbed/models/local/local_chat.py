@@ -131,7 +131,13 @@ class LocalChatModel(StreamingChatModel):
         # 4. Stop sequences end texts only.
         if self.help and form.tools:
             values["stop"] = None
-        return self._answer(prompt, values, form=form, help=self.help)
+        sampling = Sampling(
+            max_new_tokens=values["max_tokens"],
+            min_new_tokens=values["min_tokens"],
+            stop=tuple(values["stop"] or ()),
+            **{name: values[name] for name in _SAMPLING},
+        )
+        return Answer(self.engine, prompt, sampling, values["timeout"], form, self.help)
 
     def _read_options(
         self, stop: Sequence[str] | None, options: Mapping[str, Any] | None
@@ -142,15 +148,6 @@ class LocalChatModel(StreamingChatModel):
         values["max_tokens"] = values.pop("max_completion_tokens", values["max_tokens"])
         values["stop"] = stop or values["stop"]
         return values
-
-    def _answer(self, prompt: list[int], values: Mapping[str, Any], **more: Any) -> Answer:
-        sampling = Sampling(
-            max_new_tokens=values["max_tokens"],
-            min_new_tokens=values["min_tokens"],
-            stop=tuple(values["stop"] or ()),
-            **{name: values[name] for name in _SAMPLING},
-        )
-        return Answer(self.engine, prompt, sampling, values["timeout"], **more)
 
     def _prompt(self, messages: Sequence[BaseMessage], form: AnswerForm, room: int) -> list[int]:
         """The prompt's token ids, which leave `room` tokens for the answer."""

@@ -11,11 +11,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from seedbed.errors import ConfigError, MissingExtra
-from seedbed.models.remote.body_limit import PLAIN, limit_body
+from seedbed.errors import ConfigError, InvalidReply, MissingExtra
 from seedbed.models.weights.catalog import Spec
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 _PACKAGES = {"azure_openai": "langchain_openai", "bedrock": "langchain_aws"}
 _KEYS = {"google_genai": "GOOGLE_API_KEY", "mistralai": "MISTRAL_API_KEY"}
 _KEYS |= {"ollama": "", "bedrock": ""}
+MAX_BODY = 16_000_000  # bytes of a vendor's reply
+PLAIN = {"Accept-Encoding": "identity"}
 
 
 def key_variable(spec: Spec) -> str:
@@ -99,3 +100,29 @@ def _limit_replies(model: Any) -> None:
     client_class = sys.modules["anthropic"].DefaultAsyncHttpxClient  # LangChain has imported it
     client = client_class(event_hooks={"response": [limit_body]})
     model.__dict__["_async_client"] = model._async_client.copy(http_client=client)  # cached
+
+
+async def limit_body(response: Any) -> None:
+    """Let reading a response of httpx, or httpx2, fail after MAX_BODY bytes with InvalidReply.
+
+    Without it, an endless or compressed body takes all memory. Requests must send PLAIN, as the
+    bytes are counted before they would be decompressed.
+    """
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise InvalidReply("The model's server sent a compressed reply, which was not requested.")
+    module = sys.modules[type(response).__module__.partition(".")[0]]
+    stream = response.stream
+
+    class Limited(module.AsyncByteStream):  # type: ignore[name-defined, misc]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for part in stream:
+                size += len(part)
+                if size > MAX_BODY:
+                    raise InvalidReply(f"The model's reply has over {MAX_BODY:,} bytes.")
+                yield part
+
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    response.stream = Limited()

@@ -7,8 +7,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 from seedbed.models.load import load_chat_model
-from seedbed.models.local.small_model.help import SmallModelHelp
-from seedbed.models.local.small_model.stop_loops import loop_end
+from seedbed.models.local.small_model import SmallModelHelp, loop_end
 from seedbed.structured.schemas import tool_functions
 
 

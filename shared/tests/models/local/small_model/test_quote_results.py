@@ -2,7 +2,7 @@
 
 import pytest
 
-from seedbed.models.local.small_model.quote_results import (
+from seedbed.models.local.small_model import (
     MAX_QUOTE,
     quote_grammar,
     quote_result,

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from seedbed.models.local.small_model.stop_loops import loop_end
+from seedbed.models.local.small_model import loop_end
 
 SENTENCE = "I'm glad to hear that you're enjoying the chat with me. "
 
