@@ -14,8 +14,7 @@ from prometheus_client import REGISTRY
 
 from seedbed import errors
 from seedbed.models.scripted import ScriptedChatModel
-from seedbed.observe.telemetry import ModelTelemetry, model_call, span
-from seedbed.observe.usage import UsageCallback
+from seedbed.observe.telemetry import ModelTelemetry, UsageCallback, model_call, span
 
 _exporter = InMemorySpanExporter()
 

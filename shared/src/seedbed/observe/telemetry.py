@@ -1,4 +1,4 @@
-"""OpenTelemetry spans and Prometheus metrics of models, searches and tools.
+"""OpenTelemetry spans and Prometheus metrics of models, searches and tools; usage of calls.
 
     with span("search"), model_call("minilm", "embeddings") as call:
         vectors = embed(texts)
@@ -270,3 +270,48 @@ def _as_parts(messages: list[BaseMessage]) -> str:
         text = {"type": "text", "content": redact(str(message.text))}
         parts.append({"role": roles.get(message.type, message.type), "parts": [text]})
     return json.dumps(parts, ensure_ascii=False)
+
+
+class UsageCallback(BaseCallbackHandler):
+    """Adds up tokens and cost of the calls to which it is passed; thread-safe.
+
+        usage = UsageCallback()
+        structured_reply(model, prompt, Plan, config={"callbacks": [usage]})
+        usage.tokens, usage.cost_usd
+
+    `cost_usd` is None once the cost of a call is unknown, and `complete` is False once its tokens
+    are. Calls that failed count with what the vendor charged for them.
+    """
+
+    def __init__(self) -> None:
+        self.calls = self.input_tokens = self.output_tokens = 0
+        self.cost_usd: float | None = 0.0
+        self.complete = True
+        self._lock = threading.Lock()
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        message: Any = getattr(response.generations[0][0], "message", None)
+        usage = getattr(message, "usage_metadata", None) or {}
+        metadata = getattr(message, "response_metadata", {})
+        self._add(usage, metadata.get("cost_usd", 0.0))
+        self.complete &= usage.get("total_tokens", 0) > 0
+
+    def on_llm_error(self, error: BaseException, **_: Any) -> None:
+        if isinstance(error, ModelError):
+            self._add(error.usage, error.cost_usd)
+            self.complete &= bool(error.usage.get("total_tokens")) or error.cost_usd is not None
+
+    def _add(self, usage: Any, cost_usd: float | None) -> None:
+        with self._lock:
+            self.calls += 1
+            self.input_tokens += usage.get("input_tokens", 0)
+            self.output_tokens += usage.get("output_tokens", 0)
+            if cost_usd is None or self.cost_usd is None:
+                self.cost_usd = None
+            else:
+                self.cost_usd += cost_usd

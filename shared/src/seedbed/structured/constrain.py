@@ -4,8 +4,7 @@
     sampling = Sampling(grammar=grammar.ebnf)
     text = grammar.complete(engine.submit(prompt, sampling).result().text)
 
-OpenVINO accepts a JSON schema too, but its compiler silently ignores keywords (see the package).
-Here a schema is either guaranteed or refused.
+A schema is either guaranteed or refused.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from seedbed.models.load import load_chat_model
 from seedbed.models.remote import providers
 from seedbed.models.remote.remote_chat import RemoteChatModel
 from seedbed.models.structured_reply import structured_reply
-from seedbed.observe.usage import UsageCallback
+from seedbed.observe.telemetry import UsageCallback
 from seedbed.settings import Settings
 from seedbed.testing.launch import serve_app
 from seedbed.testing.vendor.script import Reply

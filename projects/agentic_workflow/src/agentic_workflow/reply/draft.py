@@ -22,7 +22,7 @@ from agentic_workflow.reply.verify import bad_form, problem
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply
-from seedbed.observe.usage import UsageCallback
+from seedbed.observe.telemetry import UsageCallback
 
 _STAFF_ONLY = {"warnings", "customer_id", "refunds", "refunded"}
 _MAX_CHARS = 8000  # of the mail

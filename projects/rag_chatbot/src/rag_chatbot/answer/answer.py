@@ -24,7 +24,7 @@ from rag_chatbot.answer.follow_up import Exchange, searches
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
 from seedbed.errors import BadInput, ConfigError
-from seedbed.observe.usage import UsageCallback
+from seedbed.observe.telemetry import UsageCallback
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit, Retriever

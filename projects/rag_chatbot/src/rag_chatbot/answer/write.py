@@ -28,7 +28,7 @@ from rag_chatbot.read.language import context
 from seedbed.errors import ModelError
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.weights import catalog
-from seedbed.observe.usage import UsageCallback
+from seedbed.observe.telemetry import UsageCallback
 from seedbed.safety.injection import screen_injection
 from seedbed.structured.reply_text import without_thinking
 

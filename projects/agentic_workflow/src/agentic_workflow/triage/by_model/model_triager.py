@@ -25,7 +25,7 @@ from agentic_workflow.triage.triager import unread, without_reading
 from seedbed.errors import public_message
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply
-from seedbed.observe.usage import UsageCallback
+from seedbed.observe.telemetry import UsageCallback
 
 log = logging.getLogger(__name__)
 _MAX_CHARS = 8000  # of the mail, and of the earlier messages
