@@ -51,6 +51,13 @@ class Evidence:
     page: int
     confidence: float
 
+    @classmethod
+    def of(cls, page: Page, words: Sequence[Word], box: Box, certainty: float = 1.0) -> Evidence:
+        """The evidence of a value that is printed in a box of a page, by words of OCR."""
+        confidence = min(word.confidence for word in words) * certainty
+        text = " ".join(word.text for word in words)
+        return cls(text, page.to_input(box), page.number, confidence)
+
     def as_json(self) -> dict[str, Any]:
         """Plain data, rounded."""
         box = [round(x, 1) for x in self.box] if self.box else None
@@ -116,24 +123,20 @@ def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
     where it is first.
     """
     places = [
-        (page, [cell.words_in(start, end)], cell.box_of(start, end))
+        (page, cell.words_in(*span), cell.box_of(*span))
         for page in pages
         for cell in to_cells(page)
-        for start, end in _places(field, value, cell)
+        for span in _places(field, value, cell)
     ]
     if not places and field.kind not in FINDERS and squeeze(value):
         places = [
-            (page, run, around(word.box for part in run for word in part))
+            (page, run, around(word.box for word in run))
             for page in pages
             if (run := _run(squeeze(value), to_cells(page)))
         ]
     if not places:
         return None
-    page, parts, box = places[-1 if field.kind in ("amount", "currency") else 0]
-    words = [word for part in parts for word in part]
-    confidence = min(word.confidence for word in words)
-    text = " ".join(word.text for word in words)
-    return Evidence(text, page.to_input(box), page.number, confidence)
+    return Evidence.of(*places[-1 if field.kind in ("amount", "currency") else 0])
 
 
 def _places(field: Field, value: Any, cell: Cell) -> Iterator[tuple[int, int]]:
@@ -179,15 +182,15 @@ def _form(number: Decimal) -> re.Pattern[str]:
     return re.compile(rf"(?<![\d.,]){digits}{end}(?![.,]?\d)")
 
 
-def _run(sought: str, cells: Sequence[Cell]) -> list[list[Word]]:
+def _run(sought: str, cells: Sequence[Cell]) -> list[Word]:
     """The words of the cells that a squeezed text runs through, such as the lines of an address."""
     for start, first in enumerate(cells):
         for word in range(len(first.words)):
-            run, rest = list[list[Word]](), sought
+            run, rest = list[Word](), sought
             for words in (first.words[word:], *(cell.words for cell in cells[start + 1 :])):
                 part, left = _take(words, rest)
                 if part and (not left or len(part) == len(words)):
-                    run.append(part)
+                    run += part
                     rest = left
                 elif not run:
                     break

@@ -139,22 +139,11 @@ def find_dates(text: str, *, years: range = range(1990, 2061)) -> list[Value]:
 def _to_date(years: range, y: str, m: str, d: str) -> str | None:
     year = int(y.strip("'’"))
     try:
-        day = date(
-            year + 2000 if year < 100 else year, int(m) if m.isdigit() else month_number(m), int(d)
-        )
+        month = int(m) if m.isdigit() else _months().get(squeeze(m), 0)
+        day = date(year + 2000 if year < 100 else year, month, int(d))
     except ValueError:
         return None
     return day.isoformat() if day.year in years else None
-
-
-@lru_cache(256)
-def month_number(name: str) -> int:
-    """The month with this name or abbreviation in one of many languages; 0 if there is none.
-
-    >>> month_number("März"), month_number("janv"), month_number("Street")
-    (3, 1, 0)
-    """
-    return _months().get(squeeze(name), 0)
 
 
 @lru_cache(1)

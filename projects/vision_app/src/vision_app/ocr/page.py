@@ -37,12 +37,10 @@ class Line:
 
     @cached_property
     def text(self) -> str:
-        """The words, separated by spaces."""
         return " ".join(word.text for word in self.words)
 
     @cached_property
     def box(self) -> Box:
-        """The smallest box around the words."""
         return around(word.box for word in self.words)
 
     @property

@@ -193,11 +193,9 @@ class Document:
         return median(widths or [1.0])
 
     def row_of(self, cell: Cell) -> list[Cell]:
-        """The other cells in the row of a cell."""
         return [c for c in self.on_page[cell.page] if c is not cell and same_row(c.box, cell.box)]
 
     def page_of(self, cell: Cell) -> Page:
-        """The page that a cell is on."""
         return next(page for page in self.pages if page.number == cell.page)
 
     @cached_property

@@ -64,8 +64,7 @@ def extract(
     # 4. Subtotal and tax have to agree with the total; the currency is the one next to it.
     winners = {name: best(ranking) for name, ranking in rankings.items()}
     warnings = [*document.warnings]
-    amounts = {f.name: rankings[f.name] for f in schema.fields if f.kind == "amount"}
-    exact = _balance(amounts, winners, document, warnings)
+    exact = _balance(rankings, winners, document, warnings)
     for field in schema.fields:
         if field.kind == "currency":
             winners[field.name] = find_currency(document, winners.get("total"))
@@ -76,17 +75,28 @@ def extract(
         name, winner = field.name, winners[field.name]
         if field.kind == TYPE:
             fields[name] = to_json(field, kind, warnings)
-            evidence[name] = _evidence_of_type(document, title)
-            warnings += [] if title else [f"{name}: no title says so"]
+            if title:
+                where = document.page_of(title), title.words, title.box
+                evidence[name] = Evidence.of(*where, 0.9)
+            else:
+                evidence[name] = Evidence("", None, 1, 0.5)
+                warnings.append(f"{name}: no title says so")
             continue
         fields[name] = to_json(field, winner.value, warnings) if winner else None
         if winner is None or fields[name] is None:
             continue
         guess = _other_reading(document, field, winner)
         warnings += [f"{name}: {guess}"] if guess else []
-        evidence[name] = _evidence(
-            document, name, winner, rankings[name], exact=exact, guess=bool(guess)
-        )
+        certainty = _certainty(winner, rankings[name])
+        if name in SUMS and exact:
+            certainty = max(certainty, EXACT)
+        elif name in ("subtotal", "tax"):
+            certainty = min(certainty, UNCONFIRMED)
+        if guess or (name == "vendor" and not has_second_place(document, winner)):
+            certainty = min(certainty, UNPROVEN)
+        words = winner.cell.words_in(winner.start, winner.end)
+        page = document.page_of(winner.cell)
+        evidence[name] = Evidence.of(page, words, winner.box, certainty)
     return Extraction(fields, evidence, tuple(warnings))
 
 
@@ -97,7 +107,7 @@ def _balance(
     warnings: list[str],
 ) -> bool:
     """Whether subtotal, tax and total agree; what contradicts the total becomes None."""
-    total = winners["total"] if "total" in rankings else None
+    total = winners.get("total")
     nets, taxes = (
         [c for c in rankings.get(name, ()) if c.score >= THRESHOLD] for name in ("subtotal", "tax")
     )
@@ -170,7 +180,7 @@ def find_type(
     total have labels of their own; else it is another page.
     """
     titles = sorted(_titles(document), key=lambda x: (-round(document.size(x[1]), 1), x[1].page))
-    kind, cell = titles[0] if titles else ("", None)
+    kind, cell = next(iter(titles), ("", None))
     winners = [best(rankings.get(name, ())) for name in ("invoice_number", "date", "total")]
     total = winners[-1]
     if kind in ("", "invoice") and total is not None and decimal(total) < 0:
@@ -196,29 +206,11 @@ def _titles(document: Document) -> Iterator[tuple[str, Cell]]:
 # ── values and evidence ─────────────────────────────────────────────────────────────────────
 
 
-def _evidence(
-    document: Document,
-    name: str,
-    winner: Candidate,
-    ranking: Sequence[Candidate],
-    *,
-    exact: bool,
-    guess: bool,
-) -> Evidence:
-    words = winner.cell.words_in(winner.start, winner.end)
+def _certainty(winner: Candidate, ranking: Sequence[Candidate]) -> float:
+    """How far a winner is above the threshold and the best other value, 0 to 1."""
     rival = max((c.score for c in ranking if c.value != winner.value), default=0.0)
     margin = 4 * (winner.score - THRESHOLD) + 3 * min(winner.score - rival, 0.5)
-    certainty = 1 / (1 + math.exp(-margin))
-    if name in SUMS and exact:
-        certainty = max(certainty, EXACT)
-    elif name in ("subtotal", "tax"):
-        certainty = min(certainty, UNCONFIRMED)
-    if guess or (name == "vendor" and not has_second_place(document, winner)):
-        certainty = min(certainty, UNPROVEN)
-    confidence = min(word.confidence for word in words) * certainty
-    page = document.page_of(winner.cell)
-    text = " ".join(word.text for word in words)
-    return Evidence(text, page.to_input(winner.box), page.number, confidence)
+    return 1 / (1 + math.exp(-margin))
 
 
 def _other_reading(document: Document, field: Field, winner: Candidate) -> str:
@@ -226,12 +218,4 @@ def _other_reading(document: Document, field: Field, winner: Candidate) -> str:
     context, readings = document.context, winner.readings
     is_sure = context.is_dated if field.kind == "date" else context.is_sure_of(readings)
     others = [str(x) for x in dict.fromkeys(readings.values()) if x != winner.value]
-    text = winner.cell.text[winner.start : winner.end]
-    return f"{text} may also be {', '.join(others[:3])}" if others and not is_sure else ""
-
-
-def _evidence_of_type(document: Document, title: Cell | None) -> Evidence:
-    if title is None:
-        return Evidence("", None, 1, 0.5)
-    page = document.page_of(title)
-    return Evidence(title.text, page.to_input(title.box), page.number, 0.9)
+    return f"{winner.raw} may also be {', '.join(others[:3])}" if others and not is_sure else ""

@@ -176,7 +176,7 @@ def _score_by_links(
     spans: Spans,
     kinds: set[str],
     target: Field,
-    adjust: Callable[[Link, Candidate], Link] = lambda link, _: link,
+    adjust: Callable[[Document, Link, Candidate], Link] = lambda _, link, __: link,
 ) -> list[Candidate]:
     """Every value as a candidate, with the score of its labels.
 
@@ -193,7 +193,7 @@ def _score_by_links(
         unique = "" in value.readings
         reading = value.readings[""] if unique else document.context.date(value)
         candidate = Candidate(reading, cell, value.start, value.end, readings=value.readings)
-        near = [adjust(x, candidate) for x in links(document, candidate, kinds, spans)]
+        near = [adjust(document, x, candidate) for x in links(document, candidate, kinds, spans)]
         candidate.links = sorted(near, key=lambda link: -link.strength)
         scores = {link: link.strength * weight(link) for link in candidate.links if weight(link)}
         rival = max((link.strength for link in near if not weight(link)), default=0.0)
@@ -215,7 +215,7 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
     years = range(1990, 2061) if target.name in ROLES else range(1800, 2201)
     spans = {cell: find_dates(cell.text, years=years) for cell in document.cells}
     kinds = DATES | set(target.roles)
-    candidates = _score_by_links(document, spans, kinds, target, _own_date(document))
+    candidates = _score_by_links(document, spans, kinds, target, _own_date)
     for candidate in candidates:
         if target.name == "date" and not candidate.is_labeled:
             # It is that of the document if it is alone in its line, without an unknown label.
@@ -228,20 +228,16 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
     return candidates
 
 
-def _own_date(document: Document) -> Callable[[Link, Candidate], Link]:
+def _own_date(document: Document, link: Link, _: Candidate) -> Link:
     """The link, as one to another date if a number before it is of another document.
 
     As in "zu Ihrer Rechnung Nr. 12 vom 3.3." and "Devis D39 du 3 mars", unlike "Rechnung 12 vom".
     """
-
-    def adjust(link: Link, _: Candidate) -> Link:
-        named = any(x.start < 3 and x.kinds & OWN_NUMBERS for x in document.labels[link.cell])
-        number = re.search(r"\d", link.cell.text[: link.label.start])
-        if link.relation != "inside" or "plain_date" not in link.label.kinds or named or not number:
-            return link
-        return replace(link, label=replace(link.label, kinds={"other_date"}))
-
-    return adjust
+    named = any(x.start < 3 and x.kinds & OWN_NUMBERS for x in document.labels[link.cell])
+    number = re.search(r"\d", link.cell.text[: link.label.start])
+    if link.relation != "inside" or "plain_date" not in link.label.kinds or named or not number:
+        return link
+    return replace(link, label=replace(link.label, kinds={"other_date"}))
 
 
 def score_amounts(document: Document, target: Field) -> list[Candidate]:
@@ -269,7 +265,6 @@ def amounts_of(cell: Cell) -> list[Value]:
 
 
 def decimal(candidate: Candidate) -> Decimal:
-    """The value of an amount."""
     assert isinstance(candidate.value, Decimal)
     return candidate.value
 
@@ -279,7 +274,7 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
     spans = {cell: _numbers_of(document, cell) for cell in document.cells}
     every_kind = {k for labels in document.labels.values() for label in labels for k in label.kinds}
     kinds = (every_kind - NEUTRAL) | set(target.roles)
-    candidates = _score_by_links(document, spans, kinds, target, _titled(document))
+    candidates = _score_by_links(document, spans, kinds, target, _titled)
     for candidate in candidates:
         digits = sum(map(str.isdigit, candidate.raw))
         candidate.score += 0.03 * (digits >= 3) - 0.1 * (len(candidate.raw) == 1)
@@ -294,41 +289,31 @@ def _numbers_of(document: Document, cell: Cell) -> list[Value]:
     return find_numbers(_blank(cell.text, masks, "\0"))
 
 
-def _titled(document: Document) -> Callable[[Link, Candidate], Link]:
+def _titled(document: Document, link: Link, value: Candidate) -> Link:
     """Only a number right behind the title, as in "Rechnung 2024-118", belongs to it."""
-
-    def adjust(link: Link, value: Candidate) -> Link:
-        weak = link.label.kinds & {"document_title", "receipt_number", "plain_number"}
-        if not weak or "invoice_number" in link.label.kinds:
-            return link
-        text, strength = value.cell.text, link.strength
-        number = text[value.start : value.end]
-        if link.relation == "inside":
-            near = re.fullmatch(r"[\s:#.\-–]*", text[link.label.end : value.start])
-            strength -= 0.4 * (not near and link.label.end - link.label.start <= 8)
-        elif "document_title" in link.label.kinds:
-            digits = sum(map(str.isdigit, number))
-            small = link.cell.height < 1.25 * document.height and digits >= 4
-            mark = (
-                text[: value.start].strip() == "#"
-                or (re.search(r"[A-Za-z]", number) and digits >= 3)
-                or (link.relation == "left" and small and number == text)
-            )
-            strength -= 0.05 if mark else 0.5
-        return replace(link, strength=strength)
-
-    return adjust
+    weak = link.label.kinds & {"document_title", "receipt_number", "plain_number"}
+    if not weak or "invoice_number" in link.label.kinds:
+        return link
+    text, number, strength = value.cell.text, value.raw, link.strength
+    if link.relation == "inside":
+        near = re.fullmatch(r"[\s:#.\-–]*", text[link.label.end : value.start])
+        strength -= 0.4 * (not near and link.label.end - link.label.start <= 8)
+    elif "document_title" in link.label.kinds:
+        digits = sum(map(str.isdigit, number))
+        small = link.cell.height < 1.25 * document.height and digits >= 4
+        mark = (
+            text[: value.start].strip() == "#"
+            or (re.search(r"[A-Za-z]", number) and digits >= 3)
+            or (link.relation == "left" and small and number == text)
+        )
+        strength -= 0.05 if mark else 0.5
+    return replace(link, strength=strength)
 
 
 def score_times(document: Document, target: Field) -> list[Candidate]:
-    """Every time of day on the page; one next to a date is that of the document."""
+    """Every time of day with a label."""
     spans = {cell: find_times(cell.text) for cell in document.cells}
-    candidates = _score_by_links(document, spans, set(target.roles), target)
-    for candidate in candidates:
-        row = [candidate.cell, *document.row_of(candidate.cell)]
-        dated = any(find_dates(c.text) for c in row)
-        candidate.score += 0.5 * dated * (":" in candidate.raw)
-    return candidates
+    return _score_by_links(document, spans, set(target.roles), target)
 
 
 def score_texts(document: Document, target: Field) -> list[Candidate]:
