@@ -36,7 +36,6 @@ QUAD = np.array([[0, 0], [400, 0], [400, 30], [0, 30]], np.float32)
         ("tobe", {1: 16}, 1.0, ["to", "be"]),  # a gap as wide as two letters, no space
         ("19. 99", {2: 5}, 1.0, ["19.99"]),
         ("19. May", {2: 5}, 1.0, ["19.", "May"]),
-        ("東京", {0: 16}, 1.0, ["東京"]),
     ],
 )
 def test_split_weighs_spaces_against_gaps(

@@ -11,7 +11,6 @@ kernels for each new one. Work on a page is bounded: MAX_TEXT takes some 40 s on
 
 The recognizer sees a space now and then between two letters of a wide serif font ("ans wer"). Such
 spaces have a low confidence, and the picture has no gap there; right spaces have one or the other.
-Chinese and Japanese, which have no spaces, stay whole.
 """
 
 from __future__ import annotations
@@ -262,7 +261,7 @@ def _ends(text: str, gaps: list[_Gap], height: int) -> list[int]:
         inside_word = before.isalnum() and after.isalnum()
         if gap.space is None:
             letters = before.isalpha() and after.isalpha()  # digits may be far apart
-            separate = share > (wide if letters else WIDE) and not _has_no_spaces(before + after)
+            separate = share > (wide if letters else WIDE)
         elif after.isdigit() and before in ".," and text[n - 1 : n].isdigit():
             separate = share > MIN_WIDE  # "19. 99"
         else:
@@ -270,11 +269,6 @@ def _ends(text: str, gaps: list[_Gap], height: int) -> list[int]:
         if separate:
             ends.append(n)
     return ends
-
-
-def _has_no_spaces(text: str) -> bool:
-    """Whether `text` is Chinese or Japanese."""
-    return any("\u3000" <= char <= "\u9fff" or "\uff00" <= char <= "\uffef" for char in text)
 
 
 def _box(quad: Quad, left: float, right: float) -> Box:

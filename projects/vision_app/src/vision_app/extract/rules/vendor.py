@@ -2,7 +2,7 @@
 
     score_vendors(document, field)       # every line of text as a name, with its evidence
 
-A vendor's name is large, at the top, next to a label, or repeated in the footer. It is not a title,
+A vendor's name is large, at the top, behind a label, or repeated in the footer. It is not a title,
 or in the customer's block.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vision_app.extract.cells import Cell, same_column, same_row
+from vision_app.extract.cells import Cell, same_row
 from vision_app.extract.rules.document import Document, Label
 from vision_app.extract.rules.scoring import Candidate
 from vision_app.extract.schemas import Field
@@ -95,19 +95,7 @@ def _score_place(candidate: Candidate, document: Document) -> float:
     size = document.size(cell)
     if depth < 0.5:
         score += max(0.0, 0.48 - 0.04 * len(above)) + min(0.35, 0.35 * max(0.0, size - 1.1))
-    heads = [(head, _leading_label(document, head, "vendor")) for head in cells]
-    labeled = candidate.start > 0 or any(
-        label and len(head.text) <= label.end + 2 and _next_to(head, cell) for head, label in heads
-    )
-    return score + 0.3 * labeled - 0.06 * (size < 0.97)
-
-
-def _next_to(label: Cell, cell: Cell) -> bool:
-    """Whether a cell is right below a label, or to its right."""
-    if same_row(label.box, cell.box):
-        return 0 <= cell.box[0] - label.box[2] < 12 * label.height
-    gap = cell.box[1] - label.box[3]
-    return same_column(label.box, cell.box) and -2 <= gap < 1.2 * label.height
+    return score + 0.3 * (candidate.start > 0) - 0.06 * (size < 0.97)
 
 
 def has_second_place(document: Document, vendor: Candidate) -> bool:
