@@ -11,7 +11,7 @@ FOLDER = tempfile.TemporaryDirectory()
 
 
 def expect(attempts: str, *script: BaseException | None, repeatable: bool = False) -> None:
-    """`attempts`: the status of the row at the call of the receiver, if any, and the outcome."""
+    """`attempts`: the status of the row at the call of the receiver, if any, and after it."""
     engine = open_database(Path(tempfile.mkdtemp(dir=FOLDER.name)) / "cases.sqlite")
     errors, log = iter(script), list[str]()
 
@@ -48,9 +48,9 @@ def check_3_an_effect_that_may_have_happened_is_sent_again_only_to_a_repeatable_
 
 
 def check_4_the_row_is_claimed_when_the_receiver_calls_claim() -> None:
-    expect("ready retry, claimed done", Unknown("?"), None, repeatable=True)
+    expect("ready claimed, claimed done", Unknown("?"), None, repeatable=True)
 
 
 def check_5_the_result_of_the_call_is_written_to_the_row() -> None:
-    expect("ready retry, ready done", NotDelivered("busy"), None)
+    expect("ready ready, ready done", NotDelivered("busy"), None)
     expect("ready in_doubt, in_doubt", Unknown("connection lost"))

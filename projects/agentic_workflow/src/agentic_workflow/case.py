@@ -3,16 +3,15 @@
     triage = Triage(category="refund", priority="normal", order_id="10234", amount=Decimal("49.90"))
     Triage.model_validate(triage.model_dump(mode="json")) == triage
 
-Plain immutable values, imported by every other package. The store keeps them as JSON, so that a
-later version of the program can read what an earlier one stored: add fields with a default, never
-rename one.
+Plain immutable values, imported by every other package; the store keeps them as JSON. `CaseRecord`
+and what follows are rows of the case database.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,6 +30,7 @@ Status = Literal[
     "failed",  # dead letter: an effect failed for good, or the workflow failed too often
     "duplicate",  # the same mail came before
 ]
+Verdict = Literal["approve", "reject", "ask"]
 Action = Literal["reply", "refund", "ask", "ignore", "hand_over"]
 """What the desk does: reply; refund and reply; ask the sender; nothing; leave it to a person."""
 
@@ -166,3 +166,82 @@ class Draft(Value):
     tokens: int = 0
     cost_usd: float = 0.0
     warnings: tuple[str, ...] = ()
+
+
+class CaseSummary(Value):
+    """A row of a list of cases."""
+
+    number: int  # order of arrival; the cursor of lists
+    id: str
+    status: Status
+    attempt: int = 0  # of performing the effects
+    reopened: int = 0  # how often a person has reopened the case
+    sender: str
+    subject: str
+    category: str | None = None
+    priority: str | None = None
+    received_at: datetime
+    changed_at: datetime
+    closed_at: datetime | None = None
+    closed_by: str = ""  # "desk", a person, or "deadline"
+    due_at: datetime | None = None  # of the approval
+
+
+class Approval(Value):
+    """A request to a person, and what they decided."""
+
+    reasons: tuple[str, ...]
+    requested_at: datetime
+    due_at: datetime
+    decision: Verdict | None = None  # None: undecided
+    decided_by: str = ""
+    decided_at: datetime | None = None
+    comment: str = ""
+    proposal: Draft | None = None  # the desk's, if the person changed it
+
+
+class CaseRecord(CaseSummary):
+    """Everything about a case but its events and effects."""
+
+    mail: Mail
+    triage: Triage | None = None
+    facts: Facts | None = None
+    decision: Decision | None = None
+    draft: Draft | None = None
+    approval: Approval | None = None
+    outcome: str = ""
+
+
+class Event(Value):
+    """An entry of the audit trail."""
+
+    case_id: str
+    at: datetime
+    kind: str
+    actor: str
+    reason: str
+    evidence: tuple[str, ...]
+    model: str
+    prompt_version: str
+    tokens: int
+    cost_usd: float
+    seconds: float
+
+
+class Effect(Value):
+    """A row of the outbox: a refund or a reply, and what became of it."""
+
+    key: str  # case and action: the same for every attempt
+    case_id: str
+    action: str
+    receiver: str
+    payload: dict[str, Any]
+    status: str  # ready, claimed, done, in_doubt or failed
+    attempts: int
+    error: str
+    receipt: str
+    executor: str
+    claimed_at: datetime | None
+    done_at: datetime | None
+    order_id: str | None = None  # of a refund
+    refund_number: int | None = None  # among those of the order

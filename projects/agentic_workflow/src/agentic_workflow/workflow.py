@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from dbos import DBOS, DBOSConfiguredInstance, error
 from sqlalchemy.exc import DBAPIError
 
-from agentic_workflow.case import Draft, Facts
+from agentic_workflow.case import CaseRecord, Draft, Facts
 from agentic_workflow.decide.alone import Understand, require_proof
 from agentic_workflow.decide.shop import look_up
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
-from agentic_workflow.effects.outbox import Outbox, Outcome, effect_key
+from agentic_workflow.effects.outbox import Outbox, effect_key
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.store.store import CaseRecord, Store
+from agentic_workflow.store.store import Store
 from agentic_workflow.triage.triager import unread
 from seedbed.errors import Busy, Conflict, Unavailable, public_message
 
@@ -238,23 +238,22 @@ class HelpDesk(DBOSConfiguredInstance):
         started, case = time.perf_counter(), self._case(case_id, reload=True)
         key, receiver, payload = effect(case, action)
         payload["automatic"] = case.approval is None
-        stopped, retry = self.store.switch("stopped"), self.parts.policy.current().retry
-        if stopped:
-            outcome = Outcome("stopped", error="the kill switch is on")
-        else:
-            outcome = self.outbox.perform(key, case_id, receiver, payload)
-        status: str = outcome.status
-        reason = f"{action}: {outcome.error}"
-        self._record(case_id, action, started, f"{status}: {outcome.receipt or outcome.error}")
+        stopped, retry = self.store.stopped(), self.parts.policy.current().retry
+        status, result, attempts = "stopped", "the kill switch is on", 0
+        if not stopped:
+            row = self.outbox.perform(key, case_id, receiver, payload)
+            status, result, attempts = row.status, row.receipt or row.error, row.attempts
+        reason = f"{action}: {result}"
+        self._record(case_id, action, started, f"{status}: {result}")
         if status == "done":
             return status
-        if status == "retry" and outcome.attempts >= retry.attempts:
+        if status in ("ready", "claimed") and attempts >= retry.attempts:
             status = self.outbox.give_up(key)
         if status in ("in_doubt", "failed"):
             return self._leave(case_id, "failed" if status == "failed" else "in_doubt", reason)
         self.store.update(case_id, status="approved", attempt=attempt + 1, outcome=reason)
         if not stopped:  # when the kill switch is released, the upkeep queues the case
-            pause = min(retry.first_seconds * 2 ** max(outcome.attempts - 1, 0), LONGEST_PAUSE)
+            pause = min(retry.first_seconds * 2 ** max(attempts - 1, 0), LONGEST_PAUSE)
             delay = pause * random.uniform(0.75, 1.25)
             again = {"status": "approved", "attempt": attempt + 1}
             self.queue.submit(case.model_copy(update=again), delay)

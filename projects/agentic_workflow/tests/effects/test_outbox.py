@@ -107,6 +107,20 @@ def test_two_workers_with_one_effect_send_it_once(open_outbox: Callable[..., Out
     assert (first.delivered, second.delivered) == (0, 1)
 
 
+def test_worker_that_was_passed_by_one_that_died_sends_nothing(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    first, second = Scripted(), Scripted(KeyboardInterrupt())  # type: ignore[arg-type]
+
+    def pass_first() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            perform(open_outbox(second, "worker-2"))
+
+    first.before = pass_first
+    assert perform(open_outbox(first)).status == "in_doubt"
+    assert first.delivered == 0
+
+
 def test_frozen_sender_that_wakes_settles_its_doubt(open_outbox: Callable[..., Outbox]) -> None:
     other = open_outbox(Scripted(), "worker-2")
     outcomes = []
@@ -153,7 +167,7 @@ def test_second_refund_that_does_not_know_of_the_first_is_refused(
     receiver = Scripted(Unknown("no answer"), None, repeatable=True)
     outbox = open_outbox(receiver)
     assert outbox.refunds("70001") == (0, 0)
-    assert refund(outbox, "c1", 1).status == "retry"
+    assert refund(outbox, "c1", 1).status == "claimed"
     assert outbox.refunds("70001") == (1, Decimal("20.01"))  # in doubt, and counts
     refused = refund(open_outbox(receiver, "worker-2"), "c2", 1)
     assert (refused.status, receiver.calls) == ("failed", 1)

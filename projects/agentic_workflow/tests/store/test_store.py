@@ -127,17 +127,6 @@ def test_closed_case_is_not_reopened_by_a_late_worker(store: Store, clock: Clock
 # ── lists and search ────────────────────────────────────────────────────────────────────────
 
 
-def test_cases_are_filtered_and_paged(store: Store) -> None:
-    ids = [receive(store, n) for n in range(6)]
-    for id in ids[:4]:
-        store.update(id, status="working", triage=Triage(category="refund"))
-    assert [case.id for case in store.cases(limit=2)] == ids[:3:-1]
-    page = store.cases(category="refund", limit=3)
-    rest = store.cases(category="refund", before=page[-1].number)
-    assert [case.id for case in (*page, *rest)] == ids[3::-1]
-    assert [case.id for case in store.cases(status="received")] == [ids[5], ids[4]]
-
-
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -173,19 +162,6 @@ def test_two_people_who_decide_at_once_get_one_success(store: Store) -> None:
         (winner,) = [e.actor for e in store.events(id) if e.kind == "approve"]
         (message,) = [str(error) for error in errors if error]
         assert f"was decided by {winner} (approve)" in message
-
-
-def test_proposal_of_the_desk_is_kept_if_a_person_changes_it(store: Store) -> None:
-    id, after = wait_for_approval(store), Draft(subject="Re: Parcel", body="Tomorrow.")
-    record = store.decide_approval(id, "approve", "anna", after, "was vague")
-    assert (record.status, record.draft) == ("approved", after)
-    approval = store.case(id).approval
-    assert approval and approval.proposal and approval.proposal.body == "Soon."
-    assert (approval.decided_by, approval.comment) == ("anna", "was vague")
-    unchanged = wait_for_approval(store, 2)
-    store.decide_approval(unchanged, "approve", "anna", Draft(subject="Re: Parcel", body="Soon."))
-    approval = store.case(unchanged).approval
-    assert approval and approval.proposal is None
 
 
 def test_waiting_and_expired_cases_depend_on_the_time(store: Store) -> None:

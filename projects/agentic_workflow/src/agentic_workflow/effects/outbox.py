@@ -2,7 +2,7 @@
 
     outbox = Outbox(store.engine, {"smtp": smtp, "payments": payments}, "worker-1")
     outbox.perform(effect_key(case_id, "reply"), case_id, "smtp", payload)
-    # Outcome(status="done", receipt="250 OK")
+    # Effect(status="done", receipt="250 OK", …)
 
 A row is "ready" until a worker claims it, which is committed at the last moment before the effect
 can happen; then it becomes "done" or "failed", or "ready" again. A worker that finds a claimed row
@@ -20,18 +20,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Engine, Row, insert, select, update
+from sqlalchemy import ColumnElement, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from agentic_workflow.case import Effect
 from agentic_workflow.store.database import reading, writing
-from agentic_workflow.store.records import Effect
 from agentic_workflow.store.schema import outbox as rows
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable
 
@@ -59,16 +58,6 @@ class Receiver(Protocol):
         """Carry out the effect and return a receipt; call `claim` just before it can happen."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an effect. With "retry", another attempt may succeed."""
-
-    status: Literal["done", "retry", "in_doubt", "failed", "stopped"]
-    receipt: str = ""
-    error: str = ""
-    attempts: int = 0
-
-
 class _Claimed(Exception):
     """Another worker has claimed the row."""
 
@@ -94,17 +83,18 @@ class Outbox:
         self._engine, self._receivers, self._executor = engine, receivers, executor_id
         self._stopped = threading.Event()
 
-    def perform(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Outcome:
+    def perform(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Effect:
         """Carry out the effect, unless the row of `key` shows that it happened or may have.
 
-        Raises Unavailable or Busy for errors of the database; calling again is safe.
+        Returns the row: with "ready" or "claimed", another attempt may succeed. Raises Unavailable
+        or Busy for errors of the database; calling again is safe.
         """
         target = self._receivers[receiver]
         # 1. Write down what is to be done, before it is done.
         row = self._open(key, case_id, receiver, payload)
         # 2. Go on from the state in which an earlier attempt left the row.
         if row.status in ("done", "failed"):
-            return Outcome(row.status, row.receipt, row.error, row.attempts)
+            return row
         if row.status != "ready" and not target.repeatable:
             return self._doubt(key)
         # 3. Carry it out. The claim is committed at the last moment before it can happen.
@@ -117,21 +107,20 @@ class Outbox:
         except _Claimed:
             return self._doubt(key)
         except Rejected as error:
-            return self._settle(key, token, "failed", "failed", error=str(error))
+            return self._settle(key, token, "failed", error=str(error))
         except NotDelivered as error:
             state = "ready" if row.status == "ready" else "claimed"  # by an attempt in doubt
-            return self._settle(key, token, state, "retry", error=str(error))
+            return self._settle(key, token, state, error=str(error))
         except Unknown as error:
-            if target.repeatable:
-                return self._settle(key, token, "claimed", "retry", error=str(error))
-            return self._settle(key, token, "in_doubt", "in_doubt", error=str(error))
-        return self._settle(key, token, "done", "done", receipt=receipt)
+            state = "claimed" if target.repeatable else "in_doubt"
+            return self._settle(key, token, state, error=str(error))
+        return self._settle(key, token, "done", receipt=receipt)
 
     def give_up(self, key: str) -> str:
         """Stop trying; returns the row's status: "in_doubt" if an attempt may have worked."""
         row = self._row(key)
         status = "failed" if row.status == "ready" else "in_doubt"
-        return self._settle(key, "", status, status, error=row.error).status
+        return self._settle(key, "", status, error=row.error).status
 
     def refunds(self, order_id: str | None) -> tuple[int, Decimal]:
         """How many refunds of an order there are, and the sum of those that have not failed."""
@@ -186,14 +175,14 @@ class Outbox:
 
     # ── rows ────────────────────────────────────────────────────────────────────────────────
 
-    def _row(self, key: str) -> Row[Any]:
+    def _row(self, key: str) -> Effect:
         with reading(self._engine) as connection:
-            row = connection.execute(select(rows).where(rows.c.key == key)).one_or_none()
+            row = connection.execute(select(rows).where(rows.c.key == key)).mappings().first()
         if row is None:
             raise NotFound(f"Unknown effect {key!r}.")
-        return row
+        return Effect(**row)
 
-    def _open(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Row[Any]:
+    def _open(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Effect:
         with suppress(NotFound):
             return self._row(key)
         row: dict[str, Any] = {
@@ -220,17 +209,15 @@ class Outbox:
         if not self._update(key, rows.c.status.in_(states), **values):
             raise _Claimed
 
-    def _doubt(self, key: str) -> Outcome:
-        """The outcome for a row whose worker died or stalled after it claimed the row."""
+    def _doubt(self, key: str) -> Effect:
+        """The row of a worker that died or stalled after it claimed it."""
         error = "the worker stopped between the claim and the receipt"
         self._update(key, rows.c.status == "claimed", status="in_doubt", error=error)
-        row = self._row(key)
-        status: Any = row.status if row.status in ("done", "failed", "in_doubt") else "retry"
-        return Outcome(status, row.receipt, row.error, row.attempts)
+        return self._row(key)
 
     def _settle(
-        self, key: str, token: str, status: str, outcome: Any, *, receipt: str = "", error: str = ""
-    ) -> Outcome:
+        self, key: str, token: str, status: str, *, receipt: str = "", error: str = ""
+    ) -> Effect:
         """Write the result of an attempt, as soon as the database is there to take it.
 
         Without a receipt, a row that another worker has claimed since is left alone.
@@ -244,11 +231,11 @@ class Outbox:
         values |= {"attempts": rows.c.attempts + 1, "done_at": datetime.now(UTC)}
 
         @retry(retry=retry_if_exception_type((Unavailable, Busy)), wait=wait_fixed(0.2))
-        def write() -> int:
+        def write() -> Effect:
             self._update(key, condition, **values)
-            return int(self._row(key).attempts)
+            return self._row(key)
 
-        return Outcome(outcome, receipt, error, write())
+        return write()
 
     def _update(self, key: str, condition: ColumnElement[bool], **values: Any) -> int:
         statement = update(rows).where(rows.c.key == key, condition).values(**values)

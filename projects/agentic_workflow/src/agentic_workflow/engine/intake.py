@@ -16,11 +16,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from agentic_workflow.case import CaseRecord
 from agentic_workflow.config import Config
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.sender import Trust
-from agentic_workflow.store.store import CaseRecord, Store
+from agentic_workflow.store.store import Store
 from seedbed.errors import public_message
 
 POLL_SECONDS = 30.0

@@ -20,9 +20,8 @@ from typing import Any
 from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 from sqlalchemy.exc import DBAPIError
 
-from agentic_workflow.case import Status
+from agentic_workflow.case import CaseSummary, Status
 from agentic_workflow.config import Config
-from agentic_workflow.store.records import CaseSummary
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import VERSION
 from seedbed.database.sqlite import open_sqlite

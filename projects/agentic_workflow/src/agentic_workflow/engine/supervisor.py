@@ -120,7 +120,10 @@ class Supervisor:
                     return False
                 for executor in set(self._queue.pending().values()) - {self._executor}:
                     if self._locks.acquire(executor):
-                        recover(executor)
+                        # The only use of a private function of DBOS 3.4. `resume_workflow` is
+                        # public, but would take a case out of its customer's order, and reset the
+                        # count of attempts.
+                        DBOS._recover_pending_workflows([executor])
                         self._locks.release(executor)
                 if time.monotonic() >= upkeep_at:
                     upkeep_at = time.monotonic() + UPKEEP_SECONDS
@@ -139,12 +142,3 @@ class Supervisor:
             raise
         except Exception:  # the next run tries again
             DBOS.logger.exception("The upkeep failed.")
-
-
-def recover(executor_id: str) -> None:
-    """Queue the unfinished cases of a dead worker of this version again.
-
-    The only use of a private function of DBOS 3.4. `resume_workflow` is public, but it would take a
-    case out of its customer's order, and reset the count of attempts.
-    """
-    DBOS._recover_pending_workflows([executor_id])

@@ -12,9 +12,8 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from agentic_workflow.case import Status
+from agentic_workflow.case import CaseSummary, Status
 from agentic_workflow.engine.queue import BROKEN, CaseQueue, workflow_id
-from agentic_workflow.store.records import CaseSummary
 from agentic_workflow.workflow import HelpDesk
 from seedbed.errors import Conflict, NotFound
 
@@ -65,7 +64,7 @@ class Upkeep:
         self._queue.submit(record)
 
     def _repair(self, cases: list[CaseSummary]) -> None:
-        stopped = self._store.switch("stopped")
+        stopped = self._store.stopped()
         states = self._queue.states([workflow_id(case) for case in cases])
         for case in cases:
             state = states.get(workflow_id(case))

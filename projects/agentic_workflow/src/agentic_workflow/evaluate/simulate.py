@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from agentic_workflow.case import Decision, Facts, Triage, Value
+from agentic_workflow.case import CaseRecord, Decision, Facts, Triage, Value
 from agentic_workflow.decide.alone import require_proof
 from agentic_workflow.decide.policy import LIMIT_EXCEEDED, Policy
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.store.records import CaseRecord
 from agentic_workflow.store.store import Store
 
 FIELDS = ("action", "approval", "amount", "rule")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import typer
 
+from agentic_workflow.case import CaseRecord
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.desk import check_model, open_store
@@ -26,7 +27,6 @@ from agentic_workflow.sample.smtp_server import received
 from agentic_workflow.sample.start import MAILS, sample_shop
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.processes import workers
-from agentic_workflow.store.records import CaseRecord
 from agentic_workflow.store.store import Store
 from seedbed.settings import Settings, load
 

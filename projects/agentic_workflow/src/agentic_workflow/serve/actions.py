@@ -14,11 +14,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from agentic_workflow.case import CATEGORIES, Draft, Value
+from agentic_workflow.case import CATEGORIES, CaseRecord, Draft, Effect, Event, Value, Verdict
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.store.records import CaseRecord, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
 
@@ -147,7 +146,7 @@ class Actions:
     def stop(self, on: bool, by: str) -> None:
         """Stop the desk, or release it: while it is stopped, nothing is sent or refunded."""
         self._check(by)
-        self.store.set_switch("stopped", on, by)
+        self.store.stop(on, by)
         _log.warning("The desk is %s, by %s.", "stopped" if on else "released", by)
 
     def details(self, case_id: str) -> CaseDetails:

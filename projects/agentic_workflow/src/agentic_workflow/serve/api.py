@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from agentic_workflow import __version__
-from agentic_workflow.case import Category, Status
+from agentic_workflow.case import CaseSummary, Category, Status, Verdict
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
 from agentic_workflow.effects.outbox import Outbox
@@ -32,7 +32,6 @@ from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.serve.actions import Actions, CaseDetails
 from agentic_workflow.serve.metrics import store_metrics
-from agentic_workflow.store.records import CaseSummary, Verdict
 from seedbed.errors import BadInput
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText, ErrorResponse
@@ -54,7 +53,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     intake, policy = Intake(config, store, queue), PolicyFile(config.policy or SHOP_POLICY)
 
     def ready() -> None:
-        store.switch("stopped")
+        store.stopped()
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:

@@ -24,10 +24,9 @@ from jinja2 import Environment, PackageLoader
 from pydantic import AfterValidator
 from starlette.concurrency import run_in_threadpool
 
-from agentic_workflow.case import CATEGORIES, STATUSES
+from agentic_workflow.case import CATEGORIES, STATUSES, Verdict
 from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.serve.actions import Actions
-from agentic_workflow.store.records import Verdict
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.server.service import Caller, CleanText, caller_of
 
@@ -213,7 +212,7 @@ def _show(request: Request, view: str, **values: Any) -> Response:
     values |= {"by": by, "may_approve": actions.may_approve(by), "view": view}
     if view != "error":  # the database may be away
         policy.current()  # reads a changed file
-        values |= {"problem": policy.problem, "stopped": actions.store.switch("stopped")}
+        values |= {"problem": policy.problem, "stopped": actions.store.stopped()}
     text = _templates.get_template("page.jinja").render(values)
     headers = {"content-security-policy": _POLICY}
     return HTMLResponse(text, error.status if error else 200, headers)

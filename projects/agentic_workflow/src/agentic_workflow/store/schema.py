@@ -82,7 +82,7 @@ events = sa.Table(
     "events",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("case_id", Text, nullable=False, index=True),  # empty for a switch
+    sa.Column("case_id", Text, nullable=False, index=True),  # empty: about the desk itself
     sa.Column("at", UtcTime, nullable=False),
     *_text("kind", "actor", "reason", "model", "prompt_version"),
     sa.Column("evidence", Json, nullable=False, default=()),
@@ -107,11 +107,4 @@ outbox = sa.Table(
     sa.Column("order_id", Text),
     sa.Column("refund_number", sa.Integer),
     sa.UniqueConstraint("order_id", "refund_number"),
-)
-
-switches = sa.Table(
-    "switches",
-    metadata,
-    sa.Column("name", Text, primary_key=True),
-    sa.Column("is_on", sa.Boolean, nullable=False, server_default=sa.false()),
 )

@@ -1,4 +1,4 @@
-"""The case database: cases, their audit trail, approvals and switches.
+"""The case database: cases, their audit trail and approvals.
 
     store = Store(Path("var/cases.sqlite"))        # or "postgresql://USER@HOST/NAME"
     record, new = store.receive(parse_mail(data))
@@ -23,23 +23,34 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, sel
 from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
-from agentic_workflow.case import Decision, Draft, Mail, Standing, Status, Triage, Value
+from agentic_workflow.case import (
+    Approval,
+    CaseRecord,
+    CaseSummary,
+    Decision,
+    Draft,
+    Event,
+    Mail,
+    Standing,
+    Status,
+    Triage,
+    Value,
+    Verdict,
+)
 from agentic_workflow.store.database import open_database, reading, writing
-from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Event, Verdict
-from agentic_workflow.store.schema import WITH_TOKENS, cases, events, switches
+from agentic_workflow.store.schema import WITH_TOKENS, cases, events
 from seedbed.errors import BadInput, Conflict, NotFound
-
-__all__ = ["CaseRecord", "CaseSummary", "Store", "case_id"]
 
 DUPLICATE_HOURS = 1  # an answered text from the same sender after that is a new request
 LIST_LIMIT = 1000
+STOPPED = "stopped"  # the event that turns the kill switch on
 MAX_WORDS = 10  # of a search
 _SEARCHED = (cases.c.id, cases.c.sender, cases.c.subject, cases.c.mail["text"].as_string())
 _REPLY_ID = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
 _STARTED = ("received", "working")
 _FINAL = ("closed", "duplicate")
-_SUMMARY = select(*(cases.c[name] for name in CaseSummary.model_fields if name in cases.c))
-_RECORD = select(*(cases.c[name] for name in CaseRecord.model_fields if name in cases.c))
+_SUMMARY = select(*(cases.c[name] for name in CaseSummary.model_fields))
+_RECORD = select(*(cases.c[name] for name in CaseRecord.model_fields))
 T = TypeVar("T", bound=Value)
 
 
@@ -339,20 +350,17 @@ class Store:
         urgent = sql_case((cases.c.priority == "high", 0), else_=1)
         return self._all(CaseSummary, query.order_by(urgent, cases.c.due_at))
 
-    # ── switches and figures ────────────────────────────────────────────────────────────────
+    # ── the desk as a whole ─────────────────────────────────────────────────────────────────
 
-    def switch(self, name: str) -> bool:
-        """Whether a switch is on: "stopped" is the kill switch."""
+    def stopped(self) -> bool:
+        """Whether the kill switch is on: no reply is sent and no refund booked."""
+        last = select(events.c.kind).where(events.c.case_id == "").order_by(events.c.number.desc())
         with reading(self.engine) as connection:
-            query = select(switches.c.is_on).where(switches.c.name == name)
-            return bool(connection.execute(query).scalar())
+            return connection.execute(last.limit(1)).scalar() == STOPPED
 
-    def set_switch(self, name: str, on: bool, by: str) -> None:
-        """Turn a switch on or off for all processes, from their next step on."""
-        with writing(self.engine) as connection:
-            connection.execute(switches.delete().where(switches.c.name == name))
-            connection.execute(insert(switches).values(name=name, is_on=on))
-            self._add_event(connection, "", f"{name} {'on' if on else 'off'}", actor=by)
+    def stop(self, on: bool, by: str) -> None:
+        """Turn the kill switch on or off for all processes, from their next step on."""
+        self.record("", STOPPED if on else "released", actor=by)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of cases by status and category, which is empty before triage."""

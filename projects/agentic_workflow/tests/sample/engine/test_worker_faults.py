@@ -15,15 +15,6 @@ from agentic_workflow.engine.supervisor import open_locks
 OLD = "0"
 
 
-def test_lock_belongs_to_one_holder_at_a_time(open_world: Callable[..., Any]) -> None:
-    config = open_world().config
-    first, second = open_locks(config), open_locks(config)
-    assert first.acquire("worker-1")
-    assert not second.acquire("worker-1")
-    first.release("worker-1")
-    assert second.acquire("worker-1")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_worker_that_lost_its_lock_while_frozen_repeats_nothing(

@@ -211,13 +211,13 @@ def test_case_is_decided_again_by_what_a_person_says_it_asks_for(world: Any) -> 
 
 
 def test_kill_switch_stops_effects_until_released(world: Any) -> None:
-    world.store.set_switch("stopped", True, "anna")
+    world.store.stop(True, "anna")
     case = world.take("where is it")
     world.wait([case], ("approved",))
     world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
     world.until(world.idle)
     assert not mails_of(world, case)
-    world.store.set_switch("stopped", False, "anna")
+    world.store.stop(False, "anna")
     world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
     assert world.wait([case], ("closed",)) == ["closed"]
     assert len(mails_of(world, case)) == 1
