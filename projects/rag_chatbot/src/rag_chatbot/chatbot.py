@@ -24,7 +24,7 @@ from rag_chatbot.config import Config
 from rag_chatbot.conversation import Conversation, Conversations, Turn
 from rag_chatbot.ingest import Progress, Summary, ingest_uploads
 from rag_chatbot.search.retrieve import Hit, Retriever
-from rag_chatbot.store.catalogue import LOCAL, OPERATOR, Caller
+from rag_chatbot.store.catalogue import LOCAL, OPERATOR, Caller, allows
 from rag_chatbot.store.store import Store, StoredDocument
 from seedbed.errors import BadInput, Conflict
 from seedbed.models.embeddings.load_embeddings import embed_texts
@@ -123,14 +123,15 @@ class Chatbot:
         result = asdict(answer) | {"passages": [passage(hit) for hit in answer.passages]}
         if not answer.passages and not self.store.documents(question.collection):
             result["notices"] = (*answer.notices, NO_DOCUMENTS)
-        yield self._keep(question, result, _name(caller)) if question.keep else result
-
-    def _keep(self, question: Question, answer: dict[str, Any], caller: str) -> dict[str, Any]:
-        conversation_id = question.conversation_id or self.conversations.start(
-            caller, question.collection, question.text
-        )
-        turn_id = self.conversations.add(conversation_id, question.text, answer | {"passages": []})
-        return {"id": turn_id, "conversation_id": conversation_id, **answer}
+        if question.keep:
+            conversation_id = question.conversation_id or self.conversations.start(
+                _name(caller), question.collection, question.text
+            )
+            turn_id = self.conversations.add(
+                conversation_id, question.text, result | {"passages": []}
+            )
+            result = {"id": turn_id, "conversation_id": conversation_id, **result}
+        yield result
 
     # Conversations
 
@@ -241,8 +242,7 @@ def open_chatbot(config: Config, settings: Settings) -> Chatbot:
 
 def _with(caller: Caller, names: Sequence[str]) -> list[str]:
     """`names`, and the caller where they don't include it."""
-    included = caller is OPERATOR or "*" in names or caller in names
-    return [*names] if included else [*names, str(caller)]
+    return [*names] if allows(names, caller) else [*names, str(caller)]
 
 
 def _name(caller: Caller) -> str:

@@ -88,41 +88,31 @@ def _sections(document: Document) -> Iterator[tuple[str, list[Block], Block | No
     A heading that nothing follows is a section by itself, so that search can find it. The title of
     the document is left out of the path.
     """
-    stack: list[tuple[int, str]] = []
-    run: list[Block] = []
-    lone: Block | None = None
-    above: Block | None = None
-
-    def path() -> str:
-        names = [name for _, name in stack]
-        if names and names[0] == document.title:
-            names = names[1:]
-        return SEPARATOR.join(names)
-
+    sections: list[tuple[str, Block | None, list[Block]]] = []
+    stack: list[tuple[int, str]] = []  # level and name of each heading above
+    path = ""
     for block in document.blocks:
         if not _WORD.search(document.text, block.start, block.end):
             continue  # a rule or a row of signs
-        is_heading = block.kind == "heading"
-        if run and (is_heading or block.page != run[0].page):
-            yield path(), run, above
-            run, above = [], None
-        elif lone and is_heading and block.level <= lone.level:
-            yield path(), [lone], None
-        if is_heading:
+        if block.kind == "heading":
             while stack and stack[-1][0] >= block.level:
                 stack.pop()
-            lone = block
             name = plain(document.text[block.start : block.end], document.type)[:HEADING_CHARS]
             stack.append((block.level, name))
-        else:
-            if lone and lone.page == block.page:
-                above = lone
-            run.append(block)
-            lone = None
-    if run:
-        yield path(), run, above
-    elif lone:
-        yield path(), [lone], None
+            names = [name for _, name in stack]
+            path = SEPARATOR.join(names[1:] if names[0] == document.title else names)
+            sections.append((path, block, []))
+            continue
+        if not sections or (sections[-1][2] and sections[-1][2][0].page != block.page):
+            sections.append((path, None, []))
+        sections[-1][2].append(block)
+    for n, (path, heading, run) in enumerate(sections):
+        if run:
+            yield path, run, heading if heading and heading.page == run[0].page else None
+        elif heading:
+            below = sections[n + 1][1] if n + 1 < len(sections) else None
+            if below is None or below.level <= heading.level:
+                yield path, [heading], None
 
 
 def _parts(text: str, block: Block, path: str, max_tokens: int, count: TokenCounter) -> list[Piece]:

@@ -157,11 +157,7 @@ def stop_words(language: str) -> frozenset[str]:
     """The function words of a language; none where they are unknown."""
     import stopwordsiso
 
-    return (
-        frozenset(stopwordsiso.stopwords(language))
-        if stopwordsiso.has_lang(language)
-        else frozenset()
-    )
+    return frozenset(stopwordsiso.stopwords(language))
 
 
 @lru_cache(100_000)

@@ -182,7 +182,7 @@ class Collections:
             index_name = f"{PREFIX}{uuid.uuid4().hex}"  # Chroma's names allow few characters
             created = db.execute(
                 f"INSERT OR IGNORE INTO collections ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?)",
-                (name, _dump(readers), _dump(writers), index_name),
+                (name, json.dumps([*readers]), json.dumps([*writers]), index_name),
             )
             if created.rowcount:
                 db.execute(
@@ -205,8 +205,8 @@ class Collections:
         row = db.execute(f"SELECT {_COLUMNS} FROM collections WHERE name = ?", (name,)).fetchone()
         if row is not None:
             collection = _collection(row)
-            can_read = _allows(collection.readers, caller)
-            can_write = _allows(collection.writers or self.writers, caller)
+            can_read = allows(collection.readers, caller)
+            can_write = allows(collection.writers or self.writers, caller)
             if can_write if action == "write" else can_read:
                 return collection
             if can_read:
@@ -223,23 +223,18 @@ class Collections:
         """All collections that `caller` may read, in alphabetical order."""
         db = self.database.connection
         rows = db.execute(f"SELECT {_COLUMNS} FROM collections ORDER BY name")
-        return [c for c in map(_collection, rows) if _allows(c.readers, caller)]
+        return [c for c in map(_collection, rows) if allows(c.readers, caller)]
 
     def names(self, caller: Caller = OPERATOR) -> list[str]:
         """The names of `all`."""
         return [collection.name for collection in self.all(caller)]
 
 
-def _allows(names: Sequence[str], caller: Caller) -> bool:
+def allows(names: Sequence[str], caller: Caller) -> bool:
+    """Whether the names of API keys include this caller."""
     return caller is OPERATOR or "*" in names or caller in names
 
 
-def _dump(names: Sequence[str]) -> str:
-    return json.dumps(list(names))
-
-
 def _collection(row: tuple[int, str, str, str, str]) -> Collection:
-    number, name, readers, writers, index_name = row
-    return Collection(
-        number, name, tuple(json.loads(readers)), tuple(json.loads(writers)), index_name
-    )
+    number, name, readers, writers, index = row
+    return Collection(number, name, tuple(json.loads(readers)), tuple(json.loads(writers)), index)
