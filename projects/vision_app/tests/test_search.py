@@ -97,12 +97,11 @@ def test_text_search_finds_labels_and_printed_words(index: Any, folder: Path) ->
     assert hit["excerpt"] == "Acme Ltd Invoices INV-0815 Total 65.43"
 
 
-@pytest.mark.parametrize("query", ["s", "5 s", "red' OR 1", "%", "\x00 a"])
-def test_short_and_odd_queries_are_answered(index: Any, query: str) -> None:
-    try:
+def test_short_and_odd_queries_are_answered(index: Any) -> None:
+    for query in ("s", "5 s", "red' OR 1", "\x00 a"):
         assert all(0 < hit["score"] <= 1 for hit in index.search_text(query))
-    except BadInput as error:
-        assert "empty" in str(error)
+    with pytest.raises(BadInput, match="empty"):
+        index.search_text("%")
 
 
 def test_second_add_reads_only_what_changed(index: Any, folder: Path) -> None:

@@ -171,7 +171,8 @@ def explain(
     explanation = vision.explain(vision.open(file), label)
     target = out or Path(f"{file.stem}.explained.png")
     write_bytes(target, explanation["png"])
-    typer.echo(f"{explanation['label']} ({explanation['confidence'] * 100:.0f} %): {target}")
+    confidence = terminal.percent(explanation["confidence"])
+    typer.echo(f"{explanation['label']} ({confidence}): {target}")
 
 
 @app.command()

@@ -25,13 +25,10 @@ def test_map_is_where_the_object_of_the_class_is(
     assert daisy[:, 160:].mean() > 4 * daisy[:, :160].mean()
 
 
-def test_default_is_the_most_likely_label(classifier: Classifier, pagoda: Pixels) -> None:
+def test_label_is_the_most_likely_one_or_known(classifier: Classifier, pagoda: Pixels) -> None:
     label, confidence, _ = explain(classifier, pagoda)
     assert label == "palace"
     assert confidence == pytest.approx(classifier.infer([pagoda])[0].max(), abs=0.05)
-
-
-def test_unknown_label_suggests_similar_ones(classifier: Classifier, pagoda: Pixels) -> None:
     with pytest.raises(BadInput, match=r"Unknown label 'daysy'. Similar: .*daisy"):
         explain(classifier, pagoda, "daysy")
 

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-_BINS = 15  # as in Guo et al.
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
@@ -48,9 +47,7 @@ def fit_temperature(logits: Floats, labels: npt.ArrayLike) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
 
 
-def calibration_error(
-    confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = _BINS
-) -> float:
+def calibration_error(confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 15) -> float:
     """Expected calibration error (ECE): the mean gap between confidence and accuracy, 0 to 1.
 
     Answers are sorted by confidence into `bins` of equal width from 0 to 1, (low, high]; the gap of

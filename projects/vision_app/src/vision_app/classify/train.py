@@ -55,7 +55,9 @@ def train(
     `out` has other content than a trained classifier; `out` is then unchanged.
     """
     start = time.monotonic()
-    check_replaceable(out)
+    if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
+        message = f"{out} is not a classifier that vision-app trained, and is not replaced."
+        raise BadInput(message, hint="Use --out with a new folder.")
     # 1. Compute features of all images and of their random crops.
     spec = "efficientnet-lite0" if config.classifier.startswith("path:") else config.classifier
     model = load_image_model(spec, settings=settings)
@@ -90,13 +92,6 @@ def train(
         head.save(scratch)
         write_text(scratch / "report.json", json.dumps(report, ensure_ascii=False, indent=2))
     return report
-
-
-def check_replaceable(out: Path) -> None:
-    """Raise BadInput unless `out` is a new or empty folder, or just a trained classifier."""
-    if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
-        message = f"{out} is not a classifier that vision-app trained, and is not replaced."
-        raise BadInput(message, hint="Use --out with a new folder.")
 
 
 class Images(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any
 
 from vision_app.files.pixels import Pixels, decode, message_part
 from vision_app.ocr.page import Box, Page
+from vision_app.serve.terminal import percent
 from seedbed.server.html import escape, hint, multiline, table
 
 Result = Mapping[str, Any]
@@ -122,12 +123,3 @@ def overlay(result: Result) -> str:
         f"<figcaption>Warm colors: pixels that speak for <b>{label}</b> ({confidence})."
         " Without them the classifier is less certain.</figcaption></figure>"
     )
-
-
-def percent(share: float) -> str:
-    """A share as a percentage; small ones are not shown as zero.
-
-    >>> percent(0.873), percent(0.001)
-    ('87 %', '< 1 %')
-    """
-    return f"{share * 100:.0f} %" if share >= 0.005 or share <= 0 else "< 1 %"

@@ -1,4 +1,4 @@
-"""Results as text for a terminal, and as rows for CSV; the input is the JSON of `vision.py`."""
+"""Results as text for a terminal, and as CSV; the input is the JSON of `vision.py`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def labels(result: Result) -> str:
     >>> print(labels({"file": "a.jpg", "sure": True, "labels": [mug]}))
     a.jpg: mug 90 %
     """
-    ranking = ", ".join(f"{x['label']} {_percent(x['confidence'])}" for x in result["labels"])
+    ranking = ", ".join(f"{x['label']} {percent(x['confidence'])}" for x in result["labels"])
     return f"{result['file']}: {ranking if result['sure'] else f'not sure ({ranking})'}"
 
 
@@ -29,7 +29,7 @@ def fields(result: Result) -> str:
     rows = []
     for name, value in result["fields"].items():
         evidence = result["evidence"].get(name) or {"text": "", "confidence": None}
-        confidence = None if evidence["confidence"] is None else _percent(evidence["confidence"])
+        confidence = None if evidence["confidence"] is None else percent(evidence["confidence"])
         content = None if value is None else _short(_text(value))
         rows.append((name, content, confidence, _short(evidence["text"])))
     warnings = [f"warning: {warning}" for warning in result["warnings"]]
@@ -61,13 +61,13 @@ def hits(result: Sequence[Result]) -> str:
 
 def training(result: Result) -> str:
     """The figures of a training and how to use its result."""
-    low, high = map(_percent, result["interval"])
+    low, high = map(percent, result["interval"])
     sample = f"{result['images']} images of {len(result['labels'])} classes"
     use = command_line("vision-app", "classify", "FILE", "--model", f"path:{result['folder']}")
     return "\n".join(
         [
             *(f"skipped: {item['file']}: {item['error']}" for item in result["skipped"]),
-            f"Held-out accuracy: {_percent(result['accuracy'])} ({low} to {high}, {sample})",
+            f"Held-out accuracy: {percent(result['accuracy'])} ({low} to {high}, {sample})",
             f"Use it: {use}",
         ]
     )
@@ -103,8 +103,13 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _percent(share: float) -> str:
-    return f"{share * 100:.0f} %"
+def percent(share: float) -> str:
+    """A share as a percentage; small ones are not shown as zero.
+
+    >>> percent(0.873), percent(0.001)
+    ('87 %', '< 1 %')
+    """
+    return f"{share * 100:.0f} %" if share >= 0.005 or share <= 0 else "< 1 %"
 
 
 def _short(text: str, width: int = 60) -> str:
