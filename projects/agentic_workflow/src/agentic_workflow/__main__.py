@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentic_workflow import sample
+from agentic_workflow.serve import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 from seedbed.errors import BadInput
@@ -135,8 +136,6 @@ def submit(
 @app.command()
 def inbox(as_json: Json = False) -> None:
     """List the cases that wait for a person."""
-    from agentic_workflow.serve import terminal
-
     waiting = [case.model_dump(mode="json") for case in _store().waiting()]
     show(waiting, as_json, to_text=terminal.inbox)
 
@@ -144,8 +143,6 @@ def inbox(as_json: Json = False) -> None:
 @app.command()
 def case(case_id: CaseId, as_json: Json = False) -> None:
     """Show a case: the mail, the decision with its reasons, the draft and the timeline."""
-    from agentic_workflow.serve import terminal
-
     show(_actions().details(case_id).model_dump(mode="json"), as_json, to_text=terminal.case)
 
 
@@ -187,7 +184,6 @@ def simulate(
     """Show what a changed policy would decide about past cases."""
     from agentic_workflow.decide.policy import load_policy
     from agentic_workflow.evaluate import simulate as simulation
-    from agentic_workflow.serve import terminal
 
     differences = simulation.simulate(_store(), load_policy(policy))
     show([d.model_dump(mode="json") for d in differences], as_json, to_text=terminal.differences)

@@ -136,13 +136,6 @@ def test_dates_and_amounts_are_written_as_in_the_language(language: Language) ->
     assert "PO4476396401" in delivered.body
 
 
-def test_deletion_of_an_account_is_not_answered_with_a_paragraph() -> None:
-    draft = write("account", facts=FACTS["no order"], needs_approval=True)
-    assert (draft.citations, draft.warnings) == ((), (NO_ANSWER,))
-    assert "will reply to you personally" in draft.body
-    assert write("account", facts=FACTS["no order"]).citations == ("returns §1",)
-
-
 def test_only_a_refund_promises_money() -> None:
     for action, facts in itertools.product(("reply", "ask", "hand_over"), FACTS.values()):
         for category, language in itertools.product(CATEGORIES, LANGUAGES):

@@ -103,8 +103,6 @@ class When(Table):
 
 
 class Rule(Table):
-    """What to do in some cases, and the reason shown to people."""
-
     name: str
     when: When = When()
     action: Action

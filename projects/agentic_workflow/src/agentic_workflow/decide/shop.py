@@ -19,8 +19,6 @@ FOREIGN_ORDER = "belongs to another customer"  # the end of the warning about su
 
 
 class Customer(Value):
-    """A customer of the shop."""
-
     id: str
     name: str = ""
     recent_orders: tuple[str, ...] = ()  # ids, the latest first

@@ -33,8 +33,6 @@ FIELDS = ("category", "priority", "order_id", "amount")
 
 
 class Gold(BaseModel):
-    """The right answers for one mail."""
-
     file: str
     category: Category
     priority: Priority
@@ -45,8 +43,6 @@ class Gold(BaseModel):
 
 @dataclass(frozen=True)
 class Result:
-    """What the desk made of one mail."""
-
     gold: Gold
     triage: Triage
     decision: Decision

@@ -40,7 +40,6 @@ class Case(NamedTuple):
 
 @cache
 def templates(language: str) -> dict[str, Any]:
-    """The texts in a language."""
     return tomllib.loads((TEMPLATES / f"{language}.toml").read_text("utf-8"))
 
 

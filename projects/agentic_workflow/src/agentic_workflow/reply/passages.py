@@ -53,7 +53,6 @@ class Passages:
         return sorted(hits, key=lambda p: -p.score - TOPIC_BONUS * p.source.startswith(topic))[:k]
 
     def for_mail(self, mail: Mail, triage: Triage) -> list[Passage]:
-        """The passages for the reply to a mail."""
         query = f"{mail.subject}\n{mail.text}"
         return self.search(query, mail.language, category=triage.category)
 

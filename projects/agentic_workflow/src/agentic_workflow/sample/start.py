@@ -20,7 +20,6 @@ from agentic_workflow.config import Config
 from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.sample.shop import ensure_shop
 from agentic_workflow.sample.smtp_server import run_smtp_server
 
 FOLDER = Path(__file__).parent
@@ -46,7 +45,6 @@ def sample_shop(config: Config) -> Iterator[Config]:
         return
     folder = config.data_dir
     folder.mkdir(parents=True, exist_ok=True)
-    ensure_shop(folder)
     if not config.policies and not (folder / "policies").exists():
         shutil.copytree(POLICIES, folder / "policies")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -59,7 +57,6 @@ def sample_shop(config: Config) -> Iterator[Config]:
 
 
 def _take_first_mails(config: Config) -> None:
-    """Take in the mails that its mail server delivers, if there is no case yet."""
     with closing(open_store(config)) as store, closing(CaseQueue(config)) as queue:
         intake = Intake(config, store, queue)
         for file in [] if store.cases(limit=1) else sorted(MAILS.glob("*.eml")):

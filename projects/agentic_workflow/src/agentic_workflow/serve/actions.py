@@ -28,8 +28,6 @@ _log = logging.getLogger(__name__)
 
 
 class CaseDetails(Value):
-    """A case and what happened to it."""
-
     case: CaseRecord
     timeline: list[Event]  # the oldest first
     effects: list[Effect]

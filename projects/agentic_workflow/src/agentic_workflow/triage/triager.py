@@ -101,7 +101,7 @@ def open_triager(
 
 
 def check_examples(path: Path) -> None:
-    """Raise ConfigError unless the classifier can learn from these examples."""
+    """Raise BadInput unless the classifier can learn from these examples."""
     if _exists("offline"):
         from agentic_workflow.triage.offline.classifier import read_examples
 

@@ -149,33 +149,13 @@ def test_injection_in_a_mail_cannot_invent_evidence() -> None:
     assert (triage.amount, triage.needs_approval) == (None, True)
 
 
-def through_the_desk(change: dict[str, Any], text: str, orders: str = "") -> Triage:
-    """What a desk with a model makes of a mail."""
-
-    def no_embeddings() -> Any:
-        raise AssertionError("a model needs no embeddings")
-
-    triager = open_triager(ScriptedChatModel([READING | change]), no_embeddings, orders=orders)
-    return triager.triage(MAIL.model_copy(update={"text": text}), Screening())
-
-
-NO_VALUES = {
-    **{"order_number": None, "order_quote": "", "amount": None, "amount_quote": ""},
-    "category_quote": "refund",
-}
-
-
 @pytest.mark.parametrize(
     "text",
     ["I want a refund. My lawyer will sue you.", "Refund: it caught fire, my hand is burnt."],
 )
 def test_danger_and_threats_are_not_left_to_the_model(text: str) -> None:
-    triage = through_the_desk(NO_VALUES, text)
+    values = {"order_number": None, "order_quote": "", "amount": None, "amount_quote": ""}
+    model = ScriptedChatModel([READING | values | {"category_quote": "refund"}])
+    triager = open_triager(model, lambda: pytest.fail("A model needs no embeddings."))
+    triage = triager.triage(MAIL.model_copy(update={"text": text}), Screening())
     assert (triage.category, triage.priority, triage.needs_approval) == ("refund", "high", True)
-
-
-def test_order_is_the_one_that_the_model_read() -> None:
-    text = "SO-11111 arrived, thanks. But where is the refund for SO-22222?"
-    order = {"order_number": "SO-22222", "order_quote": "the refund for SO-22222"}
-    triage = through_the_desk(NO_VALUES | order, text, "SO-[0-9]{5}")
-    assert (triage.order_id, triage.order_ids) == ("SO-22222", ("SO-11111", "SO-22222"))

@@ -4,7 +4,7 @@ import pytest
 
 from agentic_workflow.case import CATEGORIES
 from agentic_workflow.triage.offline.classifier import EXAMPLES, Classifier, read_examples
-from seedbed.errors import ConfigError
+from seedbed.errors import BadInput
 from seedbed.models.embeddings.hash import HashEmbeddings
 
 
@@ -34,18 +34,21 @@ def test_classifier_is_trained_anew_for_other_examples_and_a_cache_that_is_cut_o
 
 
 def test_shipped_examples_cover_all_categories() -> None:
-    assert {category for _, category in read_examples(EXAMPLES)} == set(CATEGORIES)
+    assert {example.category for example in read_examples(EXAMPLES)} == set(CATEGORIES)
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"subject": "", "text": "x", "category": "greeting"}', "line 1: unknown category"),
-        ('{"subject": "Hello", "category": "spam"}', "line 1: 'text' is missing"),
+        (
+            '{"subject": "", "text": "x", "category": "greeting"}',
+            "line 1: category: Input",
+        ),
+        ('{"subject": "Hello", "category": "spam"}', "line 1: text: Field required"),
         ('{"subject": "", "text": "x", "category": "spam"}', "needs 4 examples, not billing 0"),
     ],
 )
 def test_wrong_examples_are_refused(tmp_path: Path, line: str, reason: str) -> None:
     (tmp_path / "examples.jsonl").write_text(f"{line}\n")
-    with pytest.raises(ConfigError, match=reason):
+    with pytest.raises(BadInput, match=reason):
         read_examples(tmp_path / "examples.jsonl")

@@ -32,11 +32,6 @@ def test_several_sums_are_left_to_a_person(triager: OfflineTriager) -> None:
     assert (triage.amount, triage.needs_approval) == (None, True)
 
 
-def test_automatic_mail_is_not_read(triager: OfflineTriager) -> None:
-    away = triager.triage(letter("parcel courier", automatic=True), Screening())
-    assert (away.category, away.confidence) == ("other", 1.0)
-
-
 def test_short_answer_to_an_offer_of_money_is_a_refund(triager: OfflineTriager) -> None:
     offer = "> We can offer you a refund of 185.40 EUR for order 44190."
     triage = triager.triage(letter("opening hours, catalogue: yes", quoted=offer), Screening())

@@ -34,12 +34,8 @@ def test_sorter_is_asked_only_where_the_classifier_is_not_sure(classifier: Class
     assert triager.triage(letter(CLEAR), Screening()).category == "shipping"
     triage = triager.triage(letter(UNCLEAR), Screening())
     assert (triage.category, "model" in triage.reasons[0]) == ("billing", True)
+    assert triage.confidence < SURE  # it never makes the desk surer
     assert len(model.calls) == 1
-
-
-def test_sorter_never_makes_the_desk_surer(classifier: Classifier) -> None:
-    triager = OfflineTriager(classifier, Sorter(ScriptedChatModel(replies=[REPLY])))
-    assert triager.triage(letter(UNCLEAR), Screening()).confidence < SURE
 
 
 def test_sorter_that_fails_leaves_the_category_of_the_classifier(classifier: Classifier) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import sklearn
 from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel
 from scipy.sparse import hstack
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -32,8 +33,8 @@ from sklearn.pipeline import make_pipeline
 
 from agentic_workflow.case import CATEGORIES, Category
 from agentic_workflow.triage.finders import plain
-from seedbed.errors import ConfigError, SeedbedError
-from seedbed.files import read_json_lines, write_bytes
+from seedbed.errors import BadInput, SeedbedError
+from seedbed.files import read_models, write_bytes
 from seedbed.models.embeddings.load_embeddings import embed_texts
 from seedbed.settings import Settings, load
 
@@ -42,24 +43,23 @@ EXAMPLES = Path(__file__).with_name("examples.jsonl")
 _FOLDS = 4
 
 
-def read_examples(path: Path = EXAMPLES) -> list[tuple[str, Category]]:
-    """Lines {"subject", "text", "category"}, at least four of each category.
+class Example(BaseModel):
+    subject: str
+    text: str
+    category: Category
 
-    Raises ConfigError with the line that is wrong, or with the category that lacks examples.
+
+def read_examples(path: Path = EXAMPLES) -> list[Example]:
+    """The lines of a file, at least four of each category.
+
+    Raises BadInput with the line that is wrong, or with the categories that lack examples.
     """
-    examples: list[tuple[str, Category]] = []
-    for place, row in read_json_lines(path):
-        if row.get("category") not in CATEGORIES:
-            raise ConfigError(f"{place}: unknown category {row.get('category')!r}.")
-        if missing := [name for name in ("subject", "text") if not isinstance(row.get(name), str)]:
-            raise ConfigError(f"{place}: {missing[0]!r} is missing, or is not text.")
-        examples.append((f"{row['subject']}\n\n{row['text']}", row["category"]))
-    counts = Counter(category for _, category in examples)
+    examples = [example for _, example in read_models(path, Example)]
+    counts = Counter(example.category for example in examples)
     if few := [f"{name} {counts[name]}" for name in CATEGORIES if counts[name] < _FOLDS]:
         hint = "Add some to the shipped ones."
-        raise ConfigError(
-            f"{path}: each category needs {_FOLDS} examples, not {', '.join(few)}.", hint=hint
-        )
+        problem = f"{path}: each category needs {_FOLDS} examples, not {', '.join(few)}."
+        raise BadInput(problem, hint=hint)
     return examples
 
 
@@ -86,9 +86,9 @@ class Classifier:
         (odds,) = self._model.predict_proba(self._features([_simplified(text)]))
         return dict(zip(self._model.classes_.tolist(), odds.tolist(), strict=True))
 
-    def _train(self, examples: Sequence[tuple[str, Category]]) -> None:
+    def _train(self, examples: Sequence[Example]) -> None:
         # 1. Features of all examples: the embeddings, then the n-grams.
-        texts = [_simplified(text) for text, _ in examples]
+        texts = [_simplified(f"{example.subject}\n\n{example.text}") for example in examples]
         ngrams: dict[str, Any] = {"analyzer": "char_wb", "ngram_range": (3, 5)}
         self._vectorizer = TfidfVectorizer(**ngrams, sublinear_tf=True, min_df=2).fit(texts)
         features = self._features(texts)
@@ -102,7 +102,7 @@ class Classifier:
             voting="soft",
         )
         model = CalibratedClassifierCV(models, method="temperature", cv=_FOLDS, ensemble=False)
-        self._model = model.fit(features, [category for _, category in examples])
+        self._model = model.fit(features, [example.category for example in examples])
 
     def _features(self, texts: list[str]) -> Any:
         vectors = embed_texts(self._embeddings, texts)

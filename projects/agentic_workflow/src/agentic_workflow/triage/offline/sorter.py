@@ -31,8 +31,6 @@ _SECONDS = 10.0
 
 
 class Sorted(BaseModel):
-    """The model's reply."""
-
     category: Category
     language: Language
 
