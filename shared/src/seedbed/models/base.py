@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
@@ -17,7 +18,9 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 
@@ -129,3 +132,31 @@ class StreamingChatModel(BaseChatModel):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
+
+
+def token_usage(prompt: int, answer: int) -> UsageMetadata:
+    """LangChain's record of the tokens of a prompt and its answer."""
+    return UsageMetadata(input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer)
+
+
+def last_chunk(
+    text: str, calls: Sequence[Any], usage: UsageMetadata | None, metadata: dict[str, Any]
+) -> ChatGenerationChunk:
+    """The end of an answer: the rest of its text, its tool calls (`name`, `args`, `id`), tokens."""
+    chunks = [
+        tool_call_chunk(
+            name=call["name"],
+            args=json.dumps(call["args"], ensure_ascii=False),
+            id=call["id"],
+            index=n,
+        )
+        for n, call in enumerate(calls)
+    ]
+    message = AIMessageChunk(
+        content=text,
+        tool_call_chunks=chunks,
+        usage_metadata=usage,
+        response_metadata=metadata,
+        chunk_position="last",
+    )
+    return ChatGenerationChunk(message=message)

@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 
 from seedbed.errors import ConfigError, SeedbedError
-from seedbed.models.base import StreamingChatModel
+from seedbed.models.base import StreamingChatModel, last_chunk, token_usage
 from seedbed.structured import schemas
 from seedbed.structured.validator import Schema
 
@@ -130,9 +128,13 @@ class ScriptedChatModel(StreamingChatModel):
             words = re.findall(r"\s*\S+\s*?(?=\s|$)|\s+", reply.content)
         for word in words:
             yield ChatGenerationChunk(message=AIMessageChunk(content=word, id=reply.id))
-        yield ChatGenerationChunk(
-            message=_last_chunk(reply, call, options.get("model", self.model_name))
-        )
+        # Words stand in for tokens: usage that tests can predict.
+        usage = token_usage(len(call.text.split()), max(1, len(reply.text.split())))
+        metadata = {
+            "model_name": options.get("model", self.model_name),
+            "finish_reason": "tool_calls" if reply.tool_calls else "stop",
+        }
+        yield last_chunk("", reply.tool_calls, usage, metadata)
 
     def _next_reply(self, call: Call) -> Any:
         with self._lock:  # two threads must not get one reply
@@ -177,23 +179,3 @@ def _check_reply(message: AIMessage, call: Call) -> None:
         raise ScriptError(f"The script {names}, but tool_choice is {call.tool_choice}.")
     if call.schema is not None:
         schemas.parse_reply(message.text, call.schema)
-
-
-def _last_chunk(reply: AIMessage, call: Call, model: str) -> AIMessageChunk:
-    # Words stand in for tokens: usage that tests can predict.
-    prompt, answer = len(call.text.split()), max(1, len(reply.text.split()))
-    return AIMessageChunk(
-        content="",
-        tool_call_chunks=[
-            tool_call_chunk(name=c["name"], args=json.dumps(c["args"]), id=c["id"], index=n)
-            for n, c in enumerate(reply.tool_calls)
-        ],
-        usage_metadata=UsageMetadata(
-            input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer
-        ),
-        response_metadata={
-            "model_name": model,
-            "finish_reason": "tool_calls" if reply.tool_calls else "stop",
-        },
-        chunk_position="last",
-    )

@@ -43,12 +43,9 @@ _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 class Drain:
     """The running requests of a server, and whether it is shutting down."""
 
-    draining: bool = False
-    """True from the first SIGTERM or Ctrl-C on: new requests are answered with 503."""
-    running: int = 0
-    """Number of requests in progress, without probes and Gradio's heartbeat."""
-    limit: int = 256
-    """Maximum of `running`; requests above it are answered with 429."""
+    draining: bool = False  # from the first SIGTERM or Ctrl-C on: new requests get a 503
+    running: int = 0  # requests in progress, without probes and Gradio's heartbeat
+    limit: int = 256  # maximum of `running`; requests above it get a 429
 
 
 def error_response(
@@ -158,14 +155,11 @@ def _raw_path(scope: Scope) -> str:
 class Access:
     """Which callers a server admits."""
 
-    keys: KeySource
-    """The API keys. While there are none, no key is required."""
-    local_only: bool = False
-    """Without keys, accept requests to localhost only, by the `Host` header."""
-    origins: Sequence[str] = ()
-    """Web sites whose pages may send requests; `*` for all."""
+    keys: KeySource  # while there are none, no key is required
+    local_only: bool = False  # without keys: requests to localhost only, by the `Host` header
+    origins: Sequence[str] = ()  # web sites whose pages may send requests; `*` for all
+    # Whether this caller may read /metrics; otherwise 403.
     may_read_metrics: Callable[[str], bool] = lambda caller: True  # noqa: ARG005
-    """Whether this caller may read /metrics; otherwise 403."""
 
 
 class Guard:

@@ -10,19 +10,16 @@ Messages and options become a prompt, a grammar (`answer_form`) and sampling par
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
 
 from seedbed.engine.generation import Sampling
 from seedbed.errors import BadInput, ContextWindowError, ReplyCutOff
-from seedbed.models.base import StreamingChatModel
+from seedbed.models.base import StreamingChatModel, last_chunk, token_usage
 from seedbed.models.local.answer import Answer
 from seedbed.models.local.answer_form import AnswerForm, answer_form
 from seedbed.models.local.chat_messages import as_chat
@@ -171,11 +168,7 @@ class LocalChatModel(StreamingChatModel):
     def _last_chunk(self, answer: Answer) -> ChatGenerationChunk:
         """The rest of an answer, its tool calls, usage and metadata. Raises ReplyCutOff."""
         ending = answer.end()
-        usage = UsageMetadata(
-            input_tokens=len(answer.prompt),
-            output_tokens=len(answer.tokens),
-            total_tokens=len(answer.prompt) + len(answer.tokens),
-        )
+        usage = token_usage(len(answer.prompt), len(answer.tokens))
         if ending.cut_off:
             error = ReplyCutOff(
                 f"{self.model_name} reached the token limit before its reply was complete.",
@@ -184,23 +177,7 @@ class LocalChatModel(StreamingChatModel):
             error.partial, error.usage = answer.written, dict(usage)  # type: ignore[arg-type]
             raise error
         metadata = {"model_name": self.model_name, "finish_reason": ending.reason}
-        calls = [
-            tool_call_chunk(
-                name=call["name"],
-                args=json.dumps(call["args"], ensure_ascii=False),
-                id=call["id"],
-                index=n,
-            )
-            for n, call in enumerate(ending.calls)
-        ]
-        message = AIMessageChunk(
-            content=ending.text,
-            tool_call_chunks=calls,
-            usage_metadata=usage,
-            response_metadata=metadata | _measurements(answer),
-            chunk_position="last",
-        )
-        return ChatGenerationChunk(message=message)
+        return last_chunk(ending.text, ending.calls, usage, metadata | _measurements(answer))
 
 
 def _measurements(answer: Answer) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import Field
 
 from seedbed.errors import InvalidReply, ModelError, ModelRequestError, ModelTimeout, SeedbedError
-from seedbed.models.base import StreamingChatModel
+from seedbed.models.base import StreamingChatModel, last_chunk, token_usage
 from seedbed.models.remote import background
 from seedbed.models.remote.failures import check_reply, translate
 from seedbed.models.remote.prices import cost
@@ -218,13 +218,7 @@ class RemoteChatModel(StreamingChatModel):
         finally:
             await stream.aclose()
         call.add(total)
-        end = AIMessageChunk(
-            content="",
-            usage_metadata=call.usage,
-            response_metadata=total.response_metadata | call.accounts(),
-            chunk_position="last",
-        )
-        yield ChatGenerationChunk(message=end)
+        yield last_chunk("", (), call.usage, total.response_metadata | call.accounts())
 
     async def _try_each(self, call: _Call, ask: Callable[[], Awaitable[T]]) -> T:
         """The result of `ask` for the first attempt that succeeds before the deadline."""
@@ -273,10 +267,7 @@ def _message_of(result: ChatResult) -> AIMessage:
     output = result.llm_output or {}
     if not result.generations:
         counts = output.get("token_usage") or {}
-        tokens = (counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0))
-        usage = UsageMetadata(
-            input_tokens=tokens[0], output_tokens=tokens[1], total_tokens=sum(tokens)
-        )
+        usage = token_usage(counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0))
         return AIMessage("", usage_metadata=usage if counts else None)
     generation = result.generations[0]
     message = generation.message

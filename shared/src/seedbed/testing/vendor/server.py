@@ -120,12 +120,9 @@ class Vendor:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
-        self._loop = asyncio.get_running_loop()
         if scope["type"] == "lifespan":
-            for step in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{step}.complete"})
             return
+        self._loop = asyncio.get_running_loop()
         request = Request(scope, receive)
         call = VendorRequest(scope["path"], dict(request.headers))
         with suppress(ValueError):  # refused below
