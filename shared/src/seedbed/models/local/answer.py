@@ -21,8 +21,7 @@ from typing import Any
 
 from seedbed.engine.engine import Engine
 from seedbed.engine.generation import Generation, Piece, Sampling
-from seedbed.models.local.answer_form import AnswerForm
-from seedbed.models.local.tool_calls import read_calls
+from seedbed.models.local.answer_form import AnswerForm, read_calls
 from seedbed.structured.grammar import Matcher
 
 MAX_RESUMES = 8  # each submits the prompt again; after the last, the shortest completion is taken
