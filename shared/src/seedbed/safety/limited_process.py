@@ -79,7 +79,7 @@ class LimitedProcess:
             process = self._start()
             try:
                 reply, raw = self._exchange(process, data, arguments, seconds)
-            except (OSError, EOFError, ValueError):
+            except (OSError, EOFError, ValueError, TypeError):
                 process.kill()  # unless it has ended, which is the usual reason
                 problem = f"is damaged, or takes more than {self._max_memory / 1e6:,.0f} MB"
                 status = process.wait()
@@ -124,7 +124,7 @@ class LimitedProcess:
     def _exchange(
         self, process: subprocess.Popen[bytes], data: bytes, arguments: Any, seconds: float
     ) -> tuple[dict[str, Any], bytearray]:
-        """Send a call, receive its reply. OSError, EOFError, ValueError: the process ended."""
+        """Send a call, receive its reply. OSError, EOFError and others: the process ended."""
         assert process.stdin and process.stdout
         processor_seconds = seconds if self._max_wall_seconds else 0.0
         limits = self._max_wall_seconds or seconds, processor_seconds
@@ -132,7 +132,7 @@ class LimitedProcess:
         process.stdin.write(json.dumps(call).encode() + b"\n")
         process.stdin.write(data)
         process.stdin.flush()
-        reply = json.loads(process.stdout.readline(_MAX_LINE))
+        reply = dict(json.loads(process.stdout.readline(_MAX_LINE)))
         raw = bytearray(min(reply.pop("size"), self._max_memory))
         if process.stdout.readinto(raw) < len(raw):  # type: ignore[attr-defined]
             raise EOFError

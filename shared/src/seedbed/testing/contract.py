@@ -66,9 +66,6 @@ def expect_error(response: Any, status: int, kind: str = "") -> str:
 class ServerContract:
     """Tests of a server: of the fixture `app`, which is created with `SETTINGS`."""
 
-    requests_per_route: ClassVar[int] = 15
-    """Number of generated requests per route and kind (valid, invalid)."""
-
     @pytest.fixture(scope="class")
     @classmethod
     def client(cls, app: FastAPI) -> Iterator[TestClient]:
@@ -198,7 +195,7 @@ class ServerContract:
         schema = schemathesis.openapi.from_dict(document).exclude(path=[*_COMMON])
         schema.config.generation.update(modes=[kind])
         checked = settings(
-            max_examples=self.requests_per_route,
+            max_examples=15,
             deadline=None,
             database=None,
             derandomize=True,

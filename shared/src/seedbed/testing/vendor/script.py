@@ -84,7 +84,6 @@ class Usage:
 
     input_tokens: int = 0
     output_tokens: int = 0
-    calls: int = 0
 
 
 @dataclass

@@ -205,7 +205,6 @@ class Exchange:
             await self._start(200, kind, {"content-length": str(len(content))})
         breaks_off = reply.fault in ("cut", "stream_error", "stall")
         if not breaks_off:
-            self.vendor.usage.calls += 1
             self.vendor.usage.input_tokens += done.input_tokens
             self.vendor.usage.output_tokens += done.output_tokens
         for chunk in chunks[: len(chunks) // 2] if breaks_off else chunks:
