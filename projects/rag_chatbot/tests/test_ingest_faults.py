@@ -168,24 +168,17 @@ def test_ingest_reports_full_disk_and_next_run_completes(tmp_path: Path, megabyt
     verify_next_run(tmp_path / megabytes, folder)
 
 
-def test_ingest_completes_beside_concurrent_ingest(tmp_path: Path) -> None:
-    one, two = make_files(tmp_path / "one", 10), make_files(tmp_path / "two", 10)
-    run_driver("ingest_both", tmp_path / "data", one, two)
-    store = open_store(tmp_path / "data")
-    check_store(store)
-    assert len(store.documents("default")) == 20
-    store.close()
-
-
-def test_store_sees_documents_of_another_process(tmp_path: Path) -> None:
+def test_ingest_beside_another_is_complete_and_seen_by_a_reader(tmp_path: Path) -> None:
     reader = open_store(tmp_path / "data")
-    ingest(reader, [make_files(tmp_path / "one", 2)])
+    ingest(reader, [make_files(tmp_path / "first", 2)])
     query = np.asarray(reader.embeddings.embed_query("a green elephant"), dtype=np.float32)
     default = reader.collections.get("default")
     assert reader.vector_search(default, query, 1)[0][1] < 0.6
-    (tmp_path / "two").mkdir()
-    (tmp_path / "two" / "animal.txt").write_text("A green elephant.")
-    run_driver("run_ingest", tmp_path / "data", tmp_path / "two")
+    one, two = make_files(tmp_path / "one", 10), make_files(tmp_path / "two", 10)
+    (two / "animal.txt").write_text("A green elephant.")
+    run_driver("ingest_both", tmp_path / "data", one, two)
     (best,) = reader.chunks([reader.vector_search(default, query, 1)[0][0]])
     assert best.source == "two/animal.txt"
+    check_store(reader)
+    assert len(reader.documents("default")) == 23
     reader.close()
