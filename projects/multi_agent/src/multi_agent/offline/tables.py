@@ -124,8 +124,8 @@ def read_tables(database: Database) -> list[Table]:
             tables[key.table].joins[key.target] = on
     for table in tables.values():
         for owner in (table.name, *table.joins):
-            for column, text in texts[owner]:
-                table.values.setdefault(split(text), []).append((column, text))
+            for stored in texts[owner]:
+                table.values.setdefault(split(stored[1]), []).append(stored)
         table.values.pop((), None)
     return list(tables.values())
 
