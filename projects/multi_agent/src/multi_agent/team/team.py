@@ -340,7 +340,9 @@ class Team:
             return {"status": "failed", "reason": public_message(error, log)}
         if interrupts := state.get("__interrupt__"):
             question = dict(interrupts[0].value)
-            run.emit("question", question.pop("step"), **question)
+            asked = self.store.events(record.id, kind="question")  # by a process that was killed
+            if question["key"] not in [event.data["key"] for event in asked]:
+                run.emit("question", question.pop("step"), **question)
             return {"status": "waiting", "reason": question["question"]}
         status, reason = outcome(state, run.stop_reason())
         full_task = state["task"] if state["task"] != record.task else ""
