@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import typer
@@ -36,18 +37,17 @@ def run(paths: Sequence[Path]) -> int:
     Documents and index are in a temporary folder, which is deleted afterwards.
     """
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder:
-        chatbot = open_chatbot(load(Config, data_dir=Path(folder)), load(Settings))
-        try:
-            with cli.progress(unit="file") as progress:
-                terminal.print_summary(ingest(chatbot.store, paths, progress=progress).as_json())
-            for question, pattern in CASES.items():
-                answer = chatbot.ask(Question(question, keep=False), caller=OPERATOR)
-                typer.echo(f"\n> {question}\n{terminal.readable(answer)}")
-                matches = re.search(pattern, answer["answer"], re.IGNORECASE)
-                if answer["abstained"] == bool(pattern) or not matches:
-                    typer.echo(f"WRONG: expected {pattern or 'no answer'}", err=True)
-                    wrong += 1
-        finally:
-            chatbot.close()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(open_chatbot(load(Config, data_dir=Path(folder)), load(Settings))) as chatbot,
+    ):
+        with cli.progress(unit="file") as progress:
+            terminal.print_summary(ingest(chatbot.store, paths, progress=progress).as_json())
+        for question, pattern in CASES.items():
+            answer = chatbot.ask(Question(question, keep=False), caller=OPERATOR)
+            typer.echo(f"\n> {question}\n{terminal.readable(answer)}")
+            matches = re.search(pattern, answer["answer"], re.IGNORECASE)
+            if answer["abstained"] == bool(pattern) or not matches:
+                typer.echo(f"WRONG: expected {pattern or 'no answer'}", err=True)
+                wrong += 1
     return wrong

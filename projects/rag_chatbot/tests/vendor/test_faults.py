@@ -152,7 +152,10 @@ def test_call_ends_when_the_client_leaves(ask: Any, path: str, stream: bool) -> 
 
 def test_call_ends_when_the_page_is_closed_before_the_first_word(ask: Any) -> None:
     bot = ask.chatbot([Reply(REWORDED, fault="hang")])
-    with serve_app(create_app(bot, load(Settings, api_keys=""))) as url, httpx.Client() as browser:
+    with (
+        serve_app(create_app(bot, load(Settings, api_keys=""))) as url,
+        httpx.Client(timeout=60) as browser,
+    ):
         config = browser.get(f"{url}/config").json()
         [number] = [d["id"] for d in config["dependencies"] if d["api_name"] == "ask"]
         data = [QUESTION, [], [], "default", None]

@@ -70,13 +70,14 @@ class Draft:
 
 def sentences(chunk: Chunk) -> list[Span]:
     """All spans of a chunk, in order."""
-    text = chunk.text
-    spans = [
-        Span(chunk, chunk.start + start, chunk.start + end, kind, context)
-        for first, last, kind, context in _parts(chunk)
-        for start, end in [_trimmed(text, first, last)]
-    ]
-    return [span for span in spans if re.search(r"\w", span.quote)]
+    spans = []
+    for start, end, kind, context in _parts(chunk):
+        part = chunk.text[start:end]
+        if re.search(r"\w", part):
+            first = chunk.start + end - len(part.lstrip())
+            last = chunk.start + start + len(part.rstrip())
+            spans.append(Span(chunk, first, last, kind, context))
+    return spans
 
 
 def locate(quote: str, chunk: Chunk) -> list[Span]:
@@ -167,8 +168,3 @@ def _code(text: str, start: int, end: int, lead: str) -> Iterator[tuple[int, int
         start = fences[0].end()
         end = fences[-1].start() if len(fences) > 1 else end
     yield from ((*part.span(), "code", lead) for part in _PARTS.finditer(text, start, end))
-
-
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    part = text[start:end]
-    return end - len(part.lstrip()), start + len(part.rstrip())

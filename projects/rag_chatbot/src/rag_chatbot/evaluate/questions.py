@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -184,8 +184,5 @@ def temporary_store(config: Config, embeddings: Any) -> Iterator[Store]:
     """A store in a temporary folder, which is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="rag-eval-") as folder:
         own = config.model_copy(update={"data_dir": Path(folder), "chroma_url": None})
-        store = Store(own, embeddings)
-        try:
+        with closing(Store(own, embeddings)) as store:
             yield store
-        finally:
-            store.close()

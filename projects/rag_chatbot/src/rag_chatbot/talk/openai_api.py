@@ -123,8 +123,8 @@ class _Completion:
             "annotations": self._annotations(answer),
         }
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        usage, citations = _usage(answer), answer["citations"]
-        return self._frame("chat.completion", [choice], usage=usage, citations=citations)
+        more = {"usage": _usage(answer), "citations": answer["citations"]}
+        return self._frame("chat.completion", [choice], **more)
 
     def chunks(self, items: Iterator[Item], with_usage: bool) -> Iterator[bytes]:
         """The response as server-sent events."""

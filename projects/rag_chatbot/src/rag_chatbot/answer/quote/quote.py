@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,19 +105,16 @@ def candidates(hits: Sequence[Hit]) -> tuple[list[Span], list[str]]:
     A text that occurs in several chunks counts for the first. Headings count as seen: a line that
     repeats one, as in a table of contents, answers nothing.
     """
-    headings = [
-        part for hit in hits for part in (hit.chunk.title, *hit.chunk.heading.split(SEPARATOR))
-    ]
-    seen = set(map(_key, headings))
+    chunks = [hit.chunk for hit in hits]
+    seen = {_key(part) for c in chunks for part in (c.title, *c.heading.split(SEPARATOR))}
     spans, texts = [], []
-    for hit in hits:
-        for span in sentences(hit.chunk):
-            text = displayed(span)
-            key = _key(text)
-            if span.kind != "heading" and key not in seen and count_words(text) > 1:
-                seen.add(key)
-                spans.append(span)
-                texts.append(text)
+    for span in chain.from_iterable(map(sentences, chunks)):
+        text = displayed(span)
+        key = _key(text)
+        if span.kind != "heading" and key not in seen and count_words(text) > 1:
+            seen.add(key)
+            spans.append(span)
+            texts.append(text)
     return spans, texts
 
 
