@@ -76,7 +76,7 @@ def test_invented_quote_does_not_support_a_sentence() -> None:
 def test_quote_is_read_with_the_rest_of_its_sentence() -> None:
     text = "Old logs are not _deleted_ before the audit."
     checked = verify("Old logs are deleted.", text, quotes=("deleted",))
-    assert (checked.evidence, checked.verdict) == (text, "doubtful")
+    assert ([span.quote for span in checked.spans], checked.verdict) == ([text], "doubtful")
 
 
 def test_row_of_a_table_is_evidence_with_its_header() -> None:

@@ -86,7 +86,11 @@ class Answerer:
         self.retriever = retriever
         self.config = config
         self.spec = spec
-        self.quote = load_quote_mode()
+        self.quote: Callable[..., Generator[str, None, Draft]] | None = None
+        if importlib.util.find_spec("rag_chatbot.answer.quote"):  # missing in some copies
+            from rag_chatbot.answer.quote.quote import quote
+
+            self.quote = quote
         self.writer = AnswerWriter(load_model, retriever.embeddings, spec, judges=config.judge)
 
     def ask(
@@ -174,15 +178,6 @@ class Answerer:
                 hint="Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini.",
             )
         return mode
-
-
-def load_quote_mode() -> Callable[..., Generator[str, None, Draft]] | None:
-    """The function of quote mode; None in a copy without the folder `quote`."""
-    if importlib.util.find_spec("rag_chatbot.answer.quote") is None:
-        return None
-    from rag_chatbot.answer.quote.quote import quote
-
-    return quote
 
 
 def _citation(n: int, span: Span) -> Citation:

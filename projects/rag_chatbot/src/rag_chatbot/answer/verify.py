@@ -47,10 +47,6 @@ class Checked:
     spans: list[Span]
     verdict: Verdict
 
-    @property
-    def evidence(self) -> str:
-        return " … ".join(span.quote for span in self.spans)
-
 
 class Verifier:
     """Verifies the sentences of one answer against its passages."""

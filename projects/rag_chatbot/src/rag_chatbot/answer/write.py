@@ -176,7 +176,7 @@ class AnswerWriter:
         self, question: str, doubtful: Sequence[Checked], usage: UsageCallback, notices: list[str]
     ) -> Iterator[str]:
         """Replace doubts by the judge's verdicts; yields empty pieces until they are there."""
-        pairs = [(checked.sentence, checked.evidence) for checked in doubtful]
+        pairs = [(c.sentence, " … ".join(s.quote for s in c.spans)) for c in doubtful]
         ask = partial(judge, self.model, question, pairs, config={"callbacks": [usage]})
 
         async def call() -> AsyncIterator[Any]:
