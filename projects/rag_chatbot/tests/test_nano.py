@@ -64,8 +64,3 @@ def test_bigger_model_is_shown_only_with_verbatim_quotes(
     assert answer.text == "Oaks reach 600 years. [1]"
     assert [citation.quote for citation in answer.citations] == ["An oak gets 600 years old."]
     assert not empty.text
-
-
-def test_folder_without_text_is_reported(nano: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"contains no \.md or \.txt file"):
-        nano.Chatbot(tmp_path)

@@ -87,17 +87,11 @@ def test_openai_client_raises_for_what_is_not_supported(client, messages, messag
         client.chat.completions.create(model="default", messages=messages)
 
 
-def test_requests_of_open_webui_are_answered(address):
-    """Its own fields, and a prompt for the system."""
-    messages = [{"role": "system", "content": "Today is Monday."}, user(WHEN)]
-    own = {"stream": True, "metadata": {"chat_id": "1"}, "tools": [], "max_completion_tokens": 99}
-    body = {"model": "default", "messages": messages, **own}
-    response = httpx.post(f"{address}/v1/chat/completions", json=body)
-    assert FACT in response.text and response.text.endswith("data: [DONE]\n\n")
-
-
 def test_langchain_invokes_and_streams(address):
-    model = ChatOpenAI(model="default", base_url=f"{address}/v1", api_key="any", temperature=0.3)
+    own = {"metadata": {"chat_id": "1"}, "tools": []}  # of Open WebUI
+    model = ChatOpenAI(
+        model="default", base_url=f"{address}/v1", api_key="any", temperature=0.3, extra_body=own
+    )
     messages = [SystemMessage("Be brief."), HumanMessage(WHEN)]
     reply = model.invoke(messages)
     assert isinstance(reply, AIMessage) and reply.text.startswith(FACT)

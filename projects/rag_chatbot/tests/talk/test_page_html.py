@@ -1,9 +1,11 @@
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_chatbot.talk import page_html
+from rag_chatbot.talk.document_page import document_page
 from seedbed.server.html import error, hint
 
 HOSTILE = (
@@ -75,6 +77,24 @@ def test_html_escapes_any_text(text):
         page_html.documents([document], text),
     ):
         assert is_inert(html), html
+
+
+MARKUP = st.text(st.sampled_from("<&'\"/> ab"), max_size=60)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.text(max_size=200) | MARKUP, st.integers(-5, 300), st.integers(-5, 300), st.booleans())
+def test_document_page_escapes_any_text(text, start, end, is_code):
+    kind = "code" if is_code else "markdown"
+    document = SimpleNamespace(source=text, text=text, type=kind)
+    response = document_page(document, start, end)
+    page = ParsedHtml(response.body.decode("utf-8", "surrogatepass"))
+    tags = set("html meta title style header a b main div pre mark".split())
+    assert {tag for tag, _ in page.tags} <= tags and set(page.links) <= {"#quote"}
+    attributes = {name for _, attrs in page.tags for name in attrs}
+    assert attributes <= {"lang", "charset", "name", "content", "href", "id", "class"}
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script" not in policy
 
 
 def test_answer_links_citation_marks_to_passages():

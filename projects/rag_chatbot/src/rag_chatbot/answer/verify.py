@@ -33,9 +33,7 @@ NEAR = 0.5  # cosine from which a sentence of a passage is evidence for one with
 Verdict = Literal["supported", "doubtful", "refused"]
 
 _LIST_MARK = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
-_TOKEN = re.compile(
-    r"(?<![\w-])--?[A-Za-z][\w-]*|\d+(?:[.,:]\d+)*|[^\W\d]\w*(?:[._/@]\w+)*",
-)
+_TOKEN = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*|\d+(?:[.,:]\d+)*|[^\W\d]\w*(?:[._/@]\w+)*")
 _NAME_IN_CODE = re.compile(r"_|^-|\w\w\.\w\w|\w@\w|[a-z][A-Z]|[^\W\d]\d")
 
 

@@ -243,8 +243,7 @@ class Handlers:
     def rate(self, ids: Ids, like: gr.LikeData, request: gr.Request) -> None:
         """Store a thumb, or remove it."""
         index = like.index[0] if isinstance(like.index, tuple | list) else like.index
-        turn = ids[index] if index < len(ids) else None
-        if turn is not None:
+        if turn := ids[index]:
             self.chatbot.conversations.rate(turn, caller_of(request), _RATINGS.get(like.liked))
 
 

@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
@@ -23,7 +23,6 @@ from seedbed.observe.logs_and_traces import request_id
 from seedbed.server.streaming import EventStream, cancel_on_disconnect
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 Item = str | dict[str, Any]  # a piece of the answer, or the whole answer at the end
 Events = Generator[Item]
 
@@ -88,7 +87,7 @@ async def last_item(request: Request, events: Events) -> Item:
     return item
 
 
-async def _in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
+async def _in_thread(blocking: Iterator[Any]) -> AsyncIterator[Any]:
     """The items of a blocking iterator, each produced in a worker thread.
 
     On cancellation it waits for the current item, as a running generator cannot be closed.

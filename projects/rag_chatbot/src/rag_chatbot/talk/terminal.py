@@ -54,11 +54,9 @@ def location(item: dict[str, Any]) -> str:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """Print an ingest's summary on standard error, with the reason for each file not ingested."""
-    line = (
-        "{added} added, {updated} updated, {unchanged} unchanged, {removed} removed:"
-        " {chunks} chunks in {seconds:.1f} s"
-    )
-    typer.echo(line.format(**summary), err=True)
+    kinds = ("added", "updated", "unchanged", "removed")
+    counts = ", ".join(f"{summary[kind]} {kind}" for kind in kinds)
+    typer.echo(f"{counts}: {summary['chunks']} chunks in {summary['seconds']:.1f} s", err=True)
     for kind in ("failed", "skipped"):
         for item in summary[kind]:
             typer.echo(f"{kind}: {item['path']}: {item['reason']}", err=True)

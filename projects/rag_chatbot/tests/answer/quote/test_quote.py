@@ -50,13 +50,6 @@ def test_other_rows_than_the_named_one_are_not_quoted() -> None:
     )
 
 
-def test_quotes_of_other_documents_come_after_those_of_the_best() -> None:
-    best = "The pump is descaled every month with vinegar."
-    other = "Descaling the pump every month takes an hour."
-    cited = draft("How often is the pump descaled every month?", hit(other, 1), hit(best, 2)).cited
-    assert cited[0].chunk.id == 2
-
-
 def test_confidence_is_low_without_the_words_of_the_question() -> None:
     hits = hit("A request is retried 3 times after a timeout.")
     assert not draft("Who wrote Faust?", hits, strictness=0.5).text
