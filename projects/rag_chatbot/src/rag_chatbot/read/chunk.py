@@ -47,9 +47,7 @@ class Piece:
 
 def counter(embeddings: Any) -> TokenCounter:
     """Counts tokens with the tokenizer of `embeddings`; estimates them if it has none."""
-    if hasattr(embeddings, "token_counts"):
-        return embeddings.token_counts  # type: ignore[no-any-return]
-    return lambda texts: [estimate_tokens(text) for text in texts]
+    return getattr(embeddings, "token_counts", lambda texts: list(map(estimate_tokens, texts)))
 
 
 def estimate_tokens(text: str) -> int:

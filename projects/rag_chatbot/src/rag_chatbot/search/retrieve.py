@@ -118,13 +118,11 @@ class Retriever:
 
 
 def fuse(query: Array, vectors: Array, bm25: Array) -> Array:
-    """A score from 0 to 1 for each of n candidates, higher is better.
+    """A score from 0 to 1 for each of n candidates, n > 0; higher is better.
 
     query: float32 (d,), vectors: float32 (n, d), both L2-normalised. bm25: (n,), 0 where the full
     text search did not find the chunk.
     """
-    if not len(vectors):
-        return np.zeros(0, dtype=np.float32)
     first = mix(vectors @ query, bm25)
     best = np.argsort(-first, kind="stable")[:FEEDBACK_CHUNKS]
     weight = first[best] / max(float(first[best].sum()), 1e-9)

@@ -77,8 +77,7 @@ class Store:
 
     def close(self) -> None:
         """Close the vector index and the connections of all threads."""
-        with suppress(Exception):  # whatever state it is in
-            self._index.close()
+        self._index.close()
         self.database.close()
 
     # Searching
@@ -290,7 +289,7 @@ class Store:
         for owner in self.collections.all():
             # The index is read first: what is added meanwhile is then in the catalogue at least.
             indexed = self._index.ids(owner.index_name)
-            stored = set(self._chunk_ids(owner))
+            stored = {i for (i,) in self._db.execute(f"SELECT rowid FROM {owner.fts}")}
             if surplus := list(indexed - stored):
                 self._change_index(partial(self._index.delete, owner.index_name, surplus))
             missing = sorted(stored - indexed)
@@ -312,9 +311,6 @@ class Store:
 
     def _generation(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
-
-    def _chunk_ids(self, owner: Collection) -> list[int]:
-        return [i for (i,) in self._db.execute(f"SELECT rowid FROM {owner.fts}")]
 
     def _vectors(self, owner: Collection, chunk_ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors of those chunks that are stored: from memory, the index, or computed."""

@@ -32,9 +32,9 @@ class VectorIndex:
     """
 
     def __init__(self, embeddings: Any, folder: Path, url: str | None = None) -> None:
-        model = getattr(embeddings, "name", None) or getattr(embeddings, "model", None)
-        model = str(model or type(embeddings).__name__)
-        self._suffix = hashlib.sha256(model.encode()).hexdigest()[:8]
+        model = getattr(embeddings, "name", "") or getattr(embeddings, "model", "")
+        name = str(model or type(embeddings).__name__)
+        self._suffix = hashlib.sha256(name.encode()).hexdigest()[:8]
         self.folder = folder
         self.url = url
         self.generation = 0  # that every write raises; the last one that this process has seen
