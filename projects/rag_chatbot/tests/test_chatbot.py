@@ -111,19 +111,3 @@ def test_chatbot_opens_with_damaged_conversations(open_chatbot, config):
     (config.data_dir / "conversations.sqlite").unlink()
     bot.check_ready()
     assert bot.ask(Question(WHEN), caller=LOCAL)["conversation_id"]
-
-
-def test_upload_of_one_name_twice_leaves_one_document(open_chatbot):
-    bot = open_chatbot()
-    texts = [f"The number of the day is {n}. " * 30 for n in range(6)]
-
-    def upload(text):
-        return bot.upload([("same.md", text.encode())], "default", LOCAL)
-
-    with ThreadPoolExecutor() as pool:
-        summaries = list(pool.map(upload, texts))
-    assert sum(summary.added for summary in summaries) == 1
-    text = bot.document("default", "same.md", LOCAL).text
-    assert text in texts
-    hits = bot.search("number of the day", collection="default", caller=LOCAL, k=50)
-    assert hits and all(text[hit["start"] : hit["end"]] == hit["text"] for hit in hits)

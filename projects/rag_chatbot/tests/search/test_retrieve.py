@@ -1,16 +1,15 @@
 """Search over a small store: order, repeats and fusion."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
 from rag_chatbot.search.retrieve import Retriever, fuse, mix, smooth
+from rag_chatbot.store.records import joined
 from rag_chatbot.store.store import Store
-from seedbed.models.embeddings.hash import HashEmbeddings
 
 FILES = {
     "trees.md": "# Trees\n\nAn oak grows slowly and lives for centuries.\n\n"
@@ -22,26 +21,20 @@ FILES = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    folder = tmp_path / "files"
-    folder.mkdir()
+def retriever(store: Store, folder: Path) -> Retriever:
     for name, text in FILES.items():
         (folder / name).write_text(text)
-    opened = Store(Config(data_dir=tmp_path / "data"), HashEmbeddings())
-    ingest(opened, [folder])
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def retriever(store: Store) -> Retriever:
-    return Retriever(store, store.embeddings, Config())
+    ingest(store, [folder])
+    return Retriever(store, store.embeddings, store.config)
 
 
 def test_search_ranks_hits_with_their_cosine_and_bm25(retriever: Retriever) -> None:
     first, *rest = retriever.search("Who buries acorns in autumn?")
     assert first.chunk.source == "files/trees.md" and "squirrels" in first.chunk.text
-    assert first.cosine is not None and 0 < first.cosine <= 1
+    text = joined("Trees", first.chunk.heading, first.chunk.text.partition("\n\n")[2])
+    embeddings = retriever.embeddings
+    query = embeddings.embed_query("Who buries acorns in autumn?")
+    assert first.cosine == pytest.approx(float(embeddings.embed([text])[0] @ query), abs=1e-5)
     assert first.bm25 is not None and first.bm25 > 0
     assert any(hit.bm25 is None for hit in rest), "found by its vector alone"
     scores = [first.score, *(hit.score for hit in rest)]

@@ -16,7 +16,6 @@ from rag_chatbot.config import Config
 from rag_chatbot.read import parse
 from rag_chatbot.read.chunk import chunk, counter
 from rag_chatbot.store.catalogue import LOCAL, OPERATOR, Caller, Collection
-from rag_chatbot.store.records import joined
 from rag_chatbot.store.store import Store, match_expression
 from seedbed.errors import BadInput, Busy, Forbidden, NotFound, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
@@ -53,20 +52,6 @@ def index_ids(store: Store) -> set[int]:
 
 PUMP = "# Pump\n\nThe pump starts when the red lever is down.\n\n## Care\n\nOil it in May.\n"
 BOAT = "# Boat\n\nThe boat leaves the harbour at noon.\n"
-
-
-def test_both_searches_find_the_chunk_with_true_scores(store: Store) -> None:
-    put(store, "pump.md", PUMP)
-    put(store, "boat.md", BOAT)
-    query = ask(store, "when does the boat leave the harbour")
-    best, cosine = store.vector_search(default(store), query, 2)[0]
-    assert store.chunks([best])[0].source == "boat.md"
-    text = joined("Boat", "", "The boat leaves the harbour at noon.")
-    expected = float(query @ store.embeddings.embed([text])[0])
-    assert cosine == pytest.approx(expected, abs=1e-5)
-    assert store.fetch(default(store), [best])[1][0] @ query == pytest.approx(expected, abs=1e-5)
-    [(chunk_id, score)] = store.keyword_search(default(store), "Leaving boats?", 5)
-    assert chunk_id == best and score > 0
 
 
 def test_store_delete_and_replace_remove_all_rows(store: Store) -> None:
@@ -205,7 +190,7 @@ def test_store_survives_a_restart_of_the_chroma_server(open_store: OPEN, tmp_pat
     with run_server(argv, port, "/api/v2/heartbeat"):
         put(store, "a.md", PUMP)
         assert len(dense(store, "lever")) == 2
-    with pytest.raises(Unavailable, match=url):
+    with pytest.raises(Unavailable, match=f"{url}.*SEEDBED_CHROMA_URL"):
         dense(store, "lever")
     put(store, "b.md", BOAT)
     assert store.keyword_search(default(store), "harbour", 1)
@@ -214,13 +199,6 @@ def test_store_survives_a_restart_of_the_chroma_server(open_store: OPEN, tmp_pat
     shutil.rmtree(tmp_path / "server")  # the server comes back with an empty folder
     with run_server(argv, port, "/api/v2/heartbeat"):
         assert len(dense(store, "boat")) == 3
-
-
-def test_store_invalid_chroma_address_is_reported(open_store: OPEN) -> None:
-    store = open_store(chroma_url="ftp://nowhere")
-    put(store, "a.md", PUMP)
-    with pytest.raises(Unavailable, match="SEEDBED_CHROMA_URL"):
-        dense(store, "lever")
 
 
 def test_readers_do_not_wait_for_a_writer_and_writers_take_turns(open_store: OPEN) -> None:
