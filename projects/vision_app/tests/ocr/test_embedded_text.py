@@ -89,12 +89,6 @@ def test_white_text_on_a_dark_band_is_read(make_pdf: MakePdf) -> None:
     assert "119.00" in result["pages"][0]["text"] and result["warnings"] == []
 
 
-def test_text_that_is_too_small_to_be_read_has_a_warning(make_pdf: MakePdf) -> None:
-    vision = Vision(Config(), Settings())
-    [warning] = vision.read_json(vision.open(make_pdf(DENSE), "dense.pdf"))["warnings"]
-    assert "words that are not visible were left out" in warning
-
-
 def test_long_words_and_lines_are_cut_at_their_places() -> None:
     words = [["1A-" * 1000, 0, 0, 6000, 10], *(["ab", 6001 + n, 0, 6002 + n, 10] for n in range(9))]
     page = to_page({"size": [7000, 100], "words": words}, 1)

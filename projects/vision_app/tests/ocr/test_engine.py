@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -72,13 +71,6 @@ def test_single_digits_are_not_read_sideways(reader: Reader, draw: Draw) -> None
     page = reader.read(draw([(60, 40 + 50 * n, str(n + 1)) for n in range(5)]))
     assert page.turned == 0
     assert page.text.split() == ["1", "2", "3", "4", "5"]
-
-
-def test_threads_get_their_own_pages(reader: Reader, draw: Draw) -> None:
-    pages = [draw([(40, 40, f"Page number {n}")], (320, 120)) for n in range(6)]
-    with ThreadPoolExecutor(3) as pool:
-        texts = [page.text for page in pool.map(reader.read, pages)]
-    assert texts == [f"Page number {n}" for n in range(6)]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ printed. One that OCR did not read anywhere gets a warning and no box: it may be
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -139,12 +139,7 @@ def _description(field: Field) -> str:
 
 
 def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) -> Any:
-    """What the model wrote as the JSON value of the field; None, with a warning, if it is not one.
-
-    >>> total = Field("total", "amount", {}, {})
-    >>> _normalize(total, "NaN", Context(), notes := []), notes
-    (None, ["total: the model's 'NaN' is not an amount"])
-    """
+    """What the model wrote as a JSON value; None, with a warning, if the field permits no such."""
     if raw is None or raw == [] or (isinstance(raw, str) and clean(raw).casefold() in NOTHING):
         return None
     if field.kind == "items":
@@ -190,7 +185,7 @@ def _amount(raw: Any) -> float | None:
     [1.5, 1234.5, 1200.0, 1234.0, None, 1000.0]
     """
     text = clean(str(raw))[:MAX_NUMBER]
-    if isinstance(raw, bool):
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return None
     if isinstance(raw, str) and not re.fullmatch(r"-?\d+(\.\d+)?e[-+]?\d+", text, re.I):
         text = re.sub(r"([.,]\d)(?!\d)", r"\g<1>0", text)  # 5.4 is not an amount of money
@@ -204,17 +199,12 @@ def _amount(raw: Any) -> float | None:
 def _items(field: Field, raw: Sequence[Any], warnings: list[str]) -> list[dict[str, Any]] | None:
     """The positions that have a description and an amount; a warning counts the others."""
     items = []
-    for entry in raw[:MAX_ITEMS]:
-        numbers = {name: _number(entry, name) for name in _ITEM if name != "description"}
-        description = clean(str((entry or {}).get("description") or ""))
+    for entry in ({} if entry is None else entry for entry in raw[:MAX_ITEMS]):
+        numbers = {name: _amount(entry.get(name)) for name in _ITEM if name != "description"}
+        description = clean(str(entry.get("description") or ""))
         if description and numbers["amount"] is not None:
             items.append({"description": description, **numbers})
     if left_out := len(raw) - len(items):
         reason = "without a description or an amount"
         warnings.append(f"{field.name}: {left_out} of {len(raw)} positions left out, {reason}")
     return items or None
-
-
-def _number(entry: Mapping[str, Any] | None, name: str) -> float | None:
-    raw = (entry or {}).get(name)
-    return _amount(raw) if isinstance(raw, str | int | float) else None

@@ -350,10 +350,10 @@ def _countries(text: str) -> dict[str, float]:
     squeezed = squeeze(text)
     weights: dict[str, float] = {}
     for country, entry in _data().items():
-        weight = any(re.search(pattern, text) for pattern in entry.get("patterns", ()))
-        weight += any(squeeze(word) in squeezed for word in entry.get("words", ()))
-        if weight:
-            weights[country] = weight
+        has_pattern = any(re.search(pattern, text) for pattern in entry.get("patterns", ()))
+        has_word = any(squeeze(word) in squeezed for word in entry.get("words", ()))
+        if has_pattern or has_word:
+            weights[country] = has_pattern + has_word
     return weights
 
 

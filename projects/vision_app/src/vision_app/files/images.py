@@ -114,7 +114,7 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
         def decode(index: int) -> Pixels:
             return pdf.render(data, index, name=name, max_pixels=max_pixels)
     else:
-        arguments = {"name": name, "label": name, "max_pixels": max_pixels}
+        arguments: dict[str, Any] = {"name": name, "label": name, "max_pixels": max_pixels}
         call = partial(_decoder(max_pixels).call, data, **arguments)
         total = call()[0]["pages"]
 

@@ -84,7 +84,6 @@ def _score_text(candidate: Candidate, document: Document) -> float:
 def _score_place(candidate: Candidate, document: Document) -> float:
     """Where it is and how large: letterheads are large and at the top."""
     cell, cells = candidate.cell, document.on_page[candidate.cell.page]
-    score = 0.0
     top, bottom = min(c.box[1] for c in cells), max(c.box[3] for c in cells)
     depth = (cell.box[1] - top) / max(bottom - top, 1)
     above = {
@@ -93,9 +92,8 @@ def _score_place(candidate: Candidate, document: Document) -> float:
         if c.box[3] <= cell.box[1] + 2 and not document.labels[c]
     }
     size = document.size(cell)
-    if depth < 0.5:
-        score += max(0.0, 0.48 - 0.04 * len(above)) + min(0.35, 0.35 * max(0.0, size - 1.1))
-    return score + 0.3 * (candidate.start > 0) - 0.06 * (size < 0.97)
+    letterhead = max(0.0, 0.48 - 0.04 * len(above)) + min(0.35, 0.35 * max(0.0, size - 1.1))
+    return letterhead * (depth < 0.5) + 0.3 * (candidate.start > 0) - 0.06 * (size < 0.97)
 
 
 def has_second_place(document: Document, vendor: Candidate) -> bool:
