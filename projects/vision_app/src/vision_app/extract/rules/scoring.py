@@ -241,8 +241,11 @@ def _own_date(document: Document, link: Link, _: Candidate) -> Link:
 
 
 def score_amounts(document: Document, target: Field) -> list[Candidate]:
-    """Every amount on the page for an amount field; `total` has rules of its own."""
-    spans = {cell: amounts_of(cell) for cell in document.cells}
+    """Every amount that is not part of a date; the largest one is likelier to be the `total`."""
+    spans = {}
+    for cell in document.cells:
+        days = [range(x.start, x.end) for x in find_dates(cell.text)]
+        spans[cell] = [x for x in find_amounts(cell.text) if not any(x.start in d for d in days)]
     kinds = AMOUNTS | set(target.roles) | {"other_number", "order_number", "invoice_number"}
     candidates = _score_by_links(document, spans, kinds, target)
     for candidate in candidates:
@@ -252,16 +255,6 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
         for candidate in candidates:
             candidate.score += 0.06 * (candidate.value == largest) - (candidate.value == 0)
     return candidates
-
-
-def amounts_of(cell: Cell) -> list[Value]:
-    """The amounts of a cell that are not part of a date."""
-    dates = find_dates(cell.text)
-    return [
-        value
-        for value in find_amounts(cell.text)
-        if not any(d.start < value.end and value.start < d.end for d in dates)
-    ]
 
 
 def decimal(candidate: Candidate) -> Decimal:
