@@ -3,7 +3,7 @@
     load(Config, max_pages=5)                       # with `seedbed.settings.load`
     VISION_MAX_PAGES=5 vision-app read report.pdf   # the same from a shell
 
-The descriptions below are also the table in the README and the comments in `.env.example`.
+The descriptions below are also the comments in `.env.example`.
 """
 
 from pathlib import Path

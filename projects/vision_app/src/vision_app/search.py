@@ -42,7 +42,6 @@ _GLANCE = 640  # pixels of the longer side at which text is looked for
 _MIN_LEGIBLE = 0.7  # confidence of a line: OCR imagines others in the texture of photographs
 _MIN_LABEL = 0.1  # confidence from which a label is a keyword of an image
 _MAX_TEXT = 5000  # characters of an image's text
-_MAX_TERMS = 30  # words of a query
 
 
 class ImageIndex:
@@ -97,7 +96,7 @@ class ImageIndex:
 
         The score is the share of words that occur, or CLIP's cosine. Raises BadInput without words.
         """
-        terms = {*_words(query)[:_MAX_TERMS]}
+        terms = {*_words(query)}
         terms = {term for term in terms if len(term) > 2} or terms
         if not terms:
             raise BadInput("The query is empty.", hint="Describe what you are looking for.")
@@ -158,8 +157,8 @@ def _hits(entries: list[Json], scores: Any, k: int) -> list[Json]:
     for row in [row for row in np.argsort(-scores, kind="stable")[:k] if scores[row] > 0]:
         entry, score = entries[row], min(1.0, round(float(scores[row]), 4))
         excerpt = shorten(entry["text"], 160, placeholder="…")
-        about = {"file": entry["file"], "score": score, "labels": entry["labels"]}
-        hits.append({**about, "excerpt": excerpt})
+        labels = entry["labels"]
+        hits.append({"file": entry["file"], "score": score, "labels": labels, "excerpt": excerpt})
     return hits
 
 

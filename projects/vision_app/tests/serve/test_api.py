@@ -69,11 +69,6 @@ def test_extract_takes_schema_name_or_object_but_no_path(client):
     assert status == 400 and "'invoice' or 'receipt'" in message
 
 
-def test_ask_returns_answer_with_evidence(client):
-    result = send(client, "ask", question="What is the total?").json()
-    assert result["evidence"][0]["box"] == [20, 20, 33, 30]
-
-
 @pytest.mark.parametrize("content", [b"", b"hello", picture()[:60], b"<svg/>", b"%PDF-1.4 broken"])
 def test_file_that_is_no_image_is_refused(client, content):
     status, message = error(send(client, "read", file=content))

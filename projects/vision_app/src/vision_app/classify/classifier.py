@@ -95,8 +95,6 @@ class Classifier:
     `temperature`. A first label below `min_confidence`, or in PAGES, is reported as not sure.
     `name` identifies the weights, as a key for stored features; `labels` are in the order of the
     probabilities.
-
-        Classifier(load_image_model(), temperature=0.95, min_confidence=0.5)
     """
 
     def __init__(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +53,6 @@ def train(
     classified as j. Raises the errors of `embed` and `load_image_model`, and BadInput if
     `out` has other content than a trained classifier; `out` is then unchanged.
     """
-    start = time.monotonic()
     if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
         message = f"{out} is not a classifier that vision-app trained, and is not replaced."
         raise BadInput(message, hint="Use --out with a new folder.")
@@ -84,7 +82,6 @@ def train(
         "confusion": confusion.tolist(),
         "backbone": head.backbone,
         "temperature": temperature,
-        "seconds": round(time.monotonic() - start, 1),
         "skipped": images.skipped,
     }
     # 4. Write the folder.

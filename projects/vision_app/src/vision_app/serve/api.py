@@ -56,9 +56,6 @@ FORM = Form(media_type="multipart/form-data")
 T = TypeVar("T")
 
 
-# Forms
-
-
 def _utf8(schema: dict[str, Any]) -> dict[str, Any]:
     try:
         json.dumps(schema, ensure_ascii=False).encode()
@@ -101,9 +98,6 @@ class ExtractForm(ImageForm):
 
 class AskForm(ImageForm):
     question: CleanText = Field(min_length=1, max_length=1000, examples=["What is the total?"])
-
-
-# Routes
 
 
 def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
