@@ -16,7 +16,6 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -82,11 +81,6 @@ class StreamingChatModel(BaseChatModel):
         tracing = {"schema": schema, "kwargs": {"method": "json_schema"}}
         llm = self.bind(schema=self._schema_option(schema), ls_structured_output_format=tracing)
         return with_parsed_replies(llm, schema, include_raw)
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop, **kwargs)
-        params["ls_provider"] = "seedbed"
-        return params
 
     def _schema_option(self, schema: Schema | type) -> Schema | type:
         return json_schema(schema)
