@@ -188,7 +188,8 @@ async def test_a_budget_is_reserved_settled_and_given_back(admission: Admission)
         await enter(admission, key, cost=0.0001)
     assert (error.value.status, error.value.details) == (429, {"code": "insufficient_quota"})
     assert error.value.retry_after is None
-    await enter(admission, key, cost=0.0)
+    with pytest.raises(OverBudget):  # nothing, not even what is free
+        await enter(admission, key, cost=0.0)
     other = Key("o", "ben", budget_usd=1.0)
     dear = await enter(admission, other, cost=0.9)
     with pytest.raises(OverBudget):

@@ -187,7 +187,7 @@ async def test_the_first_may_go_away_and_the_last_one_stops_the_run(cache: Answe
     assert await anext(second) == Delta("0")
     first.cancel()
     await asyncio.wait([first])
-    assert source.ended == 0 and facts.cache == "shared"
+    assert source.ended == 0 and facts.cache == "miss"  # it pays now
     assert await anext(second) == Delta("1")
     await second.aclose()
     assert source.ended == 1 and not cache._tasks and source.given < 10

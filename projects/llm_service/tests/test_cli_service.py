@@ -130,6 +130,9 @@ def test_rated_answers_are_exported_as_text_that_is_read(run, tmp_path):
     (line,) = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
     assert "Zwölf" in line
     assert [m["role"] for m in json.loads(line)["messages"]] == ["user", "assistant"]
+    status, _, err = run("feedback", "export", "out.jsonl")
+    assert status == 2 and "out.jsonl exists. Choose another name" in err
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == f"{line}\n"
     status, _, err = run("feedback", "export", tmp_path / "none" / "out.jsonl")
     assert status == 2 and err.startswith("error: ") and err.count("\n") == 1
 

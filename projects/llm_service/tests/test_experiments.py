@@ -17,8 +17,11 @@ from llm_service.models.entry import Experiment, Variant
 from llm_service.request import Ask, Facts
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database
+from llm_service.store.keys import Key
 from seedbed.errors import ConfigError
 from seedbed.settings import load
+
+KEY = Key("key", "key")
 
 
 def ask_of(user: str = "", model: str = "m", kind: str = "chat", **body: Any) -> Ask:
@@ -32,7 +35,7 @@ def two(name: str = "tone", **second: Any) -> Experiment:
 
 
 def assigned(experiments: Experiments, user: str) -> str:
-    experiments.assign(ask_of(user), "key", facts := Facts())
+    experiments.assign(ask_of(user), KEY, facts := Facts())
     return facts.variant
 
 
@@ -46,7 +49,7 @@ def test_a_user_stays_with_a_variant() -> None:
     elsewhere = [assigned(Experiments([two("another")]), user) for user in users]
     assert 60 < sum(a == b for a, b in zip(before, elsewhere, strict=True)) < 140
     experiments, facts = Experiments([two()]), Facts()
-    experiments.assign(ask_of(""), "key 1", facts)
+    experiments.assign(ask_of(""), Key("key 1", "k"), facts)
     assert facts.variant == choose(two(), "key 1").name
     assert choose(two(), "user 0").name == before[0] == "new"  # fixed: a release must not reshuffle
 
@@ -74,7 +77,7 @@ def test_a_variant_changes_model_parameters_and_prompt(tmp_path: Path) -> None:
     experiment = two(model="big", params=params, prompt=file)
     experiments, user = Experiments([experiment]), user_of(experiment, "new")
     ask, facts = ask_of(user, temperature=0, max_completion_tokens=5, top_p=1), Facts()
-    changed = experiments.assign(ask, "key", facts)
+    changed = experiments.assign(ask, KEY, facts)
     assert changed.model == "big" and ask.model == "m"
     system = {"role": "system", "content": "Be brief: {no placeholder}."}
     assert changed.body == {**params, "top_p": 1, "messages": [system, *ask.body["messages"]]}
@@ -89,10 +92,10 @@ def test_a_variant_changes_model_parameters_and_prompt(tmp_path: Path) -> None:
         ),
     ):
         given = [{"role": "developer", "content": content}, {"role": "user", "content": "hi"}]
-        body = experiments.assign(ask_of(user, messages=given), "key", Facts()).body
+        body = experiments.assign(ask_of(user, messages=given), KEY, Facts()).body
         assert body["messages"] == [{"role": "developer", "content": joined}, given[1]]
 
-    plain = experiments.assign(ask_of(user_of(experiment, "plain")), "key", facts := Facts())
+    plain = experiments.assign(ask_of(user_of(experiment, "plain")), KEY, facts := Facts())
     assert plain.body == ask_of().body and facts.variant == "plain" and facts.prompt == ""
 
 
@@ -101,7 +104,7 @@ def test_others_are_left_alone(tmp_path: Path) -> None:
     file.write_text("version: 1\nx")
     experiments, facts = Experiments([two(prompt=file)]), Facts()
     for ask in (ask_of(model="other"), ask_of(kind="embedding")):
-        assert experiments.assign(ask, "key", facts) is ask
+        assert experiments.assign(ask, KEY, facts) is ask
     assert facts == Facts()
 
 

@@ -122,6 +122,13 @@ def test_a_name_is_taken_until_its_key_is_revoked(store: KeyStore) -> None:
     assert store.revoke(again.id).id == again.id
 
 
+def test_a_name_that_is_the_id_of_another_key_changes_that_key_alone(store: KeyStore) -> None:
+    key, _ = store.create("anna")
+    store.create(key.id)
+    assert store.update(key.id, rpm=5).name == store.revoke(key.id).name == "anna"
+    assert [k.name for k in store.list() if k.revoked is None] == [key.id]
+
+
 def test_updated_limits_apply_and_the_others_stay(store: KeyStore, database: Database) -> None:
     key, secret = store.create("anna", rpm=6, budget_usd=0.5, team="x", team_budget_usd=1)
     store.create("ben", team="x")

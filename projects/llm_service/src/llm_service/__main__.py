@@ -19,6 +19,7 @@ import typer
 from llm_service import plugins
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
+from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from llm_service.config import Config
@@ -274,6 +275,8 @@ def export_feedback(
     """Export rated answers as conversations to fine-tune a model on."""
     from llm_service.store.feedback import export
 
+    if output.exists():
+        raise BadInput(f"{output} exists.", hint="Choose another name, or remove it.")
     rows = export(open_store(), None if all_ratings else "up")
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     output.write_text("".join(lines), encoding="utf-8")

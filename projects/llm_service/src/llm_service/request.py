@@ -6,6 +6,7 @@ backends answer it with events, and cache, guardrails and experiments are in bet
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -13,8 +14,10 @@ from typing import Any, Literal, Protocol
 Kind = Literal["chat", "embedding"]
 MAX_CHOICES = 128  # of one request
 TOO_LONG = "context_length_exceeded"  # OpenAI's code for a ContextWindowError
-DEFAULT_ANSWER = 512  # tokens reserved for an answer without max_tokens
+ANSWER_ON_A_BUDGET = 1024  # tokens of an answer without max_tokens, for a key with a budget
 _CHARS_PER_TOKEN = 3  # an upper estimate: English has four or more, and a token at least a byte
+_TEMPLATE = 256  # tokens that a model's template adds at most, besides those of each message
+_PICTURE = 32_768  # more than any upstream takes for a picture
 
 
 def several(prompts: Any) -> list[Any]:
@@ -139,16 +142,35 @@ class Facts:
     experiment: str = ""
     variant: str = ""
     prompt: str = ""  # "name@version:hash" of the variant's prompt
+    generated: int = 0  # tokens of a run in the cache, which may be ahead of its reader
+    usage: Usage | None = None  # of a run that ended before its reader did
 
 
-def estimate_tokens(ask: Ask) -> tuple[int, int]:
-    """An upper estimate of the tokens of a request: prompt and answer."""
-    body = ask.body
-    chars = prompt_chars(body, bytes_of_others=True)
-    if ask.kind == "embedding":
-        return chars // _CHARS_PER_TOKEN + 1, 0
-    answer = body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_ANSWER
-    return chars // _CHARS_PER_TOKEN + 8, answer * int(body.get("n", 1))
+def estimate_tokens(ask: Ask) -> int:
+    """An estimate of a prompt's tokens, rather too high than too low."""
+    return prompt_chars(ask.body, bytes_of_others=True) // _CHARS_PER_TOKEN + 8
+
+
+def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
+    """What a request takes at most: tokens of its prompt, and of its answers.
+
+    A token is at least a byte, so the bytes of the JSON are an upper bound of all texts, tools and
+    schemas; its braces and names are more than a template adds to each message. The answers have
+    `max_tokens` each, ANSWER_ON_A_BUDGET where a request has none.
+    """
+    texts, pictures = dict(body), 0
+    if messages := body.get("messages"):
+        texts["messages"] = []
+        for message in messages:
+            content = message.get("content")
+            if isinstance(content, list):
+                parts = [part for part in content if part.get("type") != "image_url"]
+                pictures += len(content) - len(parts)
+                message = {**message, "content": parts}
+            texts["messages"].append(message)
+    answer = max(body.get("max_completion_tokens") or 0, body.get("max_tokens") or 0)
+    prompt = len(json.dumps(texts)) + _TEMPLATE + _PICTURE * pictures
+    return prompt, (answer or ANSWER_ON_A_BUDGET) * int(body.get("n") or 1)
 
 
 def prompt_chars(value: Any, bytes_of_others: bool = False) -> int:

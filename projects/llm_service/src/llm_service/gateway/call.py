@@ -45,6 +45,7 @@ class Call:
         self.facts = Facts()
         self.resolved = ""  # the model or route that the requested name stands for
         self.ticket: Ticket | None = None
+        self.most_prompt = 0  # tokens of the prompt at most, for a key with a budget
         self.response_id = response_id
         self.usage: Usage | None = None
         self._books = books
@@ -147,12 +148,18 @@ class Call:
         self._tell(record, error)
 
     def _used(self) -> Usage:
-        """The usage as reported; without a report (cut off), as counted and estimated."""
-        if self.usage is not None:
-            return self.usage
+        """The usage as reported; without a report (cut off), as counted and estimated.
+
+        With a budget the prompt counts as what it can have at most, or a client that always leaves
+        would spend more than it is charged.
+        """
+        usage = self.usage or self.facts.usage
+        if usage is not None:
+            return usage
         if self._first is None:
             return Usage(0)
-        return Usage(estimate_tokens(self.ask)[0], self._tokens)
+        prompt = self.most_prompt or estimate_tokens(self.ask)
+        return Usage(prompt, max(self._tokens, self.facts.generated))
 
     def _record(self, used: Usage, cost: float, outcome: str) -> Record:
         facts, ask = self.facts, self.ask

@@ -17,6 +17,7 @@ from typing import Any
 from llm_service.models.entry import Experiment, Variant
 from llm_service.request import Ask, Facts
 from llm_service.store.database import Database
+from llm_service.store.keys import Key
 from seedbed.errors import ConfigError
 from seedbed.models.prompts import Prompt, read_prompt
 from seedbed.runs.evaluation import newcombe_interval, wilson_interval
@@ -43,10 +44,11 @@ class Experiments:
                 if variant.prompt is not None:
                     self._prompts[variant.prompt] = read_prompt(variant.prompt)
 
-    def assign(self, ask: Ask, key_id: str, facts: Facts) -> Ask:
+    def assign(self, ask: Ask, key: Key, facts: Facts) -> Ask:
         """The request as its user's variant has it; the same one where no experiment applies.
 
-        Applies to requests for the experiment's model by that very name. The variant's `params`
+        Applies to requests for the experiment's model by that very name, of keys that may use the
+        models of all its variants. The variant's `params`
         win over the request's, or they would not be compared. Its prompt becomes the system
         message, or the beginning of the one that is there. Fills `facts.experiment`, `variant`
         and `prompt`.
@@ -54,7 +56,10 @@ class Experiments:
         experiment = self._by_model.get(ask.model)
         if experiment is None or ask.kind == "embedding":
             return ask
-        variant = choose(experiment, ask.user or key_id)
+        models = {variant.model for variant in experiment.variants} - {None}
+        if key.models and not models <= {*key.models}:
+            return ask
+        variant = choose(experiment, ask.user or key.id)
         facts.experiment, facts.variant = experiment.name, variant.name
         body = {**ask.body, **variant.params}
         if "max_tokens" in variant.params:

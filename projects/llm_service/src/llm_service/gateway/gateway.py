@@ -1,6 +1,6 @@
 """One request from admission to accounting: the order in which the parts of the service act.
 
-    admission → experiment → guardrails → cache → routing → backend → guardrails → accounting
+    experiment → admission → guardrails → cache → routing → backend → guardrails → accounting
 
 HTTP is left to `web`, and the rules of each part to its room.
 """
@@ -22,14 +22,21 @@ from llm_service.gateway.experiments import Experiments
 from llm_service.gateway.guard.screen import Screen
 from llm_service.gateway.limits.admission import Admission
 from llm_service.gateway.routing.router import Router
-from llm_service.models.entry import Route
+from llm_service.models.entry import ModelEntry, Route
 from llm_service.models.local.backend import LocalBackend
 from llm_service.models.pool import Pool
 from llm_service.models.remote.upstream import open_session
 from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
 from llm_service.protocol.body import unknown
-from llm_service.request import Ask, Embedded, estimate_tokens
+from llm_service.request import (
+    ANSWER_ON_A_BUDGET,
+    Ask,
+    Embedded,
+    Facts,
+    estimate_tokens,
+    most_tokens,
+)
 from llm_service.store.accounting import Accounting
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
@@ -130,20 +137,19 @@ class Gateway:
         call = Call(ask, key, response_id, self._books)
         deadline = time.monotonic() + self.config.timeout
         try:
-            # 1. Resolve the model's name, and let the request in: permissions, rates, budget.
+            # 1. Resolve the model's name, apply the user's variant of an experiment and the model's
+            #    defaults, and let the request in: permissions, rates, budget.
             route = await self._admit(call, "chat")
-            # 2. Apply the user's variant of an experiment, and the defaults of the model.
-            route = self._apply_variant(call, route)
-            # 3. Check the prompt against the guardrails, which may redact it.
-            call.ask = await self.screen.check(call.ask, call.facts)
-            # 4. Take the answer from the cache, or let one of the route's targets generate it.
+            # 2. Check the prompt against the guardrails, which may redact it.
+            call.ask = await self.screen.check(call.ask, call.facts, call.original)
+            # 3. Take the answer from the cache, or let one of the route's targets generate it.
             generate = partial(self.router.generate, route, call.ask, call.facts, deadline)
             events = self.cache.answer(
                 call.ask, key.id, generate, call.facts, store=store, lookup=lookup
             )
-            # 5. Apply the guardrails to the answer while it is generated.
+            # 4. Apply the guardrails to the answer while it is generated.
             events = self.screen.out(events, call.facts, int(call.ask.body.get("n", 1)))
-            # 6. Wait for the first event. The caller reads the rest; the end is recorded.
+            # 5. Wait for the first event. The caller reads the rest; the end is recorded.
             await call.begin(events)
         except BaseException as error:
             call.end(error)
@@ -178,24 +184,30 @@ class Gateway:
         call.resolved = route.name
         if call.ask.unknown:
             _require_passthrough(table, route, call.ask.unknown)
-        ask = call.ask = call.original = replace(call.ask, model=name)
+        call.ask = call.original = replace(call.ask, model=name)
+        variant = Facts()
+        if kind == "chat":
+            route = self._apply_variant(call, route, variant)
+        max_cost = 0.0
         if call.key.budget_usd is not None or call.key.team_budget_usd is not None:
-            _require_prices(table, route)
-        prompt, answer = estimate_tokens(ask)
-        max_cost = max(table.cost(target.model, prompt, answer) for target in route.targets)
+            max_cost = _bound(call, table, route)
         scope = "chat" if kind == "chat" else "embeddings"
+        prompt = estimate_tokens(call.ask)
         call.ticket = await self.admission.enter(
             call.key, name, prompt_tokens=prompt, cost_usd=max_cost, scope=scope
         )
+        # What was refused says nothing about a variant.
+        call.facts.experiment, call.facts.variant = variant.experiment, variant.variant
+        call.facts.prompt = variant.prompt
         return route
 
-    def _apply_variant(self, call: Call, route: Route) -> Route:
+    def _apply_variant(self, call: Call, route: Route, facts: Facts) -> Route:
         """Apply the user's variant to the request; returns the route of the variant's model.
 
         It also gets the defaults of its model, so that they are part of the cache key. With several
         targets each has its own; those are left to the backends.
         """
-        ask = self.experiments.assign(call.ask, call.key.id, call.facts)
+        ask = self.experiments.assign(call.ask, call.key, facts)
         if ask.model != call.ask.model:
             route = self.table.resolve(ask.model, "chat")
         if len(route.targets) == 1:
@@ -255,21 +267,37 @@ async def _quietly(loading: Awaitable[object]) -> None:
         log.error("%s", error)
 
 
+def _may_answer(table: Table, route: Route) -> list[ModelEntry]:
+    """The models of a route's targets and fallbacks."""
+    names = (*(target.model for target in route.targets), *route.fallback)
+    return [table.models[target.model] for name in names for target in table.resolve(name).targets]
+
+
 def _require_passthrough(table: Table, route: Route, names: Sequence[str]) -> None:
     """Raise BadParameter for a field that not all models which may answer pass on."""
-    models = (*(target.model for target in route.targets), *route.fallback)
-    targets = [target.model for model in models for target in table.resolve(model).targets]
     for name in names:
-        if not all(name in table.models[target].passthrough for target in targets):
+        if not all(name in model.passthrough for model in _may_answer(table, route)):
             raise unknown(name)
 
 
-def _require_prices(table: Table, route: Route) -> None:
-    """Raise Unavailable if a model that may answer has no known price: it would cost a budget 0."""
-    for name in (*(target.model for target in route.targets), *route.fallback):
-        for target in table.resolve(name).targets:
-            if target.model in table.unpriced:
-                raise Unavailable(
-                    f"The price of {target.model!r} is unknown, so no budget in USD can be kept.",
-                    hint=f"The operator sets price_in and price_out of [models.{target.model}].",
-                )
+def _bound(call: Call, table: Table, route: Route) -> float:
+    """What the request may cost at most, in USD, whichever model answers; limits its answer.
+
+    Raises Unavailable if a model that may answer has no known price: it would cost a budget 0.
+    """
+    body, most = call.ask.body, 0.0
+    if call.ask.kind == "chat" and not (
+        body.get("max_completion_tokens") or body.get("max_tokens")
+    ):
+        body = {**body, "max_tokens": ANSWER_ON_A_BUDGET}
+        call.ask = replace(call.ask, body=body)
+    for model in _may_answer(table, route):
+        if model.name in table.unpriced:
+            raise Unavailable(
+                f"The price of {model.name!r} is unknown, so no budget in USD can be kept.",
+                hint=f"The operator sets price_in and price_out of [models.{model.name}].",
+            )
+        prompt, answer = most_tokens({**model.defaults, **body})
+        call.most_prompt = max(call.most_prompt, prompt)
+        most = max(most, table.cost(model.name, prompt, answer if model.kind == "chat" else 0))
+    return most

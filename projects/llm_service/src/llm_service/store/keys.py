@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from starlette.datastructures import Headers
 
@@ -134,7 +134,9 @@ class KeyStore:
         It applies from the next request on. Raises BadInput, and NotFound as `revoke` does.
         """
         changes = {name: value for name, value in limits.items() if value is not None}
-        candidates = (k for k in self.list() if k.revoked is None and id_or_name in (k.id, k.name))
+        active = [key for key in self.list() if key.revoked is None]
+        named = [key for key in active if id_or_name in (key.id, key.name)]
+        candidates = iter(sorted(named, key=lambda key: key.id != id_or_name))
         if (key := next(candidates, None)) is None:
             raise _not_found(id_or_name)
         new = parse_limits({f.name: getattr(key, f.name) for f in fields(KeyLimits)} | changes)
@@ -165,19 +167,21 @@ class KeyStore:
                 f"Key {id_or_name!r} is defined in SEEDBED_API_KEYS and cannot be changed here.",
                 hint="Change it there and restart the server.",
             )
-        column = tables.keys.c
+        column, wanted = tables.keys.c, storable(id_or_name, "The key")
         with self.database.writing() as connection:
-            status = connection.execute(
-                update(tables.keys)
-                .where(column.revoked.is_(None))
-                .where(or_(column.id == storable(id_or_name, "The key"), column.name == id_or_name))
-                .values(**values)
-                .returning(column.id)
-            ).scalar()
-        if status is None:
+            for place in (column.id, column.name):  # a name may be another key's id
+                changed = connection.execute(
+                    update(tables.keys)
+                    .where(column.revoked.is_(None), place == wanted)
+                    .values(**values)
+                    .returning(column.id)
+                ).scalar()
+                if changed is not None:
+                    break
+        if changed is None:
             raise _not_found(id_or_name)
         self._changed()
-        return self.get(status)
+        return self.get(changed)
 
     def find(self, secret: str) -> Key | None:
         """The key that this secret belongs to, or None. Unauthorized if it is revoked or expired.

@@ -22,7 +22,7 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from llm_service.request import Ask, Delta, Event, Events, Facts, Finish
+from llm_service.request import Ask, Delta, Event, Events, Facts, Finish, Usage
 from seedbed.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class _Flight:
     facts: Facts  # of the request that started it; the router writes there
     events: list[Event] = field(default_factory=list)
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
-    readers: int = 0
+    readers: list[Facts] = field(default_factory=list)  # the first one pays, the others are shared
     done: bool = False
     error: BaseException | None = None
     trace: TracebackType | None = None
@@ -71,6 +71,21 @@ class _Flight:
             facts.model_used, facts.backend = self.facts.model_used, self.facts.backend
         if facts.cache != "shared":
             facts.cache = "miss"
+
+    def leave(self, facts: Facts) -> None:
+        """A reader goes: the one that pays hands the costs on, or takes them with it at the end."""
+        pays = self.readers[0] is facts
+        self.readers = [reader for reader in self.readers if reader is not facts]
+        if not pays:
+            return
+        if self.readers and not self.done:
+            facts.cache, self.readers[0].cache = "shared", "miss"
+            return
+        for event in self.events:
+            if isinstance(event, Usage):
+                facts.usage = event
+            elif isinstance(event, Delta):
+                facts.generated += event.tokens
 
     def wake(self) -> None:
         waiters, self.waiters = self.waiters, []
@@ -155,7 +170,7 @@ class AnswerCache:
         else:
             facts.cache = "shared"
         events, position, loop = flight.events, 0, asyncio.get_running_loop()
-        flight.readers += 1
+        flight.readers.append(facts)
         try:
             while True:
                 if position < len(events):
@@ -170,7 +185,7 @@ class AnswerCache:
                     flight.waiters.append(waiter)
                     await waiter
         finally:
-            flight.readers -= 1
+            flight.leave(facts)
             if not flight.readers and not flight.done:
                 await self._abandon(flight, key)
         flight.credit(facts)

@@ -63,41 +63,24 @@ def windows(text: str) -> Iterator[str]:
         yield text[(begin or start) if start else 0 : start + _PIECE + 1000]
 
 
-TEXTS = ("messages", "input")
+TEXTS = ("messages", "tools", "response_format", "input")
+_NO_TEXT = {"role", "type", "id", "tool_call_id", "url"}  # a picture's URL may be its data
 
 
-def changed_field(name: str, value: Any, change: Change) -> Any:
-    """A copy of a body's field with each text in it changed; token ids stay as they are."""
-    if name == "messages":
-        return [_changed_message(message, change) for message in value]
+def changed_field(value: Any, change: Change, name: str = "") -> Any:
+    """A copy of a body's field with each text in it changed; names and token ids stay as they are.
+
+    Arguments of tool calls stay JSON.
+    """
     if isinstance(value, str):
-        return change(value)
+        if name in _NO_TEXT:
+            return value
+        return changed_json(value, change) if name == "arguments" else change(value)
     if isinstance(value, list):
-        return [change(item) if isinstance(item, str) else item for item in value]
+        return [changed_field(item, change, name) for item in value]
+    if isinstance(value, dict):
+        return {key: changed_field(item, change, key) for key, item in value.items()}
     return value
-
-
-def _changed_message(message: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    copy = dict(message)
-    content = copy.get("content")
-    if isinstance(content, str):
-        copy["content"] = change(content)
-    elif isinstance(content, list):
-        copy["content"] = [
-            {**part, "text": change(part["text"])} if isinstance(part.get("text"), str) else part
-            for part in content
-        ]
-    if copy.get("tool_calls"):
-        copy["tool_calls"] = [_changed_call(call, change) for call in copy["tool_calls"]]
-    return copy
-
-
-def _changed_call(call: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    function = call.get("function") or {}
-    arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        return dict(call)
-    return {**call, "function": {**function, "arguments": changed_json(arguments, change)}}
 
 
 def changed_json(text: str, change: Change) -> str:
@@ -124,32 +107,18 @@ def changed_value(value: Any, change: Change) -> Any:
     return value
 
 
-def _message_text(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        return "\n".join(p["text"] for p in content if isinstance(p.get("text"), str))
-    return content if isinstance(content, str) else ""
-
-
-def _prompts(body: Mapping[str, Any]) -> Iterator[str]:
-    for name in TEXTS[1:]:
-        value = body.get(name)
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str):
-                yield text
-
-
-def written(body: Mapping[str, Any]) -> Iterator[str]:
-    """What users and tools wrote."""
-    for message in body.get("messages", ()):
-        if message.get("role") in ("user", "tool", "function"):
-            yield _message_text(message)
-    yield from _prompts(body)
-
-
 def everything(body: Mapping[str, Any]) -> Iterator[str]:
-    for message in body.get("messages", ()):
-        yield _message_text(message)
-        for call in message.get("tool_calls") or ():
-            yield str((call.get("function") or {}).get("arguments") or "")
-    yield from _prompts(body)
+    """All texts that a client sent: of every role, and of tools."""
+    for name in TEXTS:
+        yield from _texts(body.get(name))
+
+
+def _texts(value: Any, name: str = "") -> Iterator[str]:
+    if isinstance(value, str) and name not in _NO_TEXT:
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, name)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, key)

@@ -1,8 +1,8 @@
 """Guardrails around one request: what goes in, and the answer while it streams.
 
-The rules are the table's, the findings are `seedbed.safety`'s; this decides where they
-are looked for and what follows. Personal data is looked for in every message; injection and blocked
-terms in what users and tools wrote, as the system prompt is the operator's own.
+The rules are the table's, the findings are `seedbed.safety`'s; this decides what follows. They are
+looked for in all that a client sent, whatever its role: only the prompt of an experiment's variant
+is the operator's own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from llm_service.gateway.guard.redaction import (
     find,
     find_all,
     windows,
-    written,
 )
 from llm_service.gateway.guard.stream import screened
 from llm_service.gateway.guard.terms import Terms, read_terms
@@ -55,7 +54,7 @@ class Screen:
         self._content = rules.pii_in != "off" or rules.injection != "off" or bool(self.terms)
         self._out = rules.pii_out != "off" or bool(self.terms)
 
-    async def check(self, ask: Ask, facts: Facts) -> Ask:
+    async def check(self, ask: Ask, facts: Facts, sent: Ask | None = None) -> Ask:
         """`check_in`, for a long request in a thread, so that the event loop goes on.
 
         A megabyte takes about half a second.
@@ -63,20 +62,21 @@ class Screen:
         if self._content and sum(map(len, everything(ask.body))) > LONG:
             if self._sizes:
                 ask = self._check_sizes(ask, facts)
-            return await asyncio.to_thread(self.check_in, ask, facts)
-        return self.check_in(ask, facts)
+            return await asyncio.to_thread(self.check_in, ask, facts, sent)
+        return self.check_in(ask, facts, sent)
 
-    def check_in(self, ask: Ask, facts: Facts) -> Ask:
+    def check_in(self, ask: Ask, facts: Facts, sent: Ask | None = None) -> Ask:
         """The request as it may go on: the same, or a copy without personal data.
 
-        Each decision is appended to `facts.decisions`. Raises Blocked.
+        `sent` is the client's request, where an experiment changed it. Each decision is appended
+        to `facts.decisions`. Raises Blocked.
         """
         if self._sizes:
             ask = self._check_sizes(ask, facts)
         if not self._content:
             return ask
         body = ask.body
-        for text in written(body):
+        for text in everything((sent or ask).body):
             self._check_instructions(text, facts)
         if self.rules.pii_in == "off":
             return ask
@@ -95,7 +95,7 @@ class Screen:
             counted += len(hits)
             return replace_findings(text, hits)
 
-        changed = {name: changed_field(name, body[name], change) for name in TEXTS if name in body}
+        changed = {name: changed_field(body[name], change) for name in TEXTS if name in body}
         if not counted:
             return ask
         facts.decisions.append(f"pii_in:redacted:{counted}")

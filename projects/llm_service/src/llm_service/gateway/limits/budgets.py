@@ -68,14 +68,16 @@ class Budgets:
     def reserve(self, key: Key, cost_usd: float) -> tuple[str, ...]:
         """Set `cost_usd` aside; returns whose budgets it was taken from. Raises OverBudget.
 
-        A request that costs nothing is let in whatever was spent.
+        A request that costs nothing is let in until the budget is spent.
         """
         self._turn()
-        budgets = {f"key:{key.id}": key.budget_usd, f"team:{key.team}": key.team_budget_usd}
-        budgets = {payer: budget for payer, budget in budgets.items() if budget is not None}
+        limits = {f"key:{key.id}": key.budget_usd, f"team:{key.team}": key.team_budget_usd}
+        budgets = {payer: budget for payer, budget in limits.items() if budget is not None}
         for payer, budget in budgets.items():
-            used = self._spent[payer] + self._reserved[payer]
-            if cost_usd > 0 and budget is not None and used + cost_usd > budget + _ROUNDING:
+            spent = self._spent[payer]
+            used = spent + self._reserved[payer]
+            too_much = cost_usd > 0 and used + cost_usd > budget + _ROUNDING
+            if too_much or spent >= budget - _ROUNDING:
                 owner = f"key {key.name!r}" if payer.startswith("key:") else f"team {key.team!r}"
                 raise OverBudget(
                     f"Budget exceeded for {owner}: ${used:.4f} of ${budget:.4f} used or "
