@@ -136,13 +136,13 @@ def embed(
         if progress:
             progress(number, len(files), name)
     # 3. Check that each class has enough of them.
-    for target, label in enumerate(path.name for path in classes):
-        if (count := targets.count(target)) < MIN_IMAGES:
+    labels = tuple(path.name for path in classes)
+    for number, label in enumerate(labels):
+        if (count := targets.count(number)) < MIN_IMAGES:
             problems = [x["error"] for x in skipped if x["file"].startswith(f"{label}/")]
             needed = f"has {count} of the {MIN_IMAGES} usable images it needs."
             hint = "Add more, ideally five or more per class."
             raise BadInput(" ".join([f"Class {label!r}", needed, *problems[:1]]), hint=hint)
-    labels = tuple(path.name for path in classes)
     return Images(labels, np.stack(features), np.array(targets), skipped)
 
 
