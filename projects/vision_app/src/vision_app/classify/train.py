@@ -115,8 +115,8 @@ def embed(
     classes = [path for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
     if len(classes) < 2:
         hint = "Put the images of each class into a sub-folder with the name of the class."
-        count = "one sub-folder" if classes else "no sub-folders"
-        raise BadInput(f"{folder} has {count}; two are needed.", hint=hint)
+        found = "one sub-folder" if classes else "no sub-folders"
+        raise BadInput(f"{folder} has {found}; two are needed.", hint=hint)
     files = [(file, target) for target, path in enumerate(classes) for file in find_files([path])]
     # 2. Compute the features.
     rng, features, targets = np.random.default_rng(0), list[Floats](), list[int]()
@@ -137,8 +137,8 @@ def embed(
             progress(number, len(files), name)
     # 3. Check that each class has enough of them.
     labels = tuple(path.name for path in classes)
-    for number, label in enumerate(labels):
-        if (count := targets.count(number)) < MIN_IMAGES:
+    for place, label in enumerate(labels):
+        if (count := targets.count(place)) < MIN_IMAGES:
             problems = [x["error"] for x in skipped if x["file"].startswith(f"{label}/")]
             needed = f"has {count} of the {MIN_IMAGES} usable images it needs."
             hint = "Add more, ideally five or more per class."
