@@ -24,7 +24,7 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
 
     data_dir: Path = Field(
         Path("var/agentic_workflow"),
-        description="Folder of the case database and the sample shop.",
+        description="Folder of the case database.",
     )
     database_url: str | None = Field(
         None,

@@ -225,7 +225,7 @@ def _identifier() -> Any:
 def spoken_language(text: str) -> str:
     """The ISO 639 code of the most likely of 97 languages; empty without a word.
 
-    It finds none of the four in 10 of 1,296 sample mails, all of five words or fewer.
+    Of the mails tried, it found none of the four only in some of five words or fewer.
     """
     if not re.search(r"[^\W\d_]{2}", text):
         return ""
