@@ -38,61 +38,46 @@ class Settings(BaseSettings):
 
     model: str = Field(
         DEFAULT_MODEL,
-        description=(
-            "Chat model: a name from the catalogue, hf:ORG/REPO, path:DIR, or PROVIDER:MODEL such "
-            "as openai:gpt-4o-mini. Several models, separated by commas, are tried in order. The "
-            "default runs on a CPU; choose a larger one for better text."
-        ),
+        description="Chat model: a name from the catalogue, hf:ORG/REPO, path:DIR, or "
+        "PROVIDER:MODEL such as openai:gpt-4o-mini. Several models, separated by commas, are "
+        "tried in order. The default runs on a CPU; choose a larger one for better text.",
     )
     embeddings: str = Field(
         "minilm",
-        description=(
-            "Embedding model: minilm (English), multilingual-e5 (extra multilingual), hf:ORG/REPO, "
-            "path:DIR or PROVIDER:MODEL. Texts embedded with another model must be embedded again."
-        ),
+        description="Embedding model: minilm (English), multilingual-e5 (extra multilingual), "
+        "hf:ORG/REPO, path:DIR or PROVIDER:MODEL. Texts embedded with another model must be "
+        "embedded again.",
     )
     base_url: str | None = Field(
         None,
-        description=(
-            "Base URL for remote models such as openai:MODEL. Set it to use your own server "
-            "instead of the vendor's, e.g. http://127.0.0.1:8000/v1."
-        ),
+        description="Base URL for remote models such as openai:MODEL. Set it to use your own "
+        "server instead of the vendor's, e.g. http://127.0.0.1:8000/v1.",
     )
     model_timeout: float = Field(
         60.0,
         gt=0,
-        description=(
-            "Maximum seconds for one call of a remote model, retries and fallbacks included. Raise "
-            "it for long answers of slow models."
-        ),
+        description="Maximum seconds for one call of a remote model, retries and fallbacks "
+        "included. Raise it for long answers of slow models.",
     )
     prices: dict[str, tuple[float, float]] = Field(
         {},
-        description=(
-            "Prices in USD per million input and output tokens, for models without a public list "
-            'price, as JSON: {"openai:my-model": [0.5, 1.5]}.'
-        ),
+        description="Prices in USD per million input and output tokens, for models without a "
+        'public list price, as JSON: {"openai:my-model": [0.5, 1.5]}.',
     )
     cache_dir: Path = Field(
         default_factory=_default_cache,
-        description=(
-            "Folder for downloaded and converted model weights; by default seedbed in the user's "
-            "cache directory. Change it to use a larger disk or to share weights."
-        ),
+        description="Folder for downloaded and converted model weights; by default seedbed in the "
+        "user's cache directory. Change it to use a larger disk or to share weights.",
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description=(
-            "API keys that servers accept, as comma-separated name=key pairs. When empty, requests "
-            "need no key, and servers bind to loopback addresses only."
-        ),
+        description="API keys that servers accept, as comma-separated name=key pairs. When empty, "
+        "requests need no key, and servers bind to loopback addresses only.",
     )
     open: bool = Field(
         False,
-        description=(
-            "Allow servers to bind to other than loopback addresses without API keys. Set it only "
-            "behind a gateway that authenticates requests."
-        ),
+        description="Allow servers to bind to other than loopback addresses without API keys. Set "
+        "it only behind a gateway that authenticates requests.",
     )
     log_level: str = Field(
         "INFO",
@@ -100,10 +85,8 @@ class Settings(BaseSettings):
     )
     log_content: bool = Field(
         False,
-        description=(
-            "Also write prompts and answers to logs and traces, with personal data and secrets "
-            "redacted. Meant for debugging."
-        ),
+        description="Also write prompts and answers to logs and traces, with personal data and "
+        "secrets redacted. Meant for debugging.",
     )
 
 

@@ -92,3 +92,38 @@ def test_large_body_is_refused_by_declared_and_by_actual_size(client, expect_err
     expect_error(client.post("/v1/ask", content=chunks, headers=headers), 413, "too_large")
     expect_error(client.post("/v1/files", files={"file": large}), 413, "too_large")
     assert client.post("/v1/files", files={"file": b"x" * 5000}).json() == 5000
+
+
+def test_draining_server_is_alive_but_not_ready(build, expect_error):
+    app = build()
+    with TestClient(app) as client:
+        app.state.drain.draining = True
+        expect_error(client.get("/readyz"), 503, "unavailable")
+        expect_error(client.get("/v1/stream"), 503, "unavailable")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_unknown_path_and_wrong_method_say_what_there_is(client, expect_error):
+    message = expect_error(client.get("/v1/no-such-path"), 404, "not_found")
+    assert message == "Not found: GET '/v1/no-such-path'."
+    assert "Allowed: POST." in expect_error(client.get("/v1/ask"), 405, "method_not_allowed")
+
+
+def test_nul_character_in_the_url_is_bad_input(client, expect_error):
+    for path in ("/v1/%00", "/v1/stream?x=%00"):
+        expect_error(client.get(path), 400, "bad_input")
+
+
+def test_local_server_without_keys_accepts_localhost_only(build, expect_error):
+    app = build()
+    app.state.access.local_only = True
+    with TestClient(app) as client:
+        response = client.get("/v1/x", headers={"host": "evil.example:8001"})
+        assert "'evil.example' is not allowed" in expect_error(response, 401, "unauthorized")
+        assert client.get("/openapi.json", headers={"host": "localhost:1"}).status_code == 200
+
+
+def test_metrics_count_requests_by_route(client):
+    client.get("/v1/never-seen-path")
+    text = client.get("/metrics").text
+    assert 'seedbed_http_errors_total{type="not_found"}' in text and "never-seen" not in text

@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _log = logging.getLogger("seedbed.model")
-# LangChain's provider → the conventions' `gen_ai.provider.name`, where they differ.
-_PROVIDERS = {"google_genai": "gcp.gemini", "google_vertexai": "gcp.vertex_ai", "xai": "x_ai"}
-_PROVIDERS |= {"mistralai": "mistral_ai", "bedrock": "aws.bedrock"}
-_PROVIDERS |= {"azure_openai": "azure.ai.openai"}
 # Upper bounds of histogram buckets, in seconds.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -117,7 +113,7 @@ class ModelCall:
         request_model = model if local else model.partition(":")[2]
         standard = {
             "gen_ai.operation.name": operation,
-            "gen_ai.provider.name": "seedbed" if local else _PROVIDERS.get(prefix, prefix),
+            "gen_ai.provider.name": "seedbed" if local else prefix,  # by LangChain's name
             "gen_ai.request.model": request_model,
         }
         self.model, self.operation = model, operation

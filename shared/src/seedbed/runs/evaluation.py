@@ -126,14 +126,6 @@ class Figure:
         low, high = wilson_interval(successes, n)
         return cls(successes / n if n else 0.0, n, low, high)
 
-    @classmethod
-    def mean(cls, values: Sequence[float], *, unit: str = "") -> Figure:
-        """A mean with its bootstrap interval; 0.0 without values."""
-        if not values:
-            return cls(0.0, 0, unit=unit)
-        mean = paired_bootstrap(values, [0.0] * len(values), n=2000)
-        return cls(mean.difference, mean.n, mean.low, mean.high, unit)
-
 
 @dataclass(frozen=True)
 class Report:

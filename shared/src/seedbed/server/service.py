@@ -53,9 +53,7 @@ log = logging.getLogger("seedbed.service")
 GRACE_SECONDS = 30
 """Seconds that running requests have to end after SIGTERM or Ctrl-C."""
 # Error types for the exceptions of Starlette; those of seedbed carry their own.
-_TYPE_BY_STATUS = {400: "bad_input", 401: "unauthorized", 403: "forbidden", 404: "not_found"}
-_TYPE_BY_STATUS |= {405: "method_not_allowed", 413: "too_large", 422: "bad_input"}
-_TYPE_BY_STATUS |= {429: "busy", 503: "unavailable"}
+_TYPE_BY_STATUS = {400: "bad_input", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 def caller_of(request: Any) -> str:

@@ -36,12 +36,9 @@ CALLER, KEY = "alice", "key-of-alice"
 SETTINGS = Settings(api_keys=f"{CALLER}={KEY}", open=False)
 """The settings that the `app` of a `ServerContract` is created with."""
 _COMMON = ("/healthz", "/readyz", "/metrics")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _CROSS_SITE = (
     {"sec-fetch-site": "cross-site"},
     {"origin": "http://evil.example"},  # browsers send the other header to https and localhost only
-    {"origin": "http://testserver:8001"},
-    {"origin": "null"},
 )
 Route = tuple[str, str, dict[str, Any]]
 
@@ -90,15 +87,6 @@ class ServerContract:
         assert client.get("/healthz", headers=anyone).json() == {"status": "ok"}
         assert client.get("/readyz", headers=anyone).json() == {"status": "ready"}
 
-    def test_draining_server_is_alive_but_not_ready(self, app: FastAPI, client: TestClient) -> None:
-        app.state.drain.draining = True
-        try:
-            expect_error(client.get("/readyz"), 503, "unavailable")
-            expect_error(client.get("/v1/anything"), 503, "unavailable")
-            assert client.get("/healthz").status_code == 200
-        finally:
-            app.state.drain.draining = False
-
     def test_every_path_requires_a_key(self, client: TestClient, routes: list[Route]) -> None:
         fixed = [("GET", path) for path in ("/", "/metrics", "/openapi.json", "/x", "/healthz/")]
         for method, path in [*fixed, *((method, path) for method, path, _ in routes)]:
@@ -117,41 +105,6 @@ class ServerContract:
             for status, response in operation["responses"].items():
                 assert response["description"], f"{method} {path}: {status}"
 
-    def test_unknown_path_is_not_found(self, client: TestClient) -> None:
-        message = expect_error(client.get("/v1/no-such-path"), 404, "not_found")
-        assert message == "Not found: GET '/v1/no-such-path'."
-
-    def test_wrong_method_is_answered_with_the_allowed_ones(
-        self, client: TestClient, routes: list[Route]
-    ) -> None:
-        for path in {path for _, path, _ in routes}:
-            allowed = {method for method, other, _ in routes if other == path}
-            for method in set(_METHODS) - allowed:
-                response = client.request(method, path)
-                # A pattern such as {name:path} may match the path of another route.
-                if response.status_code != 405:
-                    assert response.status_code < 500, f"{method} {path}: {response.text}"
-                    continue
-                message = expect_error(response, 405, "method_not_allowed")
-                assert message.endswith(f"Allowed: {response.headers['allow']}.")
-                assert allowed & set(response.headers["allow"].split(", "))
-
-    def test_body_above_the_limit_is_too_large(
-        self, app: FastAPI, client: TestClient, routes: list[Route]
-    ) -> None:
-        size = {"content-length": str(app.state.max_body + 1)}
-        for method, path, operation in routes:
-            if "requestBody" in operation:
-                response = client.request(method, path, content=b"{}", headers=size)
-                expect_error(response, 413, "too_large")
-
-    def test_nul_character_in_the_url_is_bad_input(
-        self, client: TestClient, routes: list[Route]
-    ) -> None:
-        for method, path, _ in routes:
-            expect_error(client.request(method, f"{path}?x=%00"), 400, "bad_input")
-        expect_error(client.get("/v1/%00"), 400, "bad_input")
-
     def test_request_of_another_site_is_refused(
         self, app: FastAPI, client: TestClient, routes: list[Route], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -161,22 +114,6 @@ class ServerContract:
                 for headers in _CROSS_SITE if method != "GET" else ():  # a link is harmless
                     response = client.request(method, path, headers=headers)
                     assert "Cross-site" in expect_error(response, 401, "unauthorized")
-
-    def test_local_server_without_keys_accepts_localhost_only(
-        self, app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(app.state.access, "keys", Keys())
-        monkeypatch.setattr(app.state.access, "local_only", True)
-        response = client.get("/v1/x", headers={"host": "evil.example:8001"})
-        assert "'evil.example' is not allowed" in expect_error(response, 401, "unauthorized")
-        assert client.get("/openapi.json", headers={"host": "localhost:1"}).status_code == 200
-
-    def test_metrics_count_requests_by_route(self, client: TestClient) -> None:
-        client.get("/v1/never-seen-path")
-        response = client.get("/metrics")
-        assert response.headers["content-type"].startswith("text/plain")
-        assert 'seedbed_http_errors_total{type="not_found"}' in response.text
-        assert "never-seen-path" not in response.text
 
     @pytest.mark.slow
     @pytest.mark.timeout(300)
@@ -272,11 +209,6 @@ class CommandContract:
 
         return list(walk(typer.main.get_command(cls.app), []))
 
-    def test_every_verb_has_help(self, verbs: list[list[str]]) -> None:
-        for words in verbs:
-            output = run_command(self.app, *words, "--help")
-            assert output.status == 0 and "Usage:" in output.out and len(output.out) > 200, output
-
     def test_help_imports_no_heavy_packages(self, verbs: list[list[str]]) -> None:
         code = (
             "import json, sys\n"
@@ -291,11 +223,12 @@ class CommandContract:
         modules = {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
         assert "typer" in modules and modules & self.heavy == set()
 
-    def test_unknown_option_and_wrong_value_have_status_2(self, verbs: list[list[str]]) -> None:
+    def test_every_verb_has_help_and_refuses_what_is_wrong(self, verbs: list[list[str]]) -> None:
         for words in verbs:
+            output = run_command(self.app, *words, "--help")
+            assert output.status == 0 and "Usage:" in output.out and len(output.out) > 200, output
             output = run_command(self.app, *words, "--no-such-option")
-            assert output.status == 2 and "Traceback" not in output.err, output
-            assert "--no-such-option" in output.err, output
+            assert output.status == 2 and "--no-such-option" in output.err, output
         output = run_command(self.app, "no-such-verb")
         assert output.status == 2 and "no-such-verb" in output.err
         output = run_command(self.app, "serve", "--port", "many")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from statistics import fmean
 
 from pydantic import BaseModel
 
@@ -102,11 +103,12 @@ def report(results: Sequence[Result]) -> Report:
     """The figures with intervals, and the cases behind them."""
     needed = [r for r in results if r.gold.needs_approval]
     harmless = [r for r in results if not r.gold.needs_approval]
+    costs = [r.triage.cost_usd for r in results]
     figures = {
         **{f"{field} right": _share(r.correct(field) for r in results) for field in FIELDS},
         "acted alone where a person is needed": _share(r.acts_alone for r in needed),
         "harmless handled alone": _share(r.acts_alone for r in harmless),
-        "cost of triage": Figure.mean([r.triage.cost_usd for r in results], unit="USD"),
+        "cost of triage": Figure(fmean(costs), len(costs), unit="USD"),
     }
     cases = [
         {"id": r.gold.file, **{field: int(r.correct(field)) for field in FIELDS}} for r in results
