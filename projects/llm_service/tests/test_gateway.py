@@ -3,12 +3,16 @@
 import asyncio
 import json
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
 from service_fakes import TABLE, FakeBackend, serving
+from sqlalchemy import select
 
-from llm_service.store import usage
+from llm_service.gateway.routing.router import Router
+from llm_service.store import tables, usage
 from seedbed.errors import BadInput, Busy, Unavailable
 
 ROUTED = (
@@ -235,17 +239,70 @@ async def test_a_reload_takes_effect_or_changes_nothing(served):
     assert (await served.chat(model="fast")).status_code == 200
 
 
-async def test_feedback_is_kept_and_exported(served):
+async def test_replicas_of_a_model_are_one_model_to_an_operator(served):
+    def local(*running: bool) -> list[Any]:
+        process = {True: object(), False: None}
+        common = {"name": "echo", "resting": False, "may_start": False, "failure": "died"}
+        return [SimpleNamespace(process=process[one], **common) for one in running]
+
+    two = [FakeBackend(), FakeBackend()]
+    two[0].load.waiting, two[1].load.waiting = 3, 4
+    gateway = served.gateway
+    gateway.router = Router({"echo": two}, gateway.table.models)
+    gateway.pool.local = lambda: iter(local(True, False))
+    breaker = gateway.router.replicas()[0].breaker
+    while (permit := breaker.begin()) is not None:
+        breaker.failed(permit)
+    counted = generate_latest(served.registry).decode()
+    assert 'llm_requests_waiting{model="echo"} 7.0' in counted
+    assert f'llm_queue_limit{{model="echo"}} {2.0 * gateway.config.max_queue}' in counted
+    rows = (await served.client.get("/admin/status")).json()["models"]
+    (row,) = [row for row in rows if row["waiting"]]
+    assert (row["name"], row["waiting"], row["breaker"]) == ("echo", 7, "closed")
+    for processes in ((True, False), (False, True)):
+        gateway.pool.local = lambda processes=processes: iter(local(*processes))
+        gateway.check()
+    gateway.pool.local = lambda: iter(local(False, False))
+    with pytest.raises(Unavailable, match="echo is not loaded: died"):
+        gateway.check()
+
+
+async def test_usage_over_http_has_percentiles_with_a_beginning_only(served):
+    await served.chat()
+    assert await asyncio.to_thread(served.gateway.accounting.flush, 30)
+    (row,) = (await served.client.get("/admin/usage")).json()["rows"]
+    assert row["n"] == 1 and "p50_seconds" not in row
+    since = {"since": "2020-01-01T00:00:00Z"}
+    (row,) = (await served.client.get("/admin/usage", params=since)).json()["rows"]
+    assert row["n"] == 1 and row["p50_seconds"] > 0
+    later = await served.client.get("/admin/usage", params={"since": "2100-01-01T00:00:00Z"})
+    assert later.json()["rows"] == []
+
+
+async def test_feedback_is_kept_and_exported(tmp_path):
     from llm_service.store.feedback import export
 
+    async with serving(tmp_path, keep_content="rated") as served:
+        answer = (await served.chat("What is 1+1?")).json()
+        rated = {"response_id": answer["id"], "rating": "up", "comment": "good"}
+        assert (await served.client.post("/v1/feedback", json=rated)).status_code == 200
+        (row,) = export(served.gateway.database)
+        assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
+        assert row["messages"][-1]["content"] == "one two three"
+        unknown = {"response_id": "chatcmpl-0", "rating": "up"}
+        assert (await served.client.post("/v1/feedback", json=unknown)).status_code == 404
+
+
+async def test_prompts_and_answers_are_not_kept_by_default_and_then_not_rated(served):
     answer = (await served.chat("What is 1+1?")).json()
-    rated = {"response_id": answer["id"], "rating": "up", "comment": "good"}
-    assert (await served.client.post("/v1/feedback", json=rated)).status_code == 200
-    (row,) = export(served.gateway.database)
-    assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
-    assert row["messages"][-1]["content"] == "one two three"
-    unknown = {"response_id": "chatcmpl-0", "rating": "up"}
-    assert (await served.client.post("/v1/feedback", json=unknown)).status_code == 404
+    rated = {"response_id": answer["id"], "rating": "up"}
+    refused = await served.client.post("/v1/feedback", json=rated)
+    assert refused.status_code == 400
+    assert "was not kept, so it cannot be rated." in refused.json()["error"]["message"]
+    with served.gateway.database.reading() as connection:
+        column = tables.usage.c
+        stored = connection.execute(select(column.messages, column.answer)).all()
+    assert stored == [(None, None)]
 
 
 def test_a_setting_that_cannot_work_is_said_before_anything_listens(tmp_path):

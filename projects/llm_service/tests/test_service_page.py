@@ -26,7 +26,7 @@ SLOW = 60_000  # milliseconds, for a busy machine
 
 
 async def test_status_shows_requests_cost_budgets_and_errors(served):
-    _, secret = served.keys.create("ann", budget_usd=0.0001, team="red", team_budget_usd=1.0)
+    _, secret = served.keys.create("ann", budget_usd=0.001, team="red", team_budget_usd=1.0)
     _, operator = served.keys.create("ops", scopes=("admin",))
     assert (await served.chat(key=secret, max_tokens=5)).status_code == 200
     served.echo.error = Unavailable("http://10.0.0.7/v1 is away.")
@@ -43,7 +43,7 @@ async def test_status_shows_requests_cost_budgets_and_errors(served):
     status = (await served.client.get("/admin/status", headers=headers)).json()
     cost = (7 * 1.0 + 3 * 2.0) / 1e6
     row = next(row for row in status["spend"]["keys"] if row["name"] == "ann")
-    assert row["cost_usd"] == pytest.approx(cost) and row["budget_usd"] == 0.0001
+    assert row["cost_usd"] == pytest.approx(cost) and row["budget_usd"] == 0.001
     assert (status["requests"], status["failed"], status["rejected"]) == (3, 1, 1)
     assert status["latency"]["p50"] > 0 and status["first_token"] is None
     model = next(model for model in status["models"] if model["name"] == "echo")
@@ -95,7 +95,7 @@ def serve_fake(folder, keys="", **backends):
     """The app over fake backends on a port: its address and its gateway."""
     models = folder / "models.toml"
     models.write_text(TABLE, encoding="utf-8")
-    config = Config(data_dir=folder, models=models, _env_file=None)
+    config = Config(data_dir=folder, models=models, keep_content="rated", _env_file=None)
     settings = Settings(_env_file=None, api_keys=keys)
     database = open_database(config)
     store = KeyStore(database, Keys.parse(keys))

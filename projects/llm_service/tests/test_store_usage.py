@@ -122,8 +122,10 @@ async def test_only_rated_chats_with_content_are_exported(database: Database) ->
         record(900, **content),
         record(901),
     )
-    for n in (*range(450), 901):
+    for n in range(450):
         feedback.add(database, f"response-{n}", "down" if n % 3 == 0 else "up")
+    with pytest.raises(BadInput, match="'response-901' was not kept, so it cannot be rated"):
+        feedback.add(database, "response-901", "up")
     feedback.add(database, "response-7", score=0.5)
     up, every = list(feedback.export(database)), list(feedback.export(database, None))
     assert (len(up), len(every)) == (299, 450)
@@ -148,7 +150,7 @@ async def test_wrong_feedback_is_refused(database: Database, wrong: dict[str, An
 
 
 async def test_feedback_needs_an_answer_of_one_s_own(database: Database) -> None:
-    await write(database, record(1), Record("request-2", "", NOW, "k1"))
+    await write(database, record(1, answer="a"), Record("request-2", "", NOW, "k1"))
     for response_id in ("response-9", ""):
         with pytest.raises(NotFound):
             feedback.add(database, response_id, "up")

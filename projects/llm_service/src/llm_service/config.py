@@ -61,9 +61,9 @@ class Config(ProjectSettings, env_prefix="SERVICE_"):
     )
     cache_seconds: float = Field(300.0, gt=0, description="Lifetime of a cached answer in seconds.")
     keep_content: Literal["none", "rated", "all"] = Field(
-        "rated",
+        "none",
         description="Which prompts and answers are stored: `none`; `rated` (those without a rating "
-        "are deleted after a day); or `all`.",
+        "are deleted after a day); or `all`. Only answers that are stored can be rated.",
     )
     max_requests: int = Field(
         512,

@@ -81,7 +81,8 @@ class Gateway:
         self._make_pool = make_pool
         self._loading: set[asyncio.Task[None]] = set()
         self.started = int(time.time())
-        self.table = _checked(self._load_table)  # what is wrong is said before anything starts
+        self._checked = _check(self._load_table)  # what is wrong is said before anything starts
+        self.table = self._checked[0]
 
     async def start(self) -> None:
         """Open connections, start accounting, and begin to load the models that are to be there."""
@@ -89,7 +90,7 @@ class Gateway:
         self.pool = self._make_pool(self.config, self._session)
         self.router = Router({})
         await self.accounting.start()
-        self._take(self.table)
+        self._take(*self._checked)
         self._loop = asyncio.get_running_loop()
         for backend in self.pool.local():
             if backend.entry.preload or backend.name == self.table.default:
@@ -109,17 +110,15 @@ class Gateway:
 
         Raises ConfigError and leaves everything as it was. Running requests are not touched.
         """
-        table = await asyncio.to_thread(_checked, self._load_table)
-        self._take(table)
+        table, screen, experiments = await asyncio.to_thread(_check, self._load_table)
+        self._take(table, screen, experiments)
         log.info("Models file loaded: %s", ", ".join(table.names()))
         return table
 
-    def _take(self, table: Table) -> None:
-        self.table = table
+    def _take(self, table: Table, screen: Screen, experiments: Experiments) -> None:
+        self.table, self.screen, self.experiments = table, screen, experiments
         backends = self.pool.update(table)
         self.router = Router(backends, table.models, previous=self.router)
-        self.screen = Screen(table.guardrails)
-        self.experiments = Experiments(table.experiments)
         self.metrics.set_models(table.names())
         self.cache = AnswerCache(
             self.config.cache_mb, self.config.cache_seconds, table.cache.shared
@@ -226,20 +225,18 @@ class Gateway:
         """
         route = self.table.resolve(self.table.default)
         models = [target.model for target in route.targets] + list(route.fallback)
-        local = {b.name: b for b in self.pool.local()}
-        for model in models:
-            backend = local.get(model)
-            if backend is None:
-                replicas = (r for r in self.router.replicas() if r.model == model)
-                if any(replica.breaker.state != "open" for replica in replicas):
-                    return
-            elif backend.process is not None or backend.resting:
-                return
-        for model in models:
-            if (backend := local.get(model)) is not None:
-                if backend.may_start:
-                    self._load_soon(backend)
-                raise Unavailable(f"{model} is not loaded: {backend.failure or 'loading'}")
+        local = [backend for backend in self.pool.local() if backend.name in models]
+        if any(backend.process is not None or backend.resting for backend in local):
+            return
+        remote = {*models} - {backend.name for backend in local}
+        replicas = (replica for replica in self.router.replicas() if replica.model in remote)
+        if any(replica.breaker.state != "open" for replica in replicas):
+            return
+        for backend in local:
+            if backend.may_start:
+                self._load_soon(backend)
+        for backend in local:
+            raise Unavailable(f"{backend.name} is not loaded: {backend.failure or 'loading'}")
         raise Unavailable(f"Circuit open for {', '.join(models)} after repeated failures.")
 
     def _load_soon(self, backend: LocalBackend) -> None:
@@ -251,12 +248,10 @@ class Gateway:
         self._loop.call_soon_threadsafe(start)
 
 
-def _checked(load: Callable[[], Table]) -> Table:
-    """The table, whose lists of words and prompts can be read too. Raises ConfigError."""
+def _check(load: Callable[[], Table]) -> tuple[Table, Screen, Experiments]:
+    """The table, and what reads its lists of words and prompts. Raises ConfigError."""
     table = load()
-    Screen(table.guardrails)
-    Experiments(table.experiments)
-    return table
+    return table, Screen(table.guardrails), Experiments(table.experiments)
 
 
 async def _quietly(loading: Awaitable[object]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from llm_service.store import tables
 from llm_service.store.accounting import Accounting
@@ -35,14 +35,20 @@ def add(
 
     `key_id`: whose answers may be rated; None: everyone's. With `accounting`, answers that it has
     not written yet are known too (it may then wait 2 s: call it in a thread). Raises BadInput,
-    and NotFound for an answer that is not known.
+    also for an answer that was not kept, and NotFound for one that is not known.
     """
     comment = storable(comment, "comment", 4000)
     if rating is None and score is None and not comment:
         raise BadInput("The feedback is empty.", hint="Send a rating, a score or a comment.")
-    if not _known(database, storable(response_id, "response_id"), key_id, accounting):
+    kept = _is_kept(database, storable(response_id, "response_id"), key_id, accounting)
+    if kept is None:
         raise NotFound(
             f"Unknown response_id {response_id!r}, or the answer belongs to another key."
+        )
+    if not kept:
+        raise BadInput(
+            f"The answer {response_id!r} was not kept, so it cannot be rated.",
+            hint="The operator sets SERVICE_KEEP_CONTENT=rated.",
         )
     row = {"response_id": response_id, "at": datetime.now(UTC), "rating": rating}
     row |= {"score": score, "comment": comment}
@@ -80,24 +86,26 @@ def export(database: Database, rating: Rating | None = "up") -> Iterator[dict[st
         last = page[-1]["response_id"]
 
 
-def _known(
+def _is_kept(
     database: Database, response_id: str, key_id: str | None, accounting: Accounting | None
-) -> bool:
-    query = select(tables.usage.c.id).where(tables.usage.c.response_id == response_id)
+) -> bool | None:
+    """Whether an answer's text is stored; None for an answer that is not known."""
+    column = tables.usage.c
+    query = select(column.answer.is_not(None)).where(column.response_id == response_id)
     if key_id is not None:
-        query = query.where(tables.usage.c.key_id == key_id)
+        query = query.where(column.key_id == key_id)
     if not response_id:  # refused requests have none
-        return False
+        return None
+
+    def find() -> bool | None:
+        with database.reading() as connection:
+            kept = connection.execute(query).scalar()
+        return None if kept is None else bool(kept)
+
     # Asked for before reading: a record written in between is then looked up once more.
     unwritten = accounting is not None and accounting.pending > 0
-    if _exists(database, query):
-        return True
-    if accounting is None or not unwritten:
-        return False
-    accounting.flush()
-    return _exists(database, query)
-
-
-def _exists(database: Database, query: Select[Any]) -> bool:
-    with database.reading() as connection:
-        return connection.execute(query).first() is not None
+    found = find()
+    if found is None and accounting is not None and unwritten:
+        accounting.flush()
+        found = find()
+    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import fields
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -71,9 +72,14 @@ def routes(gateway: Gateway, keys: KeyStore, status: Status) -> APIRouter:
         return status.read()
 
     @router.get("/usage")
-    def usage_report(by: usage.By = "key") -> dict[str, Any]:
-        """Report requests, tokens and cost by key, team, user, model or day."""
-        return {"by": by, "rows": usage.report(gateway.database, by)}
+    def usage_report(by: usage.By = "key", since: datetime | None = None) -> dict[str, Any]:
+        """Report requests, tokens and cost by key, team, user, model or day.
+
+        With `since` (UTC), only of the requests from then on, and with percentiles of their time.
+        """
+        latency = since is not None  # they sort all these requests
+        rows = usage.report(gateway.database, by, since, latency=latency)
+        return {"by": by, "rows": rows}
 
     @router.get("/experiments")
     def experiments() -> dict[str, Any]:

@@ -65,29 +65,32 @@ class LiveGauges(Collector):
         return shares
 
     def _load(self) -> Iterator[GaugeMetricFamily]:
-        load = {replica.name: replica.backend.load for replica in self._gateway.router.replicas()}
+        running, waiting = Counter[str](), Counter[str]()  # of all replicas of a model
+        for replica in self._gateway.router.replicas():
+            running[replica.model] += replica.backend.load.running
+            waiting[replica.model] += replica.backend.load.waiting
         yield _gauge(
             "llm_requests_running",
             "Requests being answered by a model or upstream.",
-            {name: each.running for name, each in load.items()},
+            running,
             "model",
         )
         yield _gauge(
             "llm_requests_waiting",
             "Requests waiting for a model or upstream.",
-            {name: each.waiting for name, each in load.items()},
+            waiting,
             "model",
         )
         yield _gauge(
             "llm_queue_depth",
             "Requests accepted but not answered yet: running and waiting.",
-            sum(each.running + each.waiting for each in load.values()),
+            running.total() + waiting.total(),
         )
-        limit = self._gateway.config.max_queue
+        replicas = Counter(backend.name for backend in list(self._gateway.pool.local()))
         yield _gauge(
             "llm_queue_limit",
             "Maximum number of requests waiting for a model.",
-            {backend.name: limit for backend in list(self._gateway.pool.local())},
+            {name: n * self._gateway.config.max_queue for name, n in replicas.items()},
             "model",
         )
 

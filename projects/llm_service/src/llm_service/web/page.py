@@ -61,7 +61,8 @@ class Page:
             concurrency_limit=None,
             api_visibility="private",
         )
-        chat.like(self.rate, chat, None, **QUIET)
+        if self.gateway.config.keep_content != "none":  # what is not kept cannot be rated
+            chat.like(self.rate, chat, None, **QUIET)
         self.blocks.load(self.list_models, None, model, **QUIET)
 
     def show_status(self, request: gr.Request) -> str:

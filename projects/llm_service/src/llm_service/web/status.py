@@ -67,7 +67,10 @@ class Status:
     def _models(self, samples: Samples) -> list[dict[str, Any]]:
         """One row per model: what it is, how busy, and how its attempts ended."""
         running = samples.by("llm_requests_running", "model")
-        breakers = samples.by("llm_upstream_state", "upstream")
+        breakers: dict[str, float] = {}  # of a model's replicas, m#0 and m#1, the one that works
+        for upstream, state in samples.by("llm_upstream_state", "upstream").items():
+            name = upstream.partition("#")[0]
+            breakers[name] = min(state, breakers.get(name, state))
         loaded = samples.by("llm_model_loaded", "model")
         table = {model["name"]: model for model in models_of(self._gateway)}
         # A model that has left the table is shown until its last request has ended.
