@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Arguments that configure all candidates of a remote model, not the integration of one.
 _OWN_FIELDS = (
-    *("callbacks", "timeout", "max_tokens", "attempts", "first_wait", "metadata", "tags"),
+    *("callbacks", "timeout", "max_tokens", "attempts", "first_wait", "cancel", "metadata", "tags"),
 )
 # By spec and address: the parameters that a model has rejected in this process.
 _rejected: defaultdict[tuple[Spec, str | None], set[str]] = defaultdict(set)

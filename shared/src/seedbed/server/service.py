@@ -145,12 +145,7 @@ def create_app(
     untraced = {*OPEN_PATHS}
     spans: Any = {"operation_spans": False, "exclude": lambda scope: scope["path"] in untraced}
     app = FastAPI(
-        title=title,
-        version=version,
-        lifespan=life,
-        docs_url=None,
-        redoc_url=None,
-        telemetry=spans,
+        title=title, version=version, lifespan=life, docs_url=None, redoc_url=None, telemetry=spans
     )
     app.state.untraced = untraced
     app.state.drain = Drain()

@@ -6,8 +6,10 @@ The replies are scripted: they prove the plumbing, never a model's quality.
 import asyncio
 import gzip
 import json
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -194,6 +196,21 @@ def test_cancelled_call_ends_the_request(spec: str) -> None:
 
         asyncio.run(cancel())
         vendor.wait_until(lambda: vendor.calls[0].disconnected)
+
+
+@pytest.mark.parametrize("fault", ["hang", "stall"])
+def test_event_cancels_stream_of_another_thread(fault: str) -> None:
+    with launch_vendor([Reply("Hello, how are you?", fault=fault)]) as vendor:
+        cancel, usage = threading.Event(), UsageCallback()
+        model = load(vendor, OPENAI, cancel=cancel)
+        with ThreadPoolExecutor(1) as thread:
+            future = thread.submit(call, model, "stream", usage)
+            vendor.wait_until(lambda: vendor.calls)
+            cancel.set()
+            with pytest.raises(CancelledError):
+                future.result(timeout=10)
+        vendor.wait_until(lambda: vendor.calls[0].disconnected)
+        assert len(vendor.calls) == 1
 
 
 @each_provider

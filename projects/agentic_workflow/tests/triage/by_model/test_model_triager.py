@@ -57,7 +57,7 @@ def test_good_reading_becomes_the_triage_with_its_evidence_and_the_cost_of_all_a
         settings = load(Settings, model="openai:gpt-4o-mini", base_url=f"{vendor.url}/v1")
         triage = ModelTriager(load_chat_model(settings=settings)).triage(MAIL, Screening())
         usage = vendor.usage
-        assert (usage.calls, vendor.problems) == (2, [])
+        assert (len(vendor.calls), vendor.problems) == (2, [])
     assert triage.tokens == usage.input_tokens + usage.output_tokens
     assert triage.cost_usd > 0
     assert (triage.category, triage.confidence, triage.priority) == ("refund", 0.96, "normal")

@@ -1,4 +1,4 @@
-"""The training loop of LoRA: its loss, a kill, bfloat16; equations are in `test_wrong`."""
+"""Gradients of LoRA, and its training loop; equations are in `test_wrong`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from research_repro.paper import Cell
 from research_repro.papers.lora.method import add_lora, lora_layers, target_loss, train
@@ -28,6 +29,18 @@ def lora_model() -> Any:
     for layer in lora_layers(model).values():
         layer.B.data = 0.1 * torch.randn(layer.B.shape, generator=generator)
     return model
+
+
+def test_gradients_of_a_layer_are_those_of_its_formula() -> None:
+    model = nn.Sequential(nn.Linear(3, 3))
+    add_lora(model, ["0"], rank=1, alpha=3)
+    (layer,) = lora_layers(model).values()
+    nn.init.normal_(layer.B)
+    x = torch.randn(2, 3, requires_grad=True)
+    expected = F.linear(x, layer.weight + 3 * layer.B @ layer.A, layer.bias)
+    parts = [x, layer.A, layer.B]
+    ours, theirs = (torch.autograd.grad(h.square().sum(), parts) for h in (model(x), expected))
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_target_without_layer_is_bad_input() -> None:

@@ -2,7 +2,7 @@
 
     run(call())                  # from ordinary code; Ctrl-C cancels the call
     await run_async(call())      # from any event loop; cancelling it cancels the call
-    for chunk in iterate(stream()): ...    # closing it ends the HTTP request
+    for chunk in iterate(stream(), cancel): ...    # another thread ends it by cancel.set()
     async for chunk in iterate_async(stream()): ...
 
 Vendors' clients keep connections that belong to one event loop, while a program may use several,
@@ -17,11 +17,12 @@ import os
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _END: Any = object()
+_POLL = 0.1  # seconds until `cancel` is noticed: an event cannot wake a thread that waits for more
 _loops: dict[int, asyncio.AbstractEventLoop] = {}  # by process, as threads do not survive a fork
 
 
@@ -40,13 +41,18 @@ async def run_async(call: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(_submit(call))
 
 
-def iterate(stream: AsyncIterator[T]) -> Iterator[T]:
-    """The items of an asynchronous iterator. Closing the iterator cancels the stream."""
+def iterate(stream: AsyncIterator[T], cancel: threading.Event | None = None) -> Iterator[T]:
+    """The items of a stream. Closing the iterator cancels it; so does `cancel`: CancelledError."""
     items: queue.SimpleQueue[tuple[T, BaseException | None]] = queue.SimpleQueue()
     future = _submit(_forward(stream, items.put))
     try:
         while True:
-            item, error = items.get()
+            if cancel is not None and cancel.is_set():
+                raise CancelledError
+            try:
+                item, error = items.get(timeout=None if cancel is None else _POLL)
+            except queue.Empty:
+                continue
             if error is not None:
                 raise error
             if item is _END:

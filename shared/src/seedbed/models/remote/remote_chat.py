@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -93,8 +94,9 @@ class RemoteChatModel(StreamingChatModel):
 
     `timeout` and `max_tokens` can also be passed per call: the seconds that a call may take in all,
     with retries and fallbacks, and the tokens of its reply. Each of several candidates gets an
-    equal share of the time that is left. A reply's `response_metadata` has `spec`, the model that
-    answered, and `cost_usd`, None if unknown.
+    equal share of the time that is left. Setting the event `cancel` ends streams in progress, which
+    then raise `concurrent.futures.CancelledError`. A reply's `response_metadata` has `spec`, the
+    model that answered, and `cost_usd`, None if unknown.
     """
 
     candidates: list[Candidate] = Field(exclude=True)
@@ -107,6 +109,7 @@ class RemoteChatModel(StreamingChatModel):
     first_wait: float = Field(
         0.5, description="Seconds before the second attempt; doubled at each further one."
     )
+    cancel: threading.Event | None = Field(None, exclude=True)
 
     @property
     def model_name(self) -> str:
@@ -136,7 +139,7 @@ class RemoteChatModel(StreamingChatModel):
     def _chunks(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
-        return background.iterate(self._reply_chunks(messages, stop, options))
+        return background.iterate(self._reply_chunks(messages, stop, options), self.cancel)
 
     async def _achunks(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]

@@ -116,16 +116,10 @@ class Script:
 
 
 def read_replies(path: str | Path) -> list[Item]:
-    """Read a table of replies from a JSON-lines file; ValueError names a line that is wrong."""
-    replies: list[Item] = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                value = json.loads(line)
-                replies.append(value if isinstance(value, str) else Reply(**value))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}:{number}: {error}") from error
-    return replies
+    """Read a table of replies from a JSON-lines file: texts, and objects with a reply's fields."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    values = map(json.loads, filter(str.strip, lines))
+    return [value if isinstance(value, str) else Reply(**value) for value in values]
 
 
 def texts(value: Any) -> Iterator[str]:
