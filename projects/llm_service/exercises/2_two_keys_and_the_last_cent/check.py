@@ -41,7 +41,8 @@ def check_2_spent_and_reserved_money_and_the_cost_fit_into_both_budgets() -> Non
     once, red = ("key:1",), "team:red"
     expect([once, "alice", {"key:1": 0.9}], key(1), 0.9, 0.1, spent=0.1)
     expect([("key:1", red), "red", {"key:1": 0.7, red: 0.7}], key(9, 1), 0.7, 0.7)
-    expect([once, once, once, "alice", {"key:1": 0.3}], key(0.3), 0.1, 0.1, 0.1, 0.001)
+    expect([once, once, once, {"key:1": 0.3}], key(0.3), 0.1, 0.1, 0.1)
+    expect([once, "alice", {"key:1": 1e4}], key(1e4), 1e4, 0.001)
 
 
 def check_3_a_refusal_names_the_owner_and_reserves_nothing() -> None:
@@ -57,4 +58,3 @@ def check_4_what_costs_nothing_is_accepted_until_the_budget_is_spent() -> None:
 def check_5_the_cost_is_reserved_in_each_budget() -> None:
     expect([("key:1",), ("key:1",), {"key:1": 0.75}], key(1), 0.25, 0.5)
     expect([("team:red",), {"team:red": 0.6}], key(None, 1), 0.6)
-    expect([(), {}], key(None), 1e6)
