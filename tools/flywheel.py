@@ -49,7 +49,7 @@ class Plan:
     """The size of everything; tests use less."""
 
     folder: Path = ROOT / "var/flywheel"
-    sizes: tuple[int, int, int] = (500, 150, 250)
+    sizes: tuple[int, int, int] = (400, 130, 200)
     """Mails to train on, to compare on, and for the last table; the others arrive at the desk."""
     corrections: int = 40
     # By steps, so that the table does not depend on the machine.

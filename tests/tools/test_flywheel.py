@@ -15,7 +15,7 @@ from tools.flywheel import passes_gate
 TINY = """
 from pathlib import Path
 from tools.flywheel import Plan, turn
-plan = Plan(Path({folder!r}), (80, 44, 12), corrections=2, training=("--max-steps", "2"))
+plan = Plan(Path({folder!r}), (120, 44, 12), corrections=2, training=("--max-steps", "2"))
 print(turn(plan))
 """
 BETTER, SAME = "'tuned' is better: +28 percentage points", "no significant difference yet: …"
@@ -53,4 +53,4 @@ def test_flywheel_turns_after_it_was_killed(tmp_path: Path) -> None:
     assert "'corrections': 2" in done.stdout
     assert done.stdout.count("'n': 12") == 3
     lessons = (tmp_path / "turn/lessons.jsonl").read_text("utf-8").splitlines()
-    assert len(lessons) == 82
+    assert len(lessons) == 122

@@ -15,6 +15,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default as policy
 from functools import cache
+from itertools import islice
 from typing import Any, get_args
 
 from agentic_workflow.case import Language, Mail
@@ -121,11 +122,15 @@ def _bound(data: bytes, warnings: list[str]) -> bytes:
     """The mail without what takes long to parse: time and memory are to be linear in its size."""
     # 1. Of attachments, only the name is read: cut them before the parser makes copies.
     data = _BASE64.sub(lambda m: m[0][: m[0].find(b"\n", _MAX_BASE64) + 1] or m[0], data)
-    # 2. A million of lines is an attack.
+    # 2. A thousand parts, or a million of lines, are an attack.
     *lines, rest = data.split(b"\n", _MAX_LINES)
     if len(lines) == _MAX_LINES:
         data = data[: -len(rest) or None]
         warnings.append("text cut")
+    boundaries = re.finditer(rb"\n--", data)
+    if last := next(islice(boundaries, 2 * _MAX_PARTS, None), None):
+        data = data[: last.start()]
+        warnings.append("parts cut")
     return data
 
 
