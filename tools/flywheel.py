@@ -95,19 +95,20 @@ def correct(plan: Plan) -> list[Row]:
     argv = [str(BIN / "agentic-workflow"), "serve", "--port", str(port)]
     with (
         run_server(argv, port, "/readyz", 300, env=settings(plan)),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", timeout=60) as desk,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as desk,
     ):
         while arriving and corrected < plan.corrections:
             # 1. Some mails arrive.
             batch, arriving = arriving[:25], arriving[25:]
-            answers = [desk.post("/mails", content=as_mail(row)) for row in batch]
+            answers = [desk.post("/v1/mails", content=as_mail(row)) for row in batch]
             # 2. The person reads what waits, and changes what is wrong.
             for row, answer in zip(batch, answers, strict=True):
                 case = wait_until_read(desk, answer.raise_for_status().json()["id"])
                 wrong = case["status"] == "waiting" and case["category"] != row["category"]
                 if wrong and corrected < plan.corrections:
-                    change = {"category": row["category"]}
-                    desk.post(f"/cases/{case['id']}/change", json=change).raise_for_status()
+                    form = {"category": row["category"], "order": case.get("order_id") or ""}
+                    page = f"/cases/{case['id']}/change"
+                    desk.post(page, data=form, follow_redirects=True).raise_for_status()
                     corrected += 1
     return [json.loads(line) for line in call(plan, "agentic-workflow", "corrections").splitlines()]
 
@@ -198,6 +199,7 @@ def settings(plan: Plan, service: str = "", examples: str = "train") -> dict[str
         "SEEDBED_LOG_LEVEL": "ERROR",
         "FINETUNE_DATA_DIR": f"{plan.folder}/finetune",
         "SERVICE_DATA_DIR": f"{plan.folder}/service",
+        "SERVICE_KEEP_CONTENT": "rated",
         "WORKFLOW_DATA_DIR": f"{plan.folder}/desk",
         "WORKFLOW_TRIAGE_EXAMPLES": f"{plan.folder}/{examples}.jsonl",
     }
@@ -240,7 +242,7 @@ def as_mail(row: Row) -> bytes:
 def wait_until_read(desk: httpx.Client, case: str) -> Row:
     """The case, once the desk has read its mail."""
     while True:
-        record: Row = desk.get(f"/cases/{case}").raise_for_status().json()["case"]
+        record: Row = desk.get(f"/v1/cases/{case}").raise_for_status().json()["case"]
         if record["status"] not in ("received", "working"):
             return record
         time.sleep(0.2)

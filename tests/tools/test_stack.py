@@ -32,6 +32,12 @@ api_key_env = "TEAM_KEY"
 model = "gpt-4o-mini"
 """
 
+SPANS = {
+    *("run", "invoke_agent operator", "execute_tool handbook__search"),  # the team
+    *("POST /v1/chat/completions", "chat team"),  # the service
+    *("tools/call search", "retrieval default", "embeddings minilm"),  # the documents
+}
+
 
 def test_question_through_four_processes_is_one_trace(tmp_path: Path) -> None:
     models, documents = tmp_path / "models.toml", tmp_path / "documents"
@@ -51,23 +57,21 @@ def test_question_through_four_processes_is_one_trace(tmp_path: Path) -> None:
             (trace,) = {call.headers["traceparent"].split("-")[1] for call in vendor.calls}
             spans = read_spans(stack.mlflow, f"tr-{trace}")
     ids, names = {span.span_id for span in spans}, {span.name for span in spans}
+    assert names >= SPANS
     assert [span.name for span in spans if span.parent_id not in ids] == ["POST /v1/runs"]
-    assert {"run", "invoke_agent operator", "execute_tool handbook__search"} <= names  # the team
-    assert {"POST /v1/chat/completions", "chat team"} <= names  # the service
-    assert {"tools/call search", "retrieval default", "embeddings minilm"} <= names  # the documents
 
 
 def read_spans(address: str, trace: str) -> list[Any]:
-    """The spans of a trace, once all of them have arrived in MLflow."""
+    """The spans of a trace, once those of all processes have arrived, or a minute later."""
     client, spans = MlflowClient(address), list[Any]()
     for _ in range(60):
         time.sleep(1)
         try:
-            before, spans = len(spans), list(client.get_trace(trace).data.spans)
+            spans = list(client.get_trace(trace).data.spans)
         except MlflowException:  # not even its first batch of spans is there
             continue
         ids = {span.span_id for span in spans}
         roots = [span for span in spans if span.parent_id not in ids]
-        if len(spans) == before and len(roots) == 1:
+        if len(roots) == 1 and {span.name for span in spans} >= SPANS:
             break
     return spans
