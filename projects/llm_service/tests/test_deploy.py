@@ -66,7 +66,8 @@ def known():
     metrics.retry("m")
     metrics.fallback("m", "m")
     metrics.feedback("up")
-    slot = SimpleNamespace(name="m", backend=SimpleNamespace(load=Load()), breaker=Breaker())
+    backend = SimpleNamespace(load=Load())
+    slot = SimpleNamespace(name="m", model="m", backend=backend, breaker=Breaker())
     gateway = SimpleNamespace(
         router=SimpleNamespace(replicas=lambda: [slot]),
         pool=SimpleNamespace(memory=lambda: {"m": 1}, local=lambda: [slot]),
