@@ -108,8 +108,10 @@ def changed_value(value: Any, change: Change) -> Any:
 
 
 def everything(body: Mapping[str, Any]) -> Iterator[str]:
-    """All texts that a client sent: of every role, and of tools."""
-    for name in TEXTS:
+    """All texts that a client sent: each message as one, as a phrase may go over its parts."""
+    for message in body.get("messages", ()):
+        yield "\n".join(_texts(message))
+    for name in TEXTS[1:]:
         yield from _texts(body.get(name))
 
 
