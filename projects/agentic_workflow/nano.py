@@ -44,7 +44,7 @@ from dbos import DBOS, DBOSClient, run_dbos_database_migrations
 from seedbed.models.embeddings.load_embeddings import load_embeddings
 
 DATA = Path(os.environ.get("NANO_DATA", "var/nano_workflow"))
-APPROVAL_SECONDS = 7 * 24 * 3600.0  # after which a mail that nobody looked at is closed
+APPROVAL_SECONDS = 7 * 24 * 3600.0  # after which a mail without a decision is closed
 MAX_REFUND = Decimal(1000)  # EUR
 MAX_CHARACTERS = 4000  # of a mail; the rest is not read
 SAMPLE = Path(__file__).parent / "src/agentic_workflow/sample/mails/05-billing-double-en.eml"
@@ -142,7 +142,7 @@ def handle_mail(raw: bytes) -> str:
     while amount is None:
         decision = DBOS.recv("approval", timeout_seconds=APPROVAL_SECONDS)
         if decision is None:
-            return f"{category}: closed, as nobody decided"
+            return f"{category}: closed without a decision"
         if decision == "no":
             return f"{category}: not approved"
         amount = parse_amount(decision)

@@ -139,7 +139,7 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
 def import_part(spec: str, setting: str) -> Any:
     """Call what "module:name" names, without arguments; the module may be in the current folder.
 
-    Raises ConfigError, which names the setting, if there is no such thing.
+    Raises ConfigError, which names the setting, if it does not exist.
 
     >>> import_part("collections:OrderedDict", "WORKFLOW_SHOP")
     OrderedDict()

@@ -156,7 +156,7 @@ def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
 
     A token is at least a byte, so the bytes of the JSON are an upper bound of all texts, tools and
     schemas; its braces and names are more than a template adds to each message. The answers have
-    `max_tokens` each, ANSWER_ON_A_BUDGET where a request has none.
+    `max_tokens` each; without it, as for embeddings, there are none.
     """
     texts, pictures = dict(body), 0
     if messages := body.get("messages"):
@@ -170,7 +170,7 @@ def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
             texts["messages"].append(message)
     answer = max(body.get("max_completion_tokens") or 0, body.get("max_tokens") or 0)
     prompt = len(json.dumps(texts)) + _TEMPLATE + _PICTURE * pictures
-    return prompt, (answer or ANSWER_ON_A_BUDGET) * int(body.get("n") or 1)
+    return prompt, answer * int(body.get("n") or 1)
 
 
 def prompt_chars(value: Any, bytes_of_others: bool = False) -> int:

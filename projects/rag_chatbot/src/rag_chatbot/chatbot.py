@@ -22,7 +22,7 @@ from rag_chatbot.answer.answer import Answer, Answerer, clean_question
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
 from rag_chatbot.conversation import Conversation, Conversations, Turn
-from rag_chatbot.ingest import Progress, Summary, ingest_uploads
+from rag_chatbot.ingest import Summary, ingest_uploads
 from rag_chatbot.search.retrieve import Hit, Retriever
 from rag_chatbot.store.catalogue import LOCAL, OPERATOR, Caller, allows
 from rag_chatbot.store.store import Store, StoredDocument
@@ -193,15 +193,11 @@ class Chatbot:
         return self.store.document(collection, source)
 
     def upload(
-        self,
-        files: Sequence[tuple[str, bytes]],
-        collection: str,
-        caller: Caller,
-        progress: Progress | None = None,
+        self, files: Sequence[tuple[str, bytes]], collection: str, caller: Caller
     ) -> Summary:
         """Ingest uploaded files, given as (name, content), see `ingest_uploads`."""
         self.store.collections.require(collection, caller, "write")
-        return ingest_uploads(self.store, files, collection=collection, progress=progress)
+        return ingest_uploads(self.store, files, collection=collection)
 
     def delete_document(self, collection: str, source: str, caller: Caller) -> None:
         """Delete a document with its chunks and vectors, and its text in answers."""
@@ -226,7 +222,7 @@ class Chatbot:
 
     @property
     def writes(self) -> bool:
-        """Whether the model writes answers, unless a question sets another mode."""
+        """Whether the model writes the answers."""
         mode = self.config.mode
         return (self.answerer.writer.mode if mode == "auto" else mode) == "write"
 

@@ -99,11 +99,7 @@ def ingest(
 
 
 def ingest_uploads(
-    store: Store,
-    files: Sequence[tuple[str, bytes]],
-    *,
-    collection: str = "default",
-    progress: Progress | None = None,
+    store: Store, files: Sequence[tuple[str, bytes]], *, collection: str = "default"
 ) -> Summary:
     """Add uploaded files, given as (name, content), to a collection, or update them.
 
@@ -114,15 +110,13 @@ def ingest_uploads(
     summary = Summary()
     owner = store.collections.create(collection)
     try:
-        for done, (name, data) in enumerate(files, 1):
+        for name, data in files:
             with _failures(summary, clean_name(name)):
                 source = PurePosixPath(name.replace("\\", "/")).name.strip()
                 if source in ("", ".", "..") or source != clean_name(source):
                     raise BadInput(f"{name[:100]!r} is not a valid name for a document.")
                 _check_size(store, source, len(data))
                 _store(store, owner, source, data, summary)
-            if progress:
-                progress(done, len(files), name)
     finally:
         store.update_index()
     summary.seconds = time.monotonic() - start

@@ -135,8 +135,8 @@ def read_outcome(path: Path, paper_name: str, scale: Scale) -> Outcome:
         raise NotFound(f"{path} does not exist.", hint=f"Run: {command}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        problem = ": ".join([".".join(map(str, first["loc"])), first["msg"]])
-        raise BadInput(f"{path} cannot be read: {problem}.", hint=hint) from None
+        place = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
+        raise BadInput(f"{path} cannot be read: {place}{first['msg']}.", hint=hint) from None
     if (outcome.paper, outcome.scale) != (paper_name, scale):
         text = f"{path} contains results of {outcome.paper} at {outcome.scale} scale."
         raise BadInput(text, hint=hint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -34,12 +34,14 @@ def write_site(config: Config) -> None:
         scales: dict[Scale, tuple[str, Outcome, bool]] = {}
         for scale in reversed(SCALES):
             own = results_path(config.data_dir, paper.name, scale).exists()
-            with suppress(NotFound):
-                try:
-                    outcome = load_outcome(config.data_dir, paper, scale)
-                    scales[scale] = f"{paper.name}-{scale}.html", outcome, own
-                except BadInput as error:  # a damaged file; the other reports do not need it
-                    problems.append(str(error))
+            try:
+                outcome = load_outcome(config.data_dir, paper, scale)
+            except NotFound:
+                continue
+            except BadInput as error:  # a damaged file; the other reports do not need it
+                problems.append(str(error))
+                continue
+            scales[scale] = f"{paper.name}-{scale}.html", outcome, own
         rows.append((paper, scales))
         # 2. Write their reports, with links to one another.
         links = {"All papers": "index.html"} | {name: row[0] for name, row in scales.items()}

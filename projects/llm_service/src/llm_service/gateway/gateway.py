@@ -188,7 +188,7 @@ class Gateway:
         if kind == "chat":
             route = self._apply_variant(call, route, variant)
         max_cost = 0.0
-        if call.key.budget_usd is not None or call.key.team_budget_usd is not None:
+        if call.key.has_budget:
             max_cost = _bound(call, table, route)
         scope = "chat" if kind == "chat" else "embeddings"
         prompt = estimate_tokens(call.ask)
@@ -235,8 +235,9 @@ class Gateway:
         for backend in local:
             if backend.may_start:
                 self._load_soon(backend)
-        for backend in local:
-            raise Unavailable(f"{backend.name} is not loaded: {backend.failure or 'loading'}")
+        if local:
+            name, failure = local[0].name, local[0].failure or "loading"
+            raise Unavailable(f"{name} is not loaded: {failure}")
         raise Unavailable(f"Circuit open for {', '.join(models)} after repeated failures.")
 
     def _load_soon(self, backend: LocalBackend) -> None:
@@ -270,8 +271,9 @@ def _may_answer(table: Table, route: Route) -> list[ModelEntry]:
 
 def _require_passthrough(table: Table, route: Route, names: Sequence[str]) -> None:
     """Raise BadParameter for a field that not all models which may answer pass on."""
+    models = _may_answer(table, route)
     for name in names:
-        if not all(name in model.passthrough for model in _may_answer(table, route)):
+        if not all(name in model.passthrough for model in models):
             raise unknown(name)
 
 
@@ -281,9 +283,8 @@ def _bound(call: Call, table: Table, route: Route) -> float:
     Raises Unavailable if a model that may answer has no known price: it would cost a budget 0.
     """
     body, most = call.ask.body, 0.0
-    if call.ask.kind == "chat" and not (
-        body.get("max_completion_tokens") or body.get("max_tokens")
-    ):
+    limited = body.get("max_completion_tokens") or body.get("max_tokens")
+    if call.ask.kind == "chat" and not limited:
         body = {**body, "max_tokens": ANSWER_ON_A_BUDGET}
         call.ask = replace(call.ask, body=body)
     for model in _may_answer(table, route):
@@ -294,5 +295,5 @@ def _bound(call: Call, table: Table, route: Route) -> float:
             )
         prompt, answer = most_tokens({**model.defaults, **body})
         call.most_prompt = max(call.most_prompt, prompt)
-        most = max(most, table.cost(model.name, prompt, answer if model.kind == "chat" else 0))
+        most = max(most, table.cost(model.name, prompt, answer))
     return most

@@ -51,6 +51,11 @@ class KeyLimits:
     expires: datetime | None = None
     """Expiry time; UTC if it has no time zone. Default: never."""
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether money limits it: its own budget, or that of its team."""
+        return self.budget_usd is not None or self.team_budget_usd is not None
+
     @model_validator(mode="after")
     def _checked(self) -> KeyLimits:
         if not self.scopes:

@@ -134,10 +134,9 @@ class KeyStore:
         It applies from the next request on. Raises BadInput, and NotFound as `revoke` does.
         """
         changes = {name: value for name, value in limits.items() if value is not None}
-        active = [key for key in self.list() if key.revoked is None]
-        named = [key for key in active if id_or_name in (key.id, key.name)]
-        candidates = iter(sorted(named, key=lambda key: key.id != id_or_name))
-        if (key := next(candidates, None)) is None:
+        named = [k for k in self.list() if k.revoked is None and id_or_name in (k.id, k.name)]
+        key = min(named, key=lambda k: k.id != id_or_name, default=None)  # a name may be an id
+        if key is None:
             raise _not_found(id_or_name)
         new = parse_limits({f.name: getattr(key, f.name) for f in fields(KeyLimits)} | changes)
         values = {name: getattr(new, name) for name in changes if name in tables.keys.c}

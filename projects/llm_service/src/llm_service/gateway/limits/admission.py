@@ -54,7 +54,7 @@ class Admission:
                 f"minute that key {key.name!r} may use.",
                 hint="Shorten the prompt.",
             )
-        if key.budget_usd is not None or key.team_budget_usd is not None:
+        if key.has_budget:
             await self.budgets.refresh()
         if key.concurrency is not None and self.running[key.id] >= key.concurrency:
             raise _limited(
