@@ -177,18 +177,6 @@ def corrections() -> None:
         typer.echo(json.dumps(correction, ensure_ascii=False))
 
 
-@app.command()
-def simulate(
-    policy: Annotated[Path, typer.Argument(help="The changed policy file.")], as_json: Json = False
-) -> None:
-    """Show what a changed policy would decide about past cases."""
-    from agentic_workflow.decide.policy import load_policy
-    from agentic_workflow.evaluate import simulate as simulation
-
-    differences = simulation.simulate(_store(), load_policy(policy))
-    show([d.model_dump(mode="json") for d in differences], as_json, to_text=terminal.differences)
-
-
 @policy_app.command()
 def check(
     policy: Annotated[

@@ -152,7 +152,6 @@ class Decision(Value):
     amount: Decimal | None = None  # to refund
     currency: str = "EUR"
     policy_version: str = ""
-    standing: Standing = Standing()  # at that time
 
 
 class Draft(Value):

@@ -60,9 +60,9 @@ def require_proof(
         ]
     if triage.changed_by:
         reasons.append(f"{triage.changed_by} changed the request.")
-    change: dict[str, object] = {"standing": standing}
+    change = dict[str, object]()
     if reasons:
-        change |= {"approval": True, "reasons": (*decision.reasons, *reasons)}
+        change = {"approval": True, "reasons": (*decision.reasons, *reasons)}
     if not mail.verified and decision.action in ("reply", "refund", "ask"):
         change |= {"action": "hand_over", "amount": None}
     return decision.model_copy(update=change)

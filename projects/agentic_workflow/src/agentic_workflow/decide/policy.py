@@ -37,7 +37,6 @@ from agentic_workflow.decide.shop import FOREIGN_ORDER
 from seedbed.errors import ConfigError
 
 SHOP_POLICY = Path(__file__).with_name("policy.toml")
-LIMIT_EXCEEDED = "Limit exceeded: "  # the start of such a reason
 SETTLED = ("cancelled", "returned")  # the order is to be refunded as a whole
 _Quantity = Annotated[float, Field(strict=False, ge=0, le=1e9, allow_inf_nan=False)]
 _Hours = Annotated[float, Field(strict=False, gt=0, le=24 * 365, allow_inf_nan=False)]
@@ -138,7 +137,7 @@ class Policy(Table):
         over_limit: str = "",
         today: date | None = None,
     ) -> Decision:
-        """What to do about a case. `over_limit` names an exceeded limit; `today` is for replays.
+        """What to do about a case. `over_limit` names an exceeded limit; `today` is for tests.
 
         A refund is at most what the sender paid for their own order and has not got back.
         """
@@ -162,7 +161,7 @@ class Policy(Table):
             action, reasons = "hand_over", [*reasons, "No paid amount of the sender's can go back."]
         # 3. What needs a person, whatever the rule is.
         guards = [] if spam and action == "ignore" else _safeguards(screening, triage, facts)
-        guards += [f"{LIMIT_EXCEEDED}{over_limit}."] if over_limit else []
+        guards += [f"Limit exceeded: {over_limit}."] if over_limit else []
         if action == "refund" and refund and (triage.amount or 0) > refund:
             guards.append(f"The mail asks for {triage.amount}, and {refund} can be refunded.")
         return Decision(

@@ -1,1 +1,1 @@
-"""Quality figures on labelled mails, and simulation of a changed policy."""
+"""Quality figures on labelled mails."""

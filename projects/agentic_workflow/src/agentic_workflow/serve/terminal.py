@@ -1,8 +1,8 @@
-"""Output of the command line: the inbox, a case, and differences of policies as text.
+"""Output of the command line: the inbox and a case as text.
 
     typer.echo(terminal.case(actions.details(case_id)))
 
-Every function formats JSON of `actions.py`, of the store, or of `evaluate/simulate.py`.
+Every function formats JSON of `actions.py` or of the store.
 """
 
 from __future__ import annotations
@@ -47,17 +47,6 @@ def case(details: Json) -> str:
     if effects:
         lines += [_table(("status", "action", "key", "attempts", "result"), effects), ""]
     return "\n".join([*lines, _table(("time (UTC)=at", "step=kind", "by=actor", "reason"), events)])
-
-
-def differences(items: Sequence[Json]) -> str:
-    """What a changed policy would decide differently."""
-    rows = [
-        {**d, "field": name, "now": str(d["before"][name]), "changed": str(d["after"][name])}
-        for d in items
-        for name in d["fields"]
-    ]
-    columns = ("case=case_id", "subject", "field", "now", "changed")
-    return _table(columns, rows) if items else "No case would be decided differently."
 
 
 def _table(columns: Sequence[str], items: Sequence[Json]) -> str:
