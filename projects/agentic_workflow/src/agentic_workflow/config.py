@@ -96,11 +96,6 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         " such as mx.shop.example. It must remove such headers of others. Senders that it did not"
         " verify are left to people. Default: no sender is verified.",
     )
-    form_domains: str = Field(
-        "",
-        description="Domains of your contact forms, separated by commas: in their mails, Reply-To"
-        " names the customer, who counts as not verified.",
-    )
     gateways: str = Field(
         "",
         description="Names of the API keys of mail gateways, separated by commas: senders in the"

@@ -3,14 +3,12 @@
 import pytest
 
 from agentic_workflow.mail.parse import parse_mail
-from agentic_workflow.mail.sender import Trust
 
-TRUST = Trust("mx.shop.example", frozenset({"shop.example"}))
 PASS = "Authentication-Results: mx.shop.example; dmarc=pass header.from=mail.example"
 
 
 def parse(*headers: str):
-    return parse_mail("\n".join([*headers, "", "Where is my order?"]).encode(), TRUST)
+    return parse_mail("\n".join([*headers, "", "Where is my order?"]).encode(), "mx.shop.example")
 
 
 @pytest.mark.parametrize(
@@ -76,12 +74,8 @@ def test_topmost_results_of_the_server_count() -> None:
     assert parse(PASS.replace("mx.shop", "mx.other"), PASS, fail, sender).verified
 
 
-def test_reply_to_counts_only_in_mails_of_configured_forms() -> None:
-    reply_to = "Reply-To: Bob <bob@x.org>"
-    mail = parse(PASS.replace("mail.example", "shop.example"), "From: form@shop.example", reply_to)
-    assert (mail.sender, mail.sender_name, mail.verified) == ("bob@x.org", "Bob", False)
-    assert not mail.automatic
-    mail = parse(PASS, "From: noreply@mail.example", reply_to)
+def test_other_address_in_reply_to_is_a_doubt_and_not_the_sender() -> None:
+    mail = parse(PASS, "From: noreply@mail.example", "Reply-To: Bob <bob@x.org>")
     assert (mail.sender, mail.verified) == ("noreply@mail.example", True)
     assert mail.looks_automatic == ("from",)
     assert mail.warnings == ("Reply-To names bob@x.org",)

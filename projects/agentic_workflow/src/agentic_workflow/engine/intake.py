@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -20,7 +19,6 @@ from agentic_workflow.case import CaseRecord
 from agentic_workflow.config import Config
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.parse import parse_mail
-from agentic_workflow.mail.sender import Trust
 from agentic_workflow.store.store import Store
 from seedbed.errors import public_message
 
@@ -35,8 +33,7 @@ class Intake:
 
     def __init__(self, config: Config, store: Store, queue: CaseQueue) -> None:
         self._store, self._queue = store, queue
-        domains = frozenset(map(str.lower, config.names("form_domains")))
-        self._trust = Trust(config.authserv_id, domains)
+        self._authserv_id = config.authserv_id
         self._folder = None
         if config.imap_url:
             from agentic_workflow.mail.imap import ImapFolder
@@ -53,8 +50,7 @@ class Intake:
         mail that was sent before `max_age` is left to a person.
         Raises TooLarge above 25 MB, and Unavailable or Busy if a database does not answer.
         """
-        trust = self._trust if by_mail_server else replace(self._trust, authserv_id="")
-        mail = parse_mail(data, trust)
+        mail = parse_mail(data, self._authserv_id if by_mail_server else "")
         if max_age and mail.sent_at and datetime.now(UTC) - mail.sent_at > max_age:
             warning = f"sent more than {max_age.days} days ago"
             mail = mail.model_copy(update={"warnings": (*mail.warnings, warning)})

@@ -23,7 +23,7 @@ from agentic_workflow.mail.html import read_html
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.mail.reply import split_reply
-from agentic_workflow.mail.sender import NO_TRUST, Trust, find_sender
+from agentic_workflow.mail.sender import find_sender
 from seedbed.errors import TooLarge
 
 MAX_BYTES = 25 * 1024**2
@@ -43,8 +43,10 @@ _DATA_URL = re.compile(rb"data:[\w/+.;=-]{1,100},[A-Za-z0-9+/=%\s]{200,}")
 _Headers = dict[str, str]  # by name in lower case; of equal names the first
 
 
-def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
+def parse_mail(data: bytes, authserv_id: str = "") -> Mail:
     """The mail in `data` (RFC 5322). Raises TooLarge above 25 MB, and nothing for a broken mail.
+
+    `authserv_id` is the mail server whose `Authentication-Results` verify the sender, if any.
 
     >>> parse_mail(b"From: Bob <BOB@x.org>\\nSubject: Order 10234\\n\\nWhere is it?").sender
     'bob@x.org'
@@ -56,7 +58,7 @@ def parse_mail(data: bytes, trust: Trust = NO_TRUST) -> Mail:
     message = _read(data, warnings)
     headers = _read_headers(message, warnings)
     body, hidden, names, contents = _read_parts(message, warnings)
-    sender = find_sender(message, headers, trust)
+    sender = find_sender(message, headers, authserv_id)
     warnings += [sender.doubt] if sender.doubt else []
     warnings += [SPAM] if headers.get("x-spam-flag", "").strip().lower() == "yes" else []
     # 2. Take out what is invisible, and mask.

@@ -1,13 +1,12 @@
 """Who wrote a mail, and whether a mail server that is trusted has verified it.
 
-    find_sender(message, headers, Trust("mx.shop.example"))     # name, address, verified
+    find_sender(message, headers, "mx.shop.example")     # name, address, verified
 
 A sender is verified by the topmost `Authentication-Results` header (RFC 8601) of the configured
 server, which must refuse or rename such headers of others. From alone proves nothing.
 """
 
 import re
-from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import NamedTuple
 
@@ -19,17 +18,6 @@ _FREE_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*\
 _RESULT = re.compile(r"\s*([\w-]+)\s*=\s*(\w+)\b(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Trust:
-    """The settings about incoming mail."""
-
-    authserv_id: str = ""  # the server whose Authentication-Results count; empty: none
-    form_domains: frozenset[str] = frozenset()  # whose contact forms name the customer in Reply-To
-
-
-NO_TRUST = Trust()
-
-
 class Sender(NamedTuple):
     """The person to reply to; `doubt` is why it is not clear who that is."""
 
@@ -39,20 +27,17 @@ class Sender(NamedTuple):
     doubt: str = ""
 
 
-def find_sender(message: EmailMessage, headers: dict[str, str], trust: Trust) -> Sender:
-    """The sender: that of From, or of Reply-To in a mail of a configured contact form.
+def find_sender(message: EmailMessage, headers: dict[str, str], authserv_id: str) -> Sender:
+    """The sender in From: of `name <address>`, what is in brackets, as mail servers read it.
 
-    Of `name <address>`, what is in brackets, as mail servers read it.
+    `authserv_id` is the server whose results count; empty: none.
     """
     sender = _read(headers.get("from", ""))
-    if "reply-to" in headers and _domain(sender.address) in trust.form_domains:
-        customer = _read(headers["reply-to"])
-        if customer.address:  # whom the form cannot verify
-            return customer
     froms = [name.lower() for name in message.keys()].count("from")  # noqa: SIM118 - no mapping
     if froms > 1:
         return sender._replace(doubt="several From headers")
-    verified = not sender.doubt and _verifies(message, _domain(sender.address), trust)
+    domain = sender.address.rpartition("@")[2]
+    verified = not sender.doubt and _verifies(message, domain, authserv_id)
     other = _read(headers.get("reply-to", "")).address
     doubt = f"Reply-To names {other}" if other not in ("", sender.address) else sender.doubt
     return sender._replace(verified=verified, doubt=doubt)
@@ -69,16 +54,12 @@ def _read(raw: str) -> Sender:
     return Sender(name, address if mask(address) == address else "", doubt=doubt)
 
 
-def _domain(address: str) -> str:
-    return address.rpartition("@")[2]
-
-
-def _verifies(message: EmailMessage, domain: str, trust: Trust) -> bool:
+def _verifies(message: EmailMessage, domain: str, authserv_id: str) -> bool:
     for name, value in message.raw_items():
-        if name.lower() == "authentication-results" and domain and trust.authserv_id:
+        if name.lower() == "authentication-results" and domain and authserv_id:
             text = _FREE_TEXT.sub(" ", str(value)[:4000])
             server, *results = text.split(";")
-            if server.split()[:1] == [trust.authserv_id]:
+            if server.split()[:1] == [authserv_id]:
                 # What is left of a quote or a comment may be the sender's.
                 return not re.search(r'["()]', text) and _passes(results, domain)
     return False

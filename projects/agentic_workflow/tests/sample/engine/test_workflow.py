@@ -21,7 +21,6 @@ from agentic_workflow.engine.queue import register_queue
 from agentic_workflow.engine.upkeep import Upkeep
 from agentic_workflow.engine.worker import launch
 from agentic_workflow.mail.parse import parse_mail
-from agentic_workflow.mail.sender import Trust
 from agentic_workflow.workflow import VERSION
 from seedbed.errors import BadInput, Conflict
 
@@ -293,8 +292,8 @@ def test_lost_answer_of_the_mail_server_is_in_doubt_until_settled(world: Any, se
 
 def test_stored_mail_that_was_not_queued_is_found(world: Any) -> None:
     world.count += 1
-    trust = Trust(world.config.authserv_id)
-    mail = parse_mail(world.scripted.mail_bytes(world.count, "where is it"), trust)
+    data = world.scripted.mail_bytes(world.count, "where is it")
+    mail = parse_mail(data, world.config.authserv_id)
     record, _ = world.store.receive(mail)
     world.upkeep.run(datetime.now(UTC))
     assert world.statuses([record.id]) == ["received"]  # it may be about to be queued
