@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 
 from agentic_workflow.case import Decision, Draft, Mail, Triage
 from agentic_workflow.config import Config
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
 from agentic_workflow.store.database import writing
-from agentic_workflow.store.schema import cases, outbox
+from agentic_workflow.store.schema import outbox
 from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium, serve_app
 
@@ -116,29 +116,6 @@ def test_decision_is_kept_and_queued(client: TestClient, actions: Actions) -> No
     assert (approval["decided_by"], approval["comment"]) == ("anna", "ok")
     assert details["timeline"][-1]["actor"] == "anna"
     assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
-
-
-def read_metrics(client: TestClient) -> dict[str, float]:
-    lines = client.get("/metrics").text.splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("workflow_"))
-    return {name: float(value) for name, value in pairs}
-
-
-def test_metrics_show_what_alerts_are_about(client: TestClient, actions: Actions) -> None:
-    now, before = datetime.now(UTC), read_metrics(client)
-    case_id = new_case(actions, "Brown lamp")
-    with writing(actions.store.engine) as connection:
-        overdue = update(cases).where(cases.c.id == case_id)
-        connection.execute(overdue.values(due_at=now))
-    queued = str(client.post("/v1/mails", content=mail(2)).json()["id"])
-    with writing(actions.store.engine) as connection:
-        old = update(cases).where(cases.c.id == queued)
-        connection.execute(old.values(received_at=now - timedelta(hours=1)))
-    metrics = read_metrics(client)
-    waiting = len(actions.store.cases(status="waiting", category="refund"))
-    assert metrics['workflow_cases{category="refund",status="waiting"}'] == waiting
-    assert metrics["workflow_overdue"] == before["workflow_overdue"] + 1
-    assert 3600 <= metrics["workflow_queue_seconds"] < 7200
 
 
 # ── the page ────────────────────────────────────────────────────────────────────────────────

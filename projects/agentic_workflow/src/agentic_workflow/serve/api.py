@@ -31,7 +31,6 @@ from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.serve.actions import Actions, CaseDetails
-from agentic_workflow.serve.metrics import store_metrics
 from seedbed.errors import BadInput
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText, ErrorResponse
@@ -59,8 +58,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         stop = threading.Event()
         watching = asyncio.create_task(asyncio.to_thread(intake.watch, stop))
-        with store_metrics(store):
-            yield
+        yield
         stop.set()
         await watching
         queue.close()

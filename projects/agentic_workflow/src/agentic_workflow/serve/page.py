@@ -9,7 +9,6 @@ is refused, the case is shown with the reason, and what the person typed is not 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -71,17 +70,16 @@ def show_inbox_or_case(request: Request, case: CleanText = "") -> Response:
     """The inbox; with `case`, that case."""
     if case:
         return _show_case(request, case)
-    store, total = _actions(request).store, Counter[str]()
-    for (status, _), count in store.counts().items():
-        total[status] += count
+    store = _actions(request).store
     lists = {
         "waiting": store.waiting()[:ROWS],
         "in_doubt": store.cases(status="in_doubt", limit=ROWS),
         "failed": store.cases(status="failed", limit=ROWS),
         "silent": store.unanswered(ROWS),
     }
-    values = {name: [store.case(row.id) for row in rows] for name, rows in lists.items()}
-    return _show(request, "inbox", **values, total=total, now=datetime.now(UTC), refresh=30)
+    cases = {name: [store.case(row.id) for row in rows] for name, rows in lists.items()}
+    now, total = datetime.now(UTC), store.counts()
+    return _show(request, "inbox", **cases, total=total, now=now, refresh=30)
 
 
 @router.get("/search")

@@ -75,7 +75,6 @@ cases = sa.Table(
     sa.Index("cases_by_sender", "sender", "number"),
     sa.Index("cases_by_category", "category", "number"),
     sa.Index("cases_by_close", "status", "closed_at"),
-    sa.Index("cases_by_status_and_category", "status", "category"),
 )
 
 events = sa.Table(

@@ -362,12 +362,11 @@ class Store:
         """Turn the kill switch on or off for all processes, from their next step on."""
         self.record("", STOPPED if on else "released", actor=by)
 
-    def counts(self) -> dict[tuple[str, str], int]:
-        """Number of cases by status and category, which is empty before triage."""
+    def counts(self) -> dict[str, int]:
+        """Number of cases by status."""
+        query = select(cases.c.status, func.count()).group_by(cases.c.status)
         with reading(self.engine) as connection:
-            keys = (cases.c.status, cases.c.category)
-            rows = connection.execute(select(*keys, func.count()).group_by(*keys)).all()
-        return {(status, category or ""): count for status, category, count in rows}
+            return dict(connection.execute(query).all())
 
     def _all(self, kind: type[T], query: Select[Any], limit: int = LIST_LIMIT) -> list[T]:
         with reading(self.engine) as connection:
