@@ -1,13 +1,13 @@
-"""The HTTP API under `/v1`: mails in, cases out, and decisions.
+"""The HTTP API under `/v1`: mails in, cases out.
 
     app = create_app(config, settings)
     service.serve(app, port=8005)               # what `agentic-workflow serve` runs
 
     curl --data-binary @mail.eml http://127.0.0.1:8005/v1/mails
 
-Routes only; the work is done in `actions.py` and, for new mails, in `engine/intake.py`. Whatever
-else people do with a case is a form of the page, which a program may post as well. The app watches
-the mailbox while it runs; the workers are processes of their own.
+Routes only; the work is done in `actions.py` and, for new mails, in `engine/intake.py`. What people
+do with a case is a form of the page, which a program may post as well. The app watches the mailbox
+while it runs; the workers are processes of their own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from agentic_workflow import __version__
-from agentic_workflow.case import CaseSummary, Category, Status, Verdict
+from agentic_workflow.case import CaseSummary, Category, Status
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
 from agentic_workflow.effects.outbox import Outbox
@@ -80,7 +80,6 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
 
 # ── request and response bodies ─────────────────────────────────────────────────────────────
 
-Text = Annotated[CleanText, Field(max_length=50_000)]
 _CONTENT = {"message/rfc822": {"schema": {"type": "string", "format": "binary"}}}
 MAIL_BODY = {"requestBody": {"required": True, "content": _CONTENT}}
 
@@ -93,13 +92,6 @@ class CaseState(BaseModel):
 class CaseList(BaseModel):
     cases: list[CaseSummary] = Field(description="The newest first.")
     next: int | None = Field(description="Value of `before` for the next page; null at the end.")
-
-
-class DecisionRequest(BaseModel):
-    decision: Verdict
-    subject: Text | None = Field(None, description="Replaces the draft's.")
-    body: Text | None = Field(None, description="Replaces the draft's.")
-    comment: Text = Field("", description="With `ask`: the question to the sender.")
 
 
 # ── routes ──────────────────────────────────────────────────────────────────────────────────
@@ -159,9 +151,3 @@ def list_cases(
 def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> CaseDetails:
     """A case with its timeline, effects and thread."""
     return desk.details(case_id)
-
-
-@router.post("/cases/{case_id}/decision", response_model=CaseState)
-def decide(case_id: CleanText, body: DecisionRequest, desk: Desk, caller: Caller) -> Any:
-    """Decide a case that waits. The second of two people gets 409 with the first one's name."""
-    return desk.answer(case_id, body.decision, caller, body.subject, body.body, body.comment)
