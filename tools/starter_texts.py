@@ -16,7 +16,7 @@ _VERBATIM = re.compile(r"^(docs|tools)/|\.(jsonl|csv|pdf|docx|png)$")
 _REMOTE = (
     (r'DEFAULT_MODEL = "smollm2"', 'DEFAULT_MODEL = "openai:gpt-4o-mini"'),
     (r"(SEEDBED_MODEL(?:` \| `|=))smollm2\b", r"\1openai:gpt-4o-mini"),
-    (r"a name from the catalogue, hf:ORG/REPO, path:DIR, or (?=PROVIDER:MODEL such)", ""),
+    (r"a name from the catalogue, hf:ORG/REPO, path:DIR, or ", ""),
     (
         r"default runs on a CPU; choose a larger one for better text\.",
         "default requires OPENAI_API_KEY, other vendors a variable of their own.",
