@@ -135,15 +135,22 @@ class Facts:
     attempts: int = 0  # targets and retries tried
     failed: list[tuple[str, str]] = field(default_factory=list)  # of them: model, type of error
     waited: float = 0.0  # seconds spent waiting for the backend's first event
-    cache: str = ""  # "", "miss", "hit", "shared" (joined one in flight)
+    cache: str = ""  # "", "miss", "hit"
     decisions: list[str] = field(
         default_factory=list
     )  # e.g. "pii_in:redacted", "injection:blocked"
     experiment: str = ""
     variant: str = ""
     prompt: str = ""  # "name@version:hash" of the variant's prompt
-    generated: int = 0  # tokens of a run in the cache, which may be ahead of its reader
-    usage: Usage | None = None  # of a run that ended before its reader did
+    generated: int = 0  # tokens of the answer so far, also of those that guardrails hold back
+    usage: Usage | None = None  # of the whole request, once it is known
+
+    def count(self, event: Event) -> None:
+        """Note what an event of the model took."""
+        if isinstance(event, Delta):
+            self.generated += event.tokens
+        elif isinstance(event, Usage):
+            self.usage = event
 
 
 def estimate_tokens(ask: Ask) -> int:

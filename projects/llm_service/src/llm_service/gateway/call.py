@@ -8,37 +8,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_service.gateway.limits.admission import OverBudget, Ticket
-from llm_service.observe.metrics import Metrics
 from llm_service.observe.spans import trace
-from llm_service.request import Ask, Delta, Embedded, Event, Events, Facts, Usage, estimate_tokens
-from llm_service.store.accounting import Accounting, Record
+from llm_service.request import Ask, Delta, Event, Events, Facts, Usage, estimate_tokens
+from llm_service.store.accounting import Record
 from llm_service.store.keys import Key
 from seedbed.errors import Busy, SeedbedError, Unavailable
 from seedbed.observe.telemetry import error_kind
 
-
-@dataclass(frozen=True)
-class Books:
-    """Where the end of a request is recorded."""
-
-    accounting: Accounting
-    metrics: Metrics
-    cost: Callable[[str, int, int], float]
-    """USD for a model's prompt and answer tokens."""
-    keep_content: bool
+if TYPE_CHECKING:
+    from llm_service.gateway.gateway import Gateway
 
 
 class Call:
     """An async iterator of events; close it with `aclose` when it is not read to its end."""
 
-    def __init__(self, ask: Ask, key: Key, response_id: str, books: Books) -> None:
+    def __init__(self, gateway: Gateway, ask: Ask, key: Key, response_id: str) -> None:
         self.ask = ask
         self.original = ask
         self.key = key
@@ -47,17 +37,15 @@ class Call:
         self.ticket: Ticket | None = None
         self.most_prompt = 0  # tokens of the prompt at most, for a key with a budget
         self.response_id = response_id
-        self.usage: Usage | None = None
-        self._books = books
+        self._gateway = gateway
+        self._keeps_content = gateway.config.keep_content != "none"
         self._started = time.perf_counter()
         self._at = datetime.now(UTC)
         self._first: float | None = None
         self._first_tokens = 0  # tokens of the first event
         self._text: list[str] = []
-        self._tokens = 0
         self._events: Events | None = None
         self._held: Event | None = None
-        self._overhead = 0.0
         self._ended = False
 
     async def begin(self, events: Events) -> None:
@@ -68,10 +56,9 @@ class Call:
         except StopAsyncIteration:
             raise Unavailable("The model returned an empty answer.", hint="Try again.") from None
         self._first = time.perf_counter() - self._started
-        self._overhead = self._first - self.facts.waited
-        self._first_tokens = self._held.tokens if isinstance(self._held, Delta) else 0
+        self._first_tokens = self.facts.generated
         if self.ask.stream:
-            self._books.metrics.first_token(self.facts.model_used, self._first)
+            self._gateway.metrics.first_token(self.facts.model_used, self._first)
 
     def __aiter__(self) -> Call:
         return self
@@ -88,17 +75,9 @@ class Call:
         except BaseException as error:
             self.end(error)
             raise
-        if isinstance(held, Delta):
-            self._tokens += held.tokens
-            if self._books.keep_content and held.text and not held.index:
-                self._text.append(held.text)
-        elif isinstance(held, Usage):
-            self.usage = held
+        if self._keeps_content and isinstance(held, Delta) and held.text and not held.index:
+            self._text.append(held.text)
         return held
-
-    def embedded(self, embedded: Embedded) -> None:
-        self.usage = Usage(embedded.prompt_tokens)
-        self._overhead = time.perf_counter() - self._started - self.facts.waited
 
     async def aclose(self) -> None:
         """Stop, if it is not at its end: the client has gone."""
@@ -109,10 +88,16 @@ class Call:
     @property
     def cost_usd(self) -> float:
         """What it cost so far; a cached answer costs nothing."""
-        if self.facts.cache in ("hit", "shared"):
+        if self.facts.cache == "hit":
             return 0.0
-        used = self._used()
-        return self._books.cost(self.facts.model_used, used.prompt_tokens, used.completion_tokens)
+        model, used = self.facts.model_used, self._used()
+        return self._gateway.table.cost(model, used.prompt_tokens, used.completion_tokens)
+
+    @property
+    def _overhead(self) -> float:
+        """Seconds in the service itself, until the first event or a whole embedding."""
+        until = time.perf_counter() - self._started if self._first is None else self._first
+        return max(0.0, until - self.facts.waited)
 
     def headers(self, *, final: bool = False) -> dict[str, str]:
         """The headers of the answer; `final` once the answer is complete."""
@@ -126,7 +111,7 @@ class Call:
             values["x-guardrails"] = ",".join(facts.decisions)
         if facts.variant:
             values["x-experiment"] = f"{facts.experiment}:{facts.variant}"
-        values["x-overhead-ms"] = f"{max(0.0, self._overhead) * 1000:.2f}"
+        values["x-overhead-ms"] = f"{self._overhead * 1000:.2f}"
         if final:
             values["x-cost-usd"] = f"{self.cost_usd:.8f}"
         return values
@@ -138,12 +123,10 @@ class Call:
         self._ended = True
         used, cost = self._used(), self.cost_usd
         if self.ticket is not None:
-            if self._first is not None or self.usage is not None:
-                self.ticket.settle(used.prompt_tokens, used.completion_tokens, cost)
-            self.ticket.close()
+            self.ticket.settle(used.prompt_tokens, used.completion_tokens, cost)
         outcome = "ok" if error is None else error_kind(error)
         record = self._record(used, cost, outcome)
-        self._books.accounting.add(record)
+        self._gateway.accounting.add(record)
         trace(record)
         self._tell(record, error)
 
@@ -153,16 +136,16 @@ class Call:
         With a budget the prompt counts as what it can have at most, or a client that always leaves
         would spend more than it is charged.
         """
-        usage = self.usage or self.facts.usage
-        if usage is not None:
-            return usage
-        if self._first is None:
+        facts = self.facts
+        if facts.usage is not None:
+            return facts.usage
+        if self._first is None and not facts.generated:
             return Usage(0)
-        prompt = self.most_prompt or estimate_tokens(self.ask)
-        return Usage(prompt, max(self._tokens, self.facts.generated))
+        return Usage(self.most_prompt or estimate_tokens(self.ask), facts.generated)
 
     def _record(self, used: Usage, cost: float, outcome: str) -> Record:
         facts, ask = self.facts, self.ask
+        keeps_content = self._keeps_content and outcome == "ok"
         return Record(
             request_id=ask.request_id,
             response_id=self.response_id,
@@ -188,17 +171,17 @@ class Call:
             variant=facts.variant,
             prompt=facts.prompt,
             decisions=",".join(facts.decisions),
-            messages=_content(ask.body) if self._books.keep_content and outcome == "ok" else None,
-            answer="".join(self._text) if self._books.keep_content and outcome == "ok" else None,
+            messages=_content(ask.body) if keeps_content else None,
+            answer="".join(self._text) if keeps_content else None,
         )
 
     def _tell(self, record: Record, error: BaseException | None) -> None:
-        metrics, facts = self._books.metrics, self.facts
+        metrics, facts = self._gateway.metrics, self.facts
         ours = error if isinstance(error, SeedbedError) else None
         metrics.request(record, str(ours or ""))
         if self._first is not None:
-            metrics.overhead(max(0.0, self._overhead))
-            tokens = self._tokens - self._first_tokens
+            metrics.overhead(self._overhead)
+            tokens = facts.generated - self._first_tokens
             if self.ask.stream and tokens > 0:
                 # Once per answer: an observation per token took a quarter of the gateway's time.
                 metrics.time_per_token(facts.model_used, (record.seconds - self._first) / tokens)
@@ -209,7 +192,7 @@ class Call:
             metrics.refused(_reason(error))
 
     def _tell_attempts(self, record: Record) -> None:
-        metrics, facts = self._books.metrics, self.facts
+        metrics, facts = self._gateway.metrics, self.facts
         for model, kind in facts.failed:
             metrics.attempt(model, kind)
         if facts.attempts > len(facts.failed):

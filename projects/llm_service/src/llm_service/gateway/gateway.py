@@ -12,12 +12,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 from llm_service.config import Config
 from llm_service.gateway.cache.answer_cache import AnswerCache
-from llm_service.gateway.call import Books, Call
+from llm_service.gateway.call import Call
 from llm_service.gateway.experiments import Experiments
 from llm_service.gateway.guard.screen import Screen
 from llm_service.gateway.limits.admission import Admission
@@ -34,6 +33,7 @@ from llm_service.request import (
     Ask,
     Embedded,
     Facts,
+    Usage,
     estimate_tokens,
     most_tokens,
 )
@@ -68,12 +68,6 @@ class Gateway:
         self.metrics = metrics
         self.accounting = Accounting(database, keep_content=config.keep_content)
         redis = config.redis_url
-        self._books = Books(
-            self.accounting,
-            metrics,
-            lambda *tokens: self.table.cost(*tokens),
-            config.keep_content != "none",
-        )
         self.admission = Admission(database, redis.get_secret_value() if redis else None)
         self.router: Router
         self.pool: Pool
@@ -99,7 +93,6 @@ class Gateway:
     async def close(self) -> None:
         for task in self._loading:
             task.cancel()
-        await self.cache.close()
         await self.pool.close()
         await self._session.close()
         await self.admission.close()
@@ -133,7 +126,7 @@ class Gateway:
 
         `store` and `lookup` are for the cache. Raises what keeps it from being answered.
         """
-        call = Call(ask, key, response_id, self._books)
+        call = Call(self, ask, key, response_id)
         deadline = time.monotonic() + self.config.timeout
         try:
             # 1. Resolve the model's name, apply the user's variant of an experiment and the model's
@@ -142,9 +135,9 @@ class Gateway:
             # 2. Check the prompt against the guardrails, which may redact it.
             call.ask = await self.screen.check(call.ask, call.facts, call.original)
             # 3. Take the answer from the cache, or let one of the route's targets generate it.
-            generate = partial(self.router.generate, route, call.ask, call.facts, deadline)
+            run = self.router.generate(route, call.ask, call.facts, deadline)
             events = self.cache.answer(
-                call.ask, key.id, generate, call.facts, store=store, lookup=lookup
+                call.ask, key.id, run, call.facts, store=store, lookup=lookup
             )
             # 4. Apply the guardrails to the answer while it is generated.
             events = self.screen.out(events, call.facts, int(call.ask.body.get("n", 1)))
@@ -157,13 +150,13 @@ class Gateway:
 
     async def embed(self, ask: Ask, key: Key, response_id: str) -> tuple[Embedded, Call]:
         """The embeddings of a request's inputs, and the record of the request."""
-        call = Call(ask, key, response_id, self._books)
+        call = Call(self, ask, key, response_id)
         deadline = time.monotonic() + self.config.timeout
         try:
             route = await self._admit(call, "embedding")
             call.ask = await self.screen.check(call.ask, call.facts)
             embedded = await self.router.embed(route, call.ask, call.facts, deadline)
-            call.embedded(embedded)
+            call.facts.usage = Usage(embedded.prompt_tokens)
         except BaseException as error:
             call.end(error)
             raise

@@ -1,1 +1,1 @@
-"""Answers of equal and of similar requests."""
+"""Answers that are kept for equal requests."""

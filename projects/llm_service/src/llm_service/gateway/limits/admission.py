@@ -119,14 +119,12 @@ class Ticket:
     _cost_usd: float
     _payers: tuple[str, ...]
     headers: dict[str, str] = field(default_factory=dict)
-    _settled: bool = False
     _closed: bool = False
 
     def settle(self, prompt_tokens: int, completion_tokens: int, cost_usd: float) -> None:
-        """Charge what it took, on the event loop. Only the first time counts."""
-        if self._settled:
+        """Charge what it took, and close it. Only the first time counts."""
+        if self._closed:
             return
-        self._settled = True
         self._admission.budgets.spend(self._payers, max(0.0, cost_usd))
         self.close()
         beyond = prompt_tokens + completion_tokens - self._prompt_tokens

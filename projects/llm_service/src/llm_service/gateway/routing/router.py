@@ -108,9 +108,11 @@ class Router:
         stream, failed = attempt.stream, False
         assert stream is not None
         watch = Watch(self._left(deadline))
+        event = attempt.first
         try:
-            yield attempt.first
             while True:
+                facts.count(event)
+                yield event
                 try:
                     event = await watch.next(stream)
                 except StopAsyncIteration:
@@ -120,7 +122,6 @@ class Router:
                     raise
                 except TimeoutError:  # a long answer is not the replica's fault
                     raise self._deadline_error(attempt.replica.name) from None
-                yield event
         finally:
             watch.stop()
             attempt.settle(failed=failed)
