@@ -80,12 +80,6 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         " `text` and `category`, as `agentic-workflow corrections` prints them. Default: the"
         " shipped ones, in `triage/offline`.",
     )
-    sorter: str = Field(
-        "",
-        description="Small model that was trained to sort mails, such as openai:sorter at"
-        " SEEDBED_BASE_URL. It is asked for the category where that classifier is less than 90 %"
-        " sure; a person still decides. Default: none.",
-    )
     address: str = Field(
         "help@shop.example",
         description="Address of the help desk, from which replies are sent.",

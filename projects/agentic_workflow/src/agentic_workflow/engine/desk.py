@@ -80,7 +80,6 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
         model,
         lambda: load_embeddings("multilingual-e5", settings=settings),
         examples=config.triage_examples,
-        sorter=load_chat_model(config.sorter, settings=settings) if config.sorter else None,
         orders=config.order_pattern,
     )
     return JudgingParts(

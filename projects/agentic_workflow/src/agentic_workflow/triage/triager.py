@@ -76,13 +76,12 @@ def open_triager(
     load_embeddings: Callable[[], Embeddings],
     *,
     examples: Path | None = None,
-    sorter: BaseChatModel | None = None,
     orders: str = "",
 ) -> Triager:
     """The half for `model`; without one, or in a copy without `by_model/`, the half without.
 
-    Only the second loads embeddings, learns from `examples` (default: the shipped ones), and asks
-    `sorter`. `orders` is a pattern. Raises ConfigError if it is not valid, or without either half.
+    Only the second loads embeddings and learns from `examples` (default: the shipped ones).
+    `orders` is a pattern. Raises ConfigError if it is not valid, or without either half.
     """
     if model is not None and _exists("by_model"):
         from agentic_workflow.triage.by_model.model_triager import ModelTriager
@@ -93,11 +92,9 @@ def open_triager(
         raise ConfigError("No model that can read mails.", hint=hint)
     from agentic_workflow.triage.offline.classifier import EXAMPLES, Classifier
     from agentic_workflow.triage.offline.offline_triager import OfflineTriager
-    from agentic_workflow.triage.offline.sorter import Sorter
 
     classifier = Classifier(load_embeddings(), examples or EXAMPLES)
-    half = OfflineTriager(classifier, Sorter(sorter) if sorter else None)
-    return CheckedTriager(half, orders or ORDERS)
+    return CheckedTriager(OfflineTriager(classifier), orders or ORDERS)
 
 
 def check_examples(path: Path) -> None:

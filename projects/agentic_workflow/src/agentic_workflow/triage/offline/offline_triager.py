@@ -2,8 +2,6 @@
 
 triager = OfflineTriager(Classifier(load_embeddings()))
 triager.triage(mail, screening).category    # "refund"
-
-Where the classifier is not sure, a small model that was trained to sort mails may be asked.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import re
 from agentic_workflow.case import Mail, Screening, Triage
 from agentic_workflow.triage.finders import find_amount
 from agentic_workflow.triage.offline.classifier import Classifier
-from agentic_workflow.triage.offline.sorter import SURE, Sorter
 from agentic_workflow.triage.triager import without_reading
 
 _REPLY = re.compile(r"\s*(?:re|aw|antw|fw|fwd|wg|tr|ref|rv|sv)\s*(?:\[\d+\])?:", re.IGNORECASE)
@@ -21,12 +18,12 @@ _SHORT = 200  # characters of an answer that means nothing without its thread
 
 
 class OfflineTriager:
-    """Reads English, German, French and Spanish; with `sorter`, its category for unsure ones."""
+    """Reads English, German, French and Spanish."""
 
     paid = False
 
-    def __init__(self, classifier: Classifier, sorter: Sorter | None = None) -> None:
-        self._classifier, self._sorter = classifier, sorter
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
 
     def triage(self, mail: Mail, screening: Screening) -> Triage:
         """The category and the sum of a mail; `CheckedTriager` adds the other fields."""
@@ -41,9 +38,6 @@ class OfflineTriager:
         offer = find_amount(mail.quoted) if is_answer else (None, None, 0)
         if category in ("other", "spam") and offer[2]:
             category, confidence, why = "refund", 0.5, "answers an offer of money"
-        elif confidence < SURE and self._sorter and (other := self._sorter.category(mail)):
-            # Its probability stays the classifier's, so a person still decides.
-            category, confidence, why = other, odds[other], "model, as the classifier is not sure"
         triage = Triage(
             category=category,
             priority="low" if category in ("other", "spam") else "normal",
