@@ -247,8 +247,9 @@ def test_wrong_conversations(tmp_path, messages, expected):
 def test_answers_that_were_not_liked_are_not_learned(tmp_path):
     row = {"messages": CHAT, "score": None, "response_id": "r"}
     found = [row | {"rating": "up"}, row | {"rating": "down"}, row | {"rating": None, "score": 0.2}]
-    assert len(load_dataset(put(tmp_path, as_lines(found)))) == 1
-    assert "none of its 2 answers was rated up" in refused(put(tmp_path, as_lines(found[1:])))
+    found.append(row | {"rating": "down", "correction": CHAT[1]["content"]})
+    assert len(load_dataset(put(tmp_path, as_lines(found)))) == 2
+    assert "none of its 2 answers was rated up" in refused(put(tmp_path, as_lines(found[1:3])))
 
 
 def test_files_that_are_not_there_or_unknown(tmp_path):

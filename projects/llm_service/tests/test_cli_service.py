@@ -77,6 +77,7 @@ def answers(tmp_path):
         )
     asyncio.run(accounting.stop())
     add(database, "chatcmpl-0", "up", None, "good")
+    add(database, "chatcmpl-1", "down", correction="Zwölf, of course.")
     database.close()
     return at
 
@@ -126,13 +127,14 @@ def test_usage_of_nothing(run):
 @pytest.mark.usefixtures("answers")
 def test_rated_answers_are_exported_as_text_that_is_read(run, tmp_path):
     status, _, err = run("feedback", "export", "out.jsonl")
-    assert status == 0 and "1 conversations" in err
-    (line,) = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert status == 0 and "2 conversations" in err
+    line, corrected = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
     assert "Zwölf" in line
+    assert json.loads(corrected)["messages"][-1]["content"] == "Zwölf, of course."
     assert [m["role"] for m in json.loads(line)["messages"]] == ["user", "assistant"]
     status, _, err = run("feedback", "export", "out.jsonl")
     assert status == 2 and "out.jsonl exists. Choose another name" in err
-    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == f"{line}\n"
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == f"{line}\n{corrected}\n"
     status, _, err = run("feedback", "export", tmp_path / "none" / "out.jsonl")
     assert status == 2 and err.startswith("error: ") and err.count("\n") == 1
 

@@ -289,6 +289,10 @@ async def test_feedback_is_kept_and_exported(tmp_path):
         (row,) = export(served.gateway.database)
         assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
         assert row["messages"][-1]["content"] == "one two three"
+        corrected = {**rated, "rating": "down", "correction": "four"}
+        assert (await served.client.post("/v1/feedback", json=corrected)).status_code == 200
+        (row,) = export(served.gateway.database)
+        assert (row["messages"][-1]["content"], row["rating"]) == ("four", "down")
         unknown = {"response_id": "chatcmpl-0", "rating": "up"}
         assert (await served.client.post("/v1/feedback", json=unknown)).status_code == 404
 

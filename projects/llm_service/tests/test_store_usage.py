@@ -107,6 +107,7 @@ async def test_feedback_replaces_what_was_said_before(database: Database) -> Non
             "rating": "up",
             "score": 1.0,
             "comment": "",
+            "correction": "",
             "model": "m",
             "response_id": "response-1",
             "prompt": "p@1:a",

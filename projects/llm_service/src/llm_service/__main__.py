@@ -269,10 +269,10 @@ def experiments(as_json: Json = False) -> None:
 def export_feedback(
     output: Annotated[Path, typer.Argument(help="JSON Lines file to write.")],
     all_ratings: Annotated[
-        bool, typer.Option("--all", help="Export every rated answer. Default: only those rated up.")
+        bool, typer.Option("--all", help="Export every answer with feedback.")
     ] = False,
 ) -> None:
-    """Export rated answers as conversations to fine-tune a model on."""
+    """Export answers rated up, and corrections, as conversations to fine-tune a model on."""
     from llm_service.store.feedback import export
 
     if output.exists():

@@ -85,7 +85,7 @@ def renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any
 
 
 def convert(row: Mapping[str, Any], format: str, line: int = 0) -> Example | None:
-    """The example of a row; None for an answer that its users did not like (feedback only).
+    """The example of a row; None for an answer rated down and not corrected (feedback only).
 
     A row of text and label has its text as the only message of the user: the instruction with the
     labels comes before it once all labels are known. Raises BadInput.
@@ -104,6 +104,8 @@ def convert(row: Mapping[str, Any], format: str, line: int = 0) -> Example | Non
 
 
 def _liked(row: Mapping[str, Any]) -> bool:
+    if row.get("correction"):  # it is the last message
+        return True
     rating, score = row["rating"], row.get("score")
     if rating is not None:
         return bool(rating == "up")

@@ -18,6 +18,8 @@ from llm_service.store.database import Database, storable, upsert
 from seedbed.errors import BadInput, NotFound
 
 Rating = Literal["up", "down"]
+MAX_CORRECTION = 100_000
+"""Characters of the answer that would have been right."""
 _PAGE = 200
 
 
@@ -27,6 +29,7 @@ def add(
     rating: Rating | None = None,
     score: float | None = None,
     comment: str = "",
+    correction: str = "",
     *,
     key_id: str | None = None,
     accounting: Accounting | None = None,
@@ -38,8 +41,10 @@ def add(
     also for an answer that was not kept, and NotFound for one that is not known.
     """
     comment = storable(comment, "comment", 4000)
-    if rating is None and score is None and not comment:
-        raise BadInput("The feedback is empty.", hint="Send a rating, a score or a comment.")
+    correction = storable(correction, "correction", MAX_CORRECTION)
+    if rating is None and score is None and not comment and not correction:
+        hint = "Send a rating, a score, a comment or a correction."
+        raise BadInput("The feedback is empty.", hint=hint)
     kept = _is_kept(database, storable(response_id, "response_id"), key_id, accounting)
     if kept is None:
         raise NotFound(
@@ -51,20 +56,22 @@ def add(
             hint="The operator sets SERVICE_KEEP_CONTENT=rated.",
         )
     row = {"response_id": response_id, "at": datetime.now(UTC), "rating": rating}
-    row |= {"score": score, "comment": comment}
+    row |= {"score": score, "comment": comment, "correction": correction}
     with database.writing() as connection:
         connection.execute(upsert(database, tables.feedback, row))
 
 
 def export(database: Database, rating: Rating | None = "up") -> Iterator[dict[str, Any]]:
-    """Rated chat answers whose content is kept, in no special order; `rating` None: every one.
+    """Chat answers whose content is kept: those rated so, and corrected ones; None: every one.
 
-    Each: {"messages" (the answer is the last), "rating", "score", "comment", "model",
-    "response_id", "prompt"}. Read page by page: no transaction is open between them.
+    Each: {"messages" (the last is the correction, or else the answer), "rating", "score",
+    "comment", "correction", "model", "response_id", "prompt"}, in no special order. Read page by
+    page: no transaction is open between them.
     """
     usage, feedback = tables.usage.c, tables.feedback.c
     query = (
         select(feedback.response_id, feedback.rating, feedback.score, feedback.comment)
+        .add_columns(feedback.correction)
         .add_columns(usage.model_used.label("model"), usage.prompt, usage.messages, usage.answer)
         .join_from(tables.feedback, tables.usage, usage.response_id == feedback.response_id)
         .where(usage.kind == "chat", usage.messages.is_not(None), usage.answer.is_not(None))
@@ -72,15 +79,16 @@ def export(database: Database, rating: Rating | None = "up") -> Iterator[dict[st
         .limit(_PAGE)
     )
     if rating is not None:
-        query = query.where(feedback.rating == rating)
+        query = query.where((feedback.rating == rating) | (feedback.correction != ""))
     last = ""
     while True:
         with database.reading() as connection:
             page = connection.execute(query.where(feedback.response_id > last)).mappings().all()
         for record in page:
             row = dict(record)
-            answer = {"role": "assistant", "content": row.pop("answer")}
-            yield {"messages": [*json.loads(row.pop("messages")), answer], **row}
+            answer, correction = row.pop("answer"), row["correction"]
+            last_message = {"role": "assistant", "content": correction or answer}
+            yield {"messages": [*json.loads(row.pop("messages")), last_message], **row}
         if len(page) < _PAGE:
             return
         last = page[-1]["response_id"]

@@ -140,4 +140,5 @@ feedback = Table(
     Column("rating", String),  # up, down or null
     Column("score", Float),
     Column("comment", Text, nullable=False),
+    Column("correction", Text, nullable=False, server_default=""),
 )

@@ -94,7 +94,7 @@ SECURED: dict[str, Any] = {"security": [{"HTTPBearer": []}]}
 
 
 class Feedback(BaseModel):
-    """Feedback on an answer: a thumb up or down, a score, a comment, or several of these."""
+    """Feedback on an answer: a rating, a score, a comment, a correction, or several of these."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -102,6 +102,11 @@ class Feedback(BaseModel):
     rating: Rating | None = None
     score: Annotated[float | None, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = None
     comment: Annotated[CleanText, Field(max_length=4000)] = ""
+    correction: CleanText = Field(
+        "",
+        max_length=feedback.MAX_CORRECTION,
+        description="The answer that would have been right.",
+    )
 
 
 def routes(gateway: Gateway) -> APIRouter:
@@ -171,6 +176,7 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
             body.rating,
             body.score,
             body.comment,
+            body.correction,
             accounting=gateway.accounting,
             key_id=None if key.may("admin") else key.id,
         )
