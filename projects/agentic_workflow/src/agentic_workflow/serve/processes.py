@@ -14,49 +14,41 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agentic_workflow.config import Config
 
-RESTART_SECONDS = 1.0
+POLL_SECONDS, RESTART_SECONDS = 0.2, 1.0
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def workers(config: Config, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Keep `count` worker processes running; they are stopped at the end.
-
-    Yields the processes; one that ended is replaced in the list by its successor.
-    """
+def workers(config: Config, count: int) -> Iterator[None]:
+    """Keep `count` worker processes running; they are stopped at the end."""
     stop, environment = threading.Event(), {**os.environ, **_variables(config)}
-    processes = [_start(number, environment) for number in range(1, count + 1)]
 
-    def watch(index: int) -> None:
+    def keep_running(number: int) -> None:
+        command = [sys.executable, "-m", "agentic_workflow", "worker", "--with-parent"]
+        command += ["--id", f"worker-{number}"]
         while not stop.is_set():
-            code = processes[index].wait()
-            if stop.wait(RESTART_SECONDS):
-                return
-            _log.warning("worker-%d ended with status %d and is started again.", index + 1, code)
-            processes[index] = _start(index + 1, environment)
+            worker = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+            while worker.poll() is None and not stop.wait(POLL_SECONDS):
+                pass
+            worker.terminate()
+            worker.communicate()  # closes the pipe, as the death of this process would
+            if not stop.wait(RESTART_SECONDS):
+                _log.warning("worker-%d ended and is started again.", number)
 
-    threads = [threading.Thread(target=watch, args=(i,), daemon=True) for i in range(count)]
+    threads = [threading.Thread(target=keep_running, args=(n + 1,)) for n in range(count)]
     for thread in threads:
         thread.start()
     try:
-        yield processes
+        yield
     finally:
         stop.set()
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.communicate()  # closes the pipe, and waits
-
-
-def _start(number: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "agentic_workflow", "worker", "--id", f"worker-{number}"]
-    # The worker ends when this end of the pipe is closed, also by the death of this process.
-    return subprocess.Popen([*command, "--with-parent"], stdin=subprocess.PIPE, env=environment)
+        for thread in threads:
+            thread.join()
 
 
 def _variables(config: Config) -> dict[str, str]:
