@@ -188,10 +188,16 @@ class Running:
 
 @contextmanager
 def run_service(
-    folder: Path, table: str = "", *, wrapper: Sequence[str] = (), **env: str
+    folder: Path,
+    table: str = "",
+    *,
+    wrapper: Sequence[str] = (),
+    ready: str = "/readyz",
+    **env: str,
 ) -> Iterator[Running]:
     """The service in a process of its own, over the table's models (default: the local one) and
     the data in `folder`; `wrapper` is a command that runs it, `env` further settings.
+    It has started once GET `ready` succeeds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port, models = free_port(), folder / "models.toml"
@@ -200,7 +206,7 @@ def run_service(
     env = {"SERVICE_DATA_DIR": str(folder), "SEEDBED_LOG_LEVEL": "WARNING", **env}
     command = [*wrapper, sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
     command += ["--models", str(models)] if table else []
-    with run_server(command, port, "/readyz", timeout=120, env=env) as process:
+    with run_server(command, port, ready, timeout=120, env=env) as process:
         yield Running(f"http://127.0.0.1:{port}", port, folder, process, env)
 
 

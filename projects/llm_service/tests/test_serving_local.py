@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 import psutil
 import pytest
+from service_fakes import run_service
 
 from llm_service.config import Config
 from llm_service.models.entry import ModelEntry
@@ -22,7 +21,6 @@ from llm_service.models.table import Table
 from llm_service.request import Ask, Delta, Finish, Usage
 from seedbed.errors import Busy, SeedbedError, Unavailable, WeightsError
 from seedbed.settings import Settings
-from seedbed.testing.launch import free_port, run_server
 
 LONG = {
     "messages": [{"role": "user", "content": "Tell a story."}],
@@ -41,8 +39,7 @@ def entry(name="smollm2", **fields):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_a_worker_answers_refuses_cancels_and_is_replaced():
-    """One worker for all of it: loading the model takes the most time."""
+async def test_a_worker_answers_refuses_and_cancels():
     backend = LocalBackend("smollm2", entry(), max_running=1, max_queue=0)
     longest = {**LONG, "max_tokens": 8000}
     try:
@@ -61,17 +58,6 @@ async def test_a_worker_answers_refuses_cancels_and_is_replaced():
         assert backend.load.running == 0
         async with asyncio.timeout(30):
             assert [event async for event in backend.generate(Ask("chat", "smollm2", SHORT))]
-
-        first = backend.process
-        running = backend.generate(Ask("chat", "smollm2", LONG))
-        await anext(running)
-        os.kill(first.process.pid, signal.SIGKILL)
-        with pytest.raises(Unavailable, match="has exited"):
-            async for _ in running:
-                pass
-        assert backend.process is None and backend.load.running == 0
-        assert [event async for event in backend.generate(Ask("chat", "smollm2", SHORT))]
-        assert backend.process.process.pid != first.process.pid
     finally:
         await backend.close()
     with pytest.raises(Unavailable, match="unloaded"):
@@ -81,27 +67,18 @@ async def test_a_worker_answers_refuses_cancels_and_is_replaced():
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_defaults_of_the_table_and_choices_that_share_a_prompt():
-    """Behind a route of several targets nobody but the backend knows its own defaults."""
-    entry = ModelEntry(name="smollm2", backend="local", defaults={"max_tokens": 3})
-    backend = LocalBackend("smollm2", entry)
+    backend = LocalBackend("smollm2", entry(defaults={"max_tokens": 3}))
     asked = {"messages": SHORT["messages"], "ignore_eos": True, "temperature": 1.0, "seed": 3}
     try:
         *_, one = [event async for event in backend.generate(Ask("chat", "smollm2", asked))]
         assert one.completion_tokens == 3
-        both = []
-        for _ in range(2):
-            answer = Ask("chat", "smollm2", {**asked, "n": 2, "max_tokens": 8})
-            events = [event async for event in backend.generate(answer)]
-            texts = ["", ""]
-            for event in events:
-                if isinstance(event, Delta):
-                    texts[event.index] += event.text
-            both.append(texts)
-            assert (events[-1].prompt_tokens, events[-1].completion_tokens) == (
-                one.prompt_tokens,
-                16,
-            )
-        assert both[0] == both[1] and both[0][0] != both[0][1]
+        both = Ask("chat", "smollm2", {**asked, "n": 2, "max_tokens": 8})
+        texts = ["", ""]
+        async for event in backend.generate(both):
+            if isinstance(event, Delta):
+                texts[event.index] += event.text
+        assert event == Usage(one.prompt_tokens, 16)
+        assert texts[0] != texts[1]
     finally:
         await backend.close()
 
@@ -130,22 +107,16 @@ class Loaded:
         self.alive = False
 
 
-def pool_of(*sizes, memory_mb=1000):
-    """A pool of models a, b, …, loaded in this order, each of so many MB."""
-    names = "abcdef"[: len(sizes)]
-    table = "".join(
-        f'[models.{name}]\nbackend = "local"\nspec = "path:/{name}"\n' for name in names
-    )
-    return names, table, Config(memory_mb=memory_mb, _env_file=None)
-
-
 @pytest.fixture
 def made(tmp_path):
-    def make(*sizes, memory_mb=1000):
-        names, text, config = pool_of(*sizes, memory_mb=memory_mb)
+    def make(*sizes, memory_mb):
+        """A pool of local models a, b, …, loaded in this order, each of so many MB."""
+        names = "abcdef"[: len(sizes)]
         file = tmp_path / "models.toml"
-        file.write_text(text)
-        pool = Pool(config, None)
+        file.write_text(
+            "".join(f'[models.{x}]\nbackend="local"\nspec="path:/{x}"\n' for x in names)
+        )
+        pool = Pool(Config(memory_mb=memory_mb, _env_file=None), None)
         pool.update(Table.load(file, Settings(_env_file=None)))
         backends = {backend.name: backend for backend in pool.local()}
         for at, (name, size) in enumerate(zip(names, sizes, strict=True)):
@@ -191,10 +162,6 @@ async def test_a_model_over_the_limit_alone_is_served(made):
 # ── the whole service ───────────────────────────────────────────────────────────────────────────
 
 
-def serving(port):
-    return [sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
-
-
 def worker_of(process):
     for child in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it has just ended
@@ -206,15 +173,13 @@ def worker_of(process):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_workers_that_die_and_a_service_that_does(tmp_path):
-    port = free_port()
-    env = {"SERVICE_DATA_DIR": str(tmp_path), "SEEDBED_LOG_LEVEL": "WARNING"}
-    url = f"http://127.0.0.1:{port}"
+    stream = {"method": "POST", "url": "/v1/chat/completions", "json": {**LONG, "stream": True}}
     with (
-        run_server(serving(port), port, "/readyz", 120, env=env) as process,
-        httpx.Client(base_url=url, timeout=120) as client,
+        run_service(tmp_path) as running,
+        httpx.Client(base_url=running.url, timeout=120) as client,
     ):
-        worker, seen = worker_of(process), []
-        with client.stream("POST", "/v1/chat/completions", json={**LONG, "stream": True}) as answer:
+        worker, seen = worker_of(running.process), []
+        with client.stream(**stream) as answer:
             for line in filter(None, answer.iter_lines()):
                 seen.append(line)
                 if len(seen) == 3:
@@ -227,12 +192,12 @@ def test_workers_that_die_and_a_service_that_does(tmp_path):
         assert after.status_code == 200, after.text
         assert client.get("/readyz").status_code == 200
 
-        left = worker_of(process)
+        left = worker_of(running.process)
         assert left.pid != worker.pid
-        with client.stream("POST", "/v1/chat/completions", json={**LONG, "stream": True}) as answer:
+        with client.stream(**stream) as answer:
             next(answer.iter_lines())
-            process.kill()  # it cannot stop its worker, which is in the middle of an answer
-        process.wait(30)
+            running.process.kill()  # it cannot stop its worker, which is amid an answer
+        running.process.wait(30)
         left.wait(30)  # no longer its child: psutil looks until it is gone
         assert not left.is_running()
 
@@ -240,20 +205,12 @@ def test_workers_that_die_and_a_service_that_does(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_missing_model_keeps_the_service_up_and_not_ready(tmp_path):
-    port = free_port()
-    env = {
-        "SERVICE_DATA_DIR": str(tmp_path),
-        "SEEDBED_LOG_LEVEL": "WARNING",
-        "SEEDBED_MODEL": "path:/nope",
-    }
     with (
-        run_server(serving(port), port, "/healthz", 60, env=env),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        run_service(tmp_path, ready="/healthz", SEEDBED_MODEL="path:/nope") as running,
+        httpx.Client(base_url=running.url, timeout=60) as client,
     ):
-        answer = client.post("/v1/chat/completions", json=SHORT)
-        assert answer.status_code == 503 and "/nope" in answer.json()["error"]["message"]
-        ready = client.get("/readyz")
-        assert ready.status_code == 503 and "/nope" in ready.json()["error"]["message"]
+        for answer in (client.post("/v1/chat/completions", json=SHORT), client.get("/readyz")):
+            assert answer.status_code == 503 and "/nope" in answer.json()["error"]["message"]
         assert client.get("/v1/models").status_code == 200
 
 
