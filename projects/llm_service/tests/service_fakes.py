@@ -7,9 +7,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,33 +136,40 @@ class Served:
         )
 
 
-@asynccontextmanager
-async def serving(
-    data_dir: Path, table: str = TABLE, backends: dict[str, Any] | None = None, **config: Any
-) -> AsyncIterator[Served]:
-    """The whole app in this process over fake backends; `table` is the text of its TOML file."""
+@contextmanager
+def app_over_fakes(
+    data_dir: Path,
+    table: str = TABLE,
+    backends: dict[str, Any] | None = None,
+    settings: Settings | None = None,
+    **config: Any,
+) -> Iterator[Served]:
+    """The whole app over fake backends; `table` is the text of its TOML file."""
     data_dir.mkdir(parents=True, exist_ok=True)
     models = data_dir / "models.toml"
     models.write_text(table, encoding="utf-8")
     made = backends if backends is not None else {}
     echo = made.setdefault("echo", FakeBackend())
-    settings = Settings(_env_file=None)
+    settings = settings or Settings(_env_file=None)
     options = Config(data_dir=data_dir, models=models, _env_file=None, **config)
-    database = open_database(options)
-    keys = KeyStore(database, Keys())
-    registry = CollectorRegistry()
+    database, registry = open_database(options), CollectorRegistry()
+    keys = KeyStore(database, Keys.parse(settings.api_keys.get_secret_value()))
     metrics = Metrics(registry)
     gateway = Gateway(options, settings, database, metrics, make_pool=FakePool(made))
     app = create_app(gateway, keys)
-    transport = httpx.ASGITransport(app)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
     try:
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-        ):
-            yield Served(app, gateway, keys, client, echo, models, registry)
+        yield Served(app, gateway, keys, client, echo, models, registry)
     finally:
         database.close()
+
+
+@asynccontextmanager
+async def serving(data_dir: Path, *arguments: Any, **config: Any) -> AsyncIterator[Served]:
+    """The same app as it runs, in this process."""
+    with app_over_fakes(data_dir, *arguments, **config) as served:
+        async with served.app.router.lifespan_context(served.app), served.client:
+            yield served
 
 
 @dataclass
@@ -215,34 +222,28 @@ def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
     """The base URLs of stub upstreams, each on a port of its own, all in one thread."""
     from aiohttp import web
 
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    urls: list[str] = []
+    started: Future[tuple[list[str], Callable[[], object]]] = Future()
 
-    async def serve(stub: Stub) -> web.AppRunner:
-        runner = web.AppRunner(stub.app(), handler_cancellation=True, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
-        return runner
+    async def serve() -> None:
+        stop, urls = asyncio.Event(), []
+        async with AsyncExitStack() as stack:
+            for stub in stubs:
+                runner = web.AppRunner(stub.app(), handler_cancellation=True, shutdown_timeout=0.1)
+                stack.push_async_callback(runner.cleanup)
+                await runner.setup()
+                await web.TCPSite(runner, "127.0.0.1", 0).start()
+                urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
+            loop = asyncio.get_running_loop()
+            started.set_result((urls, lambda: loop.call_soon_threadsafe(stop.set)))
+            await stop.wait()
 
-    def run() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(asyncio.run, serve())
+        wait([started, running], return_when=FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        urls, stop = started.result()
         try:
-            runners = [loop.run_until_complete(serve(stub)) for stub in stubs]
+            yield urls
         finally:
-            ready.set()
-        loop.run_forever()
-        for runner in runners:
-            loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=run, name="stubs", daemon=True)
-    thread.start()
-    ready.wait()
-    if len(urls) < len(stubs):
-        raise RuntimeError("The stub upstreams did not start; see the error in their thread.")
-    try:
-        yield urls
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(30)
+            stop()

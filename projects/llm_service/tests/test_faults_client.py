@@ -21,7 +21,6 @@ price_out = 1000.0
 """
 CLIENT = httpx.Client(trust_env=False, timeout=150)
 HELLO = [{"role": "user", "content": "hello"}]
-pytestmark = pytest.mark.timeout(180)  # a service starts and loads its model
 
 
 @pytest.fixture(scope="module")

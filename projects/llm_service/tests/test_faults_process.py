@@ -21,7 +21,6 @@ model = "stub"
 """
 HELLO = [{"role": "user", "content": "hello"}]
 CLIENT = httpx.Client(trust_env=False, timeout=30)
-pytestmark = pytest.mark.timeout(180)  # services start, some of them twice
 WINDOW = 0.25  # seconds of records that a SIGKILL may take along, as accounting states
 
 

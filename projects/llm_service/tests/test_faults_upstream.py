@@ -12,7 +12,6 @@ from service_fakes import Running, run_service, run_stubs
 from stub_upstream import FAULTS, Stub
 
 CLIENT = httpx.Client(trust_env=False, timeout=40)
-pytestmark = pytest.mark.timeout(180)  # a service starts
 STUBS = {fault: Stub(fault=fault) for fault in FAULTS}
 MODEL = """
 [models.{name}]

@@ -1,15 +1,15 @@
-"""Embeddings and the models' list, read by OpenAI's own types."""
+"""Embeddings, read by OpenAI's own types."""
 
 import base64
 import struct
 from typing import Any
 
 import pytest
-from openai.types import CreateEmbeddingResponse, Model
+from openai.types import CreateEmbeddingResponse
 
 from llm_service.models.local import unsupported
 from llm_service.protocol import embeddings
-from llm_service.protocol.body import BadParameter, models_list
+from llm_service.protocol.body import BadParameter
 from llm_service.request import Embedded
 
 
@@ -55,9 +55,3 @@ def test_embedding_request_has_the_fields_of_the_official_client():
 
     fields = embeddings.EmbeddingRequest.model_fields
     assert set(EmbeddingCreateParams.__annotations__) <= set(fields)
-
-
-def test_models_are_listed_as_openai_lists_them():
-    body = models_list([("m", "seedbed")], 7)
-    assert body["object"] == "list"
-    assert Model.model_validate(body["data"][0], strict=True).owned_by == "seedbed"

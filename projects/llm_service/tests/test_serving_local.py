@@ -38,7 +38,6 @@ def entry(name="smollm2", **fields):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_a_worker_answers_refuses_and_cancels():
     backend = LocalBackend("smollm2", entry(), max_running=1, max_queue=0)
     longest = {**LONG, "max_tokens": 8000}
@@ -65,7 +64,6 @@ async def test_a_worker_answers_refuses_and_cancels():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_defaults_of_the_table_and_choices_that_share_a_prompt():
     backend = LocalBackend("smollm2", entry(defaults={"max_tokens": 3}))
     asked = {"messages": SHORT["messages"], "ignore_eos": True, "temperature": 1.0, "seed": 3}
@@ -203,7 +201,6 @@ def test_workers_that_die_and_a_service_that_does(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_missing_model_keeps_the_service_up_and_not_ready(tmp_path):
     with (
         run_service(tmp_path, ready="/healthz", SEEDBED_MODEL="path:/nope") as running,
