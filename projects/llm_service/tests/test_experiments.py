@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from llm_service.gateway.experiments import Experiments, choose, report, verdict
 from llm_service.models.entry import Experiment, Variant
 from llm_service.request import Ask, Facts
 from llm_service.store import tables
+from llm_service.store.accounting import Record
 from llm_service.store.database import Database, open_database
 from llm_service.store.keys import Key
 from seedbed.errors import ConfigError
-from seedbed.settings import load
 
+NOW = datetime.now(UTC)
 KEY = Key("key", "key")
 
 
@@ -43,7 +44,7 @@ def test_a_user_stays_with_a_variant() -> None:
     users = [f"user {i}" for i in range(200)]
     before = [assigned(Experiments([two()]), user) for user in users]
     other = Experiment(name="other", model="x", variants=(Variant(name="only"),))
-    again = Experiments({"other": other, "tone": two()})
+    again = Experiments([other, two()])
     assert [assigned(again, user) for user in users] == before
     assert set(before) == {"plain", "new"}
     elsewhere = [assigned(Experiments([two("another")]), user) for user in users]
@@ -55,15 +56,12 @@ def test_a_user_stays_with_a_variant() -> None:
 
 
 def test_shares_go_by_weight() -> None:
-    variants = (
-        Variant(name="a", weight=3),
-        Variant(name="b", weight=1),
-        Variant(name="c", weight=0.5),
-    )
+    weights = {"a": 3.0, "b": 1.0, "c": 0.5}
+    variants = tuple(Variant(name=name, weight=weight) for name, weight in weights.items())
     experiment = Experiment(name="e", model="m", variants=variants)
     counts = Counter(choose(experiment, str(i)).name for i in range(9000))
-    for name, expected in {"a": 6000, "b": 2000, "c": 1000}.items():
-        assert abs(counts[name] - expected) < 200
+    for name, weight in weights.items():
+        assert abs(counts[name] - 2000 * weight) < 200
 
 
 def user_of(experiment: Experiment, name: str) -> str:
@@ -84,12 +82,11 @@ def test_a_variant_changes_model_parameters_and_prompt(tmp_path: Path) -> None:
     assert (facts.experiment, facts.variant) == ("tone", "new")
     assert facts.prompt.startswith("brief@3:") and len(facts.prompt) == len("brief@3:") + 12
 
+    parts = [{"type": "text", "text": "x"}]
+    led = [{"type": "text", "text": system["content"]}, *parts]
     for content, joined in (
         ("Speak French.", "Be brief: {no placeholder}.\n\nSpeak French."),
-        (
-            [{"type": "text", "text": "x"}],
-            [{"type": "text", "text": system["content"]}, {"type": "text", "text": "x"}],
-        ),
+        (parts, led),
     ):
         given = [{"role": "developer", "content": content}, {"role": "user", "content": "hi"}]
         body = experiments.assign(ask_of(user, messages=given), KEY, Facts()).body
@@ -119,58 +116,39 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
         Experiments([two(prompt=file)])
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(load(Config, data_dir=tmp_path / "data", database_url=None))
-    yield opened
-    opened.close()
-
-
-def fill(database: Database, variant: str, rows: list[dict[str, Any]], at: datetime) -> None:
-    texts = {
-        c.name: ""
-        for c in tables.usage.columns
-        if c.name not in ("messages", "answer", "first_token")
-    }
-    numbers = dict.fromkeys(("prompt_tokens", "completion_tokens", "cached_tokens"), 1)
+def fill(database: Database, variant: str, outcome: str, *ratings: str | None) -> None:
+    """A request with that outcome for each rating."""
     with database.writing() as connection:
-        for i, row in enumerate(rows):
-            row, id_ = dict(row), f"{variant}{i}"
-            values = {**texts, **numbers, "id": id_, "response_id": id_, "at": at, "stream": False}
-            values |= {"experiment": "tone", "variant": variant, "cost_usd": 0.5, "outcome": "ok"}
-            opinion = {name: row.pop(name, None) for name in ("rating", "score")}
-            connection.execute(insert(tables.usage).values(values | {"seconds": float(i)} | row))
-            if any(value is not None for value in opinion.values()):
-                values = {"response_id": id_, "at": at, "comment": "", **opinion}
-                connection.execute(insert(tables.feedback).values(values))
+        for n, rating in enumerate(ratings):
+            id_ = f"{variant} {outcome} {n}"
+            record = Record("r", id_, NOW, "k", experiment="tone", variant=variant, outcome=outcome)
+            row = asdict(record) | {"id": id_, "day": "2026-01-01", "cost_usd": 0.5}
+            connection.execute(insert(tables.usage).values(row))
+            if rating is not None:
+                row = {"response_id": id_, "at": NOW, "comment": "", "rating": rating}
+                connection.execute(insert(tables.feedback).values(row))
 
 
-def test_the_report_has_each_variant_with_its_interval(database: Database) -> None:
-    now = datetime.now(UTC)
+def test_the_report_has_each_variant_with_its_interval(tmp_path: Path) -> None:
+    database = open_database(Config(data_dir=tmp_path))
     assert report(database) == []
-    rated = [{"rating": "up", "score": 4.0}] * 30 + [{"rating": "down", "score": 2.0}] * 10
-    fill(
-        database,
-        "new",
-        [*rated, {"outcome": "unavailable"}, {"outcome": "cancelled"}],
-        now,
-    )
-    fill(database, "plain", [{"rating": "up"}] * 5, now - timedelta(days=9))
-    fill(database, "", [{"experiment": "", "rating": "up"}], now)
+    fill(database, "new", "ok", *["up"] * 30, *["down"] * 10)
+    fill(database, "new", "unavailable", None)
+    fill(database, "new", "cancelled", None)
+    (found,) = report(database)
+    assert found["verdict"] == "not enough data: only one variant has received requests"
+    fill(database, "plain", "ok", *["up"] * 5)
     (found,) = report(database)
     new, plain = found["variants"]
     assert found["experiment"] == "tone"
     assert found["verdict"] == "not enough data: 'plain' has 5 of the required 20 ratings"
     assert (new["variant"], new["requests"], new["errors"]) == ("new", 42, 1)
-    assert (new["rated"], new["up"], new["cost_usd"], new["p50_seconds"]) == (40, 30, 21.0, 19.0)
+    assert (new["rated"], new["up"], new["cost_usd"]) == (40, 30, 21.0)
     assert new["up_share"] == pytest.approx(
         {"value": 0.75, "low": 0.598, "high": 0.858, "n": 40}, abs=1e-3
     )
-    assert new["score"] == 3.5
-    assert plain["score"] is None and plain["p50_seconds"] == 2.0
-    (recent,) = report(database, now - timedelta(days=1))
-    assert [v["variant"] for v in recent["variants"]] == ["new"]
-    assert recent["verdict"] == "not enough data: only one variant has received requests"
+    assert (plain["variant"], plain["errors"]) == ("plain", 0)
+    database.close()
 
 
 def rated(name: str, up: int, n: int) -> dict[str, Any]:

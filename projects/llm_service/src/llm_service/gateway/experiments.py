@@ -1,7 +1,7 @@
-"""Variants of a prompt, a model or its parameters, and what users thought of each.
+"""Variants of a prompt, a model or its parameters, and how users rated each.
 
-A user stays with a variant because it follows from the experiment's name and theirs: nothing is
-stored, a restart or another experiment changes nothing. HTTP and backends are left to others.
+The hash of the experiment's name and the user's decides the variant: nothing is stored, and a
+restart or another experiment changes nothing.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func, select
+
 from llm_service.models.entry import Experiment, Variant
 from llm_service.request import Ask, Facts
+from llm_service.store import tables
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
 from seedbed.errors import ConfigError
@@ -28,11 +30,10 @@ ENOUGH = 20  # ratings of a variant below which nothing is said
 class Experiments:
     """The table's experiments, their prompt files read once. Raises ConfigError."""
 
-    def __init__(self, experiments: Mapping[str, Experiment] | Iterable[Experiment] = ()) -> None:
-        every = experiments.values() if isinstance(experiments, Mapping) else experiments
+    def __init__(self, experiments: Iterable[Experiment] = ()) -> None:
         self._by_model: dict[str, Experiment] = {}
         self._prompts: dict[Path, Prompt] = {}
-        for experiment in every:
+        for experiment in experiments:
             other = self._by_model.setdefault(experiment.model, experiment)
             if other is not experiment:
                 raise ConfigError(
@@ -48,10 +49,9 @@ class Experiments:
         """The request as its user's variant has it; the same one where no experiment applies.
 
         Applies to requests for the experiment's model by that very name, of keys that may use the
-        models of all its variants. The variant's `params`
-        win over the request's, or they would not be compared. Its prompt becomes the system
-        message, or the beginning of the one that is there. Fills `facts.experiment`, `variant`
-        and `prompt`.
+        models of all its variants. The variant's `params` win over the request's, or they would not
+        be compared. Its prompt becomes the system message, or the beginning of the one that is
+        there. Fills `facts.experiment`, `variant` and `prompt`.
         """
         experiment = self._by_model.get(ask.model)
         if experiment is None or ask.kind == "embedding":
@@ -88,93 +88,54 @@ def _led_by(text: str, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[st
     if first.get("role") not in ("system", "developer"):
         return [{"role": "system", "content": text}, *messages]
     # One message, as the templates of many models take no second one.
-    content = first.get("content")
-    joined: Any = (
-        [{"type": "text", "text": text}, *content]
-        if isinstance(content, list)
-        else f"{text}\n\n{content}"
-        if content
-        else text
-    )
+    content = first.get("content") or ""
+    joined: Any = f"{text}\n\n{content}".strip()
+    if isinstance(content, list):
+        joined = [{"type": "text", "text": text}, *content]
     return [{**first, "content": joined}, *messages[1:]]
 
 
-def report(database: Database, since: datetime | None = None) -> list[dict[str, Any]]:
+def report(database: Database) -> list[dict[str, Any]]:
     """The outcome of each experiment, by name.
 
     Each: "experiment", "verdict" (a sentence) and "variants", by name, each with "variant",
-    "requests", "errors", "rated", "up", "up_share" ({"value", "low", "high", "n"}, 95 %; None
-    without ratings), "score" (the mean, or None), "p50_seconds" (of successful requests, or None)
-    and "cost_usd".
-
-    The verdict assumes independent ratings and one look at the end: looking every day until one
-    variant leads finds a winner by chance sooner or later.
+    "requests", "errors", "cost_usd", "rated", "up" and "up_share" ({"value", "low", "high", "n"},
+    95 %; None without ratings).
     """
+    usage, rating = tables.usage.c, tables.feedback.c.rating
+    response_id = tables.feedback.c.response_id
+    query = (
+        select(
+            *(usage.experiment, usage.variant),
+            func.count().label("requests"),
+            func.count().filter(usage.outcome.not_in(("ok", "cancelled"))).label("errors"),
+            func.count(rating).label("rated"),
+            func.count().filter(rating == "up").label("up"),
+            func.sum(usage.cost_usd).label("cost_usd"),
+        )
+        .outerjoin_from(tables.usage, tables.feedback, usage.response_id == response_id)
+        .where(usage.experiment != "")
+        .group_by(usage.experiment, usage.variant)
+        .order_by(usage.experiment, usage.variant)
+    )
     experiments: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(database, since):
-        experiments.setdefault(row.pop("experiment"), []).append(_figures(row))
+    with database.reading() as connection:
+        for row in map(dict, connection.execute(query).mappings()):
+            n, low, high = row["rated"], *wilson_interval(row["up"], row["rated"])
+            share = {"value": row["up"] / n, "low": low, "high": high, "n": n} if n else None
+            experiments.setdefault(row.pop("experiment"), []).append({**row, "up_share": share})
     return [
         {"experiment": name, "verdict": verdict(variants), "variants": variants}
-        for name, variants in sorted(experiments.items())
+        for name, variants in experiments.items()
     ]
 
 
-def _rows(database: Database, since: datetime | None) -> list[dict[str, Any]]:
-    """Counts and sums of each variant."""
-    from sqlalchemy import case, func, select
-
-    from llm_service.store import tables
-    from llm_service.store.usage import percentiles
-
-    usage, feedback = tables.usage.c, tables.feedback.c
-    where = [usage.experiment != "", *([usage.at >= since] if since is not None else [])]
-    by = (usage.experiment, usage.variant)
-
-    def count(condition: Any) -> Any:
-        return func.sum(case((condition, 1), else_=0))
-
-    counts = (
-        select(*by, func.count().label("requests"), func.sum(usage.cost_usd).label("cost_usd"))
-        .add_columns(count(usage.outcome.not_in(("ok", "cancelled"))).label("errors"))
-        .where(*where)
-        .group_by(*by)
-        .order_by(*by)
-    )
-    ratings = (
-        select(*by, count(feedback.rating == "up").label("up"))
-        .add_columns(count(feedback.rating.is_not(None)).label("rated"))
-        .add_columns(func.avg(feedback.score).label("score"))
-        .join_from(tables.usage, tables.feedback, usage.response_id == feedback.response_id)
-        .where(*where)
-        .group_by(*by)
-    )
-    with database.reading() as connection:
-        rows = [dict(row) for row in connection.execute(counts).mappings()]
-        more: dict[tuple[str, str], dict[str, Any]] = {}
-        for query in (ratings, percentiles(by, where)):
-            for row in connection.execute(query).mappings():
-                more.setdefault((row["experiment"], row["variant"]), {}).update(row)
-    return [row | more.get((row["experiment"], row["variant"]), {}) for row in rows]
-
-
-def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
-    rated, up = (int(row.get(name) or 0) for name in ("rated", "up"))
-    low, high = wilson_interval(up, rated)
-    return {
-        "variant": row["variant"],
-        "requests": int(row["requests"]),
-        "errors": int(row["errors"]),
-        "rated": rated,
-        "up": up,
-        "up_share": {"value": up / rated, "low": low, "high": high, "n": rated} if rated else None,
-        "score": row.get("score"),
-        "p50_seconds": row.get("p50_seconds"),
-        "cost_usd": float(row["cost_usd"]),
-    }
-
-
 def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
-    """Which variant has a larger share of thumbs up, or why there is no answer yet."""
+    """Which variant has a larger share of thumbs up, or why there is no answer yet.
+
+    It assumes independent ratings and one look at the end: looking every day until one variant
+    leads finds a winner by chance sooner or later.
+    """
     if len(variants) < 2:
         return "not enough data: only one variant has received requests"
     for variant in variants:
@@ -182,8 +143,11 @@ def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
             name, rated = variant["variant"], variant["rated"]
             return f"not enough data: {name!r} has {rated} of the required {ENOUGH} ratings"
     best, *others = sorted(variants, key=lambda v: v["up"] / v["rated"], reverse=True)
-    leads = [_lead(best, other) for other in others]
-    difference, low, high = min(leads, key=lambda lead: lead[1])
+    leads = []
+    for other in others:
+        low, high = newcombe_interval((best["up"], best["rated"]), (other["up"], other["rated"]))
+        leads.append((low, high, best["up"] / best["rated"] - other["up"] / other["rated"]))
+    low, high, difference = min(leads)
     lead = (
         f"{100 * difference:+.0f} percentage points more thumbs up (95 % interval "
         f"{100 * low:+.0f} to {100 * high:+.0f})"
@@ -191,9 +155,3 @@ def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
     if low > 0:
         return f"{best['variant']!r} is better: {lead}"
     return f"no significant difference yet: {best['variant']!r} leads by {lead}"
-
-
-def _lead(best: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float, float]:
-    """The difference of the shares of thumbs up, and its interval."""
-    low, high = newcombe_interval((best["up"], best["rated"]), (other["up"], other["rated"]))
-    return best["up"] / best["rated"] - other["up"] / other["rated"], low, high

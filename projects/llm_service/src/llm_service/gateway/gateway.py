@@ -245,7 +245,7 @@ class Gateway:
 def _check(load: Callable[[], Table]) -> tuple[Table, Screen, Experiments]:
     """The table, and what reads its lists of words and prompts. Raises ConfigError."""
     table = load()
-    return table, Screen(table.guardrails), Experiments(table.experiments)
+    return table, Screen(table.guardrails), Experiments(table.experiments.values())
 
 
 async def _quietly(loading: Awaitable[object]) -> None:

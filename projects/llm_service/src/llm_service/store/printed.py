@@ -59,27 +59,14 @@ def usage_table(rows: Sequence[Mapping[str, Any]], by: str) -> str:
 def experiments_table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "No requests in an experiment yet. Define one in the models file."
-    lines = []
+    heads = ("variant", "requests", "errors", "rated", "up", "95 % interval", "USD")
+    texts = []
     for row in rows:
-        lines.append(f"{row['experiment']}: {row['verdict']}")
-        counts = ("variant", "requests", "errors", "rated", "up")
-        heads = (*counts, "95 % interval", "score", "p50 s", "USD")
-        lines.append(table(heads, map(_variant, row["variants"])))
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
-def _variant(variant: Mapping[str, Any]) -> list[object]:
-    share = variant["up_share"]
-    interval = f"{share['low']:.2f}-{share['high']:.2f}" if share else ""
-    return [
-        variant["variant"],
-        variant["requests"],
-        variant["errors"],
-        variant["rated"],
-        share and share["value"],
-        interval,
-        variant["score"],
-        variant["p50_seconds"],
-        variant["cost_usd"],
-    ]
+        lines = []
+        for variant in row["variants"]:
+            share = variant["up_share"]
+            interval = f"{share['low']:.2f}-{share['high']:.2f}" if share else ""
+            counts = [variant[name] for name in ("variant", "requests", "errors", "rated")]
+            lines.append([*counts, share and share["value"], interval, variant["cost_usd"]])
+        texts.append(f"{row['experiment']}: {row['verdict']}\n{table(heads, lines)}")
+    return "\n\n".join(texts)
