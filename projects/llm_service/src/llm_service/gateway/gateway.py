@@ -139,8 +139,8 @@ class Gateway:
             events = self.cache.answer(
                 call.ask, key.id, run, call.facts, store=store, lookup=lookup
             )
-            # 4. Apply the guardrails to the answer while it is generated.
-            events = self.screen.out(events, call.facts, int(call.ask.body.get("n", 1)))
+            # 4. Apply the guardrails to the answer.
+            events = self.screen.out(events, call.facts)
             # 5. Wait for the first event. The caller reads the rest; the end is recorded.
             await call.begin(events)
         except BaseException as error:

@@ -218,7 +218,7 @@ class Guardrails(Strict):
     pii_in: Literal["off", "redact", "block"] = "off"
     """Personal data and secrets in prompts: redact replaces them, block rejects the request."""
     pii_out: Literal["off", "redact", "block"] = "off"
-    """The same for answers, also while they are streamed."""
+    """The same for answers, which are then sent once they are complete."""
     pii_kinds: tuple[PiiKind, ...] = ("email", "phone", "iban", "card", "ip", "secret")
     """Kinds of personal data to look for. Default: all of them."""
     injection: Literal["off", "flag", "block"] = "off"

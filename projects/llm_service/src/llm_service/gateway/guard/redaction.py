@@ -1,7 +1,4 @@
-"""Changing every text in a request or a JSON value, and finding personal data in long ones.
-
-It handles the shape of OpenAI's bodies; `screen` decides which texts are changed.
-"""
+"""Changing every text in a request or a JSON value, and finding personal data in long ones."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from llm_service.gateway.guard.look_alikes import readable
-from llm_service.gateway.guard.window import CONTEXT
 from seedbed.safety.personal_data import find_pii
 from seedbed.safety.secrets import Finding
 
@@ -20,6 +16,7 @@ Change = Callable[[str], str]
 LONG = 50_000  # characters beyond which a text is read piece by piece
 _PIECE = 8192
 _OVERLAP = 300
+_CONTEXT = 16  # characters that patterns look back at: "version " is the longest
 
 
 def find(text: str, kinds: Iterable[str]) -> list[Finding]:
@@ -43,7 +40,7 @@ def find_all(text: str, kinds: Iterable[str]) -> list[Finding]:
     findings: list[Finding] = []
     start, size = 0, LONG if len(text) <= LONG else _PIECE
     while start < len(text):
-        low = max(0, start - CONTEXT)
+        low = max(0, start - _CONTEXT)
         part = text[low : start + size + _OVERLAP]
         hits = [replace(f, start=f.start + low, end=f.end + low) for f in find(part, kinds)]
         hits = [f for f in hits if start <= f.start < start + size]
@@ -89,18 +86,18 @@ def changed_json(text: str, change: Change) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return change(text)
-    changed = changed_value(value, change)
+    changed = _changed_value(value, change)
     return text if changed == value else json.dumps(changed, ensure_ascii=False)
 
 
-def changed_value(value: Any, change: Change) -> Any:
+def _changed_value(value: Any, change: Change) -> Any:
     """A JSON value with each text, name and long number in it changed."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {change(k): changed_value(v, change) for k, v in value.items()}
+        return {change(k): _changed_value(v, change) for k, v in value.items()}
     if isinstance(value, list):
-        return [changed_value(item, change) for item in value]
+        return [_changed_value(item, change) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and value > 10**9:
         changed = change(str(value))  # a card number may come without quotes
         return value if changed == str(value) else changed
@@ -115,12 +112,12 @@ def everything(body: Mapping[str, Any]) -> Iterator[str]:
         yield from _texts(body.get(name))
 
 
-def _texts(value: Any, name: str = "") -> Iterator[str]:
-    if isinstance(value, str) and name not in _NO_TEXT:
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item, name)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _texts(item, key)
+def _texts(value: Any) -> list[str]:
+    texts: list[str] = []
+
+    def note(text: str) -> str:
+        texts.append(text)
+        return text
+
+    changed_field(value, note)
+    return texts

@@ -1,37 +1,32 @@
-"""Guardrails around one request: what goes in, and the answer while it streams.
+"""Guardrails around one request: its prompt, and its answer.
 
-The rules are the table's, the findings are `seedbed.safety`'s; this decides what follows. They are
-looked for in all that a client sent, whatever its role: only the prompt of an experiment's variant
-is the operator's own.
+The rules apply to all that a client sent, whatever its role: only the prompt of an experiment's
+variant is the operator's own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from llm_service.gateway.guard.answer import Change, Choice
 from llm_service.gateway.guard.look_alikes import readable
 from llm_service.gateway.guard.redaction import (
     LONG,
     TEXTS,
     changed_field,
     everything,
-    find,
     find_all,
     windows,
 )
-from llm_service.gateway.guard.stream import screened
 from llm_service.gateway.guard.terms import Terms, read_terms
-from llm_service.gateway.guard.window import Screened, Window
-from llm_service.request import Ask, Events, Facts
+from llm_service.request import Ask, Event, Events, Facts, Usage
 from seedbed.errors import BadInput
 from seedbed.safety.injection import screen_injection
-from seedbed.safety.secrets import Finding, replace_findings
-
-# Every pattern of `find_pii` needs one of these; most words have none, and this is 20 times faster.
-_SUSPECT = re.compile(r"[\d@:]|-----|\S{12}")
+from seedbed.safety.secrets import replace_findings
 
 
 class Blocked(BadInput):
@@ -47,25 +42,13 @@ class Screen:
 
     def __init__(self, rules: Any) -> None:
         file = getattr(rules, "blocked_terms_file", None)
-        terms = tuple(rules.blocked_terms) or (read_terms(file) if file else ())
         self.rules = rules
-        self.terms = Terms(terms) if any(term.strip() for term in terms) else None
+        self.terms = Terms(rules.blocked_terms or (read_terms(file) if file else ()))
         self._sizes = any((rules.max_prompt_chars, rules.max_messages, rules.max_tokens))
         self._content = rules.pii_in != "off" or rules.injection != "off" or bool(self.terms)
         self._out = rules.pii_out != "off" or bool(self.terms)
 
     async def check(self, ask: Ask, facts: Facts, sent: Ask | None = None) -> Ask:
-        """`check_in`, for a long request in a thread, so that the event loop goes on.
-
-        A megabyte takes about half a second.
-        """
-        if self._content and sum(map(len, everything(ask.body))) > LONG:
-            if self._sizes:
-                ask = self._check_sizes(ask, facts)
-            return await asyncio.to_thread(self.check_in, ask, facts, sent)
-        return self.check_in(ask, facts, sent)
-
-    def check_in(self, ask: Ask, facts: Facts, sent: Ask | None = None) -> Ask:
         """The request as it may go on: the same, or a copy without personal data.
 
         `sent` is the client's request, where an experiment changed it. Each decision is appended
@@ -75,8 +58,13 @@ class Screen:
             ask = self._check_sizes(ask, facts)
         if not self._content:
             return ask
+        if sum(map(len, everything(ask.body))) > LONG:  # a megabyte takes about half a second
+            return await asyncio.to_thread(self._check_content, ask, facts, sent or ask)
+        return self._check_content(ask, facts, sent or ask)
+
+    def _check_content(self, ask: Ask, facts: Facts, sent: Ask) -> Ask:
         body = ask.body
-        for text in everything((sent or ask).body):
+        for text in everything(sent.body):
             self._check_instructions(text, facts)
         if self.rules.pii_in == "off":
             return ask
@@ -129,7 +117,7 @@ class Screen:
 
     def _check_instructions(self, text: str, facts: Facts) -> None:
         rules = self.rules
-        if self.terms is not None and self.terms.search(text):
+        if self.terms.search(text) is not None:
             facts.decisions.append("terms:blocked")
             raise Blocked("The request contains a blocked term.", hint="Rephrase it.")
         if rules.injection == "off":
@@ -149,40 +137,36 @@ class Screen:
         if "injection:flagged" not in facts.decisions:
             facts.decisions.append("injection:flagged")
 
-    def out(self, events: Events, facts: Facts, choices: int = 1) -> Events:
+    def out(self, events: Events, facts: Facts) -> Events:
         """The events of an answer, screened; where no rule applies, the same iterator.
 
-        Some 100 characters of text are held back, because they may become part of a finding. Where
-        a rule blocks, the choice ends before the finding with `content_filter`, and once that
-        happened to all `choices`, the source is closed (no Usage comes then). Arguments of tool
-        calls come whole. Log probabilities of a text that was changed are dropped: they spell it
-        out.
+        The rules need the whole answer: it is sent when it is complete. Where a rule blocks, a
+        choice ends before the finding with `content_filter`.
         """
-        if not self._out:
-            return events
-        hold = self.terms.longest if self.terms else 0
-        return screened(events, lambda: Window(self.find, self.screen, hold), facts, choices)
+        return self._screened(events, facts) if self._out else events
 
-    def find(self, text: str) -> list[Finding]:
-        """The personal data in a text of an answer."""
-        if self.rules.pii_out == "off" or not _SUSPECT.search(text):
-            return []
-        return find(text, self.rules.pii_kinds)
+    async def _screened(self, events: Events, facts: Facts) -> AsyncGenerator[Event, None]:
+        choices: dict[int, Choice] = {}
+        usage: list[Event] = []
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Usage):
+                    usage.append(event)
+                else:
+                    choices.setdefault(event.index, Choice(event.index)).add(event)
+        for event in await asyncio.to_thread(self._screen_all, choices.values(), facts):
+            yield event
+        for event in usage:
+            yield event
 
-    def screen(self, text: str, start: int, end: int, findings: list[Finding]) -> Screened:
-        """`text[start:end]` as it may be sent; a blocked text is cut where the finding begins.
-
-        Patterns look at what is before `start`, which was sent already, and behind `end`.
-        """
-        hits = [f for f in findings if start <= f.start and f.end <= end]
-        stop, blocked = end, ""
-        if hits and self.rules.pii_out == "block":
-            stop, blocked = hits[0].start, "pii_out"
-        term = self.terms.search(text, start) if self.terms else None
-        if term is not None and term[0] < stop:
-            # A finding that reaches into the term goes with it.
-            stop = min([term[0], *(f.start for f in hits if f.end > term[0])])
-            blocked = "terms_out"
-        if blocked:
-            hits = [f for f in hits if f.end <= stop]
-        return Screened(replace_findings(text[:stop], hits, start), len(hits), blocked, end - start)
+    def _screen_all(self, choices: Iterable[Choice], facts: Facts) -> list[Event]:
+        events: list[Event] = []
+        redacted, blocked = 0, set[str]()
+        for choice in choices:
+            change = Change(self.rules, self.terms)
+            events += choice.screened(change)
+            redacted += change.redacted
+            blocked |= {change.blocked} - {""}
+        facts.decisions += [f"pii_out:redacted:{redacted}"] if redacted else []
+        facts.decisions += [f"{rule}:blocked" for rule in sorted(blocked)]
+        return events
