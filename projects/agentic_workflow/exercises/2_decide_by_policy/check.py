@@ -3,7 +3,7 @@
 from datetime import date
 from types import SimpleNamespace
 
-from agentic_workflow.case import Facts, Mail, Screening, Triage
+from agentic_workflow.case import Facts, Mail, Triage
 from agentic_workflow.decide.policy import SHOP_POLICY, load_policy
 
 MAIL = Mail(message_id="m", content_hash="h", sender="tom@mail.example", text="…")
@@ -29,7 +29,7 @@ def expect(names: str, rules: str = "reply", **expected: object) -> None:
     made = [{"name": r, "action": r.strip("?"), "approval": "?" in r} for r in rules.split()]
     made = [policy.rules[0].model_copy(update={"when": when, "why": "Why."} | r) for r in made]
     policy = policy.model_copy(update={"rules": made, "version": "7"})
-    default = {"mail": MAIL, "screening": Screening(), "triage": Triage(category="refund")}
+    default = {"mail": MAIL, "triage": Triage(category="refund")}
     decision = policy.decide(**{"facts": RETURNED, "today": date(2026, 3, 2)} | default | case)
     actual |= dict(decision) | {"reasons": len(decision.reasons)}
     actual = {n: bool(actual[n]) if isinstance(expected[n], bool) else actual[n] for n in expected}

@@ -63,14 +63,8 @@ class Mail(Value):
     automatic: bool = False  # proven by a header of RFC 3834 or a report of RFC 3464; not answered
     looks_automatic: tuple[str, ...] = ()  # headers that programs and lists add, and people's too
     warnings: tuple[str, ...] = ()  # what was wrong with the mail
-
-
-class Screening(Value):
-    """What was noticed about a mail before anything else looks at it."""
-
-    spam: bool = False
-    injection: str = ""  # the reason, if the mail tries to instruct a model
-    reasons: tuple[str, ...] = ()
+    spam: bool = False  # marked by the mail server
+    injection: str = ""  # why it seems to instruct a model
 
 
 class Triage(Value):

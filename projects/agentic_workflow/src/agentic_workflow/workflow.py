@@ -28,7 +28,6 @@ from agentic_workflow.decide.alone import Understand, require_proof
 from agentic_workflow.decide.shop import look_up
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
 from agentic_workflow.effects.outbox import Outbox, effect_key
-from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.store import Store
 from agentic_workflow.triage.triager import unread
 from seedbed.errors import Busy, Conflict, Unavailable, public_message
@@ -140,7 +139,7 @@ class HelpDesk(DBOSConfiguredInstance):
             reason = f"same mail as case {first}"
             self._record(case_id, "duplicate", started, reason, status="duplicate", outcome=reason)
             return "duplicate"
-        evidence = (*case.mail.warnings, *screen(case.mail).reasons)
+        evidence = (*case.mail.warnings, *filter(None, [case.mail.injection]))
         self._record(case_id, "receive", started, "", evidence, status="working")
         return "working"
 
@@ -150,11 +149,10 @@ class HelpDesk(DBOSConfiguredInstance):
         started, case = time.perf_counter(), self._case(case_id)
         triage = case.triage
         if triage is None or not triage.changed_by:  # a person's reading is not classified again
-            limit = self._exceeded(case_id) if self.parts.triager.paid else ""
-            if limit:
+            if limit := self._exceeded(case_id):
                 triage = unread(f"Limit exceeded: {limit}")
             else:
-                triage = self.parts.triager.triage(case.mail, screen(case.mail))
+                triage = self.parts.triager.triage(case.mail)
         reason = triage.approval_reason or f"{triage.category}, priority {triage.priority}"
         cost = triage.model_dump(include={"model", "tokens", "cost_usd"})
         self._record(case_id, "classify", started, reason, triage.reasons, cost, triage=triage)
@@ -178,7 +176,7 @@ class HelpDesk(DBOSConfiguredInstance):
         assert triage and facts
         policy = self.parts.policy.current()
         limit, standing = self._exceeded(case_id), self.store.standing(case)
-        decision = policy.decide(mail, screen(mail), triage, facts, over_limit=limit)
+        decision = policy.decide(mail, triage, facts, over_limit=limit)
         decision = require_proof(
             decision, mail, triage, facts, policy.alone, standing, self.understand
         )

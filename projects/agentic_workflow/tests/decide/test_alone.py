@@ -7,7 +7,6 @@ import pytest
 
 from agentic_workflow.case import Decision, Facts, Mail, Standing, Triage
 from agentic_workflow.decide.alone import Alone, require_proof
-from agentic_workflow.mail.parse import SPAM
 
 MAIL = Mail(
     message_id="m",
@@ -98,7 +97,7 @@ def test_unverified_sender_is_handed_over_without_money(action: Any) -> None:
 def test_mail_is_closed_unread_only_with_evidence_and_never_a_customers() -> None:
     ignore = REFUND.model_copy(update={"action": "ignore", "amount": None})
     stranger: dict[str, Any] = {"customer_id": None}
-    marked: dict[str, Any] = {"warnings": (SPAM,)}
+    marked: dict[str, Any] = {"spam": True}
     program: dict[str, Any] = {"automatic": True}
     assert not judge(ignore, facts=stranger, mail=marked).approval
     assert not judge(ignore, facts=stranger, mail=program).approval

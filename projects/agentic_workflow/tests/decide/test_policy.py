@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentic_workflow.case import CATEGORIES, Decision, Facts, Mail, Screening, Triage
+from agentic_workflow.case import CATEGORIES, Decision, Facts, Mail, Triage
 from agentic_workflow.decide.policy import (
     SHOP_POLICY,
     Policy,
@@ -57,9 +57,9 @@ def reckless(path: Path, action: str) -> Policy:
     return load_policy(path)
 
 
-def decide(facts: Facts = ORDER, screening: Screening | None = None, **triage: Any) -> Decision:
+def decide(facts: Facts = ORDER, **triage: Any) -> Decision:
     policy, today = load_policy(SHOP_POLICY), date(2026, 3, 2)
-    return policy.decide(MAIL, screening or Screening(), Triage(**triage), facts, today=today)
+    return policy.decide(MAIL, Triage(**triage), facts, today=today)
 
 
 # ── the shop's policy ───────────────────────────────────────────────────────────────────────
@@ -111,28 +111,29 @@ def test_spam_and_automatic_mails_are_ignored() -> None:
     assert decide(category="spam", needs_approval=True) == decide(category="spam")
     assert decide(category="spam").approval is False
     policy, automatic = load_policy(SHOP_POLICY), MAIL.model_copy(update={"automatic": True})
-    decision = policy.decide(automatic, Screening(), Triage(category="refund"), ORDER)
+    decision = policy.decide(automatic, Triage(category="refund"), ORDER)
     assert (decision.action, decision.approval) == ("ignore", False)
 
 
 # ── safeguards that no file can remove ──────────────────────────────────────────────────────
 
-CAUSES = {
-    "triage": (Screening(), True, ORDER, ""),
-    "injection": (Screening(injection="asks to ignore the instructions"), False, ORDER, ""),
-    "foreign order": (Screening(), False, FOREIGN, ""),
-    "limit": (Screening(), False, ORDER, "2 USD of 1 per day"),
+CAUSES: dict[str, tuple[dict[str, str], bool, Facts, str]] = {
+    "triage": ({}, True, ORDER, ""),
+    "injection": ({"injection": "asks to ignore the instructions"}, False, ORDER, ""),
+    "foreign order": ({}, False, FOREIGN, ""),
+    "limit": ({}, False, ORDER, "2 USD of 1 per day"),
 }
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_no_rule_acts_alone_where_a_person_is_required(path: Path, cause: str) -> None:
-    screening, needs_approval, facts, over_limit = CAUSES[cause]
+    change, needs_approval, facts, over_limit = CAUSES[cause]
+    mail = MAIL.model_copy(update=change)
     for action, category in itertools.product(("reply", "refund", "ask", "hand_over"), CATEGORIES):
         triage = Triage(category=category, needs_approval=needs_approval)
         policies = (reckless(path, action), load_policy(SHOP_POLICY))
         for policy in policies:
-            decision = policy.decide(MAIL, screening, triage, facts, over_limit=over_limit)
+            decision = policy.decide(mail, triage, facts, over_limit=over_limit)
             assert decision.approval or decision.action == "ignore"
             assert category == "spam" or decision.approval
 
@@ -152,7 +153,7 @@ def test_refund_that_is_not_the_senders_goes_to_a_person(
 ) -> None:
     triage = Triage(category="refund", amount=Decimal(10), currency="EUR")
     facts = ORDER.model_copy(update=change)
-    decision = reckless(path, "refund").decide(MAIL, Screening(), triage, facts)
+    decision = reckless(path, "refund").decide(MAIL, triage, facts)
     assert (decision.action, decision.approval, decision.amount) == ("hand_over", True, None)
 
 
@@ -160,14 +161,14 @@ def test_automatic_mail_is_never_answered(path: Path) -> None:
     for action in ("reply", "refund", "ask", "hand_over"):
         mail = MAIL.model_copy(update={"automatic": True})
         policy = reckless(path, action)
-        assert policy.decide(mail, Screening(), Triage(category="other"), ORDER).action == "ignore"
+        assert policy.decide(mail, Triage(category="other"), ORDER).action == "ignore"
 
 
 def test_mail_without_sender_goes_to_a_person(path: Path) -> None:
     mail, triage = MAIL.model_copy(update={"sender": ""}), Triage(category="refund")
-    decision = reckless(path, "refund").decide(mail, Screening(), triage, ORDER)
+    decision = reckless(path, "refund").decide(mail, triage, ORDER)
     assert (decision.action, decision.approval) == ("hand_over", True)
-    assert reckless(path, "ignore").decide(mail, Screening(), triage, ORDER).action == "ignore"
+    assert reckless(path, "ignore").decide(mail, triage, ORDER).action == "ignore"
 
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────

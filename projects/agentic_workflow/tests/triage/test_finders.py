@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from agentic_workflow.case import Mail, Screening, Triage
+from agentic_workflow.case import Mail, Triage
 from agentic_workflow.triage.finders import ORDERS, find_amount, find_urgent
 from agentic_workflow.triage.triager import CheckedTriager
 from seedbed.errors import ConfigError
@@ -13,18 +13,16 @@ from seedbed.errors import ConfigError
 class Guess:
     """A triager that takes digits for an order."""
 
-    paid = False
-
     def __init__(self, order_id: str | None) -> None:
         self.order_id = order_id
 
-    def triage(self, _mail: Mail, _screening: Screening) -> Triage:
+    def triage(self, _mail: Mail) -> Triage:
         return Triage(category="shipping", order_id=self.order_id)
 
 
 def read(pattern: str, text: str, quoted: str = "", guess: str | None = None) -> Triage:
     mail = Mail(message_id="m", content_hash="h", sender="", text=text, quoted=quoted)
-    return CheckedTriager(Guess(guess), pattern).triage(mail, Screening())
+    return CheckedTriager(Guess(guess), pattern).triage(mail)
 
 
 @pytest.mark.parametrize(

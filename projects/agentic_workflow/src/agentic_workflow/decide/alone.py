@@ -1,6 +1,6 @@
 """What must be proven before the desk acts without a person.
 
-    decision = policy.decide(mail, screening, triage, facts)
+    decision = policy.decide(mail, triage, facts)
     decision = require_proof(decision, mail, triage, facts, policy.alone)
 
 Patterns find only what their author has thought of. So this is a list of what has to be certain; a
@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agentic_workflow.case import Category, Decision, Facts, Mail, Standing, Triage
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
-from agentic_workflow.mail.parse import SPAM
 
 Understand = Callable[[Mail, Category, Collection[str]], list[str]]
 
@@ -82,9 +81,7 @@ def _doubts_about_silence(mail: Mail, triage: Triage, facts: Facts, terms: Alone
         f"{triage.confidence:.0%} sure that it is spam.": (
             mail.automatic or triage.confidence >= terms.confidence
         ),
-        "Only a person or the mail server can tell that it is spam.": (
-            mail.automatic or SPAM in mail.warnings
-        ),
+        "Only a person or the mail server can tell that it is spam.": (mail.automatic or mail.spam),
     }
     return [reason for reason, holds in proven.items() if not holds]
 

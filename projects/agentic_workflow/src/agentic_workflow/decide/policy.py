@@ -1,7 +1,7 @@
 """The shop's policy: rules, limits and deadlines in a TOML file, and the decision about a case.
 
     policies = PolicyFile(SHOP_POLICY)    # follows changes of the file
-    policies.current().decide(mail, screening, triage, facts).action    # "refund"
+    policies.current().decide(mail, triage, facts).action    # "refund"
 
 Safeguards are in code, so that no file can switch them off. What must be proven before the desk
 acts alone is in `alone.py`. Counting what a case has used is left to the workflow; reserving a
@@ -22,16 +22,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from agentic_workflow.case import (
-    Action,
-    Category,
-    Decision,
-    Facts,
-    Mail,
-    Priority,
-    Screening,
-    Triage,
-)
+from agentic_workflow.case import Action, Category, Decision, Facts, Mail, Priority, Triage
 from agentic_workflow.decide.alone import Alone
 from agentic_workflow.decide.shop import FOREIGN_ORDER
 from seedbed.errors import ConfigError
@@ -130,7 +121,6 @@ class Policy(Table):
     def decide(
         self,
         mail: Mail,
-        screening: Screening,
         triage: Triage,
         facts: Facts,
         *,
@@ -142,11 +132,12 @@ class Policy(Table):
         A refund is at most what the sender paid for their own order and has not got back.
         """
         # 1. The first rule that applies.
-        spam, refund = screening.spam or triage.category == "spam", _refund(triage, facts)
+        spam, refund = mail.spam or triage.category == "spam", _refund(triage, facts)
         due = refund and (facts.order_status in SETTLED or triage.category == "billing")
         delivered = date.fromisoformat(facts.delivered_on[:10]) if facts.delivered_on else None
-        values = {**dict(facts), **dict(triage), **dict(screening), "automatic": mail.automatic}
-        values |= {"spam": spam, "over_limit": over_limit, "refund_due": due}
+        values = {**dict(facts), **dict(triage), "automatic": mail.automatic}
+        values |= {"injection": mail.injection, "spam": spam}
+        values |= {"over_limit": over_limit, "refund_due": due}
         values["order_known"] = facts.order_id
         values["amount"] = max(filter(None, (triage.amount, refund)), default=None)
         values["delivered_days"] = ((today or date.today()) - delivered).days if delivered else None
@@ -160,7 +151,7 @@ class Policy(Table):
         elif action == "refund" and refund is None:
             action, reasons = "hand_over", [*reasons, "No paid amount of the sender's can go back."]
         # 3. What needs a person, whatever the rule is.
-        guards = [] if spam and action == "ignore" else _safeguards(screening, triage, facts)
+        guards = [] if spam and action == "ignore" else _safeguards(mail, triage, facts)
         guards += [f"Limit exceeded: {over_limit}."] if over_limit else []
         if action == "refund" and refund and (triage.amount or 0) > refund:
             guards.append(f"The mail asks for {triage.amount}, and {refund} can be refunded.")
@@ -188,14 +179,14 @@ def _refund(triage: Triage, facts: Facts) -> Decimal | None:
     return min(triage.amount or refundable, refundable)
 
 
-def _safeguards(screening: Screening, triage: Triage, facts: Facts) -> list[str]:
+def _safeguards(mail: Mail, triage: Triage, facts: Facts) -> list[str]:
     reasons = [f"{w}." for w in facts.warnings if w.endswith(FOREIGN_ORDER)]
     if facts.refunded:
         reasons.append(f"The desk has refunded {facts.refunded} for this order already.")
     if triage.needs_approval:
         reasons.append(f"{triage.approval_reason or 'Triage wants a person'}.")
-    if screening.injection:
-        reasons.append(f"The mail tries to instruct a model: {screening.injection}.")
+    if mail.injection:
+        reasons.append(f"The mail tries to instruct a model: {mail.injection}.")
     return [f"{reason[:1].upper()}{reason[1:]}" for reason in reasons]
 
 

@@ -23,7 +23,6 @@ from agentic_workflow.case import Category, Decision, Priority, Triage
 from agentic_workflow.decide.alone import require_proof
 from agentic_workflow.decide.shop import look_up
 from agentic_workflow.mail.parse import parse_mail
-from agentic_workflow.mail.screen import screen
 from agentic_workflow.workflow import JudgingParts
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
@@ -76,11 +75,10 @@ def read_gold(path: Path, inbox: Path) -> list[Gold]:
 def _judge(desk: JudgingParts, data: bytes, gold: Gold) -> Result:
     # Collections of mails have lost the headers of the server that received them.
     mail = parse_mail(data).model_copy(update={"verified": True})
-    screening = screen(mail)
-    triage = desk.triager.triage(mail, screening)
+    triage = desk.triager.triage(mail)
     facts = look_up(desk.shop, mail.sender, triage.order_id)
     policy = desk.policy.current()
-    decision = policy.decide(mail, screening, triage, facts)
+    decision = policy.decide(mail, triage, facts)
     decision = require_proof(decision, mail, triage, facts, policy.alone)
     return Result(gold, triage, decision)
 

@@ -23,11 +23,11 @@ from agentic_workflow.mail.html import read_html
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.mail.reply import split_reply
+from agentic_workflow.mail.screen import find_injection
 from agentic_workflow.mail.sender import find_sender
 from seedbed.errors import TooLarge
 
 MAX_BYTES = 25 * 1024**2
-SPAM = "marked as spam by the mail server"
 _MAX_TEXT = 50_000  # characters of the body that are read, 8,000 words
 _MAX_HEADER = 4_000  # characters; the parser of the standard library takes quadratic time
 _MAX_PARTS = 500
@@ -60,7 +60,8 @@ def parse_mail(data: bytes, authserv_id: str = "") -> Mail:
     body, hidden, names, contents = _read_parts(message, warnings)
     sender = find_sender(message, headers, authserv_id)
     warnings += [sender.doubt] if sender.doubt else []
-    warnings += [SPAM] if headers.get("x-spam-flag", "").strip().lower() == "yes" else []
+    spam = headers.get("x-spam-flag", "").strip().lower() == "yes"
+    warnings += ["marked as spam by the mail server"] if spam else []
     # 2. Take out what is invisible, and mask.
     name = str(_parse({"subject": sender.name}, "subject"))  # with words encoded by RFC 2047
     texts = [str(_parse(headers, "subject")), name, *names, hidden, body]
@@ -77,7 +78,7 @@ def parse_mail(data: bytes, authserv_id: str = "") -> Mail:
     spoken = spoken_language(own)
     own_id = f"{_digest(digest, headers.get('date', ''))[:32]}@no-message-id"
     date = getattr(_parse(headers, "date"), "datetime", None)
-    return Mail(
+    mail = Mail(
         message_id=next(iter(_ids(headers, "message-id")), own_id),
         content_hash=digest,
         sender=sender.address,
@@ -96,7 +97,10 @@ def parse_mail(data: bytes, authserv_id: str = "") -> Mail:
             "looks automatic", {**headers, "from": sender.address, "subject": subject}
         ),
         warnings=tuple(dict.fromkeys(warnings)),
+        spam=spam,
     )
+    # 4. Look for instructions to a model, in all of it.
+    return mail.model_copy(update={"injection": find_injection(mail)})
 
 
 def _clean(texts: list[str], warnings: list[str]) -> list[str]:

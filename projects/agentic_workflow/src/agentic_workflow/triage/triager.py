@@ -1,7 +1,7 @@
 """Triage: what a mail asks for. By a model (`by_model/`), or without one (`offline/`).
 
     triager = open_triager(model, load_embeddings)
-    triager.triage(mail, screening).category    # "refund"
+    triager.triage(mail).category    # "refund"
 
 Either half is a folder that can be deleted. Looking up facts and deciding what to do is left to
 `decide`.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from agentic_workflow.case import Mail, Screening, Triage
+from agentic_workflow.case import Mail, Triage
 from agentic_workflow.triage.finders import ORDERS, compile_orders, find_orders, find_urgent
 from seedbed.errors import ConfigError
 from seedbed.models.weights import catalog
@@ -27,27 +27,24 @@ if TYPE_CHECKING:
 class Triager(Protocol):
     """Reads a mail; for one that it cannot read, the result of `unread`. Never raises."""
 
-    paid: bool
-    """Whether reading a mail uses tokens, so that it must end at the limits of the policy."""
-
-    def triage(self, mail: Mail, screening: Screening) -> Triage:
+    def triage(self, mail: Mail) -> Triage:
         """All fields of a mail, with the words that decided each."""
 
 
 class CheckedTriager:
     """A triager whose order has the form of a pattern, and which overlooks no urgent word.
 
-    So what is dangerous or legal is not left to a model alone. Raises ConfigError if the pattern is
-    not valid.
+    Spam, automatic mails and mails without text are not read. What is dangerous or legal is not
+    left to a model alone. Raises ConfigError if the pattern is not valid.
     """
 
     def __init__(self, triager: Triager, orders: str = ORDERS) -> None:
-        self._triager, self.paid = triager, triager.paid
+        self._triager = triager
         self._orders = compile_orders(orders)
 
-    def triage(self, mail: Mail, screening: Screening) -> Triage:
+    def triage(self, mail: Mail) -> Triage:
         """The triage, with the order of the new text, or else of the quoted thread."""
-        triage = self._triager.triage(mail, screening)
+        triage = _without_reading(mail) or self._triager.triage(mail)
         # 1. The order: that of the triager if it has the form, else the one after "order".
         places = [
             find_orders(text, self._orders) for text in (mail.text, mail.subject, mail.quoted)
@@ -116,10 +113,10 @@ def unread(reason: str) -> Triage:
     return Triage(category="other", confidence=0.0, needs_approval=True, approval_reason=reason)
 
 
-def without_reading(mail: Mail, screening: Screening) -> Triage | None:
-    """The triage of spam, automatic mails and mails without text, which need no reading."""
-    if screening.spam:
-        reasons = (f"category: spam ({'; '.join(screening.reasons)})",)
+def _without_reading(mail: Mail) -> Triage | None:
+    """The triage of spam, automatic mails and mails without text."""
+    if mail.spam:
+        reasons = ("category: spam (marked by the mail server)",)
         return Triage(category="spam", priority="low", reasons=reasons)
     if mail.automatic:
         return Triage(category="other", priority="low", reasons=("category: automatic mail",))

@@ -59,9 +59,8 @@ first_seconds = 0.2
 
 class ScriptedTriager:
     fixed = False
-    paid = True
 
-    def triage(self, mail: Mail, _screening: Any) -> Triage:
+    def triage(self, mail: Mail) -> Triage:
         if "explode" in mail.text and not self.fixed:
             raise RuntimeError("the model exploded")
         if "kill the worker" in mail.text:

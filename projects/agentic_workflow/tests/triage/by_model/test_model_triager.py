@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentic_workflow.case import Mail, Screening, Triage
+from agentic_workflow.case import Mail, Triage
 from agentic_workflow.triage.by_model.model_triager import ModelTriager
 from agentic_workflow.triage.triager import open_triager
 from seedbed.models.load import load_chat_model
@@ -45,7 +45,7 @@ READING: dict[str, Any] = {
 def read(*changes: dict[str, Any], mail: Mail = MAIL) -> tuple[Triage, ScriptedChatModel]:
     """The triage of a mail after one reply for each change of the good one."""
     model = ScriptedChatModel([READING | change for change in changes])
-    return ModelTriager(model).triage(mail, Screening()), model
+    return ModelTriager(model).triage(mail), model
 
 
 def test_good_reading_becomes_the_triage_with_its_evidence_and_the_cost_of_all_attempts(
@@ -55,7 +55,7 @@ def test_good_reading_becomes_the_triage_with_its_evidence_and_the_cost_of_all_a
     wrong = READING | {"category_quote": "I want to pay more"}
     with launch_vendor([json.dumps(wrong), json.dumps(READING)]) as vendor:
         settings = load(Settings, model="openai:gpt-4o-mini", base_url=f"{vendor.url}/v1")
-        triage = ModelTriager(load_chat_model(settings=settings)).triage(MAIL, Screening())
+        triage = ModelTriager(load_chat_model(settings=settings)).triage(MAIL)
         usage = vendor.usage
         assert (len(vendor.calls), vendor.problems) == (2, [])
     assert triage.tokens == usage.input_tokens + usage.output_tokens
@@ -115,23 +115,20 @@ def test_order_or_sum_that_is_not_in_its_quote_is_dropped(
 
 
 @pytest.mark.parametrize(
-    ("mail", "screening"),
+    "change",
     [
-        ({"automatic": True}, {}),
-        ({"subject": "", "text": ""}, {}),
-        ({}, {"spam": True}),
-        ({}, {"injection": "asks to ignore the instructions"}),
+        {"automatic": True},
+        {"subject": "", "text": ""},
+        {"spam": True},
+        {"injection": "asks to ignore the instructions"},
     ],
 )
-def test_mail_that_needs_no_reading_reaches_no_model(
-    mail: dict[str, Any], screening: dict[str, Any]
-) -> None:
+def test_mail_that_needs_no_reading_reaches_no_model(change: dict[str, Any]) -> None:
     model = ScriptedChatModel([])
-    triage = ModelTriager(model).triage(
-        MAIL.model_copy(update=mail), Screening().model_copy(update=screening)
-    )
+    triager = open_triager(model, lambda: pytest.fail("A model needs no embeddings."))
+    triage = triager.triage(MAIL.model_copy(update=change))
     assert not model.calls
-    assert triage.needs_approval is bool(screening.get("injection"))
+    assert triage.needs_approval is ("injection" in change)
 
 
 def test_injection_in_a_mail_cannot_invent_evidence() -> None:
@@ -157,5 +154,5 @@ def test_danger_and_threats_are_not_left_to_the_model(text: str) -> None:
     values = {"order_number": None, "order_quote": "", "amount": None, "amount_quote": ""}
     model = ScriptedChatModel([READING | values | {"category_quote": "refund"}])
     triager = open_triager(model, lambda: pytest.fail("A model needs no embeddings."))
-    triage = triager.triage(MAIL.model_copy(update={"text": text}), Screening())
+    triage = triager.triage(MAIL.model_copy(update={"text": text}))
     assert (triage.category, triage.priority, triage.needs_approval) == ("refund", "high", True)

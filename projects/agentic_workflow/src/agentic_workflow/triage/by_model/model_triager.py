@@ -1,6 +1,6 @@
 """Triage by a language model: one structured call, whose evidence is checked against the mail.
 
-    ModelTriager(load_chat_model("openai:gpt-4o-mini")).triage(mail, screening).category
+    ModelTriager(load_chat_model("openai:gpt-4o-mini")).triage(mail).category
 
 A reply that quotes what is not in the mail is asked for once more, and then refused. An order or a
 sum that is not in its quote is dropped. Whatever fails, the mail goes to a person. What is urgent
@@ -19,9 +19,9 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
 
-from agentic_workflow.case import Category, Mail, Priority, Screening, Triage
+from agentic_workflow.case import Category, Mail, Priority, Triage
 from agentic_workflow.mail.numbers import number_value
-from agentic_workflow.triage.triager import unread, without_reading
+from agentic_workflow.triage.triager import unread
 from seedbed.errors import public_message
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply
@@ -55,19 +55,15 @@ class Reading(BaseModel):
 class ModelTriager:
     """Asks `model`, at most twice for 30 seconds each."""
 
-    paid = True
-
     def __init__(self, model: BaseChatModel) -> None:
         self._model = model
         self._name = str(getattr(model, "model_name", "") or type(model).__name__)
         self._prompt = load_prompt("agentic_workflow.triage.by_model", "triage")
 
-    def triage(self, mail: Mail, screening: Screening) -> Triage:
+    def triage(self, mail: Mail) -> Triage:
         """All fields of a mail, with the sentence that decided each."""
-        if (triage := without_reading(mail, screening)) is not None:
-            return triage
-        if screening.injection:
-            return unread(f"The mail tries to instruct a model: {screening.injection}")
+        if mail.injection:
+            return unread(f"The mail tries to instruct a model: {mail.injection}")
         usage = UsageCallback()
         try:
             # 1. Ask, and check the quotes.

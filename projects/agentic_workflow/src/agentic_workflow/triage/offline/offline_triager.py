@@ -1,17 +1,16 @@
 """Triage without a language model: a classifier finds the category, a pattern the sum.
 
 triager = OfflineTriager(Classifier(load_embeddings()))
-triager.triage(mail, screening).category    # "refund"
+triager.triage(mail).category    # "refund"
 """
 
 from __future__ import annotations
 
 import re
 
-from agentic_workflow.case import Mail, Screening, Triage
+from agentic_workflow.case import Mail, Triage
 from agentic_workflow.triage.finders import find_amount
 from agentic_workflow.triage.offline.classifier import Classifier
-from agentic_workflow.triage.triager import without_reading
 
 _REPLY = re.compile(r"\s*(?:re|aw|antw|fw|fwd|wg|tr|ref|rv|sv)\s*(?:\[\d+\])?:", re.IGNORECASE)
 _SHORT = 200  # characters of an answer that means nothing without its thread
@@ -20,15 +19,11 @@ _SHORT = 200  # characters of an answer that means nothing without its thread
 class OfflineTriager:
     """Reads English, German, French and Spanish."""
 
-    paid = False
-
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
 
-    def triage(self, mail: Mail, screening: Screening) -> Triage:
+    def triage(self, mail: Mail) -> Triage:
         """The category and the sum of a mail; `CheckedTriager` adds the other fields."""
-        if (triage := without_reading(mail, screening)) is not None:
-            return triage
         # 1. The category. The subject of a reply belongs to the thread.
         own = mail.text if _REPLY.match(mail.subject) else f"{mail.subject}\n\n{mail.text}".strip()
         odds = self._classifier.probabilities(own)
