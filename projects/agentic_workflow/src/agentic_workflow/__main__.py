@@ -17,14 +17,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentic_workflow import sample
 from agentic_workflow.serve import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
@@ -39,8 +36,6 @@ if TYPE_CHECKING:
 app = cli.create_app("Answers a support mailbox; a person approves every risky action.")
 policy_app = cli.create_app("The policy file: check it.")
 app.add_typer(policy_app, name="policy")
-prepare: Callable[[Config], AbstractContextManager[Config]] = nullcontext
-"""Context manager around `serve` and `eval`; fills in missing settings."""
 CaseId = Annotated[str, typer.Argument(help="Id of the case, as `inbox` prints it.")]
 Comment = Annotated[str, typer.Option(help="Reason, for the record.")]
 
@@ -77,13 +72,14 @@ def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
     """Serve the page and the API, read the mailbox, and run workers."""
     config, settings = _settings()
     from agentic_workflow.engine.desk import check_model
+    from agentic_workflow.sample.start import sample_shop
     from agentic_workflow.serve.api import create_app
     from agentic_workflow.serve.processes import workers
     from seedbed.server import service
 
     # The workers would end with the same error, and the server remain.
-    check_model(config, settings)
-    with prepare(config) as config:
+    check_model(settings)
+    with sample_shop(config) as config:
         config.require_parts()
         served = create_app(config, settings)
         with workers(config, config.workers):
@@ -204,17 +200,27 @@ def evaluate(
     config, settings = _settings()
     from agentic_workflow.engine.desk import judging_parts
     from agentic_workflow.evaluate import mails
+    from agentic_workflow.sample.start import sample_shop
     from seedbed.runs.evaluation import log_to_mlflow
 
     answers = mails.read_gold(gold, inbox)  # a mistake is reported before models are loaded
-    with prepare(config) as config, cli.progress(quiet=as_json, unit="mail") as progress:
+    with sample_shop(config) as config, cli.progress(quiet=as_json, unit="mail") as progress:
         results = mails.run(judging_parts(config, settings), inbox, answers, progress)
     report = mails.report(results)
     log_to_mlflow(report)
     typer.echo(report.to_json() if as_json else mails.to_text(results))
 
 
-prepare = sample.install(app, _settings)
+@app.command()
+def demo() -> None:
+    """Take the sample mails to their replies, approve one, and check the results.
+
+    Exits with status 1 if a result is wrong.
+    """
+    config, _ = _settings()
+    from agentic_workflow.sample.demo import run
+
+    raise typer.Exit(1 if run(config) else 0)
 
 
 def main(arguments: list[str] | None = None) -> None:

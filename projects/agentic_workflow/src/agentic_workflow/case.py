@@ -76,8 +76,7 @@ class Triage(Value):
     order_ids: tuple[str, ...] = ()  # all of that form in the new text, in upper case
     amount: Decimal | None = None  # asked for or disputed now
     currency: str | None = None  # ISO 4217; None if the mail names none
-    needs_approval: bool = False
-    approval_reason: str = ""
+    approval_reason: str = ""  # why a person has to approve; empty if triage needs none
     confidence: float = 1.0  # of the category, 0 to 1
     reasons: tuple[str, ...] = ()  # one line per field, with the words that decided it
     others: tuple[Category, ...] = ()  # what single sentences ask for besides the category

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, FilePath
 
 from seedbed.errors import ConfigError
 from seedbed.settings import ProjectSettings
@@ -74,7 +74,7 @@ class Config(ProjectSettings, env_prefix="WORKFLOW_"):
         description="Payment provider for refunds: your class, MODULE:CLASS, with the method of"
         " `Payments` in `effects/payments.py`. Default: the sample's, which moves no money.",
     )
-    triage_examples: Path | None = Field(
+    triage_examples: FilePath | None = Field(
         None,
         description="Labelled mails from which that classifier learns, JSON lines of `subject`,"
         " `text` and `category`, as `agentic-workflow corrections` prints them. Default: the"

@@ -28,6 +28,7 @@ from agentic_workflow.decide.alone import Understand, require_proof
 from agentic_workflow.decide.shop import look_up
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
 from agentic_workflow.effects.outbox import Outbox, effect_key
+from agentic_workflow.reply.letter import Case
 from agentic_workflow.store.store import Store
 from agentic_workflow.triage.triager import unread
 from seedbed.errors import Busy, Conflict, Unavailable, public_message
@@ -192,8 +193,10 @@ class HelpDesk(DBOSConfiguredInstance):
         draft, cost = None, {}
         if decision.action != "ignore":
             facts = case.facts if mail.verified else Facts()  # such a sender learns no facts
-            passages = self.parts.passages.for_mail(mail, triage)
-            draft = self.parts.writer.write(mail, triage, facts, decision, passages)
+            passages = self.parts.passages.search(
+                f"{mail.subject}\n{mail.text}", mail.language, category=triage.category
+            )
+            draft = self.parts.writer.write(Case(mail, triage, facts, decision, passages))
             cost = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
         citations = draft.citations if draft else ()
         self._record(case_id, "draft", started, "", citations, cost, draft=draft)

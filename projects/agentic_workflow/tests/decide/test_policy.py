@@ -108,7 +108,7 @@ def test_unknown_order_leads_to_a_question() -> None:
 
 
 def test_spam_and_automatic_mails_are_ignored() -> None:
-    assert decide(category="spam", needs_approval=True) == decide(category="spam")
+    assert decide(category="spam", approval_reason="It may be urgent") == decide(category="spam")
     assert decide(category="spam").approval is False
     policy, automatic = load_policy(SHOP_POLICY), MAIL.model_copy(update={"automatic": True})
     decision = policy.decide(automatic, Triage(category="refund"), ORDER)
@@ -117,20 +117,20 @@ def test_spam_and_automatic_mails_are_ignored() -> None:
 
 # ── safeguards that no file can remove ──────────────────────────────────────────────────────
 
-CAUSES: dict[str, tuple[dict[str, str], bool, Facts, str]] = {
-    "triage": ({}, True, ORDER, ""),
-    "injection": ({"injection": "asks to ignore the instructions"}, False, ORDER, ""),
-    "foreign order": ({}, False, FOREIGN, ""),
-    "limit": ({}, False, ORDER, "2 USD of 1 per day"),
+CAUSES: dict[str, tuple[dict[str, str], str, Facts, str]] = {
+    "triage": ({}, "It may be urgent", ORDER, ""),
+    "injection": ({"injection": "asks to ignore the instructions"}, "", ORDER, ""),
+    "foreign order": ({}, "", FOREIGN, ""),
+    "limit": ({}, "", ORDER, "2 USD of 1 per day"),
 }
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_no_rule_acts_alone_where_a_person_is_required(path: Path, cause: str) -> None:
-    change, needs_approval, facts, over_limit = CAUSES[cause]
+    change, reason, facts, over_limit = CAUSES[cause]
     mail = MAIL.model_copy(update=change)
     for action, category in itertools.product(("reply", "refund", "ask", "hand_over"), CATEGORIES):
-        triage = Triage(category=category, needs_approval=needs_approval)
+        triage = Triage(category=category, approval_reason=reason)
         policies = (reckless(path, action), load_policy(SHOP_POLICY))
         for policy in policies:
             decision = policy.decide(mail, triage, facts, over_limit=over_limit)

@@ -36,11 +36,6 @@ SURVIVORS = [
 ]
 
 
-def is_clear(text: str) -> bool:
-    """Whether more than four digits of a number are left."""
-    return len(re.sub(r"\D", "", text)) > 4
-
-
 @pytest.mark.parametrize("number", [*CARDS, *IBANS, *PASSPORTS])
 def test_private_number_is_masked(number):
     masked = mask(f"Hello,\n{number}\nBob")

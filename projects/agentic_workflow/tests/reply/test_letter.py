@@ -23,8 +23,7 @@ from agentic_workflow.case import (
     Passage,
     Triage,
 )
-from agentic_workflow.reply.draft import Writer
-from agentic_workflow.reply.letter import NO_ANSWER, templates
+from agentic_workflow.reply.letter import NO_ANSWER, Case, templates, write_letter
 
 TODAY = date.today()
 LANGUAGES: tuple[Language, ...] = ("en", "de", "fr", "es")
@@ -76,18 +75,20 @@ def write(
     facts: Facts = ORDER,
     score: float = 0.9,
     order_id: str | None = None,
-    needs_approval: bool = False,
     **mail: Any,
 ) -> Draft:
     fields = {"subject": "Hi", "text": "…", **mail}
     refund = {"amount": facts.refundable} if action == "refund" else {}
     passage = Passage(source="returns §1", text=RULES[language], language=language, score=score)
-    return Writer(None).write(
-        Mail(message_id="m", content_hash="h", sender="t@m.example", language=language, **fields),
-        Triage(category=category, order_id=order_id, needs_approval=needs_approval),
-        facts,
-        Decision(action=action, approval=False, rule="r", **refund),
-        [passage],
+    sender = {"message_id": "m", "content_hash": "h", "sender": "t@m.example"}
+    return write_letter(
+        Case(
+            Mail(**sender, language=language, **fields),
+            Triage(category=category, order_id=order_id),
+            facts,
+            Decision(action=action, approval=False, rule="r", **refund),
+            [passage],
+        )
     )
 
 

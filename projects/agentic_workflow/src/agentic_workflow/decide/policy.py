@@ -183,8 +183,8 @@ def _safeguards(mail: Mail, triage: Triage, facts: Facts) -> list[str]:
     reasons = [f"{w}." for w in facts.warnings if w.endswith(FOREIGN_ORDER)]
     if facts.refunded:
         reasons.append(f"The desk has refunded {facts.refunded} for this order already.")
-    if triage.needs_approval:
-        reasons.append(f"{triage.approval_reason or 'Triage wants a person'}.")
+    if triage.approval_reason:
+        reasons.append(f"{triage.approval_reason}.")
     if mail.injection:
         reasons.append(f"The mail tries to instruct a model: {mail.injection}.")
     return [f"{reason[:1].upper()}{reason[1:]}" for reason in reasons]

@@ -45,18 +45,13 @@ def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id:
     return HelpDesk(parts, store, outbox, queue)
 
 
-def check_model(config: Config, settings: Settings) -> bool:
-    """Whether SEEDBED_MODEL can read and write mails.
-
-    Raises an error if its package or key is missing or, without it, if there are too few examples.
-    """
-    from agentic_workflow.triage.triager import check_examples, follows_instructions
+def check_model(settings: Settings) -> bool:
+    """Whether SEEDBED_MODEL can read and write mails; raises if its package or key is missing."""
+    from agentic_workflow.triage.triager import follows_instructions
     from seedbed.models.load import check_chat_model
 
     if capable := follows_instructions(settings.model):
         check_chat_model(settings=settings)
-    elif config.triage_examples:
-        check_examples(config.triage_examples)
     return capable
 
 
@@ -70,7 +65,7 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from seedbed.models.load import load_chat_model, split_specs
     from seedbed.models.remote.prices import require_price
 
-    capable = check_model(config, settings)
+    capable = check_model(settings)
     embeddings = load_embeddings(settings.embeddings, settings=settings)
     if capable:
         for spec in split_specs(settings.model):

@@ -1,6 +1,6 @@
 """The reply to a mail: by a capable model if a person reads it first, or else from templates.
 
-    Writer(model, "openai:gpt-4o-mini").write(mail, triage, facts, decision, passages).body
+    Writer(model, "openai:gpt-4o-mini").write(Case(mail, triage, facts, decision, passages)).body
 
 The default model, of 135 million parameters, cannot write letters. Nor does it choose what is
 quoted: it picked the right one of four paragraphs for 42 of 70 questions, the search for 60.
@@ -9,14 +9,13 @@ Whether a reply is sent is up to the decision and to people.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from babel import Locale
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
-from agentic_workflow.case import Decision, Draft, Facts, Mail, Passage, Triage
+from agentic_workflow.case import Draft
 from agentic_workflow.reply.letter import Case, templates, write_letter
 from agentic_workflow.reply.verify import bad_form, problem
 from seedbed.errors import SeedbedError
@@ -43,24 +42,16 @@ class Writer:
         self.model, self.spec = model, spec
         self.prompt = load_prompt("agentic_workflow.reply", "reply")
 
-    def write(
-        self,
-        mail: Mail,
-        triage: Triage,
-        facts: Facts,
-        decision: Decision,
-        passages: Sequence[Passage],
-    ) -> Draft:
-        """The draft that carries out the decision; empty for the action "ignore".
+    def write(self, case: Case) -> Draft:
+        """The draft that carries out a decision other than "ignore".
 
         A template writes what is sent without a person, and what the model cannot write. A draft
         with a `model` or `warnings` has to be read by a person.
         """
-        case = Case(mail, triage, facts, decision, passages)
         letter = write_letter(case)
-        alone = not (decision.approval or letter.warnings)
+        alone = not (case.decision.approval or letter.warnings)
         # What is left to a person, such as an attempt to instruct a model, reaches no model.
-        if self.model is None or alone or decision.action in ("ignore", "hand_over"):
+        if self.model is None or alone or case.decision.action == "hand_over":
             return letter
         usage = UsageCallback()
         reply, refusal = self._ask(self.model, case, usage)

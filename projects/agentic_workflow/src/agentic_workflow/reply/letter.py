@@ -44,13 +44,8 @@ def templates(language: str) -> dict[str, Any]:
 
 
 def write_letter(case: Case) -> Draft:
-    """The reply that carries out a decision, with a warning if it may not answer the mail.
-
-    It is empty for the action "ignore".
-    """
+    """The reply that carries out a decision, with a warning if it may not answer the mail."""
     texts, values, action = templates(case.mail.language), _values(case), case.decision.action
-    if action == "ignore":
-        return Draft(subject=reply_subject(case.mail), body="")
     # What is handed over may have been misunderstood.
     neutral = action == "hand_over" or case.triage.category == "spam"
     category = "other" if neutral else case.triage.category
@@ -61,9 +56,7 @@ def write_letter(case: Case) -> Draft:
     quotes = [p for p in case.passages[:1] if p.score >= QUOTE_SCORE]
     if category == "refund" and action == "reply":
         quotes = list(case.passages[:2])
-    # A copy of one's data and their deletion have paragraphs that are too much alike.
-    deletion = category == "account" and case.triage.needs_approval
-    if deletion or action not in ("reply", "refund") or ("money", "refunded") in names:
+    if action not in ("reply", "refund") or ("money", "refunded") in names:
         quotes = []
     # 3. How it goes on.
     following: str = category if action == "reply" else ""

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from agentic_workflow.case import Category, Language, Mail, Passage, Triage
+from agentic_workflow.case import Category, Language, Passage
 from agentic_workflow.reply.letter import templates
 from seedbed.errors import ConfigError
 from seedbed.models.embeddings.load_embeddings import embed_texts
@@ -51,10 +51,6 @@ class Passages:
             for passage, score in zip(passages, scores, strict=True)
         ]
         return sorted(hits, key=lambda p: -p.score - TOPIC_BONUS * p.source.startswith(topic))[:k]
-
-    def for_mail(self, mail: Mail, triage: Triage) -> list[Passage]:
-        query = f"{mail.subject}\n{mail.text}"
-        return self.search(query, mail.language, category=triage.category)
 
     def _build_index(self, language: Language) -> tuple[list[Passage], Any, Any, Any]:
         from sklearn.feature_extraction.text import TfidfVectorizer

@@ -50,7 +50,7 @@ APPROVED = "02-refund-large-de"
 
 def run(config: Config) -> int:
     """Print the results, each marked as right or wrong; returns the number of wrong ones."""
-    check_model(config, load(Settings))
+    check_model(load(Settings))
     with tempfile.TemporaryDirectory(prefix="help-desk-") as folder:
         results = list(_results(config.model_copy(update={"data_dir": Path(folder)})))
     return sum(not right for right in results)

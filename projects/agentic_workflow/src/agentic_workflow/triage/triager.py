@@ -63,8 +63,8 @@ class CheckedTriager:
         word = "" if triage.category == "spam" else find_urgent(f"{mail.subject}\n{mail.text}")
         if word:
             reasons.append(f'priority: high ("{word}")')
-            changes |= {"priority": "high", "needs_approval": True}
-            changes |= {"approval_reason": triage.approval_reason or f"It may be urgent: {word}"}
+            reason = triage.approval_reason or f"It may be urgent: {word}"
+            changes |= {"priority": "high", "approval_reason": reason}
         return triage.model_copy(update={**changes, "reasons": tuple(reasons)})
 
 
@@ -94,14 +94,6 @@ def open_triager(
     return CheckedTriager(OfflineTriager(classifier), orders or ORDERS)
 
 
-def check_examples(path: Path) -> None:
-    """Raise BadInput unless the classifier can learn from these examples."""
-    if _exists("offline"):
-        from agentic_workflow.triage.offline.classifier import read_examples
-
-        read_examples(path)
-
-
 def follows_instructions(spec: str) -> bool:
     """Whether a model can read and write mails; small ones and those trained for one job cannot."""
     entry = catalog.find(spec)
@@ -110,7 +102,7 @@ def follows_instructions(spec: str) -> bool:
 
 def unread(reason: str) -> Triage:
     """The triage of a mail that a person has to read, and why."""
-    return Triage(category="other", confidence=0.0, needs_approval=True, approval_reason=reason)
+    return Triage(category="other", confidence=0.0, approval_reason=reason)
 
 
 def _without_reading(mail: Mail) -> Triage | None:

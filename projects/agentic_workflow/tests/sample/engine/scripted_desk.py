@@ -31,6 +31,7 @@ from agentic_workflow.effects.outbox import Claim, Outbox, Receiver
 from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.reply.letter import Case
 from agentic_workflow.sample.payments import SamplePayments
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk, JudgingParts
@@ -90,14 +91,15 @@ class ScriptedShop:
 
 
 class ScriptedPassages:
-    def for_mail(self, *_: Any) -> list[Passage]:
+    def search(self, *_: Any, **__: Any) -> list[Passage]:
         return [Passage(source="returns §2", text="Thirty days.")]
 
 
 class ScriptedWriter:
     fixed = False
 
-    def write(self, mail: Mail, *_: Any) -> Draft:
+    def write(self, case: Case) -> Draft:
+        mail = case.mail
         if "cannot be answered" in mail.text and not self.fixed:
             raise RuntimeError("the writer exploded")
         body = f"Dear customer, about: {mail.text}"

@@ -140,7 +140,6 @@ def _to_triage(reading: Reading) -> Triage:
         order_id=order or None,
         amount=amount,
         currency=currency if amount is not None and len(currency) == 3 else None,
-        needs_approval=bool(doubts),
         approval_reason="; ".join(doubts)[:400],
         confidence=round(reading.confidence, 3),
         others=tuple(sorted({*reading.others} - {reading.category})),

@@ -49,5 +49,5 @@ class OfflineTriager:
         if amount is not None:
             change["reasons"] = (*triage.reasons, f"amount: {amount}")
         if count > 1:
-            change |= {"needs_approval": True, "approval_reason": "It names several sums"}
+            change["approval_reason"] = "It names several sums"
         return triage.model_copy(update=change)
