@@ -77,13 +77,12 @@ def write(
     order_id: str | None = None,
     **mail: Any,
 ) -> Draft:
-    fields = {"subject": "Hi", "text": "…", **mail}
+    fields = {"sender": "t@m.example", "subject": "Hi", "text": "…", **mail}
     refund = {"amount": facts.refundable} if action == "refund" else {}
     passage = Passage(source="returns §1", text=RULES[language], language=language, score=score)
-    sender = {"message_id": "m", "content_hash": "h", "sender": "t@m.example"}
     return write_letter(
         Case(
-            Mail(**sender, language=language, **fields),
+            Mail(message_id="m", content_hash="h", language=language, **fields),
             Triage(category=category, order_id=order_id),
             facts,
             Decision(action=action, approval=False, rule="r", **refund),

@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from agentic_workflow.case import Action, Category, Decision, Facts, Mail, Priority, Triage
 from agentic_workflow.decide.alone import Alone
-from agentic_workflow.decide.shop import FOREIGN_ORDER
+from agentic_workflow.decide.shop import FOREIGN_ORDER, OrderStatus
 from seedbed.errors import ConfigError
 
 SHOP_POLICY = Path(__file__).with_name("policy.toml")
@@ -32,7 +32,6 @@ SETTLED = ("cancelled", "returned")  # the order is to be refunded as a whole
 _Quantity = Annotated[float, Field(strict=False, ge=0, le=1e9, allow_inf_nan=False)]
 _Hours = Annotated[float, Field(strict=False, gt=0, le=24 * 365, allow_inf_nan=False)]
 _LIST = BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value))
-_Status = Literal["paid", "shipped", "delivered", "cancelled", "returned"]
 _Number = Annotated[Decimal, Field(strict=False, ge=0, allow_inf_nan=False)]
 _Share = Annotated[Decimal, Field(strict=False, gt=0, le=1)]
 _COMPARISONS = {"_above": operator.gt, "_at_most": operator.le, "_below": operator.lt}
@@ -74,7 +73,7 @@ class When(Table):
 
     category: Annotated[tuple[Category, ...], _LIST] | None = None
     priority: Annotated[tuple[Priority, ...], _LIST] | None = None
-    order_status: Annotated[tuple[_Status, ...], _LIST] | None = None
+    order_status: Annotated[tuple[OrderStatus, ...], _LIST] | None = None
     spam: bool | None = None
     automatic: bool | None = None  # proven to be an automatic reply or a delivery report
     injection: bool | None = None  # the mail tries to instruct a model

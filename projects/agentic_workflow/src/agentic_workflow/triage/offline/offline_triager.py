@@ -30,24 +30,20 @@ class OfflineTriager:
         category = max(odds, key=lambda category: odds[category])
         confidence, why = odds[category], "classifier"
         is_answer = len(mail.text) < _SHORT and "?" not in mail.text
-        offer = find_amount(mail.quoted) if is_answer else (None, None, 0)
+        offer = find_amount(mail.quoted if is_answer else "")
         if category in ("other", "spam") and offer[2]:
             category, confidence, why = "refund", 0.5, "answers an offer of money"
-        triage = Triage(
+        # 2. The sum, if it is about money.
+        money = category in ("refund", "billing")
+        amount, currency, count = find_amount(own if money else "")
+        if money and not count:  # a person reads the thread
+            amount, currency, count = offer
+        return Triage(
             category=category,
             priority="low" if category in ("other", "spam") else "normal",
+            amount=amount,
+            currency=currency,
+            approval_reason="It names several sums" if count > 1 else "",
             confidence=round(confidence, 3),
-            reasons=(f"category: {category} ({why})",),
+            reasons=(f"category: {category} ({why})", *([f"amount: {amount}"] if amount else [])),
         )
-        # 2. The sum, if it is about money.
-        if category not in ("refund", "billing"):
-            return triage
-        amount, currency, count = find_amount(own)
-        if not count:  # a person reads the thread
-            amount, currency, count = offer
-        change: dict[str, object] = {"amount": amount, "currency": currency}
-        if amount is not None:
-            change["reasons"] = (*triage.reasons, f"amount: {amount}")
-        if count > 1:
-            change["approval_reason"] = "It names several sums"
-        return triage.model_copy(update=change)
