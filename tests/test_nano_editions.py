@@ -45,7 +45,6 @@ def test_cells_of_the_notebook_run_in_order(
     jupytext = pytest.importorskip("jupytext")
     monkeypatch.setenv("NANO_DATA", str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     text = (ROOT / "projects/research_repro/nano.py").read_text("utf-8")
     assert "SEEDS = tuple(range(10))" in text
     few = text.replace("SEEDS = tuple(range(10))", "SEEDS = (0, 1, 2)")

@@ -2,7 +2,6 @@
 # # nano_research: one claim of a paper, measured, in one file
 #
 #     python projects/research_repro/nano.py            # half a minute; exits with 1 if it fails
-#     mlflow ui --backend-store-uri sqlite:///var/nano_research/mlflow.db
 #
 # "LoRA: Low-Rank Adaptation of Large Language Models" (Hu et al. 2021, arXiv 2106.09685) rests on
 # a hypothesis: the change that a new task requires of a weight matrix has a low rank. If so, an
@@ -19,6 +18,7 @@
 # %%
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import mlflow
 import torch
 from scipy import stats
 from torch import Tensor, nn
@@ -189,27 +188,17 @@ def draw(results: dict[str, list[float]]) -> Any:
 # %% [markdown]
 # ## The record
 #
-# MLflow stores what was run, with which constants, and what came out. A result that nobody can
-# find again has not been reproduced.
+# What was run, with which constants, and what came out. A result that nobody can find again has
+# not been reproduced.
 
 
 # %%
 def record(results: dict[str, list[float]], figure: Any, held: bool) -> None:
     DATA.mkdir(parents=True, exist_ok=True)
-    address = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{DATA.resolve()}/mlflow.db")
-    mlflow.set_tracking_uri(address)
-    if mlflow.get_experiment_by_name("nano_research") is None:
-        files = (DATA / "artifacts").resolve().as_uri()
-        local = address.startswith("sqlite:")  # a server has a place of its own for files
-        mlflow.create_experiment("nano_research", artifact_location=files if local else None)
-    with mlflow.start_run(experiment_id=mlflow.set_experiment("nano_research").experiment_id):
-        mlflow.log_params({"size": SIZE, "examples": EXAMPLES, "noise": NOISE, "steps": STEPS})
-        mlflow.log_param("claim", CLAIM)
-        for name, values in results.items():
-            for seed, value in zip(SEEDS, values, strict=True):
-                mlflow.log_metric(f"missed by {name}", value, step=seed)
-        mlflow.log_metric("holds", float(held))
-        mlflow.log_figure(figure, "missed.png")
+    figure.savefig(DATA / "missed.png")
+    constants = {"size": SIZE, "examples": EXAMPLES, "noise": NOISE, "steps": STEPS}
+    run = {"claim": CLAIM, "holds": held, "seeds": SEEDS, **constants, "missed": results}
+    (DATA / "result.json").write_text(json.dumps(run, indent=1), "utf-8")
 
 
 # %%

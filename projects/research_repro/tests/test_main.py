@@ -24,7 +24,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("main")
     search_path = list(papers.__path__)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setenv("RESEARCH_DATA_DIR", str(folder / "data"))
         patch.setenv("RESEARCH_PAPERS_DIR", str(folder / "papers"))
         patch.chdir(folder)

@@ -21,10 +21,7 @@ from seedbed.errors import BadInput
 
 
 @pytest.fixture
-def config(tmp_path: Path, papers_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    # A tracking server that does not answer: runs are not logged, which costs a warning.
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def config(tmp_path: Path, papers_dir: Path) -> Config:
     return Config(data_dir=tmp_path / "var", papers_dir=papers_dir, processes=2)
 
 

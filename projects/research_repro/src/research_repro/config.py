@@ -18,7 +18,7 @@ class Config(ProjectSettings, env_prefix="RESEARCH_"):
 
     data_dir: Path = Field(
         Path("var/research_repro"),
-        description="Folder of runs, results, reports, pre-trained models and MLflow's database.",
+        description="Folder of runs, results, reports and pre-trained models.",
     )
     papers_dir: Path = Field(
         Path("papers"),

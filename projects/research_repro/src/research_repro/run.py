@@ -32,7 +32,6 @@ from research_repro.results import (
 )
 from research_repro.runs.pool import Progress, record_path, run_cells
 from research_repro.runs.workspace import Workspace
-from research_repro.tracking import log_outcome
 from seedbed.errors import BadInput
 from seedbed.runs.training import git_commit
 
@@ -76,9 +75,8 @@ def run_paper(
     outcome = Outcome(paper.name, scale, seeds, rows, [], judged, failures, not_run)
     outcome.verdicts.extend(judge(claim, outcome.results, scale) for claim in paper.claims)
 
-    # 4. Store the outcome, and log it to MLflow.
+    # 4. Store the outcome.
     write_outcome(results_path(config.data_dir, paper.name, scale), outcome)
-    log_outcome(outcome, config.data_dir)
     return outcome
 
 
