@@ -18,7 +18,6 @@ from markupsafe import Markup
 
 from research_repro.paper import Figure, Paper, Results, Scale
 from research_repro.report import numbers
-from research_repro.report.dots import dot_plot
 from research_repro.results import Outcome
 from seedbed.errors import public_message
 
@@ -28,14 +27,12 @@ IndexRow = tuple[Paper, Mapping[Scale, tuple[str, Outcome, bool]]]
 
 def report_html(paper: Paper, outcome: Outcome, links: Mapping[str, str] | None = None) -> str:
     """The report of a run; `links` are shown above it: texts and URLs."""
-    tolerances = {claim.id: claim.tolerance for claim in paper.claims}
     return _render(
         "report.jinja",
         title=f"{paper.title} · {outcome.scale}",
         links=links or {},
         paper=paper,
         outcome=outcome,
-        plots={v.id: dot_plot(v, tolerances[v.id]) for v in outcome.verdicts if v.id in tolerances},
         figures=[_draw(figure, outcome.results) for figure in paper.figures],
         deviations=[item for item in paper.deviations if outcome.scale in item.scales],
         command=_command(paper, outcome),
