@@ -93,7 +93,7 @@ def test_report_is_one_html_file(folder: Path) -> None:
     output = run("report", "mine", "--output", folder / "mine.html")
     assert (output.status, output.out.strip()) == (0, str(folder / "mine.html"))
     html = (folder / "mine.html").read_text()
-    assert "<svg" in html and "Momentum needs fewer steps" in html
+    assert "data:image/svg+xml" in html and "Momentum needs fewer steps" in html
 
 
 @pytest.mark.parametrize(

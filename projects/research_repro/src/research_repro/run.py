@@ -61,8 +61,9 @@ def run_paper(
     # 2. Run the cells without a stored result; each new one is stored at once.
     load = partial(find_paper, paper.name, config.papers_dir.absolute())
     with _locked(folder):
-        if fresh:
-            _discard(cells, workspace)
+        for cell in cells if fresh else ():
+            record_path(cell, workspace).unlink(missing_ok=True)
+            workspace.delete_checkpoints(cell)
         records, failures = run_cells(
             load, cells, workspace, config.processes, config.minutes, progress
         )
@@ -118,13 +119,6 @@ def _check_seeds(seeds: Sequence[int]) -> list[int]:
         text = ", ".join(map(str, seeds))
         raise BadInput(f"Invalid seeds: {text}.", hint="Use different numbers from 0 on.")
     return list(seeds)
-
-
-def _discard(cells: Sequence[Cell], workspace: Workspace) -> None:
-    """Delete the results and checkpoints of these cells; other seeds keep theirs."""
-    for cell in cells:
-        record_path(cell, workspace).unlink(missing_ok=True)
-        workspace.delete_checkpoints(cell)
 
 
 def _check_cells(cells: list[Cell]) -> list[Cell]:

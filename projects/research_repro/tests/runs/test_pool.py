@@ -87,11 +87,6 @@ def test_bad_input_of_a_cell_ends_the_run(papers_dir: Path, workspace: Workspace
     assert not list(workspace.folder.glob("cells/*"))
 
 
-def test_no_cell_starts_after_the_time_limit(papers_dir: Path, workspace: Workspace) -> None:
-    cells = [Cell("fit", seed, STEPS) for seed in range(3)]
-    assert run(papers_dir, workspace, cells, minutes=0) == ({}, {})
-
-
 def test_killed_cell_resumes_with_equal_results(papers_dir: Path, workspace: Workspace) -> None:
     cell = Cell("fit", 3, {"steps": 40})
     undisturbed = replace(workspace, folder=workspace.folder.with_name("undisturbed"))

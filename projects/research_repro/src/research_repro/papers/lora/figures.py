@@ -1,17 +1,15 @@
-"""The figures of the paper, drawn again, and scores over the rank."""
+"""The figures of the paper, drawn again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from research_repro.paper import Figure, Results
 from seedbed.runs.training import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
-
-_RANKS = {1: "tiny-r1", 4: "tiny-lora", 64: "tiny-r64"}
 
 
 def methods(results: Results) -> Drawing | None:
@@ -33,20 +31,6 @@ def methods(results: Results) -> Drawing | None:
             axis.plot(shares, [run["bleu"] for run in runs], "o", **style)
         axis.set(title=title, xscale="log", xlabel="trained parameters (%)", ylabel="BLEU")
         axis.legend(fontsize=8)
-    return figure
-
-
-def ranks(results: Results) -> Drawing | None:
-    """BLEU over the rank of LoRA, with fine-tuning as a line."""
-    scores = {str(rank): _scores(results, name) for rank, name in _RANKS.items()}
-    if not any(scores.values()):
-        return None
-    figure, axis = new_figure(6, 4)
-    _line(axis, scores, "LoRA on W_q and W_v")
-    if full := _scores(results, "tiny-full"):
-        axis.axhline(sum(full) / len(full), color="gray", linestyle="--", label="fine-tuning")
-    axis.set(xlabel="rank r", ylabel="BLEU")
-    axis.legend()
     return figure
 
 
@@ -75,22 +59,8 @@ def _subspaces(results: Results, keys: Sequence[str], x: str, y: str) -> Drawing
     return figure
 
 
-def _scores(results: Results, cell: str) -> list[float]:
-    return [run["bleu"] for run in results.of(cell)]
-
-
-def _line(axis: Any, scores: dict[str, list[float]], label: str) -> None:
-    """A line through the means, with a dot for each seed."""
-    present = {name: values for name, values in scores.items() if values}
-    means = [sum(values) / len(values) for values in present.values()]
-    (line,) = axis.plot(list(present), means, label=label)
-    for name, values in present.items():
-        axis.plot([name] * len(values), values, "o", color=line.get_color(), alpha=0.6)
-
-
 FIGURES = (
     Figure("methods", "Figure 2", "Few parameters give the score of fine-tuning.", methods),
-    Figure("ranks", "Table 6", "The score hardly depends on the rank.", ranks),
     Figure("subspace-ranks", "Figure 3", "r = 8 and r = 64 share directions.", subspace_ranks),
     Figure("subspace-seeds", "Figure 4", "Two seeds share directions.", subspace_seeds),
 )
