@@ -1,21 +1,17 @@
-"""Records of usage: in batches, through SIGKILL and a full disk; the content that is kept."""
+"""Records of usage: in batches, through a full disk; the content that is kept."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import Connection, event, select
 
 from llm_service.config import Config
 from llm_service.store import feedback, tables
@@ -108,84 +104,6 @@ async def test_what_is_added_while_it_writes_is_written_too(database: Database) 
     await accounting.stop()
 
 
-async def test_accounting_writes_without_a_flush_and_sleeps_while_nothing_waits(
-    database: Database,
-) -> None:
-    accounting = Accounting(database, window=0.2)
-    wait, waits = accounting._wake.wait, 0
-
-    def counted(timeout: float | None = None) -> bool:
-        nonlocal waits
-        waits += 1
-        return wait(timeout)
-
-    accounting._wake.wait = counted  # type: ignore[method-assign]
-    await accounting.start()
-    accounting.add(record())
-    await until(lambda: accounting.pending == 0)  # left alone, it would look after 60 s
-    before = waits
-    await asyncio.sleep(0.3)
-    assert waits <= before + 1
-    await accounting.stop()
-
-
-STEADY = """
-import asyncio, sys, time
-from datetime import UTC, datetime
-from pathlib import Path
-from llm_service.config import Config
-from llm_service.store.accounting import Accounting, Record
-from llm_service.store.database import open_database
-
-async def main():
-    accounting = Accounting(open_database(Config(data_dir=Path(sys.argv[1]))))
-    await accounting.start()
-    n = 0
-    while True:
-        accounting.add(Record(f"{n:06}", f"x{n}", datetime.now(UTC), "k", cost_usd=0.5))
-        print(n + 1 - accounting.pending, time.monotonic(), flush=True)
-        n += 1
-        await asyncio.sleep(0.001)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_sigkill_loses_no_more_than_the_window_and_the_running_write(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", STEADY, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            written = _written_within(process.stdout, 0.25 + 0.5)
-        finally:
-            process.send_signal(signal.SIGKILL)
-    database = open_database(Config(data_dir=tmp_path))
-    found = [int(row.request_id) for row in stored(database)]
-    assert found == list(range(len(found))), "in order, without gaps, none twice"
-    assert len(found) >= written > 50
-    assert sum(spending(database).values()) == 0.5 * len(found)
-
-
-def _written_within(lines: IO[str], seconds: float) -> int:
-    """Read until no record has waited longer than `seconds` for 1.5 s on end, which a busy machine
-    may be late for; the records written by then.
-    """
-    added: list[float] = []
-    calm_since = 0.0
-    while True:
-        words = lines.readline().split()
-        written, now = int(words[0]), float(words[1])
-        added.append(now)
-        if len(added) == 1 or (written < len(added) and added[written] < now - seconds):
-            calm_since = now
-        if now - calm_since > 1.5:
-            return written
-        assert now - added[0] < 60, "records wait longer than their window"
-
-
 async def test_a_database_that_may_not_grow_loses_nothing(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -257,25 +175,6 @@ async def test_a_record_that_no_database_takes_does_not_hold_up_the_others(
     assert spending(database)[f"{NOW:%Y-%m}", "key:k"] == 5.0
 
 
-async def test_stop_gives_up_on_a_database_that_is_gone(
-    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llm_service.store.accounting._STOP_SECONDS", 0.5)
-    # Without unrated content to delete: that would open the database while it is taken away.
-    accounting = Accounting(database, window=0.01, keep_content="all")
-    await accounting.start()
-    database.close()
-    for path in database.data_dir.glob("service.db*"):
-        path.unlink()
-    (database.data_dir / "service.db").mkdir()
-    accounting.add(record())
-    started = time.monotonic()
-    with caplog.at_level(logging.ERROR):
-        await accounting.stop()
-    assert time.monotonic() - started < 20
-    assert "1 usage records could not be written and are lost" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("keep", "kept"),
     [("none", []), ("rated", [1, 3]), ("all", [1, 2, 3])],
@@ -298,14 +197,3 @@ async def test_content_is_kept_as_the_setting_says(
     rows = {int(row.request_id[-1]): row for row in stored(database)}
     assert [n for n, row in rows.items() if row.messages is not None] == kept
     assert [n for n, row in rows.items() if row.answer is not None] == kept
-
-
-async def test_the_content_of_what_waits_is_bounded(database: Database) -> None:
-    accounting = Accounting(database)
-    for n in range(1500):
-        accounting.add(record(n, messages="[]", answer="a"))
-    assert sum(waiting.answer is not None for waiting in accounting._waiting) == 1001
-    await accounting.start()
-    await accounting.stop()
-    with database.reading() as connection:
-        assert connection.execute(select(func.count(tables.usage.c.id))).scalar() == 1500

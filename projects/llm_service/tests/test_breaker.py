@@ -51,16 +51,6 @@ def test_failures_of_one_moment_count_once(breaker: Breaker, clock: Clock) -> No
     assert breaker.state == "open"
 
 
-def test_failures_of_attempts_that_ran_together_but_end_apart_are_counted(
-    breaker: Breaker, clock: Clock
-) -> None:
-    for permit in [breaker.begin() for _ in range(5)]:
-        assert permit is not None
-        breaker.failed(permit)
-        clock.now += 0.5
-    assert breaker.state == "open"
-
-
 def test_more_than_half_of_the_last_twenty_open_it(breaker: Breaker) -> None:
     ask(breaker, *[True, False] * 10)
     assert breaker.state == "closed"
@@ -91,15 +81,6 @@ def test_the_pause_doubles_up_to_a_minute_and_starts_anew(breaker: Breaker, cloc
     clock.now += MOST_COOL_DOWN
     ask(breaker, True, *[False] * 5)
     assert breaker.retry_after == 1.0
-
-
-def test_a_dropped_probe_makes_room_for_another(breaker: Breaker, clock: Clock) -> None:
-    ask(breaker, *[False] * 5)
-    clock.now += 1.0
-    probe = breaker.begin()
-    assert probe is not None
-    breaker.dropped(probe)
-    assert breaker.state == "half_open" and breaker.admits
 
 
 def test_an_answer_that_has_begun_ends_the_probe(breaker: Breaker, clock: Clock) -> None:

@@ -139,73 +139,54 @@ async def test_facts_waited_is_the_time_to_the_first_event(make: Any, clock: Clo
     assert facts.waited == 2.5
 
 
-async def test_another_target_is_tried_at_once(make: Any, clock: Clock) -> None:
-    a, b = Fake("a", Unavailable("down")), Fake("b")
+def late(seconds: float) -> Unavailable:
+    error = Unavailable("later")
+    error.retry_after = seconds
+    return error
+
+
+DOWN = Unavailable("down")
+OUTCOMES = {
+    "other target at once": ([DOWN], {"targets": ("a", "b")}, "b", 1, 0),
+    "same target after pauses": ([DOWN, DeadlineExceeded("2"), DOWN], {"retries": 3}, "a", 4, 3),
+    "tries run out": ([DOWN] * 3, {"retries": 1}, Unavailable, 2, 1),
+    "Retry-After is kept": ([late(3.0)], {}, "a", 2, 1),
+    "fallback in place of a long wait": ([late(60.0)], {"fallback": ("b",)}, "b", 1, 0),
+    "fallbacks in order": ([DOWN], {"fallback": ("down", "b"), "retries": 0}, "b", 1, 0),
+    "full": ([Busy("full", retry_after=7)], {}, Busy, 1, 0),
+    "full, with a fallback": ([Busy("full")], {"fallback": ("b",)}, "b", 1, 0),
+    "no weights": ([WeightsError("no file")], {"fallback": ("b",)}, "b", 1, 0),
+    "mistake of the client": ([BadInput("no")], {"fallback": ("b",)}, BadInput, 1, 0),
+    "bug": ([RuntimeError("bug")], {"fallback": ("b",)}, RuntimeError, 1, 0),
+}
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+async def test_who_is_asked_after_a_failure(make: Any, clock: Clock, name: str) -> None:
+    fails, fields, expected, asked, pauses = OUTCOMES[name]
+    a, b, down = Fake("a", *fails), Fake("b"), Fake("down", DOWN)
     a.load.running = -1  # the least busy: asked first
-    facts = Facts()
-    assert await ask(make(a, b), route("a", "b"), facts) == "b"
-    assert facts.attempts == 2
-    assert clock.slept == []
+    way = Route(name="r", **{"targets": ("a",), **fields})
+    if isinstance(expected, str):
+        assert await ask(make(a, b, down), way, left=1000) == expected
+    else:
+        with pytest.raises(expected) as caught:
+            await ask(make(a, b, down), way)
+        assert str(caught.value) == str(fails[asked - 1])
+        assert b.asked == 0
+    assert (a.asked, len(clock.slept)) == (asked, pauses)
+    for n, slept in enumerate(clock.slept):
+        wait = fails[n].retry_after
+        assert slept == wait if wait else slept <= 0.2 * 2**n
 
 
-async def test_the_same_target_is_tried_again_after_a_pause(make: Any, clock: Clock) -> None:
-    a = Fake("a", Unavailable("1"), DeadlineExceeded("2"), Unavailable("3"))
-    assert await ask(make(a), route("a", retries=3)) == "a"
-    assert a.asked == 4
-    assert len(clock.slept) == 3
-    assert all(slept <= 0.2 * 2**n for n, slept in enumerate(clock.slept))
-
-
-async def test_the_last_error_is_raised_when_tries_run_out(make: Any) -> None:
-    a = Fake("a", Unavailable("1"), Unavailable("2"), Unavailable("3"))
-    with pytest.raises(Unavailable, match="2"):
-        await ask(make(a), route("a", retries=1))
-    assert a.asked == 2
-
-
-async def test_retry_after_is_kept_or_the_fallback_is_asked(make: Any, clock: Clock) -> None:
-    soon, late = Unavailable("soon"), Unavailable("late")
-    soon.retry_after, late.retry_after = 3.0, 60.0
-    a, b = Fake("a", soon, late), Fake("b")
-    assert await ask(make(a, b), route("a", fallback=("b",)), left=1000) == "b"
-    assert a.asked == 2
-    assert clock.slept == [3.0]
-
-
-async def test_fallbacks_are_asked_in_order(make: Any) -> None:
-    a, b, c = Fake("a"), Fake("b"), Fake("c")
-    a.always = b.always = Unavailable("down")
-    facts = Facts()
-    router = make(a, b, c)
-    assert await ask(router, route("a", fallback=("b", "c"), retries=0), facts) == "c"
-    assert (a.asked, b.asked, facts.attempts, facts.model_used) == (1, 1, 3, "c")
-
-
-async def test_a_full_target_is_not_asked_again(make: Any, clock: Clock) -> None:
-    a = Fake("a", Busy("full", retry_after=7), Busy("full"))
-    with pytest.raises(Busy) as caught:
-        await ask(make(a), route("a"))
-    assert caught.value.retry_after == 7
-    assert (a.asked, clock.slept) == (1, [])
-    a, b = Fake("a", Busy("full")), Fake("b")
-    assert await ask(make(a, b), route("a", fallback=("b",))) == "b"
-
-
-async def test_missing_weights_are_not_asked_for_twice(make: Any) -> None:
-    a, b = Fake("a", WeightsError("no file")), Fake("b")
-    assert await ask(make(a, b), route("a", fallback=("b",))) == "b"
-    assert a.asked == 1
-
-
-@pytest.mark.parametrize("error", [BadInput("no"), RuntimeError("bug")])
-async def test_what_no_other_can_mend_is_raised_at_once(make: Any, error: Exception) -> None:
-    a, b = Fake("a"), Fake("b")
-    a.always = error
-    router = make(a, b)
+async def test_mistakes_of_clients_do_not_open_a_breaker(make: Any) -> None:
+    a = Fake("a")
+    a.always = BadInput("no")
+    router = make(a)
     for _ in range(10):
-        with pytest.raises(type(error)):
-            await ask(router, route("a", fallback=("b",)))
-    assert (a.asked, b.asked) == (10, 0)
+        with pytest.raises(BadInput):
+            await ask(router, route("a"))
     assert router.replicas()[0].breaker.state == "closed"
 
 
@@ -292,19 +273,6 @@ async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: C
     clock.now += 1.0
     assert await ask(router, way) == "a"
     assert router.replicas()[0].breaker.state == "closed"
-
-
-async def test_a_probe_has_done_its_work_once_its_answer_begins(make: Any, clock: Clock) -> None:
-    a = Fake("a", *[Unavailable("down")] * 5)
-    router = make(a)
-    for _ in range(5):
-        with pytest.raises(Unavailable):
-            await ask(router, route("a", retries=0))
-    clock.now += 1.0
-    probe = router.generate(route("a"), HELLO, Facts(), clock.now + 10)
-    assert (await anext(probe)).text == "a"
-    assert await ask(router, route("a")) == "a"  # while the first is still being read
-    await probe.aclose()
 
 
 def test_a_local_model_with_a_long_queue_is_not_broken() -> None:
