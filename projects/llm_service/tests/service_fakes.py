@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from stub_upstream import Stub
@@ -25,7 +24,6 @@ from llm_service.gateway.gateway import Gateway
 from llm_service.models.pool import Pool
 from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
-from llm_service.plugins import is_available
 from llm_service.request import Ask, Delta, Embedded, Event, Finish, Load, Usage, several
 from llm_service.store.database import open_database
 from llm_service.store.keys import KeyStore
@@ -45,12 +43,6 @@ backend = "openai"
 base_url = "http://127.0.0.1:1/v1"
 kind = "embedding"
 """
-
-
-def needs(*modules: str) -> pytest.MarkDecorator:
-    """Skips a test in a copy of the service without one of these plug-ins, e.g. "on_ray"."""
-    missing = [name for name in modules if not is_available(f"llm_service.{name}")]
-    return pytest.mark.skipif(bool(missing), reason=f"not in this copy: {', '.join(missing)}")
 
 
 @dataclass
@@ -103,8 +95,8 @@ class FakePool(Pool):
     def __call__(self, *_: Any) -> FakePool:
         return self
 
-    def update(self, table: Table) -> dict[str, list[Any]]:
-        return {name: [self.backends.setdefault(name, FakeBackend(name))] for name in table.models}
+    def update(self, table: Table) -> dict[str, Any]:
+        return {name: self.backends.setdefault(name, FakeBackend(name)) for name in table.models}
 
     def local(self) -> Iterator[Any]:
         return iter(())

@@ -5,7 +5,6 @@ Frameworks that are not installed are skipped, with the command that installs th
 
 import pytest
 from pydantic import BaseModel
-from service_fakes import needs
 
 pytestmark = pytest.mark.slow
 
@@ -61,10 +60,7 @@ async def test_pydantic_ai_agent_and_output(url):
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        "OpenAIChatCompletionsModel",
-        pytest.param("OpenAIResponsesModel", marks=needs("protocol.responses")),
-    ],
+    ["OpenAIChatCompletionsModel", "OpenAIResponsesModel"],
 )
 async def test_openai_agent_answers_with_the_tool_result(url, kind):
     agents = require("agents", "openai-agents")

@@ -34,8 +34,9 @@ price_out = 1000.0
 targets = ["echo"]
 fallback = ["paid"]
 retries = 0
-[aliases]
-tried = "echo"
+[routes.tried]
+targets = ["echo"]
+retries = 0
 [experiments.dear]
 model = "tried"
 variants = [{name = "as-it-is"}, {name = "dear", model = "paid", params = {max_tokens = 300}}]

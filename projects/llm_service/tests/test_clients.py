@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
-from service_fakes import needs, serving
+from service_fakes import serving
 
 MODEL = "smollm2"
 HI = [{"role": "user", "content": "Say hello to the reader in one short sentence."}]
@@ -133,7 +133,6 @@ def test_models(client):
 
 
 @pytest.mark.slow
-@needs("protocol.responses")
 def test_responses(client):
     asked = {"model": MODEL, "max_output_tokens": 200, "temperature": 0}
     made = client.responses.create(input="Say hello.", instructions="Be short.", **asked)

@@ -3,15 +3,12 @@
 import asyncio
 import json
 import time
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
 from service_fakes import TABLE, FakeBackend, serving
 from sqlalchemy import select
 
-from llm_service.gateway.routing.router import Router
 from llm_service.store import tables, usage
 from seedbed.errors import BadInput, Busy, Unavailable
 
@@ -25,9 +22,6 @@ base_url = "http://127.0.0.1:1/v1"
 targets = ["echo"]
 fallback = ["spare"]
 retries = 0
-[aliases]
-gpt = "main"
-mini = "echo"
 """
 )
 
@@ -60,11 +54,11 @@ async def test_every_end_of_a_request_is_accounted(served):
     assert row["model"] == "echo"
 
 
-async def test_usage_of_failed_requests_is_under_the_model_of_an_alias(tmp_path):
+async def test_usage_of_failed_requests_is_under_the_requested_name(tmp_path):
     broken = {name: FakeBackend(name, error=Unavailable("down")) for name in ("echo", "spare")}
     async with serving(tmp_path, ROUTED, broken) as served:
-        await served.chat(model="mini")
-        await served.chat(model="gpt")
+        await served.chat(model="echo")
+        await served.chat(model="main")
         await served.chat(model="nope")
         assert await asyncio.to_thread(served.gateway.accounting.flush, 30)
         rows = usage.report(served.gateway.database, "model")
@@ -100,10 +94,10 @@ async def test_an_equal_request_is_answered_from_the_cache_at_no_cost(served):
 async def test_a_fallback_answers_for_a_model_that_fails(tmp_path):
     broken = FakeBackend("echo", error=Unavailable("down"))
     async with serving(tmp_path, ROUTED, {"echo": broken}) as served:
-        answer = await served.chat(model="gpt")
+        answer = await served.chat(model="main")
         assert answer.status_code == 200
         assert answer.headers["x-model-used"] == "spare"
-        assert answer.json()["model"] == "gpt"
+        assert answer.json()["model"] == "main"
         counted = generate_latest(served.registry).decode()
         assert 'llm_upstream_attempts_total{outcome="unavailable",upstream="echo"} 1.0' in counted
         assert 'llm_upstream_attempts_total{outcome="ok",upstream="spare"} 1.0' in counted
@@ -145,19 +139,6 @@ async def test_what_no_model_can_do_is_named(served):
     field = await served.chat(temprature=1)
     assert field.status_code == 400
     assert field.json()["error"]["param"] == "temprature"
-
-
-async def test_passthrough_allows_further_parameters_of_an_upstream(tmp_path):
-    table = ROUTED.replace("[models.echo]", '[models.echo]\npassthrough = ["thinking", "top_a"]')
-    async with serving(tmp_path, table) as served:
-        thinking = {"type": "enabled", "budget_tokens": 100}
-        assert (await served.chat(thinking=thinking, top_a=1)).status_code == 200
-        assert served.echo.asked[-1].body["thinking"] == thinking
-        for name in ("num_ctx", "Top-A"):
-            refused = (await served.chat(**{name: 1})).json()["error"]
-            assert (refused["param"], refused["code"]) == (name, "unknown_parameter")
-        fallback = await served.chat(model="main", thinking=thinking)
-        assert fallback.status_code == 400, "the fallback would not take it"
 
 
 async def test_a_client_that_leaves_frees_its_place(served):
@@ -229,7 +210,7 @@ async def test_embeddings(served):
 
 
 async def test_a_reload_takes_effect_or_changes_nothing(served):
-    served.models.write_text(TABLE + '[aliases]\nfast = "echo"\n')
+    served.models.write_text(TABLE + '[routes.fast]\ntargets = ["echo"]\n')
     assert (await served.client.post("/admin/models/reload")).status_code == 200
     assert (await served.chat(model="fast")).status_code == 200
     served.models.write_text('[models.x]\nbackend = "nothing"\n')
@@ -237,34 +218,6 @@ async def test_a_reload_takes_effect_or_changes_nothing(served):
     assert refused.status_code == 400
     assert "nothing" in refused.json()["error"]["message"]
     assert (await served.chat(model="fast")).status_code == 200
-
-
-async def test_replicas_of_a_model_are_one_model_to_an_operator(served):
-    def local(*running: bool) -> list[Any]:
-        process = {True: object(), False: None}
-        common = {"name": "echo", "resting": False, "may_start": False, "failure": "died"}
-        return [SimpleNamespace(process=process[one], **common) for one in running]
-
-    two = [FakeBackend(), FakeBackend()]
-    two[0].load.waiting, two[1].load.waiting = 3, 4
-    gateway = served.gateway
-    gateway.router = Router({"echo": two}, gateway.table.models)
-    gateway.pool.local = lambda: iter(local(True, False))
-    breaker = gateway.router.replicas()[0].breaker
-    while (permit := breaker.begin()) is not None:
-        breaker.failed(permit)
-    counted = generate_latest(served.registry).decode()
-    assert 'llm_requests_waiting{model="echo"} 7.0' in counted
-    assert f'llm_queue_limit{{model="echo"}} {2.0 * gateway.config.max_queue}' in counted
-    rows = (await served.client.get("/admin/status")).json()["models"]
-    (row,) = [row for row in rows if row["waiting"]]
-    assert (row["name"], row["waiting"], row["breaker"]) == ("echo", 7, "closed")
-    for processes in ((True, False), (False, True)):
-        gateway.pool.local = lambda processes=processes: iter(local(*processes))
-        gateway.check()
-    gateway.pool.local = lambda: iter(local(False, False))
-    with pytest.raises(Unavailable, match="echo is not loaded: died"):
-        gateway.check()
 
 
 async def test_usage_over_http_has_percentiles_with_a_beginning_only(served):

@@ -277,9 +277,9 @@ async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: C
 
 def test_a_local_model_with_a_long_queue_is_not_broken() -> None:
     for kind, expected in (("local", 600.0), ("openai", 5.0)):
-        replica = Replica("m", "m", Fake("m"), Breaker(), kind=kind, timeout=600.0)
+        replica = Replica("m", Fake("m"), Breaker(), kind=kind, timeout=600.0)
         assert replica.fair_chance == expected
-    assert Replica("m", "m", Fake("m"), Breaker(), kind="openai", timeout=2.0).fair_chance == 2.0
+    assert Replica("m", Fake("m"), Breaker(), kind="openai", timeout=2.0).fair_chance == 2.0
 
 
 async def test_where_all_are_open_the_error_names_them_and_when(make: Any) -> None:
@@ -343,16 +343,6 @@ async def test_a_prompt_goes_where_its_beginning_was_read(make: Any) -> None:
     loaded = a if first == "a" else b
     loaded.load.waiting = 9
     assert await ask(router, route("a", "b"), asked=LONG) != first
-
-
-async def test_replicas_of_one_model_share_its_requests(clock: Clock) -> None:
-    one, two = Fake("one"), Fake("two")
-    router = Router({"m": [one, two]}, clock=clock, sleep=clock.sleep, rng=random.Random(1))
-    assert {await ask(router, route("m")) for _ in range(50)} == {"one", "two"}
-    one.always = Unavailable("down")
-    assert {await ask(router, route("m")) for _ in range(50)} == {"two"}
-    assert [replica.name for replica in router.replicas()] == ["m#0", "m#1"]
-    assert [replica.breaker.state for replica in router.replicas()] == ["open", "closed"]
 
 
 async def test_a_reload_keeps_what_is_known_of_the_same_backends(make: Any) -> None:

@@ -165,19 +165,6 @@ async def test_usage_is_estimated_where_it_is_missing_or_implausible(
     assert (await upstream.ask(asked, stream=stream))[-1] == expected
 
 
-async def test_an_upstream_that_refuses_stream_options_is_asked_without(upstream: Upstream) -> None:
-    async def reply(request: web.Request) -> web.StreamResponse:
-        if "stream_options" in await request.json():
-            error = {"error": {"message": "Unknown field: stream_options"}}
-            return web.json_response(error, status=400)
-        return web.Response(body=END, content_type="text/event-stream")
-
-    upstream.reply = reply
-    for _ in range(2):
-        assert text(await upstream.ask(stream=True)) == "x"
-    assert len(upstream.requests) == 3  # it is asked in vain only once
-
-
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("fault", "error", "says"),

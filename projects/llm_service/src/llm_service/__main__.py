@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llm_service import plugins
+from llm_service import on_ray
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 from seedbed.errors import BadInput
@@ -315,8 +315,7 @@ def demo(model: Model = None) -> None:
     raise typer.Exit(1 if run(*read_settings(model)) else 0)
 
 
-for add_to in plugins.load(plugins.COMMANDS, "add_to"):
-    add_to(app)
+on_ray.add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -39,8 +39,6 @@ class Ask:
     stream: bool = False
     user: str = ""
     request_id: str = ""
-    unknown: tuple[str, ...] = ()
-    """Fields of `body` outside the protocol; only models whose `passthrough` has them take them."""
 
 
 @dataclass(slots=True)

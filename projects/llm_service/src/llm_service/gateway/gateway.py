@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -27,7 +27,6 @@ from llm_service.models.pool import Pool
 from llm_service.models.remote.upstream import open_session
 from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
-from llm_service.protocol.body import unknown
 from llm_service.request import (
     ANSWER_ON_A_BUDGET,
     Ask,
@@ -86,9 +85,7 @@ class Gateway:
         await self.accounting.start()
         self._take(*self._checked)
         self._loop = asyncio.get_running_loop()
-        for backend in self.pool.local():
-            if backend.entry.preload or backend.name == self.table.default:
-                self._load_soon(backend)
+        self._preload()
 
     async def close(self) -> None:
         for task in self._loading:
@@ -105,6 +102,10 @@ class Gateway:
         """
         table, screen, experiments = await asyncio.to_thread(_check, self._load_table)
         self._take(table, screen, experiments)
+        for backend in self.pool.local():
+            # The service stays ready: requests wait for a model that was added or changed.
+            backend.resting = backend.process is None and backend.failure is None
+        self._preload()
         log.info("Models file loaded: %s", ", ".join(table.names()))
         return table
 
@@ -174,8 +175,6 @@ class Gateway:
         name = call.ask.model or default
         route = table.resolve(name, kind)
         call.resolved = route.name
-        if call.ask.unknown:
-            _require_passthrough(table, route, call.ask.unknown)
         call.ask = call.original = replace(call.ask, model=name)
         variant = Facts()
         if kind == "chat":
@@ -219,7 +218,7 @@ class Gateway:
         route = self.table.resolve(self.table.default)
         models = [target.model for target in route.targets] + list(route.fallback)
         local = [backend for backend in self.pool.local() if backend.name in models]
-        if any(backend.process is not None or backend.resting for backend in local):
+        if any(b.process is not None or (b.resting and b.failure is None) for b in local):
             return
         remote = {*models} - {backend.name for backend in local}
         replicas = (replica for replica in self.router.replicas() if replica.model in remote)
@@ -232,6 +231,12 @@ class Gateway:
             name, failure = local[0].name, local[0].failure or "loading"
             raise Unavailable(f"{name} is not loaded: {failure}")
         raise Unavailable(f"Circuit open for {', '.join(models)} after repeated failures.")
+
+    def _preload(self) -> None:
+        for backend in self.pool.local():
+            needed = backend.entry.preload or backend.name == self.table.default
+            if needed and backend.process is None:
+                self._load_soon(backend)
 
     def _load_soon(self, backend: LocalBackend) -> None:
         def start() -> None:
@@ -259,15 +264,7 @@ async def _quietly(loading: Awaitable[object]) -> None:
 def _may_answer(table: Table, route: Route) -> list[ModelEntry]:
     """The models of a route's targets and fallbacks."""
     names = (*(target.model for target in route.targets), *route.fallback)
-    return [table.models[target.model] for name in names for target in table.resolve(name).targets]
-
-
-def _require_passthrough(table: Table, route: Route, names: Sequence[str]) -> None:
-    """Raise BadParameter for a field that not all models which may answer pass on."""
-    models = _may_answer(table, route)
-    for name in names:
-        if not all(name in model.passthrough for model in models):
-            raise unknown(name)
+    return [table.models[name] for name in names]
 
 
 def _bound(call: Call, table: Table, route: Route) -> float:

@@ -1,7 +1,4 @@
-"""What a file of models may say: its tables as pydantic models, each checked by itself.
-
-How names lead to each other is the business of `models`.
-"""
+"""The tables of a file of models as pydantic models, each checked by itself."""
 
 from __future__ import annotations
 
@@ -20,16 +17,19 @@ from pydantic import (
     model_validator,
 )
 
-from llm_service.plugins import BACKENDS, is_available
 from seedbed.models.local.open_engine import folder_to_convert
 from seedbed.models.remote.prices import Price, price
+from seedbed.models.remote.providers import check_remote
 from seedbed.models.weights import catalog
+from seedbed.models.weights.catalog import Spec
+from seedbed.settings import Settings
 
 # Kinds that are found by their own characters. What a label names, such as a passport number, may
 # be far behind the label, and a stream would have to be held back that long.
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
 _LOCAL_TIMEOUT = 600.0
+VENDORS = ("anthropic", "google_genai", "mistralai", "bedrock")  # as LangChain calls them
 _REQUEST_FIELDS = {"model", "messages", "prompt", "input", "stream", "stream_options"}
 
 
@@ -77,18 +77,21 @@ class ModelEntry(Strict):
 
     name: Name
     """Name that clients send as `model`; taken from the table header."""
-    backend: Literal["local", "openai", "anthropic"]
-    """local runs the model on this machine; openai and anthropic forward to an upstream."""
+    backend: Literal["local", "openai", "anthropic", "google_genai", "mistralai", "bedrock"]
+    """local runs the model on this machine; openai forwards to an API of that protocol; the others
+    are vendors whose LangChain package (langchain-anthropic …) must be installed."""
     kind: Literal["chat", "embedding"] = "chat"
     """What the model is used for. Known for models of the catalogue."""
     spec: str = ""
     """Local models: catalogue name, hf:ORG/REPO@REV or path:DIR. Default: the name."""
     base_url: Address = ""
-    """Upstreams: base URL of the API, e.g. "http://127.0.0.1:8000/v1"."""
+    """Upstreams: base URL of the API, e.g. "http://127.0.0.1:8000/v1". Default: the
+    vendor's; openai needs one."""
     model: str = ""
     """Upstreams: the model's name there. Default: the name."""
     api_key_env: str = ""
-    """Upstreams: environment variable that contains the API key. Default: no key is sent."""
+    """Upstreams: environment variable that contains the API key. Default: no key is sent to openai,
+    and a vendor's own variable is read, e.g. ANTHROPIC_API_KEY."""
     price_in: float | None = Field(None, ge=0)
     """USD per million input tokens. Default: the catalogue's price."""
     price_out: float | None = Field(None, ge=0)
@@ -101,13 +104,8 @@ class ModelEntry(Strict):
     context_window: int = Field(0, ge=0)
     """Maximum tokens of prompt and answer together; 0 if unknown. Usage that an upstream reports
     above it is replaced by an estimate."""
-    replicas: int = Field(1, ge=1, le=64)
-    """Local models: number of processes. Each needs the memory of the whole model."""
     preload: bool = False
     """Local models: load at startup, as the default model always does, not at the first request."""
-    passthrough: tuple[str, ...] = ()
-    """Upstreams: request parameters beyond OpenAI's that clients may send, e.g. ["thinking"].
-    Guardrails do not look into them. Others are rejected as unknown."""
     defaults: Parameters = {}
     """Request parameters used where a request does not set them, e.g. temperature."""
 
@@ -135,25 +133,28 @@ class ModelEntry(Strict):
     @model_validator(mode="after")
     def _belongs_together(self) -> ModelEntry:
         if self.backend == "local":
-            for name in ("base_url", "model", "api_key_env", "passthrough"):
+            for name in ("base_url", "model", "api_key_env"):
                 if name in self.model_fields_set:
-                    raise ValueError(f'{name}: only allowed with backend = "openai" or "anthropic"')
+                    raise ValueError(f"{name}: only allowed for upstreams")
             self._check_folder()
             return self
-        if not is_available(BACKENDS.get(self.backend, "llm_service.absent")):
-            raise ValueError(f"backend: {self.backend!r} is not part of this copy of the service")
-        for name in ("spec", "preload", "replicas"):
+        for name in ("spec", "preload"):
             if name in self.model_fields_set:
                 raise ValueError(f'{name}: only allowed with backend = "local"')
-        if not self.base_url:
-            raise ValueError('base_url: required; add base_url = "http://…/v1"')
-        if self.backend == "anthropic" and self.kind != "chat":
-            raise ValueError('kind: Anthropic does not support embeddings; use kind = "chat"')
         if self.api_key_env and not os.environ.get(self.api_key_env):
             raise ValueError(
                 f"api_key_env: the environment variable {self.api_key_env} is not set; "
                 f"export {self.api_key_env}=…"
             )
+        if self.backend == "openai":
+            if not self.base_url:
+                raise ValueError('base_url: required; add base_url = "http://…/v1"')
+        elif self.kind != "chat":
+            raise ValueError('kind: only backend = "openai" supports embeddings; use kind = "chat"')
+        else:
+            # With an address or a key of its own, it does not need the vendor's variable.
+            own = self.base_url or self.api_key_env or None
+            check_remote(Spec(self.backend, self.model), Settings(base_url=own))
         return self
 
     def _check_folder(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from llm_service.models.entry import VENDORS
 from seedbed.errors import ConfigError
 from seedbed.models.weights import catalog
 from seedbed.safety.secrets import redact_secrets
@@ -21,12 +22,12 @@ from seedbed.settings import Settings
 # Where a spec of SEEDBED_MODEL leads if SEEDBED_BASE_URL is not set: backend, address, key.
 _PROVIDERS = {
     "openai": ("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
-    "anthropic": ("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
     "ollama": ("openai", "http://127.0.0.1:11434/v1", ""),
+    **{vendor: (vendor, "", "") for vendor in VENDORS},
 }
 _NAMED = ("models", "routes", "experiments")  # tables of tables
 _EXAMPLES = {
-    "backend": 'Set backend = "local", "openai" or "anthropic".',
+    "backend": 'Set backend = "local" or "openai".',
     "models": 'Add a table [models.NAME] with backend = "local".',
     "targets": 'Set targets = ["NAME"].',
     "variants": 'Set variants = [{ name = "a" }, { name = "b" }].',
@@ -100,7 +101,7 @@ def describe(finding: Any, classes: Mapping[str, tuple[type[BaseModel], type[Bas
     `classes` holds for each table the class of its fields and that of the entries of its list.
     """
     loc = [str(part) for part in finding["loc"] if part != "[key]"]
-    tables = [*_NAMED, "aliases", "guardrails", "cache"]
+    tables = [*_NAMED, "guardrails", "cache"]
     depth = 0
     if len(loc) > 1 and loc[0] in tables:
         depth = 2 if loc[0] in _NAMED else 1
@@ -149,7 +150,8 @@ def entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> dict[str
     if rest and (scheme in _PROVIDERS or settings.base_url):
         backend, address, variable = _PROVIDERS.get(scheme, ("openai", "", ""))
         entry_fields |= {"name": rest, "backend": backend, "model": rest}
-        entry_fields["base_url"] = settings.base_url or address
+        if url := settings.base_url or address:
+            entry_fields["base_url"] = url
         # A server of one's own may want no key.
         if variable and (not settings.base_url or os.environ.get(variable)):
             entry_fields["api_key_env"] = variable

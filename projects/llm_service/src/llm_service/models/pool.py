@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from llm_service.config import Config
 from llm_service.models.entry import ModelEntry
 from llm_service.models.local.backend import LocalBackend
+from llm_service.models.remote.openai import OpenAIBackend
 from llm_service.models.table import Table
-from llm_service.plugins import BACKENDS, load
 from llm_service.request import Backend
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ _RETIRE_SECONDS = 60.0
 
 
 class Pool:
-    """Backends by model; a local model with several replicas has one backend for each."""
+    """The backends by model."""
 
     def __init__(self, config: Config, session: aiohttp.ClientSession) -> None:
         self._config = config
         self._session = session
-        self._backends: dict[str, tuple[ModelEntry, list[Backend]]] = {}
+        self._backends: dict[str, tuple[ModelEntry, Backend]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
 
-    def update(self, table: Table) -> Mapping[str, Sequence[Backend]]:
+    def update(self, table: Table) -> Mapping[str, Backend]:
         """The backends of `table`. Those that it no longer has end once they are idle."""
         new = {}
         for name, entry in table.models.items():
@@ -41,29 +41,21 @@ class Pool:
             new[name] = before if before and same else (entry, self._make(entry))
         for name, previous in self._backends.items():
             if new.get(name) is not previous:
-                for backend in previous[1]:
-                    task = asyncio.create_task(_retire(backend))
-                    self._retiring.add(task)
-                    task.add_done_callback(self._retiring.discard)
+                task = asyncio.create_task(_retire(previous[1]))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
         self._backends = new
-        return {name: backends for name, (_, backends) in new.items()}
+        return {name: backend for name, (_, backend) in new.items()}
 
     def local(self) -> Iterator[LocalBackend]:
-        for _, backends in self._backends.values():
-            for backend in backends:
-                if isinstance(backend, LocalBackend):
-                    yield backend
+        for _, backend in self._backends.values():
+            if isinstance(backend, LocalBackend):
+                yield backend
 
     def memory(self) -> dict[str, int | None]:
         """Bytes in memory of each local model, None while it isn't loaded."""
-        sizes: dict[str, int | None] = {}
-        for backend in self.local():
-            process = backend.process
-            if process is None:
-                sizes.setdefault(backend.name, None)
-            else:
-                sizes[backend.name] = (sizes.get(backend.name) or 0) + process.memory
-        return sizes
+        local = list(self.local())
+        return {b.name: b.process.memory if b.process is not None else None for b in local}
 
     async def make_room(self) -> None:
         """Unload idle models, least recently used first, while memory is over the limit."""
@@ -90,25 +82,25 @@ class Pool:
     async def close(self) -> None:
         for task in self._retiring:
             task.cancel()
-        backends = [backend for _, new in self._backends.values() for backend in new]
-        await asyncio.gather(*(backend.close() for backend in backends))
+        await asyncio.gather(*(backend.close() for _, backend in self._backends.values()))
         if self._retiring:
             await asyncio.wait(self._retiring)
 
-    def _make(self, entry: ModelEntry) -> list[Backend]:
+    def _make(self, entry: ModelEntry) -> Backend:
         if entry.backend == "local":
-            return [
-                LocalBackend(
-                    entry.name,
-                    entry,
-                    max_running=self._config.max_running,
-                    max_queue=self._config.max_queue,
-                    make_room=self.make_room,
-                )
-                for _ in range(entry.replicas)
-            ]
-        (backend,) = load([BACKENDS[entry.backend]], "BACKEND")
-        return [backend(entry.name, entry, self._session)]
+            return LocalBackend(
+                entry.name,
+                entry,
+                max_running=self._config.max_running,
+                max_queue=self._config.max_queue,
+                make_room=self.make_room,
+            )
+        if entry.backend == "openai":
+            return OpenAIBackend(entry.name, entry, self._session)
+        # Imported here, as LangChain takes a second.
+        from llm_service.models.remote.langchain import LangChainBackend
+
+        return LangChainBackend(entry.name, entry)
 
 
 async def _retire(backend: Backend) -> None:

@@ -44,7 +44,6 @@ def no_model(name: str, hint: str) -> NotFound:
 class _File(Strict):
     default: Name | None = None
     models: dict[Name, ModelEntry] = Field(min_length=1)
-    aliases: dict[Name, Name] = Field(default_factory=dict)
     routes: dict[Name, Route] = Field(default_factory=dict)
     guardrails: Guardrails = Guardrails()
     experiments: dict[Name, Experiment] = Field(default_factory=dict)
@@ -58,7 +57,6 @@ class Table:
     models: Mapping[str, ModelEntry]
     default: str
     routes: Mapping[str, Route] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
     guardrails: Guardrails = field(default_factory=Guardrails)
     experiments: Mapping[str, Experiment] = field(default_factory=dict)
     cache: CacheRules = field(default_factory=CacheRules)
@@ -88,7 +86,7 @@ class Table:
             raise ConfigError(f"{path}: {error}") from None
 
     def resolve(self, name: str, kind: Literal["chat", "embedding"] | None = None) -> Route:
-        """The route behind the name of a model, route or alias.
+        """The route behind the name of a model or route.
 
         Raises NotFound, which lists the names there are, and BadInput where the model is of the
         other kind.
@@ -105,8 +103,8 @@ class Table:
         return route
 
     def names(self) -> list[str]:
-        """Every name that can be asked for: models, routes and aliases, in the file's order."""
-        return list(dict.fromkeys([*self.models, *self.routes, *self.aliases]))
+        """Every name that can be requested: models and routes, in the file's order."""
+        return list(dict.fromkeys([*self.models, *self.routes]))
 
     def kind(self, name: str) -> str:
         """Whether a name answers "chat" or "embedding"."""
@@ -145,64 +143,44 @@ def _entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> ModelEn
 
 def _linked(file: _File) -> Table:
     """The table with every name followed to what it stands for. Raises Broken."""
-    models, routes = file.models, dict(file.routes)
-    for alias in file.aliases:
-        if alias in models or alias in routes:
-            raise Broken(f"[aliases] {alias}: a model or route with this name already exists.")
-
-    def follow(name: str, where: str, *, into_routes: bool) -> str:
-        seen = [name]
-        while name not in models and name not in routes:
-            if name not in file.aliases:
-                there = ", ".join([*models, *routes, *file.aliases])
-                raise Broken(f"{where}={name!r}: unknown model. Available models: {there}.")
-            name = file.aliases[name]
-            if name in seen:
-                raise Broken(f"{where}: circular alias {' → '.join([*seen, name])}.")
-            seen.append(name)
-        if not into_routes and name not in models:
-            raise Broken(f"{where}={name!r}: must be a model, not a route.")
-        return name
-
-    resolved = {name: Route(name=name, targets=(Target(model=name),)) for name in models}
+    models, routes = file.models, file.routes
     for name, route in routes.items():
-        targets = tuple(
-            target.model_copy(
-                update={
-                    "model": follow(target.model, f"[routes.{name}] targets", into_routes=False)
-                }
-            )
-            for target in route.targets
-        )
-        fallback = tuple(
-            follow(model, f"[routes.{name}] fallback", into_routes=False)
-            for model in route.fallback
-        )
-        _check_route(name, [target.model for target in targets], fallback, models)
-        routes[name] = resolved[name] = route.model_copy(
-            update={"targets": targets, "fallback": fallback}
-        )
-    for alias, name in file.aliases.items():
-        resolved[alias] = resolved[follow(name, f"[aliases] {alias}", into_routes=True)]
+        targets = [target.model for target in route.targets]
+        for where, names in (("targets", targets), ("fallback", route.fallback)):
+            for model in names:
+                _require(model, f"[routes.{name}] {where}", models, routes)
+                if model not in models:
+                    raise Broken(
+                        f"[routes.{name}] {where}={model!r}: must be a model, not a route."
+                    )
+        _check_route(name, targets, route.fallback, models)
     for name, experiment in file.experiments.items():
         for model in (experiment.model, *(v.model for v in experiment.variants if v.model)):
-            follow(model, f"[experiments.{name}] model", into_routes=True)
+            _require(model, f"[experiments.{name}] model", models, routes)
     default = file.default or next(
         (m.name for m in models.values() if m.kind == "chat"), next(iter(models))
     )
-    follow(default, "default", into_routes=True)
+    _require(default, "default", models, routes)
+    alone = {name: Route(name=name, targets=(Target(model=name),)) for name in models}
     return Table(
         models=models,
         default=default,
         routes=routes,
-        aliases=file.aliases,
         guardrails=file.guardrails,
         experiments=file.experiments,
         cache=file.cache,
-        _resolved=resolved,
+        _resolved={**alone, **routes},
         _prices={name: entry.prices for name, entry in models.items()},
         unpriced=frozenset(name for name, entry in models.items() if not entry.is_priced),
     )
+
+
+def _require(
+    name: str, where: str, models: Mapping[str, ModelEntry], routes: Mapping[str, Route]
+) -> None:
+    if name not in models and name not in routes:
+        there = ", ".join([*models, *routes])
+        raise Broken(f"{where}={name!r}: unknown model. Available models: {there}.")
 
 
 def _check_route(

@@ -29,6 +29,7 @@ MAX_DEPTH = 64
 Code = Literal["invalid_value", "unknown_parameter", "unsupported_parameter"]
 _BAD = re.compile("[\0\ud800-\udfff]")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*")
+_NOT_ASKED = ("model", "stream", "stream_options")  # an `Ask` has them outside its body
 # Names that pydantic puts into a place where a field may be of several types.
 _TYPES = {"str", "int", "float", "bool", "dict", "list", "constrained"}
 
@@ -154,13 +155,12 @@ class Body(Part):
     kind: ClassVar[Kind]
     passed_on: ClassVar[frozenset[str]] = frozenset()
     """Further fields, which upstreams know and which are not looked into here."""
-    passes_unknown: ClassVar[bool] = False
-    """Whether the gateway decides by the model what happens to unknown fields."""
     model: str | None = Field(
         None, max_length=256, description="Default: the server's default model."
     )
     user: Annotated[str | None, Field(max_length=512)] = None
-    _fields: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _fields: dict[str, Any] = PrivateAttr(default_factory=dict)  # as sent, without nulls
+    _chat: dict[str, Any] = PrivateAttr(default_factory=dict)  # of another protocol, by `check`
 
     @model_validator(mode="wrap")
     @classmethod
@@ -175,7 +175,7 @@ class Body(Part):
         for name, value in data.items():
             if name in cls.model_fields:
                 fields[name] = value
-            elif name not in cls.passed_on and not (cls.passes_unknown and _FIELD.fullmatch(name)):
+            elif name not in cls.passed_on:
                 raise unknown(str(name))
             check_json(value, name)
         try:
@@ -199,29 +199,10 @@ class Body(Part):
 
     def ask(self, *, user: str = "", request_id: str = "") -> Ask:
         """What the client asks; its own `user` goes before the caller's."""
-        out = ("model", "stream", "stream_options")
         return Ask(
             kind=self.kind,
             model=self.model or "",
-            body={name: value for name, value in self._fields.items() if name not in out},
-            stream=self.streams,
-            user=self.user or user,
-            request_id=request_id,
-            unknown=tuple(self._fields.keys() - type(self).model_fields.keys() - self.passed_on),
-        )
-
-
-class ForChat(Body):
-    """A body of another protocol, which `check` translates into that of a chat."""
-
-    kind: ClassVar[Kind] = "chat"
-    _chat: dict[str, Any] = PrivateAttr(default_factory=dict)
-
-    def ask(self, *, user: str = "", request_id: str = "") -> Ask:
-        return Ask(
-            kind="chat",
-            model=self.model or "",
-            body=self._chat,
+            body=self._chat or {k: v for k, v in self._fields.items() if k not in _NOT_ASKED},
             stream=self.streams,
             user=self.user or user,
             request_id=request_id,
@@ -239,88 +220,71 @@ Metadata = Annotated[
 ]
 
 
-def check_stops(stop: str | list[str] | None) -> None:
-    stops = [stop] if isinstance(stop, str) else stop or []
-    if len(stops) > 4 or "" in stops:
-        raise invalid("stop", "should be one to four non-empty strings")
-
-
 class Sampled(Body):
-    """How an answer is sampled and sent."""
+    """How the answer of a chat is sampled and sent: OpenAI's fields, and vLLM's beside them."""
 
-    passes_unknown: ClassVar[bool] = True
-    # vLLM's.
-    passed_on: ClassVar[frozenset[str]] = frozenset(
-        (
-            *("stop_token_ids", "include_stop_str_in_output", "skip_special_tokens", "bad_words"),
-            *("spaces_between_special_tokens", "length_penalty", "prompt_logprobs", "priority"),
-            *("allowed_token_ids", "truncate_prompt_tokens", "structured_outputs"),
-            *("guided_json", "guided_regex", "guided_choice", "guided_grammar"),
-        )
-    )
+    kind: ClassVar[Kind] = "chat"
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1, le=10_000_000)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=-1, le=1_000_000, description="0 or -1 disables it.")
     min_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stop: str | Texts | None = Field(None, description="Up to 4 strings at which the answer ends.")
-    n: int | None = Field(None, ge=1, le=16)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     repetition_penalty: float | None = Field(None, gt=0, le=10)
     ignore_eos: bool | None = None
     min_tokens: int | None = Field(None, ge=0, le=10_000_000)
     logit_bias: Annotated[dict[str, float], Field(fail_fast=True)] | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    parallel_tool_calls: bool | None = None
     metadata: Metadata | None = Field(None, max_length=16)
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
 
     def check(self) -> None:
-        check_stops(self.stop)
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        if len(stops) > 4 or "" in stops:
+            raise invalid("stop", "should be one to four non-empty strings")
         if self.stream_options is not None and not self.stream:
             raise invalid("stream_options", "requires stream=true")
         if self.min_tokens and self.most_tokens and self.min_tokens > self.most_tokens:
-            raise invalid(
-                "min_tokens", f"{self.min_tokens} is more than max_tokens={self.most_tokens}"
-            )
+            raise invalid("min_tokens", f"{self.min_tokens} is more than {self.most_tokens}")
 
     @property
     def most_tokens(self) -> int | None:
-        return self.max_tokens
+        """The limit of the answer, if the request sets one."""
+        raise NotImplementedError
 
 
-SAMPLING = frozenset(
-    (
-        *("max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "logprobs"),
-        *("frequency_penalty", "presence_penalty", "repetition_penalty"),
-        *("ignore_eos", "min_tokens", "user", "metadata"),
-    )
-)
-"""What a local model does of the fields of `Sampled`."""
-
-_NEUTRAL: dict[str, Sequence[Any]] = {
+NEUTRAL: dict[str, Sequence[Any]] = {
+    **dict.fromkeys(("n", "repetition_penalty", "length_penalty"), (1,)),
+    **dict.fromkeys(("frequency_penalty", "presence_penalty", "min_tokens", "min_p"), (0,)),
+    **dict.fromkeys(("top_logprobs", "prompt_logprobs", "priority"), (0,)),
+    **dict.fromkeys(("logprobs", "ignore_eos", "store", "include_stop_str_in_output"), (False,)),
+    **dict.fromkeys(("skip_special_tokens", "add_generation_prompt"), (True,)),
+    "continue_final_message": (False,),
+    "spaces_between_special_tokens": (True, False),
+    "top_k": (0, -1),
     "logit_bias": ({},),
-    "top_logprobs": (0,),
-    "min_p": (0,),
-    "best_of": (1,),
-    "length_penalty": (1,),
-    "prompt_logprobs": (0,),
-    "priority": (0,),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
     "modalities": (["text"],),
     "service_tier": ("auto", "default"),
     "reasoning_effort": ("none",),
     "verbosity": ("medium",),
-    "store": (False,),
-    "suffix": ("",),
-    "functions": ([],),
-    "function_call": ("none", "auto"),
-    "skip_special_tokens": (True,),
-    "spaces_between_special_tokens": (True, False),
-    "include_stop_str_in_output": (False,),
-    "add_generation_prompt": (True,),
-    "continue_final_message": (False,),
+    **dict.fromkeys(("audio", "moderation", "prediction", "prompt_cache_options"), ()),
+    **dict.fromkeys(("prompt_cache_retention", "web_search_options"), ()),
+    # vLLM's.
+    **dict.fromkeys(("stop_token_ids", "bad_words", "allowed_token_ids", "echo"), ()),
+    **dict.fromkeys(("truncate_prompt_tokens", "structured_outputs", "chat_template"), ()),
+    **dict.fromkeys(("guided_json", "guided_regex", "guided_choice", "guided_grammar"), ()),
+    **dict.fromkeys(("chat_template_kwargs", "documents", "mm_processor_kwargs"), ()),
 }
+"""Fields that not every model supports, with the values that ask for nothing. Those that are not in
+the class of a body are passed on to upstreams without a check."""
 
 
 def asked_beyond(body: Mapping[str, Any], can: frozenset[str]) -> list[str]:
@@ -328,7 +292,7 @@ def asked_beyond(body: Mapping[str, Any], can: frozenset[str]) -> list[str]:
     return [
         name
         for name, value in body.items()
-        if name not in can and value not in _NEUTRAL.get(name, ())
+        if name not in can and value not in NEUTRAL.get(name, ())
     ]
 
 

@@ -11,13 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from llm_service.protocol.body import (
-    Part,
-    Sampled,
-    call_arguments,
-    invalid,
-)
-from llm_service.request import Kind
+from llm_service.protocol.body import NEUTRAL, Part, Sampled, call_arguments, invalid
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -93,25 +87,15 @@ class ToolChoice(Part):
 class ChatRequest(Sampled):
     """OpenAI's request. A field that the model asked can't do is refused by name, never ignored."""
 
-    kind: ClassVar[Kind] = "chat"
-    passed_on: ClassVar[frozenset[str]] = Sampled.passed_on | {
-        *("audio", "function_call", "functions", "modalities", "moderation", "prediction"),
-        *("prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "service_tier"),
-        *("verbosity", "web_search_options"),
-        # vLLM's.
-        *("echo", "add_generation_prompt", "continue_final_message", "chat_template"),
-        *("chat_template_kwargs", "documents", "mm_processor_kwargs"),
-    }
+    passed_on: ClassVar[frozenset[str]] = frozenset(NEUTRAL)
     messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)
+    max_tokens: int | None = Field(None, ge=1, le=10_000_000)
     max_completion_tokens: int | None = Field(None, ge=1, le=10_000_000)
+    n: int | None = Field(None, ge=1, le=16)
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Field(fail_fast=True)] | None = Field(None, max_length=128)
     tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
-    prompt_cache_key: str | None = None
-    safety_identifier: str | None = None
     store: bool | None = None
 
     @property

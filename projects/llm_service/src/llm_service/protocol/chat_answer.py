@@ -11,14 +11,16 @@ from typing import Any
 
 from llm_service.protocol.events import (
     Answer,
+    broken_off,
     call_index,
     dumps,
+    error_body,
     gather,
     send,
     token_logprobs,
     usage_body,
 )
-from llm_service.request import Delta, Events, Finish, Usage
+from llm_service.request import Delta, Event, Events, Finish, Usage
 
 
 async def collect(
@@ -69,22 +71,40 @@ class _Chunks:
         }
         self.head = "data: " + dumps(same).decode()[:-1] + ',"choices":['
         self.tail = '],"usage":null}\n\n' if include_usage else "]}\n\n"
-        self.heads: dict[int, str] = {}
+        self.heads: dict[int, str] = {}  # by choice
+        self.open: set[int] = set()  # choices that have not ended
         self.calls: dict[int, dict[int, bool]] = {}
         self.text_tail = '},"logprobs":null,"finish_reason":null}' + self.tail
         self.include_usage = include_usage
 
-    def start(self, index: int) -> str:
-        """The first chunk of a choice, with the role."""
-        self.heads[index] = f'{self.head}{{"index":{index},"delta":{{"content":'
-        return self.any(index, {"role": "assistant", "content": "", "refusal": None})
+    def begin(self) -> str:
+        return ""
 
-    def delta(self, delta: Delta) -> str:
-        if delta.tool_calls or delta.logprobs or delta.extra:
-            return self._rare(delta)
-        if not delta.text:
-            return ""
-        return self.heads[delta.index] + quote(delta.text) + self.text_tail
+    def add(self, event: Event) -> str:
+        if isinstance(event, Usage):
+            return self._usage(event)
+        index = event.index
+        out = "" if index in self.heads else self._start(index)
+        if isinstance(event, Finish):
+            self.open.discard(index)
+            return out + self._any(index, {}, None, event.reason)
+        if event.tool_calls or event.logprobs or event.extra:
+            return out + self._rare(event)
+        return out + self.heads[index] + quote(event.text) + self.text_tail if event.text else out
+
+    def end(self) -> str:
+        if self.open or not self.heads:
+            raise broken_off()
+        return "data: [DONE]\n\n"
+
+    def failed(self, error: Exception) -> str:
+        return f"data: {dumps(error_body(error)).decode()}\n\n"
+
+    def _start(self, index: int) -> str:
+        """The first chunk of a choice, with the role."""
+        self.open.add(index)
+        self.heads[index] = f'{self.head}{{"index":{index},"delta":{{"content":'
+        return self._any(index, {"role": "assistant", "content": "", "refusal": None})
 
     def _rare(self, delta: Delta) -> str:
         new: dict[str, Any] = {
@@ -95,7 +115,7 @@ class _Chunks:
         if delta.tool_calls:
             new["tool_calls"] = [self._indexed(delta.index, part) for part in delta.tool_calls]
         logprobs = token_logprobs(delta.logprobs) if delta.logprobs else None
-        return self.any(delta.index, new, logprobs)
+        return self._any(delta.index, new, logprobs)
 
     def _indexed(self, index: int, part: Mapping[str, Any]) -> dict[str, Any]:
         positions = self.calls.setdefault(index, {})
@@ -103,16 +123,13 @@ class _Chunks:
         positions[at] = True
         return {"index": at, **{name: value for name, value in part.items() if name != "index"}}
 
-    def finish(self, finish: Finish) -> str:
-        return self.any(finish.index, {}, None, finish.reason)
-
-    def any(
+    def _any(
         self, index: int, delta: Mapping[str, Any], logprobs: Any = None, reason: str | None = None
     ) -> str:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         return self.head + dumps(choice).decode() + self.tail
 
-    def usage(self, usage: Usage) -> str:
+    def _usage(self, usage: Usage) -> str:
         if not self.include_usage:
             return ""
         return f'{self.head}],"usage":{dumps(usage_body(usage)).decode()}}}\n\n'

@@ -1,6 +1,6 @@
 """A route that generates text: its body, and how an answer looks.
 
-The server adds a route for each `Endpoint` of `plugins.PROTOCOLS`, as it does for `CHAT`.
+The server adds a route for each `Endpoint` of `web.openai_api.ENDPOINTS`.
 """
 
 from __future__ import annotations

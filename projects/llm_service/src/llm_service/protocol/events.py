@@ -1,13 +1,13 @@
 """What all answers share on their way out: choices put together, server-sent events, errors.
 
-Each route passes its own `Chunks`.
+Each route passes its own `Draft`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,13 +17,12 @@ from seedbed.errors import SeedbedError, Unavailable
 from seedbed.safety.secrets import redact_secrets
 
 log = logging.getLogger("llm_service.protocol")
-DONE = b"data: [DONE]\n\n"
 
 
 def error_body(error: BaseException) -> dict[str, Any]:
     """`{"error": {"message", "type", "param", "code"}}`, as OpenAI's clients read it.
 
-    Of an error that isn't ours the client learns nothing but that it happened.
+    Clients see unexpected errors only as "Internal server error".
     """
     inner: dict[str, Any] = {
         "message": "Internal server error; see the server's log.",
@@ -36,17 +35,8 @@ def error_body(error: BaseException) -> dict[str, Any]:
     return {"error": inner}
 
 
-def sse(data: Any) -> bytes:
-    return b"data: " + dumps(data) + b"\n\n"
-
-
 def dumps(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":")).encode()
-
-
-def log_failure(error: Exception) -> None:
-    if not isinstance(error, SeedbedError):
-        log.error("Stream failed", exc_info=error)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
@@ -145,61 +135,12 @@ def token_logprobs(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"content": content, "refusal": None}
 
 
-class Chunks(Protocol):
-    """How a route writes each event: as the text of server-sent events, "" for nothing."""
-
-    def start(self, index: int) -> str: ...
-
-    def delta(self, delta: Delta) -> str: ...
-
-    def finish(self, finish: Finish) -> str: ...
-
-    def usage(self, usage: Usage) -> str: ...
-
-
-async def send(events: Events, chunks: Chunks) -> AsyncIterator[bytes]:
-    """Server-sent events, the last of them `[DONE]`.
-
-    An error before the first event is raised; a later one becomes an `error` event that ends the
-    stream without `[DONE]`, for the status line has long gone out.
-    """
-    begun: set[int] = set()
-    ended: set[int] = set()
-    async with aclosing(events):
-        try:
-            async for event in events:
-                if isinstance(event, Usage):
-                    out = chunks.usage(event)
-                else:
-                    index = event.index
-                    out = ""
-                    if index not in begun:
-                        begun.add(index)
-                        out = chunks.start(index)
-                    if isinstance(event, Finish):
-                        ended.add(index)
-                        out += chunks.finish(event)
-                    else:
-                        out += chunks.delta(event)
-                if out:
-                    yield out.encode()
-            if not begun or begun != ended:
-                raise broken_off()
-        except Exception as error:
-            if not begun:
-                raise
-            log_failure(error)
-            yield sse(error_body(error))
-            return
-        yield DONE
-
-
 class Draft(Protocol):
-    """An answer in the making, whose methods give the server-sent events that tell of a change."""
+    """An answer in the making, whose methods return the server-sent events of a change."""
 
     def begin(self) -> str: ...
 
-    def add(self, event: Event) -> Iterator[str]: ...
+    def add(self, event: Event) -> str: ...
 
     def end(self) -> str:
         """Raises Unavailable if the answer isn't complete."""
@@ -208,16 +149,17 @@ class Draft(Protocol):
     def failed(self, error: Exception) -> str: ...
 
 
-async def tell(events: Events, draft: Draft) -> AsyncIterator[bytes]:
-    """Server-sent events with types of their own, in place of `send`; there is no `[DONE]`.
+async def send(events: Events, draft: Draft) -> AsyncIterator[bytes]:
+    """The server-sent events of an answer.
 
-    An error before the first event is raised; what a draft makes of a later one is the last.
+    An error before the first event is raised; a later one becomes the last event, as the status
+    line was sent long before.
     """
     begun = False
     async with aclosing(events):
         try:
             async for event in events:
-                out = "".join(draft.add(event))
+                out = draft.add(event)
                 if not begun:
                     begun, out = True, draft.begin() + out
                 if out:
@@ -226,6 +168,7 @@ async def tell(events: Events, draft: Draft) -> AsyncIterator[bytes]:
         except Exception as error:
             if not begun:
                 raise
-            log_failure(error)
+            if not isinstance(error, SeedbedError):
+                log.error("Stream failed", exc_info=error)
             end = draft.failed(error)
         yield end.encode()

@@ -18,13 +18,14 @@ from llm_service import __version__
 from llm_service.gateway.call import Call
 from llm_service.gateway.gateway import Gateway
 from llm_service.models.table import no_model
-from llm_service.plugins import PROTOCOLS, load
-from llm_service.protocol import embeddings
+from llm_service.protocol import embeddings, messages, responses
 from llm_service.protocol.body import models_list, new_id
 from llm_service.protocol.embeddings import EmbeddingRequest
 from llm_service.protocol.endpoint import CHAT, About, Endpoint
 from llm_service.protocol.events import dumps
-from llm_service.request import Ask
+from llm_service.protocol.messages.answer import AnthropicErrors
+from llm_service.protocol.messages.request import CountRequest
+from llm_service.request import Ask, estimate_tokens
 from llm_service.store import feedback
 from llm_service.store.feedback import Rating
 from llm_service.store.keys import Key, KeyStore
@@ -39,6 +40,7 @@ from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import EventStream, until_disconnect
 
 log = service.log
+ENDPOINTS = (CHAT, messages.ENDPOINT, responses.ENDPOINT)
 
 
 def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
@@ -62,6 +64,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         max_body_mb=gateway.config.max_body_mb,
         lifespan=life,
     )
+    app.add_middleware(AnthropicErrors)
     app.state.keys = app.state.access.keys = keys
     # They name the keys and teams that have a budget.
     app.state.access.may_read_metrics = lambda caller: keys.get(caller).may("admin")
@@ -112,7 +115,7 @@ class Feedback(BaseModel):
 def routes(gateway: Gateway) -> APIRouter:
     """Every route of OpenAI's protocol, bound to one gateway."""
     router = APIRouter(prefix="/v1", tags=["openai"], responses=ERRORS)
-    for endpoint in (CHAT, *load(PROTOCOLS, "ENDPOINT")):
+    for endpoint in ENDPOINTS:
         _add_generating(router, gateway, endpoint)
     _add_rest(router, gateway)
     return router
@@ -153,14 +156,19 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
         embedded, call = await until_disconnect(http, gateway.embed(ask, key, new_id("embd")))
         return _json(embeddings.collect(embedded, call.original, call.original.model), call)
 
+    @router.post("/messages/count_tokens")
+    async def count_tokens(body: CountRequest, _: CallingKey) -> dict[str, int]:
+        """Anthropic's number of tokens of a prompt; an estimate, as any model may answer."""
+        return {"input_tokens": estimate_tokens(body.ask())}
+
     @router.get("/models")
     def list_models(key: CallingKey) -> dict[str, Any]:
-        """List the models, routes and aliases that this key can use."""
+        """List the models and routes that this key can use."""
         return models_list(_served(gateway, key), gateway.started)
 
     @router.get("/models/{name:path}")
     def get_model(name: str, key: CallingKey) -> dict[str, Any]:
-        """Return one model, route or alias."""
+        """Return one model or route."""
         for entry in models_list(_served(gateway, key), gateway.started)["data"]:
             if entry["id"] == name:
                 return dict(entry)

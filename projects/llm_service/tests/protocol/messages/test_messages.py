@@ -108,12 +108,11 @@ def test_blocks_become_messages():
     url = {"url": "data:image/png;base64,AA=="}
     function = {"name": "weather", "arguments": '{"city": "Bern"}'}
     call = {"id": "t1", "type": "function", "function": function}
-    failed = [{"type": "text", "text": text} for text in ("Error: ", "no such city")]
     assert messages(*turns) == [
         {"role": "user", "content": [{"type": "image_url", "image_url": url}]},
         {"role": "assistant", "content": "Wait.", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "t1", "content": "sunny"},
-        {"role": "tool", "tool_call_id": "t1", "content": failed},
+        {"role": "tool", "tool_call_id": "t1", "content": "Error: no such city"},
         {"role": "user", "content": "And now?"},
     ]
 
@@ -132,14 +131,18 @@ def turn(**block: Any) -> dict[str, Any]:
         ({"temperature": 1.5}, "temperature", "invalid_value"),
         ({"stop_sequences": [""]}, "stop_sequences", "invalid_value"),
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools.0.type", "invalid_value"),
-        ({"tools": [TOOL, TOOL]}, "tools.1.name", "invalid_value"),
+        ({"tools": [TOOL, TOOL]}, "tools.1.function.name", "invalid_value"),
         ({"tool_choice": {"type": "any"}}, "tool_choice", "invalid_value"),
-        ({"tool_choice": {"type": "tool", "name": "x"}}, "tool_choice.name", "invalid_value"),
+        (
+            {"tool_choice": {"type": "tool", "name": "x"}},
+            "tool_choice.function.name",
+            "invalid_value",
+        ),
         (turn(type="document"), "messages.0.content", "unsupported_parameter"),
         (turn(type="image", source={"type": "url"}), "messages.0.content.source", "invalid_value"),
         (
             turn(type="tool_result", tool_use_id="t9"),
-            "messages.0.content.tool_use_id",
+            "messages.0.tool_call_id",
             "invalid_value",
         ),
         ({"system": "\0"}, "system", "invalid_value"),
@@ -198,9 +201,9 @@ async def test_a_stream_has_anthropics_events_in_order():
 
 async def test_a_stream_that_is_cut_off_or_fails_says_so():
     *_, last = await sent(Delta("Hi"), Busy("full"))
-    assert (last["type"], last["error"]["type"]) == ("error", "busy")
+    assert (last["type"], last["error"]["type"]) == ("error", "rate_limit_error")
     *_, last = await sent(Delta("Hi"))
-    assert last["error"]["type"] == "unavailable"
+    assert last["error"]["type"] == "overloaded_error"
     with pytest.raises(Busy):
         await sent(Busy("full"))
 
@@ -256,3 +259,19 @@ def test_the_official_client_is_told_what_is_wrong(client: Anthropic):
     thinking: Any = {"type": "enabled", "budget_tokens": 1024}
     with pytest.raises(anthropic.BadRequestError, match=r"thinking"):
         ask(client, thinking=thinking)
+
+
+def test_errors_and_counts_have_anthropics_form(client: Anthropic):
+    count = client.messages.count_tokens(model="smollm2", messages=HELLO, tools=[TOOL])
+    assert count.input_tokens > 10
+    headers = {"host": "elsewhere.example"}
+    http, url = client._client, f"{str(client.base_url).rstrip('/')}/v1/messages"
+    for response, type_ in (
+        (http.post(url, json={"max_tokens": 5, "messages": []}), "invalid_request_error"),
+        (http.post(url, content="{", headers={"content-type": "application/json"}), "invalid_"),
+        (http.post(url, json={}, headers=headers), "authentication_error"),
+        (http.post(f"{url}/nothing", json={}), "not_found_error"),
+    ):
+        body = response.json()
+        assert body["type"] == "error" and body["error"]["type"].startswith(type_)
+        assert body["error"]["message"] and body["request_id"] == response.headers["x-request-id"]

@@ -30,8 +30,8 @@ MAX_DETAIL = 300  # characters of a provider's message that are shown
 # Codes of OpenAI and Azure, and types of Anthropic.
 _NO_QUOTA = ("insufficient_quota", "billing_error", "billing_not_active")
 _FILTERED = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
-_CUT_OFF = ("length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded")
-_REFUSED = ("content_filter", "refusal", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION")
+CUT_OFF = ("length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded")
+REFUSED = ("content_filter", "refusal", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION")
 
 
 # The error, its text, and the hint; {key} is the variable of the API key.
@@ -122,10 +122,10 @@ def check_reply(message: AIMessage, spec: Spec, *, streamed: bool = False) -> No
     reasons = (metadata.get(key) for key in ("finish_reason", "stop_reason", "done_reason"))
     reason = next((str(reason) for reason in reasons if reason), "")
     refusal = message.additional_kwargs.get("refusal")
-    if refusal or reason in _REFUSED:
+    if refusal or reason in REFUSED:
         detail = f": {str(refusal)[:MAX_DETAIL]}" if refusal else f" (finish reason {reason!r})."
         raise errors.ReplyRefused(f"{spec} declined to answer{detail}", hint="Change the request.")
-    if reason in _CUT_OFF:
+    if reason in CUT_OFF:
         cut_off = errors.ReplyCutOff(
             f"{spec} reached the token limit before its reply was complete.",
             hint="Raise max_tokens, or ask for less.",

@@ -21,16 +21,19 @@ _FAIR_CHANCE = 5.0
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """One replica of a model, with its circuit breaker and its load."""
+    """The backend of a model, with its circuit breaker and its load."""
 
     model: str
-    name: str
     backend: Backend
     breaker: Breaker
     kind: str = ""
     timeout: float = _TIMEOUT
     running: int = 0
     failures: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.model
 
     @property
     def fair_chance(self) -> float:
@@ -89,7 +92,9 @@ async def begin(replica: Replica, permit: Permit, ask: Ask, timeout: float) -> A
         else:
             replica.breaker.dropped(permit)
         if isinstance(error, TimeoutError):
-            raise DeadlineExceeded(f"{replica.name}: no response within {timeout:.3g} s.") from None
+            raise DeadlineExceeded(
+                f"{replica.model}: no response within {timeout:.3g} s."
+            ) from None
         raise
     except BaseException:
         replica.running -= 1
@@ -105,7 +110,7 @@ async def _open(replica: Replica, ask: Ask) -> tuple[AsyncGenerator[Event, None]
     except BaseException as error:
         await stream.aclose()
         if isinstance(error, StopAsyncIteration):
-            raise Unavailable(f"{replica.name}: the response was empty.") from None
+            raise Unavailable(f"{replica.model}: the response was empty.") from None
         raise
 
 

@@ -55,13 +55,14 @@ class _Tries:
 
 
 class Router:
-    """`backends` has each model's backend, or its replicas. `previous` is the router before a
-    reload: breakers and loads of backends that remain are kept.
+    """`backends` has each model's backend.
+
+    `previous` is the router before a reload: breakers of backends that remain are kept.
     """
 
     def __init__(
         self,
-        backends: Mapping[str, Backend | Sequence[Backend]],
+        backends: Mapping[str, Backend],
         models: Mapping[str, ModelEntry] | None = None,
         *,
         previous: Router | None = None,
@@ -73,27 +74,15 @@ class Router:
         self._random = rng or random.Random()
         self._affinity: PrefixAffinity = previous._affinity if previous else PrefixAffinity()
         old = {id(replica.backend): replica for replica in previous.replicas()} if previous else {}
-        self._replicas: dict[str, list[Replica]] = {}
-        for model, backends_of_model in backends.items():
-            replicas = (
-                list(backends_of_model)
-                if isinstance(backends_of_model, Sequence)
-                else [backends_of_model]
-            )
-            self._replicas[model] = []
-            for place, backend in enumerate(replicas):
-                replica = old.get(id(backend)) or Replica(
-                    model,
-                    model if len(replicas) == 1 else f"{model}#{place}",
-                    backend,
-                    Breaker(clock),
-                )
-                if models and (entry := models.get(model)):
-                    replica.kind, replica.timeout = entry.backend, entry.timeout
-                self._replicas[model].append(replica)
+        self._replicas: dict[str, Replica] = {}
+        for model, backend in backends.items():
+            replica = old.get(id(backend)) or Replica(model, backend, Breaker(clock))
+            if models and (entry := models.get(model)):
+                replica.kind, replica.timeout = entry.backend, entry.timeout
+            self._replicas[model] = replica
 
     def replicas(self) -> list[Replica]:
-        return [replica for replicas in self._replicas.values() for replica in replicas]
+        return list(self._replicas.values())
 
     async def generate(
         self, route: Route, ask: Ask, facts: Facts, deadline: float
@@ -121,7 +110,7 @@ class Router:
                     failed = True
                     raise
                 except TimeoutError:  # a long answer is not the replica's fault
-                    raise self._deadline_error(attempt.replica.name) from None
+                    raise self._deadline_error(attempt.replica.model) from None
         finally:
             watch.stop()
             attempt.settle(failed=failed)
@@ -140,7 +129,7 @@ class Router:
     async def _first_success(self, tries: _Tries) -> Attempt:
         """The attempt that returned a first event, after as many as the route allows."""
         targets = [target.model for target in tries.route.targets]
-        if len(targets) > 1 or len(self._replicas.get(targets[0], ())) > 1:
+        if len(targets) > 1:
             tries.blocks = blocks_of(tries.ask)
         rounds = [targets] * (tries.route.retries + 1)
         rounds += [[model] for model in tries.route.fallback]
@@ -156,16 +145,17 @@ class Router:
                     return attempt
                 except RETRYABLE as error:
                     if self._clock() >= tries.deadline:
-                        raise self._deadline_error(replica.name) from error
+                        raise self._deadline_error(replica.model) from error
             raise self._final_error(tries)
         finally:
             tries.facts.waited = self._clock() - tries.started
 
     def _choose(self, tries: _Tries, models: Sequence[str]) -> Replica | None:
         """The replica for the next attempt: an untried one, if there is one."""
-        ready = [r for model in models for r in self._replicas.get(model, ()) if r.breaker.admits]
-        untried = [r for r in ready if r.name not in tries.errors]
-        again = [r for r in ready if not isinstance(tries.errors.get(r.name), NOT_ON_SAME_REPLICA)]
+        replicas = (self._replicas[model] for model in models if model in self._replicas)
+        ready = [replica for replica in replicas if replica.breaker.admits]
+        untried = [r for r in ready if r.model not in tries.errors]
+        again = [r for r in ready if not isinstance(tries.errors.get(r.model), NOT_ON_SAME_REPLICA)]
         candidates = untried or again
         if len(candidates) < 2:
             return candidates[0] if candidates else None
@@ -174,19 +164,19 @@ class Router:
         if len({weights.get(model, 1.0) for model in models}) > 1:
             model = self._random.choices(models, [weights[model] for model in models])[0]
             candidates = [replica for replica in candidates if replica.model == model]
-        busy = {replica.name: replica.busy for replica in candidates}
+        busy = {replica.model: replica.busy for replica in candidates}
         name = self._affinity.choose(tries.blocks, busy)
         if name is None:
             least = min(busy.values())
             name = self._random.choice([n for n, count in busy.items() if count == least])
-        return next(replica for replica in candidates if replica.name == name)
+        return next(replica for replica in candidates if replica.model == name)
 
     async def _pause(self, tries: _Tries, replica: Replica) -> bool:
         """Wait before a replica is tried again; False if that cannot help.
 
         Full jitter: a random part of a limit that doubles, so that clients do not come together.
         """
-        error = tries.errors.get(replica.name)
+        error = tries.errors.get(replica.model)
         if error is None:
             return True
         limit = min(FIRST_PAUSE * 2**tries.pauses, MOST_PAUSE)
@@ -201,29 +191,29 @@ class Router:
         """One replica's first event; its breaker records the outcome."""
         left = self._left(tries.deadline)
         if left <= 0:
-            raise self._deadline_error(replica.name)
+            raise self._deadline_error(replica.model)
         timeout = replica.timeout
         if timeout >= left:
             # Half of it is for the replicas that have not been tried.
             timeout = left / 2 if self._has_others(tries, replica) else left
         permit = replica.breaker.begin()
         if permit is None:
-            raise Unavailable(f"{replica.name}: circuit open after repeated failures.")
+            raise Unavailable(f"{replica.model}: circuit open after repeated failures.")
         if tries.blocks:
-            self._affinity.saw(tries.blocks, replica.name)
+            self._affinity.saw(tries.blocks, replica.model)
         tries.facts.attempts += 1
         try:
             return await begin(replica, permit, tries.ask, timeout)
         except RETRYABLE as error:
-            tries.errors[replica.name] = error
+            tries.errors[replica.model] = error
             tries.facts.failed.append((replica.model, error.type))
             raise
 
     def _has_others(self, tries: _Tries, replica: Replica) -> bool:
         """Whether another replica, target or fallback may still be tried."""
-        tried = {*tries.errors, replica.name}
-        others = (other for model in tries.models for other in self._replicas.get(model, ()))
-        return any(other.name not in tried and other.breaker.admits for other in others)
+        tried = {*tries.errors, replica.model}
+        others = (self._replicas[model] for model in tries.models if model in self._replicas)
+        return any(other.model not in tried and other.breaker.admits for other in others)
 
     # ── errors ──────────────────────────────────────────────────────────────────────────────
 
@@ -241,7 +231,7 @@ class Router:
             error = list(tries.errors.values())[-1]
             # The client can wait for a full queue, even if a fallback failed after it.
             return next((e for e in tries.errors.values() if isinstance(e, Busy)), error)
-        replicas = [r for model in tries.models for r in self._replicas.get(model, ())]
+        replicas = [self._replicas[model] for model in tries.models if model in self._replicas]
         models = ", ".join(dict.fromkeys(tries.models))
         if not replicas:
             return Unavailable(f"No backend is running for {models}.")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm_service.protocol.body import SAMPLING, asked_beyond, invalid, refuse_unsupported
+from llm_service.protocol.body import asked_beyond, invalid, refuse_unsupported
 from llm_service.request import Ask, several
 
-_CHAT = SAMPLING | {
-    *("messages", "max_completion_tokens", "response_format", "tools", "tool_choice"),
-    *("parallel_tool_calls", "prompt_cache_key", "safety_identifier"),
-}
+_CHAT = frozenset(
+    (
+        *("messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k"),
+        *("seed", "stop", "n", "logprobs", "frequency_penalty", "presence_penalty", "user"),
+        *("repetition_penalty", "ignore_eos", "min_tokens", "metadata", "response_format"),
+        *("tools", "tool_choice", "parallel_tool_calls", "prompt_cache_key", "safety_identifier"),
+    )
+)
 _EMBEDDING = frozenset(("input", "encoding_format", "user"))
 
 

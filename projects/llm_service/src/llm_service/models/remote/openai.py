@@ -7,16 +7,19 @@ read into events. Which upstream is asked, how often and for how long is the rou
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
-from llm_service.models.entry import ModelEntry
-from llm_service.models.remote.upstream import Upstream, estimate, message_of
+from llm_service.models.remote.sse import EventParser
+from llm_service.models.remote.upstream import (
+    MAX_ANSWER,
+    Upstream,
+    bounded,
+    estimate,
+    message_of,
+)
 from llm_service.request import Ask, Delta, Embedded, Event, Finish, Usage, prompt_chars, several
-from seedbed.errors import BadInput, SeedbedError, Unavailable
-
-if TYPE_CHECKING:
-    import aiohttp
+from seedbed.errors import SeedbedError, Unavailable
 
 _REASONS = {"stop", "length", "tool_calls", "content_filter"}
 _PLAIN = {"role", "content"}
@@ -24,27 +27,37 @@ _KNOWN = _PLAIN | {"tool_calls"}
 
 
 class OpenAIBackend(Upstream):
-    def __init__(self, name: str, entry: ModelEntry, session: aiohttp.ClientSession) -> None:
-        key = entry.api_key
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        super().__init__(name, entry, session, headers)
-        self._asks_usage = True  # until the upstream refuses `stream_options`
-
-    def reader(self, ask: Ask) -> StreamReader:
-        return StreamReader(self, ask)
-
-    async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
-        if not ask.stream:
-            return await self._send("/chat/completions", self._dump(ask.body, {}))
-        if self._asks_usage:
+    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """Events of the answer; see `Backend`."""
+        more: dict[str, Any] = {}
+        if ask.stream:
             more = {"stream": True, "stream_options": {"include_usage": True}}
-            try:
-                return await self._send("/chat/completions", self._dump(ask.body, more))
-            except BadInput as error:
-                if "stream_options" not in str(error):
-                    raise
-                self._asks_usage = False
-        return await self._send("/chat/completions", self._dump(ask.body, {"stream": True}))
+        response = await self._send("/chat/completions", self._dump(ask.body, more))
+        async with self._reading(response):
+            reader = StreamReader(self, ask)
+            if not ask.stream or response.content_type != "text/event-stream":
+                # Some servers ignore `stream`.
+                for event in reader.whole(await self._read_json(response)):
+                    yield event
+                return
+            parser, size = EventParser(), 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > MAX_ANSWER:
+                    raise Unavailable(
+                        f"{self.name}: the upstream sent more than {MAX_ANSWER:,} bytes."
+                    )
+                for data in parser.feed(chunk):
+                    for event in reader.read(data):
+                        yield event
+                if reader.done:
+                    break
+            for data in parser.end():
+                for event in reader.read(data):
+                    yield event
+            for event in reader.end():
+                yield event
+            await self._drain(response)
 
     async def embed(self, ask: Ask) -> Embedded:
         """One vector for each input, in its order."""
@@ -105,7 +118,7 @@ class StreamReader:
             )
         events: list[Event] = []
         chars = 0
-        usage = self._backend.plausible(_usage(answer.get("usage")), self._ask)
+        usage = _usage(answer.get("usage"))
         try:
             for place, choice in enumerate(choices):
                 index = int(choice.get("index") or place)
@@ -118,7 +131,7 @@ class StreamReader:
                 events.append(Finish(reason_of(choice.get("finish_reason")), index))
         except (AttributeError, TypeError, ValueError):
             raise self._backend._malformed(json.dumps(answer)[:200]) from None
-        return [*events, _completed(usage, self._ask, chars)]
+        return [*events, bounded(self._backend.entry, usage, self._ask, chars)]
 
     def read(self, data: bytes) -> list[Event]:
         if self.done:
@@ -141,8 +154,7 @@ class StreamReader:
                 f"{self._backend.name}: the upstream closed the stream before the end of "
                 "the answer."
             )
-        reported = self._backend.plausible(self._usage, self._ask)
-        usage = _completed(reported, self._ask, self._chars, self._deltas)
+        usage = bounded(self._backend.entry, self._usage, self._ask, self._chars, self._deltas)
         return [*(Finish("stop", index) for index in sorted(left)), usage]
 
     def _events(self, chunk: dict[str, Any]) -> list[Event]:
@@ -200,15 +212,3 @@ def _usage(fields: Any) -> Usage:
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
     read, written = fields.get("prompt_tokens"), fields.get("completion_tokens")
     return Usage(_count(read), _count(written), _count(cached))
-
-
-def _completed(usage: Usage, ask: Ask, chars: int, deltas: int = 1) -> Usage:
-    """The usage with estimates in place of what the upstream did not say: nothing is free."""
-    return Usage(
-        usage.prompt_tokens or estimate(prompt_chars(ask.body)),
-        usage.completion_tokens or estimate(chars, deltas),
-        usage.cached_tokens,
-    )
-
-
-BACKEND = OpenAIBackend

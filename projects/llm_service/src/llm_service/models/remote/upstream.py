@@ -1,4 +1,4 @@
-"""What the backends of remote APIs have in common: the session, limits, and what went wrong.
+"""The HTTP side of an upstream: the session, limits, and what went wrong.
 
 An error of an upstream becomes one of ours by what can be done about it: BadInput where the client
 must change its request, Unavailable or DeadlineExceeded where another target may do better. What
@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from llm_service.models.entry import ModelEntry
-from llm_service.models.remote.sse import EventParser
-from llm_service.request import TOO_LONG, Ask, Event, Load, Usage
+from llm_service.request import TOO_LONG, Ask, Load, Usage, prompt_chars
 from seedbed.errors import (
     BadInput,
     ContextWindowError,
@@ -41,7 +40,7 @@ _END_OF_BODY = 0.1
 _MOST_ERROR = 16 * 2**10
 _MOST_TOKENS = 4_000_000  # above every model's context window
 # A key that is refused now is refused in a minute too: other targets are tried until then.
-_WRONG_KEY_PAUSE = 60.0
+WRONG_KEY_PAUSE = 60.0
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -66,72 +65,23 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
-class Reader(Protocol):
-    """Makes events of one answer; `done` once nothing more of it is to come."""
-
-    done: bool
-
-    def whole(self, answer: dict[str, Any]) -> list[Event]: ...
-
-    def read(self, data: bytes) -> list[Event]: ...
-
-    def end(self) -> list[Event]: ...
-
-
 class Upstream:
-    """A model behind an API. Subclasses say how it is asked and how its answers are read."""
+    """A model behind an HTTP API: sends requests, and makes our errors of what goes wrong."""
 
-    def __init__(
-        self, name: str, entry: ModelEntry, session: aiohttp.ClientSession, headers: dict[str, str]
-    ) -> None:
+    def __init__(self, name: str, entry: ModelEntry, session: aiohttp.ClientSession) -> None:
         import aiohttp
 
         self.name = name
         self.load = Load()
         self.entry = entry
         self._session = session
-        self._headers = {"Content-Type": "application/json", **headers}
+        self._headers = {"Content-Type": "application/json"}
+        if entry.api_key:
+            self._headers["Authorization"] = f"Bearer {entry.api_key}"
         # No total: the router's deadline is the total, and closing ends the request.
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=_CONNECT, sock_read=entry.timeout
         )
-
-    async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
-        """Send the request; the response of a success, to be read under `_reading`."""
-        raise NotImplementedError
-
-    def reader(self, ask: Ask) -> Reader:
-        """What makes events of the answer."""
-        raise NotImplementedError
-
-    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        """Events of the answer; see `Backend`."""
-        response = await self.ask(ask)
-        async with self._reading(response):
-            reader = self.reader(ask)
-            if not ask.stream or response.content_type != "text/event-stream":
-                # Some servers ignore `stream`.
-                for event in reader.whole(await self._read_json(response)):
-                    yield event
-                return
-            parser, size = EventParser(), 0
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                if size > MAX_ANSWER:
-                    raise Unavailable(
-                        f"{self.name}: the upstream sent more than {MAX_ANSWER:,} bytes."
-                    )
-                for data in parser.feed(chunk):
-                    for event in reader.read(data):
-                        yield event
-                if reader.done:
-                    break
-            for data in parser.end():
-                for event in reader.read(data):
-                    yield event
-            for event in reader.end():
-                yield event
-            await self._drain(response)
 
     async def close(self) -> None:
         """Nothing to close: the session belongs to the pool's owner."""
@@ -220,23 +170,6 @@ class Upstream:
         text = " ".join(text[:2000].split())
         return redact_secrets(replace_findings(text, find_pii(text)))[:500]
 
-    def plausible(self, usage: Usage, ask: Ask) -> Usage:
-        """The usage without counts that cannot be true, which would use up a key's budget."""
-        window = self.entry.context_window or _MOST_TOKENS
-        answer = ask.body.get("max_completion_tokens") or ask.body.get("max_tokens") or window
-        limits = window, answer * int(ask.body.get("n") or 1), window
-        counts = usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
-        if all(count <= limit for count, limit in zip(counts, limits, strict=True)):
-            return usage
-        log.warning(
-            "%s: %s reported %s tokens (prompt, answer, cached), more than the limits of %s; "
-            "estimated instead.",
-            *(self.name, self.entry.base_url, counts, limits),
-        )
-        return Usage(
-            *(count if count <= limit else 0 for count, limit in zip(counts, limits, strict=True))
-        )
-
     async def _refusal(self, response: aiohttp.ClientResponse) -> SeedbedError:
         try:
             async with asyncio.timeout(_CONNECT):
@@ -267,7 +200,7 @@ class Upstream:
         log.warning("%s: %s returned %d: %s", self.name, self.entry.base_url, status, error_text)
         if status in (401, 403) or code == "insufficient_quota":
             refused = Unavailable(f"{self.name}: the upstream rejected this service's API key.")
-            refused.retry_after = _WRONG_KEY_PAUSE
+            refused.retry_after = WRONG_KEY_PAUSE
             return refused
         text = f"{self.name}: the upstream returned {status}."
         error = (DeadlineExceeded if status in (408, 504) else Unavailable)(text)
@@ -299,7 +232,7 @@ class Upstream:
 def message_of(payload: Any) -> tuple[str, str]:
     """The message and the code of an error body; both "" if it is not an API's error.
 
-    OpenAI and Anthropic nest it under `error`; FastAPI (older vLLM) has `detail` or `message`.
+    OpenAI nests it under `error`; FastAPI (older vLLM) has `detail` or `message`.
     """
     if not isinstance(payload, dict):
         return "", ""
@@ -331,3 +264,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def estimate(text_chars: int, at_least: int = 1) -> int:
     """Tokens of a text whose tokenizer is not known: four characters each, never none."""
     return max(at_least, -(-text_chars // 4), 1)
+
+
+def bounded(entry: ModelEntry, usage: Usage, ask: Ask, chars: int, deltas: int = 1) -> Usage:
+    """The usage as reported; a count that is missing or cannot be true is estimated, from the
+    prompt and from the characters and deltas of the answer. So nothing is free, and a wrong count
+    does not use up a key's budget.
+    """
+    window = entry.context_window or _MOST_TOKENS
+    answer = ask.body.get("max_completion_tokens") or ask.body.get("max_tokens") or window
+    prompt, written = usage.prompt_tokens, usage.completion_tokens
+    if not 0 < prompt <= window:
+        prompt = estimate(prompt_chars(ask.body))
+    if not 0 < written <= answer * int(ask.body.get("n") or 1):
+        written = estimate(chars, deltas)
+    return Usage(prompt, written, min(usage.cached_tokens, prompt))

@@ -1,4 +1,4 @@
-"""Plug-in: `/v1/messages`, Anthropic's Messages API with text, images and tools, as a chat."""
+"""`/v1/messages`, Anthropic's Messages API with text, images and tools, as a chat."""
 
 from llm_service.protocol.endpoint import Endpoint
 from llm_service.protocol.messages import answer

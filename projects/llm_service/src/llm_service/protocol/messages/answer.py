@@ -1,4 +1,4 @@
-"""A model's events as Anthropic's message, whole or as the typed events of its stream.
+"""A model's events as Anthropic's message, whole or as the typed events of its stream; errors.
 
 Which of several stop sequences ended a text is not known here: its stop reason is `end_turn`.
 """
@@ -6,19 +6,27 @@ Which of several stop sequences ended a text is not known here: its stop reason 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from llm_service.protocol.body import new_id
 from llm_service.protocol.endpoint import About
-from llm_service.protocol.events import broken_off, call_index, dumps, error_body, gather, tell
+from llm_service.protocol.events import broken_off, call_index, dumps, error_body, gather, send
 from llm_service.request import Event, Events, Finish, Usage
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _REASONS = {
     "stop": "end_turn",
     "length": "max_tokens",
     "tool_calls": "tool_use",
     "content_filter": "refusal",
+}
+_ERRORS = {
+    **{400: "invalid_request_error", 401: "authentication_error", 403: "permission_error"},
+    **{404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error"},
+    **{503: "overloaded_error", 504: "timeout_error"},
 }
 
 
@@ -35,13 +43,12 @@ async def collect(events: Events, about: About) -> dict[str, Any]:
         except ValueError:  # cut off by max_tokens
             continue
         content.append(_call(call["id"], call["function"]["name"], arguments))
-    reason = _REASONS.get(answer.reason or "", "end_turn")
-    return _message(about, content, reason) | {"usage": _usage(usage)}
+    return _message(about, content, _REASONS.get(answer.reason or "", "end_turn"), usage)
 
 
 def stream(events: Events, about: About) -> AsyncIterator[bytes]:
     """The server-sent events of one message. An error after the first of them is an `error`."""
-    return tell(events, _Blocks(about))
+    return send(events, _Blocks(about))
 
 
 class _Blocks:
@@ -56,35 +63,35 @@ class _Blocks:
         self.usage = Usage(0)
 
     def begin(self) -> str:
-        message = _message(self.about, [], None) | {"usage": _usage(Usage(0))}
-        return _event("message_start", message=message)
+        return _event("message_start", message=_message(self.about, [], None, Usage(0)))
 
-    def add(self, event: Event) -> Iterator[str]:
+    def add(self, event: Event) -> str:
         if isinstance(event, Usage):
             self.usage = event
-        elif isinstance(event, Finish):
+            return ""
+        if isinstance(event, Finish):
             self.reason = event.reason
-        else:
-            if event.text:
-                start = {"type": "text", "text": ""}
-                yield from self._piece("text", start, "text_delta", text=event.text)
-            for part in event.tool_calls:
-                yield from self._arguments(part)
+            return ""
+        start = {"type": "text", "text": ""}
+        out = self._piece("text", start, "text_delta", text=event.text) if event.text else ""
+        return out + "".join(map(self._arguments, event.tool_calls))
 
-    def _arguments(self, part: Mapping[str, Any]) -> Iterator[str]:
+    def _arguments(self, part: Mapping[str, Any]) -> str:
         index, function = call_index(part, self.calls), part.get("function") or {}
         self.calls[index] = None
         start = _call(part.get("id"), function.get("name") or "", {})
-        json_text = function.get("arguments") or ""
-        yield from self._piece(str(index), start, "input_json_delta", partial_json=json_text)
+        arguments = function.get("arguments") or ""
+        return self._piece(str(index), start, "input_json_delta", partial_json=arguments)
 
-    def _piece(self, name: str, start: Mapping[str, Any], type_: str, **new: str) -> Iterator[str]:
+    def _piece(self, name: str, start: Mapping[str, Any], type_: str, **new: str) -> str:
+        out = ""
         if self.open != name:
-            yield self._close()
+            out = self._close()
             self.open, self.at = name, self.at + 1
-            yield _event("content_block_start", index=self.at, content_block=start)
+            out += _event("content_block_start", index=self.at, content_block=start)
         if any(new.values()):
-            yield _event("content_block_delta", index=self.at, delta={"type": type_, **new})
+            out += _event("content_block_delta", index=self.at, delta={"type": type_, **new})
+        return out
 
     def _close(self) -> str:
         return _event("content_block_stop", index=self.at) if self.open else ""
@@ -94,14 +101,15 @@ class _Blocks:
         if not self.reason:
             raise broken_off()
         delta = {"stop_reason": _REASONS.get(self.reason, "end_turn"), "stop_sequence": None}
-        ended = _event("message_delta", delta=delta, usage=_usage(self.usage))
-        return self._close() + ended + _event("message_stop")
+        end = _event("message_delta", delta=delta, usage=_usage(self.usage))
+        return self._close() + end + _event("message_stop")
 
     def failed(self, error: Exception) -> str:
-        return _event("error", error=error_body(error)["error"])
+        status, message = getattr(error, "status", 500), error_body(error)["error"]["message"]
+        return _event("error", error={"type": _error_type(status), "message": message})
 
 
-def _message(about: About, content: list[dict[str, Any]], reason: str | None) -> dict[str, Any]:
+def _message(about: About, content: list[Any], reason: str | None, usage: Usage) -> dict[str, Any]:
     return {
         "id": about.response_id,
         "type": "message",
@@ -110,6 +118,7 @@ def _message(about: About, content: list[dict[str, Any]], reason: str | None) ->
         "content": content,
         "stop_reason": reason,
         "stop_sequence": None,
+        "usage": _usage(usage),
     }
 
 
@@ -129,3 +138,34 @@ def _usage(usage: Usage) -> dict[str, int]:
 
 def _event(type_: str, **fields: Any) -> str:
     return f"event: {type_}\ndata: {dumps({'type': type_, **fields}).decode()}\n\n"
+
+
+def _error_type(status: int) -> str:
+    return _ERRORS.get(status, "invalid_request_error" if status < 500 else "api_error")
+
+
+class AnthropicErrors:
+    """Middleware that gives every error of `/v1/messages` Anthropic's form, also of a wrong key."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start: Message = {}
+
+        async def translated(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                start.update(message)  # the body comes in one piece
+                return
+            if start:
+                inner = json.loads(message["body"])["error"]
+                error = {"type": _error_type(start["status"]), "message": inner["message"]}
+                body = dumps({"type": "error", "error": error, "request_id": inner["request_id"]})
+                headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+                length = (b"content-length", str(len(body)).encode())
+                await send({**start, "headers": [*headers, length]})
+                message = {**message, "body": body}
+            await send(message)
+
+        ours = scope["type"] == "http" and scope["path"].startswith("/v1/messages")
+        await self.app(scope, receive, translated if ours else send)

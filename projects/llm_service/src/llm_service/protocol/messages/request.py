@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from llm_service.protocol.body import ForChat, Part, Texts, invalid, refuse_unsupported
-from llm_service.protocol.chat import check_functions
+from llm_service.protocol.body import Body, Part, Texts, invalid, refuse_unsupported
+from llm_service.protocol.chat import ChatRequest
+from llm_service.request import Kind
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -28,7 +29,7 @@ class Block(Part):
     name: str = ""
     input: dict[str, Any] = Field(default_factory=dict)
     tool_use_id: str = ""  # of a tool_result, as content and is_error
-    content: str | Annotated[list[Block], Field(fail_fast=True)] = ""
+    content: Content = ""
     is_error: bool = False
     cache_control: Any = None
     citations: None = None
@@ -61,13 +62,10 @@ class OutputFormat(Part):
     schema_: dict[str, Any] = Field(alias="schema")
 
 
-class OutputConfig(Part):
-    format: OutputFormat | None = None
-
-
-class MessagesRequest(ForChat):
+class MessagesRequest(Body):
     """Anthropic's request."""
 
+    kind: ClassVar[Kind] = "chat"
     max_tokens: int = Field(ge=1, le=10_000_000)
     messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)
     system: Content = ""
@@ -78,7 +76,7 @@ class MessagesRequest(ForChat):
     top_k: int | None = Field(None, ge=0, le=1_000_000)
     tools: Annotated[list[Tool], Field(fail_fast=True)] = Field([], max_length=128)
     tool_choice: ToolChoice | None = None
-    output_config: OutputConfig | None = None
+    output_config: dict[Literal["format"], OutputFormat | None] = Field(default_factory=dict)
     thinking: dict[str, Any] | None = None
     metadata: dict[Literal["user_id"], str | None] = Field(default_factory=dict)
     cache_control: Any = None
@@ -89,37 +87,29 @@ class MessagesRequest(ForChat):
         if self.thinking and self.thinking.get("type") != "disabled":
             refuse_unsupported(["thinking"])
         self.user = self.metadata.get("user_id") or self.user
-        self._chat = {"messages": _messages(self.system, self.messages)}
-        self._chat |= self._sampling() | self._functions()
-
-    def _sampling(self) -> dict[str, Any]:
         names = ("temperature", "top_p", "top_k")
-        body = {name: self._fields[name] for name in names if name in self._fields}
-        body["max_completion_tokens"] = self.max_tokens
+        chat = {name: self._fields[name] for name in names if name in self._fields}
+        chat |= {"messages": _messages(self.system, self.messages)}
+        chat |= {"max_completion_tokens": self.max_tokens}
         if self.stop_sequences:
-            body["stop"] = self.stop_sequences
-        if self.output_config is not None and self.output_config.format is not None:
-            schema = {"name": "answer", "schema": self.output_config.format.schema_, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
+            chat["stop"] = self.stop_sequences
+        if form := self.output_config.get("format"):
+            schema = {"name": "answer", "schema": form.schema_, "strict": True}
+            chat["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if self.tools:
+            chat["tools"] = [_function(tool) for tool in self.tools]
+        if choice := self.tool_choice:
+            one = {"type": "function", "function": {"name": choice.name}}
+            chat["tool_choice"] = _CHOICES.get(choice.type, one)
+            if choice.disable_parallel_tool_use:
+                chat["parallel_tool_calls"] = False
+        self._chat = dict(ChatRequest.model_validate(chat).ask().body)
 
-    def _functions(self) -> dict[str, Any]:
-        choice = self.tool_choice or ToolChoice(type="auto")
-        names = check_functions(
-            [(f"tools.{at}", tool.name, tool.input_schema) for at, tool in enumerate(self.tools)]
-        )
-        if choice.type == "tool" and choice.name not in names:
-            raise invalid("tool_choice.name", f"{choice.name[:60]!r} is not among the tools")
-        if choice.type == "any" and not names:
-            raise invalid("tool_choice", "'any' needs at least one tool")
-        if not self.tools:
-            return {}
-        one = {"type": "function", "function": {"name": choice.name}}
-        body: dict[str, Any] = {
-            "tools": [_function(tool) for tool in self.tools],
-            "tool_choice": _CHOICES.get(choice.type, one),
-        }
-        return body | ({"parallel_tool_calls": False} if choice.disable_parallel_tool_use else {})
+
+class CountRequest(MessagesRequest):
+    """Anthropic's request for the number of a prompt's tokens."""
+
+    max_tokens: int = 1
 
 
 def _function(tool: Tool) -> dict[str, Any]:
@@ -133,45 +123,37 @@ def _messages(system: Content, turns: Sequence[Message]) -> list[dict[str, Any]]
     messages: list[dict[str, Any]] = []
     if system:
         messages.append({"role": "system", "content": _content(system, "system", ("text",))})
-    called: set[str] = set()
     for at, turn in enumerate(turns):
         place = f"messages.{at}.content"
         blocks = turn.content
         if isinstance(blocks, str):
             messages.append({"role": turn.role, "content": blocks})
         elif turn.role == "assistant":
-            messages.append(_said(blocks, place, called))
+            messages.append(_answer(blocks, place))
         else:
             results = [block for block in blocks if block.type == "tool_result"]
-            messages += [_result(block, place, called) for block in results]
+            messages += [_result(block, place) for block in results]
             if rest := [block for block in blocks if block.type != "tool_result"]:
                 messages.append({"role": "user", "content": _content(rest, place)})
     return messages
 
 
-def _said(blocks: Sequence[Block], place: str, called: set[str]) -> dict[str, Any]:
+def _answer(blocks: Sequence[Block], place: str) -> dict[str, Any]:
     """A message of the assistant, with its calls."""
     texts = [block for block in blocks if block.type != "tool_use"]
     message: dict[str, Any] = {"role": "assistant", "content": _content(texts, place, ("text",))}
     for block in blocks:
         if block.type == "tool_use":
-            if not block.id or not block.name:
-                raise invalid(place, "a tool_use needs an id and a name")
-            called.add(block.id)
             function = {"name": block.name, "arguments": json.dumps(block.input)}
             call = {"id": block.id, "type": "function", "function": function}
             message.setdefault("tool_calls", []).append(call)
     return message
 
 
-def _result(block: Block, place: str, called: set[str]) -> dict[str, Any]:
-    if block.tool_use_id not in called:
-        problem = f"{block.tool_use_id[:60]!r} does not match a tool_use of an earlier message"
-        raise invalid(f"{place}.tool_use_id", problem)
+def _result(block: Block, place: str) -> dict[str, Any]:
     content = _content(block.content, f"{place}.content")
-    if block.is_error:  # a chat has no field for it
-        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        content = [{"type": "text", "text": "Error: "}, *parts]
+    if block.is_error and isinstance(content, str):  # a chat has no field for it
+        content = f"Error: {content}"
     return {"role": "tool", "tool_call_id": block.tool_use_id, "content": content}
 
 

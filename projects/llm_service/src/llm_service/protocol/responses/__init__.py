@@ -1,4 +1,4 @@
-"""Plug-in: `/v1/responses`, OpenAI's Responses API with text and tools, translated into a chat."""
+"""`/v1/responses`, OpenAI's Responses API with text and tools, translated into a chat."""
 
 from llm_service.protocol.endpoint import Endpoint
 from llm_service.protocol.responses import answer

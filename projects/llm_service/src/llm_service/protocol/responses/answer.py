@@ -6,7 +6,7 @@ One message item has all text; each call is an item of its own. Items end when t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
@@ -17,7 +17,7 @@ from llm_service.protocol.events import (
     call_index,
     dumps,
     error_body,
-    tell,
+    send,
 )
 from llm_service.request import Delta, Event, Events, Finish, Usage
 
@@ -35,8 +35,7 @@ async def collect(
     draft = _Draft(request, response_id, created, model)
     async with aclosing(events):
         async for event in events:
-            for _ in draft.add(event):
-                pass
+            draft.add(event)
     return draft.whole()
 
 
@@ -51,7 +50,7 @@ def stream(
 
     An error before the first event is raised; a later one becomes `response.failed`, the last.
     """
-    return tell(events, _Draft(request, response_id, created, model))
+    return send(events, _Draft(request, response_id, created, model))
 
 
 class _Draft:
@@ -82,16 +81,15 @@ class _Draft:
         # The two first events are written last, when it is known that the answer begins at all.
         self.number = 2
 
-    def add(self, event: Event) -> Iterator[str]:
+    def add(self, event: Event) -> str:
         if isinstance(event, Usage):
             self.usage = event
-        elif isinstance(event, Finish):
+            return ""
+        if isinstance(event, Finish):
             self.reason = event.reason
-        else:
-            if event.text or event.logprobs:
-                yield self._text(event)
-            for part in event.tool_calls:
-                yield self._call(part)
+            return ""
+        out = self._text(event) if event.text or event.logprobs else ""
+        return out + "".join(map(self._call, event.tool_calls))
 
     def _text(self, delta: Delta) -> str:
         out = "" if self.text_at >= 0 else self._open_text()

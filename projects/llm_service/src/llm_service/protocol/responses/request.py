@@ -11,16 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from llm_service.protocol.body import (
-    ForChat,
-    Metadata,
-    Part,
-    StreamOptions,
-    Texts,
-    check_stops,
-    invalid,
-    refuse_unsupported,
-)
+from llm_service.protocol.body import Part, Sampled, invalid, refuse_unsupported
 from llm_service.protocol.chat import check_functions
 from llm_service.protocol.responses.input import messages_of
 
@@ -76,51 +67,31 @@ class Reasoning(Part):
     generate_summary: None = None
 
 
-class ResponsesRequest(ForChat):
+class ResponsesRequest(Sampled):
     """OpenAI's request; vLLM's sampling fields beside them."""
 
     passed_on: ClassVar[frozenset[str]] = frozenset(_REFUSED)
     input: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)]
     instructions: str | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     tools: Annotated[list[FunctionTool], Field(fail_fast=True)] | None = Field(None, max_length=128)
     tool_choice: Literal["auto", "none", "required"] | FunctionChoice | None = None
-    parallel_tool_calls: bool | None = None
     text: Text | None = None
     max_output_tokens: int | None = Field(None, ge=1, le=10_000_000)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_logprobs: int | None = Field(None, ge=0, le=20)
     truncation: Literal["auto", "disabled"] | None = None
     store: bool | None = Field(
         None, description="Accepted for compatibility; responses are never stored."
     )
-    metadata: Metadata | None = Field(None, max_length=16)
     reasoning: Reasoning | None = None
     service_tier: Any = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
     prompt_cache_retention: Any = None
-    # vLLM's.
-    top_k: int | None = Field(None, ge=-1, le=1_000_000)
-    min_p: float | None = Field(None, ge=0, le=1)
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: str | Texts | None = None
-    ignore_eos: bool | None = None
-    min_tokens: int | None = Field(None, ge=0, le=10_000_000)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0, le=10)
-    logit_bias: Annotated[dict[str, float], Field(fail_fast=True)] | None = None
     background: bool | None = None
 
+    @property
+    def most_tokens(self) -> int | None:
+        return self.max_output_tokens
+
     def check(self) -> None:
-        check_stops(self.stop)
-        if self.stream_options is not None and not self.stream:
-            raise invalid("stream_options", "requires stream=true")
-        if self.min_tokens and self.max_output_tokens and self.min_tokens > self.max_output_tokens:
-            raise invalid("min_tokens", f"{self.min_tokens} is more than max_output_tokens")
+        super().check()
         refuse_unsupported(self._beyond())
         self._chat = {"messages": messages_of(self.input, self.instructions)}
         self._chat |= self._sampling() | self._functions()
