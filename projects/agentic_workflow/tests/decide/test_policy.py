@@ -79,6 +79,7 @@ def test_refund_is_what_was_asked_for_if_that_was_paid_and_else_a_person_approve
     for asked, amount, approval in ((20, "20", False), (80, "54.80", True)):
         decision = decide(category="refund", amount=Decimal(asked))
         assert (decision.amount, decision.approval) == (Decimal(amount), approval)
+        assert len(decision.reasons) == 1 + approval
 
 
 def test_double_charge_is_refunded_once() -> None:
@@ -113,6 +114,7 @@ def test_spam_and_automatic_mails_are_ignored() -> None:
     policy, automatic = load_policy(SHOP_POLICY), MAIL.model_copy(update={"automatic": True})
     decision = policy.decide(automatic, Triage(category="refund"), ORDER)
     assert (decision.action, decision.approval) == ("ignore", False)
+    assert policy.decide(MAIL, Triage(category="spam"), ORDER, over_limit="2 USD of 1").approval
 
 
 # ── safeguards that no file can remove ──────────────────────────────────────────────────────
