@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from agentic_workflow.case import Draft, Mail, Triage
-from agentic_workflow.store.database import writing
 from agentic_workflow.store.store import Store, case_id
-from seedbed.errors import ConfigError, Conflict, NotFound
+from seedbed.errors import Conflict, NotFound
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -187,18 +185,6 @@ def test_what_models_cost_counts_for_one_day_in_utc(store: Store, clock: Clock) 
     clock.now += timedelta(hours=12)  # midnight
     store.record(receive(store, 2), "draft", tokens=5, cost_usd=0.25)
     assert store.spent_today() == 0.25
-
-
-# ── faults ──────────────────────────────────────────────────────────────────────────────────
-
-
-def test_database_of_another_version_is_refused(tmp_path: Path) -> None:
-    store = Store(path := tmp_path / "cases.sqlite")
-    with writing(store.engine) as connection:
-        connection.execute(text("ALTER TABLE outbox ADD COLUMN remind_at TEXT"))
-    store.close()
-    with pytest.raises(ConfigError, match=r"Another version .* outbox\.remind_at"):
-        Store(path)
 
 
 def test_follow_ups_of_a_sender_are_one_thread(store: Store) -> None:

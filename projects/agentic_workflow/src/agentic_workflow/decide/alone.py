@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agentic_workflow.case import Category, Decision, Facts, Mail, Standing, Triage
 from agentic_workflow.decide.vocabulary import vocabulary_doubts
 
+Proven = dict[str, object]  # each reason for a person, and whether the opposite is proven
 Understand = Callable[[Mail, Category, Collection[str]], list[str]]
 
 
@@ -49,14 +50,13 @@ def require_proof(
     Without verification a sender gets no refund and no reply about an order, even with approval.
     """
     if decision.action == "ignore":
-        reasons = _doubts_about_silence(mail, triage, facts, terms)
+        proven, reasons = _prove_silence(mail, triage, facts, terms), list[str]()
     else:
-        reasons = [
-            *_doubts_about_mail(mail, triage, terms),
-            *_doubts_about_request(decision, mail, triage, facts, terms),
-            *_doubts_about_sender(standing, terms),
-            *understand(mail, triage.category, _numbers_of(decision, triage, facts)),
-        ]
+        proven = _prove_mail(mail, triage, terms)
+        proven |= _prove_request(decision, mail, triage, facts, terms)
+        proven |= _prove_sender(standing, terms)
+        reasons = understand(mail, triage.category, _numbers_of(decision, triage, facts))
+    reasons = [*(reason for reason, holds in proven.items() if not holds), *reasons]
     if triage.changed_by:
         reasons.append(f"{triage.changed_by} changed the request.")
     change = dict[str, object]()
@@ -74,21 +74,20 @@ def _numbers_of(decision: Decision, triage: Triage, facts: Facts) -> set[str]:
     return orders | sums | {facts.tracking.lower()} - {""}
 
 
-def _doubts_about_silence(mail: Mail, triage: Triage, facts: Facts, terms: Alone) -> list[str]:
+def _prove_silence(mail: Mail, triage: Triage, facts: Facts, terms: Alone) -> Proven:
     """Whether the mail may be closed unread: proven to be a program's, or certain spam."""
-    proven = {
+    return {
         "A customer's mail is not closed unread.": facts.customer_id is None,
         f"{triage.confidence:.0%} sure that it is spam.": (
             mail.automatic or triage.confidence >= terms.confidence
         ),
         "Only a person or the mail server can tell that it is spam.": (mail.automatic or mail.spam),
     }
-    return [reason for reason, holds in proven.items() if not holds]
 
 
-def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
+def _prove_mail(mail: Mail, triage: Triage, terms: Alone) -> Proven:
     """Who wrote it, in which form, and whether it is understood."""
-    proven = {
+    return {
         "The mail server has not verified the sender.": mail.verified,
         f"There are no templates for its language ({mail.spoken or 'unknown'}).": (
             mail.spoken == mail.language and triage.language in ("", mail.language)
@@ -103,12 +102,11 @@ def _doubts_about_mail(mail: Mail, triage: Triage, terms: Alone) -> list[str]:
         f"It may ask for more than one thing: {', '.join(triage.others)}.": not triage.others,
         "It is urgent.": triage.priority != "high",
     }
-    return [reason for reason, holds in proven.items() if not holds]
 
 
-def _doubts_about_request(
+def _prove_request(
     decision: Decision, mail: Mail, triage: Triage, facts: Facts, terms: Alone
-) -> list[str]:
+) -> Proven:
     """Whether the order and the amount are certain."""
     numbers = set(triage.order_ids)
     from_thread = triage.order_id and triage.order_id.upper() not in numbers
@@ -117,7 +115,7 @@ def _doubts_about_request(
     whole, surplus = (facts.refundable or 0) - facts.refunded, triage.category == "billing"
     # A letter that asks for the order may be sent without it, and one about an error needs none.
     needs_order = decision.action == "refund" or facts.order_status
-    proven = {
+    return {
         "It contains more than one number that may be an order's.": (
             numbers <= {str(facts.order_id).upper()} if is_found else len(numbers) <= 1
         ),
@@ -137,16 +135,14 @@ def _doubts_about_request(
             or (triage.amount in (None, decision.amount) and (surplus or decision.amount == whole))
         ),
     }
-    return [reason for reason, holds in proven.items() if not holds]
 
 
-def _doubts_about_sender(standing: Standing, terms: Alone) -> list[str]:
+def _prove_sender(standing: Standing, terms: Alone) -> Proven:
     """Whether the sender has other cases, or is a machine that answers every reply."""
-    proven = {
+    return {
         f"Case {standing.open_case} of the sender is open.": not standing.open_case,
         f"The sender wrote the same in case {standing.same_case}.": not standing.same_case,
         f"{standing.replies_to_address} automatic replies went to the sender today.": (
             standing.replies_to_address < terms.replies_per_address
         ),
     }
-    return [reason for reason, holds in proven.items() if not holds]

@@ -132,16 +132,12 @@ def change(
 
 
 @router.post("/cases/{case_id}/replay")
-def replay(request: Request, case_id: CleanText, caller: Caller) -> Response:
-    """Try a failed case again."""
-    _actions(request).replay(case_id, caller)
-    return _back_to(case_id)
-
-
 @router.post("/cases/{case_id}/reopen")
-def reopen(request: Request, case_id: CleanText, caller: Caller) -> Response:
-    """Let a closed case wait for a person again."""
-    _actions(request).reopen(case_id, caller)
+def go_on(request: Request, case_id: CleanText, caller: Caller) -> Response:
+    """Try a failed case again, or let a closed one wait for a person."""
+    actions = _actions(request)
+    act = actions.replay if request.url.path.endswith("/replay") else actions.reopen
+    act(case_id, caller)
     return _back_to(case_id)
 
 

@@ -15,14 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, inspect, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from agentic_workflow.store.schema import metadata
 from seedbed.database.sql_engine import sql_engine
 from seedbed.database.sqlite import sqlite_error
-from seedbed.errors import Busy, ConfigError, SeedbedError, Unavailable
+from seedbed.errors import Busy, SeedbedError, Unavailable
 
 SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8005_2026  # advisory lock of Postgres: any number that no other program uses
@@ -45,12 +45,6 @@ def open_database(url: str | Path) -> Engine:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _CREATION_LOCK})
         metadata.create_all(connection)
-        for table in metadata.sorted_tables:
-            columns = {column["name"] for column in inspect(connection).get_columns(table.name)}
-            if differences := columns ^ set(table.columns.keys()):
-                problem = f"Another version made the case database: {table}.{differences.pop()}."
-                hint = "Finish its cases with that version, then start with an empty database."
-                raise ConfigError(problem, hint=hint)
     return engine
 
 
