@@ -27,7 +27,7 @@ LONG = {
     "max_tokens": 4000,
     "ignore_eos": True,
 }
-SHORT = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
+SHORT = {"messages": [{"role": "user", "content": "Say hello."}]}
 
 
 def entry(name="smollm2", **fields):
@@ -38,14 +38,22 @@ def entry(name="smollm2", **fields):
 
 
 @pytest.mark.slow
-async def test_a_worker_answers_refuses_and_cancels():
-    backend = LocalBackend("smollm2", entry(), max_running=1, max_queue=0)
+async def test_a_worker_answers_with_its_defaults_refuses_and_cancels():
+    """One worker for all of it: loading the model takes the most time."""
+    defaults = {"max_tokens": 4}
+    backend = LocalBackend("smollm2", entry(defaults=defaults), max_running=1, max_queue=0)
     longest = {**LONG, "max_tokens": 8000}
     try:
         events = [event async for event in backend.generate(Ask("chat", "smollm2", SHORT))]
         assert [type(event) for event in events[-2:]] == [Finish, Usage]
         assert sum(e.tokens for e in events if isinstance(e, Delta)) == 4
         assert (backend.load.running, backend.load.waiting) == (0, 0)
+
+        texts, sampled = ["", ""], {"n": 2, "seed": 3, "temperature": 1.0, "max_tokens": 8}
+        async for event in backend.generate(Ask("chat", "smollm2", {**LONG, **sampled})):
+            if isinstance(event, Delta):
+                texts[event.index] += event.text
+        assert event.completion_tokens == 16 and texts[0] != texts[1]
 
         running = backend.generate(Ask("chat", "smollm2", longest))
         await anext(running)
@@ -61,24 +69,6 @@ async def test_a_worker_answers_refuses_and_cancels():
         await backend.close()
     with pytest.raises(Unavailable, match="unloaded"):
         await backend.loaded()
-
-
-@pytest.mark.slow
-async def test_defaults_of_the_table_and_choices_that_share_a_prompt():
-    backend = LocalBackend("smollm2", entry(defaults={"max_tokens": 3}))
-    asked = {"messages": SHORT["messages"], "ignore_eos": True, "temperature": 1.0, "seed": 3}
-    try:
-        *_, one = [event async for event in backend.generate(Ask("chat", "smollm2", asked))]
-        assert one.completion_tokens == 3
-        both = Ask("chat", "smollm2", {**asked, "n": 2, "max_tokens": 8})
-        texts = ["", ""]
-        async for event in backend.generate(both):
-            if isinstance(event, Delta):
-                texts[event.index] += event.text
-        assert event == Usage(one.prompt_tokens, 16)
-        assert texts[0] != texts[1]
-    finally:
-        await backend.close()
 
 
 async def test_a_model_that_is_not_there_says_so():
