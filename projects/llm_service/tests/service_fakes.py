@@ -55,21 +55,15 @@ class FakeBackend:
     error: BaseException | None = None
     load: Load = field(default_factory=Load)
     asked: list[Ask] = field(default_factory=list)
-    closed: int = 0  # answers that were not read to their end
 
     async def generate(self, ask: Ask) -> AsyncIterator[Event]:
         self.asked.append(ask)
         if self.error is not None:
             raise self.error
         words = self.text.split(" ")
-        finished = False
-        try:
-            for n, word in enumerate(words):
-                await asyncio.sleep(self.pause)
-                yield Delta(word if n == 0 else f" {word}")
-            finished = True
-        finally:
-            self.closed += not finished
+        for n, word in enumerate(words):
+            await asyncio.sleep(self.pause)
+            yield Delta(word if n == 0 else f" {word}")
         yield Finish("stop")
         yield Usage(7, len(words))
 

@@ -34,12 +34,6 @@ def test_short_prompts_have_no_blocks_and_long_ones_not_too_many() -> None:
     assert blocks_of(chat([{"type": "text", "text": SYSTEM}], None))
 
 
-def test_tools_come_first() -> None:
-    tools = [{"type": "function", "function": {"name": "f", "description": "x" * 400}}]
-    assert blocks_of(chat(SYSTEM, tools=tools))[0] != blocks_of(chat(SYSTEM))[0]
-    assert blocks_of(chat("a" * 300, tools=tools))[0] == blocks_of(chat("b", tools=tools))[0]
-
-
 def test_the_longest_beginning_wins() -> None:
     affinity = PrefixAffinity()
     affinity.saw([1, 2], "a")

@@ -94,15 +94,3 @@ def test_an_answer_that_has_begun_ends_the_probe(breaker: Breaker, clock: Clock)
     clock.now += 0.5
     breaker.failed(permit)
     assert breaker.state == "open"
-
-
-def test_what_was_asked_before_it_opened_tells_nothing(breaker: Breaker, clock: Clock) -> None:
-    early = breaker.begin()
-    assert early is not None
-    ask(breaker, *[False] * 5)
-    breaker.succeeded(early)
-    assert breaker.state == "open"
-    clock.now += 1.0
-    probe = breaker.begin()
-    breaker.dropped(early)
-    assert probe is not None and breaker.begin() is None

@@ -112,17 +112,6 @@ async def test_an_answer_without_max_tokens_is_limited_by_what_was_reserved(
         assert (await served.chat(model="paid", key=key, max_tokens=5000)).status_code == 429
 
 
-async def test_nothing_is_admitted_once_the_budget_is_spent(tmp_path: Path, paid: Metered) -> None:
-    async with serving(tmp_path, TABLE, {"paid": paid}) as served:
-        _, key = served.keys.create("k", budget_usd=0.2)
-        paid.words = 10**6
-        assert (await served.chat(key=key, model="paid", max_tokens=150)).status_code == 200
-        budgets = served.gateway.admission.budgets
-        (payer,) = [name for name in budgets._spent if budgets._spent[name]]
-        budgets._spent[payer] = 0.2  # as another process may have spent it
-        assert (await served.chat(key=key, model="echo")).status_code == 429
-
-
 async def test_key_takes_no_part_in_an_experiment_with_a_model_that_it_may_not_use(
     tmp_path: Path, paid: Metered
 ) -> None:

@@ -130,33 +130,6 @@ async def test_mistake_of_a_client_is_not_a_failure_of_the_model(served):
     assert (failed, rejected) == (1, 2) and attempts_failed >= 1
 
 
-async def test_what_no_model_can_do_is_named(served):
-    unknown = await served.chat(model="nope")
-    assert unknown.status_code == 404
-    assert "'nope'" in unknown.json()["error"]["message"]
-    wrong = await served.chat(model="vectors")
-    assert wrong.status_code == 400
-    field = await served.chat(temprature=1)
-    assert field.status_code == 400
-    assert field.json()["error"]["param"] == "temprature"
-
-
-async def test_a_client_that_leaves_frees_its_place(served):
-    served.echo.pause = 0.05
-    served.echo.text = " ".join(["word"] * 100)
-    asking = asyncio.create_task(served.chat())
-    async with asyncio.timeout(30):
-        while not served.echo.asked:
-            await asyncio.sleep(0.01)
-    asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
-    assert await asyncio.to_thread(served.gateway.accounting.flush, 30)
-    assert served.echo.closed == 1
-    (row,) = usage.report(served.gateway.database, "key")
-    assert row["cancelled"] == 1
-
-
 async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):
     # The middle of a minute, because limits reset with the next one.
     monkeypatch.setattr(time, "time", lambda: 1_700_000_010.0)
@@ -260,15 +233,3 @@ async def test_prompts_and_answers_are_not_kept_by_default_and_then_not_rated(se
         column = tables.usage.c
         stored = connection.execute(select(column.messages, column.answer)).all()
     assert stored == [(None, None)]
-
-
-def test_a_setting_that_cannot_work_is_said_before_anything_listens(tmp_path):
-    from llm_service.config import Config
-    from llm_service.web.app import create
-    from seedbed.errors import ConfigError
-    from seedbed.settings import Settings
-
-    pytest.importorskip("redis")
-    config = Config(data_dir=tmp_path, redis_url="http://nowhere", _env_file=None)
-    with pytest.raises(ConfigError, match="SERVICE_REDIS_URL"):
-        create(config, Settings(_env_file=None))

@@ -311,19 +311,3 @@ async def test_an_error_in_a_stream_is_its_last_event():
     assert (error["message"], error["type"]) == ("The upstream is gone.", "unavailable")
     *_, last = await sent(Delta("Hi"), RuntimeError("secret detail"))
     assert json.loads(last)["error"]["type"] == "internal_error" and "secret" not in last
-
-
-async def test_a_closed_stream_closes_its_source():
-    closed = []
-
-    async def endless() -> AsyncIterator[Event]:
-        try:
-            while True:
-                yield Delta("x")
-        finally:
-            closed.append(True)
-
-    stream = chat_answer.stream(endless(), "id", 7, "m")
-    await anext(stream)
-    await stream.aclose()
-    assert closed == [True]

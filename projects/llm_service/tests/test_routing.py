@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from llm_service.gateway.routing.attempt import Replica
-from llm_service.gateway.routing.breaker import Breaker
 from llm_service.gateway.routing.router import Router
 from llm_service.models.entry import ModelEntry, Route, Target
 from llm_service.request import Ask, Delta, Embedded, Event, Facts, Finish, Load, Usage
@@ -236,31 +234,14 @@ async def test_deadline_ends_all_tries_and_the_stream(make: Any) -> None:
         await ask(router, route("a", retries=9), left=0.1)
     slow = Fake("b")
     slow.between = 60
+    begun = make(slow)
     with pytest.raises(DeadlineExceeded, match="before the deadline"):
-        await ask(make(slow), route("b"), left=0.1)
+        await ask(begun, route("b"), left=0.1)
     assert slow.closed == 1
+    assert begun.replicas()[0].failures == 0  # a long answer shows nothing
     assert time.monotonic() - began < 30  # either would take 60 s
     with pytest.raises(DeadlineExceeded):
         await ask(router, route("a"), left=0.0)
-
-
-async def test_a_long_answer_is_no_fault_of_its_target(make: Any) -> None:
-    slow = Fake("a")
-    slow.between = 60
-    router = make(slow)
-    with pytest.raises(DeadlineExceeded, match="before the deadline"):
-        await ask(router, route("a"), left=0.05)
-    assert slow.closed == 1
-    assert router.replicas()[0].failures == 0
-
-
-async def test_an_attempt_with_hardly_any_time_left_counts_for_nothing(make: Any) -> None:
-    router = make(Fake("a", delay=60), clock=time.monotonic)
-    for _ in range(6):
-        with pytest.raises(DeadlineExceeded):
-            await ask(router, route("a", retries=0), left=0.01)
-    assert router.replicas()[0].breaker.state == "closed"
-    assert router.replicas()[0].running == 0
 
 
 async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: Clock) -> None:
@@ -273,13 +254,6 @@ async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: C
     clock.now += 1.0
     assert await ask(router, way) == "a"
     assert router.replicas()[0].breaker.state == "closed"
-
-
-def test_a_local_model_with_a_long_queue_is_not_broken() -> None:
-    for kind, expected in (("local", 600.0), ("openai", 5.0)):
-        replica = Replica("m", Fake("m"), Breaker(), kind=kind, timeout=600.0)
-        assert replica.fair_chance == expected
-    assert Replica("m", Fake("m"), Breaker(), kind="openai", timeout=2.0).fair_chance == 2.0
 
 
 async def test_where_all_are_open_the_error_names_them_and_when(make: Any) -> None:
@@ -314,17 +288,6 @@ async def test_a_cancelled_probe_is_no_outcome(make: Any, clock: Clock) -> None:
     a.delay = 0
     assert router.replicas()[0].running == 0
     assert await ask(router, route("a")) == "a"
-
-
-async def test_closing_the_stream_closes_the_backends(make: Any) -> None:
-    a = Fake("a")
-    router = make(a)
-    stream = router.generate(route("a"), HELLO, Facts(), router._clock() + 10)
-    assert (await anext(stream)).text == "a"
-    assert (a.closed, router.replicas()[0].running) == (0, 1)
-    await stream.aclose()
-    assert (a.closed, router.replicas()[0].running) == (1, 0)
-    assert router.replicas()[0].failures == 0
 
 
 async def test_weights_are_kept(make: Any) -> None:
