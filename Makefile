@@ -101,6 +101,9 @@ new-%: ## Copies a project out of the repository as your own: TO=../my-bot; docs
 update-copy: # `make update` of a copy calls it, in a clone of this repository
 	$(TOOL) tools.starter_update "$(COPY)" $(if $(APPLY),--apply)
 
+flywheel: $$(call ready,finetune) $$(call ready,service) ## Trains a model, serves it, and trains the next one on feedback; a killed run goes on
+	$(BIN)/python -m tools.flywheel
+
 bench: $(VENV)/dev.ready ## Measures speed and memory, each beside a peer: benchmarks/results.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
@@ -122,4 +125,4 @@ doctor: ## Shows what is installed, the model and its weights, and how to get wh
 prefetch: $$(call ready,rag) ## Downloads and converts a model's weights: MODEL=smollm2
 	$(BIN)/python -m seedbed.models.weights prefetch $(or $(MODEL),smollm2)
 
-.PHONY: help setup smoke test test-slow exercise update-copy bench lint docs handbook doctor prefetch
+.PHONY: help setup smoke test test-slow exercise update-copy flywheel bench lint docs handbook doctor prefetch

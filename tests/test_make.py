@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT_VERBS = ["setup", "run", "demo", "nano", "eval", "test", "exercise", "check", "new"]
 VERBS = ["help", "setup", "test", "test-slow", "bench", "smoke", "lint", "docs", "handbook"]
-VERBS += ["doctor", "prefetch", "exercise"]
+VERBS += ["doctor", "prefetch", "exercise", "flywheel"]
 
 
 def make(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
