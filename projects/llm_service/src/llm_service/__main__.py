@@ -183,21 +183,16 @@ def list_keys(as_json: Json = False) -> None:
 @keys.command("rotate")
 def rotate_key(
     id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")],
-    grace_hours: Annotated[
-        float, typer.Option(help="Hours in which the old secret is still accepted.")
-    ] = 24.0,
     as_json: Json = False,
 ) -> None:
-    """Replace a key's secret. Its limits, budget and usage stay as they are."""
-    key, secret = open_keys().rotate(id_or_name, grace_hours)
+    """Replace a key's secret at once. Its limits, budget and usage stay as they are."""
+    key, secret = open_keys().rotate(id_or_name)
     if as_json:
         show({"id": key.id, "key": secret, "name": key.name})
     else:
         typer.echo(secret)
         typer.echo(
-            f"Rotated key {key.name!r} ({key.id}). Save it now: it cannot be shown again. "
-            f"The old secret works for {grace_hours:g} more hours.",
-            err=True,
+            f"Rotated key {key.name!r} ({key.id}). Save it now: it cannot be shown again.", err=True
         )
 
 

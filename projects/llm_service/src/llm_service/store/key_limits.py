@@ -1,4 +1,4 @@
-"""The limits of an API key: one definition for the command line, the HTTP API and the store."""
+"""The limits of an API key: one definition for the command line and the store."""
 
 from __future__ import annotations
 

@@ -1,20 +1,18 @@
-"""API keys with scopes, limits and budgets: made, listed, revoked, and found for each request.
+"""API keys with scopes, limits and budgets: created, listed, revoked, and found for each request.
 
-Only the sha256 of a secret is stored. It does not know how limits are kept; `admission` does.
+Only the sha256 of a secret is stored.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
-import os
 import secrets
 import threading
-import time
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select, update
@@ -30,10 +28,8 @@ from seedbed.server.keys import Keys, presented_key
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
-_MOST_GRACE_HOURS = 24 * 365
-_REREAD_SECONDS = 2.0
-_LOOK_SECONDS = 0.005
-_PATIENCE = 0.2  # seconds that a request waits for changed keys
+_REREAD_SECONDS = 1.0
+_PATIENCE = 0.2  # seconds that a request with an unknown key waits for the database
 
 
 @dataclass(frozen=True)
@@ -57,9 +53,8 @@ LOCAL = Key("local", "local", scopes=ALL_SCOPES)
 class KeyStore:
     """The keys of a database and the `static` ones of SEEDBED_API_KEYS (all scopes, id = name).
 
-    All are in memory. What another process of this machine changes is seen by the next
-    request (a file beside the database is looked at), what another machine changes in Postgres
-    within 2 s.
+    All are in memory. While `watch` runs, changes by other processes apply within a second; an
+    unknown key is looked for in the database at once.
     """
 
     def __init__(self, database: Database, static: Keys) -> None:
@@ -68,16 +63,10 @@ class KeyStore:
             digest.hex(): Key(id=name, name=name, scopes=ALL_SCOPES)
             for digest, name in static.digests.items()
         }
-        self._stamp_path = str(database.data_dir / "keys.changed")
-        self._rereading = threading.Lock()
-        self._looked = 0.0
-        self._retry_at = self._reread_at = 0.0
-        self._seen: tuple[int, int] | None = None
-        self._reading_since = 0.0
+        self._reading = threading.Lock()
         self._failed = False  # the last reading
         self._by_digest: dict[str, Key] = {}
         self._by_id: dict[str, Key] = {}
-        self._replaced: dict[str, datetime] = {}  # digests of old secrets, valid until then
         self._load()
 
     def create(self, name: str, **limits: Any) -> tuple[Key, str]:
@@ -106,27 +95,16 @@ class KeyStore:
                 f"A key named {name!r} already exists.",
                 hint="Use another name, or revoke it first.",
             ) from None
-        self._changed()
+        self._load()
         return self.get(key.id), secret
 
-    def rotate(self, id_or_name: str, grace_hours: float = 24.0) -> tuple[Key, str]:
-        """The key and a new secret for it; the old one is accepted for `grace_hours` more.
+    def rotate(self, id_or_name: str) -> tuple[Key, str]:
+        """The key and a new secret for it, which replaces the old one.
 
         Limits, budget and usage stay with the key. Raises NotFound as `revoke` does.
         """
-        if not 0 <= grace_hours <= _MOST_GRACE_HOURS:
-            raise BadInput(
-                f"Invalid grace period of {grace_hours:g} hours.",
-                hint=f"Use 0 to {_MOST_GRACE_HOURS}.",
-            )
         secret = _new_secret()
-        until = datetime.now(UTC) + timedelta(hours=grace_hours)
-        return self._update(
-            id_or_name,
-            digest=_digest(secret),
-            previous_digest=tables.keys.c.digest,
-            previous_until=until,
-        ), secret
+        return self._update(id_or_name, digest=_digest(secret)), secret
 
     def update(self, id_or_name: str, **limits: Any) -> Key:
         """Change limits of an active key, e.g. to raise its budget; None leaves one as it is.
@@ -152,11 +130,10 @@ class KeyStore:
 
     def list(self) -> list[Key]:
         """All keys, also revoked ones, oldest first; the static ones before."""
-        self._refresh()
         return sorted(self._by_id.values(), key=lambda key: key.created)
 
     def revoke(self, id_or_name: str) -> Key:
-        """From now on it is refused. NotFound if there is none such, or it is revoked already."""
+        """Revoke a key. Raises NotFound if no active key has this id or name."""
         return self._update(id_or_name, revoked=datetime.now(UTC))
 
     def _update(self, id_or_name: str, **values: Any) -> Key:
@@ -179,7 +156,7 @@ class KeyStore:
                     break
         if changed is None:
             raise _not_found(id_or_name)
-        self._changed()
+        self._load()
         return self.get(changed)
 
     def find(self, secret: str) -> Key | None:
@@ -187,18 +164,9 @@ class KeyStore:
 
         It is looked up by its hash, so that the time reveals nothing about other secrets.
         """
-        self._refresh()
-        digest = _digest(secret)
-        key = self._by_digest.get(digest)
+        key = self._by_digest.get(_digest(secret))
         if key is None:
             return None
-        until = self._replaced.get(digest)
-        if until is not None and until <= datetime.now(UTC):
-            raise _refused(
-                f"This secret of key {key.name!r} was replaced and expired at "
-                f"{until:%Y-%m-%d %H:%M} UTC.",
-                "Use the new one.",
-            )
         if key.revoked is not None:
             raise _refused(f"Key {key.name!r} was revoked.", "Request a new one.")
         if key.expires is not None and key.expires <= datetime.now(UTC):
@@ -210,7 +178,6 @@ class KeyStore:
 
     def get(self, id: str) -> Key:
         """The key with this id, also a revoked one. Raises NotFound."""
-        self._refresh()
         if key := self._by_id.get(id):
             return key
         if id == LOCAL.id and not self._by_id:
@@ -225,87 +192,68 @@ class KeyStore:
         """
         if not self:
             return LOCAL.id
-        key = self.find(presented_key(headers))
-        if key is None and self._is_behind:
-            raise Unavailable("The database with the API keys is not responding.")
+        secret = presented_key(headers)
+        key = self.find(secret)
+        if key is None and secret:
+            # In a thread: the event loop must not wait for a server that hangs.
+            reading = threading.Thread(target=self._reload, args=[secret], daemon=True)
+            reading.start()
+            reading.join(_PATIENCE)
+            key = self.find(secret)
+            if key is None and (self._failed or reading.is_alive()):
+                raise Unavailable("The database with the API keys is not responding.")
         if key is None:
             raise _refused("Missing or invalid API key.", "Send `Authorization: Bearer KEY`.")
         return key.id
 
     def __bool__(self) -> bool:
-        self._refresh()
         return bool(self._by_id)
 
-    def _refresh(self) -> None:
-        """Read the keys again if they may have changed.
+    async def watch(self) -> None:
+        """Read the keys again each second, until it is cancelled."""
+        while True:
+            await asyncio.sleep(_REREAD_SECONDS)
+            await asyncio.to_thread(self._reload)
 
-        In a thread: the event loop must not wait for a server that hangs. Until it answers, the
-        keys of the last reading stay in use.
+    def _reload(self, secret: str = "") -> None:
+        """Read the keys again; those of the last reading stay in use if that fails.
+
+        With a secret only if the database has it: a client with a wrong one costs one look-up.
         """
-        now = time.monotonic()
-        if now < self._looked + _LOOK_SECONDS:  # one request asks three times
-            return
-        self._looked = now
-        changed = _stamp(self._stamp_path) != self._seen
-        # Processes on this machine mark a change in the stamp file, others only in Postgres.
-        due = changed or (not self.database.is_sqlite and now > self._reread_at)
-        if due and now > self._retry_at and self._rereading.acquire(blocking=False):
-            self._reread_at, self._reading_since = now + _REREAD_SECONDS, now
-            thread = threading.Thread(target=self._reread, name="keys", daemon=True)
-            thread.start()
-            if changed:  # so that this request already sees the change
-                thread.join(_PATIENCE)
-
-    def _reread(self) -> None:
+        if not self._reading.acquire(timeout=2 * _PATIENCE):
+            return  # an earlier reading hangs
         try:
-            self._load()
+            if not secret or self._has(secret):
+                self._load()
             self._failed = False
         except SeedbedError as error:
+            if not self._failed:
+                log.warning("Cannot reload the keys: %s", error)
             self._failed = True
-            self._retry_at = time.monotonic() + _REREAD_SECONDS
-            log.warning("Cannot reload the keys: %s", error)
         finally:
-            self._rereading.release()
+            self._reading.release()
 
-    @property
-    def _is_behind(self) -> bool:
-        """Whether the database may contain keys that could not be read yet."""
-        overdue = time.monotonic() >= self._reading_since + _PATIENCE
-        return self._failed or (overdue and self._rereading.locked())
+    def _has(self, secret: str) -> bool:
+        digest = tables.keys.c.digest
+        with self.database.reading() as connection:
+            return bool(connection.execute(select(digest).where(digest == _digest(secret))).all())
 
     def _load(self) -> None:
-        seen = _stamp(self._stamp_path)  # before reading: a change during it is read again
         keys, teams = tables.keys, tables.teams
         query = select(keys, teams.c.budget_usd.label("team_budget_usd")).outerjoin(
             teams, keys.c.team == teams.c.name
         )
         with self.database.reading() as connection:
             rows = [dict(row) for row in connection.execute(query).mappings()]
-        by_digest, replaced = dict(self._static), dict[str, datetime]()
+        by_digest = dict(self._static)
         for row in rows:
             row["scopes"] = frozenset(row["scopes"].split(","))
             row["models"] = tuple(json.loads(row["models"]))
-            digest, previous = row.pop("digest"), row.pop("previous_digest")
-            until = row.pop("previous_until")
-            by_digest[digest] = key = Key(**row)
-            if previous is not None:
-                by_digest[previous], replaced[previous] = key, until
+            digest = row.pop("digest")
+            by_digest[digest] = Key(**row)
         # In this order: a key that `find` returns in another thread, `get` returns as well.
         self._by_id = {key.id: key for key in by_digest.values()}
-        self._replaced = replaced
         self._by_digest = by_digest
-        self._reread_at = time.monotonic() + _REREAD_SECONDS
-        self._seen = seen
-
-    def _changed(self) -> None:
-        # A byte longer each time: file systems' clocks are too coarse to tell two changes apart.
-        path = Path(self._stamp_path)
-        try:
-            with path.open("ab") as file:
-                file.write(b".")
-        except OSError:
-            path.touch()  # a full disk still lets a key be revoked
-        self._load()
 
 
 def open_keys(config: Config, settings: Settings) -> KeyStore:
@@ -332,14 +280,6 @@ def _new_secret() -> str:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
-
-
-def _stamp(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116  a third of pathlib's time, for each request
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def _new_key(name: str, limits: KeyLimits) -> Key:

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy sees them; it does not know who reads or writes them.
+"""The SQLAlchemy tables.
 
 Money is in USD, times are UTC. A change here needs a new file in `migrations/versions`, for the
 databases that there are.
@@ -68,8 +68,6 @@ keys = Table(
     Column("created", UtcDateTime, nullable=False),
     Column("revoked", UtcDateTime),
     Column("expires", UtcDateTime),
-    Column("previous_digest", String),  # of the secret before the last rotation
-    Column("previous_until", UtcDateTime),  # it is accepted until then
 )
 # A name may be given again once its key is revoked; two processes can't both take it.
 Index(

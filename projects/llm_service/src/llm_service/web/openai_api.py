@@ -52,7 +52,9 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
         await gateway.start()
         registry.register(gauges)
+        watching = asyncio.create_task(keys.watch())
         yield
+        watching.cancel()
         registry.unregister(gauges)
         await gateway.close()
 
