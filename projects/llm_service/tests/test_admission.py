@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import socket
 import sys
 import threading
 import time
@@ -22,7 +22,6 @@ from llm_service.store.accounting import Accounting, Record
 from llm_service.store.database import Database, open_database
 from llm_service.store.keys import LOCAL, Key
 from seedbed.errors import Busy, ConfigError, Forbidden, MissingExtra, TooLarge
-from seedbed.testing.launch import closed_port
 
 
 @pytest.fixture
@@ -106,31 +105,12 @@ async def test_tokens_a_minute_are_taken_at_once_and_at_the_end(admission: Admis
         await enter(admission, key, 1)
 
 
-async def test_retry_after_is_right_in_real_time(
-    admission: Admission, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started = 1_700_000_010.0
-    now = started
-    monkeypatch.setattr(time, "time", lambda: now)
-    key = Key("k", "anna", tpm=100)
-    await enter(admission, key, 80)
-    with pytest.raises(Busy) as error:
-        await enter(admission, key, 50)
-    wait = error.value.retry_after or 0
-    now = started + wait - 0.5
-    with pytest.raises(Busy):
-        await enter(admission, key, 50)
-    now = started + wait + 0.01
-    await enter(admission, key, 50)
-
-
 async def test_requests_at_a_time(admission: Admission) -> None:
     key = Key("k", "anna", concurrency=2)
     first, second = await enter(admission, key), await enter(admission, key)
     with pytest.raises(Busy, match="2 of 2 requests are running"):
         await enter(admission, key)
     first.settle(1, 1, 0)
-    first.close()
     first.close()
     third = await enter(admission, key)
     with pytest.raises(Busy):
@@ -271,23 +251,6 @@ async def test_a_restart_with_the_clock_set_back_renews_nothing(database: Databa
             budgets.reserve(Key("k", "anna", budget_usd=1.0), 0.1)
 
 
-async def test_rates_go_on_after_the_clock_is_set_back(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1_700_000_000.0
-    monkeypatch.setattr(time, "time", lambda: now)
-    admission = Admission(database)
-    key = Key("k", "anna", rpm=1)
-    await enter(admission, key)
-    now -= 3600
-    await enter(admission, key)  # its minute is forgotten
-    with pytest.raises(Busy) as error:
-        await enter(admission, key)
-    assert (error.value.retry_after or 0) <= 120
-    now += 3600  # an hour later, what was counted before the jump is not found again
-    await enter(admission, key)
-
-
 @pytest.fixture
 def redis_url() -> Iterator[str]:
     pytest.importorskip("redis")
@@ -304,11 +267,13 @@ def redis_url() -> Iterator[str]:
         server.server_close()
 
 
-async def test_redis_is_shared_by_processes(database: Database, redis_url: str) -> None:
+async def test_redis_is_shared_by_processes(
+    database: Database, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests may have both cores.
+    monkeypatch.setattr("llm_service.gateway.limits.rates._PATIENCE", 20)
     first, second = Admission(database, redis_url), Admission(database, redis_url)
-    first.rates.patience = second.rates.patience = 20  # other tests may have both cores
     key = Key("k", "anna", rpm=3, tpm=100)
-    began = time.monotonic()
     await enter(first, key, 10)
     (await enter(second, key, 10)).settle(10, 20, 0)
     await asyncio.wait(second._charges)
@@ -317,30 +282,26 @@ async def test_redis_is_shared_by_processes(database: Database, redis_url: str) 
     assert headers["x-ratelimit-remaining-tokens"] == "50"
     with pytest.raises(Busy) as error:
         await enter(second, key, 10)
-    assert 59 - (time.monotonic() - began) < (error.value.retry_after or 0) <= 60
-    assert first.rates.unreachable == second.rates.unreachable == 0
+    assert 0 < (error.value.retry_after or 0) <= 60
     await first.close()
     await second.close()
 
 
-@pytest.mark.usefixtures("minute")
-async def test_without_redis_each_process_counts_for_itself(
-    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_redis_that_hangs_delays_one_request_and_limits_none(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("redis")
-    monkeypatch.setattr("llm_service.gateway.limits.rates._AWAY_SECONDS", 60)
-    key = Key("k", "anna", rpm=2)
-    with caplog.at_level(logging.WARNING), closed_port() as port:
-        admission = Admission(database, f"redis://:secret@127.0.0.1:{port}/0")
-        for _ in range(2):
+    monkeypatch.setattr("llm_service.gateway.limits.rates._AWAY_SECONDS", 60)  # in place of one
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://:secret@127.0.0.1:{silent.getsockname()[1]}/0"
+        admission = Admission(database, url)
+        key = Key("k", "anna", rpm=2)
+        started = time.perf_counter()
+        await enter(admission, key)
+        assert 0.2 < time.perf_counter() - started < 20
+        for _ in range(10):
             await enter(admission, key)
-        with pytest.raises(Busy):
-            await enter(admission, key)
-        admission.rates._away_until = 0
-        with pytest.raises(Busy):
-            await enter(admission, key)
-    assert admission.rates.unreachable == 2
-    assert caplog.text.count("Redis is unavailable") == 1
+    assert caplog.text.count("Redis is unavailable") == 1, "it is left alone for a while"
     assert "secret" not in caplog.text
 
 

@@ -1,10 +1,9 @@
-"""Keys of another process on a running service: wrong, racing for the last cent of a budget, over
-their limits, and a Redis that stalls.
+"""Keys of another process on a running service: wrong, racing for the last cent of a budget; and a
+Redis that stalls.
 """
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -115,8 +114,8 @@ async def test_one_key_racing_for_the_last_cent_never_spends_more(running: Runni
     assert 0.04 < total <= 0.05
 
 
-async def test_concurrency_and_rates_hold_while_redis_stalls(running: Running) -> None:
-    key = make_key(running, "two-at-a-time", concurrency=2)
+async def test_concurrency_holds_and_no_request_waits_while_redis_stalls(running: Running) -> None:
+    key = make_key(running, "two-at-a-time", concurrency=2, rpm=1000)
     tasks = [asyncio.create_task(ask(running, key, "endless")) for _ in range(2)]
     await until(lambda: ENDLESS.open == 2)
     answers = await ask(running, key, times=4)
@@ -126,17 +125,10 @@ async def test_concurrency_and_rates_hold_while_redis_stalls(running: Running) -
     assert {a.status_code for a in answers} == {429}
     assert all("2 of 2 requests are running" in a.text for a in answers)
     await until(lambda: ENDLESS.open == 0)
-
-    minute = -1.0
-    while time.time() // 60 != minute:  # the limit resets with the next one
-        minute = time.time() // 60
-        key = make_key(running, f"five {minute:.0f}", rpm=5)
-        answers = [(await ask(running, key, "unpriced"))[0] for _ in range(8)]
-    assert [a.status_code for a in answers] == [200] * 5 + [429] * 3
-    assert answers[-1].json()["error"]["code"] == "rate_limit_exceeded"
-    assert int(answers[-1].headers["retry-after"]) >= 1
-    # Some 3 ms on a quiet machine. One that waits for Redis takes 0.25 s.
-    assert min(answer.elapsed.total_seconds() for answer in answers[5:]) < 0.2
+    # Some 60 ms on a quiet machine. One that waits for Redis takes 0.25 s more.
+    answers = [(await ask(running, key))[0] for _ in range(20)]
+    assert {a.status_code for a in answers} == {200}
+    assert min(answer.elapsed.total_seconds() for answer in answers) < 0.3
 
 
 async def test_budget_refuses_a_model_whose_price_is_unknown(running: Running) -> None:

@@ -29,7 +29,8 @@ class Config(ProjectSettings, env_prefix="SERVICE_"):
     redis_url: SecretStr | None = Field(
         None,
         description="Redis server for rate limits shared by several processes, "
-        "`redis://HOST:6379/0`. Without it, each process counts on its own.",
+        "`redis://HOST:6379/0`. Without it, each process counts on its own. "
+        "While it is unreachable, rate limits do not apply.",
     )
     memory_mb: int = Field(
         4096,

@@ -1,7 +1,4 @@
-"""Admits requests: scopes and models, limits per minute, concurrency, budgets.
-
-It does not answer requests; each has a `Ticket` while it is answered.
-"""
+"""Admits requests: scopes and models, limits per minute, concurrency, budgets."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ __all__ = ["Admission", "OverBudget", "Ticket"]
 
 class Admission:
     """Rate limits are shared through Redis where `redis_url` is given, else each process has its
-    own; requests at a time are always each process' own. Budgets: see `Budgets`.
+    own; concurrency is always limited by each process on its own. Budgets: see `Budgets`.
     """
 
     def __init__(
@@ -66,8 +63,7 @@ class Admission:
         self.running[key.id] += 1
         ticket = Ticket(self, key, prompt_tokens, cost_usd, payers)
         try:
-            if key.rpm is not None or key.tpm is not None:
-                await self._take(key, prompt_tokens, ticket.headers)
+            await self._take(key, prompt_tokens, ticket.headers)
         except BaseException:
             ticket.close()
             raise
@@ -80,27 +76,26 @@ class Admission:
         await self.rates.close()
 
     async def _take(self, key: Key, tokens: int, headers: dict[str, str]) -> None:
-        counts = [("requests", key.rpm, 1), ("tokens", key.tpm, tokens)]
-        limited = [(what, limit, cost) for what, limit, cost in counts if limit is not None]
-        answers = await self.rates.take(key.id, *limited)
-        for (what, limit, cost), (window, accepted) in zip(limited, answers, strict=False):
-            left = limit - window.used - (cost if accepted else 0)
+        for what, limit, cost in (("requests", key.rpm, 1), ("tokens", key.tpm, tokens)):
+            if limit is None:
+                continue
+            taken = await self.rates.take(key.id, what, limit, cost)
             headers[f"x-ratelimit-limit-{what}"] = str(limit)
-            headers[f"x-ratelimit-remaining-{what}"] = str(max(0, left))
-            if not accepted:
+            headers[f"x-ratelimit-remaining-{what}"] = str(taken.remaining)
+            if not taken.accepted:
                 needs = f"; this request needs {cost:,}" if what == "tokens" else ""
                 error = _limited(
-                    f"Rate limit reached for key {key.name!r}: {window.used:,} of {limit:,} {what} "
-                    f"this minute{needs}.",
+                    f"Rate limit reached for key {key.name!r}: {limit - taken.remaining:,} of "
+                    f"{limit:,} {what} this minute{needs}.",
                     what,
-                    max(0.01, window.free_in(limit, cost)),
+                    taken.reset_in,
                 )
                 error.headers |= headers
                 raise error
 
     def _charge(self, key: Key, tokens: int) -> None:
         if key.tpm is not None and tokens > 0:
-            charge = self.rates.charge(key.id, "tokens", key.tpm, tokens)
+            charge = self.rates.take(key.id, "tokens", key.tpm, tokens, afterwards=True)
             task = asyncio.get_running_loop().create_task(charge)
             self._charges.add(task)
             task.add_done_callback(self._charges.discard)
