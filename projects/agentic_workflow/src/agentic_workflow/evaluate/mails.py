@@ -47,29 +47,23 @@ class Result:
     triage: Triage
     decision: Decision
 
-    @property
-    def acts_alone(self) -> bool:
-        """Whether the desk would reply or refund, or close the case, without a person."""
-        return not self.decision.approval
-
     def correct(self, field: str) -> bool:
         """Whether a field of the triage equals the gold answer; order numbers in any case."""
         value, gold = getattr(self.triage, field), getattr(self.gold, field)
-        if field == "order_id" and gold:
-            value, gold = (value or "").upper(), gold.upper()
+        if field == "order_id":
+            value, gold = str(value).upper(), str(gold).upper()
         return bool(value == gold)
 
 
 def read_gold(path: Path, inbox: Path) -> list[Gold]:
     """Read the gold file. Raises BadInput with the line of the first mistake."""
-    gold = list[Gold]()
-    for place, one in read_models(path, Gold):
+    gold = list(read_models(path, Gold))
+    for place, one in gold:
         if not (inbox / one.file).is_file():
             raise BadInput(f"{place}: {str(inbox / one.file)!r} does not exist.")
-        gold.append(one)
     if not gold:
         raise BadInput(f"{str(path)!r} has no lines.", hint="Add one JSON object per mail.")
-    return gold
+    return [one for _, one in gold]
 
 
 def _judge(desk: JudgingParts, data: bytes, gold: Gold) -> Result:
@@ -104,8 +98,8 @@ def report(results: Sequence[Result]) -> Report:
     costs = [r.triage.cost_usd for r in results]
     figures = {
         **{f"{field} right": _share(r.correct(field) for r in results) for field in FIELDS},
-        "acted alone where a person is needed": _share(r.acts_alone for r in needed),
-        "harmless handled alone": _share(r.acts_alone for r in harmless),
+        "acted alone where a person is needed": _share(not r.decision.approval for r in needed),
+        "harmless handled alone": _share(not r.decision.approval for r in harmless),
         "cost of triage": Figure(fmean(costs), len(costs), unit="USD"),
     }
     cases = [
@@ -130,7 +124,7 @@ def to_text(results: Sequence[Result]) -> str:
     mistakes += [
         (r.gold.file, "handled by", "the desk", "a person")
         for r in results
-        if r.gold.needs_approval and r.acts_alone
+        if r.gold.needs_approval and not r.decision.approval
     ]
     return (
         f"{report(results).to_markdown()}\n{table(('mail', 'field', 'value', 'right'), mistakes)}"
