@@ -11,7 +11,6 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -51,14 +50,9 @@ APPROVED = "02-refund-large-de"
 def run(config: Config) -> int:
     """Print the results, each marked as right or wrong; returns the number of wrong ones."""
     check_model(load(Settings))
-    with tempfile.TemporaryDirectory(prefix="help-desk-") as folder:
-        results = list(_results(config.model_copy(update={"data_dir": Path(folder)})))
-    return sum(not right for right in results)
-
-
-def _results(config: Config) -> Iterator[bool]:
     with (
-        sample_shop(config) as config,
+        tempfile.TemporaryDirectory(prefix="help-desk-") as folder,
+        sample_shop(config.model_copy(update={"data_dir": Path(folder)})) as config,
         closing(open_store(config)) as store,
         closing(CaseQueue(config)) as queue,
         workers(config, count=1),
@@ -70,19 +64,18 @@ def _results(config: Config) -> Iterator[bool]:
             for file in sorted(MAILS.glob("*"))
         }
         records = {name: _settled(store, case, "waiting") for name, case in cases.items()}
-        for name, expected in EXPECTED.items():
-            yield _compare(name, records[name], expected)
+        right = [_compare(name, records[name], expected) for name, expected in EXPECTED.items()]
         # 2. Approve a case; the customer gets the reply.
         actions = Actions(config, store, queue, Outbox(store.engine, {}, "demo"))
         actions.answer(cases[APPROVED], "approve", by="demo")
         record = _settled(store, cases[APPROVED])
-        yield _compare(f"{APPROVED} approved", record, ("closed", "reply"))
+        right.append(_compare(f"{APPROVED} approved", record, ("closed", "reply")))
         # 3. No reply was sent twice.
         replies = received(config.data_dir / "sent")
-        once = replies.total() == len(replies)
-        count = "none twice" if once else f"{replies.total() - len(replies)} of them again"
-        typer.echo(f"{'✓' if once else '✗'} {replies.total()} replies sent, {count}")
-        yield once
+        again = replies.total() - len(replies)
+        count = f"{again} of them again" if again else "none twice"
+        typer.echo(f"{'✗' if again else '✓'} {replies.total()} replies sent, {count}")
+    return right.count(False) + bool(again)
 
 
 def _settled(store: Store, case_id: str, *statuses: str) -> CaseRecord:
@@ -96,9 +89,7 @@ def _settled(store: Store, case_id: str, *statuses: str) -> CaseRecord:
 
 def _compare(name: str, record: CaseRecord, expected: tuple[str, str]) -> bool:
     actual = (record.status, record.decision.action if record.decision else "no decision")
-    line = f"{name}: {record.category}, {', '.join(actual)}"
-    if actual == expected:
-        typer.echo(f"✓ {line}")
-        return True
-    typer.echo(f"✗ {line}; expected {', '.join(expected)}: {record.outcome}")
-    return False
+    right = actual == expected
+    problem = "" if right else f"; expected {', '.join(expected)}: {record.outcome}"
+    typer.echo(f"{'✓' if right else '✗'} {name}: {record.category}, {', '.join(actual)}{problem}")
+    return right
