@@ -80,7 +80,6 @@ class Triage(Value):
     confidence: float = 1.0  # of the category, 0 to 1
     reasons: tuple[str, ...] = ()  # one line per field, with the words that decided it
     others: tuple[Category, ...] = ()  # what single sentences ask for besides the category
-    language: str = ""  # ISO 639 code, if a model named it
     model: str = ""  # empty: read without one
     tokens: int = 0
     cost_usd: float = 0.0

@@ -55,7 +55,6 @@ MISSING: dict[str, dict[str, dict[str, Any]]] = {
     "a short mail": {"mail": {"text": "word " * 200}},
     "certainty": {"triage": {"confidence": 0.89}},
     "one request": {"triage": {"others": ("account",)}},
-    "the language that a model read": {"triage": {"language": "it"}},
     "a sum within the limit": {"triage": {"amount": Decimal("100.01")}},
     "the currency of the order": {"triage": {"amount": Decimal(9), "currency": "USD"}},
     "no urgency": {"triage": {"priority": "high"}},

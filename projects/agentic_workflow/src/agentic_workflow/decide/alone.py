@@ -90,7 +90,7 @@ def _prove_mail(mail: Mail, triage: Triage, terms: Alone) -> Proven:
     return {
         "The mail server has not verified the sender.": mail.verified,
         f"There are no templates for its language ({mail.spoken or 'unknown'}).": (
-            mail.spoken == mail.language and triage.language in ("", mail.language)
+            mail.spoken == mail.language
         ),
         f"It may come from a program or a list ({', '.join(mail.looks_automatic)}).": (
             not mail.looks_automatic

@@ -38,7 +38,6 @@ READING: dict[str, Any] = {
     "amount_quote": "refund the 1.043,90 €",
     "needs_person": False,
     "person_reason": "",
-    "language": "en",
 }
 
 
@@ -66,7 +65,7 @@ def test_good_reading_becomes_the_triage_with_its_evidence_and_the_cost_of_all_a
         Decimal("1043.9"),
         "EUR",
     )
-    assert (triage.approval_reason, triage.others, triage.language) == ("", (), "en")
+    assert (triage.approval_reason, triage.others) == ("", ())
     assert triage.model == "openai:gpt-4o-mini"
     assert triage.reasons[0] == 'category: refund ("Please refund the 1.043,90 €")'
     assert [reason.split(":")[0] for reason in triage.reasons] == ["category", "order", "amount"]

@@ -49,7 +49,6 @@ class Reading(BaseModel):
     amount_quote: str
     needs_person: bool
     person_reason: str
-    language: str
 
 
 class ModelTriager:
@@ -143,7 +142,6 @@ def _to_triage(reading: Reading) -> Triage:
         approval_reason="; ".join(doubts)[:400],
         confidence=round(reading.confidence, 3),
         others=tuple(sorted({*reading.others} - {reading.category})),
-        language=reading.language.strip().lower()[:2],
         reasons=tuple(
             f'{name}: {value} ("{text[:80]}")' if text else f"{name}: {value}"
             for name, value, text in evidence
