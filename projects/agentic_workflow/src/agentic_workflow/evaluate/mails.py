@@ -48,11 +48,8 @@ class Result:
     decision: Decision
 
     def correct(self, field: str) -> bool:
-        """Whether a field of the triage equals the gold answer; order numbers in any case."""
-        value, gold = getattr(self.triage, field), getattr(self.gold, field)
-        if field == "order_id":
-            value, gold = str(value).upper(), str(gold).upper()
-        return bool(value == gold)
+        """Whether a field of the triage equals the gold answer, an order as the mail has it."""
+        return bool(getattr(self.triage, field) == getattr(self.gold, field))
 
 
 def read_gold(path: Path, inbox: Path) -> list[Gold]:
