@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import httpx
@@ -15,11 +13,11 @@ from service_fakes import run_service
 from llm_service.config import Config
 from llm_service.models.entry import ModelEntry
 from llm_service.models.local.backend import LocalBackend
-from llm_service.models.local.worker import choice_seeds
+from llm_service.models.local.worker import MAX_SCHEMAS, check_size, choice_seeds
 from llm_service.models.pool import Pool
 from llm_service.models.table import Table
 from llm_service.request import Ask, Delta, Finish, Usage
-from seedbed.errors import Busy, SeedbedError, Unavailable, WeightsError
+from seedbed.errors import BadInput, Busy, SeedbedError, Unavailable, WeightsError
 from seedbed.settings import Settings
 
 LONG = {
@@ -220,24 +218,7 @@ def test_seeds_of_choices_are_independent_and_repeat() -> None:
     assert choice_seeds(-(2**63), 1) == [0] and choice_seeds(None, 2) == [None, None]
 
 
-LIMITED = """
-import time
-from llm_service.models.local.worker import time_limit
-from seedbed.errors import BadInput
-with time_limit(0.2):
-    time.sleep(0.5)  # another process has the processor
-try:
-    with time_limit(0.2):
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            pass
-except BadInput as error:
-    print(error)
-"""
-
-
-def test_time_limit_counts_the_time_of_the_thread_alone() -> None:
-    # In a process of its own: pytest's timeout uses the same signal.
-    command = [sys.executable, "-c", LIMITED]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "preparing it took over 0.2 s" in done.stdout
+def test_schemas_that_are_too_large_are_refused_before_they_are_compiled() -> None:
+    check_size({"response_format": {"type": "json_object"}})
+    with pytest.raises(BadInput, match="schemas of the request have"):
+        check_size({"tools": [{"function": {"parameters": {"enum": ["x" * MAX_SCHEMAS]}}}]})

@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     model_validator,
 )
 
@@ -62,12 +63,21 @@ def _only_parameters(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+def _existing(path: Path, info: ValidationInfo) -> Path:
+    """The path, counted from the folder of the file that names it."""
+    path = (info.context or Path()) / path.expanduser()
+    if not path.is_file():
+        raise ValueError(f"file not found: {path}")
+    return path
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Name = Annotated[str, Field(pattern=f"^{_NAME}$")]
 Weight = Annotated[float, Field(gt=0)]
+ExistingFile = Annotated[Path, AfterValidator(_existing)]
 Address = Annotated[str, AfterValidator(_http_address)]
 Parameters = Annotated[dict[str, Any], AfterValidator(_only_parameters)]
 
@@ -226,7 +236,7 @@ class Guardrails(Strict):
     """Prompt injections: flag only adds the header x-guardrails, block rejects the request."""
     blocked_terms: tuple[str, ...] = ()
     """Terms that are not allowed in prompts or answers."""
-    blocked_terms_file: Path | None = None
+    blocked_terms_file: ExistingFile | None = None
     """File with one blocked term per line, instead of `blocked_terms`."""
     max_prompt_chars: int | None = Field(None, ge=1)
     """Maximum characters of a prompt. Default: no limit."""
@@ -253,7 +263,7 @@ class Variant(Strict):
     """Share of the users, relative to the other variants."""
     model: Name | None = None
     """Model or route to use instead of the experiment's."""
-    prompt: Path | None = None
+    prompt: ExistingFile | None = None
     """File with the system prompt; its first line is `version: N`."""
     params: Parameters = {}
     """Request parameters to set, e.g. temperature."""

@@ -1,17 +1,11 @@
-"""Reading the TOML file of models, and saying in one line what is wrong in it.
-
-The meaning of the fields is in `entry`; this words the errors and their places.
-"""
+"""Reads the TOML file of models, and describes in one line what is wrong in it."""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
-
-from pydantic import BaseModel
 
 from llm_service.models.entry import VENDORS
 from seedbed.errors import ConfigError
@@ -26,12 +20,7 @@ _PROVIDERS = {
     **{vendor: (vendor, "", "") for vendor in VENDORS},
 }
 _NAMED = ("models", "routes", "experiments")  # tables of tables
-_EXAMPLES = {
-    "backend": 'Set backend = "local" or "openai".',
-    "models": 'Add a table [models.NAME] with backend = "local".',
-    "targets": 'Set targets = ["NAME"].',
-    "variants": 'Set variants = [{ name = "a" }, { name = "b" }].',
-}
+_TABLES = ("guardrails", "cache")
 
 
 class Broken(ValueError):
@@ -39,9 +28,9 @@ class Broken(ValueError):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The file's tables with each entry's name in it, and paths counted from the file's folder.
+    """The file's tables with each entry's name in it.
 
-    Raises ConfigError for a file that cannot be read, Broken for names and paths.
+    Raises ConfigError for a file that cannot be read, Broken for names and keys.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -55,8 +44,6 @@ def read(path: Path) -> dict[str, Any]:
     for table in _NAMED:
         if isinstance(entries := raw.get(table), dict):
             raw[table] = {name: _entry(table, name, entries[name]) for name in entries}
-    for where, entry, name in _paths(raw):
-        entry[name] = _file(f"{where} {name}", entry[name], path.parent)
     return raw
 
 
@@ -75,60 +62,18 @@ def _entry(table: str, name: str, entry: Any) -> Any:
     return {**entry, "name": name}
 
 
-def _paths(raw: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Each entry that names a file: where it stands, itself, and the field."""
-    rules = raw.get("guardrails")
-    if isinstance(rules, dict) and isinstance(rules.get("blocked_terms_file"), str):
-        yield "[guardrails]", rules, "blocked_terms_file"
-    experiments = raw.get("experiments")
-    for name, experiment in experiments.items() if isinstance(experiments, dict) else ():
-        variants = experiment.get("variants") if isinstance(experiment, dict) else None
-        for variant in variants if isinstance(variants, list) else ():
-            if isinstance(variant, dict) and isinstance(variant.get("prompt"), str):
-                yield f"[experiments.{name}]", variant, "prompt"
-
-
-def _file(where: str, value: str, folder: Path) -> Path:
-    path = folder / Path(value).expanduser()
-    if "\0" in value or not path.is_file():
-        raise Broken(f"{where}={value!r}: file not found: {path}.")
-    return path
-
-
-def describe(finding: Any, classes: Mapping[str, tuple[type[BaseModel], type[BaseModel]]]) -> str:
-    """One of pydantic's findings as `[table.name] field=value: what is wrong`.
-
-    `classes` holds for each table the class of its fields and that of the entries of its list.
-    """
-    loc = [str(part) for part in finding["loc"] if part != "[key]"]
-    tables = [*_NAMED, "guardrails", "cache"]
-    depth = 0
-    if len(loc) > 1 and loc[0] in tables:
-        depth = 2 if loc[0] in _NAMED else 1
-    elif finding["type"] == "value_error" and loc:
-        depth = 1  # said of the table as a whole
-    table = f"[{'.'.join(loc[:depth])}] " if depth else ""
-    name = ".".join(loc[depth:])
-    message = finding["msg"].removeprefix("Value error, ")
-    if finding["type"] == "string_pattern_mismatch" or "[key]" in finding["loc"]:
-        return f"{table}{name or 'name'}: invalid name; use only letters, digits and ._:/@+-."
-    if finding["type"] == "extra_forbidden":
-        outer, inner = classes[loc[0] if len(loc) > 1 else ""]
-        fields = (inner if len(loc) > depth + 1 else outer).model_fields
-        names = [n for n in fields if n != "name" or len(loc) > depth + 1]
-        return f"{table}{name}: unknown field. Available fields: {', '.join(names)}."
-    if finding["type"] == "missing":
-        example = _EXAMPLES.get(loc[-1], f'Set {loc[-1]} = "…".')
-        return f"{table}{name}: required field is missing. {example}"
-    if not name:
-        return f"{table}{message}."
-    value = finding["input"]
-    return f"{table}{name}{'' if value is None else f'={_short(value)}'}: {message}."
-
-
-def _short(value: Any) -> str:
-    text = redact_secrets(repr(value))
-    return text if len(text) <= 80 else f"{text[:80]}…"
+def describe(error: Any) -> str:
+    """One of pydantic's errors as `[table.name] field=value: problem`."""
+    loc = [str(part) for part in error["loc"] if part != "[key]"]
+    depth = 2 if loc and loc[0] in _NAMED else 1 if loc and loc[0] in _TABLES else 0
+    table = f"[{'.'.join(loc[:depth])}] " if depth and len(loc) >= depth else ""
+    name, message = ".".join(loc[depth:] if table else loc), error["msg"]
+    if error["type"] == "extra_forbidden":
+        message = "unknown field"
+    elif name and error["type"] != "missing" and "[key]" not in error["loc"]:
+        value = redact_secrets(repr(error["input"]))
+        name += f"={value if len(value) <= 80 else f'{value[:80]}…'}"
+    return f"{table}{name}{': ' if name else ''}{message.removeprefix('Value error, ')}."
 
 
 def setting_of(kind: Literal["chat", "embedding"], settings: Settings) -> str:

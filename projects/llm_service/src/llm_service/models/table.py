@@ -11,11 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    Field,
-    ValidationError,
-)
+from pydantic import Field, ValidationError
 
 from llm_service.models import models_file
 from llm_service.models.entry import (
@@ -27,7 +23,6 @@ from llm_service.models.entry import (
     Route,
     Strict,
     Target,
-    Variant,
 )
 from llm_service.models.models_file import Broken
 from seedbed.errors import BadInput, ConfigError, NotFound
@@ -78,9 +73,9 @@ class Table:
             models.setdefault(embedding.name, embedding)
             return _linked(_File(models=models, default=chat.name))
         try:
-            return _linked(_File.model_validate(models_file.read(path)))
+            return _linked(_File.model_validate(models_file.read(path), context=path.parent))
         except ValidationError as error:
-            line = models_file.describe(error.errors()[0], _CLASSES)
+            line = models_file.describe(error.errors()[0])
             raise ConfigError(f"{path}: {line}") from None
         except Broken as error:
             raise ConfigError(f"{path}: {error}") from None
@@ -120,24 +115,13 @@ class Table:
         return (price_in * prompt_tokens + price_out * completion_tokens) / 1e6
 
 
-_CLASSES: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
-    # each table's fields, and those of the entries of its list
-    "": (_File, _File),
-    "models": (ModelEntry, ModelEntry),
-    "routes": (Route, Target),
-    "experiments": (Experiment, Variant),
-    "guardrails": (Guardrails, Guardrails),
-    "cache": (CacheRules, CacheRules),
-}
-
-
 def _entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> ModelEntry:
     """The entry of SEEDBED_MODEL or SEEDBED_EMBEDDINGS."""
     fields = models_file.entry_of(kind, settings)
     try:
         return ModelEntry(**fields)
     except ValidationError as error:
-        line = models_file.describe(error.errors()[0], _CLASSES)
+        line = models_file.describe(error.errors()[0])
         raise ConfigError(f"{models_file.setting_of(kind, settings)}: {line}") from None
 
 

@@ -1,7 +1,4 @@
-"""A local model as a backend: starts its process at the first use, and speaks with it.
-
-How the process generates is `worker`'s business; how many models fit into memory, `pool`'s.
-"""
+"""A local model as a backend: starts its process at the first use, and speaks with it."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -29,47 +25,31 @@ log = logging.getLogger(__name__)
 START_SECONDS = 600.0  # a large model is converted at its first start, on a busy machine
 STOP_SECONDS = 5.0
 RETRY_SECONDS = 10.0
+MAX_LINE = 2**30  # bytes of one message of a worker, such as the vectors of many texts
+Inbox = asyncio.Queue[wire.Frame]  # the events of one request, in order
+_LAST = ("usage", "vectors", "error")
 
 
-class Inbox:
-    """The events of one request, in order; one task reads them."""
+class Process:
+    """A worker's process, and our end of its socket."""
 
-    def __init__(self) -> None:
-        self.frames: deque[wire.Frame] = deque()
-        self._waiting: asyncio.Future[None] | None = None
-
-    def put(self, frame: wire.Frame) -> None:
-        self.frames.append(frame)
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
-
-    async def get(self) -> wire.Frame:
-        while not self.frames:
-            self._waiting = asyncio.get_running_loop().create_future()
-            await self._waiting
-        return self.frames.popleft()
-
-
-class Process(asyncio.Protocol):
-    """The other end of a worker's socket, and the worker's process."""
-
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes]) -> None:
         self.name = name
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.alive = True
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process = process
         self._numbers = itertools.count()
         self._inboxes: dict[int, Inbox] = {}
-        self._half: list[bytes] = []  # of a line
-        self._transport: asyncio.Transport | None = None
+        self._writer: asyncio.StreamWriter
+        self._reading: asyncio.Task[None]
 
     @classmethod
     async def start(cls, name: str, order: dict[str, Any]) -> Process:
         """A worker that is ready, having generated a token. Raises what it failed with."""
         process, connection = spawn(order)
-        loop = asyncio.get_running_loop()
-        _, self = await loop.create_connection(lambda: cls(name), sock=connection)
-        self.process = process
+        self = cls(name, process)
+        reader, self._writer = await asyncio.open_connection(sock=connection, limit=MAX_LINE)
+        self._reading = asyncio.create_task(self._read(reader))
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self.started
@@ -88,10 +68,8 @@ class Process(asyncio.Protocol):
         """Resident memory in bytes; 0 if unknown."""
         import psutil
 
-        if self.process is None or not self.alive:
-            return 0
         with suppress(psutil.Error):
-            return int(psutil.Process(self.process.pid).memory_info().rss)
+            return int(psutil.Process(self.process.pid).memory_info().rss) if self.alive else 0
         return 0
 
     @property
@@ -112,30 +90,33 @@ class Process(asyncio.Protocol):
 
     async def stop(self) -> None:
         """End the process, also one that is inside a long step."""
-        if self._transport is not None:
-            self._transport.close()
-        if self.process is not None and self.process.poll() is None:
+        self._writer.close()
+        if self.process.poll() is None:
             self.process.terminate()
             await asyncio.to_thread(_wait, self.process)
 
     def _write(self, value: Any) -> None:
-        if self._transport is None or self._transport.is_closing():
-            raise Unavailable(f"The process of model {self.name!r} has exited.", hint="Try again.")
-        self._transport.write(wire.encode(value))
+        if self._writer.is_closing():
+            raise self._exited()
+        self._writer.write(wire.encode(value))
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
+    def _exited(self) -> Unavailable:
+        return Unavailable(f"The process of model {self.name!r} has exited.", hint="Try again.")
 
-    def data_received(self, data: bytes) -> None:
-        *lines, rest = data.split(b"\n")
-        if lines:
-            lines[0] = b"".join([*self._half, lines[0]])
-            self._half = []
-        self._half.append(rest)
-        for line in lines:
-            self._read(wire.decode(line))
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with suppress(OSError):
+            while (line := await reader.readline()).endswith(b"\n"):
+                self._receive(wire.decode(line))
+        self.alive = False
+        self._writer.close()
+        if not self.started.done():
+            self.started.set_exception(self._exited())
+        for number, inbox in self._inboxes.items():
+            inbox.put_nowait([number, "error", wire.from_error(self._exited())])
+        self._inboxes.clear()
+        await asyncio.to_thread(_wait, self.process)  # or it stays as a zombie
 
-    def _read(self, message: Any) -> None:
+    def _receive(self, message: Any) -> None:
         if isinstance(message, dict):
             if self.started.done():
                 return
@@ -146,22 +127,10 @@ class Process(asyncio.Protocol):
             return
         for frame in message:
             inbox = self._inboxes.get(frame[0])
-            if inbox is None:
-                continue
-            inbox.put(frame)
-            if frame[1] in _LAST:
-                del self._inboxes[frame[0]]
-
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
-        self.alive = False
-        if self.process is not None:  # or it stays as a zombie
-            asyncio.get_running_loop().run_in_executor(None, _wait, self.process)
-        failure = Unavailable(f"The process of model {self.name!r} has exited.", hint="Try again.")
-        if not self.started.done():
-            self.started.set_exception(failure)
-        for number, inbox in self._inboxes.items():
-            inbox.put([number, "error", wire.from_error(failure)])
-        self._inboxes.clear()
+            if inbox is not None:
+                inbox.put_nowait(frame)
+                if frame[1] in _LAST:
+                    del self._inboxes[frame[0]]
 
 
 def spawn(order: dict[str, Any]) -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -184,9 +153,6 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-_LAST = ("usage", "vectors", "error")
 
 
 class LocalBackend:

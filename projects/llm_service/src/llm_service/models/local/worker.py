@@ -12,12 +12,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import signal
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -28,7 +26,7 @@ from seedbed.errors import BadInput, ContextWindowError, SeedbedError
 from seedbed.observe.logs_and_traces import silence_dependencies
 from seedbed.safety.secrets import reason
 
-PREPARE_SECONDS = 3.0  # of processor time, for the prompt and the schema of a request
+MAX_SCHEMAS = 200_000  # bytes of JSON
 NICE = 5  # the service answers first where both want the processor
 # Parameters of OpenAI's body that the chat model takes by the same name.
 _OPTIONS = (
@@ -79,8 +77,8 @@ class ChatWorker:
 
     def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:  # noqa: ARG002
         job = ChatJob(number, self.out, self.logprobs, self.forget)
-        with time_limit(PREPARE_SECONDS):
-            answers = self._chat(body)
+        check_size(body)
+        answers = self._chat(body)
         job.choices = [Choice(job, index, answer) for index, answer in enumerate(answers)]
         self._jobs[number] = job
         for choice in job.choices:
@@ -168,41 +166,14 @@ class EmbeddingWorker:
         pass  # it is done by the time this is read
 
 
-class _TooSlow(BaseException):
-    """Not an Exception: nothing on the way may take it for one of its own."""
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Give up a block of Python that takes longer: a schema can take for ever to compile, and
-    this thread reads the requests of all clients. In the main thread, where signals arrive, only.
-
-    The time is the thread's own, so that a busy machine refuses nothing.
-    """
-    if not hasattr(signal, "setitimer"):  # Windows
-        yield
-        return
-
-    armed, started = True, time.thread_time()
-
-    def give_up(*_: Any) -> None:
-        if armed and time.thread_time() >= started + seconds:
-            raise _TooSlow
-
-    signal.signal(signal.SIGALRM, give_up)
-    try:
-        try:
-            # Again and again: a library may swallow the first one.
-            signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
-            yield
-        finally:
-            armed = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    except _TooSlow:
+def check_size(body: dict[str, Any]) -> None:
+    """Refuse schemas that take seconds to compile: all clients would wait."""
+    schemas = [body.get("response_format"), body.get("tools")]
+    if (size := len(wire.encode(schemas))) > MAX_SCHEMAS:
         raise BadInput(
-            f"The schema of the request is too complex: preparing it took over {seconds:g} s.",
+            f"The schemas of the request have {size:,} bytes; at most {MAX_SCHEMAS:,} are allowed.",
             hint="Use a simpler response_format or fewer tools.",
-        ) from None
+        )
 
 
 def _quietly(work: Callable[..., object], *arguments: Any, **options: Any) -> None:
