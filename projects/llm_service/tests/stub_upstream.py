@@ -45,11 +45,7 @@ class Stub:
         from aiohttp import web
 
         app = web.Application(client_max_size=64 * 2**20)
-        for path, say in (
-            ("chat/completions", _chat),
-            ("messages", _message),
-            ("embeddings", _embeddings),
-        ):
+        for path, say in (("chat/completions", _chat), ("embeddings", _embeddings)):
             app.router.add_post(f"/v1/{path}", partial(self._handle, say))
         app.router.add_get("/v1/models", self._models)
         return app
@@ -160,40 +156,6 @@ def _chat(
 
 def _data(chunk: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-
-def _message(
-    body: dict[str, Any], words: list[str], reason: str
-) -> tuple[dict[str, Any], list[bytes]]:
-    """An answer of Anthropic's messages API; it calls the tool that it is told to call."""
-    usage = {
-        "input_tokens": max(1, len(str(body["messages"])) // 4),
-        "output_tokens": len(words),
-    }
-    content: dict[str, Any] = {"type": "text", "text": "".join(words)}
-    stop = "end_turn" if reason == "stop" else "max_tokens"
-    block: dict[str, Any] = {"type": "text", "text": ""}
-    deltas = [{"type": "text_delta", "text": word} for word in words]
-    if (body.get("tool_choice") or {}).get("type") == "tool":
-        stop, block = "tool_use", {"type": "tool_use", "id": "toolu_stub", "input": {}}
-        block["name"] = body["tool_choice"]["name"]
-        content = {**block, "input": {"city": "Bern"}}
-        text = json.dumps(content["input"])
-        deltas = [{"type": "input_json_delta", "partial_json": t} for t in (text[:5], text[5:])]
-    head = {"id": "msg_stub", "type": "message", "role": "assistant", "model": body["model"]}
-    start = {**head, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
-    end = {"delta": {"stop_reason": stop}, "usage": {"output_tokens": len(words)}}
-    events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": start},
-        {"type": "content_block_start", "index": 0, "content_block": block},
-        {"type": "ping"},
-        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", **end},
-        {"type": "message_stop"},
-    ]
-    parts = [f"event: {event['type']}\n".encode() + _data(event) for event in events]
-    return {**head, "content": [content], "stop_reason": stop, "usage": usage}, parts
 
 
 def _embeddings(

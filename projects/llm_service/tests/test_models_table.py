@@ -179,7 +179,6 @@ MISTAKES = {
     "a wrong table": (A + "[guardrail]\nx=1", "guardrail: unknown field"),
     "an odd name": ("[models.'a b']\nbackend='local'", "[models.a b] String should match"),
     "a name inside": (A + "name='b'", "[models.a] name: the name is taken from the table header"),
-    "a negative price": (A + "price_in=-1", "[models.a] price_in=-1: Input should be greater"),
     "no address": (UP, "[models.a] base_url: required; add base_url ="),
     "an odd address": (UP + "base_url='x:1/v1'", "[models.a] base_url='x:1/v1': expected the URL"),
     "an address with a key": (UP + "base_url='http://u:sk-abcdef@h/v1'", "[models.a] base_url="),
@@ -209,24 +208,15 @@ MISTAKES = {
         A + "[routes.r]\ntargets=['a']\n[routes.s]\ntargets=['r']",
         "[routes.s] targets='r': must be a model, not a route",
     ),
-    "a fallback to nothing": (
-        A + "[routes.r]\ntargets=['a']\nfallback=['z']",
-        "[routes.r] fallback='z': unknown model",
-    ),
     "a target twice": (
         A + "[routes.r]\ntargets=['a']\nfallback=['a']",
         "[routes.r] targets, fallback: duplicate model 'a'",
-    ),
-    "a field of a target": (
-        A + "[routes.r]\ntargets=[{model='a', wait=0}]",
-        "[routes.r] targets.0.wait: unknown field",
     ),
     "two kinds in a route": (
         A + "[models.minilm]\nbackend='local'\n[routes.r]\ntargets=['a','minilm']",
         "[routes.r] targets, fallback: models of different kinds: a is chat, minilm is embedding",
     ),
     "a default that is not there": ("default='z'\n" + A, "default='z': unknown model"),
-    "a kind of data": (A + "[guardrails]\npii_kinds=['name']", "[guardrails] pii_kinds.0='name'"),
     "terms that are not there": (
         A + "[guardrails]\nblocked_terms_file='no.txt'",
         "blocked_terms_file='no.txt': file not found",
@@ -237,10 +227,6 @@ MISTAKES = {
     ),
     "an experiment on nothing": (
         A + "[experiments.e]\nmodel='z'\nvariants=[{name='x'}]",
-        "[experiments.e] model='z': unknown model",
-    ),
-    "a variant of nothing": (
-        A + "[experiments.e]\nmodel='a'\nvariants=[{name='x', model='z'}]",
         "[experiments.e] model='z': unknown model",
     ),
     "a prompt that is not there": (

@@ -10,9 +10,11 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from llm_service.models.local.unsupported import of_chat
 from llm_service.protocol import chat, chat_answer
 from llm_service.protocol.body import BadParameter, refuse_unsupported
+from llm_service.protocol.events import About
 from llm_service.request import Ask, Delta, Event, Finish, Usage
 from seedbed.errors import Unavailable
 
+ABOUT = About("chatcmpl-1", 7, "m")
 HELLO = [{"role": "user", "content": "Hello"}]
 TOOL = {
     "type": "function",
@@ -44,13 +46,13 @@ ASK = Ask("chat", "m", {"messages": HELLO})
 
 
 async def collected(*events: Event | Exception) -> ChatCompletion:
-    body = await chat_answer.collect(source(events), "chatcmpl-1", 7, "m")
+    body = await chat_answer.collect(source(events), ABOUT)
     assert json.loads(json.dumps(body)) == body
     return ChatCompletion.model_validate(body, strict=True)
 
 
 async def sent(*events: Event | Exception, usage: bool = False) -> list[str]:
-    parts = chat_answer.stream(source(events), "chatcmpl-1", 7, "m", include_usage=usage)
+    parts = chat_answer.stream(source(events), ABOUT, include_usage=usage)
     text = b"".join([part async for part in parts]).decode()
     assert text.endswith("\n\n")
     found = text.removesuffix("\n\n").split("\n\n")

@@ -7,7 +7,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from llm_service.models.entry import VENDORS
+from pydantic import ValidationError
+
+from llm_service.models.entry import VENDORS, ModelEntry
 from seedbed.errors import ConfigError
 from seedbed.models.weights import catalog
 from seedbed.safety.secrets import redact_secrets
@@ -76,33 +78,31 @@ def describe(error: Any) -> str:
     return f"{table}{name}{': ' if name else ''}{message.removeprefix('Value error, ')}."
 
 
-def setting_of(kind: Literal["chat", "embedding"], settings: Settings) -> str:
-    """The setting that names the model of a kind, with its value, for an error."""
-    if kind == "chat":
-        return f"SEEDBED_MODEL={settings.model!r}"
-    return f"SEEDBED_EMBEDDINGS={settings.embeddings!r}"
-
-
-def entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> dict[str, Any]:
-    """The fields of an entry for the model spec of a setting. Raises ConfigError for no spec."""
+def entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> ModelEntry:
+    """The entry of SEEDBED_MODEL or SEEDBED_EMBEDDINGS. Raises ConfigError."""
     spec = settings.model if kind == "chat" else settings.embeddings
+    setting = f"{'SEEDBED_MODEL' if kind == 'chat' else 'SEEDBED_EMBEDDINGS'}={spec!r}"
     scheme, _, rest = spec.partition(":")
-    entry_fields: dict[str, Any] = {"kind": kind}
+    fields: dict[str, Any] = {"kind": kind}
     if spec in catalog.MODELS:
-        return {"name": spec, "backend": "local", "spec": spec}
-    if scheme in ("hf", "path", "scripted") and rest:
-        return entry_fields | {"name": Path(rest).name, "backend": "local", "spec": spec}
-    if rest and (scheme in _PROVIDERS or settings.base_url):
+        fields = {"name": spec, "backend": "local", "spec": spec}
+    elif scheme in ("hf", "path", "scripted") and rest:
+        fields |= {"name": Path(rest).name, "backend": "local", "spec": spec}
+    elif rest and (scheme in _PROVIDERS or settings.base_url):
         backend, address, variable = _PROVIDERS.get(scheme, ("openai", "", ""))
-        entry_fields |= {"name": rest, "backend": backend, "model": rest}
+        fields |= {"name": rest, "backend": backend, "model": rest}
         if url := settings.base_url or address:
-            entry_fields["base_url"] = url
+            fields["base_url"] = url
         # A server of one's own may want no key.
         if variable and (not settings.base_url or os.environ.get(variable)):
-            entry_fields["api_key_env"] = variable
-        return entry_fields
-    raise ConfigError(
-        f"{setting_of(kind, settings)}: unknown model.",
-        hint="Use a name from the catalogue, hf:ORG/REPO, path:DIR, openai:MODEL or "
-        "anthropic:MODEL.",
-    )
+            fields["api_key_env"] = variable
+    else:
+        raise ConfigError(
+            f"{setting}: unknown model.",
+            hint="Use a name from the catalogue, hf:ORG/REPO, path:DIR, openai:MODEL or "
+            "anthropic:MODEL.",
+        )
+    try:
+        return ModelEntry(**fields)
+    except ValidationError as error:
+        raise ConfigError(f"{setting}: {describe(error.errors()[0])}") from None

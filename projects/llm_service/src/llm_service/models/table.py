@@ -67,9 +67,9 @@ class Table:
         Raises ConfigError, one line with file, table, field and value.
         """
         if path is None:
-            chat = _entry_of("chat", settings)
+            chat = models_file.entry_of("chat", settings)
             models = {chat.name: chat}
-            embedding = _entry_of("embedding", settings)
+            embedding = models_file.entry_of("embedding", settings)
             models.setdefault(embedding.name, embedding)
             return _linked(_File(models=models, default=chat.name))
         try:
@@ -113,16 +113,6 @@ class Table:
         """USD for the tokens of a model of the table; 0 for a name that is none."""
         price_in, price_out = self._prices.get(model, (0.0, 0.0))
         return (price_in * prompt_tokens + price_out * completion_tokens) / 1e6
-
-
-def _entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> ModelEntry:
-    """The entry of SEEDBED_MODEL or SEEDBED_EMBEDDINGS."""
-    fields = models_file.entry_of(kind, settings)
-    try:
-        return ModelEntry(**fields)
-    except ValidationError as error:
-        line = models_file.describe(error.errors()[0])
-        raise ConfigError(f"{models_file.setting_of(kind, settings)}: {line}") from None
 
 
 def _linked(file: _File) -> Table:

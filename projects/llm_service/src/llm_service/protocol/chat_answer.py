@@ -10,6 +10,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 from llm_service.protocol.events import (
+    About,
     Answer,
     broken_off,
     call_index,
@@ -23,19 +24,14 @@ from llm_service.protocol.events import (
 from llm_service.request import Delta, Event, Events, Finish, Usage
 
 
-async def collect(
-    events: Events,
-    response_id: str,
-    created: int,
-    model: str,
-) -> dict[str, Any]:
+async def collect(events: Events, about: About) -> dict[str, Any]:
     """The whole chat.completion. Raises what `events` raises, Unavailable if they end too early."""
     answers, usage = await gather(events)
     return {
-        "id": response_id,
+        "id": about.response_id,
         "object": "chat.completion",
-        "created": created,
-        "model": model,
+        "created": about.created,
+        "model": about.model,
         "choices": [_choice(index, answer) for index, answer in answers.items()],
         "usage": usage_body(usage),
     }
@@ -62,12 +58,12 @@ def _choice(index: int, answer: Answer) -> dict[str, Any]:
 class _Chunks:
     """The chunks of one stream: the constant JSON around what is new is made once."""
 
-    def __init__(self, response_id: str, created: int, model: str, include_usage: bool) -> None:
+    def __init__(self, about: About, include_usage: bool) -> None:
         same = {
-            "id": response_id,
+            "id": about.response_id,
             "object": "chat.completion.chunk",
-            "created": created,
-            "model": model,
+            "created": about.created,
+            "model": about.model,
         }
         self.head = "data: " + dumps(same).decode()[:-1] + ',"choices":['
         self.tail = '],"usage":null}\n\n' if include_usage else "]}\n\n"
@@ -135,13 +131,6 @@ class _Chunks:
         return f'{self.head}],"usage":{dumps(usage_body(usage)).decode()}}}\n\n'
 
 
-def stream(
-    events: Events,
-    response_id: str,
-    created: int,
-    model: str,
-    *,
-    include_usage: bool = False,
-) -> AsyncIterator[bytes]:
-    """Server-sent chat.completion.chunks; errors as in `events.send`."""
-    return send(events, _Chunks(response_id, created, model, include_usage))
+def stream(events: Events, about: About, *, include_usage: bool = False) -> AsyncIterator[bytes]:
+    """Server-sent chat.completion.chunks, the last of them `[DONE]`; errors as in `events.send`."""
+    return send(events, _Chunks(about, include_usage))

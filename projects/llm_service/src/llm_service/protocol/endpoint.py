@@ -7,20 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from llm_service.protocol import chat_answer
 from llm_service.protocol.body import Body
 from llm_service.protocol.chat import ChatRequest
+from llm_service.protocol.events import About
 from llm_service.request import Events
-
-
-class About(NamedTuple):
-    """What an answer repeats: its id, when it was created (Unix seconds), the requested model."""
-
-    response_id: str
-    created: int
-    model: str
 
 
 @dataclass(frozen=True)
@@ -43,8 +36,8 @@ CHAT = Endpoint(
     summary="Answer a conversation, complete or, with `stream`, as server-sent events.",
     id_prefix="chatcmpl",
     request=ChatRequest,
-    collect=lambda events, body, about: chat_answer.collect(events, *about),  # noqa: ARG005
+    collect=lambda events, body, about: chat_answer.collect(events, about),  # noqa: ARG005
     stream=lambda events, body, about: chat_answer.stream(
-        events, *about, include_usage=body.include_usage
+        events, about, include_usage=body.include_usage
     ),
 )

@@ -10,13 +10,21 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from llm_service.request import Delta, Event, Events, Finish, Usage
 from seedbed.errors import SeedbedError, Unavailable
 from seedbed.safety.secrets import redact_secrets
 
 log = logging.getLogger("llm_service.protocol")
+
+
+class About(NamedTuple):
+    """What an answer repeats: its id, when it was created (Unix seconds), the requested model."""
+
+    response_id: str
+    created: int
+    model: str
 
 
 def error_body(error: BaseException) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from llm_service.models.table import no_model
 from llm_service.protocol import embeddings, messages, responses
 from llm_service.protocol.body import models_list, new_id
 from llm_service.protocol.embeddings import EmbeddingRequest
-from llm_service.protocol.endpoint import CHAT, About, Endpoint
-from llm_service.protocol.events import dumps
+from llm_service.protocol.endpoint import CHAT, Endpoint
+from llm_service.protocol.events import About, dumps
 from llm_service.protocol.messages.answer import AnthropicErrors
 from llm_service.protocol.messages.request import CountRequest
 from llm_service.request import Ask, estimate_tokens

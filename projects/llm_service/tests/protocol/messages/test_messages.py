@@ -11,7 +11,7 @@ from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from llm_service.protocol.body import BadParameter
-from llm_service.protocol.endpoint import About
+from llm_service.protocol.events import About
 from llm_service.protocol.messages import answer
 from llm_service.protocol.messages.request import MessagesRequest
 from llm_service.request import Delta, Event, Finish, Usage

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from llm_service.models.local.unsupported import of_chat
 from llm_service.protocol.body import BadParameter
+from llm_service.protocol.events import About
 from llm_service.protocol.responses import answer
 from llm_service.protocol.responses.request import ResponsesRequest
 from llm_service.request import Delta, Event, Finish, Usage
@@ -19,6 +20,7 @@ TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", 
 AS_CHAT = {"type": "function", "function": {"name": "weather", "parameters": TOOL["parameters"]}}
 CALL = {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"}
 CALLED = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+ABOUT = About("resp_1", 7, "m")
 EVENT = TypeAdapter(ResponseStreamEvent)
 
 
@@ -38,12 +40,12 @@ async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
 
 
 async def collected(*events: Event | Exception, **fields: Any) -> Response:
-    whole = await answer.collect(source(events), request(**fields).echo(), "resp_1", 7, "m")
+    whole = await answer.collect(source(events), request(**fields).echo(), ABOUT)
     return Response.model_validate_json(json.dumps(whole), strict=True)
 
 
 async def sent(*events: Event | Exception, **fields: Any) -> list[Any]:
-    parts = answer.stream(source(events), request(**fields).echo(), "resp_1", 7, "m")
+    parts = answer.stream(source(events), request(**fields).echo(), ABOUT)
     text = b"".join([part async for part in parts]).decode()
     found = []
     for block in text.removesuffix("\n\n").split("\n\n"):

@@ -10,8 +10,15 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llm_service.protocol.body import new_id
-from llm_service.protocol.endpoint import About
-from llm_service.protocol.events import broken_off, call_index, dumps, error_body, gather, send
+from llm_service.protocol.events import (
+    About,
+    broken_off,
+    call_index,
+    dumps,
+    error_body,
+    gather,
+    send,
+)
 from llm_service.request import Event, Events, Finish, Usage
 
 if TYPE_CHECKING:

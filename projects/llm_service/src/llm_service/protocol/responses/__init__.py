@@ -9,6 +9,6 @@ ENDPOINT = Endpoint(
     summary="OpenAI's Responses API with text and tools. Responses are not stored.",
     id_prefix="resp",
     request=ResponsesRequest,
-    collect=lambda events, body, about: answer.collect(events, body.echo(), *about),
-    stream=lambda events, body, about: answer.stream(events, body.echo(), *about),
+    collect=lambda events, body, about: answer.collect(events, body.echo(), about),
+    stream=lambda events, body, about: answer.stream(events, body.echo(), about),
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 from llm_service.protocol.body import new_id
 from llm_service.protocol.events import (
+    About,
     broken_off,
     call_index,
     dumps,
@@ -24,46 +25,32 @@ from llm_service.request import Delta, Event, Events, Finish, Usage
 _ERROR_CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 
 
-async def collect(
-    events: Events,
-    request: Mapping[str, Any],
-    response_id: str,
-    created: int,
-    model: str,
-) -> dict[str, Any]:
+async def collect(events: Events, request: Mapping[str, Any], about: About) -> dict[str, Any]:
     """The whole response. Raises what `events` raises, Unavailable if they end too early."""
-    draft = _Draft(request, response_id, created, model)
+    draft = _Draft(request, about)
     async with aclosing(events):
         async for event in events:
             draft.add(event)
     return draft.whole()
 
 
-def stream(
-    events: Events,
-    request: Mapping[str, Any],
-    response_id: str,
-    created: int,
-    model: str,
-) -> AsyncIterator[bytes]:
+def stream(events: Events, request: Mapping[str, Any], about: About) -> AsyncIterator[bytes]:
     """The server-sent events of one response; there is no `[DONE]` in this protocol.
 
     An error before the first event is raised; a later one becomes `response.failed`, the last.
     """
-    return send(events, _Draft(request, response_id, created, model))
+    return send(events, _Draft(request, about))
 
 
 class _Draft:
-    """A response in the making. Its methods give the server-sent events that tell of a change."""
+    """A response in the making. Its methods return the server-sent events of a change."""
 
-    def __init__(
-        self, request: Mapping[str, Any], response_id: str, created: int, model: str
-    ) -> None:
+    def __init__(self, request: Mapping[str, Any], about: About) -> None:
         self.base = {
-            "id": response_id,
+            "id": about.response_id,
             "object": "response",
-            "created_at": created,
-            "model": model,
+            "created_at": about.created,
+            "model": about.model,
             "background": False,
             "store": False,
             "previous_response_id": None,
