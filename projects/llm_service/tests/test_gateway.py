@@ -186,6 +186,21 @@ async def test_a_reload_takes_effect_or_changes_nothing(served):
     assert (await served.chat(model="fast")).status_code == 200
 
 
+async def test_a_reload_that_changes_the_default_local_model_leaves_the_service_ready(served):
+    async def load() -> None: ...
+
+    state = {"process": None, "starting": False, "resting": False, "failure": None}
+    local = SimpleNamespace(name="new", may_start=False, check=load, **state)
+    local.entry = SimpleNamespace(preload=False)
+    served.gateway.pool.local = lambda: iter([local])
+    new = 'default = "new"\n[models.new]\nbackend = "local"\nspec = "smollm2"\n'
+    served.models.write_text(new + TABLE)
+    assert (await served.client.post("/admin/models/reload")).status_code == 200
+    assert (await served.client.get("/readyz")).status_code == 200
+    local.failure = Unavailable("no memory")
+    assert (await served.client.get("/readyz")).status_code == 503
+
+
 async def test_usage_over_http_has_percentiles_with_a_beginning_only(served):
     await served.chat()
     assert await asyncio.to_thread(served.gateway.accounting.flush, 30)

@@ -104,7 +104,8 @@ class Gateway:
         self._take(table, screen, experiments)
         for backend in self.pool.local():
             # The service stays ready: requests wait for a model that was added or changed.
-            backend.resting = backend.process is None and backend.failure is None
+            idle = backend.process is None and not backend.starting
+            backend.resting = idle and backend.failure is None
         self._preload()
         log.info("Models file loaded: %s", ", ".join(table.names()))
         return table

@@ -94,6 +94,7 @@ class Process:
         if self.process.poll() is None:
             self.process.terminate()
             await asyncio.to_thread(_wait, self.process)
+        await asyncio.wait({self._reading})
 
     def _write(self, value: Any) -> None:
         if self._writer.is_closing():
@@ -104,9 +105,11 @@ class Process:
         return Unavailable(f"The process of model {self.name!r} has exited.", hint="Try again.")
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        with suppress(OSError):
+        try:
             while (line := await reader.readline()).endswith(b"\n"):
                 self._receive(wire.decode(line))
+        except (OSError, ValueError) as error:
+            log.warning("Reading from the process of model %s failed: %s", self.name, error)
         self.alive = False
         self._writer.close()
         if not self.started.done():
