@@ -117,12 +117,15 @@ class ChatWorker:
             raise BadInput("messages: contains a message that is not understood.") from None
         arguments = {name: body[name] for name in _OPTIONS if name in body}
         arguments.setdefault("parallel_tool_calls", True)
+        stop = [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop")
         try:
-            answer = self.model.prepare(messages, _as_list(body.get("stop")), arguments)
+            answer = self.model.prepare(messages, stop, arguments)
         except ContextWindowError as error:  # its hint is for callers in Python
             hint = "Shorten the messages, or lower max_tokens."
             raise ContextWindowError(error.message, hint=hint) from None
-        return _choices(answer, body)
+        # With a seed the answers to one prompt differ from each other, and repeat.
+        seeds = choice_seeds(body.get("seed"), body.get("n", 1))
+        return [answer.with_seed(seed) for seed in seeds]
 
 
 class EmbeddingWorker:
@@ -139,8 +142,6 @@ class EmbeddingWorker:
         import numpy as np
 
         texts = several(body["input"])
-        if not all(isinstance(text, str) for text in texts):
-            raise BadInput("input: this model does not accept token ids.", hint="Send text.")
         counts = self._count(texts)
         self._check_length(counts)
         vectors = np.asarray(self.model.embed_documents(texts), dtype="<f4")
@@ -180,16 +181,6 @@ def _quietly(work: Callable[..., object], *arguments: Any, **options: Any) -> No
     """Do it; what fails is raised again where it is needed."""
     with suppress(Exception):
         work(*arguments, **options)
-
-
-def _as_list(stop: str | list[str] | None) -> list[str] | None:
-    return [stop] if isinstance(stop, str) else stop
-
-
-def _choices(answer: Any, body: dict[str, Any]) -> list[Any]:
-    """The `n` answers to one prompt. With a seed they differ from each other, and repeat."""
-    seeds = choice_seeds(body.get("seed"), body.get("n", 1))
-    return [answer.with_seed(seed) for seed in seeds]
 
 
 def choice_seeds(seed: int | None, n: int) -> list[int | None]:

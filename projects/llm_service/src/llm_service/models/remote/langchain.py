@@ -77,7 +77,7 @@ class LangChainBackend:
 
     async def _events(self, ask: Ask, body: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
         from langchain_core.messages import AIMessageChunk
-        from langchain_core.messages.ai import add_usage
+        from langchain_core.messages.ai import UsageMetadata, add_usage
 
         # 1. Translate the request into LangChain's messages and the vendor's options.
         messages, options = _messages(body), _options(body, self._spec.provider)
@@ -88,7 +88,8 @@ class LangChainBackend:
             arguments["tool_choice"] = {**choice, "disable_parallel_tool_use": True}
         stop = [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop")
         # 2. Pass on what the chunks contain; a reply by a schema is put together first.
-        whole, counts, reason = AIMessageChunk(""), None, ""
+        whole, reason = AIMessageChunk(""), ""
+        counts: UsageMetadata | None = None
         places: dict[Any, int] = {}  # of tool calls, by the vendor's index or id
         chars = deltas = 0
         stream = model._astream(messages, stop, None, **arguments)
