@@ -166,7 +166,7 @@ class AnthropicErrors:
                 return
             if start:
                 inner = json.loads(message["body"])["error"]
-                error = {"type": _error_type(start["status"]), "message": inner["message"]}
+                error = inner | {"type": _error_type(start["status"])}
                 body = dumps({"type": "error", "error": error, "request_id": inner["request_id"]})
                 headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
                 length = (b"content-length", str(len(body)).encode())
