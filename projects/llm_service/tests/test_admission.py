@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -249,22 +247,6 @@ async def test_a_restart_with_the_clock_set_back_renews_nothing(database: Databa
         else:
             # A clock three months ahead once was wrong: it must not close the budget for as long.
             budgets.reserve(Key("k", "anna", budget_usd=1.0), 0.1)
-
-
-@pytest.fixture
-def redis_url() -> Iterator[str]:
-    pytest.importorskip("redis")
-    server_class = pytest.importorskip("fakeredis").TcpFakeServer
-    server = server_class(("127.0.0.1", 0))
-    server.daemon_threads = True
-    server.block_on_close = False
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 async def test_redis_is_shared_by_processes(

