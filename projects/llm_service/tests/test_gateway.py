@@ -11,7 +11,7 @@ from service_fakes import TABLE, FakeBackend, serving
 from sqlalchemy import select
 
 from llm_service.store import tables, usage
-from seedbed.errors import BadInput, Busy, Unavailable
+from seedbed.errors import BadInput, Unavailable
 
 ROUTED = (
     TABLE
@@ -112,23 +112,6 @@ async def test_time_per_token_is_counted_once_per_stream(served):
     counted = generate_latest(served.registry).decode()
     assert 'llm_inter_token_seconds_count{model="echo"} 1.0' in counted
     assert 'llm_inter_token_seconds_bucket{le="0.015",model="echo"} 0.0' in counted
-
-
-async def test_mistake_of_a_client_is_not_a_failure_of_the_model(served):
-    async def counts():
-        status = (await served.client.get("/admin/status")).json()
-        model = next(model for model in status["models"] if model["name"] == "echo")
-        return status["failed"], status["rejected"], model["attempts"]["failed"]
-
-    served.echo.error = BadInput("stop: not supported")
-    await served.chat("1")
-    served.echo.error = Busy("The queue is full.")
-    await served.chat("2")
-    assert await counts() == (0, 2, 0)
-    served.echo.error = Unavailable("down")
-    await served.chat("3")
-    failed, rejected, attempts_failed = await counts()
-    assert (failed, rejected) == (1, 2) and attempts_failed >= 1
 
 
 async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):

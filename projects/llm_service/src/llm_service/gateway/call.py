@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from llm_service.gateway.limits.admission import OverBudget, Ticket
@@ -57,8 +56,6 @@ class Call:
             raise Unavailable("The model returned an empty answer.", hint="Try again.") from None
         self._first = time.perf_counter() - self._started
         self._first_tokens = self.facts.generated
-        if self.ask.stream:
-            self._gateway.metrics.first_token(self.facts.model_used, self._first)
 
     def __aiter__(self) -> Call:
         return self
@@ -128,7 +125,13 @@ class Call:
         record = self._record(used, cost, outcome)
         self._gateway.accounting.add(record)
         trace(record)
-        self._tell(record, error)
+        limit = _limit(error) if isinstance(error, Busy | OverBudget) else None
+        metrics = self._gateway.metrics
+        metrics.record(record, self.facts, self._overhead, limit)
+        tokens = self.facts.generated - self._first_tokens
+        if self.ask.stream and self._first is not None and tokens > 0:
+            # Once per answer: an observation per token took a quarter of the gateway's time.
+            metrics.time_per_token(self.facts.model_used, (record.seconds - self._first) / tokens)
 
     def _used(self) -> Usage:
         """The usage as reported; without a report (cut off), as counted and estimated.
@@ -175,37 +178,8 @@ class Call:
             answer="".join(self._text) if keeps_content else None,
         )
 
-    def _tell(self, record: Record, error: BaseException | None) -> None:
-        metrics, facts = self._gateway.metrics, self.facts
-        ours = error if isinstance(error, SeedbedError) else None
-        metrics.request(record, str(ours or ""))
-        if self._first is not None:
-            metrics.overhead(self._overhead)
-            tokens = facts.generated - self._first_tokens
-            if self.ask.stream and tokens > 0:
-                # Once per answer: an observation per token took a quarter of the gateway's time.
-                metrics.time_per_token(facts.model_used, (record.seconds - self._first) / tokens)
-        for decision in facts.decisions:
-            metrics.decision(":".join(decision.split(":")[:2]))
-        self._tell_attempts(record)
-        if isinstance(error, Busy | OverBudget):
-            metrics.refused(_reason(error))
 
-    def _tell_attempts(self, record: Record) -> None:
-        metrics, facts = self._gateway.metrics, self.facts
-        for model, kind in facts.failed:
-            metrics.attempt(model, kind)
-        if facts.attempts > len(facts.failed):
-            model = facts.model_used or record.model
-            metrics.attempt(model, record.outcome)
-        for (before, _), (model, _) in pairwise([*facts.failed, (facts.model_used, "")]):
-            if before == model:
-                metrics.retry(model)
-            elif model:
-                metrics.fallback(before, model)
-
-
-def _reason(error: SeedbedError) -> str:
+def _limit(error: SeedbedError) -> str:
     if isinstance(error, OverBudget):
         return "budget"
     return error.details.get("limit", "queue")

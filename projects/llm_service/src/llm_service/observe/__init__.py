@@ -1,1 +1,1 @@
-"""Metrics, spans, and the figures of the last minutes."""
+"""Metrics and spans."""

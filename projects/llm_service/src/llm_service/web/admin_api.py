@@ -9,32 +9,39 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
 
 from llm_service.gateway.experiments import report
 from llm_service.gateway.gateway import Gateway
 from llm_service.store import usage
 from llm_service.store.keys import KeyStore
 from llm_service.web.errors import ERRORS
+from llm_service.web.page import status_page
 from llm_service.web.status import Status, models_of
 from seedbed.errors import Forbidden
 from seedbed.server.service import Caller
 
 
-def routes(gateway: Gateway, keys: KeyStore, status: Status) -> APIRouter:
+def routes(gateway: Gateway, keys: KeyStore) -> APIRouter:
     def operator(caller: Caller) -> None:
         if not keys.get(caller).may("admin"):
             raise Forbidden(
                 "This key cannot use the admin API.", hint="Use a key with the scope 'admin'."
             )
 
-    router = APIRouter(
-        prefix="/admin", tags=["admin"], dependencies=[Depends(operator)], responses=ERRORS
-    )
+    status = Status(gateway, keys)
+    pages = APIRouter(dependencies=[Depends(operator)], responses=ERRORS)
+    router = APIRouter(prefix="/admin", tags=["admin"])
+
+    @pages.get("/", include_in_schema=False)
+    def page(request: Request) -> HTMLResponse:
+        request.scope["seedbed.route"] = "page"  # polled: no line in the log each time
+        return HTMLResponse(status_page(status.read()))
 
     @router.get("/status")
     def read_status(request: Request) -> dict[str, Any]:
         """Return the figures of the status page."""
-        request.scope["seedbed.route"] = "page"  # polled: no line in the log each time
+        request.scope["seedbed.route"] = "page"
         return status.read()
 
     @router.get("/usage")
@@ -53,7 +60,8 @@ def routes(gateway: Gateway, keys: KeyStore, status: Status) -> APIRouter:
         return {"experiments": report(gateway.database)}
 
     _add_models(router, gateway)
-    return router
+    pages.include_router(router)
+    return pages
 
 
 def _add_models(router: APIRouter, gateway: Gateway) -> None:

@@ -32,8 +32,6 @@ from llm_service.store.keys import Key, KeyStore
 from llm_service.web import admin_api
 from llm_service.web.errors import ERRORS
 from llm_service.web.live_gauges import LiveGauges
-from llm_service.web.page_when_opened import mount_when_opened
-from llm_service.web.status import Status
 from seedbed.observe.logs_and_traces import request_id
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
@@ -71,16 +69,9 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
     # They name the keys and teams that have a budget.
     app.state.access.may_read_metrics = lambda caller: keys.get(caller).may("admin")
     app.state.drain.limit = gateway.config.max_requests
-    status = Status(gateway, keys, lambda: app.state.drain.draining)
     app.include_router(routes(gateway))
-    app.include_router(admin_api.routes(gateway, keys, status))
-
-    def build_page() -> Any:
-        from llm_service.web.page import Page
-
-        return Page(gateway, keys, status).blocks
-
-    return mount_when_opened(app, build_page)
+    app.include_router(admin_api.routes(gateway, keys))
+    return app
 
 
 def _key_of(request: Request) -> Key:
