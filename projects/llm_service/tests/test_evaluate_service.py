@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,9 +11,8 @@ import jsonschema
 import pytest
 from aiohttp import web
 
-from llm_service.evaluate import SET, evaluate, judge_calls, read, run, schema_error, table
-from seedbed.errors import Unauthorized, Unavailable
-from seedbed.testing.launch import closed_port
+from llm_service.evaluate import evaluate, judge_calls, read, schema_error
+from seedbed.errors import Unavailable
 
 Reply = Callable[[dict[str, Any]], web.Response]
 
@@ -38,18 +37,14 @@ async def serving(reply: Reply) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def says(text: str | None, calls: list[dict[str, Any]] | None = None, **headers: str):
-    message = {"role": "assistant", "content": text}
-    if calls:
-        message["tool_calls"] = [
-            {"id": "1", "type": "function", "function": call} for call in calls
-        ]
+def says(text: str | None, *calls: dict[str, Any], **headers: str) -> web.Response:
+    made = [{"id": "1", "type": "function", "function": call} for call in calls]
+    message = {"role": "assistant", "content": text, **({"tool_calls": made} if made else {})}
     return web.json_response({"choices": [{"index": 0, "message": message}]}, headers=headers)
 
 
 def blocked() -> web.Response:
-    error = {"message": "no", "type": "blocked", "code": "content_policy"}
-    return web.json_response({"error": error}, status=400)
+    return web.json_response({"error": {"code": "content_policy"}}, status=400)
 
 
 def test_shipped_requests_are_unique_and_their_schemas_valid() -> None:
@@ -60,25 +55,10 @@ def test_shipped_requests_are_unique_and_their_schemas_valid() -> None:
         jsonschema.Draft202012Validator.check_schema(row["schema"])
     defined = {d["function"]["name"] for d in read("tool_definitions.jsonl")}
     assert all(set(row["tools"]) <= defined for row in read("tools.jsonl"))
-    kinds = {row["kind"] for row in read("refusals.jsonl")}
-    assert kinds == {"injection", "blocked", "pii", "harmless"}
-    assert {path.name for path in SET.glob("*")} == {
-        f"{name}.jsonl" for name in ("schemas", "tools", "tool_definitions", "refusals")
-    }
 
 
-DEFINED = {
-    name: {
-        "function": {
-            "parameters": {
-                "type": "object",
-                "required": ["x"],
-                "properties": {"x": {"type": "integer"}},
-            }
-        }
-    }
-    for name in ("a", "b")
-}
+INTEGER = {"type": "object", "required": ["x"], "properties": {"x": {"type": "integer"}}}
+OFFERED = {name: {"function": {"parameters": INTEGER}} for name in ("a", "b")}
 A = {"name": "a", "arguments": '{"x": 1}'}
 
 
@@ -98,7 +78,7 @@ A = {"name": "a", "arguments": '{"x": 1}'}
 def test_tool_calls_are_judged_by_schema_and_choice(
     choice: Any, calls: Any, figures: dict[str, int]
 ) -> None:
-    assert judge_calls({"tools": ["a", "b"], "tool_choice": choice}, calls, DEFINED) == figures
+    assert judge_calls(choice, calls, OFFERED) == figures
 
 
 def test_schema_error_checks_formats() -> None:
@@ -108,65 +88,34 @@ def test_schema_error_checks_formats() -> None:
     assert schema_error('{"d": ', schema).startswith("not JSON")
 
 
-async def test_figures_of_a_correct_server_are_one() -> None:
+async def test_figures_are_shares_of_the_answers() -> None:
     kinds = {row["text"]: row["kind"] for row in read("refusals.jsonl")}
-    defined = {row["function"]["name"]: row["function"] for row in read("tool_definitions.jsonl")}
-
-    def call_of(name: str) -> dict[str, str]:
-        samples = {"string": "x", "integer": 1, "number": 1, "boolean": True, "array": []}
-        fields = defined[name]["parameters"]["properties"].items()
-        values = {f: s["enum"][0] if "enum" in s else samples[s["type"]] for f, s in fields}
-        return {"name": name, "arguments": json.dumps(values)}
+    failing = {row["prompt"] for row in read("tools.jsonl")[::5]}
+    full = iter([True])
 
     def reply(body: dict[str, Any]) -> web.Response:
-        if "response_format" in body:
-            return blocked()
-        if "tools" in body:
-            choice, names = body["tool_choice"], [t["function"]["name"] for t in body["tools"]]
-            if choice == "none":
-                return says("text")
-            name = choice["function"]["name"] if isinstance(choice, dict) else names[0]
-            return says(None, [call_of(name)])
-        kind = kinds[body["messages"][-1]["content"]]
-        if kind in ("injection", "blocked"):
-            return blocked()
-        return says("ok", **({"x-guardrails": "pii_in:redacted:1"} if kind == "pii" else {}))
-
-    async with serving(reply) as url:
-        report = await evaluate(url)
-    figures = {name: figure.value for name, figure in report.figures.items()}
-    assert figures.pop("schema_accepted") == figures.pop("schema_valid") == 0
-    assert figures.pop("tool_parses") > 0.8  # samples ignore minimum, format and the like
-    assert figures.pop("false_alarms") == figures.pop("failed") == 0
-    assert set(figures.values()) == {1.0}, figures
-    assert report.about["model"] == "m"
-    assert "pii_stopped" in table(report) and url in table(report)
-
-
-async def test_figures_of_a_faulty_server_show_its_faults() -> None:
-    failing = {row["prompt"] for row in read("tools.jsonl")[::5]}  # in any order of arrival
-    count = 0
-
-    def reply(body: dict[str, Any]) -> web.Response:
-        nonlocal count
-        count += 1
-        if count == 1:
+        text = body["messages"][-1]["content"]
+        if next(full, False):
             return web.json_response({}, status=429, headers={"retry-after": "0"})
         if "response_format" in body:
             schema = body["response_format"]["json_schema"]["schema"]
             return blocked() if "if" in schema else says('{"no": "schema"}')
-        if "tools" in body and body["messages"][-1]["content"] in failing:
-            return web.json_response({"error": {"message": "out of order"}}, status=500)
-        return says(f"answer {count}")
+        if "tools" in body:
+            wrong = {"name": "unknown", "arguments": "{}"}
+            return web.json_response({}, status=500) if text in failing else says(None, wrong)
+        if kinds[text] in ("injection", "blocked"):
+            return blocked()
+        return says("ok", **({"x-guardrails": "pii_in:redacted:1"} if kinds[text] == "pii" else {}))
 
     async with serving(reply) as url:
-        report = await evaluate(url)
-    figures = report.figures
-    assert figures["schema_valid"].value < 0.1
-    assert figures["schema_accepted"].value < 1 and figures["schema_accepted"].n >= 40
-    assert figures["tool_parses"].value == 0
-    assert 0.03 < figures["failed"].value < 0.2, "a failure of the server ends no evaluation"
-    assert "injection_stopped" not in figures and "no guardrails" in report.about["refusals"]
+        report = await asyncio.to_thread(evaluate, url)
+    figures = {name: figure.value for name, figure in report.figures.items()}
+    stopped = {name: value for name, value in figures.items() if name.endswith("_stopped")}
+    assert stopped.pop("harmless_stopped") == 0 and set(stopped.values()) == {1.0}
+    assert 0.5 < figures["schema_accepted"] < 1 and figures["schema_valid"] < 0.1
+    assert figures["tool_parses"] == 0
+    assert 0.03 < figures["failed"] < 0.2, "a failure of the server ends no evaluation"
+    assert report.about["model"] == "m"
 
 
 async def test_evaluation_stops_at_a_wrong_key() -> None:
@@ -174,10 +123,5 @@ async def test_evaluation_stops_at_a_wrong_key() -> None:
         return web.json_response({"error": {"message": "wrong key"}}, status=401)
 
     async with serving(refuse) as url:
-        with pytest.raises(Unauthorized, match="wrong key"):
-            await evaluate(url)
-
-
-def test_evaluation_without_a_server_reports_the_address() -> None:
-    with closed_port() as port, pytest.raises(Unavailable, match="Cannot connect"):
-        run(f"http://127.0.0.1:{port}")
+        with pytest.raises(Unavailable, match="wrong key"):
+            await asyncio.to_thread(evaluate, url)
