@@ -23,8 +23,7 @@ from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from llm_service.config import Config
-    from llm_service.store.database import Database
-    from llm_service.store.keys import KeyStore
+    from llm_service.store.keys import Key, KeyStore
     from seedbed.settings import Settings
 
 app = cli.create_app(
@@ -40,7 +39,7 @@ Models = Annotated[
     Path | None,
     typer.Option("--models", help="TOML file that defines the models. Default: SERVICE_MODELS."),
 ]
-Key = Annotated[
+Secret = Annotated[
     str | None,
     typer.Option(envvar="OPENAI_API_KEY", help="API key for the server, if it needs one."),
 ]
@@ -52,21 +51,24 @@ Model = Annotated[
 ]
 
 
+Rpm = Annotated[int | None, typer.Option(help="Maximum requests per minute.")]
+Tpm = Annotated[int | None, typer.Option(help="Maximum tokens per minute.")]
+Concurrency = Annotated[int | None, typer.Option(help="Maximum concurrent requests.")]
+Budget = Annotated[
+    float | None, typer.Option(help="Budget in USD per calendar month (UTC). Default: no budget.")
+]
+TeamBudget = Annotated[
+    float | None, typer.Option(help="Budget of the whole team in USD per calendar month.")
+]
+KeyName = Annotated[str, typer.Argument(help="Id or name of the key.")]
+
+
 def read_settings(model: str | None = None, **overrides: Any) -> tuple[Config, Settings]:
     """The settings as the environment and the options say."""
     from llm_service.config import Config
     from seedbed.settings import Settings, load
 
     return load(Config, **overrides), load(Settings, model=model)
-
-
-def open_store() -> Database:
-    from llm_service.store.database import open_database
-    from seedbed.observe.logs_and_traces import setup_logging
-
-    config, settings = read_settings()
-    setup_logging(settings.log_level)
-    return open_database(config)
 
 
 def open_keys() -> KeyStore:
@@ -76,6 +78,22 @@ def open_keys() -> KeyStore:
     config, settings = read_settings()
     setup_logging(settings.log_level)
     return keys.open_keys(config, settings)
+
+
+def show_secret(verb: str, key: Key, secret: str, as_json: bool) -> None:
+    """The secret alone on standard output: `KEY=$(llm-service keys create …)`."""
+    if as_json:
+        show({"id": key.id, "key": secret, "name": key.name})
+    else:
+        typer.echo(secret)
+        note = f"{verb} key {key.name!r} ({key.id}). Save it now: it cannot be shown again."
+        typer.echo(note, err=True)
+
+
+def show_key(key: Key, as_json: bool) -> None:
+    from llm_service.store.printed import key_json, keys_table
+
+    show(key_json(key)) if as_json else typer.echo(keys_table([key]))
 
 
 def raise_file_limit() -> None:
@@ -98,7 +116,7 @@ def serve(
     host: Host = "127.0.0.1",
     model: Model = None,
 ) -> None:
-    """Serve the API, the status page and the playground."""
+    """Serve the API and its status page."""
     from llm_service.web.app import create
     from seedbed.server import service
 
@@ -124,51 +142,24 @@ def create_key(
     model: Annotated[
         list[str] | None, typer.Option(help="Allowed model; repeatable. Default: all models.")
     ] = None,
-    rpm: Annotated[
-        int | None, typer.Option(help="Maximum requests per minute. Default: no limit.")
-    ] = None,
-    tpm: Annotated[
-        int | None, typer.Option(help="Maximum tokens per minute. Default: no limit.")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help="Maximum concurrent requests. Default: no limit.")
-    ] = None,
-    budget_usd: Annotated[
-        float | None,
-        typer.Option(help="Budget in USD per calendar month (UTC). Default: no budget."),
-    ] = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    concurrency: Concurrency = None,
+    budget_usd: Budget = None,
     team: Annotated[
         str | None, typer.Option(help="Team of the key. Keys of one team share its budget.")
     ] = None,
-    team_budget_usd: Annotated[
-        float | None,
-        typer.Option(help="Budget of the whole team in USD per calendar month; needs --team."),
-    ] = None,
+    team_budget_usd: TeamBudget = None,
     expires: Annotated[
         datetime | None, typer.Option(help="Expiry time in UTC. Default: the key never expires.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Create an API key. It is shown only once, because only its hash is stored."""
-    limits = {
-        "scopes": scope,
-        "models": model,
-        "rpm": rpm,
-        "tpm": tpm,
-        "concurrency": concurrency,
-        "budget_usd": budget_usd,
-        "team": team,
-        "team_budget_usd": team_budget_usd,
-        "expires": expires,
-    }
-    key, secret = open_keys().create(name, **limits)
-    if as_json:
-        show({"id": key.id, "key": secret, "name": key.name})
-    else:
-        typer.echo(secret)
-        typer.echo(
-            f"Created key {key.name!r} ({key.id}). Save it now: it cannot be shown again.", err=True
-        )
+    limits = {"rpm": rpm, "tpm": tpm, "concurrency": concurrency, "budget_usd": budget_usd}
+    limits |= {"scopes": scope, "models": model, "expires": expires}
+    limits |= {"team": team, "team_budget_usd": team_budget_usd}
+    show_secret("Created", *open_keys().create(name, **limits), as_json)
 
 
 @keys.command("list")
@@ -176,63 +167,39 @@ def list_keys(as_json: Json = False) -> None:
     """List all keys with their limits. The secret keys themselves are never shown."""
     from llm_service.store.printed import key_json, keys_table
 
-    all_keys = open_keys().list()
-    show([key_json(key) for key in all_keys] if as_json else all_keys, as_json, to_text=keys_table)
+    keys = open_keys().list()
+    show([key_json(key) for key in keys] if as_json else keys, as_json, to_text=keys_table)
 
 
 @keys.command("rotate")
 def rotate_key(
-    id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")],
+    id_or_name: KeyName,
     as_json: Json = False,
 ) -> None:
     """Replace a key's secret at once. Its limits, budget and usage stay as they are."""
-    key, secret = open_keys().rotate(id_or_name)
-    if as_json:
-        show({"id": key.id, "key": secret, "name": key.name})
-    else:
-        typer.echo(secret)
-        typer.echo(
-            f"Rotated key {key.name!r} ({key.id}). Save it now: it cannot be shown again.", err=True
-        )
+    show_secret("Rotated", *open_keys().rotate(id_or_name), as_json)
 
 
 @keys.command("update")
 def update_key(
-    id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")],
-    rpm: Annotated[int | None, typer.Option(help="Maximum requests per minute.")] = None,
-    tpm: Annotated[int | None, typer.Option(help="Maximum tokens per minute.")] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Maximum concurrent requests.")] = None,
-    budget_usd: Annotated[
-        float | None, typer.Option(help="Budget in USD per calendar month (UTC).")
-    ] = None,
-    team_budget_usd: Annotated[
-        float | None, typer.Option(help="Budget of the whole team in USD per calendar month.")
-    ] = None,
+    id_or_name: KeyName,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    concurrency: Concurrency = None,
+    budget_usd: Budget = None,
+    team_budget_usd: TeamBudget = None,
     as_json: Json = False,
 ) -> None:
     """Change limits of a key, e.g. raise its budget. The others stay as they are."""
-    from llm_service.store.printed import key_json, keys_table
-
-    key = open_keys().update(
-        id_or_name,
-        rpm=rpm,
-        tpm=tpm,
-        concurrency=concurrency,
-        budget_usd=budget_usd,
-        team_budget_usd=team_budget_usd,
-    )
-    show(key_json(key), True) if as_json else typer.echo(keys_table([key]))
+    limits = {"rpm": rpm, "tpm": tpm, "concurrency": concurrency}
+    limits |= {"budget_usd": budget_usd, "team_budget_usd": team_budget_usd}
+    show_key(open_keys().update(id_or_name, **limits), as_json)
 
 
 @keys.command("revoke")
-def revoke_key(
-    id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")], as_json: Json = False
-) -> None:
+def revoke_key(id_or_name: KeyName, as_json: Json = False) -> None:
     """Revoke a key. The server rejects it from now on."""
-    key = open_keys().revoke(id_or_name)
-    show({"id": key.id, "name": key.name, "revoked": True}) if as_json else typer.echo(
-        f"Revoked key {key.name!r} ({key.id}).", err=True
-    )
+    show_key(open_keys().revoke(id_or_name), as_json)
 
 
 @app.command()
@@ -247,7 +214,7 @@ def usage(
     from llm_service.store.printed import usage_table
     from llm_service.store.usage import report
 
-    rows = report(open_store(), by, since)  # type: ignore[arg-type]
+    rows = report(open_keys().database, by, since)  # type: ignore[arg-type]
     show(rows, as_json, to_text=lambda rows: usage_table(rows, by))
 
 
@@ -257,7 +224,7 @@ def experiments(as_json: Json = False) -> None:
     from llm_service.gateway.experiments import report
     from llm_service.store.printed import experiments_table
 
-    show(report(open_store()), as_json, to_text=experiments_table)
+    show(report(open_keys().database), as_json, to_text=experiments_table)
 
 
 @feedback.command("export")
@@ -272,7 +239,7 @@ def export_feedback(
 
     if output.exists():
         raise BadInput(f"{output} exists.", hint="Choose another name, or remove it.")
-    rows = export(open_store(), None if all_ratings else "up")
+    rows = export(open_keys().database, None if all_ratings else "up")
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     output.write_text("".join(lines), encoding="utf-8")
     typer.echo(f"Wrote {len(lines)} conversations to {output}.", err=True)
@@ -290,16 +257,16 @@ def evaluate(
             "Default: the server's first model, or smollm2."
         ),
     ] = None,
-    key: Key = None,
+    key: Secret = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a server: valid JSON, tool calls that parse, guardrails."""
     from dataclasses import asdict
 
-    from llm_service.evaluate import run, table
+    from llm_service.evaluate import run
 
     report = run(url, model=model, key=key)
-    show(asdict(report) if as_json else report, as_json, to_text=table)
+    show(asdict(report) if as_json else report, as_json, to_text=lambda r: r.to_markdown())
 
 
 @app.command()

@@ -13,7 +13,7 @@ from seedbed.cli import command_line, table
 
 
 def key_json(key: Key) -> dict[str, Any]:
-    """A key as it is shown; its secret is nowhere."""
+    """A key as JSON, without its secret."""
     listed = {field.name: getattr(key, field.name) for field in fields(key)}
     return {**to_jsonable_python(listed), "scopes": sorted(key.scopes)}
 
@@ -21,27 +21,13 @@ def key_json(key: Key) -> dict[str, Any]:
 def keys_table(keys: Iterable[Key]) -> str:
     rows = []
     for key in keys:
-        limits: dict[str, float | None] = {
-            "rpm": key.rpm,
-            "tpm": key.tpm,
-            "concurrent": key.concurrency,
-        }
+        limits = {"rpm": key.rpm, "tpm": key.tpm, "concurrent": key.concurrency}
         limits |= {"USD/month": key.budget_usd}
         limits |= {f"USD/month for team {key.team}": key.team_budget_usd}
         text = ", ".join(f"{value:g} {unit}" for unit, value in limits.items() if value is not None)
-        state = (
-            "revoked" if key.revoked else "expires " + f"{key.expires:%F}" if key.expires else ""
-        )
-        rows.append(
-            (
-                key.id,
-                key.name,
-                ",".join(sorted(key.scopes)),
-                ",".join(key.models),
-                text,
-                state,
-            )
-        )
+        state = f"expires {key.expires:%F}" if key.expires else ""
+        scopes, models = ",".join(sorted(key.scopes)), ",".join(key.models)
+        rows.append((key.id, key.name, scopes, models, text, "revoked" if key.revoked else state))
     if not rows:
         create = command_line("llm-service", "keys", "create", "--name", "NAME")
         return f"No keys yet. Create one: {create}"
