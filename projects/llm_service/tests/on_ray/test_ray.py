@@ -62,7 +62,8 @@ async def test_killed_replica_loses_only_what_it_was_answering(
         "SERVICE_REDIS_URL": redis_url,
         "SERVICE_DATA_DIR": str(tmp_path),
         "SERVICE_MODELS": str(models),
-        # A busy machine needs more than Ray's 30, 5 and 10 s.
+        # A busy machine needs more than Ray's own seconds.
+        "RAY_agent_register_timeout_ms": str(1000 * PATIENCE),
         "RAY_raylet_start_wait_time_s": str(PATIENCE),
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",

@@ -4,8 +4,7 @@
     serve run llm_service.on_ray:app          # on a running cluster, by Ray's own command
 
 Replicas share keys, usage and budgets in Postgres, and rate limits in Redis. Each has its own local
-models, cache and metrics. The loss of a replica fails only the requests that it was answering. For
-KubeRay, see deploy/kubernetes/rayservice.yaml.
+models, cache and metrics. The loss of a replica fails only the requests that it was answering.
 """
 
 from __future__ import annotations
@@ -65,13 +64,14 @@ def serve_on_ray(
         reason = str(error).strip().splitlines()[-1]  # after the traceback of a replica
         raise Unavailable(f"Ray: {reason}", hint="See /tmp/ray/session_latest/logs.") from error
     finally:
-        with suppress(Exception):  # the cluster may be what went away
-            serve.delete("llm_service")  # running requests end; `shutdown` ends the proxy first
+        if ray.is_initialized():
+            with suppress(Exception):  # the cluster may be what went away
+                serve.delete("llm_service")  # running requests end before the HTTP proxy does
         ray.shutdown()
 
 
 def app(_: dict[str, str]) -> Any:
-    """The application that KubeRay deploys, with the settings of the environment."""
+    """What deploy/kubernetes/rayservice.yaml deploys, with the settings of the environment."""
     from llm_service.config import Config
     from seedbed.settings import Settings, load
 
