@@ -21,8 +21,8 @@ def key_json(key: Key) -> dict[str, Any]:
 def keys_table(keys: Iterable[Key]) -> str:
     rows = []
     for key in keys:
-        limits = {"rpm": key.rpm, "tpm": key.tpm, "concurrent": key.concurrency}
-        limits |= {"USD/month": key.budget_usd}
+        limits: dict[str, float | None] = {"rpm": key.rpm, "tpm": key.tpm}
+        limits |= {"concurrent": key.concurrency, "USD/month": key.budget_usd}
         limits |= {f"USD/month for team {key.team}": key.team_budget_usd}
         text = ", ".join(f"{value:g} {unit}" for unit, value in limits.items() if value is not None)
         state = f"expires {key.expires:%F}" if key.expires else ""
