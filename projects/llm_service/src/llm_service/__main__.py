@@ -157,9 +157,9 @@ def create_key(
 ) -> None:
     """Create an API key. It is shown only once, because only its hash is stored."""
     limits = {"rpm": rpm, "tpm": tpm, "concurrency": concurrency, "budget_usd": budget_usd}
-    limits |= {"scopes": scope, "models": model, "expires": expires}
-    limits |= {"team": team, "team_budget_usd": team_budget_usd}
-    show_secret("Created", *open_keys().create(name, **limits), as_json)
+    rights: dict[str, Any] = {"scopes": scope, "models": model, "expires": expires, "team": team}
+    rights["team_budget_usd"] = team_budget_usd
+    show_secret("Created", *open_keys().create(name, **limits, **rights), as_json)
 
 
 @keys.command("list")
@@ -191,9 +191,9 @@ def update_key(
     as_json: Json = False,
 ) -> None:
     """Change limits of a key, e.g. raise its budget. The others stay as they are."""
-    limits = {"rpm": rpm, "tpm": tpm, "concurrency": concurrency}
-    limits |= {"budget_usd": budget_usd, "team_budget_usd": team_budget_usd}
-    show_key(open_keys().update(id_or_name, **limits), as_json)
+    limits = {"rpm": rpm, "tpm": tpm, "concurrency": concurrency, "budget_usd": budget_usd}
+    key = open_keys().update(id_or_name, **limits, team_budget_usd=team_budget_usd)
+    show_key(key, as_json)
 
 
 @keys.command("revoke")

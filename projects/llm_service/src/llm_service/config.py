@@ -14,8 +14,7 @@ class Config(ProjectSettings, env_prefix="SERVICE_"):
     models: Path | None = Field(
         None,
         description="TOML file that defines the models, routes, guardrails and experiments. "
-        "Without "
-        "one, the service offers SEEDBED_MODEL and SEEDBED_EMBEDDINGS.",
+        "Without one, the service offers SEEDBED_MODEL and SEEDBED_EMBEDDINGS.",
     )
     data_dir: Path = Field(
         Path("var/llm_service"), description="Folder for the SQLite database with keys and usage."
@@ -23,8 +22,7 @@ class Config(ProjectSettings, env_prefix="SERVICE_"):
     database_url: SecretStr | None = Field(
         None,
         description="Postgres database for keys and usage, `postgresql://USER@HOST/NAME`. "
-        "Needed by "
-        "several machines; without it, SQLite in SERVICE_DATA_DIR is used.",
+        "Needed by several machines; without it, SQLite in SERVICE_DATA_DIR is used.",
     )
     redis_url: SecretStr | None = Field(
         None,
@@ -36,8 +34,7 @@ class Config(ProjectSettings, env_prefix="SERVICE_"):
         4096,
         ge=256,
         description="Memory for local models in MB. Above it, the least recently used idle "
-        "model is "
-        "unloaded.",
+        "model is unloaded.",
     )
     max_running: int = Field(
         16,

@@ -110,7 +110,7 @@ def judge_calls(
     """What of a request's calls was right; only what the request can show."""
 
     def is_valid(call: Mapping[str, str]) -> bool:
-        tool = offered.get(call["name"])
+        tool: Any = offered.get(call["name"])
         return bool(tool) and not schema_error(call["arguments"], tool["function"]["parameters"])
 
     figures = {"tool_parses": all(map(is_valid, calls))} if calls else {}

@@ -110,7 +110,7 @@ def application(
             require_keys(app.state.keys, settings, "Ray's nodes")
         return app
 
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         serve.ingress(build)(),
         name="service",
         num_replicas=replicas,

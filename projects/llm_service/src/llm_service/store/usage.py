@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -16,11 +15,7 @@ By = Literal["key", "team", "user", "model", "day"]
 
 
 def report(
-    database: Database,
-    by: By,
-    since: datetime | None = None,
-    *,
-    latency: bool = True,
+    database: Database, by: By, since: datetime | None = None, *, latency: bool = True
 ) -> list[dict[str, Any]]:
     """A row for each key, team, user, model or day, the most expensive first (days in order).
 
@@ -43,36 +38,30 @@ def report(
     where = [column.at >= since] if since is not None else []
     with database.reading() as connection:
         rows = [dict(row) for row in connection.execute(_sums(group, where)).mappings()]
-        ranked = connection.execute(percentiles((group,), where)).all() if latency else None
-    if ranked is not None:
-        latencies = {
-            grouped: {"p50_seconds": p50, "p95_seconds": p95} for grouped, p50, p95 in ranked
-        }
-        for row in rows:
-            row |= latencies.get(row["grouped"], {"p50_seconds": None, "p95_seconds": None})
+        if latency:
+            found = {row.grouped: row for row in connection.execute(_percentiles(group, where))}
+            for row in rows:
+                seconds = found.get(row["grouped"])
+                row["p50_seconds"] = seconds and seconds.p50
+                row["p95_seconds"] = seconds and seconds.p95
     rows.sort(key=lambda row: row["grouped"] if by == "day" else -row["cost_usd"])
-    return [_named(row, by) for row in rows]
+    names = [(row.pop("grouped"), row.pop("name")) for row in rows]
+    heads = [{"key": n, "key_id": g} if by == "key" else {by: g} for g, n in names]
+    return [head | row for head, row in zip(heads, rows, strict=True)]
 
 
 def _sums(group: Any, where: list[Any]) -> Select[Any]:
     column = tables.usage.c
-
-    def count(condition: Any) -> Any:
-        return cast(func.sum(case((condition, 1), else_=0)), Integer)
-
-    def total(name: str) -> Any:
-        return cast(func.sum(column[name]), BigInteger).label(name)
-
     ok, cancelled = column.outcome == "ok", column.outcome == "cancelled"
+    counts = {"ok": ok, "cancelled": cancelled, "errors": ~or_(ok, cancelled)}
+    tokens = ("prompt_tokens", "completion_tokens", "cached_tokens")
     return (
-        select(group, func.max(column.key_name).label("name"), func.count().label("n"))
-        .add_columns(
-            count(ok).label("ok"),
-            count(cancelled).label("cancelled"),
-            count(~or_(ok, cancelled)).label("errors"),
-            total("prompt_tokens"),
-            total("completion_tokens"),
-            total("cached_tokens"),
+        select(
+            group,
+            func.max(column.key_name).label("name"),
+            func.count().label("n"),
+            *(cast(func.sum(case((c, 1), else_=0)), Integer).label(n) for n, c in counts.items()),
+            *(cast(func.sum(column[name]), BigInteger).label(name) for name in tokens),
             func.sum(column.cost_usd).label("cost_usd"),
         )
         .where(*where)
@@ -80,32 +69,19 @@ def _sums(group: Any, where: list[Any]) -> Select[Any]:
     )
 
 
-def percentiles(by: Sequence[Any], where: Sequence[Any]) -> Select[Any]:
-    """A query for `by`, "p50_seconds" and "p95_seconds" of the successful requests."""
+def _percentiles(group: Any, where: list[Any]) -> Select[Any]:
+    """A query for the group, "p50" and "p95" in seconds of the successful requests."""
     column = tables.usage.c
-    ranked = (
-        select(*by, column.seconds)
-        .add_columns(
-            func.row_number().over(partition_by=by, order_by=column.seconds).label("rank"),
-            func.count().over(partition_by=by).label("n"),
-        )
-        .where(column.outcome == "ok", *where)
-        .subquery()
-    ).c
+    rank = func.row_number().over(partition_by=group, order_by=column.seconds).label("rank")
+    count = func.count().over(partition_by=group).label("n")
+    ok = select(group, column.seconds, rank, count).where(column.outcome == "ok", *where)
+    ranked = ok.subquery().c
 
     def at(percent: int) -> Any:
         # The smallest rank with rank / n ≥ percent / 100, in whole numbers.
         here = and_(
             ranked.rank * 100 >= ranked.n * percent, (ranked.rank - 1) * 100 < ranked.n * percent
         )
-        seconds = cast(func.max(case((here, ranked.seconds))), Float)
-        return seconds.label(f"p{percent}_seconds")
+        return cast(func.max(case((here, ranked.seconds))), Float).label(f"p{percent}")
 
-    groups = [ranked[column.name] for column in by]
-    return select(*groups, at(50), at(95)).group_by(*groups)
-
-
-def _named(row: dict[str, Any], by: str) -> dict[str, Any]:
-    grouped, name = row.pop("grouped"), row.pop("name")
-    head = {"key": name, "key_id": grouped} if by == "key" else {by: grouped}
-    return head | row
+    return select(ranked.grouped, at(50), at(95)).group_by(ranked.grouped)
