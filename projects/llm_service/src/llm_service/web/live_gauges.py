@@ -41,17 +41,14 @@ class LiveGauges(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         gateway, replicas = self._gateway, self._gateway.router.replicas()
-        running, waiting = Counter[str](), Counter[str]()  # of all replicas of a model
-        for replica in replicas:
-            running[replica.model] += replica.backend.load.running
-            waiting[replica.model] += replica.backend.load.waiting
+        running = {replica.model: replica.backend.load.running for replica in replicas}
+        waiting = {replica.model: replica.backend.load.waiting for replica in replicas}
         memory = gateway.pool.memory()
-        queues = Counter(backend.name for backend in list(gateway.pool.local()))
-        limits = {name: n * gateway.config.max_queue for name, n in queues.items()}
-        states = {r.name: _BREAKER_STATES.index(r.breaker.state) for r in replicas}
+        limits = {backend.name: gateway.config.max_queue for backend in list(gateway.pool.local())}
+        states = {r.model: _BREAKER_STATES.index(r.breaker.state) for r in replicas}
         yield _gauge("llm_requests_running", running, "model")
         yield _gauge("llm_requests_waiting", waiting, "model")
-        yield _gauge("llm_queue_depth", running.total() + waiting.total())
+        yield _gauge("llm_queue_depth", sum(running.values()) + sum(waiting.values()))
         yield _gauge("llm_queue_limit", limits, "model")
         yield _gauge(
             "llm_model_loaded", {m: size is not None for m, size in memory.items()}, "model"

@@ -59,7 +59,7 @@ def _now(status: dict[str, Any]) -> list[str]:
 
 def _model(model: dict[str, Any]) -> list[str]:
     state = {None: "", True: "loaded", False: "not loaded"}[model["loaded"]]
-    if model["breaker"] not in (None, "closed"):
+    if model["breaker"] != "closed":
         state = f"circuit {model['breaker'].replace('_', ' ')}"
     memory = model["memory_bytes"]
     counts = [str(model[name]) for name in ("running", "waiting")]

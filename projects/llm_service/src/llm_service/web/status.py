@@ -48,21 +48,21 @@ class Status:
 
     def _models(self, last_hour: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
         memory = self._gateway.pool.memory()
+        replicas = {replica.model: replica for replica in self._gateway.router.replicas()}
         rows = []
         for model in models_of(self._gateway):
             name = model["name"]
-            replicas = [r for r in self._gateway.router.replicas() if r.model == name]
-            states = {replica.breaker.state for replica in replicas}
-            breaker = next((s for s in ("closed", "half_open", "open") if s in states), None)
+            if (replica := replicas.get(name)) is None:  # a reload is about to add it
+                continue
             answered = last_hour.get(name, {})
             rows.append(
                 {
                     **model,
                     "loaded": memory[name] is not None if name in memory else None,
                     "memory_bytes": memory.get(name),
-                    "breaker": breaker,  # of the replica that works best
-                    "running": sum(replica.backend.load.running for replica in replicas),
-                    "waiting": sum(replica.backend.load.waiting for replica in replicas),
+                    "breaker": replica.breaker.state,
+                    "running": replica.backend.load.running,
+                    "waiting": replica.backend.load.waiting,
                     "requests": answered.get("n", 0),
                     "errors": answered.get("errors", 0),
                     "p50_seconds": answered.get("p50_seconds"),
