@@ -78,7 +78,7 @@ class Metrics:
         self._feedback = counter("llm_feedback_total", "Ratings: up, down or score.", "rating")
 
     def set_models(self, names: Iterable[str]) -> None:
-        """Only these become labels: every name in the table, including routes and aliases."""
+        """Only these become labels: every name in the table, including routes."""
         self._models = frozenset(names)
         # Start at 0: Prometheus cannot see the increase to the first value of a series.
         for name in self._models:

@@ -67,13 +67,12 @@ def routes(gateway: Gateway, keys: KeyStore) -> APIRouter:
 def _add_models(router: APIRouter, gateway: Gateway) -> None:
     @router.get("/models")
     def models() -> dict[str, Any]:
-        """Return the models, routes and aliases in use."""
+        """Return the models and routes in use."""
         table = gateway.table
         return {
             "default": table.default,
             "models": models_of(gateway),
             "routes": [route.model_dump() for route in table.routes.values()],
-            "aliases": dict(table.aliases),
             "experiments": list(table.experiments),
         }
 
