@@ -1,4 +1,4 @@
-"""A run's checkpoints: whole or not there, the newest two and the best stay."""
+"""A run's checkpoints: whole or not there, the newest two stay."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 from finetune_lora.model import checkpoints
 
 
-def _save(run: Path, step: int, *, best_step: int = 0) -> Path:
+def _save(run: Path, step: int) -> Path:
     written = checkpoints.scratch(run) / f"checkpoint-{step}"
     written.mkdir(parents=True)
     (written / "weights").write_text(str(step))
-    return checkpoints.keep(run, step, {"step": step}, best_step=best_step)
+    return checkpoints.keep(run, step, {"step": step})
 
 
 def _names(run: Path) -> list[str]:
     return sorted(p.name for p in (run / "checkpoints").glob("step-*"))
 
 
-def test_the_newest_two_and_the_best_stay(tmp_path: Path) -> None:
+def test_the_newest_two_stay(tmp_path: Path) -> None:
     assert checkpoints.latest(tmp_path) is None
     for step in (5, 10, 15, 20):
-        path = _save(tmp_path, step, best_step=5)
+        path = _save(tmp_path, step)
         assert checkpoints.latest(tmp_path) == path == checkpoints.at(tmp_path, step)
-    assert _names(tmp_path) == ["step-000005", "step-000015", "step-000020"]
-    _save(tmp_path, 100, best_step=20)
+    assert _names(tmp_path) == ["step-000015", "step-000020"]
+    _save(tmp_path, 100)
     assert _names(tmp_path) == ["step-000020", "step-000100"]
     assert json.loads((path / "job.json").read_text()) == {"step": 20}
 

@@ -128,10 +128,6 @@ def train(
     base: Base = None,
     output: Output = None,
     max_minutes: Minutes = None,
-    grid: Annotated[
-        str | None,
-        typer.Option(help="Train once for each combination of values, e.g. 'r=4,16 lr=1e-4,5e-4'."),
-    ] = None,
     track: Annotated[bool, typer.Option(help="Log the finished run to MLflow.")] = True,
     as_json: Json = False,
     **arguments: Any,
@@ -148,26 +144,10 @@ def train(
         base=base or load(Settings).model,
         max_minutes=max_minutes or config.max_minutes,
     )
-    if grid is not None:
-        _train_grid(args, grid, output, as_json=as_json, track=track)
-        return
     args = replace(args, output=str(train_job.run_folder_for(output, args.data)))
     result = train_job.train_run(args, quiet=as_json, track=track)
     if train_job.is_main_process():
         show(result.as_json(), as_json, to_text=lambda _: train_job.next_steps(result))
-
-
-def _train_grid(
-    args: TrainArgs, grid: str, output: Path | None, *, as_json: bool, track: bool
-) -> None:
-    from finetune_lora.jobs.grid import parse_grid, run_grid
-    from finetune_lora.jobs.train_job import run_folder_for, train_run
-
-    points = parse_grid(grid, TrainArgs)
-    args = replace(args, output=str(run_folder_for(output, args.data)))
-    rows = run_grid(args, points, lambda point: train_run(point, quiet=as_json, track=track))
-    columns = ("run", "eval_loss", "seconds", "state")
-    show(rows, as_json, to_text=lambda rows: cli.table(columns, [list(r.values()) for r in rows]))
 
 
 @app.command()

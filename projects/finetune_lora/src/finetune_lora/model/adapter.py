@@ -108,23 +108,13 @@ def without_casts(model: Any) -> Any:
     return model
 
 
-def save_adapter(
-    model: Any,
-    tokenizer: Any,
-    folder: Path,
-    task: dict[str, Any],
-    *,
-    state: dict[str, Any] | None = None,
-) -> None:
-    """Write an adapter into `folder`; its configuration comes last, so one that is there is whole.
-
-    `state` are its weights where those in `model` are pieces.
-    """
+def save_adapter(model: Any, tokenizer: Any, folder: Path, task: dict[str, Any]) -> None:
+    """Write an adapter into `folder`. Its configuration comes last: one that is there is whole."""
     with disk_errors("The adapter", folder, hint=RESUME_HINT):
         scratch = folder / ".adapter.tmp"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
-        model.save_pretrained(scratch, **({} if state is None else {"state_dict": state}))
+        model.save_pretrained(scratch)
         (scratch / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         tokenizer.save_pretrained(scratch)
         about = json.dumps(task, ensure_ascii=False, indent=2) + "\n"

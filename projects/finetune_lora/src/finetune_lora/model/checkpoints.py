@@ -36,15 +36,13 @@ def clear(run: Path) -> None:
     shutil.rmtree(scratch(run), ignore_errors=True)
 
 
-def keep(run: Path, step: int, saved: dict[str, Any], *, best_step: int = 0) -> Path:
-    """Make the content of `scratch` the checkpoint of `step`; remove all but the newest two and the
-    one of `best_step`."""
+def keep(run: Path, step: int, saved: dict[str, Any]) -> Path:
+    """Make the content of `scratch` the checkpoint of `step`; remove all but the newest two."""
     (written,) = scratch(run).glob("checkpoint-*")
     write_text(written / "job.json", json.dumps(saved))
     final = at(run, step)
     replace_folder(written, final)
     whole = sorted((run / "checkpoints").glob("step-*"))
     for old in whole[:-_KEPT]:
-        if old != at(run, best_step):
-            shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
     return final

@@ -43,7 +43,6 @@ def summary(event: Mapping[str, Any]) -> str:
         ("loss", "loss {:.3f}"),
         ("eval_loss", "eval loss {:.3f}"),
         ("exact_match", "exact {:.2f}"),
-        ("eval_accuracy", "accuracy {:.2f}"),
         ("tokens_per_second", "{:.0f} tok/s"),
     )
     texts = [form.format(event[name]) for name, form in parts if event.get(name) is not None]

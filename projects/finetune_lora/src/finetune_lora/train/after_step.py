@@ -13,12 +13,9 @@ from finetune_lora.train.result import Listener
 
 
 class Counts(TypedDict):
-    """The counts that a checkpoint keeps: tokens trained on, the evaluations, the last loss."""
+    """The counts that a checkpoint keeps: tokens trained on, the last loss and evaluation."""
 
     tokens: int
-    best: float
-    best_step: int
-    worse: int  # evaluations since the best one
     loss: NotRequired[float]
     evaluated: NotRequired[int]  # the step of the last evaluation
 

@@ -36,7 +36,7 @@ class TrainArgs:
     output: str
     """Run folder for the adapter, checkpoints and logs."""
     eval_data: str | None = None
-    """Dataset evaluated during training. Without one, --patience has no effect."""
+    """Dataset evaluated during training."""
     columns: str = ""
     """Names of the columns, if they differ: text=description,label=section."""
     base: str = "smollm2"
@@ -59,8 +59,6 @@ class TrainArgs:
     """LoRA scaling numerator; updates are scaled by alpha / r."""
     dropout: float = 0.0
     """Dropout on the adapter's input (0 to 1)."""
-    word_dropout: float = 0.2
-    """Share of words dropped from labelled texts after the first epoch (0 to 1)."""
     method: str = "lora"
     """lora, dora, rslora or qlora. qlora, a base model in 4 bits, requires a CUDA GPU."""
     targets: str = "all-linear"
@@ -87,8 +85,6 @@ class TrainArgs:
     """Steps between evaluations. 0 evaluates 5 times per training."""
     save_every: int = 50
     """Steps between checkpoints."""
-    patience: int = 0
-    """Stop after this many evaluations without improvement and keep the best adapter. 0: off."""
     seed: int = 0
     """Random seed of the adapter's weights, the order of examples and dropout."""
     resume: bool = False
@@ -112,11 +108,6 @@ class TrainArgs:
             raise ConfigError(
                 f"Unknown --dtype {self.dtype!r}.", hint="Available: auto, float32, bfloat16."
             )
-        if not 0 <= self.word_dropout < 1:
-            raise ConfigError(
-                f"Invalid --word-dropout: {self.word_dropout}.",
-                hint="Use a share from 0 to 1, e.g. 0.2.",
-            )
 
     @property
     def global_batch(self) -> int:
@@ -127,8 +118,8 @@ class TrainArgs:
 def field_docs(arguments: type) -> dict[str, str]:
     """The docstring below each field of a class.
 
-    >>> field_docs(TrainArgs)["patience"].split(". ")[1]
-    '0: off.'
+    >>> field_docs(TrainArgs)["save_every"]
+    'Steps between checkpoints.'
     """
     (definition,) = ast.parse(inspect.getsource(arguments)).body
     assert isinstance(definition, ast.ClassDef)

@@ -25,12 +25,10 @@ from finetune_lora.model.encode import Encoded, encode
 from finetune_lora.train.arguments import TrainArgs
 from finetune_lora.train.scale import processes
 from finetune_lora.train.time_plan import Plan
-from finetune_lora.train.word_dropout import without_words
 from seedbed.errors import BadInput
 from seedbed.settings import Settings
 
 _SMALL = 500e6  # parameters
-_VARIANTS = 8  # of a row with dropped words; later passes repeat them
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,6 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
         )
     encoded_eval = cut(evaluation.examples, source=evaluation.source) if evaluation else []
     plan = plan_for(args, len(encoded))
-    if dataset.is_classification and args.word_dropout:
-        passes = -(-plan.planned // -(-len(encoded) // args.global_batch))
-        for number in range(1, min(passes, _VARIANTS)):
-            seed = args.seed * 1_000_003 + number
-            fewer = without_words(dataset.examples, args.word_dropout, seed)
-            encoded += encode(base.tokenizer, fewer, max_tokens=args.max_tokens, truncate=True)
     return Job(args, base, dataset, evaluation, encoded, encoded_eval, plan)
 
 

@@ -16,7 +16,7 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The result of a training; `stopped_by` is steps, time, patience or interrupt.
+    """The result of a training; `stopped_by` is steps, time or interrupt.
 
     Losses are nats per learned token; `tokens` counts those trained on, without padding.
     """

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,6 @@ from finetune_lora.train.job import Job, batches_of, facts, identity, task_of
 from finetune_lora.train.keep_memory import freed_memory_kept
 from finetune_lora.train.result import Listener, TrainResult, peak_memory_mb
 from finetune_lora.train.scale.processes import report_lost_process
-from finetune_lora.train.scale.sharded import take_checkpoint, whole_adapter
 from finetune_lora.train.signals import STOPPING, Stopped, on_signal
 from seedbed.errors import SeedbedError
 from seedbed.files import disk_errors
@@ -54,8 +51,7 @@ def create_trainer(job: Job, folder: Path, tell: Listener) -> CompletionTrainer:
     with disk_errors("The run", folder, hint=checkpoints.RESUME_HINT):
         folder.mkdir(parents=True, exist_ok=True)
         trainer = CompletionTrainer(job, model, folder, tell)
-    if not trainer.spread:
-        fused_layers.fuse(model)
+    fused_layers.fuse(model)
     return trainer
 
 
@@ -90,7 +86,7 @@ class CompletionTrainer(Trainer):
 
     def __init__(self, job: Job, model: Any, folder: Path, tell: Listener) -> None:
         self.job, self.folder, self.tell = job, folder, tell
-        self.counts: Counts = {"tokens": 0, "best": -math.inf, "best_step": 0, "worse": 0}
+        self.counts: Counts = {"tokens": 0}
         self.stopped_by = "steps"
         self.scores: dict[str, float] = {}
         super().__init__(
@@ -112,21 +108,13 @@ class CompletionTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
 
-    @property
-    def spread(self) -> bool:
-        """Is each weight cut into pieces that lie in different processes (FSDP, ZeRO-3)?"""
-        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
-
     # ── what a step sees ────────────────────────────────────────────────────────────────────
 
     def _collate(self, examples: list[Encoded]) -> list[dict[str, torch.Tensor]]:
         pad = self.job.base.tokenizer.pad_token_id
         # Recomputing activations rules out a cache of keys and values.
         share = self.job.args.share_prefix and not self.job.args.gradient_checkpointing
-        # Weights that are spread over processes are gathered in each pass, so that all processes
-        # must make the same number of passes: one for each batch, whatever is in it.
-        most = sys.maxsize if self.spread else self.job.args.micro_tokens
-        collate = Collator(pad, most_tokens=most, share_prefix=share and not self.spread)
+        collate = Collator(pad, most_tokens=self.job.args.micro_tokens, share_prefix=share)
         counted = torch.tensor(sum(len(e) for e in examples))
         return [{**part, "tokens": counted} for part in collate(examples)]
 
@@ -210,8 +198,8 @@ class CompletionTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The mean loss of a learned token of the evaluation data, and the accuracy of labels."""
-        model = self.model_wrapped if self.is_fsdp_enabled else self.model
+        """The mean loss of a learned token of the evaluation data."""
+        model = self.model
         assert model is not None
         model.eval()
         order = sorted(self.job.encoded_eval, key=len)
@@ -224,43 +212,11 @@ class CompletionTrainer(Trainer):
             if i < len(parts):  # else it only keeps step with the other processes
                 sums += torch.tensor([losses.double().sum(), len(losses)], device=sums.device)
         loss, n = self.accelerator.reduce(sums, "sum").tolist()
-        self.scores = {"eval_loss": loss / n, **self._accuracy()}
+        self.scores = {"eval_loss": loss / n}
         self.notify_rank_zero({"event": "eval", "step": self.state.global_step, **self.scores})
         self.counts["evaluated"] = self.state.global_step
         self.control.should_evaluate = False  # or the Trainer's end does it once more
-        self._update_best()
         return self.scores
-
-    def _accuracy(self) -> dict[str, float]:
-        if not self.job.train.labels or self.job.evaluation is None:
-            return {}
-        from dataclasses import replace
-
-        from finetune_lora.answer.predictor import TorchPredictor
-
-        predictor = TorchPredictor(
-            replace(self.job.base, model=self.model), "now", labels=self.job.train.labels
-        )
-        examples = self.job.evaluation.examples
-        mine = examples[self.args.process_index :: self.args.world_size]
-        if self.spread:
-            mine = examples
-        answers = predictor.answer(mine) if mine else []
-        right = sum(a.text == e.label for a, e in zip(answers, mine, strict=True))
-        counts = torch.tensor([right, len(mine)], device=self.args.device)
-        right, n = self.accelerator.reduce(counts, "sum").tolist()
-        return {"eval_accuracy": right / n}
-
-    def _update_best(self) -> None:
-        """Is it the best so far? Labels are judged by accuracy, and by loss where that is equal."""
-        score = self.scores.get("eval_accuracy", 0.0) - 1e-3 * self.scores["eval_loss"]
-        if score > self.counts["best"]:
-            self.counts |= {"best": score, "best_step": self.state.global_step, "worse": 0}
-            self.control.should_save |= bool(self.job.args.patience)
-        else:
-            self.counts["worse"] += 1
-            if 0 < self.job.args.patience <= self.counts["worse"]:
-                self.stop("patience")
 
     # ── checkpoints ─────────────────────────────────────────────────────────────────────────
 
@@ -283,8 +239,7 @@ class CompletionTrainer(Trainer):
                     "total": self.job.plan.total,
                     "counts": self.counts,
                 }
-                keep = self.counts["best_step"] if self.job.args.patience else 0
-                path = checkpoints.keep(self.folder, step, saved, best_step=keep)
+                path = checkpoints.keep(self.folder, step, saved)
                 self.notify_rank_zero({"event": "checkpoint", "step": step, "path": str(path)})
 
     def restore(self, checkpoint: Path) -> None:
@@ -309,22 +264,17 @@ class CompletionTrainer(Trainer):
         self.stopped_by = "interrupt"
 
     def finish(self) -> TrainResult:
-        """Write the adapter (the best one with `patience`) and what the training came to."""
+        """Write the adapter and return the result."""
         plan, steps = self.job.plan, self.state.global_step
         seconds = plan.elapsed
-        best = self.counts["best_step"] if self.job.args.patience else 0
         if self.job.encoded_eval and (not self.scores or self.counts.get("evaluated") != steps):
             self.evaluate()
-        if best and best != steps:
-            self._take(checkpoints.at(self.folder, best))
-        state = whole_adapter(self.model) if self.spread else None  # all processes take part
         if self.is_world_process_zero():
             save_adapter(
                 self.accelerator.unwrap_model(self.model),
                 self.job.base.tokenizer,
                 self.folder,
                 task_of(self.job),
-                state=state,
             )
             checkpoints.clear(self.folder)
         result = TrainResult(
@@ -341,15 +291,6 @@ class CompletionTrainer(Trainer):
         )
         self.notify_rank_zero({"event": "end", **result.as_json(), **self.scores})
         return result
-
-    def _take(self, checkpoint: Path) -> None:
-        from peft import load_peft_weights, set_peft_model_state_dict
-
-        if self.spread:
-            take_checkpoint(self, checkpoint)
-        else:
-            set_peft_model_state_dict(self.model, load_peft_weights(str(checkpoint), device="cpu"))
-        self.evaluate()
 
     def notify_rank_zero(self, event: dict[str, Any]) -> None:
         """Tell the listeners, from the first of several processes only."""
