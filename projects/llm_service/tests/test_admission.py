@@ -14,7 +14,6 @@ import pytest
 
 from llm_service.config import Config
 from llm_service.gateway.limits.admission import Admission, OverBudget, Ticket
-from llm_service.gateway.limits.budgets import Budgets
 from llm_service.gateway.limits.rates import Rates
 from llm_service.store.accounting import Accounting, Record
 from llm_service.store.database import Database, open_database
@@ -230,23 +229,6 @@ async def test_a_budget_is_renewed_with_the_month_and_never_before(database: Dat
     assert await spent()
     clock.now += 2 * 86400
     assert not await spent(), "March has come"
-
-
-async def test_a_restart_with_the_clock_set_back_renews_nothing(database: Database) -> None:
-    accounting = Accounting(database)
-    february = datetime(2026, 2, 1, 1, tzinfo=UTC)
-    accounting.add(Record("r", "x", february, "k", cost_usd=1.0))
-    await accounting.start()
-    await accounting.stop()
-    for back, refused in ((0, True), (7200, True), (90 * 86400, False)):
-        clock = Clock(datetime.fromtimestamp(february.timestamp() - back, UTC))
-        budgets = Budgets(database, clock)
-        if refused:
-            with pytest.raises(OverBudget):
-                budgets.reserve(Key("k", "anna", budget_usd=1.0), 0.1)
-        else:
-            # A clock three months ahead once was wrong: it must not close the budget for as long.
-            budgets.reserve(Key("k", "anna", budget_usd=1.0), 0.1)
 
 
 async def test_redis_is_shared_by_processes(

@@ -207,7 +207,6 @@ async def test_an_attempt_that_hangs_is_given_up(make: Any) -> None:
     assert a.closed == 1
     with pytest.raises(DeadlineExceeded, match=r"a: no response within 0\.05 s"):
         await ask(router, route("a", retries=0))
-    assert router.replicas()[0].failures == 2
 
 
 async def test_fallback_has_time_left_where_a_target_hangs(make: Any) -> None:
@@ -217,7 +216,7 @@ async def test_fallback_has_time_left_where_a_target_hangs(make: Any) -> None:
     way = route("a", "b", fallback=("c",), retries=1)
     assert await ask(router, way, left=0.4) == "c"
     assert hung.asked + retried.asked == 2
-    assert router.replicas()[0].failures == 0  # such a short time shows nothing
+    assert not router.replicas()[0].breaker._last  # such a short time shows nothing
 
 
 async def test_last_target_has_all_the_time_left(make: Any) -> None:
@@ -238,7 +237,7 @@ async def test_deadline_ends_all_tries_and_the_stream(make: Any) -> None:
     with pytest.raises(DeadlineExceeded, match="before the deadline"):
         await ask(begun, route("b"), left=0.1)
     assert slow.closed == 1
-    assert begun.replicas()[0].failures == 0  # a long answer shows nothing
+    assert False not in begun.replicas()[0].breaker._last  # a long answer shows nothing
     assert time.monotonic() - began < 30  # either would take 60 s
     with pytest.raises(DeadlineExceeded):
         await ask(router, route("a"), left=0.0)

@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 class Gateway:
     """Open it with `start`, ask it with `answer` and `embed`, end it with `close`.
 
-    `load_table` is read again by `reload`; a table that is wrong leaves the old one in effect.
+    The models file is read again by `reload`; an invalid one leaves the old table in effect.
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class Gateway:
         database: Database,
         metrics: Metrics,
         *,
-        load_table: Callable[[], Table] | None = None,
         make_pool: Callable[..., Pool] = Pool,
     ) -> None:
         self.config = config
@@ -70,11 +69,10 @@ class Gateway:
         self.admission = Admission(database, redis.get_secret_value() if redis else None)
         self.router: Router
         self.pool: Pool
-        self._load_table = load_table or (lambda: Table.load(config.models, settings))
         self._make_pool = make_pool
         self._loading: set[asyncio.Task[None]] = set()
         self.started = int(time.time())
-        self._checked = _check(self._load_table)  # what is wrong is said before anything starts
+        self._checked = self._load()  # fail on an invalid table before anything starts
         self.table = self._checked[0]
 
     async def start(self) -> None:
@@ -100,7 +98,7 @@ class Gateway:
 
         Raises ConfigError and leaves everything as it was. Running requests are not touched.
         """
-        table, screen, experiments = await asyncio.to_thread(_check, self._load_table)
+        table, screen, experiments = await asyncio.to_thread(self._load)
         self._take(table, screen, experiments)
         for backend in self.pool.local():
             # The service stays ready: requests wait for a model that was added or changed.
@@ -109,6 +107,11 @@ class Gateway:
         self._preload()
         log.info("Models file loaded: %s", ", ".join(table.names()))
         return table
+
+    def _load(self) -> tuple[Table, Screen, Experiments]:
+        """The table, and what reads its lists of words and prompts. Raises ConfigError."""
+        table = Table.load(self.config.models, self.settings)
+        return table, Screen(table.guardrails), Experiments(table.experiments.values())
 
     def _take(self, table: Table, screen: Screen, experiments: Experiments) -> None:
         self.table, self.screen, self.experiments = table, screen, experiments
@@ -246,12 +249,6 @@ class Gateway:
             task.add_done_callback(self._loading.discard)
 
         self._loop.call_soon_threadsafe(start)
-
-
-def _check(load: Callable[[], Table]) -> tuple[Table, Screen, Experiments]:
-    """The table, and what reads its lists of words and prompts. Raises ConfigError."""
-    table = load()
-    return table, Screen(table.guardrails), Experiments(table.experiments.values())
 
 
 async def _quietly(loading: Awaitable[object]) -> None:

@@ -2,7 +2,7 @@
 
 A process that is killed loses what was added in the last `window` (0.25 s) and what was being
 written; nothing else. (When the machine loses its power, SQLite may lose the last seconds too.)
-It does not know budgets; it adds what was spent to `spending` for them.
+It also adds what was spent to `spending`, for the budgets.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ class Accounting:
         self.keep_content = keep_content
         self.healthy = True
         self.failed_writes = 0
-        self.dropped = 0  # records that the database would never take, each logged
         self._waiting: deque[Record] = deque()
         self._writing: list[dict[str, Any]] = []
         self._added = self._done = 0
@@ -175,7 +174,7 @@ class Accounting:
                 if len(rows) > 1:  # one by one, so that only the wrong one is left out
                     together = 1
                     continue
-                self._refuse(error)
+                log.error("Cannot store a usage record: %s", error)
             except Exception as error:
                 if self.healthy:
                     log.error("Cannot write usage, %d records are waiting: %s", self.pending, error)
@@ -201,13 +200,9 @@ class Accounting:
                 try:
                     self._writing.append(_row(record))
                 except Exception as error:  # a mistake of ours: this thread must live on
-                    self._refuse(error)
+                    log.error("Cannot store a usage record: %s", error)
                     self._finish(1)
         return bool(self._writing)
-
-    def _refuse(self, error: Exception) -> None:
-        self.dropped += 1
-        log.error("Cannot store a usage record: %s", error)
 
     def _finish(self, count: int) -> None:
         with self._progress:

@@ -18,13 +18,14 @@ Usd = Annotated[float, Field(gt=0, le=_MAX, allow_inf_nan=False)]
 Scope = Literal["chat", "embeddings", "admin"]
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """The name of a key or a team. Raises BadInput."""
     if name != storable(name, "Name", 100).strip() or not name.isprintable():
-        raise ValueError("has leading or trailing spaces or unprintable characters")
+        raise BadInput(f"Name {name!r} has leading or trailing spaces or unprintable characters.")
     return name
 
 
-PlainName = Annotated[str, AfterValidator(_printable)]
+PlainName = Annotated[str, AfterValidator(printable)]
 ModelName = Annotated[str, AfterValidator(lambda name: storable(name, "Model name"))]
 
 

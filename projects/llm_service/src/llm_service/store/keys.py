@@ -15,14 +15,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 from starlette.datastructures import Headers
 
 from llm_service.config import Config
 from llm_service.store import tables
-from llm_service.store.database import Database, open_database, storable, upsert
-from llm_service.store.key_limits import KeyLimits, Scope, parse_limits
+from llm_service.store.database import Database, open_database, upsert
+from llm_service.store.key_limits import KeyLimits, Scope, parse_limits, printable
 from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized, Unavailable
 from seedbed.server.keys import Keys, presented_key
 from seedbed.settings import Settings
@@ -81,15 +81,11 @@ class KeyStore:
             )
         key = _new_key(name, parse_limits(limits))
         secret = _new_secret()
-        row = {f.name: getattr(key, f.name) for f in fields(key) if f.name in tables.keys.c}
-        row |= {"scopes": ",".join(sorted(key.scopes)), "models": json.dumps(key.models)}
-        row["digest"] = _digest(secret)
         try:
             with self.database.writing() as connection:
+                row = _columns(key) | {"digest": _digest(secret)}
                 connection.execute(tables.keys.insert().values(row))
-                if key.team_budget_usd is not None:
-                    team = {"name": key.team, "budget_usd": key.team_budget_usd}
-                    connection.execute(upsert(self.database, tables.teams, team))
+                self._set_team_budget(connection, key)
         except IntegrityError:
             raise BadInput(
                 f"A key named {name!r} already exists.",
@@ -112,21 +108,11 @@ class KeyStore:
         It applies from the next request on. Raises BadInput, and NotFound as `revoke` does.
         """
         changes = {name: value for name, value in limits.items() if value is not None}
-        named = [k for k in self.list() if k.revoked is None and id_or_name in (k.id, k.name)]
-        key = min(named, key=lambda k: k.id != id_or_name, default=None)  # a name may be an id
-        if key is None:
-            raise _not_found(id_or_name)
+        key = self._active(id_or_name)
         new = parse_limits({f.name: getattr(key, f.name) for f in fields(KeyLimits)} | changes)
-        values = {name: getattr(new, name) for name in changes if name in tables.keys.c}
-        if "scopes" in values:
-            values["scopes"] = ",".join(sorted(new.scopes))
-        if "models" in values:
-            values["models"] = json.dumps(new.models)
-        if "team_budget_usd" in changes:
-            with self.database.writing() as connection:
-                team = {"name": new.team, "budget_usd": new.team_budget_usd}
-                connection.execute(upsert(self.database, tables.teams, team))
-        return self._update(id_or_name, **(values or {"team": new.team}))
+        with self.database.writing() as connection:
+            self._set_team_budget(connection, new)
+        return self._update(id_or_name, **_columns(new))
 
     def list(self) -> list[Key]:
         """All keys, also revoked ones, oldest first; the static ones before."""
@@ -136,28 +122,33 @@ class KeyStore:
         """Revoke a key. Raises NotFound if no active key has this id or name."""
         return self._update(id_or_name, revoked=datetime.now(UTC))
 
-    def _update(self, id_or_name: str, **values: Any) -> Key:
-        """Change an active key of the database."""
+    def _set_team_budget(self, connection: Connection, limits: KeyLimits) -> None:
+        if limits.team_budget_usd is not None:
+            team = {"name": limits.team, "budget_usd": limits.team_budget_usd}
+            connection.execute(upsert(self.database, tables.teams, team))
+
+    def _active(self, id_or_name: str) -> Key:
+        """The active key of the database with this id or, if none has it, this name."""
         if any(id_or_name == key.name for key in self._static.values()):
             raise BadInput(
                 f"Key {id_or_name!r} is defined in SEEDBED_API_KEYS and cannot be changed here.",
                 hint="Change it there and restart the server.",
             )
-        column, wanted = tables.keys.c, storable(id_or_name, "The key")
-        with self.database.writing() as connection:
-            for place in (column.id, column.name):  # a name may be another key's id
-                changed = connection.execute(
-                    update(tables.keys)
-                    .where(column.revoked.is_(None), place == wanted)
-                    .values(**values)
-                    .returning(column.id)
-                ).scalar()
-                if changed is not None:
-                    break
-        if changed is None:
-            raise _not_found(id_or_name)
         self._load()
-        return self.get(changed)
+        named = [k for k in self.list() if k.revoked is None and id_or_name in (k.id, k.name)]
+        if not named:
+            raise NotFound(
+                f"No active key with the id or name {id_or_name!r}.",
+                hint="List all keys with: llm-service keys list",
+            )
+        return min(named, key=lambda key: key.id != id_or_name)
+
+    def _update(self, id_or_name: str, **values: Any) -> Key:
+        key = self._active(id_or_name)
+        with self.database.writing() as connection:
+            connection.execute(update(tables.keys).where(tables.keys.c.id == key.id).values(values))
+        self._load()
+        return self.get(key.id)
 
     def find(self, secret: str) -> Key | None:
         """The key that this secret belongs to, or None. Unauthorized if it is revoked or expired.
@@ -267,11 +258,10 @@ def _refused(message: str, hint: str) -> Unauthorized:
     return error
 
 
-def _not_found(id_or_name: str) -> NotFound:
-    return NotFound(
-        f"No active key with the id or name {id_or_name!r}.",
-        hint="List all keys with: llm-service keys list",
-    )
+def _columns(limits: KeyLimits) -> dict[str, Any]:
+    """The values of a key or of its limits as the table has them."""
+    row = {f.name: getattr(limits, f.name) for f in fields(limits) if f.name in tables.keys.c}
+    return row | {"scopes": ",".join(sorted(limits.scopes)), "models": json.dumps(limits.models)}
 
 
 def _new_secret() -> str:
@@ -283,11 +273,7 @@ def _digest(secret: str) -> str:
 
 
 def _new_key(name: str, limits: KeyLimits) -> Key:
-    if name != storable(name, "Key name", 100).strip() or not name.isprintable():
-        raise BadInput(
-            f"Key name {name!r} has leading or trailing spaces or unprintable characters."
-        )
-    if not name:
+    if not printable(name):
         raise BadInput("Key name must not be empty.")
     candidates = {field.name: getattr(limits, field.name) for field in fields(limits)}
     return Key(f"key-{secrets.token_hex(6)}", name, created=datetime.now(UTC), **candidates)

@@ -1,6 +1,6 @@
 """Budgets of keys and teams for a calendar month (UTC): what is spent, and what is reserved.
 
-It does not write: `store.accounting` adds up what was spent, and this reads it.
+`store.accounting` adds up what was spent.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from llm_service.store import tables
 from llm_service.store.database import Database
@@ -42,17 +42,16 @@ class Budgets:
     spent is read from the database every second, so that together they may exceed it by what
     they have in flight during that second and accounting's window.
 
-    The month never goes back: a clock set back, also by a restart, does not renew a budget.
+    The month never goes back: a clock set back does not renew a budget.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
-        self._day = (-1, "")  # since 1970, and its month
         self._reserved: defaultdict[str, float] = defaultdict(float)
         self._reading: asyncio.Task[None] | None = None
         self._reading_until = 0.0
-        self._month = max(self._month_now(), self._latest_month())
+        self._month = self._month_now()
         self._spent = self._read(self._month)
         self._reread_at = time.monotonic() + _REREAD_SECONDS
 
@@ -137,16 +136,5 @@ class Budgets:
             rows = connection.execute(query).all()
         return defaultdict(float, [(row.payer, row.cost_usd) for row in rows])
 
-    def _latest_month(self) -> str:
-        """The last month that something was spent in, unless a clock was wrong by far."""
-        month = tables.spending.c.month
-        soon = datetime.fromtimestamp(self._clock(), UTC) + timedelta(days=62)
-        query = select(func.max(month)).where(month <= f"{soon:%Y-%m}")
-        with self._database.reading() as connection:
-            return connection.execute(query).scalar() or ""
-
     def _month_now(self) -> str:
-        day = int(self._clock() // 86400)
-        if day != self._day[0]:  # a month begins with a day
-            self._day = (day, f"{datetime.fromtimestamp(day * 86400, UTC):%Y-%m}")
-        return self._day[1]
+        return f"{datetime.fromtimestamp(self._clock(), UTC):%Y-%m}"

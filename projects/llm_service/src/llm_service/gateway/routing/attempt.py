@@ -29,7 +29,6 @@ class Replica:
     kind: str = ""
     timeout: float = _TIMEOUT
     running: int = 0
-    failures: int = 0
 
     @property
     def name(self) -> str:
@@ -65,7 +64,6 @@ class Attempt:
         replica = self.replica
         replica.running -= 1
         if failed:
-            replica.failures += 1
             replica.breaker.failed(self.permit)
         else:
             replica.breaker.succeeded(self.permit)
@@ -87,7 +85,6 @@ async def begin(replica: Replica, permit: Permit, ask: Ask, timeout: float) -> A
     except (TimeoutError, DeadlineExceeded, Unavailable) as error:
         replica.running -= 1
         if timeout >= replica.fair_chance or not isinstance(error, TimeoutError):
-            replica.failures += 1
             replica.breaker.failed(permit)
         else:
             replica.breaker.dropped(permit)
@@ -112,39 +109,3 @@ async def _open(replica: Replica, ask: Ask) -> tuple[AsyncGenerator[Event, None]
         if isinstance(error, StopAsyncIteration):
             raise Unavailable(f"{replica.model}: the response was empty.") from None
         raise
-
-
-class Watch:
-    """`asyncio.timeout` around each event of a stream, with one timer for all of them: a timer for
-    each would cost as much as reading the event.
-    """
-
-    __slots__ = ("_expired", "_task", "_timer")
-
-    def __init__(self, seconds: float) -> None:
-        self._expired = False
-        self._task: asyncio.Task[Any] | None = None
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
-
-    def _expire(self) -> None:
-        self._expired = True
-        if self._task is not None:
-            self._task.cancel()
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    async def next(self, stream: AsyncGenerator[Event, None]) -> Event:
-        """The next event. Raises TimeoutError when the time is up."""
-        if self._expired:
-            raise TimeoutError
-        self._task = task = cast("asyncio.Task[Any]", asyncio.current_task())
-        try:
-            return await anext(stream)
-        except asyncio.CancelledError:
-            # Only the timer's own cancellation is undone; the caller's is raised.
-            if self._expired and task.uncancel() <= 0:
-                raise TimeoutError from None
-            raise
-        finally:
-            self._task = None

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llm_service.gateway.routing.attempt import Attempt, Replica, Watch, begin
+from llm_service.gateway.routing.attempt import Attempt, Replica, begin
 from llm_service.gateway.routing.breaker import Breaker
 from llm_service.gateway.routing.prefix_affinity import PrefixAffinity, blocks_of
 from llm_service.models.entry import ModelEntry, Route
@@ -96,14 +96,14 @@ class Router:
         attempt = await self._first_success(tries)
         stream, failed = attempt.stream, False
         assert stream is not None
-        watch = Watch(self._left(deadline))
         event = attempt.first
         try:
             while True:
                 facts.count(event)
                 yield event
                 try:
-                    event = await watch.next(stream)
+                    async with asyncio.timeout(self._left(deadline)):
+                        event = await anext(stream)
                 except StopAsyncIteration:
                     return
                 except (Unavailable, DeadlineExceeded):
@@ -112,7 +112,6 @@ class Router:
                 except TimeoutError:  # a long answer is not the replica's fault
                     raise self._deadline_error(attempt.replica.model) from None
         finally:
-            watch.stop()
             attempt.settle(failed=failed)
             await stream.aclose()
 
