@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from llm_service.gateway.cache.answer_cache import AnswerCache, merge, request_hash
+from llm_service.gateway.cache.answer_cache import AnswerCache, request_hash
 from llm_service.request import Ask, Delta, Event, Facts, Finish, Usage
 from seedbed.errors import BadInput
 
 ANSWER = [Delta("Hel"), Delta("lo"), Finish("stop"), Usage(3, 2)]
-MERGED = [Delta("Hello", tokens=2), Finish("stop"), Usage(3, 2)]
 
 
 def ask_of(text: str = "hi", **more: object) -> Ask:
@@ -83,7 +82,7 @@ def test_equal_requests_have_one_hash() -> None:
 async def test_the_second_request_is_a_hit(cache: AnswerCache) -> None:
     source = Source()
     assert await read(cache, source) == (ANSWER, "miss")
-    assert await read(cache, source, ask_of(user="x")) == (MERGED, "hit")
+    assert await read(cache, source, ask_of(user="x")) == (ANSWER, "hit")
     assert source.runs == 1
     assert (await read(cache, source, scope="other"))[1] == "miss"
     shared = AnswerCache(1, 60, shared=True)
@@ -145,25 +144,3 @@ async def test_reader_that_leaves_stops_the_run(cache: AnswerCache) -> None:
     assert await anext(events) == ANSWER[0]
     await events.aclose()
     assert source.ended == 1 and len(cache) == 0
-
-
-def test_merging_keeps_each_choice_whole() -> None:
-    thought = Delta("", 0, extra={"reasoning_content": "hm"})
-    events = [
-        Delta("a", 0, logprobs=[{"token": "a"}]),
-        Delta("b", 0, tokens=2, logprobs=[{"token": "b"}]),
-        Delta("x", 1),
-        thought,
-        Delta("c", 0, tool_calls=[{"index": 0}]),
-        Delta("d", 0, tool_calls=[{"index": 1}]),
-        Finish("stop", 1),
-        Usage(1, 2),
-    ]
-    assert merge(events) == [
-        Delta("ab", 0, 3, logprobs=({"token": "a"}, {"token": "b"})),
-        Delta("x", 1),
-        thought,
-        Delta("cd", 0, 2, tool_calls=({"index": 0}, {"index": 1})),
-        Finish("stop", 1),
-        Usage(1, 2),
-    ]

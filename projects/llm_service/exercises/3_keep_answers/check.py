@@ -44,11 +44,11 @@ def expect(second: str, events: list[Event] = WHOLE, **options: Any) -> None:
 
 def check_1_the_key_has_the_scope_unless_the_cache_is_shared() -> None:
     expect("run one run two run end closed end miss m 0", scope="b")
-    expect("onetwo end end end hit m 2", scope="b", shared=True)
+    expect("one two end end hit m 2", scope="b", shared=True)
 
 
 def check_2_a_kept_answer_is_used_with_lookup() -> None:
-    expect("onetwo end end end hit m 2")
+    expect("one two end end hit m 2")
     expect("run one run two run end closed end miss m 0", lookup=False)
 
 

@@ -8,8 +8,6 @@ import pickle
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
-from itertools import groupby
-from typing import Any
 
 from cachetools import TTLCache
 
@@ -91,7 +89,7 @@ class AnswerCache:
                 events.append(event)
                 yield event
         if store and complete(events):
-            answer = pickle.dumps((facts.model_used, facts.backend, merge(events)))
+            answer = pickle.dumps((facts.model_used, facts.backend, events))
             if len(answer) <= self._answers.maxsize:
                 self._answers[key] = answer
 
@@ -101,27 +99,3 @@ def complete(events: Iterable[Event]) -> bool:
     begun = {event.index for event in events if isinstance(event, Delta)}
     ended = {event.index for event in events if isinstance(event, Finish)}
     return bool(ended) and begun <= ended
-
-
-def merge(events: Iterable[Event]) -> list[Event]:
-    """The same answer in fewer events: deltas of one choice that follow each other are joined."""
-    merged: list[Event] = []
-    for index, group in groupby(events, _joinable):
-        parts = [*group]
-        merged += parts if index is None else [_join(parts)]
-    return merged
-
-
-def _joinable(event: Event) -> int | None:
-    """The choice of a delta without fields that are passed on as they are."""
-    return event.index if isinstance(event, Delta) and not event.extra else None
-
-
-def _join(deltas: list[Any]) -> Delta:
-    return Delta(
-        "".join(delta.text for delta in deltas),
-        deltas[0].index,
-        sum(delta.tokens for delta in deltas),
-        tool_calls=tuple(call for delta in deltas for call in delta.tool_calls),
-        logprobs=tuple(entry for delta in deltas for entry in delta.logprobs),
-    )
