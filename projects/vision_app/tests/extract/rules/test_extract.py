@@ -159,6 +159,8 @@ SWEDISH = """
             "invoice_number",
         ),
         ("RECEIPT\n 12 High Street\n 2024-05-01\n Total  5.00", "vendor"),
+        ("RECEIPT\n# EUR\n 12 High Street\n Total  5.00", "vendor"),
+        ("RECEIPT\n# shop@nordhaus.example\n Total  5.00", "vendor"),
         ("Jo's Bar\n Subtotal  5.00\n Cash  10.00\n Change  5.00", "total"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,13 +135,22 @@ def test_dollar_sign_on_a_page_of_another_country_is_not_a_currency(read: Extrac
     assert read(drawing, "receipt").fields["currency"] is None
 
 
-def test_code_in_brackets_is_not_the_number(read: Extract) -> None:
-    fields = read("# Rechnung (380) Nr. 471102 vom 4.3.2025\n Total  5.00 EUR\n").fields
+def test_number_and_date_are_those_of_one_line_without_its_code_in_brackets(read: Extract) -> None:
+    rows = "# Handelsrechnung (380) Nr. 471102 vom 4.3.2025\n Bestellung vom 1.3.2025\n"
+    fields = read(f"{rows} Total  5.00 EUR\n").fields
     assert (fields["invoice_number"], fields["date"]) == ("471102", "2025-03-04")
 
 
 def test_vendor_that_is_on_the_page_once_is_never_nearly_certain(read: Extract) -> None:
     once = "# Nordhaus GmbH\n 4 High Street\n Invoice no. 17\n Total  5.00 EUR\n"
-    assert read(once).evidence["vendor"].confidence < 0.85
+    for longer in ("", "\n Nordhaus GmbH Rentals, IBAN DE12 3456 7890\n"):
+        assert read(f"{once}{longer}").evidence["vendor"].confidence < 0.85
     again = read(f"{once}\n Nordhaus GmbH, IBAN DE12 3456 7890\n")
     assert again.evidence["vendor"].confidence > 0.9
+
+
+def test_receipt_rounded_for_cash_has_the_rounded_total(post: Callable[..., Any]) -> None:
+    rows = "Serv. Charge (3%)  0.65\n GST payable (6%)  1.31\n Total (Inclusive of GST)  23.26"
+    drawing = f"# KEDAI ALI\n 2018-04-09\n {rows}\n Rounding Adj  -0.01\n TOTAL  RM 23.25\n"
+    fields = post(drawing, "receipt").json()["fields"]
+    assert (fields["total"], fields["tax"]) == (23.25, None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -61,9 +62,17 @@ def extract(
         return Extraction(dict.fromkeys(rankings), {}, document.warnings)
     # 3. The type of the document, which empties no field.
     kind, title = find_type(document, rankings, schema.name if schema.built_in else "invoice")
-    # 4. Subtotal and tax have to agree with the total; the currency is the one next to it.
+    # 4. The date belongs to the number, subtotal, tax and rounding to the total; the currency is
+    #    the one next to it.
     winners = {name: best(ranking) for name, ranking in rankings.items()}
     warnings = [*document.warnings]
+    if number := winners.get("invoice_number"):
+        behind = [x for x in rankings.get("date", ()) if x.cell is number.cell]
+        if dates := [x for x in behind if x.start >= number.end]:
+            winners["date"] = dates[0]
+            dates[0].score = max(dates[0].score, number.score)
+    if total := winners.get("total"):
+        winners["total"] = _rounded(total, rankings["total"])
     exact = _balance(rankings, winners, document, warnings)
     for field in schema.fields:
         if field.kind == "currency":
@@ -98,6 +107,18 @@ def extract(
         page = document.page_of(winner.cell)
         evidence[name] = Evidence.of(page, words, winner.box, certainty)
     return Extraction(fields, evidence, tuple(warnings))
+
+
+def _rounded(total: Candidate, amounts: Sequence[Candidate]) -> Candidate:
+    """The total in cash, further down: a multiple of 0.05, by an amount that is printed too."""
+    printed = {abs(decimal(x)) for x in amounts}
+    for x in amounts:
+        change = abs(decimal(x) - decimal(total))
+        is_below = (x.cell.page, x.box[1]) > (total.cell.page, total.box[1])
+        is_round = 0 < change < 1 and change in printed and not decimal(x) % Decimal("0.05")
+        if x.score >= THRESHOLD and is_below and is_round:
+            return x
+    return total
 
 
 def _balance(

@@ -15,11 +15,12 @@ from vision_app.extract.cells import Cell, same_row
 from vision_app.extract.rules.document import Document, Label
 from vision_app.extract.rules.scoring import Candidate
 from vision_app.extract.schemas import Field
-from vision_app.extract.values import squeeze
+from vision_app.extract.values import find_currencies, squeeze
 
 _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
+_ADDRESS = re.compile(r"@|www\.|https?:", re.I)
 MAX_NAME = 200  # characters of a line that may be a name
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^()\[\]]*\d[^()\[\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
 # Forms of address: a person who is addressed is the customer. Without "Dr", as in a practice.
@@ -40,11 +41,12 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
         if len(name) > MAX_NAME:
             continue
         label = _leading_label(document, cell, "vendor")
-        if label and (":" in name[label.end : label.end + 2] or label.end > 7):
+        if label and ":" in name[label.end : label.end + 2]:
             name = name[label.end :].strip(" :")
         start = cell.text.index(name)
         end, name = start + len(name), clean_name(name)
-        if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
+        is_other = _ADDRESS.search(name) or any(x.raw == name for x in find_currencies(cell.text))
+        if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2 or is_other:
             continue
         candidate = Candidate(name, cell, start, end)
         candidate.score = _score_text(candidate, document) + _score_place(candidate, document)
@@ -97,11 +99,13 @@ def _score_place(candidate: Candidate, document: Document) -> float:
 
 
 def has_second_place(document: Document, vendor: Candidate) -> bool:
-    """Whether a second place on the pages has the name: a footer, an address, a web site."""
+    """Whether a second place has the name, and not a longer one: a footer, an address, a site."""
     name = squeeze(str(vendor.value))
     words = [squeeze(word) for word in re.findall(r"[^\W\d_]{4,}", str(vendor.value))]
+    form = r"\W*".join(map(re.escape, re.findall(r"\w+", str(vendor.value))))
+    whole = re.compile(rf"(?<!\w){form}(?!\s*[^\W\d_])", re.I)
     return any(
-        (len(name) > 4 and name in letters)
+        (len(name) > 4 and name in letters and whole.search(cell.text))
         or (any(word in letters for word in words) and _CONTACT.search(cell.text))
         for cell, letters in document.letters.items()
         if cell is not vendor.cell
