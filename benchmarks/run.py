@@ -185,6 +185,13 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "ratio": ("OCR, against RapidOCR's default on ONNX Runtime", "×", ">= 1.5"),
         },
     ),
+    "vision-fields": (
+        "vision_fields.py",
+        {
+            "right_share": ("rules on 115 documents: fields right", "", ">= 0.921"),
+            "invented": ("rules on 115 documents: invented fields", "", "<= 1"),
+        },
+    ),
     "workflow-install": (
         "install.py workflow",
         {
@@ -211,7 +218,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
 }
 
 # Benchmarks on data of your own: the variable that names its folder.
-NEEDS = {"rag-beir": "BEIR"}
+NEEDS = {"rag-beir": "BEIR", "vision-fields": "VISION_DOCUMENTS"}
 
 
 def machine() -> dict[str, Any]:
