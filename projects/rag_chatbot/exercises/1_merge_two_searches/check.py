@@ -5,15 +5,18 @@ import warnings
 import numpy as np
 
 from rag_chatbot.search import retrieve
-from rag_chatbot.search.retrieve import DENSE_SHARE
+
+SHARE = 0.6
 
 
-def expect(scores: list[float], cosines: list[float], bm25: list[float]) -> None:
+def expect(
+    scores: list[float], cosines: list[float], bm25: list[float], share: float = SHARE
+) -> None:
     arrays = np.array(cosines, np.float32), np.array(bm25, np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # numpy only warns about a division by zero
-        result = retrieve.mix(*arrays)
-    case = f"mix() of cosines {cosines} and BM25 {bm25}"
+        result = retrieve.mix(*arrays, share)
+    case = f"mix() of cosines {cosines}, BM25 {bm25} and share {share}"
     close = isinstance(result, np.ndarray) and np.allclose(result, scores, atol=0.01)
     assert close, f"{case}: expected {np.round(scores, 2)}, got {result}"
     after = [array.tolist() for array in arrays]
@@ -21,19 +24,16 @@ def expect(scores: list[float], cosines: list[float], bm25: list[float]) -> None
 
 
 def check_1_negative_cosines_count_as_0() -> None:
-    expect([DENSE_SHARE, 1 - DENSE_SHARE], [0.5, -0.5], [0, 4])
+    expect([SHARE, 1 - SHARE], [0.5, -0.5], [0, 4])
 
 
 def check_2_each_array_is_divided_by_its_largest_score() -> None:
-    dense, text = DENSE_SHARE, 1 - DENSE_SHARE
+    dense, text = SHARE, 1 - SHARE
     expect([dense + text, dense / 2 + text / 4], [0.5, 0.25], [1200, 300])
     expect([dense, 0], [0.5, -1], [0, 0])
     expect([text / 2, text], [-0.5, -0.25], [3, 6])
 
 
-def check_3_cosines_are_weighted_by_dense_share_and_bm25_by_the_rest() -> None:
-    try:
-        for retrieve.DENSE_SHARE in (DENSE_SHARE, 0.25):
-            expect([retrieve.DENSE_SHARE, 1 - retrieve.DENSE_SHARE], [1, 0], [0, 1])
-    finally:
-        retrieve.DENSE_SHARE = DENSE_SHARE
+def check_3_cosines_are_weighted_by_share_and_bm25_by_the_rest() -> None:
+    for share in (SHARE, 0.25):
+        expect([share, 1 - share], [1, 0], [0, 1], share)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from rag_chatbot.ingest import ingest
-from rag_chatbot.search.retrieve import Retriever, fuse, mix, smooth
+from rag_chatbot.search.retrieve import Retriever, Scale, fuse, mix, smooth
 from rag_chatbot.store.records import joined
 from rag_chatbot.store.store import Store
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 FILES = {
     "trees.md": "# Trees\n\nAn oak grows slowly and lives for centuries.\n\n"
@@ -64,6 +65,16 @@ def test_search_does_not_return_deleted_documents(retriever: Retriever) -> None:
     assert "files/bread.txt" not in {hit.chunk.source for hit in retriever.search("yeast in dough")}
 
 
+def test_search_with_embeddings_without_a_measured_scale_says_so(
+    retriever: Retriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    embeddings = HashEmbeddings(retriever.embeddings.dimension)
+    del embeddings.scale
+    hits = Retriever(retriever.store, embeddings, retriever.store.config).search("yeast in dough")
+    assert hits[0].chunk.source == "files/bread.txt"
+    assert f"not calibrated for the embeddings {embeddings.name}" in caplog.text
+
+
 # Fusion
 
 
@@ -75,15 +86,16 @@ def unit(*rows: Sequence[float]) -> np.ndarray:
 @pytest.mark.parametrize("scale", [0.001, 0.03, 1, 1000])
 def test_mix_does_not_depend_on_the_scale_of_a_search(scale: float) -> None:
     cosines, bm25 = np.array([0.6, 0.2, -0.1], np.float32), np.array([4, 0, 10], np.float32)
-    expected = mix(cosines, bm25)
-    assert np.allclose(mix(cosines, bm25 * np.float32(scale)), expected)
-    assert np.allclose(mix(cosines * np.float32(min(1, scale)), bm25), expected)
+    expected = mix(cosines, bm25, 0.6)
+    assert np.allclose(mix(cosines, bm25 * np.float32(scale), 0.6), expected)
+    assert np.allclose(mix(cosines * np.float32(min(1, scale)), bm25, 0.6), expected)
 
 
-def test_fuse_scores_are_between_0_and_1() -> None:
+@pytest.mark.parametrize("scale", [None, (0.0, 0.6, 0.5), (0.2, 0.9, 0.0), (0.9, 0.5, 0.5)])
+def test_fuse_scores_are_between_0_and_1(scale: Scale | None) -> None:
     rng = np.random.default_rng(0)
     vectors = unit(*rng.normal(size=(80, 16)))
-    scores = fuse(vectors[0], vectors, rng.uniform(0, 30, 80).astype(np.float32))
+    scores = fuse(vectors[0], vectors, rng.uniform(0, 30, 80).astype(np.float32), scale)
     assert scores.shape == (80,)
     assert scores.min() >= 0 and scores.max() <= 1
     assert int(scores.argmax()) == 0 or scores[0] > np.median(scores)

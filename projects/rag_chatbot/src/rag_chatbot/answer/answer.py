@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 4000  # of a question
 ABSTENTION = small_talk.REFUSALS["en"]
-UNCHECKED = "The model's reply could not be checked against the documents."
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class Answerer:
         text, greeting = draft.text, ""
         if not text:
             greeting = small_talk.greeting(question)
-            text = greeting or (UNCHECKED if draft.unchecked else small_talk.refusal(question))
+            text = greeting or draft.failure or small_talk.refusal(question)
             yield text
         total = time.perf_counter() - started
         timings |= {mode: total - sum(timings.values()), "total": total}

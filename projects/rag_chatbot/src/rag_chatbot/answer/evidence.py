@@ -51,13 +51,13 @@ class Span:
 class Draft:
     """An answer, or an empty text: `cited[n - 1]` is the span of the mark `[n]` in it.
 
-    `unchecked` is whether a model wrote something, of which nothing could be read or checked.
+    `failure` tells why there is none, unless the documents don't contain it.
     """
 
     text: str = ""
     cited: list[Span] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    unchecked: bool = False
+    failure: str = ""
 
     def add(self, sentence: str, spans: Sequence[Span], doubtful: bool) -> str:
         """Append a sentence with its marks, `[1]` or `[1]?`; returns what was appended."""
@@ -69,7 +69,7 @@ class Draft:
 
 
 def sentences(chunk: Chunk) -> list[Span]:
-    """All spans of a chunk, in order."""
+    """All whole spans of a chunk, in order: none that the edge of the chunk cuts."""
     spans = []
     for start, end, kind, context in _parts(chunk):
         part = chunk.text[start:end]
@@ -77,7 +77,7 @@ def sentences(chunk: Chunk) -> list[Span]:
             first = chunk.start + end - len(part.lstrip())
             last = chunk.start + start + len(part.rstrip())
             spans.append(Span(chunk, first, last, kind, context))
-    return spans
+    return spans[chunk.cuts & 1 : len(spans) - (chunk.cuts >> 1)]
 
 
 def locate(quote: str, chunk: Chunk) -> list[Span]:

@@ -35,6 +35,7 @@ from seedbed.structured.reply_text import without_thinking
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit
 
+UNCHECKED = "The model's reply could not be checked against the documents."
 HEARTBEAT = 0.25  # seconds: how often a caller who waits for the model gets an empty piece
 _REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
 _SKIPPED = ("?", ":")  # small models repeat the question, others announce the answer
@@ -164,7 +165,7 @@ class AnswerWriter:
             notices.append(f"Left out: {left_out} sentence(s) not supported by the documents.")
         if "]?" in draft.text:
             notices.append("Sentences marked [n]? could not be confirmed: compare the source.")
-        draft.unchecked = not (draft.text or refuses)
+        draft.failure = "" if draft.text or refuses else UNCHECKED
         return draft
 
     def _stream(self, prompt: str, usage: UsageCallback) -> Iterator[str]:

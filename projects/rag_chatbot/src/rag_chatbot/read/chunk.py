@@ -34,7 +34,8 @@ class Piece:
     """A chunk, or a part of one: `document.text[start:end]`, and how many tokens that has.
 
     `heading` is the path of headings above it; in a table, column names follow. `page` is from 1.
-    The first chunk below a heading begins with that heading, and its text proper at `body`.
+    The first chunk below a heading begins with that heading, and its text proper at `body`. `cuts`
+    is 1 if it begins inside a sentence or a row, which was too long, 2 if it ends inside one.
     """
 
     start: int
@@ -43,6 +44,7 @@ class Piece:
     page: int | None = None
     tokens: int = 0
     body: int = 0
+    cuts: int = 0
 
 
 def counter(embeddings: Any) -> TokenCounter:
@@ -71,6 +73,9 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
             for part in _parts(document.text, block, path, max_tokens, count_tokens)
         ]
         packed = _pack(parts, max_tokens)
+        begun = {part.start for part in parts if part.cuts & 1}
+        unended = {part.end for part in parts if part.cuts & 2}
+        packed = [replace(x, cuts=(x.start in begun) + 2 * (x.end in unended)) for x in packed]
         # 3. A heading goes with the first of them: it may have a date or a version to quote.
         if above and packed:
             packed[0] = replace(packed[0], start=above.start, body=packed[0].start)
@@ -120,16 +125,25 @@ def _parts(text: str, block: Block, path: str, max_tokens: int, count: TokenCoun
         return [Piece(*spans[0], path, block.page)]
     header = ""
     if _count(text, spans, max_tokens, count)[0] > max_tokens:
-        if block.kind == "paragraph":
+        if block.kind in ("paragraph", "list"):
             spans = list(sentence_spans(text, block.start, block.end))
         else:
             spans = [line.span() for line in _LINE.finditer(text, block.start, block.end)]
         if block.kind == "table":
             header = _table_header(text, spans)
     below = SEPARATOR.join(part for part in (path, header) if part)
+    starts, ends = {start for start, _ in spans}, {end for _, end in spans}
     return [
-        Piece(start, end, below if n else path, block.page, tokens)
-        for n, (start, end, tokens) in enumerate(_divide(text, spans, max_tokens, count))
+        Piece(
+            a,
+            b,
+            below if n else path,
+            block.page,
+            tokens,
+            0,
+            (a not in starts) + 2 * (b not in ends),
+        )
+        for n, (a, b, tokens) in enumerate(_divide(text, spans, max_tokens, count))
     ]
 
 

@@ -3,17 +3,20 @@
     hits = Retriever(store, embeddings, config).search("How do I change the port?")
 
 Both searches run side by side, their scores are fused, and repeats are dropped. `fuse` works in
-three steps, each over the candidates alone, so that no index is searched again: mix the two scores;
+three steps, each over the candidates alone, so that no index is searched again: mix the two scores
+on the scale of the embedding model (`seedbed.models.weights.catalog.Model.scale`);
 move the question towards the best few chunks (Rocchio, 1971); draw each chunk towards the chunks
 most like it, as answers to one question lie together (the cluster hypothesis; Diaz, CIKM 2005,
 https://doi.org/10.1145/1099554.1099722).
 
-The constants of fusion were chosen on ADI, CACM, CISI, Cranfield, MED and TIME, and checked on NPL
-and SciFact. Values nearby change the mean nDCG@10 of these by less than 0.01.
+The constants of fusion and the scale of minilm were chosen on ADI, CACM, CISI, Cranfield, MED and
+TIME, and checked on NPL and SciFact. Values nearby change the mean nDCG@10 of these by less than
+0.01. The scale of multilingual-e5 was chosen by `benchmarks/fit_scale.py`.
 """
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -28,14 +31,14 @@ from rag_chatbot.store.store import Chunk, Store
 from seedbed.models.embeddings.load_embeddings import embed_texts
 from seedbed.observe.telemetry import span
 
+log = logging.getLogger(__name__)
 Array = npt.NDArray[np.float32]
+Scale = tuple[float, float, float]
 
 POOL = 150  # candidates from each of the two searches
 COPY = 0.98  # cosine from which two chunks count as copies; the better one stays
 
-DENSE_SHARE = 0.6  # of the mixed score; bm25 has the rest
-FEEDBACK_CHUNKS = 5
-FEEDBACK_WEIGHT = 0.5  # of their mean vector, beside the question's own
+FEEDBACK_CHUNKS = 5  # whose mean vector is added to the question's
 ALIKE = 20  # chunks that a chunk is drawn towards
 SMOOTHING = 0.3  # how far
 
@@ -60,6 +63,10 @@ class Retriever:
     def __init__(self, store: Store, embeddings: Any, config: Config) -> None:
         self.store = store
         self.embeddings = embeddings
+        self.scale: Scale | None = getattr(embeddings, "scale", None)
+        if self.scale is None:
+            name = getattr(embeddings, "name", type(embeddings).__name__)
+            log.warning("Search is not calibrated for the embeddings %s.", name)
         self.k = config.k
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="full-text")
 
@@ -107,7 +114,7 @@ class Retriever:
 
         # 3. Fuse both scores and sort.
         words = np.array([bm25.get(chunk.id, 0.0) for chunk in chunks], dtype=np.float32)
-        scores = fuse(query, vectors, words)
+        scores = fuse(query, vectors, words, self.scale)
         cosines = vectors @ query
         order = np.argsort(-scores, kind="stable")
         hits = [
@@ -117,26 +124,32 @@ class Retriever:
         return hits, vectors[order]
 
 
-def fuse(query: Array, vectors: Array, bm25: Array) -> Array:
+def fuse(query: Array, vectors: Array, bm25: Array, scale: Scale | None) -> Array:
     """A score from 0 to 1 for each of n candidates, n > 0; higher is better.
 
     query: float32 (d,), vectors: float32 (n, d), both L2-normalised. bm25: (n,), 0 where the full
-    text search did not find the chunk.
+    text search did not find the chunk. Without a scale, half of the candidates count as unrelated,
+    and both searches alike.
     """
-    first = mix(vectors @ query, bm25)
+    cosines = vectors @ query
+    floor, share, feedback = scale or (float(np.median(cosines)), 0.5, 0.0)
+    first = mix(cosines - floor, bm25, share)
     best = np.argsort(-first, kind="stable")[:FEEDBACK_CHUNKS]
     weight = first[best] / max(float(first[best].sum()), 1e-9)
-    moved = np.asarray(query + FEEDBACK_WEIGHT * (weight @ vectors[best]), dtype=np.float32)
+    moved = np.asarray(query + feedback * (weight @ vectors[best]), dtype=np.float32)
     moved /= max(float(np.linalg.norm(moved)), 1e-9)
-    return smooth(mix(vectors @ moved, bm25), vectors)
+    return smooth(mix(vectors @ moved - floor, bm25, share), vectors)
 
 
-def mix(cosines: Array, bm25: Array) -> Array:
-    """Each score divided by its best, then added; one search may have found nothing."""
+def mix(cosines: Array, bm25: Array, share: float) -> Array:
+    """Each score divided by its best, then added: a `share` of cosines, the rest of BM25.
+
+    One search may have found nothing.
+    """
     positive = np.maximum(cosines, 0.0)
     dense = positive / max(float(positive.max()), 1e-9)
     text = bm25 / max(float(bm25.max()), 1e-9)
-    mixed: Array = DENSE_SHARE * dense + (1.0 - DENSE_SHARE) * text
+    mixed: Array = share * dense + (1.0 - share) * text
     return mixed
 
 

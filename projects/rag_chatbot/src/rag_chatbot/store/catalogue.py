@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     document_id INTEGER NOT NULL REFERENCES documents(id), ordinal INTEGER NOT NULL,
     start INTEGER NOT NULL, end INTEGER NOT NULL,
-    heading TEXT NOT NULL, page INTEGER, text TEXT NOT NULL,
+    heading TEXT NOT NULL, page INTEGER, text TEXT NOT NULL, cuts INTEGER NOT NULL,
     UNIQUE (document_id, ordinal));
 """
 

@@ -14,7 +14,7 @@ from rag_chatbot.store.catalogue import Collection
 DOCUMENT = "id, source, title, type, chunks, added, data_hash, path, size, mtime_ns"
 CHUNK = (
     "c.id, c.document_id, d.source, c.ordinal, c.text, c.heading, c.page, c.start, c.end,"
-    " d.title, d.type"
+    " d.title, d.type, c.cuts"
 )
 
 Parts = tuple[str, str, str]  # title, heading path and body of a chunk, as indexed
@@ -25,7 +25,7 @@ class Chunk:
     """A stored chunk: `text` is `[start:end]` of its document's text.
 
     `heading` is the path of headings above it, `page` counts from 1, and `type` is the format of
-    the document, see `read.TYPES`.
+    the document, see `read.TYPES`. `cuts` is that of `read.chunk.Piece`.
     """
 
     id: int
@@ -39,6 +39,7 @@ class Chunk:
     end: int
     title: str
     type: str
+    cuts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,11 @@ def insert_document(
     )
     ids: list[int] = []
     for n, (p, part) in enumerate(zip(pieces, parts, strict=True)):
+        text = document.text[p.start : p.end]
         chunk = db.execute(
-            "INSERT INTO chunks (document_id, ordinal, start, end, heading, page, text)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (row.lastrowid, n, p.start, p.end, p.heading, p.page, document.text[p.start : p.end]),
+            "INSERT INTO chunks (document_id, ordinal, start, end, heading, page, text, cuts)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (row.lastrowid, n, p.start, p.end, p.heading, p.page, text, p.cuts),
         )
         ids.append(chunk.lastrowid or 0)
         db.execute(

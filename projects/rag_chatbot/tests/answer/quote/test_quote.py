@@ -1,15 +1,26 @@
 """The choice among the spans of retrieved chunks, and the confidence in it."""
 
+import random
+import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from rag_chatbot.answer.evidence import Draft, sentences
-from rag_chatbot.answer.quote.quote import candidates, displayed, features, quote
+from rag_chatbot.answer.quote.quote import WEIGHTS, candidates, displayed, features, quote
+from rag_chatbot.chatbot import Chatbot
+from rag_chatbot.config import Config
+from rag_chatbot.ingest import ingest_uploads
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
+from rag_chatbot.talk.api import create_app
 from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.load import load_chat_model
+from seedbed.models.weights.catalog import MODELS
+from seedbed.settings import Settings
 
 
 def hit(text: str, number: int = 1, kind: str = "markdown", heading: str = "") -> Hit:
@@ -95,3 +106,45 @@ def test_displayed_row_names_its_columns() -> None:
 def test_a_heading_is_not_quoted() -> None:
     chunk = replace(hit("# Pumps\n\nDescale it.").chunk, title="Pumps")
     assert [span.quote for span in candidates([Hit(chunk, 1.0, 1.0, None)])[0]] == ["Descale it."]
+
+
+def ask(config: Config, embeddings: Any, text: str, *questions: str) -> list[dict[str, Any]]:
+    """The answers over HTTP from one Markdown document."""
+    settings = config.model_copy(update={"mode": "quote", "strictness": 0.0})
+    chatbot = Chatbot(settings, embeddings, load_chat_model)
+    with TestClient(create_app(chatbot, Settings(api_keys=""))) as client:
+        ingest_uploads(chatbot.store, [("a.md", text.encode())])
+        return [client.post("/v1/ask", json={"question": text}).json() for text in questions]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_quotes_are_whole_sentences_rows_and_items_however_long(config: Config, seed: int) -> None:
+    generator, texts = random.Random(seed), []
+    for n in range(12):
+        words = generator.choices("harbour tide keel sail mast anchor buoy".split(), k=300)
+        words = [f"Begin{n}", *words[: generator.choice((6, 40, 300))], f"end{n}."]
+        if n % 3:
+            lines = "\n  ".join(" ".join(words[at : at + 9]) for at in range(0, len(words), 9))
+            texts.append(f"{'- ' * (n % 3 == 1)}{lines}\n")
+        else:
+            texts.append(f"| Name | Size |\n|---|---|\n| {' '.join(words)} | 9 |\n")
+    questions = [f"What is the {word} of end{n}?" for n in range(12) for word in ("keel", "tide")]
+    answers = ask(config, HashEmbeddings(), "\n".join(texts), *questions)
+    quotes = [citation["quote"] for answer in answers for citation in answer["citations"]]
+    assert quotes
+    for text in quotes:
+        assert re.fullmatch(r"(?s)(?:- |\| )?Begin\d+ .*end\d+\.(?: \| 9 \|)?", text), text
+
+
+def test_embeddings_without_a_fitted_scale_quote_nothing_and_say_so(config: Config) -> None:
+    embeddings = HashEmbeddings()
+    embeddings.name = "hf:some/model"
+    del embeddings.scale
+    (answer,) = ask(config, embeddings, "The tide turns at six.", "When does the tide turn?")
+    assert answer["abstained"] and not answer["citations"]
+    assert "not calibrated for the embeddings hf:some/model" in answer["answer"]
+
+
+def test_every_embedding_model_of_the_catalogue_has_weights_and_a_scale() -> None:
+    names = [name for name, model in MODELS.items() if model.kind == "embedding"]
+    assert all(name in WEIGHTS and MODELS[name].scale for name in names)

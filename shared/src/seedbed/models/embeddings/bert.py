@@ -39,7 +39,7 @@ class BertEmbeddings(Embeddings):
     def __init__(self, folder: Path, model: Model, *, fast: bool = True) -> None:
         from seedbed.models.weights import bert_graph
 
-        self._graph, self._model = bert_graph, model
+        self._graph, self._model, self.scale = bert_graph, model, model.scale
         self._tokenizer = bert_graph.load_tokenizer(folder / "tokenizer.json")
         # The special tokens and the prefix are part of the model's limit.
         added = len(self._tokenizer.encode(f"{model.passage_prefix}.").ids) - self.count_tokens(".")

@@ -23,6 +23,7 @@ class HashEmbeddings(Embeddings):
     def __init__(self, dimension: int = 384) -> None:
         self.dimension = dimension
         self.name = f"hash-{dimension}"
+        self.scale = (0.0, 0.6, 0.5)  # as in `catalog.Model`
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of n texts as float32 (n, dimension); texts without words share one vector."""

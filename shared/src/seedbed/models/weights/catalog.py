@@ -66,7 +66,8 @@ class Model:
     package is in `models.txt`.
 
     An embedding model reads `query_prefix` before a question and `passage_prefix` before any other
-    text.
+    text. `scale` is for hybrid search, None if it was not measured: the cosine of unrelated texts,
+    the share of cosines in the mixed score, and the weight of feedback from the best passages.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Model:
     extra: str = ""
     query_prefix: str = ""
     passage_prefix: str = ""
+    scale: tuple[float, float, float] | None = None
 
     @property
     def requirement(self) -> str:
@@ -127,6 +129,7 @@ _TABLE = (
             ),
         ),
         context_window=256,
+        scale=(0.0, 0.6, 0.5),
     ),
     Model(
         name="multilingual-e5",
@@ -144,6 +147,7 @@ _TABLE = (
         extra="multilingual",
         query_prefix="query: ",
         passage_prefix="passage: ",
+        scale=(0.2, 0.9, 0.0),
     ),
     Model(
         name="efficientnet-lite0",

@@ -40,11 +40,11 @@ def ensure(
     """The folder that contains a model's weights, ready to load.
 
     The first call downloads or converts them. Processes may call it concurrently: one does the
-    work, the others wait for its result. A killed process leaves no
-    partial folder that a later call would use. `model` is a catalogue entry, its name,
-    hf:ORG/REPO@REVISION or path:DIR. `convert` replaces the conversion of a package's files,
-    for a model that only one project uses. Raises ConfigError for an unknown name, WeightsError if
-    the weights are missing, corrupt or unreachable, MissingExtra if a converter is not installed.
+    work, the others wait for its result. A killed process leaves no partial folder that a later
+    call would use. `model` is a catalogue entry, its name, hf:ORG/REPO@REVISION or path:DIR.
+    `convert` replaces the conversion of a package's files, for a model that only one project uses.
+    Raises ConfigError for an unknown name, WeightsError if the weights are missing, corrupt or
+    unreachable, MissingExtra if a converter is not installed.
     """
     silence_dependencies()  # they read their switches when imported, below
     settings = settings or load(Settings)
@@ -167,12 +167,9 @@ def gguf_to_openvino(source: Path, target: Path) -> None:
     link.symlink_to(source)  # OpenVINO writes its output next to the file that it reads
     try:
         tokenizer = openvino_genai.Tokenizer(str(link), enable_save_ov_model=True)
+        limits = openvino_genai.SchedulerConfig()
         openvino_genai.ContinuousBatchingPipeline(
-            str(link),
-            tokenizer,
-            openvino_genai.SchedulerConfig(),
-            "CPU",
-            enable_save_ov_model=True,
+            str(link), tokenizer, limits, "CPU", enable_save_ov_model=True
         )
     finally:
         link.unlink()
