@@ -153,6 +153,15 @@ async def test_an_empty_budget_refuses_and_is_not_to_be_tried_again(served):
     assert (await served.chat(key=secret, max_tokens=1000)).status_code == 200
 
 
+async def test_budget_refuses_a_model_whose_price_is_unknown(served):
+    for name, limits, status in (("bob", {"budget_usd": 1.0}, 503), ("ann", {}, 200)):
+        _, secret = served.keys.create(name, **limits)
+        headers = {"authorization": f"Bearer {secret}"}
+        answer = await served.client.post("/v1/embeddings", json={"input": "a"}, headers=headers)
+        assert answer.status_code == status
+        assert status == 200 or "[models.vectors]" in answer.json()["error"]["message"]
+
+
 async def test_embeddings(served):
     answer = await served.client.post("/v1/embeddings", json={"input": ["ab", "c"]})
     assert [row["embedding"] for row in answer.json()["data"]] == [[2.0, 1.0], [1.0, 1.0]]
