@@ -180,7 +180,6 @@ def test_waiting_and_expired_cases_depend_on_the_time(store: Store) -> None:
 def test_what_models_cost_counts_for_one_day_in_utc(store: Store, clock: Clock) -> None:
     id = receive(store)
     store.record(id, "draft", model="m", tokens=700, cost_usd=0.5, seconds=2.0)
-    store.record(id, "note")
     assert store.spent_today() == 0.5
     clock.now += timedelta(hours=12)  # midnight
     store.record(receive(store, 2), "draft", tokens=5, cost_usd=0.25)

@@ -295,6 +295,7 @@ def test_stored_mail_that_was_not_queued_is_found(world: Any) -> None:
     assert world.statuses([record.id]) == ["received"]  # it may be about to be queued
     world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
     assert world.wait([record.id]) == ["waiting"]
+    decide(world, record.id, "reject")  # or its deadline would end it in a later test
 
 
 def test_workflow_database_has_no_text_of_a_mail_and_forgets_ended_workflows(world: Any) -> None:
