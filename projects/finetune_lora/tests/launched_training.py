@@ -10,7 +10,6 @@ import sys
 from typing import Any
 
 from finetune_lora.train.arguments import TrainArgs
-from finetune_lora.train.scale import processes
 from finetune_lora.train.train import train
 from seedbed.errors import SeedbedError
 
@@ -24,7 +23,7 @@ def main(text: str) -> int:
     try:
         train(TrainArgs(**json.loads(text)), listeners=[show])
     except SeedbedError as error:
-        print(processes.line_of(error), file=sys.stderr, flush=True)
+        print(str(error), file=sys.stderr, flush=True)
         return 2
     return 0
 

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from finetune_lora.answer.answer_schema import learn_schema
 from finetune_lora.data.read import load_dataset
@@ -51,7 +54,7 @@ def schema() -> dict:
         ({"name": "reset", "arguments": {"user": 40 * "a"}}, False),
         ({"name": "status", "arguments": {"user": "kim"}}, False),
         ({"name": "order", "arguments": {"quantity": 5, "amount": 99.25}}, True),
-        ({"name": "order", "arguments": {"quantity": 6, "amount": 1}}, False),
+        ({"name": "order", "arguments": {"quantity": 60, "amount": 1}}, True),
         ({"name": "order", "arguments": {"quantity": 2, "amount": -1}}, False),
         ({"name": "none", "arguments": {}}, True),
         ({"name": "none", "arguments": {"user": "kim"}}, False),
@@ -86,6 +89,26 @@ def test_nested_values_lists_and_free_text() -> None:
     assert properties["who"]["properties"]["name"] == {"type": "string", "minLength": 1}
     assert properties["tags"]["type"] == "array"
     assert (properties["ok"], properties["note"]) == ({"type": ["boolean"]}, {"type": ["null"]})
+
+
+VALUES = st.one_of(
+    st.text(max_size=8), st.sampled_from(["", "a", "T-1"]), st.integers(), st.none(), st.booleans()
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), VALUES), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_schema_allows_every_answer_that_training_contains(rows: list[dict]) -> None:
+    learned = learn_schema([answer(row) for row in rows])
+    if learned is not None:
+        validator = Draft202012Validator(learned)
+        assert [row for row in rows if not validator.is_valid(row)] == []
+
+
+def test_names_that_training_did_not_contain_are_allowed() -> None:
+    rows = [{"customer": f"{('Ann', 'Bo', 'Cy')[n % 3]} Lee {n % 20}", "n": 1} for n in range(90)]
+    learned = learn_schema([answer(row) for row in rows])
+    assert learned is not None and "enum" not in learned["properties"]["customer"]
 
 
 @pytest.mark.parametrize("text", ["Hello", "[1]", '{"a":1}', "{", "3"])

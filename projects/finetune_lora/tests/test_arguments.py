@@ -48,8 +48,16 @@ def test_resume_command_has_options_that_exist() -> None:
 
 def test_mistyped_option_leaves_no_run_folder(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("FINETUNE_DATA_DIR", str(tmp_path / "var"))
-    for wrong in (["--method", "foo"], ["--dtype", "float8"], ["--data", str(tmp_path / "none")]):
+    for wrong in (
+        ["--method", "foo"],
+        ["--dtype", "float8"],
+        ["--epochs", "-1"],
+        ["--layers", "-3"],
+        ["--dropout", "2"],
+        ["--data", str(tmp_path / "none")],
+    ):
         words = ["train", "--data", str(tmp_path / "d.jsonl"), *wrong]
         result = CliRunner().invoke(app, words)
         assert result.exit_code != 0
+        assert wrong[0] == "--data" or wrong[0].strip("-") in str(result.exception)
         assert list((tmp_path / "var").glob("runs/*")) == []

@@ -115,7 +115,7 @@ def test_duplicates_conflicts_and_near_duplicates_are_counted(tmp_path):
         {"text": "caf\u00e9 closed", "label": "b"},
         {"text": near, "label": "a"},
         {"text": near + "!", "label": "a"},
-        {"text": near.replace("morning", "mornin"), "label": "b"},
+        {"text": near + "?", "label": "b"},
     ]
     card = prepare(source(tmp_path, found), tmp_path / "out")
     assert card["removed"] == {
@@ -131,7 +131,7 @@ def test_duplicates_conflicts_and_near_duplicates_are_counted(tmp_path):
     # The one with another label stays, in the split of its neighbour.
     pairs = [p for p in (tmp_path / "out").glob("*.jsonl") if near in texts(p)]
     assert len(pairs) == 1
-    assert near.replace("morning", "mornin") in texts(pairs[0])
+    assert near + "?" in texts(pairs[0])
 
 
 def test_conversations_keep_several_answers_of_a_question_together():
@@ -140,7 +140,7 @@ def test_conversations_keep_several_answers_of_a_question_together():
     exact = without_duplicates(examples)
     assert [e.answer for e in exact.remaining] == ["x", "y"]
     assert (exact.duplicates, exact.conflicts, exact.ambiguous) == (1, [], 1)
-    assert len(set(cluster(exact.remaining, 0.8).groups)) == 1
+    assert len(set(cluster(exact.remaining).groups)) == 1
 
 
 def test_another_instruction_is_another_task():
@@ -149,7 +149,7 @@ def test_another_instruction_is_another_task():
     examples = [
         Example(({"role": "system", "content": s}, question, answer)) for s in ("French", "German")
     ]
-    clusters = cluster(without_duplicates(examples).remaining, 0.8)
+    clusters = cluster(without_duplicates(examples).remaining)
     assert (len(clusters.remaining), clusters.near_duplicates) == (2, 0)
     assert clusters.groups == [0, 0]
 
@@ -223,7 +223,6 @@ def test_tokens_are_those_of_the_base(tmp_path):
     [
         ({"dev": 0.5, "test": 0.5}, "leave no rows"),
         ({"dev": -1}, "--dev: -1"),
-        ({"near": 0.1}, "--near: 0.1"),
         ({"max_tokens": 0}, "--max-tokens: 0"),
     ],
 )
@@ -279,7 +278,7 @@ def test_what_is_kept_has_no_copy_and_leaks_nothing(found):
     keys = [" ".join(e.text.casefold().split()) for e in kept]
     assert len(set(keys)) == len(keys)
     half = len(kept) // 2
-    clean, leaks = without_leaks(examples, kept[:half], 0.8)
+    clean, leaks = without_leaks(examples, kept[:half])
     assert len(clean) + leaks == len(examples)
     held = set(keys[:half])
     assert not any(" ".join(e.text.casefold().split()) in held for e in clean)
@@ -330,3 +329,18 @@ def test_folder_with_other_files_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"contains other files, e\.g\. notes\.txt"):
         prepare(path, tmp_path / "out")
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_file_that_prepare_did_not_write_is_never_replaced(tmp_path):
+    path, out = source(tmp_path, found_rows(10)), tmp_path / "out"
+    out.mkdir()
+    (out / "test.jsonl").write_text("labelled by hand")
+    with pytest.raises(BadInput, match=r"contains other files, e\.g\. test\.jsonl"):
+        prepare(path, out)
+    (out / "test.jsonl").unlink()
+    prepare(path, out)
+    prepare(path, out)  # its own files are replaced
+    (out / "test.jsonl").write_text("labelled by hand")
+    with pytest.raises(BadInput, match=r"contains other files, e\.g\. test\.jsonl"):
+        prepare(path, out)
+    assert (out / "test.jsonl").read_text() == "labelled by hand"

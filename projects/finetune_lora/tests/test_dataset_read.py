@@ -2,14 +2,18 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from finetune_fakes import tiny_base
 
 from finetune_lora.data.hub import read_hub
-from finetune_lora.data.read import as_lines, assemble, load_dataset, rows
-from seedbed.errors import BadInput, NotFound, SeedbedError, TooLarge, Unavailable
+from finetune_lora.data.read import as_lines, assemble, load_dataset, rows, training_data
+from finetune_lora.train.arguments import TrainArgs
+from finetune_lora.train.job import prepare, task_of
+from seedbed.errors import BadInput, NotFound, SeedbedError, Unavailable
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 LABELLED = {"text": "good", "label": "pos"}
@@ -115,11 +119,6 @@ def test_tables_of_any_separator_and_encoding(tmp_path, separator, encoding):
     assert (example.text, example.label) == ("größer", "x")
 
 
-def test_jsonl_in_utf_16(tmp_path):
-    path = put(tmp_path, (json.dumps(LABELLED) + "\n").encode("utf-16"))
-    assert load_dataset(path).examples[0].label == "pos"
-
-
 def test_columns_are_renamed(tmp_path):
     rows_ = [{"description": "good", "section": "pos", "text": 7, "label": None}]
     path = put(tmp_path, as_lines(rows_))
@@ -144,13 +143,6 @@ def test_blank_lines_are_skipped_and_counted(tmp_path):
     assert [e.line for e in load_dataset(path).examples] == [1, 4]
 
 
-def test_the_sha256_is_that_of_the_bytes(tmp_path):
-    import hashlib
-
-    path = put(tmp_path, json.dumps(LABELLED) + "\n")
-    assert load_dataset(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 @pytest.mark.parametrize("row", [LABELLED | {"tags": {"noise": "typos"}}, {"messages": CHAT}])
 def test_rows_write_what_is_read_back(tmp_path, row):
     dataset = load_dataset(put(tmp_path, json.dumps(row)))
@@ -158,20 +150,9 @@ def test_rows_write_what_is_read_back(tmp_path, row):
     assert again.examples == dataset.examples
 
 
-def test_malformed_line_17(tmp_path):
-    lines = [json.dumps(LABELLED)] * 20
-    lines[16] = '{"text": '
-    assert "data.jsonl:17: Invalid JSON" in refused(put(tmp_path, "\n".join(lines)))
-
-
 @pytest.mark.parametrize("name", ["d.jsonl", "d.csv", "d.json", "d.parquet"])
 def test_empty_files(tmp_path, name):
     assert name in refused(put(tmp_path, "", name))
-
-
-def test_files_without_rows(tmp_path):
-    assert "is empty" in refused(put(tmp_path, "text,label\n", "d.csv"))
-    assert "is empty" in refused(put(tmp_path, " [] ", "d.json"))
 
 
 def test_wrong_columns_names_those_found_and_those_accepted(tmp_path):
@@ -180,18 +161,12 @@ def test_wrong_columns_names_those_found_and_those_accepted(tmp_path):
     assert "text, label" in said
 
 
-def test_a_row_of_one_megabyte(tmp_path, monkeypatch):
-    big = "x" * 1_048_576
-    for path in (
-        put(tmp_path, json.dumps({"text": big, "label": "a"})),
-        put(tmp_path, f"text,label\n{big},a\n", "d.csv"),
-        put(tmp_path, json.dumps([{"text": big, "label": "a"}]), "d.json"),
-    ):
-        with pytest.raises(TooLarge, match=r"1,024 KB, at most 256 KB .* FINETUNE_MAX_ROW_KB"):
-            load_dataset(path)
-        assert len(load_dataset(path, max_row_kb=2000)) == 1
-    monkeypatch.setenv("FINETUNE_MAX_ROW_KB", "2000")
-    assert len(load_dataset(path)) == 1
+def test_training_data_is_read_again_with_its_columns(tmp_path):
+    rows = "".join(f"request {n},kind {n % 2}\n" for n in range(8))
+    path = put(tmp_path, f"description,section\n{rows}", "d.csv")
+    args = TrainArgs(str(path), "run", columns="text=description,label=section")
+    job = prepare(replace(args, base=tiny_base(tmp_path / "base")))
+    assert training_data(task_of(job)).labels == ("kind 0", "kind 1")
 
 
 def test_formats_do_not_mix(tmp_path):
@@ -304,25 +279,28 @@ def test_a_hub_dataset_is_pinned_and_its_classes_have_names(hub):
         asked.append((args, options))
         return FakeTable([{"text": "a", "label": 1}, {"text": "b", "label": 0}], ["neg", "pos"])
 
-    found = read_hub("hf:org/known", 10_000, endpoint=hub, load=load)
+    found = read_hub("hf:org/known", endpoint=hub, load=load)
     assert (found.revision, found.licence) == ("c0ffee", "mit")
     assert asked == [(("org/known", None), {"revision": "c0ffee", "split": "train"})]
     dataset = assemble("hf:org/known", found.rows).dataset
     assert [e.label for e in dataset.examples] == ["pos", "neg"]
     assert dataset.sha256
+    unlabelled = FakeTable([{"text": "a", "label": None}, {"text": "b", "label": -1}], ["neg"])
+    found = read_hub("hf:org/known", endpoint=hub, load=lambda *_, **__: unlabelled)
+    assert [row.value["label"] for row in found.rows] == [None, None]
 
 
 def test_a_hub_dataset_that_does_not_exist(hub):
     with pytest.raises(NotFound, match="Dataset 'org/unknown' does not exist"):
-        read_hub("hf:org/unknown@main", 10_000, endpoint=hub, load=FakeTable)
+        read_hub("hf:org/unknown@main", endpoint=hub, load=FakeTable)
 
 
 def test_no_network():
     with pytest.raises(Unavailable, match="cannot connect to the Hugging Face Hub") as caught:
-        read_hub("hf:org/any", 10_000, endpoint="http://127.0.0.1:9", load=FakeTable)
+        read_hub("hf:org/any", endpoint="http://127.0.0.1:9", load=FakeTable)
     assert "\n" not in str(caught.value)
 
 
 def test_a_spec_that_names_nothing():
     with pytest.raises(BadInput, match="hf:ORG/NAME@REVISION"):
-        read_hub("hf:a b", 10_000)
+        read_hub("hf:a b")

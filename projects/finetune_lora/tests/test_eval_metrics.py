@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from finetune_lora.evaluate import metrics
-from finetune_lora.evaluate.fairness import fairness
 from finetune_lora.example import Example
 from seedbed.errors import BadInput
 
@@ -80,7 +79,7 @@ def test_schema() -> None:
         metrics.schema_validity(answers, {"type": "banana"})
 
 
-def test_label_scores_and_confusion_by_hand() -> None:
+def test_label_scores_by_hand() -> None:
     expected, got = ["a", "a", "b", "b", "b"], ["a", "b", "b", "zzz", None]
     scores = metrics.label_scores(expected, got)
     assert scores["a"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "n": 2}
@@ -91,38 +90,6 @@ def test_label_scores_and_confusion_by_hand() -> None:
         "n": 3,
     }
     assert metrics.macro_f1(scores) == pytest.approx((2 / 3 + 0.4) / 2)
-    table = metrics.confusion(expected, got)
-    assert table["columns"] == ["a", "b", "unseen", "invalid"]
-    assert table["counts"] == [[1, 1, 0, 0], [0, 1, 1, 1]]
-
-
-def test_confusion_tells_unknown_names_from_no_answer() -> None:
-    table = metrics.confusion(["a", "a", "b", "b"], ["a", None, "c", "banana"], trained=["c", "d"])
-    assert table["columns"] == ["a", "b", "c", "unseen", "invalid"]
-    assert table["counts"] == [[1, 0, 0, 0, 1], [0, 0, 1, 1, 0]]
-
-
-def test_labels_may_be_called_like_the_special_columns() -> None:
-    table = metrics.confusion(["invalid", "unseen"], ["invalid", None])
-    assert table["columns"] == ["invalid", "unseen", "invalid"]
-    assert table["counts"] == [[1, 0, 0], [0, 0, 1]]
-
-
-def test_scores_become_probabilities() -> None:
-    assert metrics.probabilities({"a": 0.25, "b": 0.75}) == {"a": 0.25, "b": 0.75}
-    logs = metrics.probabilities({"a": -1000.0, "b": -1000.0})
-    assert logs == {"a": 0.5, "b": 0.5}
-    assert metrics.probabilities({"a": 0.0}) == {"a": 1.0}
-    assert metrics.probabilities({"a": float("nan")}) is None
-    assert metrics.probabilities({}) is None
-
-
-def test_calibration_by_hand() -> None:
-    # 0.9 and 0.95 share a bin: one right of two, 0.925 claimed; 0.3 stands alone and is right.
-    found = metrics.calibration_error([0.9, 0.95, 0.3], [True, False, True])
-    assert found == pytest.approx((2 * 0.425 + 0.7) / 3)
-    assert metrics.calibration_error([1.0, 1.0], [True, True]) == 0.0
-    assert metrics.calibration_error([], []) == 0.0
 
 
 def _asks(text: str, **tags: str) -> Example:
@@ -149,26 +116,12 @@ def test_a_tag_that_identifies_stays_small() -> None:
     assert len(table["id"]) == 40
 
 
-def test_a_real_gap_and_one_of_chance() -> None:
+def test_largest_gap_is_between_slices_of_ten_examples_or_more() -> None:
     slices = [{"noise": "none"}] * 60 + [{"noise": "typos"}] * 60 + [{"noise": "rare"}] * 3
-    real = fairness(slices, [True] * 58 + [False] * 2 + [True] * 30 + [False] * 30 + [False] * 3)[0]
-    assert real["best"]["value"] == "none" and real["worst"]["value"] == "typos"
-    assert real["gap"] == pytest.approx(28 / 60)
-    assert 0.30 < real["interval"][0] < real["gap"] < real["interval"][1] < 0.62
-    assert real["conclusion"].startswith("Look here: 'none' scores 47 points higher than 'typos'")
-    assert (real["values"], real["compared"]) == (3, 2)
-    chance = fairness(slices, [True] * 31 + [False] * 29 + [True] * 30 + [False] * 33)[0]
-    assert chance["conclusion"].startswith("No clear gap: ")
-
-
-def test_too_few_examples_conclude_nothing() -> None:
-    found = fairness([{"noise": "a"}] * 9 + [{"noise": "b"}] * 50, [True] * 59)[0]
-    assert "gap" not in found and "No conclusion" in found["conclusion"]
-
-
-def test_no_gap_is_no_difference() -> None:
-    found = fairness([{"noise": "a"}] * 20 + [{"noise": "b"}] * 20, [True] * 40)[0]
-    assert found["gap"] == 0 and "No clear gap" in found["conclusion"]
+    table = metrics.per_slice(slices, [True] * 60 + [True, False] * 30 + [False] * 3)
+    gap = {"slice": "noise", "best": "none", "worst": "typos", "gap": 0.5}
+    assert metrics.largest_gap(table) == gap
+    assert metrics.largest_gap(metrics.per_slice(slices[:60], [True] * 60)) is None
 
 
 def test_slices_are_in_the_order_of_their_numbers() -> None:

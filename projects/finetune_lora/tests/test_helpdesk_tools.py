@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from jsonschema import Draft202012Validator
 
 from finetune_lora.helpdesk.tools import (
     ARGUMENTS,
     CALL_SCHEMA,
-    TOOLS,
     call,
-    parse,
     problems,
     system_prompt,
 )
@@ -20,13 +16,10 @@ from seedbed.errors import BadInput
 from seedbed.models.prompts import load_prompt
 
 
-def test_the_call_schema_and_every_tool_are_valid_json_schemas() -> None:
+def test_call_schema_is_valid_and_has_a_branch_for_each_tool() -> None:
     Draft202012Validator.check_schema(CALL_SCHEMA)
-    for tool in TOOLS:
-        Draft202012Validator.check_schema(tool["function"]["parameters"])
-        assert tool["function"]["description"]
-    assert [t["function"]["name"] for t in TOOLS] == [name for name in ARGUMENTS if name != "none"]
-    assert len(CALL_SCHEMA["anyOf"]) == len(TOOLS) + 1
+    names = [branch["properties"]["name"]["const"] for branch in CALL_SCHEMA["anyOf"]]
+    assert names == list(ARGUMENTS)
 
 
 def test_a_call_is_one_line_with_arguments_in_the_schemas_order() -> None:
@@ -36,7 +29,6 @@ def test_a_call_is_one_line_with_arguments_in_the_schemas_order() -> None:
         '"arguments": {"order": "A-2211", "reason": "late", "amount": 49.9}}'
     )
     assert call("none") == '{"name": "none", "arguments": {}}'
-    assert parse(line) == json.loads(line)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +47,6 @@ def test_a_call_that_breaks_the_schema_says_how(tool: str, arguments: dict, name
         call(tool, **arguments)
     assert named in str(raised.value)
     assert "reset_password" in str(raised.value)  # the tools that there are
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "no json", "[]", '{"name": "none"}', '{"name": "x", "arguments": {}}', '{"name": ["a"]}'],
-)
-def test_what_is_no_call_is_parsed_to_none(text: str) -> None:
-    assert parse(text) is None
 
 
 def test_problems_name_the_argument_and_not_the_whole_schema() -> None:

@@ -1,10 +1,8 @@
-"""Finished runs in a real MLflow store (SQLite): what is logged, registered, and what may fail."""
+"""Finished runs in a real MLflow store (SQLite): what is logged, and what may fail."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -15,14 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from finetune_fakes import tiny_base, write_run
+from finetune_fakes import write_run
 
-from finetune_lora.model.adapter import AdapterOptions, attach, save_adapter
-from finetune_lora.model.base import load_base
 from finetune_lora.runs.mlflow_import import add_evaluation, import_run, show_mlflow
 from finetune_lora.runs.run_folder import RunFolder, read_run
 from seedbed.errors import ConfigError, Unavailable
-from seedbed.runs.tracking import open_client, tracking_uri
+from seedbed.runs.tracking import open_client
 from seedbed.testing.launch import free_port
 
 pytestmark = pytest.mark.timeout(300)  # MLflow's import and its first tables take seconds
@@ -48,7 +44,7 @@ def finished_run(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_finished_run_is_logged_and_registered(data_dir: Path) -> None:
+def test_finished_run_is_logged(data_dir: Path) -> None:
     folder = finished_run(data_dir / "runs" / "first")
     run_id = import_run(folder, data_dir, "finetune_lora")
     client, ids = open_client(data_dir), read_run(folder)["mlflow"]
@@ -66,12 +62,6 @@ def test_finished_run_is_logged_and_registered(data_dir: Path) -> None:
     assert (dataset.name, dataset.digest) == ("train.jsonl", "ab")
     files = {f.path for f in client.list_artifacts(run_id)}
     assert files >= {"run.json", "progress.jsonl", "adapter_config.json"}
-
-    version = client.get_model_version(ids["model"], ids["version"])
-    assert version.run_id == run_id
-    assert version.tags["folder"] == str(folder)
-    files = {path.name for path in data_dir.joinpath("mlartifacts").rglob("*")}
-    assert {"MLmodel", "adapter_model.safetensors", "mlflow_model.py"} <= files
 
     assert import_run(folder, data_dir, "finetune_lora") == run_id
     assert len(client.search_runs([ids["experiment_id"]], f"tags.folder = '{folder}'")) == 1
@@ -124,31 +114,6 @@ def test_taken_port_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         taken.listen()
         with pytest.raises(Unavailable, match=r"in use\. Choose another with --port"):
             show_mlflow(tmp_path, taken.getsockname()[1])
-
-
-LOAD = """
-import sys, mlflow
-model = mlflow.pyfunc.load_model(f"models:/finetune_lora/{sys.argv[1]}")
-rows = [{"messages": [{"role": "user", "content": text}]} for text in ("reset the password", "hi")]
-print("answers", len(model.predict(rows, params={"max_new_tokens": 3})))
-"""
-
-
-@pytest.mark.slow
-def test_registered_version_answers(data_dir: Path) -> None:
-    """Loaded by name in another process, offline, it answers with the adapter."""
-    folder = write_run(data_dir / "runs" / "real")
-    base = load_base(tiny_base(data_dir / "tiny"))
-    task = {"base": base.spec, "base_hash": base.hash, "labels": []}
-    save_adapter(attach(base, AdapterOptions(r=2)), base.tokenizer, folder, task)
-    assert import_run(folder, data_dir, "finetune_lora")
-
-    version = json.loads((folder / "run.json").read_text())["mlflow"]["version"]
-    env = os.environ | {"MLFLOW_TRACKING_URI": tracking_uri(data_dir), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, version], env=env, capture_output=True, text=True, check=False
-    )
-    assert "answers 2" in done.stdout, done.stderr
 
 
 @pytest.mark.slow

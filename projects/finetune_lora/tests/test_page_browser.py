@@ -12,7 +12,7 @@ from finetune_fakes import ScriptedPlayground, write_run
 
 from finetune_lora.config import Config
 from finetune_lora.helpdesk.tools import call
-from finetune_lora.page.api import create_app
+from finetune_lora.page.app import create_app
 from finetune_lora.runs.process import process_identity
 from finetune_lora.runs.run_folder import RunFolder
 from seedbed.settings import Settings
@@ -105,11 +105,11 @@ def test_run_is_followed_while_it_trains(visit: Callable[..., Any], tmp_path: Pa
 def test_run_is_selected_and_its_error_shown_as_text(
     visit: Callable[..., Any], tmp_path: Path
 ) -> None:
-    write_run(tmp_path / "runs" / "grid" / "r=4", started="2026-01-01T00:00:00")
+    write_run(tmp_path / "runs" / "a", started="2026-01-01T00:00:00")
     write_run(tmp_path / "runs" / "b", state="failed", error=HOSTILE)
     page = visit()
     page.locator("#status code", has_text="<img src=x").wait_for()
-    page.get_by_role("gridcell", name="grid/r=4").click()
+    page.get_by_role("gridcell", name="a", exact=True).click()
     page.locator("#status", has_text="finished").wait_for()
 
 

@@ -12,9 +12,7 @@ from finetune_fakes import run_torchrun, tiny_base
 from finetune_lora.model import checkpoints
 from finetune_lora.model.batches import Batches
 from finetune_lora.train.arguments import TrainArgs
-from finetune_lora.train.scale.processes import line_of
 from finetune_lora.train.train import train
-from seedbed.errors import BadInput
 from seedbed.testing.launch import free_port
 
 pytestmark = pytest.mark.timeout(600)  # a launcher and two processes import all there is
@@ -171,47 +169,16 @@ def test_two_processes_train_as_one_does_with_twice_the_batches(
 
 
 @pytest.mark.slow
-def test_where_a_process_is_lost_the_other_says_so_and_both_go_on(
+def test_where_a_process_is_lost_the_other_ends_and_both_go_on(
     given: dict[str, Any], single: tuple[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     args = {**given, "output": str(tmp_path / "run")}
     _, codes = together(args, tmp_path, lose=True)
-    assert codes == [2, -signal.SIGKILL]
-    said = (tmp_path / "err-0").read_text().splitlines()
-    assert sum("Another process of this training has exited" in line for line in said) == 1
-    assert "Traceback" not in "".join(said)
+    assert codes[0] and codes[1] == -signal.SIGKILL
     assert checkpoints.latest(Path(args["output"])) == tmp_path / "run/checkpoints/step-000003"
     events, _ = launch({**args, "resume": True})
     assert figures(events, "resume", "step") == [[3]]
     assert_same_adapter(args["output"], single[0])
-
-
-# The other process is slower to speak than any machine is to start the first one.
-PATIENT = """
-import functools, sys
-from finetune_lora.train.scale import processes
-sys.path.insert(0, sys.argv[1])
-import launched_training
-processes.line_of = functools.partial(processes.line_of, wait_s=250)
-sys.exit(launched_training.main(sys.argv[2]))
-"""
-
-
-@pytest.mark.slow
-def test_error_of_all_processes_is_printed_once(given: dict[str, Any], tmp_path: Path) -> None:
-    args = {**given, "output": str(tmp_path / "run"), "data": str(tmp_path / "none.jsonl")}
-    (tmp_path / "patient.py").write_text(PATIENT)
-    _, errors = launch(args, code=1, worker=(str(tmp_path / "patient.py"), TESTS))
-    assert sum(args["data"] in line for line in errors.splitlines()) == 1
-    assert "Process 1 of 2" not in errors
-
-
-def test_an_error_of_one_process_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    error = BadInput("missing.jsonl is not there.")  # as on a machine that does not see the data
-    assert line_of(error) == str(error)
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "1")
-    assert line_of(error, wait_s=0) == f"Process 1 of 2: {error}"
 
 
 @pytest.mark.slow

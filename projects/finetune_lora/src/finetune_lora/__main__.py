@@ -86,14 +86,12 @@ def prepare(
     ] = None,
     columns: Columns = "",
     seed: Seed = 0,
-    base: Base = "smollm2",
+    base: Annotated[
+        str, typer.Option(help="Base model whose tokens are counted: smollm2, path:DIR or hf:…")
+    ] = "smollm2",
     max_tokens: Annotated[
         int, typer.Option(min=8, help="Token limit per row. Longer rows are kept, but reported.")
     ] = 1024,
-    near: Annotated[
-        float,
-        typer.Option(help="Similarity (0.5 to 1) above which two texts count as duplicates."),
-    ] = 0.8,
     skip_bad: Annotated[
         bool,
         typer.Option("--skip-bad", help="Move invalid rows to rejected.jsonl instead of failing."),
@@ -114,7 +112,6 @@ def prepare(
         test_data=test_data,
         base=base,
         max_tokens=max_tokens,
-        near=near,
         columns=columns,
         skip_bad=skip_bad,
     )
@@ -135,6 +132,7 @@ def train(
     """Train a LoRA adapter."""
     config = read_config()
     from finetune_lora.jobs import train_job
+    from finetune_lora.train.scale import processes
     from seedbed.settings import Settings, load
 
     # Checked before a folder is made for the run.
@@ -144,9 +142,9 @@ def train(
         base=base or load(Settings).model,
         max_minutes=max_minutes or config.max_minutes,
     )
-    args = replace(args, output=str(train_job.run_folder_for(output, args.data)))
+    args = replace(args, output=str(train_job.run_folder_for(output, args)))
     result = train_job.train_run(args, quiet=as_json, track=track)
-    if train_job.is_main_process():
+    if processes.is_first():
         show(result.as_json(), as_json, to_text=lambda _: train_job.next_steps(result))
 
 
@@ -248,7 +246,7 @@ def demo() -> None:
 def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
     """Serve the page: runs, live training curves, and a before/after playground."""
     config = read_config(server=True)
-    from finetune_lora.page.api import create_app
+    from finetune_lora.page.app import create_app
     from seedbed.server import service
 
     typer.echo(f"Page: http://{host}:{port}", err=True)
@@ -281,12 +279,10 @@ def mlflow(port: Port = 5000) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: an error is one line and exit status 2."""
-    from finetune_lora.train.scale.processes import line_of
-
     # OpenMP's threads spin while they wait, which takes the core from what they wait for where
     # other work runs: by default two trainings at once took three times as long as with this.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    cli.main(app, arguments, describe=line_of)
+    cli.main(app, arguments)
 
 
 if __name__ == "__main__":

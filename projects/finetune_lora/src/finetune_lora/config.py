@@ -17,12 +17,6 @@ class Config(ProjectSettings, env_prefix="FINETUNE_"):
     experiment: str = Field(
         "finetune_lora", description="Name of the MLflow experiment that runs are logged to."
     )
-    max_row_kb: int = Field(
-        256,
-        ge=1,
-        description="Maximum size of a dataset row in KB; a larger row is an error. Raise it for "
-        "long documents.",
-    )
     max_minutes: float = Field(
         10,
         gt=0,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -24,8 +23,10 @@ from seedbed.structured.constrain import constrain
 
 Schema = dict[str, Any]
 
-_MAX_VALUES = 64
+_MAX_VALUES = 32
 """Distinct values of a field that are listed; a field with more gets a pattern."""
+_REPEATED = 5
+"""Times that values of a list occur on average: rarer ones are names, of which others exist."""
 _MAX_MARKS = 8
 """Different punctuation marks in the values of a field with a pattern."""
 _LONGER = 2
@@ -150,14 +151,16 @@ def _type(value: Any) -> str:
 def _is_closed(values: Sequence[Any]) -> bool:
     """Whether the same few values occur again and again, so that others are not expected."""
     distinct = len(set(values))
-    return distinct <= _MAX_VALUES and 2 * distinct <= len(values)
+    return distinct <= _MAX_VALUES and _REPEATED * distinct <= len(values)
 
 
 def _of_texts(values: Sequence[str]) -> Schema:
     if _is_closed(values):
         return {"enum": sorted(set(values))}
     pattern = _pattern(values)
-    return {"type": "string", "pattern": pattern} if pattern else {"type": "string", "minLength": 1}
+    if pattern:
+        return {"type": "string", "pattern": pattern}
+    return {"type": "string", **({"minLength": 1} if all(values) else {})}
 
 
 def _pattern(values: Sequence[str]) -> str | None:
@@ -197,12 +200,6 @@ def _escaped(text: str) -> str:
 
 
 def _of_numbers(values: Sequence[float]) -> Schema:
-    """A type, and a range: both bounds if every whole number between them occurs often."""
-    schema: Schema = {"type": "integer" if all(type(v) is int for v in values) else "number"}
-    low, high = min(values), max(values)
-    counts = Counter(values)
-    if schema["type"] == "integer" and high - low < _MAX_VALUES and 10 * len(counts) <= len(values):
-        every = range(int(low), int(high) + 1)
-        if len(every) > 1 and all(number in counts for number in every):
-            return schema | {"minimum": low, "maximum": high}
-    return schema | ({"minimum": 0} if low >= 0 else {})
+    """A type, and 0 as the minimum if none is negative. Larger ones than in the data may occur."""
+    kind = "integer" if all(type(value) is int for value in values) else "number"
+    return {"type": kind, **({"minimum": 0} if min(values) >= 0 else {})}

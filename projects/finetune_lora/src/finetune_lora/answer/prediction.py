@@ -14,10 +14,9 @@ ADAPTER, SERVED = "adapter", "served"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """An answer, the seconds it took, and for classification a score for each label.
+    """An answer, the seconds it took, and for classification the probability of each label.
 
-    Scores are probabilities or log-likelihoods; `metrics.probabilities` reads both. `constrained`
-    means that a language model could generate nothing but valid answers.
+    `constrained` means that a language model could generate nothing but valid answers.
     """
 
     text: str

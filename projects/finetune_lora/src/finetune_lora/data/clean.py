@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from finetune_lora.data.normal import NearIndex, instruction, question, spoken
+from finetune_lora.data.normal import instruction, question, spoken
 from finetune_lora.example import Example
 
 
@@ -59,56 +59,34 @@ def without_duplicates(examples: Iterable[Example]) -> Exact:
     return Exact(remaining, total - dropped - len(remaining), conflicts, ambiguous)
 
 
-def cluster(examples: Sequence[Example], near: float) -> Clusters:
-    """Join what asks nearly the same; of those with the same answer keep the first.
+def cluster(examples: Iterable[Example]) -> Clusters:
+    """Group what asks the same apart from case, punctuation and numbers; of those with the same
+    answer keep the first.
 
-    Nearly the same questions with different answers are the ones worth learning from: they stay,
-    together. `near` is the Jaccard similarity from which texts count as near; 1: only equal ones.
+    Equal questions with different answers are the ones worth learning from: they stay, together.
     """
-    index = NearIndex(near)
+    numbers: dict[str, int] = {}
+    kept: set[tuple[str, str, str]] = set()
     remaining: list[Example] = []
-    tasks: list[tuple[str, str]] = []
-    parents: list[int] = []
+    groups: list[int] = []
     near_duplicates = 0
     for example in examples:
         text = spoken(example)
-        signature = index.signature(text)
-        candidates = list(index.proposed(signature))
-        task = (example.answer.strip(), instruction(example))
-        if any(tasks[n] == task and index.near(n, text) for n in candidates):
+        task = (text, example.answer.strip(), instruction(example))
+        if task in kept:
             near_duplicates += 1
             continue
-        number = index.add(text, signature)
+        kept.add(task)
         remaining.append(example)
-        tasks.append(task)
-        parents.append(number)
-        for other in candidates:
-            a, b = _root(parents, other), _root(parents, number)
-            if a != b and index.near(other, text):
-                parents[max(a, b)] = min(a, b)
-    groups = [_root(parents, number) for number in range(len(remaining))]
+        groups.append(numbers.setdefault(text, len(numbers)))
     return Clusters(remaining, groups, near_duplicates)
 
 
 def without_leaks(
-    examples: Iterable[Example], held_out: Sequence[Example], near: float
+    examples: Sequence[Example], held_out: Iterable[Example]
 ) -> tuple[list[Example], int]:
-    """Those that ask nothing that `held_out` asks too, nearly or exactly; and how many did."""
-    index = NearIndex(near)
-    for example in held_out:
-        text = spoken(example)
-        index.add(text, index.signature(text))
-    clean, leaks = [], 0
-    for example in examples:
-        if any(True for _ in index.matches(spoken(example))):
-            leaks += 1
-        else:
-            clean.append(example)
-    return clean, leaks
-
-
-def _root(parents: list[int], number: int) -> int:
-    while parents[number] != number:
-        parents[number] = parents[parents[number]]
-        number = parents[number]
-    return number
+    """Those that ask nothing that `held_out` asks too, apart from case, punctuation and numbers;
+    and how many did."""
+    held = {spoken(example) for example in held_out}
+    clean = [example for example in examples if spoken(example) not in held]
+    return clean, len(examples) - len(clean)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_lora.data.rows import Row, of_mapping
+from finetune_lora.data.rows import Row
 from seedbed.errors import BadInput, MissingExtra, NotFound, Unavailable
 from seedbed.safety.secrets import reason
 
@@ -32,7 +32,6 @@ class HubRows:
 
 def read_hub(
     spec: str,
-    max_bytes: int,
     *,
     endpoint: str | None = None,
     load: Callable[..., Any] | None = None,
@@ -53,7 +52,7 @@ def read_hub(
         )
     except Exception as error:  # the library raises its own, pyarrow's, httpx's and OSErrors
         raise BadInput(f"Cannot read {spec}: {reason(error)}") from None
-    return HubRows(_rows(table, max_bytes), revision, licence)
+    return HubRows(_rows(table), revision, licence)
 
 
 def _library() -> Callable[..., Any]:
@@ -90,7 +89,7 @@ def _resolve(spec: str, repo: str, revision: str | None, endpoint: str | None) -
     return str(info.sha), str((card and card.get("license")) or "")
 
 
-def _rows(table: Any, max_bytes: int) -> Iterator[Row]:
+def _rows(table: Any) -> Iterator[Row]:
     """Numbers of classes become the names that the dataset gives them."""
     names = {
         column: feature.names
@@ -98,6 +97,7 @@ def _rows(table: Any, max_bytes: int) -> Iterator[Row]:
         if hasattr(feature, "int2str") and feature.names
     }
     for number, row in enumerate(table, 1):
-        # The hub marks a row without a label by -1.
-        named = {c: n[row[c]] if (row[c] or 0) >= 0 else None for c, n in names.items()}
-        yield of_mapping(number, {**row, **named}, max_bytes)
+        # The hub marks a row without a label by -1 or null.
+        numbers = {column: -1 if row[column] is None else row[column] for column in names}
+        named = {c: n[numbers[c]] if numbers[c] >= 0 else None for c, n in names.items()}
+        yield Row(number, {**row, **named})

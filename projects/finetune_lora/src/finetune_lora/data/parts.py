@@ -30,7 +30,6 @@ def divide(
     fixed: Mapping[str, Sequence[Example]],
     shares: Mapping[str, float],
     *,
-    near: float,
     seed: int,
 ) -> Parts:
     """Clean `examples` and split off `shares` of them for dev and test, except those in `fixed`.
@@ -42,12 +41,12 @@ def divide(
     exact = without_duplicates(examples)
     pool, leaks = exact.remaining, 0
     if "dev" in held and "test" in held:
-        clean, leaks = without_leaks(held["dev"], held["test"], near)
+        clean, leaks = without_leaks(held["dev"], held["test"])
         held["dev"] = tuple(clean)
     if held:
-        pool, more = without_leaks(pool, [e for rows in held.values() for e in rows], near)
+        pool, more = without_leaks(pool, [e for rows in held.values() for e in rows])
         leaks += more
-    clusters = cluster(pool, near)
+    clusters = cluster(pool)
     removed = {
         "duplicates": exact.duplicates,
         "labels_in_conflict": sum(map(len, exact.conflicts)),

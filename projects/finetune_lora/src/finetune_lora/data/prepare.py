@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora.data import card as cards
-from finetune_lora.data.parts import SPLITS, Parts, divide
+from finetune_lora.data.parts import Parts, divide
 from finetune_lora.data.read import Reading, as_lines, load_dataset, read, rows
 from finetune_lora.data.tokens import spread, token_lengths
 from finetune_lora.example import Dataset
-from seedbed.errors import BadInput
-from seedbed.files import new_folder
+from seedbed.errors import BadInput, SeedbedError
+from seedbed.files import new_folder, read_json
 from seedbed.settings import Settings
 
 _SHOWN = 5
 _FEW = 10
 _IMBALANCED = 5  # times as many rows of one label as of another
-_FILES = {*(f"{name}.jsonl" for name in (*SPLITS, "rejected")), "DATA_CARD.md", "card.json"}
 
 
 def prepare(
@@ -33,7 +32,6 @@ def prepare(
     test_data: str | Path | None = None,
     base: str | None = None,
     max_tokens: int | None = None,
-    near: float = 0.8,
     columns: str = "",
     skip_bad: bool = False,
     settings: Settings | None = None,
@@ -41,14 +39,13 @@ def prepare(
     """Write train.jsonl, dev.jsonl, test.jsonl, card.json and DATA_CARD.md; the card's facts.
 
     `dev` and `test` are shares of the rows; `dev_data` and `test_data` are sources to use instead.
-    With `base`, lengths are counted in its tokens, and rows over `max_tokens` are counted. `near`:
-    the similarity (Jaccard, 0.5 to 1) from which texts count as near duplicates.
+    With `base`, lengths are counted in its tokens, and rows over `max_tokens` are counted.
 
     Bad rows raise, or with `skip_bad` go to rejected.jsonl, and the result has "rejected" with
     their count and the first five. `columns` renames columns (see `load_dataset`). All files appear
     together; the same source and seed give the same bytes. Raises BadInput and related errors.
     """
-    _check(dev, test, near, max_tokens)
+    _check(dev, test, max_tokens)
     _check_places(output, source, dev_data, test_data)
     bad: list[dict[str, Any]] = []
     reading = read(source, columns=columns, reject=_collector(bad) if skip_bad else None)
@@ -57,14 +54,12 @@ def prepare(
         for name, spec in (("dev", dev_data), ("test", test_data))
         if spec
     }
-    parts = divide(
-        reading.dataset.examples, fixed, {"dev": dev, "test": test}, near=near, seed=seed
-    )
+    parts = divide(reading.dataset.examples, fixed, {"dev": dev, "test": test}, seed=seed)
     files = {
         name: as_lines(rows(Dataset(examples, reading.dataset.labels)))
         for name, examples in parts.splits.items()
     }
-    card = {"source": str(source), "seed": seed, "near": near, **_facts(reading, parts, files)}
+    card = {"source": str(source), "seed": seed, **_facts(reading, parts, files)}
     card["removed"] = {"refused": len(bad), "not_rated_up": reading.disliked, **parts.removed}
     _add_tokens(card, parts, base, max_tokens, settings)
     card["warnings"] = list(_warnings(card, parts))
@@ -77,7 +72,7 @@ def _collector(bad: list[dict[str, Any]]) -> Any:
     return lambda line, why: bad.append({"line": line, "reason": why})
 
 
-def _check(dev: float, test: float, near: float, max_tokens: int | None) -> None:
+def _check(dev: float, test: float, max_tokens: int | None) -> None:
     for name, share in (("dev", dev), ("test", test)):
         if not 0 <= share < 1:
             raise BadInput(f"Invalid value for --{name}: {share}.", hint="Use a share, e.g. 0.1.")
@@ -86,8 +81,6 @@ def _check(dev: float, test: float, near: float, max_tokens: int | None) -> None
             f"--dev {dev} and --test {test} leave no rows for training.",
             hint="Their sum must be less than 1.",
         )
-    if not 0.5 <= near <= 1:
-        raise BadInput(f"Invalid value for --near: {near}.", hint="Use a similarity from 0.5 to 1.")
     if max_tokens is not None and max_tokens < 1:
         raise BadInput(f"Invalid value for --max-tokens: {max_tokens}.", hint="Use 1 or more.")
 
@@ -98,11 +91,23 @@ def _check_places(output: Path, *sources: str | Path | None) -> None:
     for source in sources:
         if source is not None and output.resolve() in Path(source).resolve().parents:
             raise BadInput(f"{source} would be overwritten.", hint="Choose another --output.")
-    others = sorted({path.name for path in output.glob("*")} - _FILES)
+    others = sorted({path.name for path in output.glob("*")} - _written(output))
     if others:  # the folder is replaced as a whole
         raise BadInput(
             f"{output} contains other files, e.g. {others[0]}.", hint="Choose a new --output."
         )
+
+
+def _written(output: Path) -> set[str]:
+    """The files that an earlier call wrote into a folder, and that are still the same."""
+    try:
+        splits = read_json(output / "card.json")["splits"]
+        digests = {f"{name}.jsonl": facts["sha256"] for name, facts in splits.items()}
+        files = {name: (output / name).read_bytes() for name in digests}
+    except (OSError, SeedbedError, KeyError, TypeError, AttributeError):
+        return set()
+    same = {n for n, data in files.items() if hashlib.sha256(data).hexdigest() == digests[n]}
+    return {*same, "rejected.jsonl", "DATA_CARD.md", "card.json"}
 
 
 def _facts(reading: Reading, parts: Parts, files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.config import Config
 from finetune_lora.data.convert import convert, detect, parse_columns, renamed
 from finetune_lora.data.hub import read_hub
 from finetune_lora.data.rows import Row, read_rows
 from finetune_lora.example import Dataset, Example
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.models.prompts import load_prompt
-from seedbed.settings import load
 
 _PACKAGE = __name__.partition(".")[0]
 Reject = Callable[[int, str], None]
@@ -39,20 +37,16 @@ def load_dataset(
     *,
     labels: Sequence[str] | None = None,
     allow_unseen: bool = False,
-    max_row_kb: int | None = None,
     columns: str = "",
 ) -> Dataset:
     """All examples of a file (.jsonl, .json, .csv, .tsv, .parquet) or of `hf:ORG/NAME@REV[:SPLIT]`.
 
     `labels`: for rows of text and label, those known from training; they make the instruction.
-    A label that is not among them is an error, or stays as it is with `allow_unseen`. Rows over
-    `max_row_kb` (default: FINETUNE_MAX_ROW_KB) are refused. `columns` renames columns, as in
-    `text=description,label=section`. Raises BadInput or a related error that names all bad rows
-    with their lines.
+    A label that is not among them is an error, or stays as it is with `allow_unseen`. `columns`
+    renames columns, as in `text=description,label=section`. Raises BadInput or a related error
+    that names all bad rows with their lines.
     """
-    return read(
-        spec, labels=labels, allow_unseen=allow_unseen, max_row_kb=max_row_kb, columns=columns
-    ).dataset
+    return read(spec, labels=labels, allow_unseen=allow_unseen, columns=columns).dataset
 
 
 def read(
@@ -60,18 +54,16 @@ def read(
     *,
     labels: Sequence[str] | None = None,
     allow_unseen: bool = False,
-    max_row_kb: int | None = None,
     columns: str = "",
     reject: Reject | None = None,
 ) -> Reading:
     """As `load_dataset`; with `reject`, a bad row is passed to it (line, reason) and left out."""
-    max_bytes = 1024 * (max_row_kb or load(Config).max_row_kb)
     name, revision, licence = str(spec), "", ""
     if name.startswith("hf:"):
-        hub = read_hub(name, max_bytes)
+        hub = read_hub(name)
         source_rows, revision, licence = hub.rows, hub.revision, hub.licence
     else:
-        source_rows = read_rows(Path(spec), max_bytes)
+        source_rows = read_rows(Path(spec))
     return replace(
         assemble(
             name,
@@ -217,7 +209,7 @@ def training_data(task: Mapping[str, Any]) -> Dataset | None:
     """What an adapter with this `task.json` was trained on, if the file is still as it was."""
     data = task.get("data") or {}
     try:
-        dataset = load_dataset(data["path"])
+        dataset = load_dataset(data["path"], columns=data.get("columns", ""))
     except (SeedbedError, KeyError, OSError):
         return None
     return dataset if dataset.sha256 == data["sha256"] else None

@@ -11,11 +11,12 @@ import codecs
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from seedbed.errors import BadInput, TooLarge
+from seedbed.errors import BadInput
 from seedbed.files import BOM, decode_utf8, parse_json
 from seedbed.safety.secrets import reason
 
@@ -27,14 +28,13 @@ class Row(NamedTuple):
 
     line: int
     value: dict[str, Any] | None
-    problem: BadInput | TooLarge | None = None
+    problem: BadInput | None = None
 
 
-def read_rows(path: Path, max_bytes: int) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[Row]:
     """Every row that is not blank; `line` counts from 1 (in Parquet and JSON arrays: rows).
 
-    A row of more than `max_bytes` is a problem of that row. Raises BadInput for a file that can't
-    be read at all.
+    Raises BadInput for a file that can't be read at all.
     """
     if path.is_dir():
         raise BadInput(
@@ -47,27 +47,11 @@ def read_rows(path: Path, max_bytes: int) -> Iterator[Row]:
             hint=f"Supported: {', '.join(_READERS)}, or hf:ORG/NAME@REVISION.",
         )
     try:
-        yield from reader(path, max_bytes)
+        yield from reader(path)
     except FileNotFoundError:
         raise BadInput(f"File not found: {path}.", hint="Check the path.") from None
     except OSError as error:
         raise BadInput(f"Cannot read {path}: {error.strerror or error}.") from None
-
-
-def too_large(size: int, max_bytes: int) -> TooLarge | None:
-    if size <= max_bytes:
-        return None
-    return TooLarge(
-        f"The row is too large: {size / 1024:,.0f} KB, at most {max_bytes // 1024} KB are allowed.",
-        hint="Shorten it, or raise FINETUNE_MAX_ROW_KB.",
-    )
-
-
-def of_mapping(line: int, value: dict[str, Any], max_bytes: int) -> Row:
-    """The row of columns that some library has read already."""
-    size = len(json.dumps(value, ensure_ascii=False, default=str).encode(errors="replace"))
-    problem = too_large(size, max_bytes)
-    return Row(line, None if problem else value, problem)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -86,30 +70,19 @@ def _open(path: Path) -> BinaryIO:
             ) from None
 
 
-def _read_json(path: Path, max_bytes: int) -> Iterator[Row]:
+def _read_json(path: Path) -> Iterator[Row]:
     with _open(path) as stream:
         start = stream.read(4096).removeprefix(BOM).lstrip()
-    return (_read_array if start.startswith(b"[") else _read_lines)(path, max_bytes)
+    return (_read_array if start.startswith(b"[") else _read_lines)(path)
 
 
-def _read_lines(path: Path, max_bytes: int) -> Iterator[Row]:
+def _read_lines(path: Path) -> Iterator[Row]:
     with _open(path) as stream:
-        for number, (raw, size) in enumerate(_lines(stream, max_bytes), 1):
+        for number, raw in enumerate(stream, 1):
             if number == 1:
                 raw = raw.removeprefix(BOM)
-            if problem := too_large(size, max_bytes):
-                yield Row(number, None, problem)
-            elif raw.strip():
+            if raw.strip():
                 yield _parsed(number, raw)
-
-
-def _lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[bytes, int]]:
-    """Each line and its size; of one that is too long only the beginning is kept in memory."""
-    while raw := stream.readline(max_bytes + 2):
-        size, last = len(raw.rstrip(b"\r\n")), raw
-        while not last.endswith(b"\n") and (last := stream.readline(1 << 20)):
-            size += len(last)
-        yield raw, size
 
 
 def _parsed(line: int, raw: bytes) -> Row:
@@ -126,7 +99,7 @@ def _checked(line: int, value: object) -> Row:
     return Row(line, None, BadInput(problem, hint='Use {"column": value, …}.'))
 
 
-def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
+def _read_array(path: Path) -> Iterator[Row]:
     """The elements of one JSON array; `line` is the number of the element."""
     try:
         with _open(path) as stream:
@@ -139,14 +112,11 @@ def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
     except RecursionError:
         raise BadInput(f"{path}: Invalid JSON: nested too deeply.", hint=_REPAIR) from None
     for number, element in enumerate(elements, 1):
-        size = len(json.dumps(element, ensure_ascii=False).encode(errors="replace"))
-        problem_of_size = too_large(size, max_bytes)
-        yield Row(number, None, problem_of_size) if problem_of_size else _checked(number, element)
+        yield _checked(number, element)
 
 
-def _read_csv(path: Path, max_bytes: int) -> Iterator[Row]:
-    # The library's own limit (128 KB a cell) would come before ours.
-    csv.field_size_limit(max(csv.field_size_limit(), 64 * max_bytes))
+def _read_csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(sys.maxsize)  # by default 128 KB a cell
     # Bytes that are not UTF-8 become surrogates, which the checks of texts find, row by row.
     with (
         _open(path) as stream,
@@ -161,7 +131,7 @@ def _read_csv(path: Path, max_bytes: int) -> Iterator[Row]:
             if not header:
                 header = [cell.strip() for cell in cells]
             elif any(cell.strip() for cell in cells):
-                yield _of_cells(line, header, cells, max_bytes)
+                yield _of_cells(line, header, cells)
             line = reader.line_num + 1
 
 
@@ -173,16 +143,16 @@ def _records(path: Path, reader: Any) -> Iterable[list[str]]:
         raise BadInput(f"{path}:{reader.line_num}: Invalid CSV: {error}.", hint=_REPAIR) from None
 
 
-def _of_cells(line: int, header: list[str], cells: list[str], max_bytes: int) -> Row:
+def _of_cells(line: int, header: list[str], cells: list[str]) -> Row:
     if len(cells) != len(header):
         problem = f"The row has {len(cells)} cells, but the header has {len(header)}."
         return Row(line, None, BadInput(problem, hint='Quote cells that contain commas: "a, b".'))
     # A table written by pandas may say "nan" where a cell was empty.
     there = [None if cell.strip().lower() in ("", "nan") else cell for cell in cells]
-    return of_mapping(line, dict(zip(header, there, strict=True)), max_bytes)
+    return Row(line, dict(zip(header, there, strict=True)))
 
 
-def _read_parquet(path: Path, max_bytes: int) -> Iterator[Row]:
+def _read_parquet(path: Path) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
@@ -192,7 +162,7 @@ def _read_parquet(path: Path, max_bytes: int) -> Iterator[Row]:
             for batch in pyarrow.parquet.ParquetFile(stream).iter_batches(1000):
                 for value in batch.to_pylist():
                     line += 1
-                    yield of_mapping(line, value, max_bytes)
+                    yield Row(line, value)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
         raise BadInput(f"{path} is not a Parquet file: {reason(error)}") from None
 

@@ -1,1 +1,1 @@
-"""How well a model answers: metrics, baselines, fairness, forgetting, the report."""
+"""How well a model answers: metrics, baselines, forgetting, the report."""

@@ -12,12 +12,10 @@ The result is a dict of plain JSON. Its top level is about the LAST predictor, e
     constrained     whether decoding was constrained to valid answers
     latency_p50_ms, latency_p95_ms   per example, as the predictor reports
     macro_f1, labels                 over labels or tools: label → {precision, recall, f1, n}
-    ece             expected calibration error; null unless every answer has scores
     slices          slice → value → {n, exact_match, interval}
-    fairness        one entry for each slice: best, worst, gap, interval, conclusion
-    confusion       {rows, columns, counts}, or null
+    largest_gap     of two values of a slice: {slice, best, worst, gap}, or null
     errors          the first 20 wrong answers: {line, request, expected, got}
-    systems         name → the figures above, without kind, schema, fairness, confusion, errors
+    systems         name → the figures above, without kind, schema, largest_gap, errors
     differences     of the last system to the first, to the best baseline, to the most frequent
                     answer and to the adapter before its export:
                     {system, against, role, difference, interval, significant, n}
@@ -43,7 +41,6 @@ from finetune_lora.answer.prediction import ADAPTER, Prediction, Predictor
 from finetune_lora.data.normal import spoken
 from finetune_lora.evaluate import metrics, report
 from finetune_lora.evaluate.baselines import MAJORITY
-from finetune_lora.evaluate.fairness import fairness
 from finetune_lora.example import Dataset, Example
 from finetune_lora.runs.json_file import finite
 from seedbed.errors import BadInput, SeedbedError
@@ -99,8 +96,7 @@ def evaluate(
             "kind": task.kind,
             "system": last,
             "schema": task.schema_name,
-            "fairness": fairness(task.slices, correct[last]),
-            "confusion": task.confusion(answers[last]),
+            "largest_gap": metrics.largest_gap(systems[last]["slices"]),
             "errors": _errors(dataset.examples, answers[last], correct[last]),
             "systems": systems,
             "differences": differences,
@@ -112,7 +108,7 @@ def evaluate(
         }
     )
     if out is not None:
-        report.write(out, result, run=run, progress=progress)
+        report.write(out, result, run=run, progress=progress, names=task.named(answers[last]))
     return result
 
 
@@ -186,7 +182,6 @@ class _Task:
             **_latency(predictions),
             "macro_f1": metrics.macro_f1(scores) if scores else None,
             "labels": scores,
-            "ece": _calibration(predictions, correct) if self.kind == "labels" else None,
             "slices": metrics.per_slice(self.slices, correct),
         }
 
@@ -199,12 +194,11 @@ class _Task:
             valid = metrics.schema_validity(texts, self.schema)
         return sum(valid) / len(valid)
 
-    def confusion(self, predictions: Sequence[Prediction]) -> dict[str, Any] | None:
-        named = [name for name in self.names if name is not None]
-        if len(named) < len(predictions):
-            return None
-        got = [self._name(prediction.text) for prediction in predictions]
-        return metrics.confusion(named, got, self.trained_names)
+    def named(self, predictions: Sequence[Prediction]) -> tuple[list[str], list[str | None]]:
+        """The names expected and answered, of the examples that have one."""
+        pairs = zip(self.names, predictions, strict=True)
+        named = [(name, self._name(prediction.text)) for name, prediction in pairs if name]
+        return [name for name, _ in named], [answer for _, answer in named]
 
 
 def _expected(example: Example) -> str:
@@ -229,14 +223,6 @@ def _latency(predictions: Sequence[Prediction]) -> dict[str, float]:
     seconds = [p.seconds for p in predictions if math.isfinite(p.seconds)] or [0.0]
     p50, p95 = np.percentile(seconds, [50, 95]) * 1000
     return {"latency_p50_ms": float(p50), "latency_p95_ms": float(p95)}
-
-
-def _calibration(predictions: Sequence[Prediction], correct: Sequence[bool]) -> float | None:
-    tables = [metrics.probabilities(p.scores) if p.scores else None for p in predictions]
-    confidence = [max(table.values()) for table in tables if table]
-    if len(confidence) < len(predictions):
-        return None
-    return metrics.calibration_error(confidence, correct)
 
 
 def _errors(

@@ -9,17 +9,12 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finetune_lora.example import Example
 from seedbed.errors import BadInput
 from seedbed.runs.evaluation import wilson_interval
-
-INVALID = "invalid"
-"""The column of answers that name nothing."""
-UNSEEN = "unseen"
-"""The column of answers with a name that is neither in the data nor in the training data."""
 
 Leaf = tuple[str, Any]
 Path = tuple[str | int, ...]
@@ -217,37 +212,6 @@ def macro_f1(scores: Mapping[str, Mapping[str, float]]) -> float:
     return sum(score["f1"] for score in scores.values()) / len(scores) if scores else 0.0
 
 
-def probabilities(scores: Mapping[str, float]) -> dict[str, float] | None:
-    """Scores as probabilities that sum to 1; None if they are not finite or there are none.
-
-    Scores of which one is negative, or all are 0, are logarithms: their softmax is taken.
-    """
-    values = list(scores.values())
-    if not values or not all(math.isfinite(v) for v in values):
-        return None
-    if min(values) < 0 or not any(values):
-        top = max(values)
-        values = [math.exp(v - top) for v in values]
-    total = math.fsum(values)
-    return {label: v / total for label, v in zip(scores, values, strict=True)}
-
-
-def calibration_error(
-    confidence: Sequence[float], correct: Sequence[bool], bins: int = 10
-) -> float:
-    """Expected calibration error: |accuracy - mean confidence| over equal bins, weighted by size.
-
-    Guo et al., 2017; https://arxiv.org/abs/1706.04599.
-    """
-    if not confidence:
-        return 0.0
-    held: dict[int, list[tuple[float, bool]]] = {}
-    for c, right in zip(confidence, correct, strict=True):
-        held.setdefault(min(bins - 1, int(c * bins)), []).append((c, right))
-    off = (abs(sum(r for _, r in h) - math.fsum(c for c, _ in h)) for h in held.values())
-    return math.fsum(off) / len(confidence)
-
-
 def share(correct: Sequence[bool]) -> dict[str, Any]:
     """{"n", "exact_match", "interval"} of outcomes."""
     n, right = len(correct), sum(correct)
@@ -285,31 +249,18 @@ def per_slice(
     }
 
 
+def largest_gap(slices: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any] | None:
+    """The two values of a slice, of ten examples or more each, whose shares differ most."""
+    gaps = []
+    for name, values in slices.items():
+        shares = {value: each["exact_match"] for value, each in values.items() if each["n"] >= 10}
+        if len(shares) > 1:
+            best, worst = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+            gap = shares[best] - shares[worst]
+            gaps.append({"slice": name, "best": best, "worst": worst, "gap": gap})
+    return max(gaps, key=lambda gap: gap["gap"], default=None)
+
+
 def _natural(value: str) -> list[str | int]:
     """Sorts 41 before 161. Nine digits at a time, as Python refuses to read endless ones."""
     return [int(p) if p.isdecimal() else p for p in re.split(r"([0-9]{1,9})", value)]
-
-
-def confusion(
-    expected: Sequence[str], got: Sequence[str | None], trained: Iterable[str] = ()
-) -> dict[str, Any]:
-    """{"rows": names expected, "columns": names answered, "counts": [row][column]}.
-
-    Columns are the rows, then names that only the training data has, `unseen` and `invalid` (got is
-    None), these only where they occur.
-    """
-    rows = sorted(set(expected))
-    extra = sorted({name for name in got if name is not None} & set(trained) - set(rows))
-    # By number, as a label may itself be called "unseen" or "invalid".
-    index = {name: i for i, name in enumerate(rows + extra)}
-    unseen, invalid = len(index), len(index) + 1
-    answers = [invalid if name is None else index.get(name, unseen) for name in got]
-    special = [(unseen, UNSEEN), (invalid, INVALID)]
-    special = [(number, name) for number, name in special if number in answers]
-    columns = [*index.values(), *(number for number, _ in special)]
-    pairs = Counter(zip((index[name] for name in expected), answers, strict=True))
-    return {
-        "rows": rows,
-        "columns": [*index, *(name for _, name in special)],
-        "counts": [[pairs[row, column] for column in columns] for row in range(len(rows))],
-    }

@@ -98,18 +98,16 @@ def model_card(
         title=_title,
         quoted=lambda text: json.dumps(text, ensure_ascii=False),
     )
-    header = _header(name, run, result).to_yaml()
+    header = _header(run, result).to_yaml()
     return str(ModelCard(f"---\n{header}\n---\n\n{body}"))
 
 
-def _header(name: str, run: Facts, result: Facts | None) -> Any:
+def _header(run: Facts, result: Facts | None) -> Any:
     """The metadata that the hub reads."""
     from huggingface_hub import ModelCardData
 
     base = str(run.get("base", ""))
     entry = find(base)
-    # Only a server constrains decoding; the weights loaded elsewhere give other figures.
-    figures = _eval_results(result) if result and not result["constrained"] else None
     data = hub_id(str((run.get("data") or {}).get("path", "")))
     return ModelCardData(
         base_model=hub_id(base),
@@ -119,8 +117,6 @@ def _header(name: str, run: Facts, result: Facts | None) -> Any:
         tags=["lora", "peft", "seedbed", str((run.get("args") or {}).get("method", "lora"))],
         datasets=[data] if data else None,
         metrics=_metrics(result),
-        model_name=name if figures else None,
-        eval_results=figures,
     )
 
 
@@ -162,33 +158,6 @@ def _metrics(result: Facts | None) -> list[str] | None:
     if result["kind"] == "labels":
         return ["accuracy", "f1"]
     return ["exact_match"] + ["f1"] * (result["field_f1"] is not None)
-
-
-def _eval_results(result: Facts) -> list[Any]:
-    """The figures for the hub's model index."""
-    from huggingface_hub import EvalResult
-
-    source = str(result["data"]["source"])
-    labels = result["kind"] == "labels"
-    figures = [
-        ("accuracy", "exact_match", "Accuracy")
-        if labels
-        else ("exact_match", "exact_match", "Exact match"),
-        ("f1", "macro_f1", "Macro F1") if labels else ("f1", "field_f1", "Field F1"),
-        ("schema_valid", "schema_valid", "Share of valid answers"),
-    ]
-    return [
-        EvalResult(
-            task_type="text-classification" if labels else "text-generation",
-            dataset_type=hub_id(source) or "json",
-            dataset_name=_title(result["data"]),
-            metric_type=kind,
-            metric_name=title,
-            metric_value=round(float(result[key]), 4),
-        )
-        for kind, key, title in figures
-        if result[key] is not None
-    ]
 
 
 def _value(value: Any) -> str:

@@ -8,56 +8,41 @@ from typing import Any
 
 from seedbed.runs.training import new_figure, to_png
 
-_MOST = 40  # names of a confusion matrix: more cannot be read at this width
+_MOST = 40  # names of a confusion matrix with its counts: more cannot be read at this width
 _LONGEST = 28  # characters of a name
 Point = tuple[float, float]
 
 
-def confusion_picture(matrix: Mapping[str, Any], *, title: str = "") -> bytes:
-    """PNG of `metrics.confusion`'s result: rows are expected, columns answered, colour the share.
+def confusion_picture(
+    expected: Sequence[str], answered: Sequence[str | None], *, title: str = ""
+) -> bytes:
+    """PNG of how often each name was answered where each was expected.
 
-    Of more than 40 names those with the most wrong answers are drawn.
+    Answers without a name, or with one that is never expected, are "other".
     """
-    import numpy as np
+    from sklearn.metrics import ConfusionMatrixDisplay
 
-    rows, columns, counts = _largest(matrix["rows"], matrix["columns"], matrix["counts"])
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    height = min(max(3.5, 2.6 + 0.36 * len(rows)), 18)
-    figure, axes = new_figure(height=height)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    small = {"fontsize": 10 if len(columns) <= 20 else 8, "parse_math": False}
-    axes.set_xticks(range(len(columns)), [_short(c) for c in columns], **small)
-    axes.set_yticks(range(len(rows)), [_short(r) for r in rows], **small)
-    if max(map(len, columns), default=0) * len(columns) > 90:  # side by side they would overlap
-        many = len(columns) > 20
-        for label in axes.get_xticklabels():
-            label.set(rotation=90 if many else 45, rotation_mode="anchor", ha="right")
-            label.set_va("center" if many else "top")
-    for i, j in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if shares[i, j] > 0.6 else "black"
-        axes.text(j, i, int(counts[i, j]), ha="center", va="center", color=colour, **small)
-    dropped = len(matrix["rows"]) - len(rows)
-    note = f" ({dropped} more labels not drawn)" if dropped else ""
-    axes.set_title((title or "Confusion matrix") + note, parse_math=False)
-    axes.set(xlabel="answered", ylabel="expected")
+    names = [*sorted(set(expected)), "other"]
+    index = {name: number for number, name in enumerate(names[:-1])}
+    numbers = [-1 if name is None else index.get(name, -1) for name in answered]
+    count = len(names)
+    figure, axes = new_figure(height=min(max(3.5, 2.6 + 0.36 * count), 18))
+    ConfusionMatrixDisplay.from_predictions(
+        [index[name] for name in expected],
+        [number % count for number in numbers],
+        labels=range(count),
+        include_values=count <= _MOST,
+        cmap="Blues",
+        colorbar=False,
+        ax=axes,
+    )
+    small = {"fontsize": 10 if count <= 20 else 8, "parse_math": False}
+    short = [_short(name) for name in names]
+    axes.set_xticks(range(count), short, rotation=90, **small)
+    axes.set_yticks(range(count), short, **small)
+    axes.set_title(title, parse_math=False)
+    axes.set(xlabel="answered", ylabel="expected", aspect="auto")
     return to_png(figure)
-
-
-def _largest(rows: Sequence[str], columns: Sequence[str], counts: Any) -> Any:
-    """At most 40 rows, those with the most wrong answers; the other columns become one."""
-    import numpy as np
-
-    table = np.asarray(counts, int).reshape(len(rows), len(columns))
-    if len(columns) <= _MOST + 2:
-        return list(rows), list(columns), table
-    wrong = table.sum(axis=1) - table.diagonal()[: len(rows)]
-    worst = sorted(np.argsort(-wrong, kind="stable")[:_MOST].tolist())
-    special = [i for i in range(len(rows), len(columns)) if columns[i] in ("unseen", "invalid")]
-    rest = [i for i in range(len(columns)) if i not in {*worst, *special}]
-    counted = table[worst]
-    drawn = np.column_stack([counted[:, worst], counted[:, rest].sum(axis=1), counted[:, special]])
-    names = [columns[i] for i in worst] + ["others"] + [columns[i] for i in special]
-    return [rows[i] for i in worst], names, drawn
 
 
 def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") -> bytes:

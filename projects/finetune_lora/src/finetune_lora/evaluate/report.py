@@ -16,6 +16,7 @@ from finetune_lora.evaluate.baselines import MAJORITY
 from seedbed.cli import markdown_table
 from seedbed.files import write_bytes, write_text
 
+FILES = ("confusion.png", "loss.png", "report.json", "report.md")
 _CELL = 80  # characters of a cell of text
 
 
@@ -25,21 +26,23 @@ def write(
     *,
     run: Mapping[str, Any] | None = None,
     progress: Sequence[Mapping[str, Any]] = (),
+    names: tuple[Sequence[str], Sequence[str | None]] = ((), ()),
 ) -> None:
     """Write the files of a report into a folder, each whole or not at all; report.json comes last.
 
-    confusion.png is there if answers have names, loss.png if there is progress.
+    confusion.png is there if there are `names`, expected and answered, loss.png if there is
+    progress.
     """
     out.mkdir(parents=True, exist_ok=True)
     drawn = {}
-    if result["confusion"]:
-        drawn["confusion.png"] = pictures.confusion_picture(
-            result["confusion"], title=f"{result['system']}: confusion matrix"
-        )
+    if names[0]:
+        title = f"{result['system']}: confusion matrix"
+        drawn["confusion.png"] = pictures.confusion_picture(*names, title=title)
     if progress:
         drawn["loss.png"] = pictures.loss_picture(progress)
-    for name in {"confusion.png", "loss.png"} - drawn.keys():
-        (out / name).unlink(missing_ok=True)  # of an earlier evaluation
+    if (out / "report.json").exists():  # of an earlier evaluation, as its pictures are
+        for name in {"confusion.png", "loss.png"} - drawn.keys():
+            (out / name).unlink(missing_ok=True)
     for name, data in drawn.items():
         write_bytes(out / name, data)
     text = to_markdown(result, run=run, images=sorted(drawn))
@@ -63,14 +66,13 @@ def to_markdown(
 
 
 def sections(result: Mapping[str, Any]) -> str:
-    """Systems, differences, labels, fields, slices, fairness and forgetting, with headings."""
+    """Systems, differences, labels, fields, slices and forgetting, with headings."""
     parts = [
         ("Systems", _systems(result)),
         ("Differences", _differences(result)),
         ("Labels" if result["kind"] == "labels" else "Tools", _scores(result["labels"])),
         ("Fields", _scores(result["fields"])),
         ("Slices", _slices(result)),
-        ("Fairness", _fairness(result)),
         ("Forgetting", _forgetting(result)),
     ]
     return "\n".join(f"## {title}\n\n{body}" for title, body in parts if body)
@@ -81,7 +83,6 @@ def _systems(result: Mapping[str, Any]) -> str:
         "field F1": "field_f1",
         "macro F1": "macro_f1",
         "valid": "schema_valid",
-        "ECE": "ece",
     }
     systems = result["systems"]
     used = {t: k for t, k in columns.items() if any(s[k] is not None for s in systems.values())}
@@ -197,16 +198,13 @@ def _slices(result: Mapping[str, Any]) -> str:
         for key, values in result["slices"].items()
         for value, figures in values.items()
     ]
-    return table(["slice", "value", "n", *others, result["system"]], rows)
-
-
-def _fairness(result: Mapping[str, Any]) -> str:
-    entries = result["fairness"]
-    lines = [f"- {_cell(entry['slice'])}: {entry['conclusion']}\n" for entry in entries]
-    return (
-        "The best and the worst slice, selected after the fact, which the intervals do not account "
-        "for. A gap is a reason to look at the answers.\n\n" + "".join(lines)
+    gap = result["largest_gap"]
+    note = gap and (
+        f"\nThe largest gap is between {_cell(gap['best'])} and {_cell(gap['worst'])} "
+        f"({_cell(gap['slice'])}): {100 * gap['gap']:.0f} points. With many values some gap is to "
+        "be expected.\n"
     )
+    return table(["slice", "value", "n", *others, result["system"]], rows) + (note or "")
 
 
 def _forgetting(result: Mapping[str, Any]) -> str:

@@ -39,7 +39,8 @@ def export(
     if to not in KINDS:
         raise ConfigError(f"Unknown export format {to!r}.", hint=f"Available: {', '.join(KINDS)}.")
     whole = source.resolve()
-    out = output or whole.with_name(f"{whole.stem}-{to}")
+    name = whole.name if whole.is_dir() else whole.stem  # a folder may be called tickets-v1.5
+    out = output or whole.with_name(f"{name}-{to}")
     if output is None and to != "merged" and (source / CONFIG_FILE).exists():
         out = source / "model"  # where `evaluate` looks for the served form of a run
     options: dict[str, Any] = {"force": force}

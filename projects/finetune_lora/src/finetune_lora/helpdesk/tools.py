@@ -123,15 +123,6 @@ def _parameters(name: str) -> dict[str, Any]:
     }
 
 
-TOOLS: list[dict[str, Any]] = [
-    {
-        "type": "function",
-        "function": {"name": name, "description": purpose, "parameters": _parameters(name)},
-    }
-    for name, (purpose, _) in _TABLE.items()
-]
-"""The tools as OpenAI function definitions; every argument is optional."""
-
 CALL_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {
@@ -187,12 +178,3 @@ def call(tool: str, /, **arguments: Any) -> str:
             hint=f"Available tools: {', '.join(ARGUMENTS)}; helpdesk/tools.py has their arguments.",
         )
     return json.dumps(answer, ensure_ascii=False)
-
-
-def parse(text: str) -> dict[str, Any] | None:
-    """The call that a model's answer is, or None if it is not a valid one."""
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        return None
-    return answer if not problems(answer) else None

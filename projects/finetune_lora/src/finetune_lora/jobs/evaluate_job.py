@@ -124,7 +124,9 @@ def _marked(run: Path | None) -> Iterator[None]:
 
 
 def _files(out: Path | None) -> list[str]:
-    return [str(path) for path in sorted(out.iterdir())] if out else []
+    from finetune_lora.evaluate.report import FILES
+
+    return [str(out / name) for name in FILES if (out / name).exists()] if out else []
 
 
 def _keep(folder: Path, result: dict[str, Any]) -> Path:
@@ -132,7 +134,8 @@ def _keep(folder: Path, result: dict[str, Any]) -> Path:
     from finetune_lora.runs.mlflow_import import add_evaluation
 
     card = write_card(folder, result)
-    figures = {k: result[k] for k in ("exact_match", "field_f1", "schema_valid") if result.get(k)}
+    names = ("exact_match", "field_f1", "schema_valid")
+    figures = {name: result[name] for name in names if result[name] is not None}
     add_evaluation(folder, load(Config).data_dir, figures)
     return card
 

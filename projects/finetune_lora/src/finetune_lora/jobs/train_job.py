@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune_lora.config import Config
+from finetune_lora.train.scale import processes
 from seedbed.cli import command_line
 from seedbed.errors import BadInput
 from seedbed.settings import Settings, load
@@ -45,7 +45,7 @@ def train_run(
             with suppress(OSError):  # it is not empty: the run has begun
                 folder.rmdir()
             raise
-    if track and is_main_process():
+    if track and processes.is_first():
         from finetune_lora.runs.mlflow_import import import_run
 
         import_run(folder, config.data_dir, config.experiment)
@@ -66,19 +66,14 @@ def next_steps(result: TrainResult) -> str:
     )
 
 
-def is_main_process() -> bool:
-    """False in the other processes of `torchrun` and `accelerate launch`."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def run_folder_for(folder: Path | None, data: str) -> Path:
+def run_folder_for(folder: Path | None, args: TrainArgs) -> Path:
     """The folder of a new run: `folder`, or a new one in FINETUNE_DATA_DIR."""
     if folder is not None:
         return folder
-    if not is_main_process() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if not processes.is_first() or processes.count() > 1:
         raise BadInput(
             "Training with several processes needs an output folder.", hint="Set --output DIR."
         )
     from finetune_lora.runs.run_folder import new_run_folder
 
-    return new_run_folder(load(Config).data_dir, load(Settings).model, data)
+    return new_run_folder(load(Config).data_dir, args.base, args.data)

@@ -68,7 +68,7 @@ def run(
         trained = train_run(args)
         result = finish(trained.folder, test)
         typer.echo(summary(result, trained.folder))
-        if page is not None and address is not None:
+        if page is not None and page.poll() is None and address is not None:
             where = "http://{}:{}".format(*address)
             typer.echo(f"The page keeps running on {where}. Press Ctrl-C to stop.", err=True)
             with suppress(KeyboardInterrupt):

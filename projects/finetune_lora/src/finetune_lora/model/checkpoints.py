@@ -22,10 +22,6 @@ def scratch(run: Path) -> Path:
     return run / "checkpoints" / ".writing"
 
 
-def at(run: Path, step: int) -> Path:
-    return run / "checkpoints" / f"step-{step:06}"
-
-
 def latest(run: Path) -> Path | None:
     """The newest whole checkpoint of a run."""
     return max((run / "checkpoints").glob("step-*"), default=None)
@@ -40,7 +36,7 @@ def keep(run: Path, step: int, saved: dict[str, Any]) -> Path:
     """Make the content of `scratch` the checkpoint of `step`; remove all but the newest two."""
     (written,) = scratch(run).glob("checkpoint-*")
     write_text(written / "job.json", json.dumps(saved))
-    final = at(run, step)
+    final = run / "checkpoints" / f"step-{step:06}"
     replace_folder(written, final)
     whole = sorted((run / "checkpoints").glob("step-*"))
     for old in whole[:-_KEPT]:

@@ -16,7 +16,6 @@ import gradio as gr
 import pandas as pd
 
 from finetune_lora.page.playground import MOST_CHARACTERS, SIDES, Playground, check
-from finetune_lora.page.requests import example_requests
 from finetune_lora.runs.progress_bar import clock_time
 from finetune_lora.runs.run_folder import (
     evaluate_command,
@@ -109,7 +108,7 @@ class Views:
     def run(self, name: str | None) -> tuple[Any, ...]:
         """Everything about a run that was selected."""
         run = self._find(name)
-        samples = [[text] for text in example_requests(run)] if run else []
+        samples = [[text] for text in (run or {}).get("requests", ())]
         return self._summary(name), gr.Dataset(samples=samples), *self._parts(name)
 
     def tick(self, name: str | None, summary: str) -> tuple[Any, ...]:
@@ -126,8 +125,7 @@ class Views:
         try:
             check(text)
             yield self._answers(answers, notes)
-            run = self._find(name)
-            folder = find_run(self.data_dir, name or "", adapter=True)["folder"] if run else ""
+            folder = find_run(self.data_dir, name or "", adapter=True)["folder"]
             for side in SIDES:
                 answers[side] = self.playground.answer(Path(folder), text, side)
                 yield self._answers(answers, dict.fromkeys(SIDES, "Answering …"))

@@ -110,12 +110,11 @@ def _answer(loaded: _Loaded, text: str, most: int = MOST_TOKENS) -> dict[str, An
     example = Example((*messages, {"role": "assistant", "content": ""}))
     predictor = TorchPredictor.for_task(loaded.base, "playground", task)
     (prediction,) = predictor.answer([example], max_new_tokens=most)
-    scores = metrics.probabilities(prediction.scores) if prediction.scores else None
     call, problems = (None, None) if labels else _call(prediction.text, task.get("schema"))
     return {
         "text": prediction.text,
         "seconds": round(prediction.seconds, 3),
-        "scores": scores,
+        "scores": prediction.scores,
         "call": call,
         "problems": problems,
     }

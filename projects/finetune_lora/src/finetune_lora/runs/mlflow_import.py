@@ -1,11 +1,10 @@
-"""A finished run copied into MLflow: arguments, metrics, data, files, and a registered model.
+"""A finished run copied into MLflow: arguments, metrics, data and files.
 
     import_run(Path("var/run"), data_dir, "finetune_lora")      # after a training
     add_evaluation(Path("var/run"), data_dir, {"exact_match": 0.8})
 
 The run folder is complete without MLflow, so whatever fails here is a warning. By default the store
-is SQLite in the data folder; MLFLOW_TRACKING_URI names another. `mlflow_registry.py` and
-`mlflow_model.py`, which make the adapter a registered model, can be deleted with its one call.
+is SQLite in the data folder; MLFLOW_TRACKING_URI names another.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune_lora.runs.mlflow_registry import register
 from finetune_lora.runs.run_folder import RunFolder, read_progress, read_run
 from seedbed.errors import ConfigError
 from seedbed.observe.logs_and_traces import silence_dependencies
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _log = logging.getLogger(__name__)
-_MODEL = "finetune_lora"  # name of the registered model
 _BATCH = 1000  # metrics in one request, MLflow's maximum
 _PARAMS = 100  # parameters in one request, MLflow's maximum
 _NO_METRICS = {"step", "of", "left", "seconds"}
@@ -40,7 +37,7 @@ _FILES = ("run.json", "progress.jsonl", "task.json", "adapter_config.json", "REA
 
 
 def import_run(folder: Path, data_dir: Path, experiment: str) -> str | None:
-    """Copy a finished run into MLflow and register its adapter; the id of the MLflow run.
+    """Copy a finished run into MLflow; the id of the MLflow run.
 
     A run that MLflow has already is left as it is. Returns None, after a warning, if it fails.
     """
@@ -59,12 +56,10 @@ def import_run(folder: Path, data_dir: Path, experiment: str) -> str | None:
         _log_metrics(client, run_id, run)
         _log_files(client, run_id, folder)
         client.set_terminated(run_id, "FINISHED", ended)
-        ids = {"run_id": run_id, "experiment_id": experiment_id}
-        version = register(client, _MODEL, folder, {**run, "mlflow": ids})
     except Exception as error:  # an unreachable server, a locked file, a full disk …
         _log.warning(f"Cannot log this run to MLflow: {reason(error)}.")
         return None
-    RunFolder(folder).update(mlflow={**ids, "model": _MODEL, "version": version})
+    RunFolder(folder).update(mlflow={"run_id": run_id, "experiment_id": experiment_id})
     return run_id
 
 

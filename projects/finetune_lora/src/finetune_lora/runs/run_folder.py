@@ -15,17 +15,18 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from finetune_lora.model.checkpoints import RESUME_HINT
 from finetune_lora.runs.json_file import to_json, write_json
-from finetune_lora.runs.process import is_alive, process_identity
+from finetune_lora.runs.process import is_alive, lock, process_identity
 from seedbed.cli import command_line
 from seedbed.errors import BadInput, DiskError, NotFound, SeedbedError
 from seedbed.files import disk_errors, read_json, write_text
 from seedbed.runs import training
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
+_LOCK = ".lock"
 _DULL = {"train", "data", "dataset", "rows", "examples"}  # file names without meaning
 
 
@@ -35,6 +36,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
+        self._locked: IO[bytes] | None = None
         self._keep: int | None = 0  # up to this step what an earlier process logged stays
 
     def __call__(self, event: Mapping[str, Any]) -> None:
@@ -57,7 +59,7 @@ class RunFolder:
     def _start(self, event: Mapping[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         before = _read(self.path)
-        if before.get("pid") != os.getpid() and _alive(before):
+        if before.get("pid") != os.getpid() and _alive(before, self.path):
             raise BadInput(
                 f"{self.path} is in use by process {before['pid']}.",
                 hint="Wait for it, stop it, or choose another --output.",
@@ -72,6 +74,7 @@ class RunFolder:
         about |= {"git_commit": training.git_commit(Path(__file__).parent)}
         about |= training.describe_environment(_LIBRARIES)
         self._keep = 0
+        self._locked = lock(self.path / _LOCK)  # until this process ends
         with self._lock:
             write_json(self.path / "run.json", about | earlier)
 
@@ -119,16 +122,22 @@ def new_run_folder(data_dir: Path, base: str, data: str) -> Path:
 
 
 def list_runs(data_dir: Path) -> list[dict[str, Any]]:
-    """All runs under `data_dir`/runs, those of grids included, newest first.
+    """All runs under `data_dir`/runs, newest first.
 
     A folder that cannot be read is a failed run with the error.
     """
     runs = []
-    for name, folder in _folders(data_dir).items():
+    for file in (Path(data_dir) / "runs").glob("*/run.json"):
+        folder = file.parent
         try:
-            runs.append(read_run(folder, name=name))
+            runs.append(read_run(folder))
         except (SeedbedError, OSError, ValueError, TypeError) as error:
-            about = {"name": name, "folder": str(folder), "state": "failed", "error": str(error)}
+            about = {
+                "name": folder.name,
+                "folder": str(folder),
+                "state": "failed",
+                "error": str(error),
+            }
             runs.append({**about, "last": {}, "has_adapter": False, "exact_match": None})
     return sorted(runs, key=lambda run: str(run.get("started", "")), reverse=True)
 
@@ -141,7 +150,7 @@ def find_run(data_dir: Path, name: str, *, adapter: bool = False) -> dict[str, A
     run = next((run for run in list_runs(data_dir) if run["name"] == name), None)
     if run is None:
         short = name if len(name) <= 80 else name[:80] + "…"
-        raise NotFound(f"Unknown run {short!r}.", hint="GET /v1/runs lists the available runs.")
+        raise NotFound(f"Unknown run {short!r}.", hint="`finetune-lora runs` lists them.")
     if adapter and not run["has_adapter"]:
         running = run.get("state") == "running"
         raise BadInput(
@@ -153,7 +162,8 @@ def find_run(data_dir: Path, name: str, *, adapter: bool = False) -> dict[str, A
 
 def is_being_evaluated(run: Mapping[str, Any]) -> bool:
     """Whether a process is evaluating the run."""
-    return bool(run.get("evaluation")) and is_alive(run["evaluation"])
+    evaluation = run.get("evaluation")
+    return bool(evaluation) and is_alive(evaluation, Path(run["folder"]) / _LOCK)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
@@ -164,7 +174,7 @@ def read_report(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
+def read_run(folder: Path) -> dict[str, Any]:
     """`run.json`, with `name`, `folder`, `last` (its newest figures), `has_adapter`, `exact_match`.
 
     A run recorded as running whose process is gone reads as stopped. Raises NotFound for a folder
@@ -175,11 +185,11 @@ def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
     if not run:
         there = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
         raise _unknown(folder.name, there, folder.parent)
-    if run.get("state") == "running" and not _alive(run):
+    if run.get("state") == "running" and not _alive(run, folder):
         run["state"] = "stopped"
     return {
         **run,
-        "name": name or folder.name,
+        "name": folder.name,
         "folder": str(folder),
         "last": _last(folder),
         "has_adapter": (folder / "adapter_config.json").exists(),
@@ -206,8 +216,8 @@ def _read(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _alive(run: Mapping[str, Any]) -> bool:
-    return run.get("state") == "running" and is_alive(run)
+def _alive(run: Mapping[str, Any], folder: Path) -> bool:
+    return run.get("state") == "running" and is_alive(run, folder / _LOCK)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -232,12 +242,6 @@ def _cut(path: Path, step: int) -> None:
     """Keep what was logged up to `step`; nothing of it if that is 0."""
     lines = (line for line in _lines(path) if step and line["step"] <= step)
     write_text(path, "".join(to_json(line) + "\n" for line in lines))
-
-
-def _folders(data_dir: Path) -> dict[str, Path]:
-    root = Path(data_dir) / "runs"
-    files = [*root.glob("*/run.json"), *root.glob("*/*/run.json")]
-    return {path.parent.relative_to(root).as_posix(): path.parent for path in files}
 
 
 def _unknown(name: str, there: list[str], where: Path) -> NotFound:

@@ -24,6 +24,8 @@ _LEAST = {
     "max_tokens": 8,
     "micro_tokens": 8,
     "save_every": 1,
+    "epochs": 0,
+    "layers": 0,
 }
 
 
@@ -94,11 +96,15 @@ class TrainArgs:
         from finetune_lora.model.adapter import AdapterOptions
 
         for name, least in _LEAST.items():
-            if getattr(self, name) < least:
+            if (getattr(self, name) or 0) < least:
                 raise ConfigError(
                     f"Invalid --{name.replace('_', '-')}: {getattr(self, name)}.",
                     hint=f"Use {least} or more.",
                 )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(
+                f"Invalid --dropout: {self.dropout}.", hint="Use a share from 0 to 1, e.g. 0.1."
+            )
         if self.max_minutes <= 0 or (self.lr is not None and self.lr <= 0):
             raise ConfigError(
                 "--max-minutes and --lr must be greater than 0.", hint="Example: 10 and 1e-3."

@@ -33,10 +33,7 @@ _SMALL = 500e6  # parameters
 
 @dataclass(frozen=True)
 class Job:
-    """Everything the loop needs, loaded and checked.
-
-    `encoded` is one pass over `train`, or several, one after the other, if they differ.
-    """
+    """Everything the loop needs, loaded and checked."""
 
     args: TrainArgs
     base: Base
@@ -121,13 +118,20 @@ def facts(job: Job) -> dict[str, Any]:
         "args": asdict(job.args),
         "base": job.base.spec,
         "base_hash": job.base.hash,
-        "data": _data_facts(job.train),
+        "data": _data_facts(job.train) | {"columns": job.args.columns},
         "eval_data": None if job.evaluation is None else _data_facts(job.evaluation),
         "labels": list(job.train.labels),
+        "requests": _short_requests(job.evaluation or job.train),
         "prompt_hash": prompt_hash(job.train),
         "steps": job.plan.planned,
         "processes": processes.count(),
     }
+
+
+def _short_requests(dataset: Dataset) -> list[str]:
+    """Requests to try on the page."""
+    texts = dict.fromkeys(example.text for example in dataset.examples)
+    return [text for text in texts if 0 < len(text) <= 120][:5]
 
 
 def _data_facts(dataset: Dataset) -> dict[str, Any]:

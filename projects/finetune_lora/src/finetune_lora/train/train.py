@@ -2,8 +2,8 @@
 
     result = train(TrainArgs(data="train.jsonl", output="my-run"))
 
-`job.py` loads and checks, `trainer.py` runs the loop; `loop.py` is the same loop in its simplest
-form, for reading.
+`job.py` loads and checks, `trainer.py` runs the loop; `nano.py` of the project has the same loop in
+its simplest form.
 """
 
 from __future__ import annotations

@@ -26,9 +26,8 @@ from finetune_lora.model.forward import token_losses
 from finetune_lora.train.after_step import AfterStep, Counts
 from finetune_lora.train.hf_arguments import training_arguments
 from finetune_lora.train.job import Job, batches_of, facts, identity, task_of
-from finetune_lora.train.keep_memory import freed_memory_kept
+from finetune_lora.train.keep_memory import keep_freed_memory
 from finetune_lora.train.result import Listener, TrainResult, peak_memory_mb
-from finetune_lora.train.scale.processes import report_lost_process
 from finetune_lora.train.signals import STOPPING, Stopped, on_signal
 from seedbed.errors import SeedbedError
 from seedbed.files import disk_errors
@@ -55,22 +54,19 @@ def create_trainer(job: Job, folder: Path, tell: Listener) -> CompletionTrainer:
     return trainer
 
 
-@freed_memory_kept()
 def run(trainer: CompletionTrainer) -> TrainResult:
     """Train, from the last checkpoint if the job is to be resumed, and write the adapter."""
     job = trainer.job
     last = checkpoints.latest(trainer.folder) if job.args.resume else None
     if last is not None:
         trainer.restore(last)
+    keep_freed_memory()
     job.plan.begin()
-    with report_lost_process():
-        with on_signal(trainer.interrupt, STOPPING):
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
-        if trainer.stopped_by == "interrupt":
-            raise Stopped(
-                f"Stopped after step {trainer.state.global_step}. Continue with --resume."
-            )
-        return trainer.finish()
+    with on_signal(trainer.interrupt, STOPPING):
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if trainer.stopped_by == "interrupt":
+        raise Stopped(f"Stopped after step {trainer.state.global_step}. Continue with --resume.")
+    return trainer.finish()
 
 
 def choose_attention(job: Job) -> None:
@@ -208,8 +204,8 @@ class CompletionTrainer(Trainer):
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         world = self.args.world_size
         for i in range(self.args.process_index, -(-len(parts) // world) * world, world):
-            losses = self._losses(model, parts[i % len(parts)])
-            if i < len(parts):  # else it only keeps step with the other processes
+            if i < len(parts):
+                losses = self._losses(model, parts[i])
                 sums += torch.tensor([losses.double().sum(), len(losses)], device=sums.device)
         loss, n = self.accelerator.reduce(sums, "sum").tolist()
         self.scores = {"eval_loss": loss / n}

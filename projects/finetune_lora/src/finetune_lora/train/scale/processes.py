@@ -1,4 +1,4 @@
-"""Which of several processes this one is, and the error when another one is lost.
+"""Which of several processes this one is, and the end of their process group.
 
 The launchers, torchrun and accelerate, set the environment variables RANK and WORLD_SIZE.
 """
@@ -7,19 +7,9 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from seedbed.errors import SeedbedError
-
-_PATIENCE = 15.0  # seconds that the first process, perhaps slower to start, is given to speak
-_SIGNS = ("connection closed by peer", "connection reset by peer", "broken pipe", "nccl", "gloo")
-
-
-class ProcessLost(SeedbedError):
-    """Another process of the same training has ended."""
 
 
 def count() -> int:
@@ -34,35 +24,6 @@ def rank() -> int:
 
 def is_first() -> bool:
     return rank() == 0
-
-
-def line_of(error: BaseException, *, wait_s: float = _PATIENCE) -> str:
-    """The line to print for an error, before this process ends with it.
-
-    Errors in data or arguments occur in every process; only rank 0 prints them at once. Another
-    process waits, in which time the launcher ends it, and prints the error if it alone failed.
-    """
-    if is_first():
-        return str(error)
-    if not isinstance(error, ProcessLost):
-        time.sleep(wait_s)
-    return f"Process {rank()} of {count()}: {error}"
-
-
-@contextmanager
-def report_lost_process() -> Iterator[None]:
-    """Report in one line that another process is lost; torch's error has many."""
-    try:
-        yield
-    except RuntimeError as error:
-        text = str(error).lower()
-        if count() == 1 or not any(sign in text for sign in _SIGNS):
-            raise
-        raise ProcessLost(
-            "Another process of this training has exited (see its own error, or the kernel log if "
-            "it ran out of memory).",
-            hint="Restart all processes with --resume.",
-        ) from error
 
 
 @contextmanager
