@@ -183,15 +183,15 @@ def compare(plan: Plan, part: str, *numbers: int) -> Row:
     return evaluate(load_dataset(plan.folder / f"{part}.jsonl"), models, schema=CALL_SCHEMA)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answers:
     """A `Predictor` whose answers are those of the service."""
 
     name: str
     texts: list[str]
 
-    def answer(self, _examples: Sequence[Example], **_: Any) -> list[Prediction]:
-        return [Prediction(text, constrained=True) for text in self.texts]
+    def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
+        return [Prediction(text, constrained=True) for text in self.texts[: len(examples)]]
 
 
 @contextmanager
@@ -212,7 +212,7 @@ def ask(client: httpx.Client, examples: Sequence[Example]) -> list[tuple[str, st
     """The id and the text of each answer."""
 
     def one(example: Example) -> tuple[str, str]:
-        body = {"model": "helpdesk", "messages": list(example.prompt)}
+        body: Row = {"model": "helpdesk", "messages": list(example.prompt)}
         body |= {"temperature": 0, "max_tokens": 128}
         body |= {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}
         answer = client.post("/chat/completions", json=body).raise_for_status().json()

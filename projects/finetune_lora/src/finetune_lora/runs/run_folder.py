@@ -163,7 +163,7 @@ def find_run(data_dir: Path, name: str, *, adapter: bool = False) -> dict[str, A
 def is_being_evaluated(run: Mapping[str, Any]) -> bool:
     """Whether a process is evaluating the run."""
     evaluation = run.get("evaluation")
-    return bool(evaluation) and is_alive(evaluation, Path(run["folder"]) / _LOCK)
+    return is_alive(evaluation, Path(run["folder"]) / _LOCK) if evaluation else False
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
