@@ -88,7 +88,7 @@ class LangChainBackend:
             arguments["tool_choice"] = {**choice, "disable_parallel_tool_use": True}
         stop = [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop")
         # 2. Pass on what the chunks contain; a reply by a schema is put together first.
-        whole, reason = AIMessageChunk(""), ""
+        whole, reason = AIMessageChunk(content=""), ""
         counts: UsageMetadata | None = None
         places: dict[Any, int] = {}  # of tool calls, by the vendor's index or id
         chars = deltas = 0
