@@ -16,7 +16,9 @@ MAX_CHOICES = 128  # of one request
 TOO_LONG = "context_length_exceeded"  # OpenAI's code for a ContextWindowError
 ANSWER_ON_A_BUDGET = 1024  # tokens of an answer without max_tokens, for a key with a budget
 _CHARS_PER_TOKEN = 3  # an upper estimate: English has four or more, and a token at least a byte
-_TEMPLATE = 256  # tokens that a model's template adds at most, besides those of each message
+# Tokens that a template adds at most, besides those of each message: Anthropic documents 346 for
+# tools, and other vendors do not say.
+_TEMPLATE = 512
 _PICTURE = 32_768  # more than any upstream takes for a picture
 
 
