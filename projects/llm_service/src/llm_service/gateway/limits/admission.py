@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from llm_service.gateway.limits.budgets import Budgets, OverBudget
-from llm_service.gateway.limits.rates import Rates
+from llm_service.gateway.limits.rates import Rates, Taken
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
 from seedbed.errors import Busy, Forbidden, TooLarge
@@ -32,7 +32,7 @@ class Admission:
         self.rates = Rates(redis_url)
         self.budgets = Budgets(database, clock)
         self.running: Counter[str] = Counter()  # by key id
-        self._charges: set[asyncio.Task[None]] = set()
+        self._charges: set[asyncio.Task[Taken]] = set()
 
     async def enter(
         self, key: Key, model: str, *, prompt_tokens: int, cost_usd: float, scope: str = ""
