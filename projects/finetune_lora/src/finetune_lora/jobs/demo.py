@@ -17,6 +17,7 @@ from finetune_lora.jobs.train_job import train_run
 from finetune_lora.jobs.whole_job import write_task
 
 STEPS = 12
+_EXAMPLES = 1200  # more than are trained on: the schema lists values that occur often
 _REQUESTS = 6
 
 
@@ -33,7 +34,7 @@ def run(base: str | None = None, steps: int = STEPS) -> list[str]:
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_task(folder, steps * 16)
+        write_task(folder, _EXAMPLES)
         args = TrainArgs(
             data=str(folder / "train.jsonl"),
             output=str(folder / "run"),
