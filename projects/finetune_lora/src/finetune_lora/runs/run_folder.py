@@ -26,7 +26,7 @@ from seedbed.files import disk_errors, read_json, write_text
 from seedbed.runs import training
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
-_LOCK = ".lock"
+_LOCK = "run.lock"
 _DULL = {"train", "data", "dataset", "rows", "examples"}  # file names without meaning
 
 
