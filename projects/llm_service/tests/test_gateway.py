@@ -129,7 +129,7 @@ async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):
     assert over.headers["x-ratelimit-limit-requests"] == "2"
     assert over.headers["x-ratelimit-remaining-requests"] == "0"
     headers = {"authorization": f"Bearer {secret}"}
-    for path in ("/admin/models", "/metrics"):
+    for path in ("/admin/status", "/metrics"):
         assert (await served.client.get(path, headers=headers)).status_code == 403
     _, operator = served.keys.create("prometheus", scopes=["admin"])
     metrics = await served.client.get("/metrics", headers={"x-api-key": operator})

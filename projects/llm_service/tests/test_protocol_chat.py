@@ -52,7 +52,8 @@ async def collected(*events: Event | Exception) -> ChatCompletion:
 
 
 async def sent(*events: Event | Exception, usage: bool = False) -> list[str]:
-    parts = chat_answer.stream(source(events), ABOUT, include_usage=usage)
+    options = {"stream": True, "stream_options": {"include_usage": usage}}
+    parts = chat_answer.stream(source(events), ABOUT, request(**options))
     text = b"".join([part async for part in parts]).decode()
     assert text.endswith("\n\n")
     found = text.removesuffix("\n\n").split("\n\n")

@@ -91,8 +91,8 @@ async def test_arguments_of_tool_calls_stay_json() -> None:
     first = {"name": "send", "arguments": '{"to": "[EMAIL]", "card": "[CARD]"}'}
     second = {"name": "send", "arguments": '{"n": 1}'}
     assert out[0].tool_calls == [
-        {"index": 0, "id": "call_1", "function": first},
-        {"index": 1, "id": "call_2", "function": second},
+        {"index": 0, "id": "call_1", "type": "function", "function": first},
+        {"index": 1, "id": "call_2", "type": "function", "function": second},
     ]
 
 
@@ -172,7 +172,6 @@ TERM = {"blocked_terms": ("mango", "совет")}
     ("rules", "content", "decision"),
     [
         ({"pii_in": "block"}, "a@b.org", "pii_in:blocked"),
-        ({"max_prompt_chars": 3}, "four", "max_prompt_chars:blocked"),
         (TERM, "a MANGO.", "terms:blocked"),
         (TERM, "a m\u0430n\u200dgo", "terms:blocked"),
         (TERM, "один совет", "terms:blocked"),
@@ -209,14 +208,12 @@ async def test_injection_and_terms_are_looked_for_in_every_role() -> None:
 
 
 async def test_a_limit_of_tokens_is_the_default_as_well() -> None:
-    rules = {"max_tokens": 100, "max_messages": 1}
+    rules = {"max_tokens": 100}
     assert (await checked(ask_of("x"), **rules))[0]["max_tokens"] == 100
     small = {"messages": [], "max_completion_tokens": 5}
     assert (await checked(Ask("chat", "m", small), **rules))[0] is small
     with pytest.raises(Blocked, match="max_tokens=200"):
         await checked(Ask("chat", "m", {"messages": [], "max_tokens": 200}), **rules)
-    with pytest.raises(Blocked, match="max_messages: 2 > 1"):
-        await checked(Ask("chat", "m", {"messages": [{}, {}]}), **rules)
 
 
 async def test_a_long_request_is_screened_as_a_short_one_is() -> None:

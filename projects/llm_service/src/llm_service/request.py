@@ -155,7 +155,7 @@ class Facts:
 
 def estimate_tokens(ask: Ask) -> int:
     """An estimate of a prompt's tokens, rather too high than too low."""
-    return prompt_chars(ask.body, bytes_of_others=True) // _CHARS_PER_TOKEN + 8
+    return prompt_chars(ask.body) // _CHARS_PER_TOKEN + 8
 
 
 def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
@@ -180,20 +180,18 @@ def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
     return prompt, answer * int(body.get("n") or 1)
 
 
-def prompt_chars(value: Any, bytes_of_others: bool = False) -> int:
+def prompt_chars(value: Any) -> int:
     """Characters of all texts in a body's messages, prompt or input; pictures count as 1,000.
 
-    `bytes_of_others`: of a text that is not ASCII count three for each byte, so that a third of the
-    sum is never less than its tokens.
+    A text that is not ASCII counts three for each byte, so that a third of the sum is never less
+    than its tokens.
     """
     if isinstance(value, str):
         if value.startswith("data:"):
             return 1000
-        plain = not bytes_of_others or value.isascii()
-        return len(value) if plain else 3 * len(value.encode(errors="replace"))
+        return len(value) if value.isascii() else 3 * len(value.encode(errors="replace"))
     if isinstance(value, Mapping):
-        values = (v for k, v in value.items() if k not in ("role", "type", "id"))
-        return sum(prompt_chars(v, bytes_of_others) for v in values)
+        return sum(prompt_chars(v) for k, v in value.items() if k not in ("role", "type", "id"))
     if isinstance(value, list | tuple):
-        return sum(4 if isinstance(v, int) else prompt_chars(v, bytes_of_others) for v in value)
+        return sum(4 if isinstance(v, int) else prompt_chars(v) for v in value)
     return 0

@@ -7,10 +7,10 @@ restart or another experiment changes nothing.
 from __future__ import annotations
 
 import hashlib
-import math
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import func, select
@@ -21,7 +21,7 @@ from llm_service.store import tables
 from llm_service.store.database import Database
 from llm_service.store.keys import Key
 from seedbed.errors import ConfigError
-from seedbed.models.prompts import Prompt, read_prompt
+from seedbed.models.prompts import read_prompt
 from seedbed.runs.evaluation import newcombe_interval, wilson_interval
 
 ENOUGH = 20  # ratings of a variant below which nothing is said
@@ -32,7 +32,6 @@ class Experiments:
 
     def __init__(self, experiments: Iterable[Experiment] = ()) -> None:
         self._by_model: dict[str, Experiment] = {}
-        self._prompts: dict[Path, Prompt] = {}
         for experiment in experiments:
             other = self._by_model.setdefault(experiment.model, experiment)
             if other is not experiment:
@@ -41,9 +40,8 @@ class Experiments:
                     f"{experiment.model!r}.",
                     hint="Remove one, or merge their variants into one experiment.",
                 )
-            for variant in experiment.variants:
-                if variant.prompt is not None:
-                    self._prompts[variant.prompt] = read_prompt(variant.prompt)
+        files = {v.prompt for e in self._by_model.values() for v in e.variants if v.prompt}
+        self._prompts = {file: read_prompt(file) for file in files}
 
     def assign(self, ask: Ask, key: Key, facts: Facts) -> Ask:
         """The request as its user's variant has it; the same one where no experiment applies.
@@ -67,25 +65,21 @@ class Experiments:
         if variant.prompt is not None:
             prompt = self._prompts[variant.prompt]
             facts.prompt = f"{prompt.name}@{prompt.version}:{prompt.hash}"
-            body["messages"] = _led_by(prompt.text, body.get("messages") or [])
+            body["messages"] = _led_by(prompt.text, body["messages"])
         return replace(ask, model=variant.model or ask.model, body=body)
 
 
 def choose(experiment: Experiment, user: str) -> Variant:
     """The user's variant: shares of users go by weight."""
     digest = hashlib.sha256(f"{experiment.name}\0{user}".encode(errors="replace")).digest()
-    total = math.fsum(variant.weight for variant in experiment.variants)
-    place = int.from_bytes(digest[:8], "big") / 2**64 * total
-    for variant in experiment.variants:
-        place -= variant.weight
-        if place < 0:
-            return variant
-    return experiment.variants[-1]  # the last bit of a float
+    ends = list(accumulate(variant.weight for variant in experiment.variants))
+    place = int.from_bytes(digest[:8], "big") / 2**64 * ends[-1]
+    return experiment.variants[bisect(ends, place, hi=len(ends) - 1)]
 
 
 def _led_by(text: str, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    first = messages[0] if messages else {}
-    if first.get("role") not in ("system", "developer"):
+    first = messages[0]
+    if first["role"] not in ("system", "developer"):
         return [{"role": "system", "content": text}, *messages]
     # One message, as the templates of many models take no second one.
     content = first.get("content") or ""
@@ -102,18 +96,17 @@ def report(database: Database) -> list[dict[str, Any]]:
     "requests", "errors", "cost_usd", "rated", "up" and "up_share" ({"value", "low", "high", "n"},
     95 %; None without ratings).
     """
-    usage, rating = tables.usage.c, tables.feedback.c.rating
-    response_id = tables.feedback.c.response_id
+    usage, feedback = tables.usage.c, tables.feedback.c
     query = (
         select(
             *(usage.experiment, usage.variant),
             func.count().label("requests"),
             func.count().filter(usage.outcome.not_in(("ok", "cancelled"))).label("errors"),
-            func.count(rating).label("rated"),
-            func.count().filter(rating == "up").label("up"),
+            func.count(feedback.rating).label("rated"),
+            func.count().filter(feedback.rating == "up").label("up"),
             func.sum(usage.cost_usd).label("cost_usd"),
         )
-        .outerjoin_from(tables.usage, tables.feedback, usage.response_id == response_id)
+        .outerjoin_from(tables.usage, tables.feedback, usage.response_id == feedback.response_id)
         .where(usage.experiment != "")
         .group_by(usage.experiment, usage.variant)
         .order_by(usage.experiment, usage.variant)

@@ -21,7 +21,7 @@ from llm_service.gateway.experiments import Experiments
 from llm_service.gateway.guard.screen import Screen
 from llm_service.gateway.limits.admission import Admission
 from llm_service.gateway.routing.router import Router
-from llm_service.models.entry import ModelEntry, Route
+from llm_service.models.entry import Route
 from llm_service.models.local.backend import LocalBackend
 from llm_service.models.pool import Pool
 from llm_service.models.remote.upstream import open_session
@@ -220,11 +220,10 @@ class Gateway:
         A local one has generated a token by then. One that has died is started again.
         """
         route = self.table.resolve(self.table.default)
-        models = [target.model for target in route.targets] + list(route.fallback)
-        local = [backend for backend in self.pool.local() if backend.name in models]
+        local = [backend for backend in self.pool.local() if backend.name in route.models]
         if any(b.process is not None or (b.resting and b.failure is None) for b in local):
             return
-        remote = {*models} - {backend.name for backend in local}
+        remote = {*route.models} - {backend.name for backend in local}
         replicas = (replica for replica in self.router.replicas() if replica.model in remote)
         if any(replica.breaker.state != "open" for replica in replicas):
             return
@@ -234,7 +233,7 @@ class Gateway:
         if local:
             name, failure = local[0].name, local[0].failure or "loading"
             raise Unavailable(f"{name} is not loaded: {failure}")
-        raise Unavailable(f"Circuit open for {', '.join(models)} after repeated failures.")
+        raise Unavailable(f"Circuit open for {', '.join(route.models)} after repeated failures.")
 
     def _preload(self) -> None:
         for backend in self.pool.local():
@@ -259,12 +258,6 @@ async def _quietly(loading: Awaitable[object]) -> None:
         log.error("%s", error)
 
 
-def _may_answer(table: Table, route: Route) -> list[ModelEntry]:
-    """The models of a route's targets and fallbacks."""
-    names = (*(target.model for target in route.targets), *route.fallback)
-    return [table.models[name] for name in names]
-
-
 def _bound(call: Call, table: Table, route: Route) -> float:
     """What the request may cost at most, in USD, whichever model answers; limits its answer.
 
@@ -275,7 +268,7 @@ def _bound(call: Call, table: Table, route: Route) -> float:
     if call.ask.kind == "chat" and not limited:
         body = {**body, "max_tokens": ANSWER_ON_A_BUDGET}
         call.ask = replace(call.ask, body=body)
-    for model in _may_answer(table, route):
+    for model in map(table.models.__getitem__, route.models):
         if model.name in table.unpriced:
             raise Unavailable(
                 f"The price of {model.name!r} is unknown, so no budget in USD can be kept.",

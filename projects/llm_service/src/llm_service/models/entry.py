@@ -222,6 +222,11 @@ class Route(Strict):
     retries: int = Field(2, ge=0, le=10)
     """Further attempts among the targets after the first one failed."""
 
+    @property
+    def models(self) -> list[str]:
+        """The targets, then the fallbacks."""
+        return [*(target.model for target in self.targets), *self.fallback]
+
 
 class Guardrails(Strict):
     """The table `[guardrails]`. All of them are disabled by default."""
@@ -238,10 +243,6 @@ class Guardrails(Strict):
     """Terms that are not allowed in prompts or answers."""
     blocked_terms_file: ExistingFile | None = None
     """File with one blocked term per line, instead of `blocked_terms`."""
-    max_prompt_chars: int | None = Field(None, ge=1)
-    """Maximum characters of a prompt. Default: no limit."""
-    max_messages: int | None = Field(None, ge=1)
-    """Maximum messages of a conversation. Default: no limit."""
     max_tokens: int | None = Field(None, ge=1)
     """Maximum tokens of an answer; used as the default where a request sets none."""
 

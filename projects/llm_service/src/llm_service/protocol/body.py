@@ -294,14 +294,3 @@ def asked_beyond(body: Mapping[str, Any], can: frozenset[str]) -> list[str]:
         for name, value in body.items()
         if name not in can and value not in NEUTRAL.get(name, ())
     ]
-
-
-def models_list(entries: Sequence[tuple[str, str]], created: int) -> dict[str, Any]:
-    """The body of `/v1/models` from (name, owner) pairs; `created` in Unix seconds."""
-    return {
-        "object": "list",
-        "data": [
-            {"id": name, "object": "model", "created": created, "owned_by": owner}
-            for name, owner in entries
-        ],
-    }

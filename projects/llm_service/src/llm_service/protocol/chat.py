@@ -85,7 +85,10 @@ class ToolChoice(Part):
 
 
 class ChatRequest(Sampled):
-    """OpenAI's request. A field that the model asked can't do is refused by name, never ignored."""
+    """Answer a conversation, complete or, with `stream`, as server-sent events.
+
+    A field that the model asked can't do is refused by name, never ignored.
+    """
 
     passed_on: ClassVar[frozenset[str]] = frozenset(NEUTRAL)
     messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)

@@ -5,10 +5,11 @@ An answer has many chunks, so `stream` builds all but a chunk's text beforehand.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
+from llm_service.protocol.chat import ChatRequest
 from llm_service.protocol.events import (
     About,
     Answer,
@@ -24,7 +25,7 @@ from llm_service.protocol.events import (
 from llm_service.request import Delta, Event, Events, Finish, Usage
 
 
-async def collect(events: Events, about: About) -> dict[str, Any]:
+async def collect(events: Events, about: About, _: object = None) -> dict[str, Any]:
     """The whole chat.completion. Raises what `events` raises, Unavailable if they end too early."""
     answers, usage = await gather(events)
     return {
@@ -50,9 +51,13 @@ def _choice(index: int, answer: Answer) -> dict[str, Any]:
     return {
         "index": index,
         "message": message,
-        "logprobs": token_logprobs(answer.logprobs) if answer.logprobs else None,
+        "logprobs": _logprobs(answer.logprobs),
         "finish_reason": answer.reason,
     }
+
+
+def _logprobs(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    return {"content": token_logprobs(entries), "refusal": None} if entries else None
 
 
 class _Chunks:
@@ -110,8 +115,7 @@ class _Chunks:
             new["content"] = delta.text
         if delta.tool_calls:
             new["tool_calls"] = [self._indexed(delta.index, part) for part in delta.tool_calls]
-        logprobs = token_logprobs(delta.logprobs) if delta.logprobs else None
-        return self._any(delta.index, new, logprobs)
+        return self._any(delta.index, new, _logprobs(delta.logprobs))
 
     def _indexed(self, index: int, part: Mapping[str, Any]) -> dict[str, Any]:
         positions = self.calls.setdefault(index, {})
@@ -131,6 +135,6 @@ class _Chunks:
         return f'{self.head}],"usage":{dumps(usage_body(usage)).decode()}}}\n\n'
 
 
-def stream(events: Events, about: About, *, include_usage: bool = False) -> AsyncIterator[bytes]:
+def stream(events: Events, about: About, body: ChatRequest) -> AsyncIterator[bytes]:
     """Server-sent chat.completion.chunks, the last of them `[DONE]`; errors as in `events.send`."""
-    return send(events, _Chunks(about, include_usage))
+    return send(events, _Chunks(about, body.include_usage))

@@ -68,20 +68,25 @@ class Answer:
     tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
+    tokens: int = 0
     reason: str | None = None
 
     @property
     def text(self) -> str:
         return "".join(self.texts)
 
-    def add(self, delta: Delta) -> None:
-        if delta.text:
-            self.texts.append(delta.text)
-        for part in delta.tool_calls:
+    def add(self, event: Delta | Finish) -> None:
+        if isinstance(event, Finish):
+            self.reason = event.reason
+            return
+        self.tokens += event.tokens
+        if event.text:
+            self.texts.append(event.text)
+        for part in event.tool_calls:
             _merge_call(self.tool_calls, part)
-        if delta.logprobs:
-            self.logprobs += delta.logprobs
-        for name, value in (delta.extra or {}).items():
+        if event.logprobs:
+            self.logprobs += event.logprobs
+        for name, value in (event.extra or {}).items():
             self.extra[name] = _joined(self.extra.get(name), value)
 
     def calls(self) -> list[dict[str, Any]]:
@@ -116,31 +121,30 @@ def _joined(before: Any, value: Any) -> Any:
 async def gather(events: Events) -> tuple[dict[int, Answer], Usage]:
     """All choices by index, and the usage. Unavailable if a choice has no end."""
     answers: dict[int, Answer] = {}
-    usage, counted = None, 0
+    usage = None
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Usage):
                 usage = event
-                continue
-            answer = answers.get(event.index)
-            if answer is None:
-                answer = answers[event.index] = Answer()
-            if isinstance(event, Finish):
-                answer.reason = event.reason
             else:
-                answer.add(event)
-                counted += event.tokens
+                answers.setdefault(event.index, Answer()).add(event)
     if not answers or any(answer.reason is None for answer in answers.values()):
         raise broken_off()
+    counted = sum(answer.tokens for answer in answers.values())
     return dict(sorted(answers.items())), usage or Usage(0, counted)
 
 
-def token_logprobs(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    content = [
-        {**entry, "bytes": entry.get("bytes"), "top_logprobs": entry.get("top_logprobs", [])}
-        for entry in entries
+def token_logprobs(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The entries with all of OpenAI's fields, some of which upstreams leave out."""
+
+    def with_bytes(entry: Mapping[str, Any]) -> dict[str, Any]:
+        text = str(entry.get("token", ""))
+        return {**entry, "bytes": entry.get("bytes") or list(text.encode(errors="replace"))}
+
+    return [
+        {**with_bytes(e), "top_logprobs": [*map(with_bytes, e.get("top_logprobs") or ())]}
+        for e in entries
     ]
-    return {"content": content, "refusal": None}
 
 
 class Draft(Protocol):

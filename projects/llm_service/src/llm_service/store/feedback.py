@@ -104,16 +104,8 @@ def _is_kept(
         query = query.where(column.key_id == key_id)
     if not response_id:  # refused requests have none
         return None
-
-    def find() -> bool | None:
-        with database.reading() as connection:
-            kept = connection.execute(query).scalar()
-        return None if kept is None else bool(kept)
-
-    # Asked for before reading: a record written in between is then looked up once more.
-    unwritten = accounting is not None and accounting.pending > 0
-    found = find()
-    if found is None and accounting is not None and unwritten:
+    if accounting is not None:
         accounting.flush()
-        found = find()
-    return found
+    with database.reading() as connection:
+        kept = connection.execute(query).scalar()
+    return None if kept is None else bool(kept)

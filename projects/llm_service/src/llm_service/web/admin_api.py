@@ -17,7 +17,7 @@ from llm_service.store import usage
 from llm_service.store.keys import KeyStore
 from llm_service.web.errors import ERRORS
 from llm_service.web.page import status_page
-from llm_service.web.status import Status, models_of
+from llm_service.web.status import Status
 from seedbed.errors import Forbidden
 from seedbed.server.service import Caller
 
@@ -59,25 +59,11 @@ def routes(gateway: Gateway, keys: KeyStore) -> APIRouter:
         """Compare the variants of each experiment, with a verdict."""
         return {"experiments": report(gateway.database)}
 
-    _add_models(router, gateway)
-    pages.include_router(router)
-    return pages
-
-
-def _add_models(router: APIRouter, gateway: Gateway) -> None:
-    @router.get("/models")
-    def models() -> dict[str, Any]:
-        """Return the models and routes in use."""
-        table = gateway.table
-        return {
-            "default": table.default,
-            "models": models_of(gateway),
-            "routes": [route.model_dump() for route in table.routes.values()],
-            "experiments": list(table.experiments),
-        }
-
     @router.post("/models/reload")
     async def reload() -> dict[str, Any]:
         """Reload the models file. An invalid file changes nothing and results in a 400."""
         table = await gateway.reload()
         return {"models": table.names()}
+
+    pages.include_router(router)
+    return pages

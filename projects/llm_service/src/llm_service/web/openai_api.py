@@ -18,13 +18,15 @@ from llm_service import __version__
 from llm_service.gateway.call import Call
 from llm_service.gateway.gateway import Gateway
 from llm_service.models.table import no_model
-from llm_service.protocol import embeddings, messages, responses
-from llm_service.protocol.body import models_list, new_id
+from llm_service.protocol import chat_answer, embeddings
+from llm_service.protocol.body import Body, new_id
+from llm_service.protocol.chat import ChatRequest
 from llm_service.protocol.embeddings import EmbeddingRequest
-from llm_service.protocol.endpoint import CHAT, Endpoint
 from llm_service.protocol.events import About, dumps
-from llm_service.protocol.messages.answer import AnthropicErrors
-from llm_service.protocol.messages.request import CountRequest
+from llm_service.protocol.messages import answer as message_answer
+from llm_service.protocol.messages.request import CountRequest, MessagesRequest
+from llm_service.protocol.responses import answer as response_answer
+from llm_service.protocol.responses.request import ResponsesRequest
 from llm_service.request import Ask, estimate_tokens
 from llm_service.store import feedback
 from llm_service.store.feedback import Rating
@@ -38,7 +40,13 @@ from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import EventStream, until_disconnect
 
 log = service.log
-ENDPOINTS = (CHAT, messages.ENDPOINT, responses.ENDPOINT)
+# Routes that generate text: the path, how the ids of answers begin, the body, and the module that
+# makes the answer out of the events.
+GENERATING: tuple[tuple[str, str, type[Body], Any], ...] = (
+    ("/chat/completions", "chatcmpl", ChatRequest, chat_answer),
+    ("/messages", "msg", MessagesRequest, message_answer),
+    ("/responses", "resp", ResponsesRequest, response_answer),
+)
 
 
 def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
@@ -64,7 +72,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         max_body_mb=gateway.config.max_body_mb,
         lifespan=life,
     )
-    app.add_middleware(AnthropicErrors)
+    app.add_middleware(message_answer.AnthropicErrors)
     app.state.keys = app.state.access.keys = keys
     # They name the keys and teams that have a budget.
     app.state.access.may_read_metrics = lambda caller: keys.get(caller).may("admin")
@@ -108,37 +116,38 @@ class Feedback(BaseModel):
 def routes(gateway: Gateway) -> APIRouter:
     """Every route of OpenAI's protocol, bound to one gateway."""
     router = APIRouter(prefix="/v1", tags=["openai"], responses=ERRORS)
-    for endpoint in ENDPOINTS:
-        _add_generating(router, gateway, endpoint)
+    for path, id_prefix, request, answer in GENERATING:
+        _add_generating(router, gateway, path, id_prefix, request, answer)
     _add_rest(router, gateway)
     return router
 
 
-def _add_generating(router: APIRouter, gateway: Gateway, endpoint: Endpoint) -> None:
+def _add_generating(
+    router: APIRouter, gateway: Gateway, path: str, id_prefix: str, request: type[Body], answer: Any
+) -> None:
     async def generate(http: Request, body: Any) -> Response:
         key = _key_of(http)
         ask = body.ask(user=key.id, request_id=request_id.get())
-        about = About(new_id(endpoint.id_prefix), int(time.time()), "")
+        about = About(new_id(id_prefix), int(time.time()), "")
         cached = _cache_control(http.headers)
         if not ask.stream:
             return await until_disconnect(http, whole(body, ask, key, about, cached))
         call = await until_disconnect(http, gateway.answer(ask, key, about.response_id, **cached))
         about = about._replace(model=call.original.model)
-        return EventStream(endpoint.stream(call, body, about), call.aclose, call.headers())
+        return EventStream(answer.stream(call, about, body), call.aclose, call.headers())
 
     async def whole(
         body: Any, ask: Ask, key: Key, about: About, cached: dict[str, bool]
     ) -> Response:
         call = await gateway.answer(ask, key, about.response_id, **cached)
         async with aclosing(call):
-            answer = await endpoint.collect(call, body, about._replace(model=call.original.model))
-        return _json(answer, call)
+            about = about._replace(model=call.original.model)
+            return _json(await answer.collect(call, about, body), call)
 
-    generate.__annotations__["body"] = endpoint.request
-    name = endpoint.path.strip("/").replace("/", "_")
-    route = router.post(endpoint.path, response_model=None, openapi_extra=SECURED, name=name)
-    generate.__doc__ = endpoint.summary
-    route(generate)
+    generate.__annotations__["body"] = request
+    generate.__doc__ = request.__doc__
+    name = path.strip("/").replace("/", "_")
+    router.post(path, response_model=None, openapi_extra=SECURED, name=name)(generate)
 
 
 def _add_rest(router: APIRouter, gateway: Gateway) -> None:
@@ -157,14 +166,14 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
     @router.get("/models")
     def list_models(key: CallingKey) -> dict[str, Any]:
         """List the models and routes that this key can use."""
-        return models_list(_served(gateway, key), gateway.started)
+        return {"object": "list", "data": _served(gateway, key)}
 
     @router.get("/models/{name:path}")
     def get_model(name: str, key: CallingKey) -> dict[str, Any]:
         """Return one model or route."""
-        for entry in models_list(_served(gateway, key), gateway.started)["data"]:
+        for entry in _served(gateway, key):
             if entry["id"] == name:
-                return dict(entry)
+                return entry
         raise no_model(name, hint="GET /v1/models lists the available models.")
 
     @router.post("/feedback")
@@ -185,10 +194,14 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
         return {"response_id": body.response_id}
 
 
-def _served(gateway: Gateway, key: Key) -> list[tuple[str, str]]:
+def _served(gateway: Gateway, key: Key) -> list[dict[str, Any]]:
     table = gateway.table
     names = [name for name in table.names() if not key.models or name in key.models]
-    return [(name, table.models[table.resolve(name).targets[0].model].backend) for name in names]
+    same = {"object": "model", "created": gateway.started}
+    owners = [table.models[table.resolve(name).targets[0].model].backend for name in names]
+    return [
+        {"id": name, "owned_by": owner, **same} for name, owner in zip(names, owners, strict=True)
+    ]
 
 
 def _cache_control(headers: Mapping[str, str]) -> dict[str, bool]:

@@ -50,14 +50,17 @@ class Status:
         memory = self._gateway.pool.memory()
         replicas = {replica.model: replica for replica in self._gateway.router.replicas()}
         rows = []
-        for model in models_of(self._gateway):
-            name = model["name"]
+        for name, entry in self._gateway.table.models.items():
             if (replica := replicas.get(name)) is None:  # a reload is about to add it
                 continue
             answered = last_hour.get(name, {})
             rows.append(
                 {
-                    **model,
+                    "name": name,
+                    "kind": entry.kind,
+                    "backend": entry.backend,
+                    "price_in": entry.prices[0],
+                    "price_out": entry.prices[1],
                     "loaded": memory[name] is not None if name in memory else None,
                     "memory_bytes": memory.get(name),
                     "breaker": replica.breaker.state,
@@ -85,17 +88,3 @@ class Status:
             "month_usd": sum(row["cost_usd"] for row in by_key),
             "keys": [{**row, "budget_usd": budgets.get(row["key_id"])} for row in by_key],
         }
-
-
-def models_of(gateway: Gateway) -> list[dict[str, Any]]:
-    """The models of the table; prices in USD per million tokens."""
-    return [
-        {
-            "name": entry.name,
-            "kind": entry.kind,
-            "backend": entry.backend,
-            "price_in": entry.prices[0],
-            "price_out": entry.prices[1],
-        }
-        for entry in gateway.table.models.values()
-    ]

@@ -40,12 +40,12 @@ async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
 
 
 async def collected(*events: Event | Exception, **fields: Any) -> Response:
-    whole = await answer.collect(source(events), request(**fields).echo(), ABOUT)
+    whole = await answer.collect(source(events), ABOUT, request(**fields))
     return Response.model_validate_json(json.dumps(whole), strict=True)
 
 
 async def sent(*events: Event | Exception, **fields: Any) -> list[Any]:
-    parts = answer.stream(source(events), request(**fields).echo(), ABOUT)
+    parts = answer.stream(source(events), ABOUT, request(**fields))
     text = b"".join([part async for part in parts]).decode()
     found = []
     for block in text.removesuffix("\n\n").split("\n\n"):

@@ -1,4 +1,4 @@
-"""A whole answer, put together from its events so that rules can look at all of it."""
+"""The rules for answers, which look at all of one, put together from its events."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from llm_service.gateway.guard.redaction import changed_field, find_all
 from llm_service.gateway.guard.terms import Terms
+from llm_service.protocol.events import Answer
 from llm_service.request import Delta, Event, Finish
 from seedbed.safety.secrets import Finding, replace_findings
 
@@ -36,44 +37,21 @@ class Change:
         return replace_findings(text[:stop], hits)
 
 
-class Choice:
-    """One choice of an answer. Log probabilities are dropped: they spell out what is removed."""
+def screened(index: int, answer: Answer, change: Change) -> Iterator[Event]:
+    """Choice `index` with each text changed; `content_filter` is its end once a rule blocks it.
 
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self._text = ""
-        self._tokens = 0
-        self._calls: dict[int, dict[str, Any]] = {}
-        self._extra: dict[str, Any] = {}  # an upstream's fields, e.g. a reasoning model's thoughts
-        self._finish: Finish | None = None
-
-    def add(self, event: Delta | Finish) -> None:
-        if isinstance(event, Finish):
-            self._finish = event
-            return
-        self._text += event.text
-        self._tokens += event.tokens
-        for name, value in (event.extra or {}).items():
-            before = self._extra.get(name)
-            both = isinstance(before, str) and isinstance(value, str)
-            self._extra[name] = before + value if both else value
-        for position, chunk in enumerate(event.tool_calls):
-            index = chunk.get("index", position)
-            call = self._calls.setdefault(index, {"index": index, "function": {"arguments": ""}})
-            function = chunk.get("function") or {}
-            arguments = call["function"]["arguments"] + (function.get("arguments") or "")
-            call |= {**chunk, "function": {**call["function"], **function, "arguments": arguments}}
-
-    def screened(self, change: Change) -> Iterator[Event]:
-        """The choice with each text changed; `content_filter` is its end once a rule blocks it."""
-        extra = changed_field(self._extra, change) or None
-        text = change(self._text)
-        calls = changed_field([*self._calls.values()], change)
-        if change.blocked:
-            calls = []
-        if text or extra or calls or self._tokens:
-            yield Delta(text, self.index, self._tokens, calls, (), extra)
-        if change.blocked:
-            yield Finish("content_filter", self.index)
-        elif self._finish is not None:
-            yield self._finish
+    Log probabilities are dropped: they spell out what is removed.
+    """
+    # With an upstream's fields, e.g. a reasoning model's thoughts.
+    extra = changed_field(answer.extra, change) or None
+    text = change(answer.text)
+    calls = [{"index": at, **call} for at, call in sorted(answer.tool_calls.items())]
+    calls = changed_field(calls, change)
+    if change.blocked:
+        calls = []
+    if text or extra or calls or answer.tokens:
+        yield Delta(text, index, answer.tokens, calls, (), extra)
+    if change.blocked:
+        yield Finish("content_filter", index)
+    elif answer.reason is not None:
+        yield Finish(answer.reason, index)

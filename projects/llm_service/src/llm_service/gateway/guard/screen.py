@@ -7,12 +7,12 @@ variant is the operator's own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from llm_service.gateway.guard.answer import Change, Choice
+from llm_service.gateway.guard.answer import Change, screened
 from llm_service.gateway.guard.look_alikes import readable
 from llm_service.gateway.guard.redaction import (
     LONG,
@@ -23,6 +23,7 @@ from llm_service.gateway.guard.redaction import (
     windows,
 )
 from llm_service.gateway.guard.terms import Terms, read_terms
+from llm_service.protocol.events import Answer
 from llm_service.request import Ask, Event, Events, Facts, Usage
 from seedbed.errors import BadInput
 from seedbed.safety.injection import screen_injection
@@ -44,7 +45,6 @@ class Screen:
         file = getattr(rules, "blocked_terms_file", None)
         self.rules = rules
         self.terms = Terms(rules.blocked_terms or (read_terms(file) if file else ()))
-        self._sizes = any((rules.max_prompt_chars, rules.max_messages, rules.max_tokens))
         self._content = rules.pii_in != "off" or rules.injection != "off" or bool(self.terms)
         self._out = rules.pii_out != "off" or bool(self.terms)
 
@@ -54,8 +54,7 @@ class Screen:
         `sent` is the client's request, where an experiment changed it. Each decision is appended
         to `facts.decisions`. Raises Blocked.
         """
-        if self._sizes:
-            ask = self._check_sizes(ask, facts)
+        ask = self._limited(ask, facts)
         if not self._content:
             return ask
         if sum(map(len, everything(ask.body))) > LONG:  # a megabyte takes about half a second
@@ -89,19 +88,8 @@ class Screen:
         facts.decisions.append(f"pii_in:redacted:{counted}")
         return replace(ask, body={**body, **changed})
 
-    def _check_sizes(self, ask: Ask, facts: Facts) -> Ask:
+    def _limited(self, ask: Ask, facts: Facts) -> Ask:
         rules, body = self.rules, ask.body
-        sent = {
-            "max_messages": len(body.get("messages", ())),
-            "max_prompt_chars": sum(map(len, everything(body))) if rules.max_prompt_chars else 0,
-        }
-        for rule, size in sent.items():
-            most = getattr(rules, rule)
-            if most is not None and size > most:
-                facts.decisions.append(f"{rule}:blocked")
-                raise Blocked(
-                    f"The request exceeds {rule}: {size:,} > {most:,}.", hint="Shorten it."
-                )
         if rules.max_tokens is None or ask.kind == "embedding":
             return ask
         names = [n for n in ("max_tokens", "max_completion_tokens") if body.get(n) is not None]
@@ -146,25 +134,25 @@ class Screen:
         return self._screened(events, facts) if self._out else events
 
     async def _screened(self, events: Events, facts: Facts) -> AsyncGenerator[Event, None]:
-        choices: dict[int, Choice] = {}
+        choices: dict[int, Answer] = {}
         usage: list[Event] = []
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Usage):
                     usage.append(event)
                 else:
-                    choices.setdefault(event.index, Choice(event.index)).add(event)
-        for event in await asyncio.to_thread(self._screen_all, choices.values(), facts):
+                    choices.setdefault(event.index, Answer()).add(event)
+        for event in await asyncio.to_thread(self._screen_all, choices, facts):
             yield event
         for event in usage:
             yield event
 
-    def _screen_all(self, choices: Iterable[Choice], facts: Facts) -> list[Event]:
+    def _screen_all(self, choices: Mapping[int, Answer], facts: Facts) -> list[Event]:
         events: list[Event] = []
         redacted, blocked = 0, set[str]()
-        for choice in choices:
+        for index, answer in choices.items():
             change = Change(self.rules, self.terms)
-            events += choice.screened(change)
+            events += screened(index, answer, change)
             redacted += change.redacted
             blocked |= {change.blocked} - {""}
         facts.decisions += [f"pii_out:redacted:{redacted}"] if redacted else []

@@ -48,11 +48,6 @@ class _Tries:
     errors: dict[str, SeedbedError] = field(default_factory=dict)  # by replica
     pauses: int = 0
 
-    @property
-    def models(self) -> list[str]:
-        """The targets of the route, then its fallbacks."""
-        return [*(target.model for target in self.route.targets), *self.route.fallback]
-
 
 class Router:
     """`backends` has each model's backend.
@@ -211,7 +206,7 @@ class Router:
     def _has_others(self, tries: _Tries, replica: Replica) -> bool:
         """Whether another replica, target or fallback may still be tried."""
         tried = {*tries.errors, replica.model}
-        others = (self._replicas[model] for model in tries.models if model in self._replicas)
+        others = (self._replicas[model] for model in tries.route.models if model in self._replicas)
         return any(other.model not in tried and other.breaker.admits for other in others)
 
     # ── errors ──────────────────────────────────────────────────────────────────────────────
@@ -230,8 +225,9 @@ class Router:
             error = list(tries.errors.values())[-1]
             # The client can wait for a full queue, even if a fallback failed after it.
             return next((e for e in tries.errors.values() if isinstance(e, Busy)), error)
-        replicas = [self._replicas[model] for model in tries.models if model in self._replicas]
-        models = ", ".join(dict.fromkeys(tries.models))
+        names = tries.route.models
+        replicas = [self._replicas[model] for model in names if model in self._replicas]
+        models = ", ".join(dict.fromkeys(names))
         if not replicas:
             return Unavailable(f"No backend is running for {models}.")
         wait = max(min(replica.breaker.retry_after for replica in replicas), 1.0)

@@ -78,7 +78,7 @@ class OpenAIBackend(Upstream):
         usage = answer.get("usage") or {}
         counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
         # A text has at most one token a byte, and its beginning and end.
-        most = prompt_chars(inputs, bytes_of_others=True) + 4 * expected
+        most = prompt_chars(inputs) + 4 * expected
         count = _count(counted) if _count(counted) <= most else 0
         return Embedded(vectors, count or estimate(prompt_chars(inputs)))
 
@@ -111,27 +111,18 @@ class StreamReader:
 
     def whole(self, answer: dict[str, Any]) -> list[Event]:
         """The events of an answer that came in one piece."""
-        choices = answer.get("choices")
-        if not isinstance(choices, list) or not choices:
-            raise self._backend._reported(answer) or self._backend._malformed(
-                json.dumps(answer)[:200]
-            )
-        events: list[Event] = []
-        chars = 0
-        usage = _usage(answer.get("usage"))
         try:
-            for place, choice in enumerate(choices):
-                index = int(choice.get("index") or place)
-                delta = delta_of(choice, choice.get("message") or {}, index)
-                if delta is not None:
-                    chars += len(delta.text) + sum(len(json.dumps(c)) for c in delta.tool_calls)
-                    count = usage.completion_tokens // len(choices)
-                    delta.tokens = count or estimate(len(delta.text))
-                    events.append(delta)
-                events.append(Finish(reason_of(choice.get("finish_reason")), index))
+            events = self._events(answer)
         except (AttributeError, TypeError, ValueError):
-            raise self._backend._malformed(json.dumps(answer)[:200]) from None
-        return [*events, bounded(self._backend.entry, usage, self._ask, chars)]
+            self._open.clear()
+        if not self._open:
+            raise self._backend._malformed(json.dumps(answer)[:200])
+        for delta in (event for event in events if isinstance(event, Delta)):
+            self._chars += sum(len(json.dumps(call)) for call in delta.tool_calls)
+            count = self._usage.completion_tokens // len(self._open)
+            delta.tokens = count or estimate(len(delta.text))
+        self.done = True
+        return [*events, *self.end()]
 
     def read(self, data: bytes) -> list[Event]:
         if self.done:
@@ -161,10 +152,11 @@ class StreamReader:
         events: list[Event] = []
         if chunk.get("usage"):
             self._usage = _usage(chunk["usage"])
-        for choice in chunk.get("choices") or ():
-            index = int(choice.get("index") or 0)
+        for place, choice in enumerate(chunk.get("choices") or ()):
+            index = place if choice.get("index") is None else int(choice["index"])
             self._open.add(index)
-            if (delta := delta_of(choice, choice.get("delta") or {}, index)) is not None:
+            message = choice.get("delta") or choice.get("message") or {}
+            if (delta := delta_of(choice, message, index)) is not None:
                 self._chars += len(delta.text)
                 self._deltas += delta.tokens
                 events.append(delta)

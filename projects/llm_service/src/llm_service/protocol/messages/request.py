@@ -63,7 +63,7 @@ class OutputFormat(Part):
 
 
 class MessagesRequest(Body):
-    """Anthropic's request."""
+    """Anthropic's Messages API with text, images and tools, for any model."""
 
     kind: ClassVar[Kind] = "chat"
     max_tokens: int = Field(ge=1, le=10_000_000)

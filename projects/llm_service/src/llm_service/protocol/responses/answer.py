@@ -1,7 +1,6 @@
 """A model's events as OpenAI's response object, whole or as the typed events of its stream.
 
 One message item has all text; each call is an item of its own. Items end when the answer ends.
-`request` is what the response repeats of the request.
 """
 
 from __future__ import annotations
@@ -19,27 +18,29 @@ from llm_service.protocol.events import (
     dumps,
     error_body,
     send,
+    token_logprobs,
 )
+from llm_service.protocol.responses.request import ResponsesRequest
 from llm_service.request import Delta, Event, Events, Finish, Usage
 
 _ERROR_CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 
 
-async def collect(events: Events, request: Mapping[str, Any], about: About) -> dict[str, Any]:
+async def collect(events: Events, about: About, body: ResponsesRequest) -> dict[str, Any]:
     """The whole response. Raises what `events` raises, Unavailable if they end too early."""
-    draft = _Draft(request, about)
+    draft = _Draft(body.echo(), about)
     async with aclosing(events):
         async for event in events:
             draft.add(event)
     return draft.whole()
 
 
-def stream(events: Events, request: Mapping[str, Any], about: About) -> AsyncIterator[bytes]:
+def stream(events: Events, about: About, body: ResponsesRequest) -> AsyncIterator[bytes]:
     """The server-sent events of one response; there is no `[DONE]` in this protocol.
 
     An error before the first event is raised; a later one becomes `response.failed`, the last.
     """
-    return send(events, _Draft(request, about))
+    return send(events, _Draft(body.echo(), about))
 
 
 class _Draft:
@@ -83,7 +84,7 @@ class _Draft:
         self.texts.append(delta.text)
         logprobs = "[]"
         if delta.logprobs:
-            entries = _logprobs(delta.logprobs)
+            entries = token_logprobs(delta.logprobs)
             self.logprobs += entries
             logprobs = dumps(entries).decode()
         number, self.number = self.number, self.number + 1
@@ -228,18 +229,3 @@ def _part(text: str, logprobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "annotations": [],
         "logprobs": list(logprobs),
     }
-
-
-def _logprobs(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "token": entry["token"],
-            "logprob": entry["logprob"],
-            "bytes": entry.get("bytes") or list(entry["token"].encode(errors="replace")),
-            "top_logprobs": [
-                {**top, "bytes": top.get("bytes") or list(top["token"].encode(errors="replace"))}
-                for top in entry.get("top_logprobs") or ()
-            ],
-        }
-        for entry in entries
-    ]

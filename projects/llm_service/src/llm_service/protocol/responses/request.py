@@ -68,7 +68,7 @@ class Reasoning(Part):
 
 
 class ResponsesRequest(Sampled):
-    """OpenAI's request; vLLM's sampling fields beside them."""
+    """OpenAI's Responses API with text and tools. Responses are not stored."""
 
     passed_on: ClassVar[frozenset[str]] = frozenset(_REFUSED)
     input: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)]
