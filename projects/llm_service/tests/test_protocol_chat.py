@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from llm_service.models.local.unsupported import of_chat
 from llm_service.protocol import chat, chat_answer
 from llm_service.protocol.body import BadParameter, refuse_unsupported
-from llm_service.protocol.events import About
+from llm_service.protocol.events import About, send
 from llm_service.request import Ask, Delta, Event, Finish, Usage
 from seedbed.errors import Unavailable
 
@@ -53,7 +53,7 @@ async def collected(*events: Event | Exception) -> ChatCompletion:
 
 async def sent(*events: Event | Exception, usage: bool = False) -> list[str]:
     options = {"stream": True, "stream_options": {"include_usage": usage}}
-    parts = chat_answer.stream(source(events), ABOUT, request(**options))
+    parts = send(source(events), chat_answer.Stream(ABOUT, request(**options)))
     text = b"".join([part async for part in parts]).decode()
     assert text.endswith("\n\n")
     found = text.removesuffix("\n\n").split("\n\n")

@@ -152,7 +152,7 @@ class Body(Part):
     Which fields a local model refuses is in `models.local.unsupported`.
     """
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[Kind] = "chat"
     passed_on: ClassVar[frozenset[str]] = frozenset()
     """Further fields, which upstreams know and which are not looked into here."""
     model: str | None = Field(
@@ -223,7 +223,6 @@ Metadata = Annotated[
 class Sampled(Body):
     """How the answer of a chat is sampled and sent: OpenAI's fields, and vLLM's beside them."""
 
-    kind: ClassVar[Kind] = "chat"
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(None, ge=0, le=2)

@@ -1,11 +1,11 @@
 """A model's events as OpenAI's chat.completion, whole or in chunks.
 
-An answer has many chunks, so `stream` builds all but a chunk's text beforehand.
+An answer has many chunks, so `Stream` builds all but a chunk's text beforehand.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
@@ -13,12 +13,11 @@ from llm_service.protocol.chat import ChatRequest
 from llm_service.protocol.events import (
     About,
     Answer,
-    broken_off,
+    Draft,
     call_index,
     dumps,
     error_body,
     gather,
-    send,
     token_logprobs,
     usage_body,
 )
@@ -60,10 +59,10 @@ def _logprobs(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return {"content": token_logprobs(entries), "refusal": None} if entries else None
 
 
-class _Chunks:
+class Stream(Draft):
     """The chunks of one stream: the constant JSON around what is new is made once."""
 
-    def __init__(self, about: About, include_usage: bool) -> None:
+    def __init__(self, about: About, body: ChatRequest) -> None:
         same = {
             "id": about.response_id,
             "object": "chat.completion.chunk",
@@ -71,15 +70,12 @@ class _Chunks:
             "model": about.model,
         }
         self.head = "data: " + dumps(same).decode()[:-1] + ',"choices":['
-        self.tail = '],"usage":null}\n\n' if include_usage else "]}\n\n"
+        self.tail = '],"usage":null}\n\n' if body.include_usage else "]}\n\n"
         self.heads: dict[int, str] = {}  # by choice
         self.open: set[int] = set()  # choices that have not ended
         self.calls: dict[int, dict[int, bool]] = {}
         self.text_tail = '},"logprobs":null,"finish_reason":null}' + self.tail
-        self.include_usage = include_usage
-
-    def begin(self) -> str:
-        return ""
+        self.include_usage = body.include_usage
 
     def add(self, event: Event) -> str:
         if isinstance(event, Usage):
@@ -93,9 +89,11 @@ class _Chunks:
             return out + self._rare(event)
         return out + self.heads[index] + quote(event.text) + self.text_tail if event.text else out
 
+    @property
+    def complete(self) -> bool:
+        return bool(self.heads) and not self.open
+
     def end(self) -> str:
-        if self.open or not self.heads:
-            raise broken_off()
         return "data: [DONE]\n\n"
 
     def failed(self, error: Exception) -> str:
@@ -133,8 +131,3 @@ class _Chunks:
         if not self.include_usage:
             return ""
         return f'{self.head}],"usage":{dumps(usage_body(usage)).decode()}}}\n\n'
-
-
-def stream(events: Events, about: About, body: ChatRequest) -> AsyncIterator[bytes]:
-    """Server-sent chat.completion.chunks, the last of them `[DONE]`; errors as in `events.send`."""
-    return send(events, _Chunks(about, body.include_usage))

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from llm_service.request import Delta, Event, Events, Finish, Usage
 from seedbed.errors import SeedbedError, Unavailable
@@ -147,18 +147,38 @@ def token_logprobs(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     ]
 
 
-class Draft(Protocol):
+class Draft:
     """An answer in the making, whose methods return the server-sent events of a change."""
 
-    def begin(self) -> str: ...
+    def __init__(self) -> None:
+        self.reason = ""
+        self.usage = Usage(0)
 
-    def add(self, event: Event) -> str: ...
+    def begin(self) -> str:
+        return ""
+
+    def add(self, event: Event) -> str:
+        if isinstance(event, Usage):
+            self.usage = event
+        elif isinstance(event, Finish):
+            self.reason = event.reason
+        else:
+            return self.new(event)
+        return ""
+
+    def new(self, delta: Delta) -> str:
+        raise NotImplementedError
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.reason)
 
     def end(self) -> str:
-        """Raises Unavailable if the answer isn't complete."""
-        ...
+        """The last events of an answer that is complete."""
+        raise NotImplementedError
 
-    def failed(self, error: Exception) -> str: ...
+    def failed(self, error: Exception) -> str:
+        raise NotImplementedError
 
 
 async def send(events: Events, draft: Draft) -> AsyncIterator[bytes]:
@@ -176,6 +196,8 @@ async def send(events: Events, draft: Draft) -> AsyncIterator[bytes]:
                     begun, out = True, draft.begin() + out
                 if out:
                     yield out.encode()
+            if not draft.complete:
+                raise broken_off()
             end = draft.end()
         except Exception as error:
             if not begun:

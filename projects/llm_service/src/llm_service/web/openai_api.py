@@ -22,7 +22,7 @@ from llm_service.protocol import chat_answer, embeddings
 from llm_service.protocol.body import Body, new_id
 from llm_service.protocol.chat import ChatRequest
 from llm_service.protocol.embeddings import EmbeddingRequest
-from llm_service.protocol.events import About, dumps
+from llm_service.protocol.events import About, dumps, send
 from llm_service.protocol.messages import answer as message_answer
 from llm_service.protocol.messages.request import CountRequest, MessagesRequest
 from llm_service.protocol.responses import answer as response_answer
@@ -41,7 +41,7 @@ from seedbed.server.streaming import EventStream, until_disconnect
 
 log = service.log
 # Routes that generate text: the path, how the ids of answers begin, the body, and the module that
-# makes the answer out of the events.
+# makes the answer out of the events: `collect` the whole one, `Stream` the server-sent events.
 GENERATING: tuple[tuple[str, str, type[Body], Any], ...] = (
     ("/chat/completions", "chatcmpl", ChatRequest, chat_answer),
     ("/messages", "msg", MessagesRequest, message_answer),
@@ -72,7 +72,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         max_body_mb=gateway.config.max_body_mb,
         lifespan=life,
     )
-    app.add_middleware(message_answer.AnthropicErrors)
+    app.add_middleware(message_answer.in_anthropics_form)
     app.state.keys = app.state.access.keys = keys
     # They name the keys and teams that have a budget.
     app.state.access.may_read_metrics = lambda caller: keys.get(caller).may("admin")
@@ -134,7 +134,7 @@ def _add_generating(
             return await until_disconnect(http, whole(body, ask, key, about, cached))
         call = await until_disconnect(http, gateway.answer(ask, key, about.response_id, **cached))
         about = about._replace(model=call.original.model)
-        return EventStream(answer.stream(call, about, body), call.aclose, call.headers())
+        return EventStream(send(call, answer.Stream(about, body)), call.aclose, call.headers())
 
     async def whole(
         body: Any, ask: Ask, key: Key, about: About, cached: dict[str, bool]

@@ -11,7 +11,7 @@ from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from llm_service.protocol.body import BadParameter
-from llm_service.protocol.events import About
+from llm_service.protocol.events import About, send
 from llm_service.protocol.messages import answer
 from llm_service.protocol.messages.request import MessagesRequest
 from llm_service.request import Delta, Event, Finish, Usage
@@ -51,7 +51,7 @@ async def collected(*events: Event | Exception) -> Message:
 
 
 async def sent(*events: Event | Exception) -> list[dict[str, Any]]:
-    text = b"".join([part async for part in answer.stream(source(events), ABOUT)]).decode()
+    text = b"".join([part async for part in send(source(events), answer.Stream(ABOUT))]).decode()
     found = []
     for block in text.removesuffix("\n\n").split("\n\n"):
         name, data = block.split("\n")
@@ -129,7 +129,7 @@ def turn(**block: Any) -> dict[str, Any]:
         ({"thinking": {"type": "enabled"}}, "thinking", "unsupported_parameter"),
         ({"container": "c"}, "container", "unknown_parameter"),
         ({"temperature": 1.5}, "temperature", "invalid_value"),
-        ({"stop_sequences": [""]}, "stop_sequences", "invalid_value"),
+        ({"stop_sequences": [""]}, "stop_sequences.0", "invalid_value"),
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools.0.type", "invalid_value"),
         ({"tools": [TOOL, TOOL]}, "tools.1.function.name", "invalid_value"),
         ({"tool_choice": {"type": "any"}}, "tool_choice", "invalid_value"),

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from llm_service.models.local.unsupported import of_chat
 from llm_service.protocol.body import BadParameter
-from llm_service.protocol.events import About
+from llm_service.protocol.events import About, send
 from llm_service.protocol.responses import answer
 from llm_service.protocol.responses.request import ResponsesRequest
 from llm_service.request import Delta, Event, Finish, Usage
@@ -45,7 +45,7 @@ async def collected(*events: Event | Exception, **fields: Any) -> Response:
 
 
 async def sent(*events: Event | Exception, **fields: Any) -> list[Any]:
-    parts = answer.stream(source(events), ABOUT, request(**fields))
+    parts = send(source(events), answer.Stream(ABOUT, request(**fields)))
     text = b"".join([part async for part in parts]).decode()
     found = []
     for block in text.removesuffix("\n\n").split("\n\n"):

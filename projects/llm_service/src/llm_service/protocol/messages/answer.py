@@ -6,30 +6,17 @@ Which of several stop sequences ended a text is not known here: its stop reason 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_service.protocol.body import new_id
-from llm_service.protocol.events import (
-    About,
-    broken_off,
-    call_index,
-    dumps,
-    error_body,
-    gather,
-    send,
-)
-from llm_service.request import Event, Events, Finish, Usage
+from llm_service.protocol.events import About, Draft, call_index, dumps, error_body, gather
+from llm_service.request import Delta, Events, Usage
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-_REASONS = {
-    "stop": "end_turn",
-    "length": "max_tokens",
-    "tool_calls": "tool_use",
-    "content_filter": "refusal",
-}
+_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _ERRORS = {
     **{400: "invalid_request_error", 401: "authentication_error", 403: "permission_error"},
     **{404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error"},
@@ -37,58 +24,44 @@ _ERRORS = {
 }
 
 
-async def collect(events: Events, about: About) -> dict[str, Any]:
+async def collect(events: Events, about: About, _: object = None) -> dict[str, Any]:
     """The whole message. Raises what `events` raises, Unavailable if they end too early."""
     answers, usage = await gather(events)
     answer = answers[0]
-    content: list[dict[str, Any]] = []
-    if answer.text:
-        content.append({"type": "text", "text": answer.text})
+    content: list[dict[str, Any]] = [{"type": "text", "text": answer.text}] if answer.text else []
     for call in answer.calls():
         try:
             arguments = json.loads(call["function"]["arguments"] or "{}")
         except ValueError:  # cut off by max_tokens
             continue
         content.append(_call(call["id"], call["function"]["name"], arguments))
-    return _message(about, content, _REASONS.get(answer.reason or "", "end_turn"), usage)
+    return _message(about, content, usage, _REASONS.get(answer.reason or "", "end_turn"))
 
 
-def stream(events: Events, about: About) -> AsyncIterator[bytes]:
-    """The server-sent events of one message. An error after the first of them is an `error`."""
-    return send(events, _Blocks(about))
-
-
-class _Blocks:
+class Stream(Draft):
     """The blocks of a message as they come; one is open at a time."""
 
-    def __init__(self, about: About) -> None:
+    def __init__(self, about: About, _: object = None) -> None:
+        super().__init__()
         self.about = about
         self.open = ""  # text, or the number of a call
         self.at = -1
         self.calls: dict[int, None] = {}
-        self.reason = ""
-        self.usage = Usage(0)
 
     def begin(self) -> str:
-        return _event("message_start", message=_message(self.about, [], None, Usage(0)))
+        return _event("message_start", message=_message(self.about, [], Usage(0), None))
 
-    def add(self, event: Event) -> str:
-        if isinstance(event, Usage):
-            self.usage = event
-            return ""
-        if isinstance(event, Finish):
-            self.reason = event.reason
-            return ""
-        start = {"type": "text", "text": ""}
-        out = self._piece("text", start, "text_delta", text=event.text) if event.text else ""
-        return out + "".join(map(self._arguments, event.tool_calls))
-
-    def _arguments(self, part: Mapping[str, Any]) -> str:
-        index, function = call_index(part, self.calls), part.get("function") or {}
-        self.calls[index] = None
-        start = _call(part.get("id"), function.get("name") or "", {})
-        arguments = function.get("arguments") or ""
-        return self._piece(str(index), start, "input_json_delta", partial_json=arguments)
+    def new(self, delta: Delta) -> str:
+        out = ""
+        if delta.text:
+            out = self._piece("text", {"type": "text", "text": ""}, "text_delta", text=delta.text)
+        for part in delta.tool_calls:
+            index, function = call_index(part, self.calls), part.get("function") or {}
+            self.calls[index] = None
+            start = _call(part.get("id"), function.get("name") or "", {})
+            arguments = function.get("arguments") or ""
+            out += self._piece(str(index), start, "input_json_delta", partial_json=arguments)
+        return out
 
     def _piece(self, name: str, start: Mapping[str, Any], type_: str, **new: str) -> str:
         out = ""
@@ -104,29 +77,18 @@ class _Blocks:
         return _event("content_block_stop", index=self.at) if self.open else ""
 
     def end(self) -> str:
-        """The ends of the open block and of the message. Unavailable if no Finish came."""
-        if not self.reason:
-            raise broken_off()
         delta = {"stop_reason": _REASONS.get(self.reason, "end_turn"), "stop_sequence": None}
         end = _event("message_delta", delta=delta, usage=_usage(self.usage))
         return self._close() + end + _event("message_stop")
 
     def failed(self, error: Exception) -> str:
-        status, message = getattr(error, "status", 500), error_body(error)["error"]["message"]
-        return _event("error", error={"type": _error_type(status), "message": message})
+        return _event("error", error=_typed(error_body(error), getattr(error, "status", 500)))
 
 
-def _message(about: About, content: list[Any], reason: str | None, usage: Usage) -> dict[str, Any]:
-    return {
-        "id": about.response_id,
-        "type": "message",
-        "role": "assistant",
-        "model": about.model,
-        "content": content,
-        "stop_reason": reason,
-        "stop_sequence": None,
-        "usage": _usage(usage),
-    }
+def _message(about: About, content: list[Any], usage: Usage, reason: str | None) -> dict[str, Any]:
+    message = {"id": about.response_id, "type": "message", "role": "assistant", "content": content}
+    message |= {"model": about.model, "stop_reason": reason, "stop_sequence": None}
+    return {**message, "usage": _usage(usage)}
 
 
 def _call(id_: str | None, name: str, arguments: Any) -> dict[str, Any]:
@@ -147,17 +109,16 @@ def _event(type_: str, **fields: Any) -> str:
     return f"event: {type_}\ndata: {dumps({'type': type_, **fields}).decode()}\n\n"
 
 
-def _error_type(status: int) -> str:
-    return _ERRORS.get(status, "invalid_request_error" if status < 500 else "api_error")
+def _typed(body: Mapping[str, Any], status: int) -> dict[str, Any]:
+    """The error of a body of ours, with Anthropic's type."""
+    type_ = _ERRORS.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return {**body["error"], "type": type_}
 
 
-class AnthropicErrors:
-    """Middleware that gives every error of `/v1/messages` Anthropic's form, also of a wrong key."""
+def in_anthropics_form(app: ASGIApp) -> ASGIApp:
+    """Middleware: errors of `/v1/messages` get Anthropic's form, also those of a wrong key."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         start: Message = {}
 
         async def translated(message: Message) -> None:
@@ -165,14 +126,14 @@ class AnthropicErrors:
                 start.update(message)  # the body comes in one piece
                 return
             if start:
-                inner = json.loads(message["body"])["error"]
-                error = inner | {"type": _error_type(start["status"])}
-                body = dumps({"type": "error", "error": error, "request_id": inner["request_id"]})
-                headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
-                length = (b"content-length", str(len(body)).encode())
-                await send({**start, "headers": [*headers, length]})
+                error = _typed(json.loads(message["body"]), start["status"])
+                body = dumps({"type": "error", "error": error, "request_id": error["request_id"]})
+                MutableHeaders(scope=start)["content-length"] = str(len(body))
+                await send(start)
                 message = {**message, "body": body}
             await send(message)
 
         ours = scope["type"] == "http" and scope["path"].startswith("/v1/messages")
-        await self.app(scope, receive, translated if ours else send)
+        await app(scope, receive, translated if ours else send)
+
+    return wrapped

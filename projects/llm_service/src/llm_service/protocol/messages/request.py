@@ -7,16 +7,22 @@ accepted and have no effect, as the service caches by itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from llm_service.protocol.body import Body, Part, Texts, invalid, refuse_unsupported
+from llm_service.protocol.body import Body, Part, invalid, refuse_unsupported
 from llm_service.protocol.chat import ChatRequest
-from llm_service.request import Kind
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+# Fields whose values a chat takes, and their names there.
+_NAMES = {name: name for name in ("temperature", "top_p", "top_k")}
+_NAMES |= {"max_tokens": "max_completion_tokens", "stop_sequences": "stop"}
+
+
+def _as_blocks(content: Any) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 class Block(Part):
@@ -29,13 +35,13 @@ class Block(Part):
     name: str = ""
     input: dict[str, Any] = Field(default_factory=dict)
     tool_use_id: str = ""  # of a tool_result, as content and is_error
-    content: Content = ""
+    content: Content = Field(default_factory=list)
     is_error: bool = False
     cache_control: Any = None
     citations: None = None
 
 
-Content = str | Annotated[list[Block], Field(fail_fast=True)]
+Content = Annotated[list[Block], Field(fail_fast=True), BeforeValidator(_as_blocks)]
 
 
 class Message(Part):
@@ -47,7 +53,7 @@ class Tool(Part):
     type: Literal["custom"] | None = None  # others are tools that only Anthropic runs
     name: str
     description: str = ""
-    input_schema: dict[str, Any]
+    parameters: dict[str, Any] = Field(alias="input_schema")
     cache_control: Any = None
 
 
@@ -57,47 +63,37 @@ class ToolChoice(Part):
     disable_parallel_tool_use: bool = False
 
 
-class OutputFormat(Part):
-    type: Literal["json_schema"]
-    schema_: dict[str, Any] = Field(alias="schema")
-
-
 class MessagesRequest(Body):
     """Anthropic's Messages API with text, images and tools, for any model."""
 
-    kind: ClassVar[Kind] = "chat"
     max_tokens: int = Field(ge=1, le=10_000_000)
     messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)
-    system: Content = ""
-    stop_sequences: Texts = Field(default_factory=list, max_length=4)
+    system: Content = Field(default_factory=list)
+    stop_sequences: list[Annotated[str, Field(min_length=1)]] = Field([], max_length=4)
     stream: bool | None = None
     temperature: float | None = Field(None, ge=0, le=1)
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0, le=1_000_000)
     tools: Annotated[list[Tool], Field(fail_fast=True)] = Field([], max_length=128)
     tool_choice: ToolChoice | None = None
-    output_config: dict[Literal["format"], OutputFormat | None] = Field(default_factory=dict)
+    output_config: dict[Literal["format"], dict[str, Any] | None] = Field(default_factory=dict)
     thinking: dict[str, Any] | None = None
     metadata: dict[Literal["user_id"], str | None] = Field(default_factory=dict)
     cache_control: Any = None
 
     def check(self) -> None:
-        if "" in self.stop_sequences:
-            raise invalid("stop_sequences", "should be non-empty strings")
         if self.thinking and self.thinking.get("type") != "disabled":
             refuse_unsupported(["thinking"])
         self.user = self.metadata.get("user_id") or self.user
-        names = ("temperature", "top_p", "top_k")
-        chat = {name: self._fields[name] for name in names if name in self._fields}
-        chat |= {"messages": _messages(self.system, self.messages)}
-        chat |= {"max_completion_tokens": self.max_tokens}
-        if self.stop_sequences:
-            chat["stop"] = self.stop_sequences
+        sent = {name: value for name, value in self._fields.items() if value != []}
+        chat = {_NAMES[name]: value for name, value in sent.items() if name in _NAMES}
+        chat["messages"] = _messages(self.system, self.messages)
         if form := self.output_config.get("format"):
-            schema = {"name": "answer", "schema": form.schema_, "strict": True}
-            chat["response_format"] = {"type": "json_schema", "json_schema": schema}
+            schema = {"name": "answer", "strict": True, **form}
+            chat["response_format"] = {"type": schema.pop("type", None), "json_schema": schema}
         if self.tools:
-            chat["tools"] = [_function(tool) for tool in self.tools]
+            functions = [tool.model_dump(exclude={"type", "cache_control"}) for tool in self.tools]
+            chat["tools"] = [{"type": "function", "function": each} for each in functions]
         if choice := self.tool_choice:
             one = {"type": "function", "function": {"name": choice.name}}
             chat["tool_choice"] = _CHOICES.get(choice.type, one)
@@ -112,72 +108,53 @@ class CountRequest(MessagesRequest):
     max_tokens: int = 1
 
 
-def _function(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "parameters": tool.input_schema}
-    function |= {"description": tool.description} if tool.description else {}
-    return {"type": "function", "function": function}
-
-
 def _messages(system: Content, turns: Sequence[Message]) -> list[dict[str, Any]]:
     """The messages of a chat. BadParameter names the block that can't be used."""
     messages: list[dict[str, Any]] = []
-    if system:
-        messages.append({"role": "system", "content": _content(system, "system", ("text",))})
+    if instructions := _content(system, "system", "text"):
+        messages.append({"role": "system", "content": instructions})
     for at, turn in enumerate(turns):
-        place = f"messages.{at}.content"
-        blocks = turn.content
-        if isinstance(blocks, str):
-            messages.append({"role": turn.role, "content": blocks})
-        elif turn.role == "assistant":
-            messages.append(_answer(blocks, place))
+        place, by_model = f"messages.{at}.content", turn.role == "assistant"
+        own = "tool_use" if by_model else "tool_result"
+        tools = [block for block in turn.content if block.type == own]
+        rest = [block for block in turn.content if block.type != own]
+        if by_model:
+            calls = {"tool_calls": [_call(block) for block in tools]} if tools else {}
+            content = _content(rest, place, "text")
+            messages.append({"role": "assistant", "content": content, **calls})
         else:
-            results = [block for block in blocks if block.type == "tool_result"]
-            messages += [_result(block, place) for block in results]
-            if rest := [block for block in blocks if block.type != "tool_result"]:
-                messages.append({"role": "user", "content": _content(rest, place)})
+            messages += [_result(block, place) for block in tools]
+            if rest:
+                messages.append({"role": "user", "content": _content(rest, place, "text", "image")})
     return messages
 
 
-def _answer(blocks: Sequence[Block], place: str) -> dict[str, Any]:
-    """A message of the assistant, with its calls."""
-    texts = [block for block in blocks if block.type != "tool_use"]
-    message: dict[str, Any] = {"role": "assistant", "content": _content(texts, place, ("text",))}
-    for block in blocks:
-        if block.type == "tool_use":
-            function = {"name": block.name, "arguments": json.dumps(block.input)}
-            call = {"id": block.id, "type": "function", "function": function}
-            message.setdefault("tool_calls", []).append(call)
-    return message
+def _call(block: Block) -> dict[str, Any]:
+    function = {"name": block.name, "arguments": json.dumps(block.input)}
+    return {"id": block.id, "type": "function", "function": function}
 
 
 def _result(block: Block, place: str) -> dict[str, Any]:
-    content = _content(block.content, f"{place}.content")
+    content = _content(block.content, f"{place}.content", "text", "image")
     if block.is_error and isinstance(content, str):  # a chat has no field for it
         content = f"Error: {content}"
     return {"role": "tool", "tool_call_id": block.tool_use_id, "content": content}
 
 
-def _content(
-    content: Content, place: str, types: Sequence[str] = ("text", "image")
-) -> str | list[dict[str, Any]]:
-    """A text, or parts in chat's form; parts that are all text become one text."""
-    if isinstance(content, str):
-        return content
-    refuse_unsupported([f"{place} ({b.type[:40]})" for b in content if b.type not in types])
-    if all(block.type == "text" for block in content):
-        return "\n".join(block.text for block in content)
-    return [
-        {"type": "text", "text": block.text}
-        if block.type == "text"
-        else {"type": "image_url", "image_url": {"url": _url(block.source, place)}}
-        for block in content
-    ]
+def _content(blocks: Content, place: str, *types: str) -> str | list[dict[str, Any]]:
+    """Parts in chat's form; parts that are all text become one text."""
+    refuse_unsupported([f"{place} ({b.type[:40]})" for b in blocks if b.type not in types])
+    if all(block.type == "text" for block in blocks):
+        return "\n".join(block.text for block in blocks)
+    return [_part(block, place) for block in blocks]
 
 
-def _url(source: Mapping[str, str], place: str) -> str:
-    try:
-        if source["type"] == "url":
-            return source["url"]
-        return f"data:{source['media_type']};base64,{source['data']}"
-    except KeyError as error:
-        raise invalid(f"{place}.source", f"{error.args[0]} is missing") from None
+def _part(block: Block, place: str) -> dict[str, Any]:
+    if block.type == "text":
+        return {"type": "text", "text": block.text}
+    source, url = block.source, block.source.get("url")
+    if source.get("data"):
+        url = f"data:{source.get('media_type')};base64,{source['data']}"
+    if not url:
+        raise invalid(f"{place}.source", "url or data is missing")
+    return {"type": "image_url", "image_url": {"url": url}}

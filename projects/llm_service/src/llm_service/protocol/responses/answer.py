@@ -5,7 +5,7 @@ One message item has all text; each call is an item of its own. Items end when t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
@@ -13,40 +13,33 @@ from typing import Any
 from llm_service.protocol.body import new_id
 from llm_service.protocol.events import (
     About,
+    Draft,
     broken_off,
     call_index,
     dumps,
     error_body,
-    send,
     token_logprobs,
 )
 from llm_service.protocol.responses.request import ResponsesRequest
-from llm_service.request import Delta, Event, Events, Finish, Usage
+from llm_service.request import Delta, Events
 
 _ERROR_CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 
 
 async def collect(events: Events, about: About, body: ResponsesRequest) -> dict[str, Any]:
     """The whole response. Raises what `events` raises, Unavailable if they end too early."""
-    draft = _Draft(body.echo(), about)
+    draft = Stream(about, body)
     async with aclosing(events):
         async for event in events:
             draft.add(event)
     return draft.whole()
 
 
-def stream(events: Events, about: About, body: ResponsesRequest) -> AsyncIterator[bytes]:
-    """The server-sent events of one response; there is no `[DONE]` in this protocol.
+class Stream(Draft):
+    """The response as it comes; there is no `[DONE]` in this protocol."""
 
-    An error before the first event is raised; a later one becomes `response.failed`, the last.
-    """
-    return send(events, _Draft(body.echo(), about))
-
-
-class _Draft:
-    """A response in the making. Its methods return the server-sent events of a change."""
-
-    def __init__(self, request: Mapping[str, Any], about: About) -> None:
+    def __init__(self, about: About, body: ResponsesRequest) -> None:
+        super().__init__()
         self.base = {
             "id": about.response_id,
             "object": "response",
@@ -55,7 +48,7 @@ class _Draft:
             "background": False,
             "store": False,
             "previous_response_id": None,
-            **request,
+            **body.echo(),
         }
         self.items: list[dict[str, Any]] = []
         self.texts: list[str] = []
@@ -64,20 +57,12 @@ class _Draft:
         self.text_head = ""
         self.arguments: dict[int, list[str]] = {}
         self.call_at: dict[int, int] = {}
-        self.usage: Usage | None = None
-        self.reason = ""
         # The two first events are written last, when it is known that the answer begins at all.
         self.number = 2
 
-    def add(self, event: Event) -> str:
-        if isinstance(event, Usage):
-            self.usage = event
-            return ""
-        if isinstance(event, Finish):
-            self.reason = event.reason
-            return ""
-        out = self._text(event) if event.text or event.logprobs else ""
-        return out + "".join(map(self._call, event.tool_calls))
+    def new(self, delta: Delta) -> str:
+        out = self._text(delta) if delta.text or delta.logprobs else ""
+        return out + "".join(map(self._call, delta.tool_calls))
 
     def _text(self, delta: Delta) -> str:
         out = "" if self.text_at >= 0 else self._open_text()
@@ -147,9 +132,7 @@ class _Draft:
         return out
 
     def end(self) -> str:
-        """The ends of all items and of the response. Unavailable if no Finish came."""
-        if not self.reason:
-            raise broken_off()
+        """The ends of all items and of the response."""
         out = "" if self.items else self._open_text()
         out += "".join(self._closed(at) for at in range(len(self.items)))
         whole = self.whole()
@@ -193,7 +176,7 @@ class _Draft:
         why = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(self.reason)
         response = self._response("incomplete" if why else "completed", self.items)
         response["incomplete_details"] = {"reason": why} if why else None
-        usage = self.usage or Usage(0)
+        usage = self.usage
         response["usage"] = {
             "input_tokens": usage.prompt_tokens,
             "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
