@@ -238,10 +238,6 @@ def create_app(
     app.add_middleware(Gate, key=key, running=running, seconds=seconds)
     app.mount("/metrics", make_asgi_app(registry))
 
-    @app.get("/healthz")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "nano"}]}

@@ -221,10 +221,6 @@ MISTAKES = {
         A + "[guardrails]\nblocked_terms_file='no.txt'",
         "blocked_terms_file='no.txt': file not found",
     ),
-    "terms twice": (
-        A + "[guardrails]\nblocked_terms=['x']\nblocked_terms_file='terms.txt'",
-        "[guardrails] blocked_terms: cannot be combined",
-    ),
     "an experiment on nothing": (
         A + "[experiments.e]\nmodel='z'\nvariants=[{name='x'}]",
         "[experiments.e] model='z': unknown model",

@@ -17,11 +17,6 @@ from seedbed.errors import SeedbedError
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
-QUESTION: dict[str, Any] = {
-    "messages": [{"role": "user", "content": "What is the capital of France?"}],
-    "temperature": 0,
-    "max_tokens": 30,
-}
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": CITY}}
 FIELDS = {"name": {"type": "string"}, "age": {"type": "integer"}}
@@ -40,9 +35,12 @@ def run(config: Config, settings: Settings) -> int:
         own = config.model_copy(update={"data_dir": Path(folder), "database_url": None})
         app = create(own, settings.model_copy(update={"log_level": "ERROR"}))
         with TestClient(app, base_url="http://localhost") as client:
-            for title, step in STEPS.items():
+            for title, (path, body, check) in STEPS.items():
                 try:
-                    summary, right = step(client)
+                    response = client.post(path, json=body) if body else client.get(path)
+                    if response.status_code != 200:
+                        raise SeedbedError(response.json()["error"]["message"])
+                    summary, right = check(response)
                 except (LookupError, TypeError, ValueError) as error:
                     summary, right = f"unexpected answer: {reason(error)}", False
                 except SeedbedError as error:
@@ -54,67 +52,61 @@ def run(config: Config, settings: Settings) -> int:
     return failed
 
 
-def _post(client: Any, path: str, body: dict[str, Any]) -> Any:
-    response = client.post(f"/v1/{path}", json=body)
-    if response.status_code != 200:
-        raise SeedbedError(response.json()["error"]["message"])
-    return response
+def _ask(content: str, **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": content}], "temperature": 0, **more}
 
 
-def _chat(client: Any, content: str, **body: Any) -> Any:
-    """The message that answers this one."""
-    body |= {"messages": [{"role": "user", "content": content}], "temperature": 0}
-    return _post(client, "chat/completions", body).json()["choices"][0]["message"]
+def _message(response: Any) -> Any:
+    return response.json()["choices"][0]["message"]
 
 
-def _question(client: Any) -> tuple[str, bool]:
-    answer = _post(client, "chat/completions", QUESTION).json()
-    text = answer["choices"][0]["message"]["content"]
-    return f"{text} ({answer['model']})", "Paris" in text
+def _answer(response: Any) -> tuple[str, bool]:
+    text = _message(response)["content"]
+    return f"{text} ({response.json()['model']})", "Paris" in text
 
 
-def _repeated_question(client: Any) -> tuple[str, bool]:
-    cached = _post(client, "chat/completions", QUESTION).headers.get("x-cache", "none")
-    return f"x-cache: {cached}", cached == "hit"
+def _chunks(response: Any) -> tuple[str, bool]:
+    words = response.text.split()
+    return f"{words.count('data:') - 1} chunks", words.count("data:") > 4 and words[-1] == "[DONE]"
 
 
-def _stream(client: Any) -> tuple[str, bool]:
-    lines = _post(client, "chat/completions", {**QUESTION, "stream": True}).text.split()
-    return f"{lines.count('data:') - 1} chunks", lines.count("data:") > 4 and lines[-1] == "[DONE]"
-
-
-def _json_schema(client: Any) -> tuple[str, bool]:
-    text = _chat(client, "Alice is 30 years old.", response_format=FORM)["content"]
+def _person(response: Any) -> tuple[str, bool]:
+    text = _message(response)["content"]
     return text, isinstance(json.loads(text)["age"], int)
 
 
-def _tool_call(client: Any) -> tuple[str, bool]:
-    calls = _chat(client, "What is the weather in Rome?", tools=[WEATHER]).get("tool_calls")
+def _tool_call(response: Any) -> tuple[str, bool]:
+    calls = _message(response).get("tool_calls")
     if not calls:
         return "the model made no tool call", False
     call = calls[0]["function"]
     return f"{call['name']}({call['arguments']})", json.loads(call["arguments"])["city"] == "Rome"
 
 
-def _embeddings(client: Any) -> tuple[str, bool]:
-    answer = _post(client, "embeddings", {"input": ["a cat", "a kitten"]}).json()
-    one, other = (row["embedding"] for row in answer["data"])
+def _similarity(response: Any) -> tuple[str, bool]:
+    one, other = (row["embedding"] for row in response.json()["data"])
     cosine = sum(a * b for a, b in zip(one, other, strict=True))
     return f"similarity of 'a cat' and 'a kitten' = {cosine:.2f}", cosine > 0.5
 
 
-def _metrics(client: Any) -> tuple[str, bool]:
-    lines = client.get("/metrics").text.splitlines()
-    line = next((line for line in lines if line.startswith("llm_tokens_total")), "")
+def _cached(response: Any) -> tuple[str, bool]:
+    cached = response.headers.get("x-cache", "none")
+    return f"x-cache: {cached}", cached == "hit"
+
+
+def _tokens(response: Any) -> tuple[str, bool]:
+    line = next((s for s in response.text.splitlines() if s.startswith("llm_tokens_total")), "")
     return line, bool(line)
 
 
-STEPS = {
-    "chat": _question,
-    "streaming": _stream,
-    "JSON schema": _json_schema,
-    "tool call": _tool_call,
-    "embeddings": _embeddings,
-    "first question repeated": _repeated_question,
-    "metrics": _metrics,
+CHAT = "/v1/chat/completions"
+QUESTION = _ask("What is the capital of France?", max_tokens=30)
+STEPS: dict[str, tuple[str, Any, Any]] = {
+    "chat": (CHAT, QUESTION, _answer),
+    "streaming": (CHAT, {**QUESTION, "stream": True}, _chunks),
+    "JSON schema": (CHAT, _ask("Alice is 30 years old.", response_format=FORM), _person),
+    "tool call": (CHAT, _ask("What is the weather in Rome?", tools=[WEATHER]), _tool_call),
+    "embeddings": ("/v1/embeddings", {"input": ["a cat", "a kitten"]}, _similarity),
+    "first question repeated": (CHAT, QUESTION, _cached),
+    "metrics": ("/metrics", None, _tokens),
 }

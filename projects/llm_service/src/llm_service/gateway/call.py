@@ -148,6 +148,8 @@ class Call:
 
     def _record(self, used: Usage, cost: float, outcome: str) -> Record:
         facts, ask = self.facts, self.ask
+        # What was refused says nothing about a variant.
+        variant = facts if self.ticket is not None else Facts()
         keeps_content = self._keeps_content and outcome == "ok"
         return Record(
             request_id=ask.request_id,
@@ -170,9 +172,9 @@ class Call:
             outcome=outcome,
             stream=ask.stream,
             cache=facts.cache,
-            experiment=facts.experiment,
-            variant=facts.variant,
-            prompt=facts.prompt,
+            experiment=variant.experiment,
+            variant=variant.variant,
+            prompt=variant.prompt,
             decisions=",".join(facts.decisions),
             messages=_content(ask.body) if keeps_content else None,
             answer="".join(self._text) if keeps_content else None,

@@ -31,7 +31,6 @@ from llm_service.request import (
     ANSWER_ON_A_BUDGET,
     Ask,
     Embedded,
-    Facts,
     Usage,
     estimate_tokens,
     most_tokens,
@@ -180,9 +179,8 @@ class Gateway:
         route = table.resolve(name, kind)
         call.resolved = route.name
         call.ask = call.original = replace(call.ask, model=name)
-        variant = Facts()
         if kind == "chat":
-            route = self._apply_variant(call, route, variant)
+            route = self._apply_variant(call, route)
         max_cost = 0.0
         if call.key.has_budget:
             max_cost = _bound(call, table, route)
@@ -191,18 +189,15 @@ class Gateway:
         call.ticket = await self.admission.enter(
             call.key, name, prompt_tokens=prompt, cost_usd=max_cost, scope=scope
         )
-        # What was refused says nothing about a variant.
-        call.facts.experiment, call.facts.variant = variant.experiment, variant.variant
-        call.facts.prompt = variant.prompt
         return route
 
-    def _apply_variant(self, call: Call, route: Route, facts: Facts) -> Route:
+    def _apply_variant(self, call: Call, route: Route) -> Route:
         """Apply the user's variant to the request; returns the route of the variant's model.
 
         It also gets the defaults of its model, so that they are part of the cache key. With several
         targets each has its own; those are left to the backends.
         """
-        ask = self.experiments.assign(call.ask, call.key, facts)
+        ask = self.experiments.assign(call.ask, call.key, call.facts)
         if ask.model != call.ask.model:
             route = self.table.resolve(ask.model, "chat")
         if len(route.targets) == 1:

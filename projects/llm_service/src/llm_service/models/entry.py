@@ -242,17 +242,9 @@ class Guardrails(Strict):
     blocked_terms: tuple[str, ...] = ()
     """Terms that are not allowed in prompts or answers."""
     blocked_terms_file: ExistingFile | None = None
-    """File with one blocked term per line, instead of `blocked_terms`."""
+    """File with further blocked terms, one per line."""
     max_tokens: int | None = Field(None, ge=1)
     """Maximum tokens of an answer; used as the default where a request sets none."""
-
-    @model_validator(mode="after")
-    def _one_list(self) -> Guardrails:
-        if self.blocked_terms and self.blocked_terms_file:
-            raise ValueError(
-                "blocked_terms: cannot be combined with blocked_terms_file; remove one of them"
-            )
-        return self
 
 
 class Variant(Strict):

@@ -42,9 +42,9 @@ class Screen:
     """Rules: `Guardrails` of the table, or anything with its fields."""
 
     def __init__(self, rules: Any) -> None:
-        file = getattr(rules, "blocked_terms_file", None)
+        file = rules.blocked_terms_file
         self.rules = rules
-        self.terms = Terms(rules.blocked_terms or (read_terms(file) if file else ()))
+        self.terms = Terms((*rules.blocked_terms, *(read_terms(file) if file else ())))
         self._content = rules.pii_in != "off" or rules.injection != "off" or bool(self.terms)
         self._out = rules.pii_out != "off" or bool(self.terms)
 

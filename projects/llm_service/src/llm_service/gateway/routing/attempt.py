@@ -31,10 +31,6 @@ class Replica:
     running: int = 0
 
     @property
-    def name(self) -> str:
-        return self.model
-
-    @property
     def fair_chance(self) -> float:
         """Seconds that an attempt must have had before its timeout counts as a failure.
 

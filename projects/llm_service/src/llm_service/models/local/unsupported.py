@@ -25,20 +25,15 @@ def check(ask: Ask, body: Mapping[str, Any]) -> None:
     `body` is the request's with the defaults of the model.
     """
     if ask.kind == "embedding":
-        refuse_token_ids(body)
+        if any(not isinstance(text, str) for text in several(body["input"])):
+            raise invalid(
+                "input",
+                "token ids are not supported, because they depend on the vocabulary of one model",
+                "Send strings (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False).",
+            )
         refuse_unsupported(asked_beyond(body, _EMBEDDING))
     else:
         refuse_unsupported(of_chat(body))
-
-
-def refuse_token_ids(body: Mapping[str, Any]) -> None:
-    """Raise BadParameter for token ids: clients send those of another model's vocabulary."""
-    if any(not isinstance(text, str) for text in several(body["input"])):
-        raise invalid(
-            "input",
-            "token ids are not supported, because they depend on the vocabulary of one model",
-            "Send strings (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False).",
-        )
 
 
 def of_chat(body: Mapping[str, Any]) -> list[str]:

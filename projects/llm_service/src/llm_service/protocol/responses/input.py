@@ -108,8 +108,8 @@ def _part(part: Any, place: str) -> dict[str, Any]:
 
 def _known(item: Mapping[str, Any], place: str, names: Sequence[str]) -> None:
     """Refuse a field that would change the meaning of an item and isn't understood."""
-    unknown = [name for name, value in item.items() if value is not None and name not in names]
-    # What the official client repeats of an answer that it has parsed.
-    unknown = [name for name in unknown if name not in ("parsed_arguments", "caller")]
+    # The last two: what the official client repeats of an answer that it has parsed.
+    known = (*names, "parsed_arguments", "caller")
+    unknown = [name for name, value in item.items() if value is not None and name not in known]
     if unknown:
         refuse_unsupported([f"{place}.{unknown[0][:60]}"])

@@ -44,8 +44,6 @@ class FunctionChoice(Part):
     model_config = ConfigDict(extra="allow", strict=True)
     type: str
     name: str | None = None
-    mode: Literal["auto", "required"] = "auto"
-    tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
 
 
 class TextFormat(Part):
@@ -105,7 +103,7 @@ class ResponsesRequest(Sampled):
             f"tools.{at}.type ({tool.type[:40]})" for at, tool in tools if tool.type != "function"
         ]
         choice = self.tool_choice
-        if isinstance(choice, FunctionChoice) and choice.type not in ("function", "allowed_tools"):
+        if isinstance(choice, FunctionChoice) and choice.type != "function":
             unsupported.append("tool_choice.type")
         return unsupported
 
@@ -133,14 +131,9 @@ class ResponsesRequest(Sampled):
         if choice == "required" and not tools:
             raise invalid("tool_choice", "'required' needs at least one tool")
         if isinstance(choice, FunctionChoice):
-            allowed = [choice.name] if choice.type == "function" else _allowed(choice)
-            for name in allowed:
-                if name not in list(names):  # it may be anything, also what can't be in a set
-                    raise invalid("tool_choice", f"{str(name)[:60]!r} is not among the tools")
-            if choice.type == "function":
-                choice = {"type": "function", "function": {"name": choice.name}}
-            else:
-                tools, choice = [tool for tool in tools if tool.name in allowed], choice.mode
+            if choice.name not in names:
+                raise invalid("tool_choice", f"{str(choice.name)[:60]!r} is not among the tools")
+            choice = {"type": "function", "function": {"name": choice.name}}
         body: dict[str, Any] = {"tools": [_as_chat(tool) for tool in tools]} if tools else {}
         return body | ({"tool_choice": choice} if choice is not None else {})
 
@@ -178,12 +171,6 @@ def _response_format(form: TextFormat) -> dict[str, Any]:
     inner |= {"description": form.description} if form.description is not None else {}
     inner |= {"strict": form.strict} if form.strict is not None else {}
     return {"type": "json_schema", "json_schema": inner}
-
-
-def _allowed(choice: FunctionChoice) -> list[Any]:
-    if not choice.tools:
-        raise invalid("tool_choice.tools", "is missing or empty")
-    return [tool.get("name") for tool in choice.tools]
 
 
 def _as_chat(tool: FunctionTool) -> Mapping[str, Any]:
