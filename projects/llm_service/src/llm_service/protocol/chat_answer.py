@@ -63,6 +63,7 @@ class Stream(Draft):
     """The chunks of one stream: the constant JSON around what is new is made once."""
 
     def __init__(self, about: About, body: ChatRequest) -> None:
+        super().__init__()
         same = {
             "id": about.response_id,
             "object": "chat.completion.chunk",

@@ -86,9 +86,9 @@ class Stream(Draft):
 
 
 def _message(about: About, content: list[Any], usage: Usage, reason: str | None) -> dict[str, Any]:
-    message = {"id": about.response_id, "type": "message", "role": "assistant", "content": content}
-    message |= {"model": about.model, "stop_reason": reason, "stop_sequence": None}
-    return {**message, "usage": _usage(usage)}
+    head = {"id": about.response_id, "type": "message", "role": "assistant", "model": about.model}
+    end = {"stop_reason": reason, "stop_sequence": None, "usage": _usage(usage)}
+    return {**head, "content": content, **end}
 
 
 def _call(id_: str | None, name: str, arguments: Any) -> dict[str, Any]:
