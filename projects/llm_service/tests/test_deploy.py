@@ -208,19 +208,3 @@ def test_the_settings_in_the_manifests_are_settings(tmp_path):
     values = {e["name"]: e.get("value") for e in container()["env"]}
     assert values["SERVICE_MODELS"] == f"{mounts['models']}/models.toml"
     assert values["SERVICE_DATA_DIR"] == mounts["data"]
-
-
-def test_prometheus_operator_finds_the_service():
-    monitor, service = manifest("servicemonitor")["spec"], manifest("service")
-    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert monitor["endpoints"][0]["port"] in [p["name"] for p in service["spec"]["ports"]]
-    # The alerts know the job by this name.
-    assert service["metadata"]["labels"][monitor["jobLabel"]] == "llm-service"
-
-
-def test_the_image_serves_where_the_manifests_look():
-    text = DOCKERFILE.read_text("utf-8")
-    assert f"ENV PORT={PORT} SERVICE_DATA_DIR=/data" in text and f"EXPOSE {PORT}\n" in text
-    user = re.search(r"useradd --uid (\d+)", text)
-    pod = manifest("deployment")["spec"]["template"]["spec"]
-    assert user and int(user[1]) == pod["securityContext"]["runAsUser"]

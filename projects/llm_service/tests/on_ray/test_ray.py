@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from llm_service.__main__ import main
-from seedbed.testing.launch import free_port
+from seedbed.testing.launch import free_port, new_database
 
 pytest.importorskip("ray")
 PATIENCE = 300  # seconds: on a busy machine the cluster alone takes minutes to start
@@ -58,7 +58,7 @@ async def test_killed_replica_loses_only_what_it_was_answering(
     )
     env = {
         **os.environ,
-        "SERVICE_DATABASE_URL": postgres_server.get_uri(database="ray"),
+        "SERVICE_DATABASE_URL": new_database(postgres_server),
         "SERVICE_REDIS_URL": redis_url,
         "SERVICE_DATA_DIR": str(tmp_path),
         "SERVICE_MODELS": str(models),
@@ -68,7 +68,6 @@ async def test_killed_replica_loses_only_what_it_was_answering(
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
     }
-    postgres_server.psql("create database ray")
     cli = [sys.executable, "-m", "llm_service"]
     made = subprocess.run(
         [*cli, "keys", "create", "--name", "ann"], env=env, capture_output=True, check=True
