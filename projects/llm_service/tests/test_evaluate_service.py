@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from aiohttp import web
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from llm_service.evaluate import evaluate, judge_calls, read
 from seedbed.errors import Unavailable
+from seedbed.testing.launch import serve_app
 
-Reply = Callable[[dict[str, Any]], web.Response]
+Reply = Callable[[dict[str, Any]], JSONResponse]
 
 
-@contextlib.asynccontextmanager
-async def serving(reply: Reply) -> AsyncIterator[str]:
-    async def chat(request: web.Request) -> web.Response:
+def serving(reply: Reply) -> AbstractContextManager[str]:
+    """The address of a server whose chats are answered by `reply`."""
+
+    async def chat(request: Request) -> JSONResponse:
         return reply(await request.json())
 
-    async def models(_: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "m"}]})
+    async def models(_: Request) -> JSONResponse:
+        return JSONResponse({"data": [{"id": "m"}]})
 
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", chat)
-    app.router.add_get("/v1/models", models)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    chats = Route("/v1/chat/completions", chat, methods=["POST"])
+    return serve_app(Starlette(routes=[chats, Route("/v1/models", models)]))
 
 
-def says(text: str | None, *calls: dict[str, Any], **headers: str) -> web.Response:
+def says(text: str | None, *calls: dict[str, Any], **headers: str) -> JSONResponse:
     made = [{"id": "1", "type": "function", "function": call} for call in calls]
     message = {"role": "assistant", "content": text, **({"tool_calls": made} if made else {})}
-    return web.json_response({"choices": [{"index": 0, "message": message}]}, headers=headers)
+    return JSONResponse({"choices": [{"index": 0, "message": message}]}, headers=headers)
 
 
-def blocked() -> web.Response:
-    return web.json_response({"error": {"code": "content_policy"}}, status=400)
+def blocked() -> JSONResponse:
+    return JSONResponse({"error": {"code": "content_policy"}}, 400)
 
 
 INTEGER = {"type": "object", "required": ["x"], "properties": {"x": {"type": "integer"}}}
@@ -70,27 +66,27 @@ def test_tool_calls_are_judged_by_schema_and_choice(
     assert judge_calls(choice, calls, OFFERED) == figures
 
 
-async def test_figures_are_shares_of_the_answers() -> None:
+def test_figures_are_shares_of_the_answers() -> None:
     kinds = {row["text"]: row["kind"] for row in read("refusals.jsonl")}
     failing = {row["prompt"] for row in read("tools.jsonl")[::5]}
     full = iter([True])
 
-    def reply(body: dict[str, Any]) -> web.Response:
+    def reply(body: dict[str, Any]) -> JSONResponse:
         text = body["messages"][-1]["content"]
         if next(full, False):
-            return web.json_response({}, status=429, headers={"retry-after": "0"})
+            return JSONResponse({}, 429, {"retry-after": "0"})
         if "response_format" in body:
             schema = body["response_format"]["json_schema"]["schema"]
             return blocked() if "if" in schema else says('{"no": "schema"}')
         if "tools" in body:
             wrong = {"name": "unknown", "arguments": "{}"}
-            return web.json_response({}, status=500) if text in failing else says(None, wrong)
+            return JSONResponse({}, 500) if text in failing else says(None, wrong)
         if kinds[text] in ("injection", "blocked"):
             return blocked()
         return says("ok", **({"x-guardrails": "pii_in:redacted:1"} if kinds[text] == "pii" else {}))
 
-    async with serving(reply) as url:
-        report = await asyncio.to_thread(evaluate, url)
+    with serving(reply) as url:
+        report = evaluate(url)
     figures = {name: figure.value for name, figure in report.figures.items()}
     stopped = {name: value for name, value in figures.items() if name.endswith("_stopped")}
     assert stopped.pop("harmless_stopped") == 0 and set(stopped.values()) == {1.0}
@@ -100,10 +96,9 @@ async def test_figures_are_shares_of_the_answers() -> None:
     assert report.about["model"] == "m"
 
 
-async def test_evaluation_stops_at_a_wrong_key() -> None:
-    def refuse(_: dict[str, Any]) -> web.Response:
-        return web.json_response({"error": {"message": "wrong key"}}, status=401)
+def test_evaluation_stops_at_a_wrong_key() -> None:
+    def refuse(_: dict[str, Any]) -> JSONResponse:
+        return JSONResponse({"error": {"message": "wrong key"}}, 401)
 
-    async with serving(refuse) as url:
-        with pytest.raises(Unavailable, match="wrong key"):
-            await asyncio.to_thread(evaluate, url)
+    with serving(refuse) as url, pytest.raises(Unavailable, match="wrong key"):
+        evaluate(url)

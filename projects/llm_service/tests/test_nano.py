@@ -13,27 +13,22 @@ from langchain_core.messages import AIMessage
 from prometheus_client import CollectorRegistry
 
 from seedbed.errors import BadInput
-from seedbed.models.load import load_chat_model, local_models
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.testing.launch import import_file, serve_app
 
 nano = import_file(Path(__file__).parents[1] / "nano.py")
 HELLO: Any = [{"role": "user", "content": "Hi"}]
-WEATHER: Any = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": CITY}}
 
 
 def application(replies: Any, key: str = "") -> Any:
     return nano.create_app(ScriptedChatModel(replies), "scripted", key, CollectorRegistry())
 
 
-def client(url: str, key: str = "any") -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+def chat(url: str, **fields: Any) -> Any:
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
+    return client.chat.completions.create(**{"model": "scripted", "messages": HELLO, **fields})
 
 
 @pytest.fixture
@@ -45,7 +40,7 @@ def scripted() -> Iterator[Any]:
 
 def test_answer_has_usage_and_is_counted(scripted: Any) -> None:
     url = scripted(["Hello there."])
-    answer = client(url).chat.completions.create(model="scripted", messages=HELLO)
+    answer = chat(url)
     assert answer.choices[0].message.content == "Hello there."
     assert answer.choices[0].finish_reason == "stop"
     assert answer.usage and answer.usage.completion_tokens > 0
@@ -56,10 +51,8 @@ def test_answer_has_usage_and_is_counted(scripted: Any) -> None:
 
 
 def test_stream_arrives_in_pieces_with_usage(scripted: Any) -> None:
-    stream = client(scripted(["Hello there, reader."])).chat.completions.create(
-        model="scripted", messages=HELLO, stream=True, stream_options={"include_usage": True}
-    )
-    chunks = list(stream)
+    url, usage = scripted(["Hello there, reader."]), {"include_usage": True}
+    chunks = list(chat(url, stream=True, stream_options=usage))
     pieces = [c.choices[0].delta.content or "" for c in chunks if c.choices]
     assert "".join(pieces) == "Hello there, reader."
     assert len([piece for piece in pieces if piece]) > 1
@@ -69,29 +62,23 @@ def test_stream_arrives_in_pieces_with_usage(scripted: Any) -> None:
 
 def test_tool_call_reaches_client(scripted: Any) -> None:
     call = {"name": "get_weather", "args": {"city": "Rome"}, "id": "call_1"}
-    completions = client(scripted([AIMessage("", tool_calls=[call])] * 2)).chat.completions
-    whole = completions.create(model="scripted", messages=HELLO, tools=[WEATHER]).choices[0]
+    url = scripted([AIMessage("", tool_calls=[call])] * 2)
+    whole = chat(url, tools=[WEATHER]).choices[0]
     assert whole.finish_reason == "tool_calls"
-    function: Any = whole.message.tool_calls[0].function  # type: ignore[index]
+    function = whole.message.tool_calls[0].function
     assert (function.name, json.loads(function.arguments)) == ("get_weather", {"city": "Rome"})
-    chunks = list(
-        completions.create(model="scripted", messages=HELLO, tools=[WEATHER], stream=True)
-    )
-    deltas: Any = [d for c in chunks for d in c.choices[0].delta.tool_calls or ()]
+    chunks = list(chat(url, tools=[WEATHER], stream=True))
+    deltas = [d for c in chunks for d in c.choices[0].delta.tool_calls or ()]
     assert deltas[0].function.name == "get_weather"
     assert json.loads("".join(d.function.arguments for d in deltas)) == {"city": "Rome"}
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
 
 @pytest.mark.parametrize(("key", "status"), [("guess", 401), ("secret", 413)])
-@pytest.mark.parametrize("chunked", [False, True])
-def test_wrong_key_and_large_body_are_refused(
-    scripted: Any, key: str, status: int, chunked: bool
-) -> None:
-    chunks = [b" " * 100_000] * 20
+def test_wrong_key_and_large_body_are_refused(scripted: Any, key: str, status: int) -> None:
     response = httpx.post(
         f"{scripted([], key='secret')}/v1/chat/completions",
-        content=iter(chunks) if chunked else b"".join(chunks),
+        content=iter([b" " * 100_000] * 20),  # in chunks: its size is not declared
         headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
     )
     assert response.status_code == status
@@ -123,50 +110,27 @@ async def test_client_that_leaves_before_the_first_event_frees_its_slot(
     ("body", "message"),
     [
         ({"extra_body": {"logit_bias": {"1": 2}}}, "logit_bias: Extra inputs"),
-        ({"temperature": 3}, "temperature: Input should be less"),
         ({"messages": [{"role": "oracle", "content": "Hi"}]}, "oracle"),
     ],
-    ids=["unsupported", "range", "role"],
 )
 def test_bad_request_names_field(scripted: Any, body: Any, message: str) -> None:
-    with pytest.raises(openai.APIStatusError, match=message) as refused:
-        client(scripted([])).chat.completions.create(
-            **{"model": "scripted", "messages": HELLO, **body}
-        )
-    assert refused.value.status_code == 400
+    with pytest.raises(openai.BadRequestError, match=message):
+        chat(scripted([]), **body)
 
 
 def test_error_of_model_has_its_status(scripted: Any) -> None:
     url = scripted([BadInput("Too long."), BadInput("Too long.")])
     with pytest.raises(openai.BadRequestError, match="Too long"):
-        client(url).chat.completions.create(model="scripted", messages=HELLO)
+        chat(url)
     with pytest.raises(openai.APIError, match="Too long"):
-        list(client(url).chat.completions.create(model="scripted", messages=HELLO, stream=True))
+        list(chat(url, stream=True))
     with pytest.raises(openai.NotFoundError, match="Available: scripted"):
-        client(url).chat.completions.create(model="other", messages=HELLO)
+        chat(url, model="other")
     assert "nano_running 0.0" in httpx.get(f"{url}/metrics/").text
 
 
 def test_full_server_refuses(scripted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nano, "MAX_RUNNING", 0)
     with pytest.raises(openai.RateLimitError, match="full") as refused:
-        client(scripted(["Hello."])).chat.completions.create(model="scripted", messages=HELLO)
+        chat(scripted(["Hello."]))
     assert refused.value.response.headers["retry-after"] == "1"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not local_models(), reason="this copy has remote models only")
-def test_default_model_follows_schema() -> None:
-    app = nano.create_app(load_chat_model("smollm2"), "smollm2", "", CollectorRegistry())
-    schema = {
-        "type": "object",
-        "properties": {"city": {"enum": ["Paris", "Rome"]}},
-        "required": ["city"],
-        "additionalProperties": False,
-    }
-    form: Any = {"type": "json_schema", "json_schema": {"name": "city", "schema": schema}}
-    with serve_app(app) as url:
-        answer = client(url).chat.completions.create(
-            model="smollm2", messages=HELLO, response_format=form
-        )
-    assert json.loads(answer.choices[0].message.content or "")["city"] in ("Paris", "Rome")
