@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -78,6 +78,14 @@ class FakeBackend:
 
     async def close(self) -> None:
         pass
+
+
+async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
+    """The events of an answer, until one is an error."""
+    for event in events:
+        if isinstance(event, Exception):
+            raise event
+        yield event
 
 
 class FakePool(Pool):

@@ -1,11 +1,11 @@
 """The chat protocol: bodies in, chat.completion and its chunks out, read by OpenAI's own types."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from service_fakes import source
 
 from llm_service.models.local.unsupported import of_chat
 from llm_service.protocol import chat, chat_answer
@@ -35,16 +35,6 @@ def refusal(**fields: Any) -> BadParameter:
     return caught.value
 
 
-async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
-    for event in events:
-        if isinstance(event, Exception):
-            raise event
-        yield event
-
-
-ASK = Ask("chat", "m", {"messages": HELLO})
-
-
 async def collected(*events: Event | Exception) -> ChatCompletion:
     body = await chat_answer.collect(source(events), ABOUT)
     assert json.loads(json.dumps(body)) == body
@@ -70,30 +60,11 @@ async def chunks(*events: Event | Exception, usage: bool = False) -> list[ChatCo
 def test_an_ask_holds_what_the_client_sent_and_nothing_that_is_null():
     schema = {"type": "object", "properties": {"a": {"default": None}}}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    body = request(
-        temperature=0,
-        seed=None,
-        stream=True,
-        stream_options={"include_usage": True},
-        response_format=form,
-        reasoning_effort="low",
-        ignore_eos=True,
-    )
+    fields = {"temperature": 0, "response_format": form, "reasoning_effort": "low"}
+    body = request(seed=None, stream=True, stream_options={"include_usage": True}, **fields)
     ask = body.ask(user="key", request_id="r")
-    assert ask == Ask(
-        kind="chat",
-        model="m",
-        body={
-            "messages": HELLO,
-            "temperature": 0,
-            "response_format": form,
-            "reasoning_effort": "low",
-            "ignore_eos": True,
-        },
-        stream=True,
-        user="key",
-        request_id="r",
-    )
+    sent = {"messages": HELLO, **fields}
+    assert ask == Ask("chat", "m", sent, stream=True, user="key", request_id="r")
     assert body.streams and body.include_usage
     assert request(user="u").ask(user="key").user == "u"
     assert not request().include_usage
@@ -152,12 +123,16 @@ def test_unknown_fields_are_refused():
     assert (error.param, error.code) == ("X" * 100, "unknown_parameter")
 
 
-def test_a_whole_conversation_with_tools_is_taken():
+def after_a_call(arguments: str) -> list[dict[str, Any]]:
+    call = {**CALL, "function": {"name": "weather", "arguments": arguments}}
+    return [*HELLO, {"role": "assistant", "refusal": None, "tool_calls": [call]}]
+
+
+def test_a_whole_conversation_with_tools_is_taken_and_completed():
     ask = request(
         messages=[
             {"role": "developer", "content": [{"type": "text", "text": "Be short."}]},
-            *HELLO,
-            {"role": "assistant", "content": None, "refusal": None, "tool_calls": [CALL]},
+            *after_a_call(""),
             {"role": "tool", "content": "sunny", "tool_call_id": "call_1"},
         ],
         tools=[TOOL],
@@ -166,17 +141,6 @@ def test_a_whole_conversation_with_tools_is_taken():
     assert ask.body["messages"][0]["role"] == "system"
     assert ask.body["messages"][2] == {"role": "assistant", "content": None, "tool_calls": [CALL]}
     assert of_chat(ask.body) == []
-
-
-def after_a_call(arguments: str) -> list[dict[str, Any]]:
-    call = {**CALL, "function": {"name": "weather", "arguments": arguments}}
-    return [*HELLO, {"role": "assistant", "tool_calls": [call]}]
-
-
-def test_missing_content_and_arguments_of_a_call_are_completed():
-    message = request(messages=after_a_call("")).ask().body["messages"][1]
-    assert message["content"] is None
-    assert message["tool_calls"][0]["function"]["arguments"] == "{}"
 
 
 @pytest.mark.parametrize("arguments", ["alice@example.com", "[1]", '{"a":', "[" * 5000])
@@ -188,23 +152,13 @@ def test_arguments_that_are_not_an_object_are_refused_without_repeating_them(arg
 
 def test_what_a_local_model_cannot_do_is_carried_and_named():
     image = {"type": "image_url", "image_url": {"url": "data:"}}
-    body = (
-        request(
-            messages=[{"role": "user", "content": [{"type": "text", "text": "x"}, image]}],
-            logprobs=True,
-            top_logprobs=2,
-            logit_bias={"5": 1},
-            store=True,
-            service_tier="flex",
-            functions=[{"name": "f"}],
-            tools=[{"type": "custom", "custom": {"name": "c"}}],
-            min_p=0.1,
-        )
-        .ask()
-        .body
-    )
+    fields: dict[str, Any] = {"top_logprobs": 2, "logit_bias": {"5": 1}, "store": True}
+    fields |= {"service_tier": "flex", "functions": [{"name": "f"}], "min_p": 0.1}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "x"}, image]}]
+    tools = [{"type": "custom", "custom": {"name": "c"}}]
+    body = request(messages=messages, tools=tools, logprobs=True, **fields).ask().body
     assert set(of_chat(body)) == {
-        *("top_logprobs", "logit_bias", "store", "service_tier", "functions", "min_p"),
+        *fields,
         *("messages.0.content.1.type (image_url)", "tools.0.type (custom)"),
     }
     with pytest.raises(BadParameter, match="logit_bias") as caught:
@@ -266,14 +220,9 @@ async def test_choices_are_kept_apart_and_calls_put_together():
 
 
 async def test_an_answer_without_an_end_is_not_passed_off_as_whole():
-    with pytest.raises(Unavailable):
-        await collected(Delta("Hi"), Usage(1, 1))
-    with pytest.raises(Unavailable):
-        await collected()
-    with pytest.raises(Unavailable):
-        await sent()
-    with pytest.raises(Unavailable):
-        await sent(Unavailable("down"))
+    for unfinished in (collected(Delta("Hi"), Usage(1, 1)), collected(), sent()):
+        with pytest.raises(Unavailable):
+            await unfinished
     *_, last = await sent(Delta("Hi"))
     assert json.loads(last)["error"]["type"] == "unavailable"
 
@@ -287,21 +236,20 @@ async def test_a_stream_has_openais_chunks():
     assert all("usage" not in c.model_fields_set for c in found)
 
 
-async def test_usage_comes_last_with_no_choice():
-    *others, last = await chunks(Delta("Hi"), Finish("stop"), Usage(3, 1), usage=True)
-    assert (last.choices, last.usage.total_tokens) == ([], 4)
-    assert all("usage" in c.model_fields_set and c.usage is None for c in others)
-
-
-async def test_calls_logprobs_and_extras_are_streamed():
+async def test_calls_logprobs_extras_and_at_last_usage_are_streamed():
     part = {"index": 0, **CALL}
     logprob = {"token": "x", "logprob": -1.0}
-    _, call, text, extra, end = await chunks(
+    *others, last = await chunks(
         Delta(tool_calls=[part]),
         Delta("x", logprobs=[logprob]),
         Delta(extra={"reasoning_content": "hm"}),
         Finish("tool_calls"),
+        Usage(3, 1),
+        usage=True,
     )
+    assert (last.choices, last.usage.total_tokens) == ([], 4)
+    assert all("usage" in c.model_fields_set and c.usage is None for c in others)
+    _, call, text, extra, end = others
     assert call.choices[0].delta.tool_calls[0].function.name == "weather"
     assert text.choices[0].logprobs.content[0].token == "x"
     assert extra.choices[0].delta.model_extra == {"reasoning_content": "hm"}

@@ -1,7 +1,7 @@
 """Anthropic's Messages API, read by Anthropic's own types and driven by its own client."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -9,6 +9,7 @@ import pytest
 from anthropic import Anthropic
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
+from service_fakes import source
 
 from llm_service.protocol.body import BadParameter
 from llm_service.protocol.events import About, send
@@ -36,13 +37,6 @@ def request(**fields: Any) -> MessagesRequest:
 
 def messages(*turns: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
     return list(request(messages=list(turns), **fields).ask().body["messages"])
-
-
-async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
-    for event in events:
-        if isinstance(event, Exception):
-            raise event
-        yield event
 
 
 async def collected(*events: Event | Exception) -> Message:

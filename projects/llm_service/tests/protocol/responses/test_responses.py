@@ -1,12 +1,12 @@
 """The responses protocol, read by OpenAI's own types."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
+from service_fakes import source
 
 from llm_service.models.local.unsupported import of_chat
 from llm_service.protocol.body import BadParameter
@@ -30,13 +30,6 @@ def request(**fields: Any) -> ResponsesRequest:
 
 def body(**fields: Any) -> dict[str, Any]:
     return dict(request(**fields).ask().body)
-
-
-async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
-    for event in events:
-        if isinstance(event, Exception):
-            raise event
-        yield event
 
 
 async def collected(*events: Event | Exception, **fields: Any) -> Response:
