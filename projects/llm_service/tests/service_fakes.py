@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,23 +166,11 @@ async def serving(data_dir: Path, *arguments: Any, **config: Any) -> AsyncIterat
 
 @dataclass
 class Running:
-    """`llm-service serve` as a process of its own, with its data in `folder`."""
+    """`llm-service serve` as a process of its own."""
 
     url: str
     port: int
-    folder: Path
     process: subprocess.Popen[bytes]
-    env: dict[str, str]
-
-    def cli(self, *arguments: str) -> str:
-        """What `llm-service ARGUMENTS` prints, in another process on the same data."""
-        command = [sys.executable, "-m", "llm_service", *arguments]
-        env = {**os.environ, **self.env}
-        return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
-
-    def make_key(self, name: str, *limits: str) -> str:
-        made = json.loads(self.cli("keys", "create", "--name", name, "--json", *limits))
-        return str(made["key"])
 
 
 @contextmanager
@@ -208,7 +194,7 @@ def run_service(
     command = [*wrapper, sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
     command += ["--models", str(models)] if table else []
     with run_server(command, port, ready, timeout=120, env=env) as process:
-        yield Running(f"http://127.0.0.1:{port}", port, folder, process, env)
+        yield Running(f"http://127.0.0.1:{port}", port, process)
 
 
 @contextmanager
@@ -216,28 +202,21 @@ def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
     """The base URLs of stub upstreams, each on a port of its own, all in one thread."""
     from aiohttp import web
 
-    started: Future[tuple[list[str], Callable[[], object]]] = Future()
+    async def serve(stub: Stub) -> str:
+        runner = web.AppRunner(stub.app(), handler_cancellation=True, shutdown_timeout=0.1)
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
 
-    async def serve() -> None:
-        stop, urls = asyncio.Event(), []
-        async with AsyncExitStack() as stack:
-            for stub in stubs:
-                runner = web.AppRunner(stub.app(), handler_cancellation=True, shutdown_timeout=0.1)
-                stack.push_async_callback(runner.cleanup)
-                await runner.setup()
-                await web.TCPSite(runner, "127.0.0.1", 0).start()
-                urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
-            loop = asyncio.get_running_loop()
-            started.set_result((urls, lambda: loop.call_soon_threadsafe(stop.set)))
-            await stop.wait()
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(asyncio.run, serve())
-        wait([started, running], return_when=FIRST_COMPLETED)
-        if running.done():
-            running.result()
-        urls, stop = started.result()
-        try:
-            yield urls
-        finally:
-            stop()
+    loop, stack = asyncio.new_event_loop(), AsyncExitStack()
+    urls = [loop.run_until_complete(serve(stub)) for stub in stubs]
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield urls
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

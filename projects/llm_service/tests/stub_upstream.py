@@ -2,8 +2,7 @@
 benchmarks run it as a program: `python tests/stub_upstream.py --port 9101 --tokens 20`.
 
 A `fault` makes it misbehave as upstreams do: hang (no answer), 500 and 429 (with Retry-After),
-html (a page in place of an answer), malformed (no JSON), slow_bytes (a byte each 50 ms), and three
-ways to end midway: truncate (properly), dies (closes the connection), reset (resets it).
+html (a page in place of an answer), and two ways to end midway: truncate (properly) and reset.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from llm_service.request import several
 if TYPE_CHECKING:
     from aiohttp import web
 
-FAULTS = ("hang", "500", "429", "html", "malformed", "slow_bytes", "truncate", "dies", "reset")
 WORDS = ("The", " stub", " says", " the", " same", " few", " words", " again", " and", " again.")
 
 
@@ -100,16 +98,9 @@ class Stub:
             if place == len(parts) // 2:
                 if self.fault == "reset" and request.transport is not None:
                     request.transport.abort()
-                if self.fault == "dies" and request.transport is not None:
-                    request.transport.close()
-                if self.fault in ("reset", "dies", "truncate"):
+                if self.fault in ("reset", "truncate"):
                     return response
-                if self.fault == "malformed":
-                    part = b'data: {"choices": [{"del\n\n'
-            pieces = [part[n : n + 1] for n in range(len(part))]
-            for piece in pieces if self.fault == "slow_bytes" else [part]:
-                await response.write(piece)
-                await asyncio.sleep(0.05 if self.fault == "slow_bytes" else 0)
+            await response.write(part)
             await asyncio.sleep(self.between)
         return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,42 +53,21 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 async def test_records_come_back_as_they_were(database: Database) -> None:
-    given = record(
-        1,
-        at=datetime(2026, 1, 31, 23, 30, tzinfo=UTC).astimezone(),
-        key_name="anna",
-        team="x",
-        user="u",
-        model="alias",
-        model_used="m",
-        backend="local",
-        prompt_tokens=2**40,
-        completion_tokens=2,
-        cached_tokens=3,
-        cost_usd=0.25,
-        seconds=1.5,
-        first_token=0.5,
-        outcome="busy",
-        stream=True,
-        cache="hit",
-        experiment="e",
-        variant="v",
-        prompt="p@1:abc",
-        decisions="pii_in:redacted",
-        messages='[{"role": "user"}]',
-        answer="Yes",
-    )
+    values = {"int": 2**40, "float": 0.25, "float | None": 0.5, "bool": True}
+    fields = {f.name: values.get(str(f.type), f"a {f.name}") for f in dataclasses.fields(Record)}
+    given = Record(**{**fields, "at": datetime(2026, 1, 31, 23, 30, tzinfo=UTC).astimezone()})
     accounting = Accounting(database)
     await accounting.start()
     accounting.add(given)
     assert accounting.pending == 1
     await accounting.stop()
     (row,) = stored(database)
-    assert {name: getattr(row, name) for name in Record.__dataclass_fields__} == {
-        name: getattr(given, name) for name in Record.__dataclass_fields__
-    }
+    assert {name: getattr(row, name) for name in fields} == dataclasses.asdict(given)
     assert row.day == "2026-01-31" and row.at.tzinfo == UTC
-    assert spending(database) == {("2026-01", "key:k"): 0.25, ("2026-01", "team:x"): 0.25}
+    assert spending(database) == {
+        ("2026-01", "key:a key_id"): 0.25,
+        ("2026-01", "team:a team"): 0.25,
+    }
     assert accounting.pending == 0 and accounting.healthy
 
 

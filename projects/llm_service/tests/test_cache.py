@@ -89,12 +89,6 @@ async def test_the_second_request_is_a_hit(cache: AnswerCache) -> None:
     assert [(await read(shared, source, scope=key))[1] for key in "ab"] == ["miss", "hit"]
 
 
-async def test_request_that_is_not_cacheable_runs_each_time(cache: AnswerCache) -> None:
-    for _ in range(2):
-        assert await read(cache, Source(), ask_of(temperature=1)) == (ANSWER, "")
-    assert len(cache) == 0
-
-
 async def test_bypass(cache: AnswerCache) -> None:
     source = Source()
     assert (await read(cache, source, store=False))[1] == "miss"

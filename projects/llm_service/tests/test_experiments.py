@@ -49,8 +49,7 @@ def test_a_user_stays_with_a_variant() -> None:
     assert set(before) == {"plain", "new"}
     elsewhere = [assigned(Experiments([two("another")]), user) for user in users]
     assert 60 < sum(a == b for a, b in zip(before, elsewhere, strict=True)) < 140
-    experiments, facts = Experiments([two()]), Facts()
-    experiments.assign(ask_of(""), Key("key 1", "k"), facts)
+    Experiments([two()]).assign(ask_of(""), Key("key 1", "k"), facts := Facts())
     assert facts.variant == choose(two(), "key 1").name
     assert choose(two(), "user 0").name == before[0] == "new"  # fixed: a release must not reshuffle
 
@@ -96,10 +95,8 @@ def test_a_variant_changes_model_parameters_and_prompt(tmp_path: Path) -> None:
     assert plain.body == ask_of().body and facts.variant == "plain" and facts.prompt == ""
 
 
-def test_others_are_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "p.md"
-    file.write_text("version: 1\nx")
-    experiments, facts = Experiments([two(prompt=file)]), Facts()
+def test_others_are_left_alone() -> None:
+    experiments, facts = Experiments([two(model="big")]), Facts()
     for ask in (ask_of(model="other"), ask_of(kind="embedding")):
         assert experiments.assign(ask, KEY, facts) is ask
     assert facts == Facts()
@@ -128,12 +125,9 @@ def fill(database: Database, variant: str, outcome: str, *ratings: str | None) -
 
 def test_the_report_has_each_variant_with_its_interval(tmp_path: Path) -> None:
     database = open_database(Config(data_dir=tmp_path))
-    assert report(database) == []
     fill(database, "new", "ok", *["up"] * 30, *["down"] * 10)
     fill(database, "new", "unavailable", None)
     fill(database, "new", "cancelled", None)
-    (found,) = report(database)
-    assert found["verdict"] == "not enough data: only one variant has received requests"
     fill(database, "plain", "ok", *["up"] * 5)
     (found,) = report(database)
     new, plain = found["variants"]
@@ -153,14 +147,9 @@ def rated(name: str, up: int, n: int) -> dict[str, Any]:
 
 
 def test_a_verdict_needs_data() -> None:
-    assert verdict([rated("a", 19, 19), rated("b", 0, 50)]).startswith(
-        "not enough data: 'a' has 19"
-    )
+    assert verdict([rated("a", 0, 50)]).startswith("not enough data: only one variant")
     close = verdict([rated("a", 12, 20), rated("b", 14, 20)])
     assert close.startswith("no significant difference yet: 'b' leads by +10 percentage points")
     assert verdict([rated("a", 50, 100), rated("b", 80, 100)]).startswith(
         "'b' is better: +30 percentage points"
     )
-    assert verdict([rated("a", 20, 20), rated("b", 0, 20)]).startswith("'a' is better: +100")
-    same = [rated("a", 100, 100), rated("b", 100, 100)]
-    assert verdict(same).startswith("no significant difference yet")

@@ -1,6 +1,6 @@
 """What is counted, and under which labels."""
 
-from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -8,25 +8,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llm_service.observe.metrics import Metrics
 from llm_service.request import Facts
+from llm_service.store.accounting import Record
 
 
-@dataclass
-class Ended:
-    """The fields of an accounting record that the metrics read."""
-
-    request_id: str = "r1"
-    model: str = "smollm2"
-    model_used: str = "smollm2"
-    kind: str = "chat"
-    outcome: str = "ok"
-    seconds: float = 0.5
-    prompt_tokens: int = 20
-    completion_tokens: int = 10
-    cached_tokens: int = 0
-    cost_usd: float = 0.25
-    cache: str = ""
-    first_token: float | None = None
-    stream: bool = False
+def ended(**fields):
+    about = {"model": "smollm2", "model_used": "smollm2", "seconds": 0.5, "cost_usd": 0.25}
+    about |= {"prompt_tokens": 20, "completion_tokens": 10, **fields}
+    return Record("r", "chatcmpl-1", datetime.now(UTC), "k", **about)
 
 
 @pytest.fixture
@@ -52,8 +40,8 @@ def samples(registry):
 
 
 def test_request_counts_outcome_tokens_cost_and_duration(metrics, registry):
-    metrics.record(Ended(cached_tokens=5, cache="miss"), Facts())
-    busy = Ended(outcome="busy", seconds=0.001, cost_usd=0, completion_tokens=0)
+    metrics.record(ended(cached_tokens=5, cache="miss"), Facts())
+    busy = ended(outcome="busy", seconds=0.001, cost_usd=0, completion_tokens=0)
     metrics.record(busy, Facts(), limit="queue")
     found = samples(registry)
     assert found["llm_requests_total", "chat", "ok", "smollm2"] == 1
@@ -77,9 +65,9 @@ def test_cost_and_tokens_of_each_model_start_at_zero(metrics, registry):
 
 def test_text_of_a_client_never_becomes_a_label(metrics, registry):
     for n in range(20):
-        record = Ended(model=f"evil-{n}", model_used="", outcome="not_found")
+        record = ended(model=f"evil-{n}", model_used="", outcome="not_found")
         metrics.record(record, Facts(failed=[("evil", "unavailable")], attempts=1))
-    metrics.record(Ended(model_used="evil", stream=True, first_token=0.1), Facts())
+    metrics.record(ended(model_used="evil", stream=True, first_token=0.1), Facts())
     metrics.time_per_token("evil", 0.1)
     found = samples(registry)
     assert not [key for key in found if any("evil" in part for part in key)]
@@ -89,7 +77,7 @@ def test_text_of_a_client_never_becomes_a_label(metrics, registry):
 def test_attempts_retries_and_fallbacks_are_counted(metrics, registry):
     failed = [("smollm2", "unavailable"), ("smollm2", "timeout")]
     facts = Facts(failed=failed, attempts=3, model_used="big", decisions=["pii_in:redacted:2"])
-    metrics.record(Ended(model_used="big"), facts)
+    metrics.record(ended(model_used="big"), facts)
     found = samples(registry)
     assert found["llm_upstream_attempts_total", "smollm2", "unavailable"] == 1
     assert found["llm_upstream_attempts_total", "big", "ok"] == 1

@@ -59,12 +59,6 @@ class Fake:
             raise self.fails.pop(0) or AssertionError
         return Embedded([[1.0]], 1)
 
-    async def check(self) -> None:
-        if self.always:
-            raise self.always
-
-    async def close(self) -> None: ...
-
 
 class Clock:
     """Time that passes only while the router sleeps."""
@@ -117,12 +111,6 @@ async def ask(
     return events[0].text
 
 
-async def test_facts_say_who_answered(make: Any) -> None:
-    facts = Facts()
-    assert await ask(make(Fake("a")), route("a"), facts) == "a"
-    assert (facts.model_used, facts.backend, facts.attempts) == ("a", "local", 1)
-
-
 async def test_facts_waited_is_the_time_to_the_first_event(make: Any, clock: Clock) -> None:
     a, facts = Fake("a"), Facts()
     a.gate = asyncio.Event()
@@ -165,27 +153,19 @@ async def test_who_is_asked_after_a_failure(make: Any, clock: Clock, name: str) 
     a, b, down = Fake("a", *fails), Fake("b"), Fake("down", DOWN)
     a.load.running = -1  # the least busy: asked first
     way = Route(name="r", **{"targets": ("a",), **fields})
+    router = make(a, b, down)
     if isinstance(expected, str):
-        assert await ask(make(a, b, down), way, left=1000) == expected
+        assert await ask(router, way, left=1000) == expected
     else:
         with pytest.raises(expected) as caught:
-            await ask(make(a, b, down), way)
+            await ask(router, way)
+        assert (False in router.replicas()[0].breaker._last) == (expected not in (BadInput, Busy))
         assert str(caught.value) == str(fails[asked - 1])
         assert b.asked == 0
     assert (a.asked, len(clock.slept)) == (asked, pauses)
     for n, slept in enumerate(clock.slept):
         wait = fails[n].retry_after
         assert slept == wait if wait else slept <= 0.2 * 2**n
-
-
-async def test_mistakes_of_clients_do_not_open_a_breaker(make: Any) -> None:
-    a = Fake("a")
-    a.always = BadInput("no")
-    router = make(a)
-    for _ in range(10):
-        with pytest.raises(BadInput):
-            await ask(router, route("a"))
-    assert router.replicas()[0].breaker.state == "closed"
 
 
 async def test_after_the_first_event_nothing_is_begun_anew(make: Any) -> None:
@@ -239,8 +219,6 @@ async def test_deadline_ends_all_tries_and_the_stream(make: Any) -> None:
     assert slow.closed == 1
     assert False not in begun.replicas()[0].breaker._last  # a long answer shows nothing
     assert time.monotonic() - began < 30  # either would take 60 s
-    with pytest.raises(DeadlineExceeded):
-        await ask(router, route("a"), left=0.0)
 
 
 async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: Clock) -> None:
@@ -267,8 +245,6 @@ async def test_where_all_are_open_the_error_names_them_and_when(make: Any) -> No
         await ask(router, way)
     assert caught.value.retry_after == 1.0
     assert a.asked == 5
-    with pytest.raises(Unavailable, match="No backend is running for c"):
-        await ask(router, route("c"))
 
 
 async def test_a_cancelled_probe_is_no_outcome(make: Any, clock: Clock) -> None:
@@ -325,5 +301,5 @@ async def test_embeddings_are_tried_again_as_well(make: Any) -> None:
     way = route("a", fallback=("b",), retries=0)
     found = await router.embed(way, asked, facts, router._clock() + 5)
     assert found.vectors == [[1.0]]
-    assert (facts.model_used, facts.attempts) == ("b", 2)
+    assert (facts.model_used, facts.backend, facts.attempts) == ("b", "local", 2)
     assert [replica.running for replica in router.replicas()] == [0, 0]

@@ -8,7 +8,6 @@ from prometheus_client import generate_latest
 from service_fakes import TABLE, run_service
 
 from llm_service.request import Load
-from llm_service.web.page import status_page
 from seedbed.errors import Unavailable
 from seedbed.testing.launch import launch_chromium
 
@@ -40,13 +39,6 @@ async def test_status_shows_models_and_spending(served):
     page = (await served.client.get("/", headers=headers(operator))).text
     assert "onerror" in page and "<img" not in page
     assert "1% of $0.001000" in html.unescape(page)
-
-
-async def test_status_of_a_service_without_requests(served):
-    status = (await served.client.get("/admin/status")).json()
-    assert (status["running"], status["waiting"], status["keys"]) == (0, 0, [])
-    assert [model["name"] for model in status["models"]] == ["echo", "vectors"]
-    assert "No requests." in status_page(status)
 
 
 async def test_gauges_are_read_at_scrape_time(served):

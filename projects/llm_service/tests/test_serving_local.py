@@ -17,7 +17,7 @@ from llm_service.models.local.worker import MAX_SCHEMAS, check_size, choice_seed
 from llm_service.models.pool import Pool
 from llm_service.models.table import Table
 from llm_service.request import Ask, Delta, Finish, Usage
-from seedbed.errors import BadInput, Busy, SeedbedError, Unavailable, WeightsError
+from seedbed.errors import BadInput, Busy, SeedbedError, Unavailable
 from seedbed.settings import Settings
 
 LONG = {
@@ -67,14 +67,6 @@ async def test_a_worker_answers_with_its_defaults_refuses_and_cancels():
         await backend.close()
     with pytest.raises(Unavailable, match="unloaded"):
         await backend.loaded()
-
-
-async def test_a_model_that_is_not_there_says_so():
-    backend = LocalBackend("mine", entry("mine", spec="path:/nope"))
-    with pytest.raises(WeightsError, match="/nope"):
-        await backend.check()
-    assert "/nope" in str(backend.failure)
-    assert not backend.may_start and not backend.starting
 
 
 # ── memory ──────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -173,7 +172,6 @@ async def test_usage_is_estimated_where_it_is_missing_or_implausible(
         ("reset", Unavailable, "connection to the upstream failed"),
         ("500", Unavailable, r"returned 500\.$"),
         ("429", Unavailable, "returned 429"),
-        ("malformed", Unavailable, "sent malformed data"),
         ("truncate", Unavailable, "upstream (sent malformed|closed)"),
         ("html", Unavailable, r"sent malformed data\.$"),
     ],
@@ -198,7 +196,6 @@ async def test_each_fault_has_its_error(
         (400, {"message": "too long", "code": "context_length_exceeded"}, ContextWindowError, "lo"),
         (400, {"message": "no: sk-of-the-operator, Bearer abcdefgh12345678"}, BadInput, "no"),
         (404, {"message": "no model stub"}, BadInput, "no model stub"),
-        (404, {}, Unavailable, "returned 404"),
         (302, {}, Unavailable, "returned 302"),
         (401, {"message": "wrong key sk-of-the-operator"}, Unavailable, "rejected this service"),
         (429, {"code": "insufficient_quota"}, Unavailable, "rejected this service"),
@@ -220,11 +217,8 @@ async def test_each_status_has_its_error(
     "answer",
     [
         {"choices": [{"message": {"content": ["alice@example.com"]}, "delta": {"content": [1]}}]},
-        {"trace": "alice@example.com"},
         {"error": {"message": "Traceback of alice@example.com", "code": 500}},
-        {"choices": [3]},
-        {"choices": [{"message": 4, "delta": 4}]},
-        [],
+        ["alice@example.com"],
     ],
 )
 async def test_text_of_an_upstream_reaches_no_client_and_no_address_the_log(
@@ -235,14 +229,6 @@ async def test_text_of_an_upstream_reaches_no_client_and_no_address_the_log(
         await upstream.ask(stream=stream)
     assert "alice" not in str(caught.value) and "Trace" not in str(caught.value)
     assert "alice" not in caplog.text
-
-
-async def test_retry_after_may_be_a_date(upstream: Upstream) -> None:
-    at = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 300))
-    upstream.answer({}, 429, **{"Retry-After": at})
-    with pytest.raises(Unavailable) as caught:
-        await upstream.ask()
-    assert 200 < caught.value.retry_after <= 301
 
 
 async def test_closing_the_generator_ends_the_upstreams_work(upstream: Upstream) -> None:
@@ -257,23 +243,21 @@ async def test_closing_the_generator_ends_the_upstreams_work(upstream: Upstream)
     assert upstream.backend.load.running == 0
 
 
-@pytest.mark.parametrize("pause", [0.02, 60])
-async def test_connection_goes_back_unless_the_body_does_not_end(
-    upstream: Upstream, pause: float, monkeypatch: pytest.MonkeyPatch
+async def test_a_body_that_does_not_end_holds_up_no_answer(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def reply(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(END)
-        await asyncio.sleep(pause)
+        await asyncio.sleep(60)
         return response
 
     upstream.reply = reply
-    monkeypatch.setattr("llm_service.models.remote.upstream._END_OF_BODY", 30 if pause < 1 else 0.1)
-    began = time.monotonic()
-    assert text(await upstream.ask(stream=True)) == "x"
-    assert upstream.idle_connections == (pause < 1)
-    assert time.monotonic() - began < 20
+    monkeypatch.setattr("llm_service.models.remote.upstream._END_OF_BODY", 0.1)
+    async with asyncio.timeout(20):
+        assert text(await upstream.ask(stream=True)) == "x"
+    assert upstream.idle_connections == 0
 
 
 async def test_a_stream_with_done_but_no_reason_is_finished(upstream: Upstream) -> None:
