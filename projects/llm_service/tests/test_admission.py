@@ -231,7 +231,7 @@ async def test_redis_that_hangs_delays_one_request_and_limits_none(
     assert "secret" not in caplog.text
 
 
-@pytest.mark.parametrize("url", ["http://x", "redis://h:port/0", "redis:///0", "redis://"])
+@pytest.mark.parametrize("url", ["http://x", "redis://h:port/0", "redis://"])
 def test_a_wrong_url_of_redis_is_said(url: str) -> None:
     pytest.importorskip("redis")
     with pytest.raises(ConfigError, match="SERVICE_REDIS_URL"):

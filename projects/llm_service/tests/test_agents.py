@@ -32,18 +32,6 @@ def url(service):
     return f"{service}/v1"
 
 
-def test_langchain_agent_and_structured_output(url):
-    create_agent = require("langchain.agents", "langchain").create_agent
-    from langchain_openai import ChatOpenAI
-
-    llm = ChatOpenAI(model="smollm2", base_url=url, api_key="none")
-    messages = create_agent(llm, [get_weather]).invoke({"messages": [("user", QUESTION)]})
-    assert [message.type for message in messages["messages"]] == ["human", "ai", "tool", "ai"]
-    assert ANSWER in messages["messages"][-1].text.lower()
-    person = llm.with_structured_output(Person, method="json_schema").invoke(INGRID)
-    assert person == Person(name="Ingrid", age=47)
-
-
 async def test_pydantic_ai_agent_and_output(url):
     pydantic_ai = require("pydantic_ai", "pydantic-ai-slim[openai]")
     from pydantic_ai.models.openai import OpenAIChatModel

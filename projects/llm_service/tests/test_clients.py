@@ -122,7 +122,7 @@ def test_text_longer_than_the_embedding_model_reads_is_refused(client):
         openai.BadRequestError, match=r"input\.1: 255 tokens .* limit of 254"
     ) as caught:
         client.embeddings.create(model="minilm", input=["short", "word " * 255])
-    assert caught.value.code == "context_length_exceeded"
+    assert caught.value.code == TOO_LONG
 
 
 def test_models(client):
@@ -153,19 +153,12 @@ def test_responses(client):
     assert second.output_text
 
 
+TOO_LONG = "context_length_exceeded"
 WRONG = [
     ({"logit_bias": {"5": 10}}, "logit_bias", "unsupported_parameter"),
-    ({"service_tier": "flex"}, "service_tier", "unsupported_parameter"),
-    ({"extra_body": {"min_p": 0.5}}, "min_p", "unsupported_parameter"),
     ({"temperature": 3}, "temperature", "invalid_value"),
-    ({"messages": [{"role": "boss", "content": "x"}]}, "messages.0.role", "invalid_value"),
-    (
-        {"messages": [{"role": "user", "content": "word " * 20_000}]},
-        None,
-        "context_length_exceeded",
-    ),
-    ({"model": "minilm"}, "model", None),
-    ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}, None, None),
+    ({"messages": [{"role": "user", "content": "word " * 20_000}]}, None, TOO_LONG),
+    ({"model": "minilm"}, "model", "invalid_value"),
 ]
 
 
@@ -173,8 +166,7 @@ def test_what_is_wrong_or_not_supported_is_named(ask):
     for fields, param, code in WRONG:
         with pytest.raises(openai.BadRequestError) as caught:
             ask(**fields)
-        assert param in (None, caught.value.param), caught.value
-        assert code in (None, caught.value.code), caught.value
+        assert (caught.value.param, caught.value.code) == (param, code)
     with pytest.raises(openai.NotFoundError) as caught:
         ask(model="gpt-4")
     assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
@@ -216,8 +208,6 @@ async def test_refusals_are_the_classes_of_the_client(tmp_path, monkeypatch):
 def test_langchain(service):
     """By the way that the other projects take: a base URL in the settings."""
     pytest.importorskip("langchain_openai")
-    from langchain_openai import OpenAIEmbeddings
-
     from seedbed.models.load import load_chat_model
     from seedbed.settings import Settings
 
@@ -226,8 +216,3 @@ def test_langchain(service):
     assert chat.invoke("Say hello.").usage_metadata["input_tokens"] > 0
     used = [chunk.usage_metadata for chunk in chat.stream("Say hello.", stream_usage=True)]
     assert sum(usage["output_tokens"] for usage in used if usage) > 0
-    address = {"base_url": f"{service}/v1", "api_key": "none", "model": "minilm"}
-    embeddings = OpenAIEmbeddings(check_embedding_ctx_length=False, **address)
-    assert [len(vector) for vector in embeddings.embed_documents(["A cat.", "A ship."])] == [
-        384
-    ] * 2

@@ -179,9 +179,6 @@ async def test_feedback_is_kept_and_exported(tmp_path):
         answer = (await served.chat("What is 1+1?")).json()
         rated = {"response_id": answer["id"], "rating": "up", "comment": "good"}
         assert (await served.client.post("/v1/feedback", json=rated)).status_code == 200
-        (row,) = export(served.gateway.database)
-        assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
-        assert row["messages"][-1]["content"] == "one two three"
         corrected = {**rated, "rating": "down", "correction": "four"}
         assert (await served.client.post("/v1/feedback", json=corrected)).status_code == 200
         (row,) = export(served.gateway.database)

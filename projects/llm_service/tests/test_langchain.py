@@ -40,15 +40,10 @@ def upstream(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("VENDOR_KEY", "test-key")
 
     @asynccontextmanager
-    async def serve(*replies: str | Reply, model: str = "claude-haiku-4-5") -> AsyncIterator[Any]:
+    async def serve(*replies: str | Reply) -> AsyncIterator[Any]:
         with launch_vendor(replies) as vendor:
-            entry = ModelEntry(
-                name="c",
-                backend="anthropic",
-                base_url=vendor.url,
-                model=model,
-                api_key_env="VENDOR_KEY",
-            )
+            about = {"backend": "anthropic", "model": "claude-haiku-4-5", "base_url": vendor.url}
+            entry = ModelEntry(name="c", api_key_env="VENDOR_KEY", **about)
             yield Upstream(vendor, LangChainBackend("c", entry))
 
     return serve
@@ -91,25 +86,13 @@ async def test_a_conversation_is_translated(upstream: Any) -> None:
             await served.ask(messages=[{"role": "user", "content": [{"type": "input_audio"}]}])
 
 
-@pytest.mark.parametrize(
-    ("choice", "sent"),
-    [
-        ("auto", {"type": "auto"}),
-        ("none", {"type": "none"}),
-        ("required", {"type": "any"}),
-        (
-            {"type": "function", "function": {"name": "weather"}},
-            {"type": "tool", "name": "weather"},
-        ),
-    ],
-)
-async def test_tool_calls_are_streamed(upstream: Any, choice: Any, sent: dict[str, str]) -> None:
+async def test_tool_calls_are_streamed(upstream: Any) -> None:
     calls = [("weather", {"city": "Bern"}), ("weather", {"city": "Basel"})]
+    choice = {"type": "function", "function": {"name": "weather"}}
+    sent = {"type": "tool", "name": "weather", "disable_parallel_tool_use": True}
     async with upstream(Reply("Looking.", tool_calls=calls)) as served:
         events = await served.ask(tools=[TOOL], tool_choice=choice, parallel_tool_calls=False)
-        assert served.vendor.calls[-1].body["tool_choice"] == sent | {
-            "disable_parallel_tool_use": True
-        }
+        assert served.vendor.calls[-1].body["tool_choice"] == sent
         assert not served.vendor.problems
     parts = [part for event in events if isinstance(event, Delta) for part in event.tool_calls]
     for index, (name, arguments) in enumerate(calls):
@@ -132,10 +115,6 @@ async def test_a_reply_by_a_schema_is_its_json(upstream: Any) -> None:
     "field",
     [
         {"seed": 0},
-        {"n": 2},
-        {"logprobs": True},
-        {"logit_bias": {"1": 2}},
-        {"frequency_penalty": 0.5},
         {"response_format": {"type": "json_object"}},
         {"response_format": AS_JSON, "tools": [TOOL]},
     ],
@@ -145,12 +124,6 @@ async def test_what_is_not_supported_is_refused_by_name(upstream: Any, field: An
         with pytest.raises(BadInput, match=next(iter(field))):
             await served.ask(**field)
         assert not served.vendor.calls
-
-
-async def test_what_changes_nothing_is_let_through(upstream: Any) -> None:
-    async with upstream("Hi.") as served:
-        events = await served.ask(n=1, logprobs=False, frequency_penalty=0, logit_bias={})
-        assert text(events) == "Hi."
 
 
 async def test_a_client_that_leaves_ends_the_request(upstream: Any) -> None:
@@ -170,8 +143,7 @@ LONG = "prompt is too long: 9 tokens > 8 maximum"
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        *((fault, Unavailable) for fault in ("401", "404", "429", "500", "502", "529")),
-        *((fault, Unavailable) for fault in ("cut", "stream_error", "insufficient_quota")),
+        *((fault, Unavailable) for fault in ("401", "429", "500", "cut")),
         (Fault(400, "temperature: too high"), BadInput),
         (Fault(400, LONG), ContextWindowError),
     ],

@@ -52,19 +52,11 @@ async def test_usage_is_summed_by_each_group(database: Database) -> None:
         record(outcome="busy", key_id="k2", model_used="", at=NOW - timedelta(days=1)),
     )
     anna, other = report(database, "key")
+    counts = {"n": 2, "ok": 2, "cancelled": 0, "errors": 0, "cost_usd": 1.5}
+    counts |= {"prompt_tokens": 2**41, "completion_tokens": 5, "cached_tokens": 3}
     assert anna == {
-        "key": "anna",
-        "key_id": "k1",
-        "n": 2,
-        "ok": 2,
-        "cancelled": 0,
-        "errors": 0,
-        "prompt_tokens": 2**41,
-        "completion_tokens": 5,
-        "cached_tokens": 3,
-        "cost_usd": 1.5,
-        "p50_seconds": 1.0,
-        "p95_seconds": 3.0,
+        **{"key": "anna", "key_id": "k1", "p50_seconds": 1.0, "p95_seconds": 3.0},
+        **counts,
     }
     assert (other["ok"], other["cancelled"], other["errors"]) == (0, 1, 1)
     assert other["p50_seconds"] is None
@@ -82,7 +74,7 @@ async def test_usage_is_summed_by_each_group(database: Database) -> None:
         report(database, "month")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("count", [1, 20, 101])
+@pytest.mark.parametrize("count", [1, 101])
 async def test_percentiles_are_the_nearest_rank(database: Database, count: int) -> None:
     seconds = [float(n + 1) for n in range(count)]
     random.Random(count).shuffle(seconds)
@@ -101,18 +93,10 @@ async def test_feedback_replaces_what_was_said_before(database: Database) -> Non
     feedback.add(database, "response-1", "down", 0.1, "bad")
     assert list(feedback.export(database)) == []
     feedback.add(database, "response-1", "up", 1)
-    assert list(feedback.export(database)) == [
-        {
-            "messages": [*messages, {"role": "assistant", "content": "Hello"}],
-            "rating": "up",
-            "score": 1.0,
-            "comment": "",
-            "correction": "",
-            "model": "m",
-            "response_id": "response-1",
-            "prompt": "p@1:a",
-        }
-    ]
+    (row,) = feedback.export(database)
+    assert row["messages"] == [*messages, {"role": "assistant", "content": "Hello"}]
+    assert (row["rating"], row["score"], row["comment"], row["correction"]) == ("up", 1.0, "", "")
+    assert (row["model"], row["response_id"], row["prompt"]) == ("m", "response-1", "p@1:a")
 
 
 async def test_only_rated_chats_with_content_are_exported(database: Database) -> None:
@@ -126,15 +110,7 @@ async def test_only_rated_chats_with_content_are_exported(database: Database) ->
     assert (len(up), len(every)) == (300, 449)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {},
-        {"comment": "a\0b"},
-        {"comment": "a" * 4001},
-        {"rating": "up", "response_id": "a" * 201},
-    ],
-)
+@pytest.mark.parametrize("wrong", [{}, {"comment": "a\0b"}, {"comment": "a" * 4001}])
 async def test_wrong_feedback_is_refused(database: Database, wrong: dict[str, Any]) -> None:
     await write(database, record(1))
     with pytest.raises(BadInput):
