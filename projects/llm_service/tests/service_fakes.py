@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from aiohttp import web
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from stub_upstream import Stub
@@ -200,7 +201,6 @@ def run_service(
 @contextmanager
 def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
     """The base URLs of stub upstreams, each on a port of its own, all in one thread."""
-    from aiohttp import web
 
     async def serve(stub: Stub) -> str:
         runner = web.AppRunner(stub.app(), handler_cancellation=True, shutdown_timeout=0.1)

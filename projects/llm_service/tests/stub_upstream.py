@@ -11,37 +11,31 @@ import argparse
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from aiohttp import web
 
 from llm_service.request import several
-
-if TYPE_CHECKING:
-    from aiohttp import web
 
 WORDS = ("The", " stub", " says", " the", " same", " few", " words", " again", " and", " again.")
 
 
 @dataclass
 class Stub:
-    """What the stub says and what it saw. `seen` has the bodies if `keep` is set."""
+    """What the stub says, and how often it was asked."""
 
     tokens: int = 20
     first_token: float = 0.0
     between: float = 0.0
     fault: str = ""
-    keep: bool = False
     requests: int = 0
-    finished: int = 0  # answers sent whole
     open: int = 0
-    seen: list[dict[str, Any]] = field(default_factory=list)
 
     def app(self) -> web.Application:
-        from aiohttp import web
-
         app = web.Application(client_max_size=64 * 2**20)
         for path, say in (("chat/completions", _chat), ("embeddings", _embeddings)):
             app.router.add_post(f"/v1/{path}", partial(self._handle, say))
@@ -52,20 +46,14 @@ class Stub:
         body = json.loads(await request.read())
         self.requests += 1
         self.open += 1
-        if self.keep:
-            self.seen.append(body)
         try:
-            response = await self._answer(say, request, body)
-            self.finished += 1
-            return response
+            return await self._answer(say, request, body)
         finally:
             self.open -= 1
 
     async def _answer(
         self, say: Say, request: web.Request, body: dict[str, Any]
     ) -> web.StreamResponse:
-        from aiohttp import web
-
         if self.fault == "hang":
             await asyncio.sleep(3600)
         if self.fault == "html":
@@ -89,8 +77,6 @@ class Stub:
     async def _send(
         self, request: web.Request, parts: list[bytes], kind: str
     ) -> web.StreamResponse:
-        from aiohttp import web
-
         response = web.StreamResponse(headers={"Content-Type": kind})
         await response.prepare(request)
         await asyncio.sleep(self.first_token)
@@ -105,8 +91,6 @@ class Stub:
         return response
 
     async def _models(self, _: web.Request) -> web.Response:
-        from aiohttp import web
-
         model = {"id": "stub", "object": "model", "owned_by": "stub"}
         return web.json_response({"object": "list", "data": [model]})
 
@@ -169,7 +153,6 @@ def _embeddings(
 
 def main() -> None:
     import uvloop
-    from aiohttp import web
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--port", type=int, default=9101)

@@ -93,28 +93,6 @@ def test_a_tool_that_must_be_called_is_and_its_result_goes_back(ask):
     assert after.choices[0].message.content
 
 
-@pytest.mark.slow
-def test_calls_in_a_stream_come_together(client):
-    asked = {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 200, "temperature": 0}
-    with client.chat.completions.stream(model=MODEL, messages=ASKED, **asked) as stream:
-        kinds = {event.type for event in stream}
-        calls = stream.get_final_completion().choices[0].message.tool_calls
-    assert "tool_calls.function.arguments.done" in kinds
-    assert len({call.id for call in calls}) == len(calls) > 0
-    assert all(isinstance(json.loads(call.function.arguments), dict) for call in calls)
-
-
-@pytest.mark.slow
-def test_embeddings_in_both_forms(client):
-    texts = ["A cat sits.", "Ships sail."]
-    coded = client.embeddings.create(model="minilm", input=texts)  # base64 on the wire
-    plain = client.embeddings.create(model="minilm", input=texts, encoding_format="float")
-    assert coded.usage.prompt_tokens == plain.usage.prompt_tokens > 0
-    for one, other in zip(coded.data, plain.data, strict=True):
-        assert one.embedding == pytest.approx(other.embedding, abs=1e-5)
-        assert sum(x * x for x in one.embedding) == pytest.approx(1, abs=1e-3)
-
-
 def test_text_longer_than_the_embedding_model_reads_is_refused(client):
     fits = client.embeddings.create(model="minilm", input=["word " * 254])
     assert fits.usage.prompt_tokens == 254
@@ -216,3 +194,24 @@ def test_langchain(service):
     assert chat.invoke("Say hello.").usage_metadata["input_tokens"] > 0
     used = [chunk.usage_metadata for chunk in chat.stream("Say hello.", stream_usage=True)]
     assert sum(usage["output_tokens"] for usage in used if usage) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["OpenAIChatCompletionsModel", "OpenAIResponsesModel"])
+async def test_openai_agent_answers_with_the_tool_result(service, kind):
+    agents = pytest.importorskip("agents", reason="uv pip install 'openai-agents'")
+
+    def get_weather(city: str) -> str:  # noqa: ARG001
+        """Get the current weather in a city."""
+        return "sunny, 22 degrees"
+
+    agents.set_tracing_disabled(True)
+    async with AsyncOpenAI(base_url=f"{service}/v1", api_key="none") as client:
+        agent = agents.Agent(
+            name="assistant",
+            instructions="Be helpful.",
+            model=getattr(agents, kind)(model=MODEL, openai_client=client),
+            tools=[agents.function_tool(get_weather)],
+        )
+        result = await agents.Runner.run(agent, "What is the weather in Paris?")
+    assert "sunny, 22 degrees" in result.final_output.lower()

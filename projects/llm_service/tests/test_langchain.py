@@ -14,7 +14,7 @@ from llm_service.models.entry import ModelEntry
 from llm_service.models.remote.langchain import LangChainBackend
 from llm_service.models.table import Table
 from llm_service.request import Ask, Delta, Event, Finish, Usage
-from seedbed.errors import BadInput, ConfigError, ContextWindowError, SeedbedError, Unavailable
+from seedbed.errors import BadInput, ContextWindowError, SeedbedError, Unavailable
 from seedbed.settings import Settings
 from seedbed.testing.vendor.script import Fault, Reply
 from seedbed.testing.vendor.server import Vendor, launch_vendor
@@ -165,6 +165,3 @@ def test_a_vendors_spec_becomes_an_entry(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (entry.backend, entry.base_url, entry.prices) == ("anthropic", "", (3.0, 15.0))
     with pytest.raises(ValueError, match="embeddings"):
         entry.model_validate({**entry.model_dump(exclude_unset=True), "kind": "embedding"})
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    with pytest.raises(ConfigError, match="ANTHROPIC_API_KEY is not set"):
-        Table.load(None, Settings(model="anthropic:claude-sonnet-4-6"))

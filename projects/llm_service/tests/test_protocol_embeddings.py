@@ -48,10 +48,3 @@ def test_dimensions_and_token_ids_are_refused_by_a_local_model():
     with pytest.raises(BadParameter, match="token ids are not supported") as caught:
         check(input=[1, 2])
     assert caught.value.param == "input"
-
-
-def test_embedding_request_has_the_fields_of_the_official_client():
-    from openai.types.embedding_create_params import EmbeddingCreateParams
-
-    fields = embeddings.EmbeddingRequest.model_fields
-    assert set(EmbeddingCreateParams.__annotations__) <= set(fields)

@@ -31,7 +31,6 @@ class Fake:
         self.breaks: BaseException | None = None
         self.delay = delay
         self.between = 0.0
-        self.gate: asyncio.Event | None = None
         self.asked = 0
         self.closed = 0
 
@@ -39,8 +38,6 @@ class Fake:
         self.asked += 1
         try:
             await asyncio.sleep(self.delay)
-            if self.gate:
-                await self.gate.wait()
             error = self.always or (self.fails.pop(0) if self.fails else None)
             if error is not None:
                 raise error
@@ -112,14 +109,9 @@ async def ask(
 
 
 async def test_facts_waited_is_the_time_to_the_first_event(make: Any, clock: Clock) -> None:
-    a, facts = Fake("a"), Facts()
-    a.gate = asyncio.Event()
-    stream = make(a).generate(route("a"), HELLO, facts, clock.now + 30)
-    first = asyncio.ensure_future(anext(stream))
-    await until(lambda: a.asked == 1)
-    clock.now += 2.5
-    a.gate.set()
-    await first
+    facts = Facts()
+    stream = make(Fake("a", late(2.5))).generate(route("a"), HELLO, facts, clock.now + 30)
+    await anext(stream)
     clock.now += 4.0
     assert [event async for event in stream] == [Finish("stop"), Usage(1, 1)]
     assert facts.waited == 2.5

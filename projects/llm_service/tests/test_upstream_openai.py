@@ -59,7 +59,7 @@ class Upstream:
 @pytest.fixture
 async def upstream(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Upstream]:
     monkeypatch.setenv("STUB_KEY", "sk-of-the-operator")
-    stub = Stub(tokens=4, keep=True)
+    stub = Stub(tokens=4)
     app = stub.app()
     found: Upstream
 
@@ -117,7 +117,7 @@ async def test_embeddings(upstream: Upstream) -> None:
     found = await embed("a", "b")
     assert len(found.vectors) == 2 and found.vectors[0] != found.vectors[1]
     assert found.prompt_tokens == 2
-    assert "encoding_format" not in upstream.stub.seen[-1]
+    assert "encoding_format" not in upstream.requests[-1]["body"]
     one = {"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 10**9}}
     upstream.answer(one)
     assert 0 < (await embed("hello")).prompt_tokens < 20, "implausible, and so estimated"
@@ -229,18 +229,6 @@ async def test_text_of_an_upstream_reaches_no_client_and_no_address_the_log(
         await upstream.ask(stream=stream)
     assert "alice" not in str(caught.value) and "Trace" not in str(caught.value)
     assert "alice" not in caplog.text
-
-
-async def test_closing_the_generator_ends_the_upstreams_work(upstream: Upstream) -> None:
-    upstream.stub.between = 0.2
-    stream = upstream.backend.generate(Ask("chat", "big", HELLO, stream=True))
-    assert (await anext(stream)).text == "The"
-    await stream.aclose()
-    async with asyncio.timeout(30):
-        while upstream.stub.open:
-            await asyncio.sleep(0.01)
-    assert (upstream.stub.requests, upstream.stub.finished) == (1, 0)
-    assert upstream.backend.load.running == 0
 
 
 async def test_a_body_that_does_not_end_holds_up_no_answer(
