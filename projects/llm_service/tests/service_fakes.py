@@ -20,8 +20,8 @@ from stub_upstream import Stub
 
 from llm_service.config import Config
 from llm_service.gateway.gateway import Gateway
+from llm_service.models.entry import ModelEntry
 from llm_service.models.pool import Pool
-from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
 from llm_service.request import Ask, Delta, Embedded, Event, Finish, Load, Usage, several
 from llm_service.store.database import open_database
@@ -71,10 +71,6 @@ class FakeBackend:
         texts = several(ask.body["input"])
         return Embedded([[float(len(text)), 1.0] for text in texts], 3)
 
-    async def check(self) -> None:
-        if self.error is not None:
-            raise self.error
-
     async def close(self) -> None:
         pass
 
@@ -87,26 +83,14 @@ async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
         yield event
 
 
-class FakePool(Pool):
-    """Gives each model of the table the backend that the test made for it."""
+def fake_pool(backends: dict[str, Any]) -> type[Pool]:
+    """A pool that gives each model of the table the backend that the test made for it."""
 
-    def __init__(self, backends: dict[str, Any]) -> None:
-        self.backends = backends
+    class FakePool(Pool):
+        def _make(self, entry: ModelEntry) -> Any:
+            return backends.setdefault(entry.name, FakeBackend(entry.name))
 
-    def __call__(self, *_: Any) -> FakePool:
-        return self
-
-    def update(self, table: Table) -> dict[str, Any]:
-        return {name: self.backends.setdefault(name, FakeBackend(name)) for name in table.models}
-
-    def local(self) -> Iterator[Any]:
-        return iter(())
-
-    def memory(self) -> dict[str, int | None]:
-        return {}
-
-    async def close(self) -> None:
-        pass
+    return FakePool
 
 
 @dataclass
@@ -148,7 +132,7 @@ def app_over_fakes(
     database, registry = open_database(options), CollectorRegistry()
     keys = KeyStore(database, Keys.parse(settings.api_keys.get_secret_value()))
     metrics = Metrics(registry)
-    gateway = Gateway(options, settings, database, metrics, make_pool=FakePool(made))
+    gateway = Gateway(options, settings, database, metrics, make_pool=fake_pool(made))
     app = create_app(gateway, keys)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
     try:

@@ -53,7 +53,7 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 async def test_records_come_back_as_they_were(database: Database) -> None:
-    values = {"int": 2**40, "float": 0.25, "float | None": 0.5, "bool": True}
+    values: dict[str, Any] = {"int": 2**40, "float": 0.25, "float | None": 0.5, "bool": True}
     fields = {f.name: values.get(str(f.type), f"a {f.name}") for f in dataclasses.fields(Record)}
     given = Record(**{**fields, "at": datetime(2026, 1, 31, 23, 30, tzinfo=UTC).astimezone()})
     accounting = Accounting(database)

@@ -42,7 +42,11 @@ def upstream(monkeypatch: pytest.MonkeyPatch) -> Any:
     @asynccontextmanager
     async def serve(*replies: str | Reply) -> AsyncIterator[Any]:
         with launch_vendor(replies) as vendor:
-            about = {"backend": "anthropic", "model": "claude-haiku-4-5", "base_url": vendor.url}
+            about: Any = {
+                "backend": "anthropic",
+                "model": "claude-haiku-4-5",
+                "base_url": vendor.url,
+            }
             entry = ModelEntry(name="c", api_key_env="VENDOR_KEY", **about)
             yield Upstream(vendor, LangChainBackend("c", entry))
 
