@@ -194,11 +194,10 @@ def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
         return f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
 
     loop, stack = asyncio.new_event_loop(), AsyncExitStack()
-    urls = [loop.run_until_complete(serve(stub)) for stub in stubs]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        yield urls
+        yield [asyncio.run_coroutine_threadsafe(serve(stub), loop).result() for stub in stubs]
     finally:
         asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
         loop.call_soon_threadsafe(loop.stop)

@@ -18,24 +18,29 @@ from seedbed.testing.launch import free_port, new_database
 pytest.importorskip("ray")
 PATIENCE = 300  # seconds: on a busy machine the cluster alone takes minutes to start
 CHUNK = 'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": %s}]}\n\n'
+WHOLE = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
 
 
 class Upstream:
-    """Streams "Hi", and ends an answer to "wait" only after `release`; knows its connections."""
+    """Says "Hi", and ends an answer to "wait" only after `release`; knows its connections."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, int] = {}  # the port of the replica's connection, by request
         self.release = asyncio.Event()
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        text = (await request.json())["messages"][0]["content"]
+        body = await request.json()
+        text = body["messages"][0]["content"]
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write((CHUNK % "null").encode())
+        if body.get("stream"):
+            await response.prepare(request)
+            await response.write((CHUNK % "null").encode())
         if text.startswith("wait"):
             assert request.transport is not None
             self.waiting[text] = request.transport.get_extra_info("peername")[1]
             await self.release.wait()
+        if not body.get("stream"):
+            return web.json_response({"choices": [WHOLE]})
         await response.write((CHUNK % '"stop"' + "data: [DONE]\n\n").encode())
         return response
 
