@@ -11,7 +11,7 @@ https://doi.org/10.1145/1099554.1099722).
 
 The constants of fusion and the scale of minilm were chosen on ADI, CACM, CISI, Cranfield, MED and
 TIME, and checked on NPL and SciFact. Values nearby change the mean nDCG@10 of these by less than
-0.01. The scale of multilingual-e5 was chosen by `benchmarks/fit_scale.py`.
+0.01. The scale of multilingual-e5 was chosen by the benchmark `fit_scale`.
 """
 
 from __future__ import annotations
