@@ -10,5 +10,6 @@ def test_serve_app_raises_if_startup_fails():
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "no such setting"})
 
+    pytest.importorskip("uvicorn")
     with pytest.raises(RuntimeError, match="did not start"), serve_app(broken):
         pass

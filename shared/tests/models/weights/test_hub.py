@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import Response, StreamingResponse
 
 from seedbed.testing.launch import serve_app
 
@@ -20,6 +19,7 @@ REVISION = "a" * 40
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 20_000}
 Prefetch = Callable[..., subprocess.Popen[str]]
 pytestmark = pytest.mark.timeout(240)
+responses = pytest.importorskip("starlette.responses")  # of the extra `serve`
 
 
 class Hub:
@@ -38,7 +38,7 @@ class Hub:
             self.paths.append(scope["path"])
             await self.answer(scope["path"], scope["method"])(scope, receive, send)
 
-    def answer(self, path: str, method: str) -> Response:
+    def answer(self, path: str, method: str) -> Any:
         name = path.rpartition("/")[2]
         data: Any
         if "/resolve/" in path and name in self.files:
@@ -50,13 +50,13 @@ class Hub:
             siblings = [{"rfilename": name} for name in self.files]
             data = {"id": "acme/tiny", "sha": REVISION, "siblings": siblings}
         else:
-            return Response(status_code=404)
+            return responses.Response(status_code=404)
         content = data if isinstance(data, bytes) else json.dumps(data).encode()
         headers = {"etag": f'"{hashlib.sha1(content).hexdigest()}"', "x-repo-commit": REVISION}
         headers["content-length"] = str(len(content))
         if self.stall and method == "GET" and name == "model.safetensors":
-            return StreamingResponse(self.half(content), headers=headers)
-        return Response(content, headers=headers)
+            return responses.StreamingResponse(self.half(content), headers=headers)
+        return responses.Response(content, headers=headers)
 
     def half(self, content: bytes) -> Iterator[bytes]:
         yield content[: len(content) // 2]
