@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from llm_service.config import Config
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database
-from llm_service.store.keys import LOCAL, KeyStore
+from llm_service.store.keys import LOCAL, Key, KeyStore
 from seedbed.errors import BadInput, NotFound, Unauthorized, Unavailable
 from seedbed.server.keys import Keys
 
@@ -115,6 +115,23 @@ def test_updated_limits_apply_and_the_others_stay(store: KeyStore, database: Dat
         store.update(store.create("cleo")[0].id, team_budget_usd=5)
     with pytest.raises(NotFound):
         store.update("nobody", rpm=5)
+
+
+def test_changes_by_two_operators_at_once_both_apply(store: KeyStore, database: Database) -> None:
+    class Late(KeyStore):
+        def _active(self, id_or_name: str) -> Key:
+            key = super()._active(id_or_name)
+            meanwhile()
+            return key
+
+    key, _ = store.create("anna")
+    late = Late(database, Keys())
+    meanwhile = lambda: store.update("anna", rpm=7)  # noqa: E731
+    late.update("anna", tpm=9)
+    assert (store.get(key.id).rpm, late.get(key.id).rpm, late.get(key.id).tpm) == (7, 7, 9)
+    meanwhile = lambda: store.revoke("anna")  # noqa: E731
+    with pytest.raises(NotFound, match="No active key"):
+        late.rotate("anna")
 
 
 def test_rotated_key_keeps_its_id_and_limits(store: KeyStore, database: Database) -> None:

@@ -100,7 +100,7 @@ class KeyStore:
         Limits, budget and usage stay with the key. Raises NotFound as `revoke` does.
         """
         secret = _new_secret()
-        return self._update(id_or_name, digest=_digest(secret)), secret
+        return self._update(self._active(id_or_name), {"digest": _digest(secret)}), secret
 
     def update(self, id_or_name: str, **limits: Any) -> Key:
         """Change limits of an active key, e.g. to raise its budget; None leaves one as it is.
@@ -110,9 +110,10 @@ class KeyStore:
         changes = {name: value for name, value in limits.items() if value is not None}
         key = self._active(id_or_name)
         new = parse_limits({f.name: getattr(key, f.name) for f in fields(KeyLimits)} | changes)
-        with self.database.writing() as connection:
-            self._set_team_budget(connection, new)
-        return self._update(id_or_name, **_columns(new))
+        row = _columns(new)
+        # Only what changes: another operator may be changing the rest.
+        values = {name: row[name] for name in changes if name in row}
+        return self._update(key, values, new if "team_budget_usd" in changes else None)
 
     def list(self) -> list[Key]:
         """All keys, also revoked ones, oldest first; the static ones before."""
@@ -120,7 +121,7 @@ class KeyStore:
 
     def revoke(self, id_or_name: str) -> Key:
         """Revoke a key. Raises NotFound if no active key has this id or name."""
-        return self._update(id_or_name, revoked=datetime.now(UTC))
+        return self._update(self._active(id_or_name), {"revoked": datetime.now(UTC)})
 
     def _set_team_budget(self, connection: Connection, limits: KeyLimits) -> None:
         if limits.team_budget_usd is not None:
@@ -137,16 +138,18 @@ class KeyStore:
         self._load()
         named = [k for k in self.list() if k.revoked is None and id_or_name in (k.id, k.name)]
         if not named:
-            raise NotFound(
-                f"No active key with the id or name {id_or_name!r}.",
-                hint="List all keys with: llm-service keys list",
-            )
+            raise _not_found(id_or_name)
         return min(named, key=lambda key: key.id != id_or_name)
 
-    def _update(self, id_or_name: str, **values: Any) -> Key:
-        key = self._active(id_or_name)
+    def _update(self, key: Key, values: dict[str, Any], team: KeyLimits | None = None) -> Key:
+        """Write columns of a key and the budget of its team; both, or with an error neither."""
+        column = tables.keys.c
+        change = update(tables.keys).where(column.id == key.id, column.revoked.is_(None))
         with self.database.writing() as connection:
-            connection.execute(update(tables.keys).where(tables.keys.c.id == key.id).values(values))
+            if team is not None:
+                self._set_team_budget(connection, team)
+            if values and not connection.execute(change.values(values)).rowcount:
+                raise _not_found(key.name)  # it was revoked meanwhile
         self._load()
         return self.get(key.id)
 
@@ -250,6 +253,11 @@ class KeyStore:
 def open_keys(config: Config, settings: Settings) -> KeyStore:
     """The keys there are, in a database that is up to date; its errors are `open_database`'s."""
     return KeyStore(open_database(config), Keys.parse(settings.api_keys.get_secret_value()))
+
+
+def _not_found(id_or_name: str) -> NotFound:
+    message = f"No active key with the id or name {id_or_name!r}."
+    return NotFound(message, hint="List all keys with: llm-service keys list")
 
 
 def _refused(message: str, hint: str) -> Unauthorized:
