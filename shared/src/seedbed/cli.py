@@ -50,21 +50,16 @@ def create_app(help_text: str) -> typer.Typer:
     )
 
 
-def main(
-    app: Callable[[list[str] | None], object],
-    arguments: list[str] | None = None,
-    *,
-    describe: Callable[[Exception], str] = str,
-) -> None:
+def main(app: Callable[[list[str] | None], object], arguments: list[str] | None = None) -> None:
     """Run a command line; a SeedbedError or OSError is printed on one line, with exit status 2.
 
-    `describe` returns the text of the error. Other exceptions are bugs: they pass, with their
-    traceback and status 1. Typer exits with 130 on Ctrl-C, and with 1 if stdout is a closed pipe.
+    Other exceptions are bugs: they pass, with their traceback and status 1. Typer exits with 130 on
+    Ctrl-C, and with 1 if stdout is a closed pipe.
     """
     try:
         app(arguments)
     except (SeedbedError, OSError) as error:
-        typer.echo(f"error: {describe(error)}", err=True)
+        typer.echo(f"error: {error}", err=True)
         sys.exit(2)
 
 

@@ -37,9 +37,9 @@ def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
     return merged
 
 
-def replace_findings(text: str, findings: Iterable[Finding], start: int = 0) -> str:
-    """`text[start:]` with each finding replaced by its kind; they are in order."""
-    parts, position = [], start
+def replace_findings(text: str, findings: Iterable[Finding]) -> str:
+    """The text with each finding replaced by its kind; they are in order."""
+    parts, position = [], 0
     for finding in findings:
         parts += [text[position : finding.start], f"[{finding.kind.upper()}]"]
         position = finding.end

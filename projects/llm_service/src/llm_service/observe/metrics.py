@@ -99,7 +99,7 @@ class Metrics:
         if record.outcome == "ok":
             self._seconds.labels(model, record.kind).observe(record.seconds)
         if record.first_token is not None:
-            self._overhead.observe(max(0.0, overhead))
+            self._overhead.observe(overhead)
             if record.stream:
                 self._first_token.labels(model).observe(record.first_token)
         self._tokens.labels(model, "input").inc(record.prompt_tokens)
