@@ -1,4 +1,4 @@
-"""What a training prints where there is no terminal."""
+"""The progress of a training without a terminal."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def usage(
 
 @app.command()
 def experiments(as_json: Json = False) -> None:
-    """Compare the variants of each experiment: ratings, latency, cost and a verdict."""
+    """Compare the variants of each experiment: requests, errors, ratings, cost and a verdict."""
     from llm_service.gateway.experiments import report
     from llm_service.store.printed import experiments_table
 

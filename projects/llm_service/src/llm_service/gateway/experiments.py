@@ -124,7 +124,7 @@ def report(database: Database) -> list[dict[str, Any]]:
 
 
 def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
-    """Which variant has a larger share of thumbs up, or why there is no answer yet.
+    """The variant with the larger share of thumbs up, or why there is no verdict yet.
 
     It assumes independent ratings and one look at the end: looking every day until one variant
     leads finds a winner by chance sooner or later.

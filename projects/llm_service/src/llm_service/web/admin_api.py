@@ -1,4 +1,4 @@
-"""The operator's HTTP API under `/admin`: status, models, usage, experiments.
+"""The status page, and the operator's HTTP API under `/admin`: status, usage, experiments, reload.
 
 Every route wants a key with the scope `admin` (a server without any keys is open to this machine).
 """

@@ -31,8 +31,8 @@ class Taken(NamedTuple):
 class Rates:
     """Counters by name. In memory; or in Redis, shared by processes and machines.
 
-    While Redis does not answer within 0.25 s, there are no limits: no request fails because Redis
-    is down. That is logged once a minute.
+    If Redis does not answer within 0.25 s, requests are admitted without limits, which is logged
+    once a minute.
     """
 
     def __init__(self, redis_url: str | None = None) -> None:
