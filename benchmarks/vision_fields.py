@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from vision_app.config import Config
-from vision_app.evaluate import judge
+from vision_app.evaluate import evaluate
 from vision_app.vision import Vision
 from seedbed.settings import Settings
 
@@ -34,26 +35,34 @@ def main() -> None:
 def measure(folder: Path) -> dict[str, Any]:
     """Fields right, wrong, missed and invented; how many values are sure, and of those right."""
     vision = Vision(Config(), Settings(model="smollm2"))
-    rows = [json.loads(line) for line in (folder / "truth.jsonl").read_text("utf-8").splitlines()]
-    counts = dict.fromkeys(("right", "wrong", "missed", "invented"), 0)
-    sure = sure_right = 0
-    for row in rows:
-        result = vision.extract(vision.open(folder / row["file"]), row["schema"])
-        for name, expected in row["fields"].items():
-            value = result["fields"].get(name)
-            outcome = judge(name, expected, value, row.get("accept", {}).get(name, ()))
-            counts[outcome] += 1
-            evidence = result["evidence"].get(name)
-            if value is not None and evidence and evidence["confidence"] >= SURE:
-                sure += 1
-                sure_right += outcome == "right"
-    fields = sum(counts.values())
-    absent = sum(value is None for row in rows for value in row["fields"].values())
-    shares = {"right_share": counts["right"] / fields, "sure_wrong_share": 1 - sure_right / sure}
+    sure: list[set[str]] = []  # the names of each document's sure fields
+
+    def read(path: Path, schema: str) -> dict[str, Any]:
+        sure.append(set())
+        result = vision.extract(vision.open(path), schema)
+        fields, evidence = result["fields"], result["evidence"]
+        present = [name for name in evidence if fields.get(name) is not None and evidence[name]]
+        sure[-1].update(name for name in present if evidence[name]["confidence"] >= SURE)
+        return dict(fields)
+
+    cases = evaluate(folder, read).cases
+    counts = Counter(outcome for case in cases for outcome in case["outcomes"].values())
+    certain = [
+        outcome
+        for case, names in zip(cases, sure, strict=True)
+        for name, outcome in case["outcomes"].items()
+        if name in names
+    ]
+    fields, right = counts.total(), certain.count("right")
     return {
-        **{"documents": len(rows), "fields": fields, "absent": absent, **counts},
-        **{"sure": sure, "sure_right": sure_right},
-        **{name: round(value, 4) for name, value in shares.items()},
+        "documents": len(cases),
+        "fields": fields,
+        "absent": sum(len(case["absent"]) for case in cases),
+        **{outcome: counts[outcome] for outcome in ("right", "wrong", "missed", "invented")},
+        "sure": len(certain),
+        "sure_right": right,
+        "right_share": round(counts["right"] / fields, 4),
+        "sure_wrong_share": round(1 - right / len(certain), 4),
     }
 
 
