@@ -132,7 +132,7 @@ def train(
     """Train a LoRA adapter."""
     config = read_config()
     from finetune_lora.jobs import train_job
-    from finetune_lora.train.scale import processes
+    from finetune_lora.train import processes
     from seedbed.settings import Settings, load
 
     # Checked before a folder is made for the run.

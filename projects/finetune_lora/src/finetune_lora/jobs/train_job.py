@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune_lora.config import Config
-from finetune_lora.train.scale import processes
+from finetune_lora.train import processes
 from seedbed.cli import command_line
 from seedbed.errors import BadInput
 from seedbed.settings import Settings, load

@@ -32,7 +32,7 @@ def process_identity() -> dict[str, Any]:
 
 def lock(file: Path) -> IO[bytes]:
     """Lock a file for this process until the result is closed. Raises OSError if it is locked."""
-    stream = file.open("r+b" if file.exists() else "ab")
+    stream = file.open("ab")
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

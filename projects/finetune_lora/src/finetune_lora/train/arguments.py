@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, fields
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from finetune_lora.train.scale import processes
+from finetune_lora.train import processes
 from seedbed.cli import command_line
 from seedbed.errors import ConfigError
 

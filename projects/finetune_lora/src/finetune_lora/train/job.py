@@ -22,8 +22,8 @@ from finetune_lora.example import Dataset
 from finetune_lora.model.base import Base, load_base
 from finetune_lora.model.batches import Batches
 from finetune_lora.model.encode import Encoded, encode
+from finetune_lora.train import processes
 from finetune_lora.train.arguments import TrainArgs
-from finetune_lora.train.scale import processes
 from finetune_lora.train.time_plan import Plan
 from seedbed.errors import BadInput
 from seedbed.settings import Settings

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from finetune_lora.model import checkpoints
 from finetune_lora.runs.run_folder import read_run
+from finetune_lora.train import processes
 from finetune_lora.train.arguments import TrainArgs
 from finetune_lora.train.job import Job, check_same, facts, identity, prepare
 from finetune_lora.train.result import Event, Listener, TrainResult
-from finetune_lora.train.scale import processes
 from finetune_lora.train.signals import on_signal, raise_stopped
 from finetune_lora.train.trainer import CompletionTrainer, create_trainer, run
 from seedbed.errors import BadInput, SeedbedError
