@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -30,7 +30,8 @@ from seedbed.settings import Settings
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
 _LOCAL_TIMEOUT = 600.0
-VENDORS = ("anthropic", "google_genai", "mistralai", "bedrock")  # as LangChain calls them
+Vendor = Literal["anthropic", "google_genai", "mistralai", "bedrock"]  # as LangChain calls them
+VENDORS = get_args(Vendor)
 _REQUEST_FIELDS = {"model", "messages", "prompt", "input", "stream", "stream_options"}
 
 
@@ -87,7 +88,7 @@ class ModelEntry(Strict):
 
     name: Name
     """Name that clients send as `model`; taken from the table header."""
-    backend: Literal["local", "openai", "anthropic", "google_genai", "mistralai", "bedrock"]
+    backend: Literal["local", "openai", Vendor]
     """local runs the model on this machine; openai forwards to an API of that protocol; the others
     are vendors whose LangChain package (langchain-anthropic …) must be installed."""
     kind: Literal["chat", "embedding"] = "chat"

@@ -134,14 +134,9 @@ def _parts(text: str, block: Block, path: str, max_tokens: int, count: TokenCoun
     below = SEPARATOR.join(part for part in (path, header) if part)
     starts, ends = {start for start, _ in spans}, {end for _, end in spans}
     return [
-        Piece(
-            a,
-            b,
-            below if n else path,
-            block.page,
-            tokens,
-            0,
-            (a not in starts) + 2 * (b not in ends),
+        replace(
+            Piece(a, b, below if n else path, block.page, tokens),
+            cuts=(a not in starts) + 2 * (b not in ends),
         )
         for n, (a, b, tokens) in enumerate(_divide(text, spans, max_tokens, count))
     ]
