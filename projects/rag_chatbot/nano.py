@@ -9,7 +9,7 @@ chunks, embed the chunks into a vector store, retrieve those nearest to a questi
 write an answer from them, and check that what it cites is really in the document.
 
 The default model has 135 million parameters. It cannot write an answer that you could trust, so
-without a bigger one the answer is up to three sentences of the documents, word for word, or none.
+without a bigger one the answer is up to three verbatim sentences of the documents, or none.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def split_documents(documents: list[Document]) -> list[Document]:
 # 3. Embed and store -----------------------------------------------------------------------------
 def index_chunks(chunks: list[Document], embeddings: Embeddings) -> BaseRetriever:
     """A retriever over a Chroma collection in memory; `persist_directory=` would keep it."""
-    store = Chroma("nano_rag", embeddings, collection_metadata={"hnsw:space": "cosine"})
+    store = Chroma("documents", embeddings, collection_metadata={"hnsw:space": "cosine"})
     store.reset_collection()  # Chroma in memory is one per process
     for start in range(0, len(chunks), 256):
         store.add_documents(chunks[start : start + 256])
@@ -96,7 +96,7 @@ def index_chunks(chunks: list[Document], embeddings: Embeddings) -> BaseRetrieve
 # 4. What an answer is ---------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Citation:
-    """A sentence of a document, word for word, and where it is."""
+    """A verbatim sentence of a document, and where it is."""
 
     source: str
     heading: str

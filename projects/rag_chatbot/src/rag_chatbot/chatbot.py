@@ -137,8 +137,7 @@ class Chatbot:
 
     def list_conversations(self, caller: Caller, limit: int = 50) -> list[Conversation]:
         """The caller's conversations about collections that it may read, the last updated first."""
-        readable = self.collections(caller)
-        return self.conversations.list(_name(caller), readable, limit)
+        return self.conversations.list(_name(caller), self.collections(caller), limit)
 
     def conversation(self, identifier: str, caller: Caller) -> tuple[Conversation, list[Turn]]:
         """A conversation with its turns.

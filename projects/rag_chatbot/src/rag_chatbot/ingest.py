@@ -30,7 +30,7 @@ from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, SeedbedError, TooLarge
 
 log = logging.getLogger(__name__)
-FORMAT = 5  # raise it when parsing or chunking changes: every file is then read again
+FORMAT = 6  # raise it when parsing or chunking changes: every file is then read again
 FRESH_NS = 2_000_000_000  # a file this new may change again within one tick of its mtime
 
 Progress = Callable[[int, int, str], None]  # files done, files in total, source
@@ -220,10 +220,7 @@ def _prune(
         if not any(Path(_key(file.path)).is_relative_to(root) for file in files if not file.failed):
             continue  # no file at all: perhaps a disk that is not mounted
         for document in store.documents(collection):
-            if (
-                document.path
-                and Path(document.path).is_relative_to(root)
-                and is_gone(document.path)
-            ):
+            place = Path(document.path or "")
+            if place.is_relative_to(root) and is_gone(place):
                 store.delete_document(collection, document.source)
                 summary.removed += 1

@@ -3,7 +3,7 @@
     draft = yield from AnswerWriter(model, embeddings).write(question, hits)
 
 The model names the quote that supports each of its sentences. A sentence that equals one of the
-passages is shown, see `verify`. Others are decided by the model as a judge, or shown with a mark,
+passages is shown, see `verify`. Others are judged by the model, or shown with a mark,
 `[1]?`.
 """
 

@@ -54,10 +54,8 @@ BY_NAME = {
 }
 # HTML, PDF and office files come from strangers: they can take a parser in C minutes and gigabytes,
 # which nothing interrupts. So they are parsed in a process with limits, one at a time.
-SECONDS, SECONDS_PER_MB = (
-    60.0,
-    10.0,
-)  # of a file; 1,000 pages of PDF are 2 MB or more, and take 10 s
+# 1,000 pages of PDF are 2 MB or more, and take 10 s.
+SECONDS, SECONDS_PER_MB = 60.0, 10.0
 _process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text.")
 OLE = b"\xd0\xcf\x11\xe0"  # first bytes of encrypted files, and of those from before 2007
 

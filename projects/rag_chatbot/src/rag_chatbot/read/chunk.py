@@ -73,9 +73,6 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
             for part in _parts(document.text, block, path, max_tokens, count_tokens)
         ]
         packed = _pack(parts, max_tokens)
-        begun = {part.start for part in parts if part.cuts & 1}
-        unended = {part.end for part in parts if part.cuts & 2}
-        packed = [replace(x, cuts=(x.start in begun) + 2 * (x.end in unended)) for x in packed]
         # 3. A heading goes with the first of them: it may have a date or a version to quote.
         if above and packed:
             packed[0] = replace(packed[0], start=above.start, body=packed[0].start)
@@ -133,13 +130,11 @@ def _parts(text: str, block: Block, path: str, max_tokens: int, count: TokenCoun
             header = _table_header(text, spans)
     below = SEPARATOR.join(part for part in (path, header) if part)
     starts, ends = {start for start, _ in spans}, {end for _, end in spans}
-    return [
-        replace(
-            Piece(a, b, below if n else path, block.page, tokens),
-            cuts=(a not in starts) + 2 * (b not in ends),
-        )
-        for n, (a, b, tokens) in enumerate(_divide(text, spans, max_tokens, count))
-    ]
+    pieces = []
+    for n, (a, b, tokens) in enumerate(_divide(text, spans, max_tokens, count)):
+        cuts = (a not in starts) + 2 * (b not in ends)
+        pieces.append(Piece(a, b, below if n else path, block.page, tokens, cuts=cuts))
+    return pieces
 
 
 def _divide(
@@ -180,7 +175,8 @@ def _pack(parts: list[Piece], max_tokens: int) -> list[Piece]:
         if not pieces or size + part.tokens > max_tokens or size >= target:
             pieces.append(part)
         else:
-            pieces[-1] = replace(pieces[-1], end=part.end, tokens=size + part.tokens)
+            cuts = pieces[-1].cuts & 1 | part.cuts & 2
+            pieces[-1] = replace(pieces[-1], end=part.end, tokens=size + part.tokens, cuts=cuts)
     return pieces
 
 

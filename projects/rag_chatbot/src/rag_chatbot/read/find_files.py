@@ -95,5 +95,5 @@ def is_gone(path: Path | str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
-        return False
+        pass
     return False

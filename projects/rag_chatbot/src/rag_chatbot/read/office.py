@@ -20,7 +20,7 @@ from email.parser import BytesParser
 from typing import Any
 
 from rag_chatbot.read.decode import clean, one_line
-from rag_chatbot.read.document import Block, Document, DocumentBuilder, markdown_table
+from rag_chatbot.read.document import Document, DocumentBuilder, markdown_table
 from rag_chatbot.read.html import parse_html
 from seedbed.errors import BadInput
 
@@ -46,7 +46,7 @@ def parse_spreadsheet(data: bytes) -> Document:
     """Each sheet as CSV below its name, without empty rows."""
     from python_calamine import CalamineWorkbook, SheetTypeEnum
 
-    text, blocks = "", list[Block]()
+    builder = DocumentBuilder()
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
     # Not the charts.
     sheets = [s for s in workbook.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
@@ -54,18 +54,12 @@ def parse_spreadsheet(data: bytes) -> Document:
         values = workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
         rows = [[_cell(value) for value in row] for row in values]
         rows = [row for row in rows if any(row)]
-        if not rows:
-            continue
-        text += "\n" if text else ""
-        if len(sheets) > 1:
-            heading = one_line(name)
-            blocks.append(Block("heading", len(text), len(text) + len(heading), 1))
-            text += f"{heading}\n"
+        if rows and len(sheets) > 1:
+            builder.add("heading", one_line(name), 1)
         table = io.StringIO(newline="")
         csv.writer(table, lineterminator="\n").writerows(rows)
-        blocks.append(Block("table", len(text), len(text) + len(table.getvalue()) - 1))
-        text += table.getvalue()
-    return Document(text, tuple(blocks), "")
+        builder.add("table", table.getvalue())
+    return builder.document("")
 
 
 def _cell(value: object) -> str:

@@ -43,7 +43,7 @@ from rag_chatbot.store.records import (
     insert_document,
     joined,
 )
-from rag_chatbot.store.vector_index import VectorIndex
+from rag_chatbot.store.vector_index import open_index
 from seedbed.errors import BadInput, Busy, NotFound, Unavailable
 from seedbed.models.embeddings.load_embeddings import embed_texts
 
@@ -68,8 +68,7 @@ class Store:
         self._counts: dict[tuple[str, str], int] = {}  # (table, word) → chunks that contain it
         writers = [name.strip() for name in config.writers.split(",")]
         self.collections = Collections(self.database, writers)
-        folder = Path(config.data_dir) / "chroma"
-        self._index = VectorIndex(embeddings, folder, config.chroma_url)
+        self._index = open_index(config, embeddings)
         # By chunk id. A chunk never changes, and ids are not used again, so neither does a vector.
         self._cache: dict[int, np.ndarray] = {}
         self._unindexed = 0  # chunks added or documents deleted since the index was changed
@@ -119,7 +118,6 @@ class Store:
             if not self._compared:
                 with suppress(Busy):  # another process is writing; the next question tries again
                     self.mend_index()
-            self._index.reopen_if_changed(self._generation())
             try:
                 return self._index.query(collection.index_name, vector, k)
             except Unavailable:  # it may be damaged, or a server's data may be new
@@ -249,7 +247,7 @@ class Store:
         owner = self.collections.get(name)
         with self.database.writing():
             # The vectors first: after a kill in between they are computed again, and not forgotten.
-            self._change_index(partial(self._index.drop, owner.index_name))
+            self._index.delete(owner.index_name)
             with self.database.transaction() as db:
                 for document in self.documents(name):
                     delete_document(db, owner, document.id)
@@ -275,42 +273,27 @@ class Store:
         try:
             self._mend()
         except Unavailable:
-            if self._index.url:
-                raise
-            log.warning("The vector index is damaged, and is built again.")
             with self.database.writing():
-                self._index.reset()
+                self._index.repair()
             self._mend()
         self._compared = True
 
     def _mend(self) -> None:
         self._unindexed = 0
-        self._index.reopen_if_changed(self._generation())
         for owner in self.collections.all():
             # The index is read first: what is added meanwhile is then in the catalogue at least.
             indexed = self._index.ids(owner.index_name)
             stored = {i for (i,) in self._db.execute(f"SELECT rowid FROM {owner.fts}")}
             if surplus := list(indexed - stored):
-                self._change_index(partial(self._index.delete, owner.index_name, surplus))
+                with self.database.writing():
+                    self._index.delete(owner.index_name, surplus)
             missing = sorted(stored - indexed)
             if lost := sum(i not in self._cache for i in missing):
                 log.warning("%d vectors of %r are computed.", lost, owner.name)
             for at in range(0, len(missing), BATCH):
                 vectors = self._vectors(owner, missing[at : at + BATCH])
-                self._change_index(partial(self._index.upsert, owner.index_name, vectors))
-
-    def _change_index(self, change: Callable[[], None]) -> None:
-        """Change the index, alone, and let other processes notice it."""
-        with self.database.writing():
-            generation = self._generation()
-            self._index.reopen_if_changed(generation)
-            change()
-            self._index.generation = generation + 1
-            with self.database.transaction() as db:
-                db.execute(f"PRAGMA user_version = {generation + 1}")
-
-    def _generation(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+                with self.database.writing():
+                    self._index.upsert(owner.index_name, vectors)
 
     def _vectors(self, owner: Collection, chunk_ids: Sequence[int]) -> dict[int, np.ndarray]:
         """The vectors of those chunks that are stored: from memory, the index, or computed."""

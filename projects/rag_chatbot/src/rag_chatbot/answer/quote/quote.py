@@ -48,7 +48,7 @@ FEATURES = (
 WEIGHTS = {
     "hash": (3.10, 2.60, 3.14, 1.01, -4.51),  # for tests
     "minilm": (3.10, 2.60, 3.14, 1.01, -4.51),
-    "multilingual-e5": (4.34, 3.36, 5.40, 0.70, -6.51),
+    "multilingual-e5": (3.90, 2.23, 4.19, 0.85, -5.34),
 }
 UNCALIBRATED = (
     "Quotes are not calibrated for the embeddings {}, so the passages found are not an answer."
