@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -25,21 +26,16 @@ LEASE = 0.3
 SEED, LANES = 20, 4
 
 
-class Process:
-    """A forked process that works on a run."""
+class Process(psutil.Process):
+    """A forked process that works on a run; its pid may be another process's when it has ended."""
 
     def __init__(self, pid: int, ready: Path) -> None:
-        self.pid, self.ready = pid, ready
+        super().__init__(pid)
+        self.ready = ready
 
-    def alive(self) -> bool:
-        return self.send(0)
-
-    def send(self, number: int) -> bool:
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:
-            return False
-        return True
+    def kill(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            super().kill()
 
 
 class World:
@@ -70,7 +66,7 @@ class World:
         self.nursery.stdin.write(json.dumps(order).encode() + b"\n")
         self.nursery.stdin.flush()
         process = Process(int(self.nursery.stdout.readline()), ready)
-        self.until(lambda: ready.exists() or not process.alive(), process)
+        self.until(lambda: ready.exists() or not process.is_running(), process)
         return process
 
     def until(self, condition: Callable[[], Any], process: Process, seconds: float = 60) -> Any:
@@ -141,7 +137,7 @@ def kill_runs(world: World, random: Random, kills: int) -> Counter[str]:
     """Kill the processes of runs, each up to three times, and check that all runs end."""
     # 1. A run without kills, for its answer and duration.
     process, start = world.fork("reference"), time.monotonic()
-    world.until(lambda: not process.alive(), process)
+    world.until(lambda: not process.is_running(), process)
     seconds, reference = time.monotonic() - start, world.run("reference").answer.text
     check(world, "reference", reference)
     counts: Counter[str] = Counter()
@@ -152,8 +148,8 @@ def kill_runs(world: World, random: Random, kills: int) -> Counter[str]:
         for _ in range(random.choice((1, 2, 3))):
             process = world.fork(thread)
             time.sleep(random.uniform(0, seconds))  # the random instant
-            process.send(signal.SIGKILL)
-            world.until(lambda: not process.alive(), process)  # noqa: B023
+            process.kill()
+            world.until(lambda: not process.is_running(), process)  # noqa: B023
             if world.at_rest(thread):
                 break
             counts["kills"] += 1
@@ -161,7 +157,7 @@ def kill_runs(world: World, random: Random, kills: int) -> Counter[str]:
             ended |= Counter({call: lines[call] for call in world.ended(thread)})
         # 3. Let another process end the run.
         process = world.fork(thread)
-        world.until(lambda: not process.alive(), process)  # noqa: B023
+        world.until(lambda: not process.is_running(), process)  # noqa: B023
         check(world, thread, reference)
         lines = world.calls(thread)
         assert {call: lines[call] for call in ended} == dict(ended)

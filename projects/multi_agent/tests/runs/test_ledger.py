@@ -85,6 +85,7 @@ def test_call_in_doubt_is_settled_or_repeated(store, tool, calls):
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_threads_make_a_call_once_and_share_its_result(store, repeatable):
     run, started, results, calls = store.create("task"), threading.Barrier(16), [], []
+    second = threading.Event()
 
     def work():
         started.wait()
@@ -93,6 +94,9 @@ def test_threads_make_a_call_once_and_share_its_result(store, repeatable):
 
     def function():
         calls.append(1)
+        if len(calls) > 1:
+            second.set()
+        second.wait(0.5)  # the time in which a second call would come
         return len(calls)
 
     threads = [threading.Thread(target=work) for _ in range(16)]

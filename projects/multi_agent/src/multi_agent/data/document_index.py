@@ -45,7 +45,7 @@ class DocumentIndex:
         # 1. The passages that have most of the question's rare words.
         lexical = self._lexical_scores(question)
         candidates = np.argsort(-lexical, kind="stable")[:CANDIDATES].tolist()
-        # 2. Their likeness to the question; embeddings are computed when first needed.
+        # 2. Their similarity to the question; embeddings are computed when first needed.
         missing = [number for number in candidates if number not in self._vectors]
         texts = [f"{self.passages[n].heading}: {self.passages[n].text}" for n in missing]
         query, *vectors = embed_texts(self.embeddings, [question, *texts], queries=1)
