@@ -61,7 +61,7 @@ CATEGORIES = {
 }
 
 
-# The steps' work, which knows nothing of workflows ----------------------------------------------
+# The steps' work, independent of workflows ------------------------------------------------------
 def read_text(raw: bytes) -> str:
     """Subject and text of a mail. HTML and attachments are left unread."""
     message = email.message_from_bytes(raw, policy=policy.default)
@@ -165,7 +165,7 @@ def work() -> None:
     """Work until the process ends. Starting it also goes on with what a dead one left."""
     DBOS(
         config={
-            "name": "nano-workflow",
+            "name": "help-desk",
             "system_database_url": database_url(),
             "application_version": "1",  # raise it when you change the order of steps
             "log_level": "WARNING",

@@ -26,8 +26,7 @@ def test_submitted_mail_is_a_case_once(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "mail.eml").write_bytes(MAIL)
     assert run("submit", tmp_path / "mail.eml", tmp_path / "mail.eml", "--json") == 0
     first, second = json.loads(capsys.readouterr().out)
-    assert first["status"] == "received"
-    assert second["case"] == first["case"]
+    assert (first["status"], second["case"]) == ("received", first["case"])
     assert run("case", first["case"], "--json") == 0
     assert json.loads(capsys.readouterr().out)["case"]["subject"] == "Order 10234"
     assert run("inbox", "--json") == 0

@@ -5,8 +5,8 @@
 
 Each step below takes the id of a case, writes to the store and returns a word, which DBOS records:
 the mail itself is in the case database alone. A recovered workflow goes on after the last recorded
-step. A step may run twice, so what it writes is the same each time. Effects outside are behind the
-outbox, which sees to it that they do not happen twice. A case that waits, for a person or for the
+step. A step may run twice, so what it writes is the same each time. Effects outside go through
+the outbox, which prevents duplicates. A case that waits, for a person or for the
 next attempt, is not a running workflow: its status is in the store, and another workflow goes on.
 """
 
@@ -47,7 +47,7 @@ LONGEST_PAUSE = 300.0  # seconds between two attempts at an effect
 Json = dict[str, Any]
 
 
-# A step waits for a database that is away: 0.5 s between attempts, for some ten minutes.
+# A step waits for an unreachable database: 0.5 s between attempts, for some ten minutes.
 step = DBOS.step(
     retries_allowed=True,
     interval_seconds=0.5,
@@ -77,6 +77,7 @@ class HelpDesk(DBOSConfiguredInstance):
         self.parts, self.store, self.outbox, self.queue = parts, store, outbox, queue
         self.understand: Understand = vocabulary_doubts
         self.broken = threading.Event()  # for the supervisor: this process has to end
+        self.running = set[str]()  # workflows of this process, for the supervisor
         self._cases: dict[str, CaseRecord] = {}  # of the workflows that run
 
     @DBOS.workflow(max_recovery_attempts=5)
@@ -86,6 +87,7 @@ class HelpDesk(DBOSConfiguredInstance):
         With `decided`, go on after a person's decision, or with another attempt at the effects. An
         exception makes the case "failed", which can be replayed.
         """
+        self.running.add(str(DBOS.workflow_id))
         self._cases.pop(case_id, None)
         try:
             return self._finish(case_id, attempt) if decided else self._handle(case_id, attempt)
@@ -102,6 +104,7 @@ class HelpDesk(DBOSConfiguredInstance):
             return self.fail(case_id, f"{type(problem).__name__}: {message}")
         finally:
             self._cases.pop(case_id, None)
+            self.running.discard(str(DBOS.workflow_id))
 
     def _handle(self, case_id: str, attempt: int) -> str:
         # 1. Receive: the mail is in the store, parsed and masked. A copy with its Message-ID is the
@@ -319,7 +322,7 @@ def _doubts(draft: Draft | None) -> list[str]:
 
 
 def effect(case: CaseRecord, action: str) -> tuple[str, str, Json]:
-    """The key of an effect, its receiver, and what that needs to know, as JSON."""
+    """The key of an effect, its receiver, and the receiver's input as JSON."""
     mail, decision, draft = case.mail, case.decision, case.draft
     key = effect_key(case.id, action)
     if action == "reply" and case.reopened:  # another letter; a refund is booked once, whatever

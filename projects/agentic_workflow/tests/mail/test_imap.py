@@ -203,7 +203,7 @@ def test_mails_become_cases_once_when_intake_and_server_are_killed(
     store, queue = open_store(config), CaseQueue(config)
     stack.callback(store.close)
     stack.callback(queue.close)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "WORKFLOW_IMAP_TAKEN": "Done"}
     env |= {"WORKFLOW_DATA_DIR": str(tmp_path / "data"), "WORKFLOW_IMAP_URL": account.url()}
 
     def start() -> subprocess.Popen[bytes]:
@@ -232,4 +232,4 @@ def test_mails_become_cases_once_when_intake_and_server_are_killed(
     assert subjects() == numbers
     ids = [f"{case.id}-0" for case in store.cases(limit=1000)]
     assert set(queue.states(ids)) == set(ids)
-    assert set(account.subjects("Taken")) == set(numbers)
+    assert set(account.subjects("Done")) == set(numbers)

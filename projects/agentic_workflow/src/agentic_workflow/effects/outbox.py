@@ -218,7 +218,7 @@ class Outbox:
     def _settle(
         self, key: str, token: str, status: str, *, receipt: str = "", error: str = ""
     ) -> Effect:
-        """Write the result of an attempt, as soon as the database is there to take it.
+        """Write the result of an attempt, as soon as the database can be reached.
 
         Without a receipt, a row that another worker has claimed since is left alone.
         """

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agentic_workflow.workflow import HelpDesk
 
 CHECK_SECONDS, UPKEEP_SECONDS = 1.0, 10.0
+ENDED_CHECKS = 10  # after which a workflow that ended here should be recorded as ended
 UPKEEP = "upkeep"  # the lock of the worker that does it
 
 
@@ -109,6 +110,7 @@ class Supervisor:
     def __init__(self, locks: Locks, queue: CaseQueue, desk: HelpDesk, executor_id: str) -> None:
         self._locks, self._queue, self._desk, self._executor = locks, queue, desk, executor_id
         self._upkeep, self._does_upkeep = Upkeep(desk, queue), False
+        self._ended = dict[str, int]()  # checks in which a pending workflow did not run here
 
     def watch(self, stop: threading.Event) -> bool:
         """Return True when `stop` is set, and False when this process has to end at once."""
@@ -118,7 +120,10 @@ class Supervisor:
                 self._locks.check()
                 if self._desk.broken.is_set():
                     return False
-                for executor in set(self._queue.pending().values()) - {self._executor}:
+                pending = self._queue.pending()
+                if self._unrecorded({id for id in pending if pending[id] == self._executor}):
+                    return False
+                for executor in set(pending.values()) - {self._executor}:
                     if self._locks.acquire(executor):
                         # The only use of a private function of DBOS 3.4. `resume_workflow` is
                         # public, but would take a case out of its customer's order, and reset the
@@ -132,6 +137,16 @@ class Supervisor:
             DBOS.logger.warning(f"{error} This worker ends.")
             return False
         return True
+
+    def _unrecorded(self, pending: set[str]) -> bool:
+        """Whether a workflow ended in this process that DBOS could not record as ended.
+
+        DBOS tries once, e.g. on a full disk. The customer's next case would wait until a new
+        process recovers this one.
+        """
+        ended = pending - self._desk.running
+        self._ended = {id: self._ended.get(id, 0) + 1 for id in ended}
+        return max(self._ended.values(), default=0) >= ENDED_CHECKS
 
     def _do_upkeep(self) -> None:
         self._does_upkeep = self._does_upkeep or self._locks.acquire(UPKEEP)

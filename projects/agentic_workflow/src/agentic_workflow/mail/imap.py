@@ -33,7 +33,7 @@ class ImapFolder:
     """A folder at imaps://USER:PASSWORD@HOST[:PORT]/FOLDER, for one reader at a time.
 
     With imap://, the connection is encrypted by STARTTLS, except on this machine. The server has to
-    know MOVE (RFC 6851).
+    support MOVE (RFC 6851).
     """
 
     def __init__(self, url: str, taken: str) -> None:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from agentic_workflow.config import Config
@@ -46,22 +47,12 @@ scripted = _load_script()
 AT_REST = ("closed", "waiting", "failed", "in_doubt", "duplicate")
 
 
-class Worker:
-    """A forked worker process."""
+class Worker(psutil.Process):
+    """A forked worker process; a signal to one that has ended reaches no other process."""
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def alive(self) -> bool:
-        return self.send(0)
-
-    def send(self, number: int) -> bool:
-        """Send a signal; False if the process has ended."""
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:
-            return False
-        return True
+    def send(self, number: int) -> None:
+        with suppress(psutil.NoSuchProcess):
+            self.send_signal(number)
 
 
 class Nursery:
@@ -111,6 +102,7 @@ class World:
         port = free_port()
         stack.enter_context(run_smtp_server(self.sent_folder, port))
         settings = {"data_dir": str(folder), "smtp_url": f"smtp://127.0.0.1:{port}"}
+        settings["address"] = "desk@shop.example"
         self.env = {f"WORKFLOW_{name.upper()}": value for name, value in settings.items()}
         self.env |= {"SEEDBED_DATABASE_URL": url} if url else {}
         self.config = load(Config, **settings, database_url=url, authserv_id="mx.shop.example")
@@ -149,7 +141,7 @@ class World:
         for number in (signal.SIGCONT, signal.SIGTERM):
             for worker in self.workers:
                 worker.send(number)
-        self.until(lambda: not any(worker.alive() for worker in self.workers))
+        self.until(lambda: not any(worker.is_running() for worker in self.workers))
         self.workers.clear()
 
     def idle(self) -> bool:

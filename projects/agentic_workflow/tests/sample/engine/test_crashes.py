@@ -47,7 +47,7 @@ def test_cases_complete_once_when_workers_die_at_each_boundary(
             world.worker(f"worker-{number}", crash=point)
         world.until(partial(world.crashed, point))
         if workers == 1:
-            world.until(lambda: not world.workers[-1].alive())
+            world.until(lambda: not world.workers[-1].is_running())
             world.worker("worker-0", crash=point)  # as `serve` does
         world.wait(cases)
         doubts = check(world, cases, refunds=2 * round)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_cases_go_on_after_the_database_was_away(
     cases = [world.take(f"pause 0.{n} refund 30.00") for n in range(8)]
     world.until(lambda: "closed" in world.statuses(cases))
     postgres_server.stop()
-    world.until(lambda: not any(worker.alive() for worker in workers))
+    world.until(lambda: not any(worker.is_running() for worker in workers))
     postgres_server.start()
     world.until(lambda: world.responds())
     for n in range(2):  # as `serve` does
@@ -63,6 +64,30 @@ def test_cases_go_on_after_the_database_was_away(
     settle(world, cases)
     assert world.sent() == dict.fromkeys(cases, 1)
     assert len(world.refunds()) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_next_case_goes_on_after_an_end_could_not_be_recorded(
+    open_world: Callable[..., Any],
+) -> None:
+    world = open_world()
+    worker = world.worker("worker-1")
+    world.wait([world.take("where is it")])
+    world.until(world.idle)
+    with sqlite3.connect(world.folder / "workflows.sqlite") as full:
+        full.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON workflow_status WHEN NEW.status = 'SUCCESS'"
+            " BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    case = world.take("refund 30.00", sender="a@example.com")
+    world.until(lambda: not worker.is_running())
+    with sqlite3.connect(world.folder / "workflows.sqlite") as free:
+        free.execute("DROP TRIGGER full")
+    world.worker("worker-1")  # as `serve` does
+    world.wait([case, world.take("where is it", sender="a@example.com")])
+    world.until(world.idle)
+    assert len(world.refunds()) == 1
 
 
 @pytest.mark.slow
@@ -109,7 +134,7 @@ def test_worker_ends_its_cases_on_sigterm(open_world: Callable[..., Any], databa
     case = world.take("pause 2.0 where is it")
     world.until(lambda: world.statuses([case]) == ["working"])
     worker.send(signal.SIGTERM)
-    world.until(lambda: not worker.alive())
+    world.until(lambda: not worker.is_running())
     assert world.statuses([case]) == ["closed"]
     assert open_locks(world.config).acquire("worker-1")
 
@@ -121,7 +146,7 @@ def test_case_that_kills_its_worker_again_and_again_fails(open_world: Callable[.
     case = world.take("kill the worker")
     worker = world.worker("worker-1")
     for _ in range(10):
-        world.until(lambda: not worker.alive() or world.statuses([case]) == ["failed"])  # noqa: B023
+        world.until(lambda: not worker.is_running() or world.statuses([case]) == ["failed"])  # noqa: B023
         if world.statuses([case]) == ["failed"]:
             break
         worker = world.worker("worker-1")

@@ -59,7 +59,7 @@ def test_mail_is_answered_in_its_thread(world: Any) -> None:
     number = world.store.case(case).mail.message_id
     assert mail["In-Reply-To"] == f"<{number}>"
     assert mail["References"].split()[-2:] == ["<b@x>", f"<{number}>"]
-    assert mail["Auto-Submitted"] == "auto-replied"
+    assert (mail["From"], mail["Auto-Submitted"]) == ("desk@shop.example", "auto-replied")
     assert mail["Date"]
     assert kinds(world, case) == [
         *("receive", "classify", "look up", "decide", "draft"),
