@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_sample_image
 
 from vision_app.__main__ import main
 from vision_app.config import Config
-from vision_app.demo import check
 from vision_app.files.pixels import encode_png
 from vision_app.vision import Vision
 from seedbed.settings import Settings, load
@@ -62,7 +62,15 @@ def test_folders_and_patterns_name_files_once() -> None:
 def test_index_then_search_finds_the_picture() -> None:
     gray("gray.png")
     assert run("index", "gray.png", "--json").json["added"] == 1
+    assert list(Path("data").glob("images-*.npz"))
     assert run("search", "gray.png", "--image", "--json").json[0]["file"].endswith("gray.png")
+
+
+def test_label_is_sure_from_the_confidence_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("pagoda.png").write_bytes(encode_png(load_sample_image("china.jpg")))
+    assert "not sure" in run("classify", "pagoda.png").out
+    monkeypatch.setenv("VISION_MIN_CONFIDENCE", "0.1")
+    assert "not sure" not in run("classify", "pagoda.png").out
 
 
 @pytest.mark.parametrize("out", ["shapes", "Documents", "thesis.txt", "."])
@@ -81,5 +89,6 @@ def test_train_replaces_only_a_trained_classifier(out: str, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_demo_results_are_right() -> None:
+    check = pytest.importorskip("vision_app.demo").check  # which may be deleted
     vision = Vision(load(Config), load(Settings))
     assert [problem for _, problem in check(vision) if problem] == []

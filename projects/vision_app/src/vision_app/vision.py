@@ -5,8 +5,8 @@
     vision.classify(source)["labels"][0]
     vision.extract(source, "invoice")["fields"]["total"]
 
-Models load at their first use. Results are plain
-JSON, and all boxes in them are pixels of the image as it was passed in.
+Models load at their first use. Results are plain JSON, and all boxes in them are pixels of the
+image as it was passed in.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Vision:
         except ModuleNotFoundError as error:
             if not str(error.name).startswith("vision_app."):
                 raise
-            # The folder was deleted, as it may be.
+            # The folder `extract/rules` may be deleted.
             raise ConfigError("Fields need a vision-language model.", hint=MODEL_HINT) from None
         return extract
 

@@ -45,7 +45,7 @@ async def test_gate_runs_no_more_than_its_slots_and_refuses_above_its_limit():
 async def test_gate_keeps_slot_of_abandoned_work_until_it_ends():
     work = Work()
     gate = Gate(slots=1, limit=1)
-    first = asyncio.create_task(gate.run(lambda: work(-1)))  # fails, with nobody to see it
+    first = asyncio.create_task(gate.run(lambda: work(-1)))  # fails, with no caller to see it
     await asyncio.to_thread(work.entered.wait, 30)
     first.cancel()
     with suppress(asyncio.CancelledError):

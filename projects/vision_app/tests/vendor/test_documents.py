@@ -132,7 +132,7 @@ WARNED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "not a whole number": ("lab", {"cells": 3.5}, {"cells": None}, "'3.5' is not an integer"),
     "incomplete position": (
         *("pages", {"line_items": [{"description": "Slides"}, None]}, {"line_items": None}),
-        "2 of 2 positions left out",
+        "2 of 2 line items left out",
     ),
     "positions that do not add up": (
         "pages",

@@ -33,7 +33,7 @@ from seedbed.models.structured_reply import structured_reply
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-MAX_ITEMS, MAX_NUMBER = 1000, 100  # positions of a document, characters of an amount
+MAX_ITEMS, MAX_NUMBER = 1000, 100  # line items of a document, characters of an amount
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
 NOTHING = ("", "-", "n/a", "null", "none")  # how a model writes that there is no value
 _ITEM = {"description": "string", "quantity": "number", "unit_price": "number", "amount": "number"}
@@ -197,7 +197,7 @@ def _amount(raw: Any) -> float | None:
 
 
 def _items(field: Field, raw: Sequence[Any], warnings: list[str]) -> list[dict[str, Any]] | None:
-    """The positions that have a description and an amount; a warning counts the others."""
+    """The line items that have a description and an amount; a warning counts the others."""
     items = []
     for entry in ({} if entry is None else entry for entry in raw[:MAX_ITEMS]):
         numbers = {name: _amount(entry.get(name)) for name in _ITEM if name != "description"}
@@ -206,5 +206,5 @@ def _items(field: Field, raw: Sequence[Any], warnings: list[str]) -> list[dict[s
             items.append({"description": description, **numbers})
     if left_out := len(raw) - len(items):
         reason = "without a description or an amount"
-        warnings.append(f"{field.name}: {left_out} of {len(raw)} positions left out, {reason}")
+        warnings.append(f"{field.name}: {left_out} of {len(raw)} line items left out, {reason}")
     return items or None

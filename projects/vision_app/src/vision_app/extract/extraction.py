@@ -95,7 +95,7 @@ def as_number(amount: Decimal | None) -> float | None:
 
 
 def to_json(field: Field, value: Any, warnings: list[str]) -> Any:
-    """A value in the type that the schema has for it; None, with a warning, if it permits no such.
+    """A value in a type that the schema permits; None, with a warning, if it permits none.
 
     >>> to_json(Field("total", "amount", {}, {"type": "string"}), Decimal("12.5"), [])
     '12.50'
@@ -119,7 +119,7 @@ def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
     """Where OCR read a value, with its confidence; None if it did not.
 
     Only whole words and numbers count: 71 is not read from 4711. An amount that is printed several
-    times counts where it is last, as totals are below positions, and so does a currency; a text
+    times counts where it is last, as totals are below line items, and so does a currency; a text
     where it is first.
     """
     places = [
@@ -210,7 +210,7 @@ def _take(words: Sequence[Word], rest: str) -> tuple[list[Word], str]:
 
 
 def check_sums(fields: Mapping[str, Any], pages: Sequence[Page]) -> list[str]:
-    """Warnings where the total disagrees with net and tax, or with the positions.
+    """Warnings where the total disagrees with net and tax, or with the line items.
 
     One or two amounts on the pages may explain the difference: a deposit, tax that is withheld.
     """
