@@ -1,4 +1,4 @@
-"""Every verb as somebody types it; wrong input is one line and exit status 2."""
+"""Every verb as a user types it; wrong input is one line and exit status 2."""
 
 import asyncio
 import json

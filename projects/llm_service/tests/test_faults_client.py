@@ -84,7 +84,6 @@ def test_long_names_stay_short_in_answers_and_metrics(running: Running) -> None:
     assert answer.status_code in (400, 404)
     assert len(answer.content) < 2000
     assert ask(running.url, user="u" * 1000).status_code == 400
-    assert ask(running.url, messages=[{"role": "user", "content": "a" * 10**7}]).status_code == 413
     for n in range(30):
         ask(running.url, model=f"unknown-{n}")
     assert "unknown-" not in CLIENT.get(f"{running.url}/metrics").text

@@ -21,7 +21,7 @@ model = "stub"
 """
 HELLO = [{"role": "user", "content": "hello"}]
 CLIENT = httpx.Client(trust_env=False, timeout=30)
-WINDOW = 0.25  # seconds of records that a SIGKILL may take along, as accounting states
+WINDOW = 0.25  # seconds of records that a SIGKILL may lose, as accounting states
 
 
 def ask(running: Running) -> httpx.Response:

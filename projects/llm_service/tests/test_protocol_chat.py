@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from service_fakes import source
 
 from llm_service.models.local.unsupported import of_chat
@@ -173,8 +174,6 @@ def test_asking_for_what_is_the_case_anyway_is_supported():
 
 
 def test_every_field_of_the_official_client_is_known():
-    from openai.types.chat.completion_create_params import CompletionCreateParamsBase
-
     known = {*chat.ChatRequest.model_fields, *chat.ChatRequest.passed_on}
     assert set(CompletionCreateParamsBase.__annotations__) | {"stream"} <= known
 

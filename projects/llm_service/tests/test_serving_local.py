@@ -12,6 +12,7 @@ from service_fakes import run_service
 
 from llm_service.config import Config
 from llm_service.models.entry import ModelEntry
+from llm_service.models.local import wire
 from llm_service.models.local.backend import LocalBackend
 from llm_service.models.local.worker import MAX_SCHEMAS, check_size, choice_seeds
 from llm_service.models.pool import Pool
@@ -192,8 +193,6 @@ def test_a_missing_model_keeps_the_service_up_and_not_ready(tmp_path):
 
 
 def test_errors_keep_their_kind_over_the_wire():
-    from llm_service.models.local import wire
-
     error = Busy("full", hint="wait", retry_after=3)
     error.details["code"] = "x"
     again = wire.to_error(json.loads(json.dumps(wire.from_error(error))))

@@ -95,7 +95,8 @@ def _cached(response: Any) -> tuple[str, bool]:
 
 
 def _tokens(response: Any) -> tuple[str, bool]:
-    line = next((s for s in response.text.splitlines() if s.startswith("llm_tokens_total")), "")
+    lines = [s for s in response.text.splitlines() if s.startswith("llm_tokens_total{")]
+    line = max(lines, key=lambda s: float(s.split()[-1]), default="")
     return line, bool(line)
 
 

@@ -1,6 +1,6 @@
-"""One request on its way through the gateway: its events as they pass, and what is noted of it.
+"""One request on its way through the gateway: its events as they pass, and its record.
 
-At its end, however it comes (answered, failed, the client gone), the ticket is settled, the record
+When it ends (answered, failed, or the client disconnected), the ticket is settled, and the record
 goes to accounting and to the metrics, once.
 """
 
@@ -77,7 +77,7 @@ class Call:
         return held
 
     async def aclose(self) -> None:
-        """Stop, if it is not at its end: the client has gone."""
+        """Stop if the request has not ended: the client has disconnected."""
         if self._events is not None:
             await self._events.aclose()
         self.end(GeneratorExit())
@@ -114,7 +114,7 @@ class Call:
         return values
 
     def end(self, error: BaseException | None = None) -> None:
-        """Note how it ended; only the first time counts."""
+        """Record how it ended; later calls have no effect."""
         if self._ended:
             return
         self._ended = True

@@ -75,7 +75,7 @@ class Gateway:
         self.table = self._checked[0]
 
     async def start(self) -> None:
-        """Open connections, start accounting, and begin to load the models that are to be there."""
+        """Open connections, start accounting, and begin to load the models to preload."""
         self._session = open_session()
         self.pool = self._make_pool(self.config, self._session)
         self.router = Router({})
@@ -93,7 +93,7 @@ class Gateway:
         await self.accounting.stop()
 
     async def reload(self) -> Table:
-        """Read the table again, and use it if it is right.
+        """Read the table again, and use it if it is valid.
 
         Raises ConfigError and leaves everything as it was. Running requests are not touched.
         """
@@ -108,7 +108,7 @@ class Gateway:
         return table
 
     def _load(self) -> tuple[Table, Screen, Experiments]:
-        """The table, and what reads its lists of words and prompts. Raises ConfigError."""
+        """The table, and the guardrails and experiments that it configures. Raises ConfigError."""
         table = Table.load(self.config.models, self.settings)
         return table, Screen(table.guardrails), Experiments(table.experiments.values())
 
@@ -134,7 +134,7 @@ class Gateway:
         deadline = time.monotonic() + self.config.timeout
         try:
             # 1. Resolve the model's name, apply the user's variant of an experiment and the model's
-            #    defaults, and let the request in: permissions, rates, budget.
+            #    defaults, and admit the request: permissions, rates, budget.
             route = await self._admit(call, "chat")
             # 2. Check the prompt against the guardrails, which may redact it.
             call.ask = await self.screen.check(call.ask, call.facts, call.original)

@@ -1,6 +1,6 @@
 """What users thought of answers, and rated answers as training data.
 
-It does not know how answers were made; it finds them by their response id.
+It finds answers by their response id, however they were made.
 """
 
 from __future__ import annotations

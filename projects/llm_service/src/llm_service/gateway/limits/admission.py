@@ -37,12 +37,12 @@ class Admission:
     async def enter(
         self, key: Key, model: str, *, prompt_tokens: int, cost_usd: float, scope: str = ""
     ) -> Ticket:
-        """Let a request in. `prompt_tokens` and `cost_usd` are what it may take at most; `scope`
-        is what it needs ("": nothing).
+        """Admit a request. `prompt_tokens` and `cost_usd` are upper bounds of what it uses; `scope`
+        is the scope that it needs, or "".
 
         Raises Forbidden; TooLarge for more tokens than a minute allows; OverBudget; Busy with
-        the seconds after which it fits. A refused request reserves nothing, but counts as one of
-        its minute where only its tokens did not fit.
+        the seconds after which it fits. A refused request reserves nothing, but counts as one
+        of its minute if only its tokens did not fit.
         """
         _check_rights(key, model, scope)
         if key.tpm is not None and prompt_tokens > key.tpm:
@@ -70,7 +70,7 @@ class Admission:
         return ticket
 
     async def close(self) -> None:
-        """Finish what is being charged, and leave Redis."""
+        """Finish pending charges, and disconnect from Redis."""
         if self._charges:
             await asyncio.wait(self._charges, timeout=1)
         await self.rates.close()
@@ -105,7 +105,7 @@ class Admission:
 class Ticket:
     """What a request has reserved. `settle` charges what it used, `close` returns the rest.
 
-    `headers` say what the key has left, as OpenAI names it.
+    `headers` report what the key has left, under the names that OpenAI uses.
     """
 
     _admission: Admission
@@ -117,7 +117,7 @@ class Ticket:
     _closed: bool = False
 
     def settle(self, prompt_tokens: int, completion_tokens: int, cost_usd: float) -> None:
-        """Charge what it took, and close it. Only the first time counts."""
+        """Charge what the request used, and close the ticket. Later calls have no effect."""
         if self._closed:
             return
         self._admission.budgets.spend(self._payers, max(0.0, cost_usd))
@@ -126,7 +126,7 @@ class Ticket:
         self._admission._charge(self._key, beyond)
 
     def close(self) -> None:
-        """Let the next one in; what was reserved and not settled is free again. Idempotent."""
+        """Release the slot, and what was reserved and not settled. Idempotent."""
         if self._closed:
             return
         self._closed = True

@@ -1,7 +1,7 @@
 """Which replica has seen the beginning of a prompt: there it is still in the prefix cache.
 
-A prompt's text is cut into blocks, and each block is known by the hash of everything up to its end
-(as vLLM names the blocks of its cache). It does not know what the replicas really kept.
+A prompt's text is cut into blocks, and each block is identified by the hash of everything up to its
+end (as in vLLM's cache). What the replicas really kept may differ.
 """
 
 from __future__ import annotations
