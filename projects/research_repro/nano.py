@@ -188,7 +188,7 @@ def draw(results: dict[str, list[float]]) -> Any:
 # %% [markdown]
 # ## The record
 #
-# What was run, with which constants, and what came out. A result that nobody can find again has
+# What was run, with which constants, and what came out. A result that cannot be found again has
 # not been reproduced.
 
 

@@ -202,7 +202,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Paper:
-    """A reproduction: everything that the runner and the report need to know."""
+    """A reproduction: everything that the runner and the report need."""
 
     folder: Path
     """Its package: method, cells, claims, figures, and published results."""
