@@ -100,7 +100,7 @@ def encode(tokenizer: Any, example: Example) -> tuple[list[int], list[int]] | No
 
 
 def batches(rows: list[tuple[list[int], list[int]]], pad: int, seed: int = 0) -> Iterator[Any]:
-    """Endless batches of rows, shuffled anew in each epoch, padded to the longest row."""
+    """Endless batches of rows, reshuffled in each epoch, padded to the longest row."""
     order = random.Random(seed)
     while True:
         shuffled = order.sample(rows, len(rows))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import json
+import multiprocessing
+import signal
 import sys
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from finetune_lora.train.arguments import TrainArgs
+
+Operation = tuple[str, str, int] | None
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -71,11 +76,11 @@ def tiny_adapter(folder: Path, base: str, *, method: str = "lora", seed: int = 0
     """Write an adapter of `base` with large random weights to `folder`, as if it were trained."""
     import torch
 
-    from finetune_lora.model.adapter import AdapterOptions, attach, save_adapter
+    from finetune_lora.model.adapter import attach, save_adapter
     from finetune_lora.model.base import load_base
 
     loaded = load_base(base, dtype="float32")
-    model = attach(loaded, AdapterOptions(method=method, r=4, alpha=8))
+    model = attach(loaded, method=method, r=4, alpha=8)
     torch.manual_seed(seed)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
@@ -84,6 +89,113 @@ def tiny_adapter(folder: Path, base: str, *, method: str = "lora", seed: int = 0
             weight.data.mul_(1 + 0.2 * torch.rand_like(weight))
     save_adapter(model, loaded.tokenizer, folder, {"base": base, "base_hash": loaded.hash})
     return folder
+
+
+def tiny_training(folder: Path) -> TrainArgs:
+    """The arguments of a training of ten steps, with an evaluation every 4 and checkpoints every 3.
+
+    Writes its base and its labelled rows into `folder`; they are not a whole number of batches.
+    """
+    from finetune_lora.train.arguments import TrainArgs
+
+    folder.mkdir(exist_ok=True)
+    rows = [
+        {
+            "text": f"reset the password of bob {i * i} " * (1 + i % 3),
+            "label": ("good", "bad")[i % 2],
+        }
+        for i in range(30)
+    ]
+    for name, some in (("train", rows), ("dev", rows[::4])):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, some)))
+    return TrainArgs(
+        data=str(folder / "train.jsonl"),
+        eval_data=str(folder / "dev.jsonl"),
+        output=str(folder / "whole"),
+        base=tiny_base(folder / "base"),
+        max_steps=10,
+        lr=5e-3,
+        batch_size=4,
+        eval_every=4,
+        save_every=3,
+        dtype="float32",
+        r=4,
+    )
+
+
+def killed(
+    args: TrainArgs,
+    *,
+    step: int = 0,
+    operation: Operation = None,
+    signals: tuple[int, ...] = (signal.SIGKILL,),
+) -> int:
+    """Train with a run folder in a process that gets `signals`; its exit code, 130 if stopped.
+
+    They come when `step` is told or at `operation`: an audit event, part of a path, and which one.
+    """
+    import torch
+
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(
+        ["finetune_lora.train.trainer", "peft", "transformers.models.llama"]
+    )
+    arguments = (args, step, operation, signals, torch.get_num_threads())
+    process = server.Process(target=_train_and_die, args=arguments)
+    process.start()
+    try:
+        process.join(240)
+        assert process.exitcode is not None, "it did not end"
+        return process.exitcode
+    finally:
+        process.kill()
+
+
+def _train_and_die(
+    args: TrainArgs, step: int, operation: Operation, signals: tuple[int, ...], threads: int
+) -> None:
+    import torch
+
+    from finetune_lora.runs.run_folder import RunFolder
+    from finetune_lora.train.signals import Stopped
+    from finetune_lora.train.train import train
+
+    left = operation[2] if operation else 0
+
+    def die() -> None:
+        for number in signals:  # to this thread: another one might take them much later
+            signal.raise_signal(number)
+
+    def at_step(event: Mapping[str, object]) -> None:
+        if event["event"] == "step" and event["step"] == step:
+            die()
+
+    def at_operation(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        if operation and event == operation[0] and operation[1] in " ".join(map(str, arguments)):
+            left -= 1
+            if not left:
+                die()
+
+    sys.addaudithook(at_operation)
+    torch.set_num_threads(threads)
+    # A test run that was started in the background ignores Ctrl-C, and so would its processes.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    try:
+        train(args, listeners=[RunFolder(Path(args.output)), at_step])
+    except Stopped:
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+        sys.exit(130)
+
+
+def difference(first: Path, second: Path) -> float:
+    """The largest difference between the weights of two adapters."""
+    from safetensors.torch import load_file
+
+    one, two = (load_file(folder / "adapter_model.safetensors") for folder in (first, second))
+    assert one.keys() == two.keys()
+    return max((one[name] - two[name]).abs().max().item() for name in one)
 
 
 def write_run(
@@ -97,8 +209,8 @@ def write_run(
 ) -> Path:
     """Write the folder of a run that logged so many of its steps, as the trainer's events make it.
 
-    A run "running" is one of this process; there is no adapter. It started now, or at the ISO time
-    `started`.
+    With the state "running" it counts as running while a test holds its `lock`. It has no adapter,
+    and started now, or at the ISO time `started`.
     """
     from finetune_lora.runs.run_folder import RunFolder
 
@@ -117,43 +229,12 @@ def write_run(
     return folder
 
 
-def run_torchrun(
-    arguments: Sequence[str], *, timeout_s: float = 300
-) -> subprocess.CompletedProcess[str]:
-    """Run a script with arguments (or `-m` and a module) in two processes, on the CPU.
-
-    No process is left when it returns or raises.
-    """
-    options = "--standalone --nproc-per-node 2 --shutdown-timeout 2".split()
-    command = [sys.executable, "-m", "torch.distributed.run", *options, *arguments]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    with subprocess.Popen(
-        command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as torchrun:
-        try:
-            output, errors = torchrun.communicate(timeout=timeout_s)
-        finally:
-            torchrun.terminate()  # it stops its processes; after its end this does nothing
-    return subprocess.CompletedProcess(command, torchrun.returncode, output, errors)
-
-
 class ScriptedPlayground:
-    """Answers as told, by side, without a model; `asked` are the (folder, text, side)s so far.
-
-    While `released` is clear, an answer waits for it.
-    """
+    """Gives the same answers to each question, without a model."""
 
     def __init__(self, **answers: dict[str, object]) -> None:
         self.answers = answers
-        self.asked: list[tuple[Path, str, str]] = []
-        self.released = threading.Event()
-        self.released.set()
 
-    def holds(self, folder: Path) -> bool:
-        return any(folder == asked for asked, _, _ in self.asked)
-
-    def answer(self, folder: Path, text: str, side: str) -> dict[str, object]:
-        self.asked.append((folder, text, side))
-        assert self.released.wait(60)
-        empty = {"text": "", "seconds": 0.1, "scores": None, "call": None, "problems": None}
-        return {**empty, **self.answers[side]}
+    def answer(self, _folder: Path, _text: str, *, bare: bool) -> dict[str, object]:
+        empty = {"text": "", "seconds": 0.1, "scores": None, "problems": None}
+        return {**empty, **self.answers["before" if bare else "after"]}

@@ -1,32 +1,38 @@
-"""One of several processes of a training, for launchers: arguments as JSON, events as JSON lines.
+"""The command line in one of several processes, which must not leave threads of its process group.
 
-torchrun --nproc-per-node 2 tests/launched_training.py '{"data": "train.jsonl", …}'
+torchrun --nproc-per-node 2 -- tests/launched_training.py train --data train.jsonl …
 """
 
-from __future__ import annotations
-
-import json
+import os
 import sys
-from typing import Any
+import time
+from contextlib import suppress
+from pathlib import Path
 
-from finetune_lora.train.arguments import TrainArgs
-from finetune_lora.train.train import train
-from seedbed.errors import SeedbedError
+from finetune_lora.__main__ import main
 
 
-def main(text: str) -> int:
-    """Train; the first process prints what happens, a line each. Returns the exit code."""
+def die_at_checkpoint(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "os.rename" and "step-000006" in str(arguments[1]):
+        os.kill(os.getpid(), 9)
 
-    def show(event: dict[str, Any]) -> None:
-        print(json.dumps(event, default=str), flush=True)
 
-    try:
-        train(TrainArgs(**json.loads(text)), listeners=[show])
-    except SeedbedError as error:
-        print(str(error), file=sys.stderr, flush=True)
-        return 2
-    return 0
+def gloo_threads() -> list[str]:
+    """Those that outlive the interpreter abort the process."""
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # the thread has ended
+            names.append((task / "comm").read_text())
+    return [name for name in names if "gloo" in name]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    if "LOSE_A_PROCESS" in os.environ:
+        sys.addaudithook(die_at_checkpoint)
+    try:
+        main()
+    finally:
+        until = time.monotonic() + 30  # a thread that was joined is listed a moment longer
+        while gloo_threads():
+            assert time.monotonic() < until, gloo_threads()
+            time.sleep(0.01)

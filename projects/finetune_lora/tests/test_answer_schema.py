@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from finetune_lora.answer.answer_schema import learn_schema
+from finetune_lora.answer.answer_schema import allowed_values, learn_schema
 from finetune_lora.data.read import load_dataset
 from finetune_lora.example import Example
+from finetune_lora.helpdesk import requests_file
 from finetune_lora.helpdesk.tools import CALL_SCHEMA
-from finetune_lora.jobs.evaluate_job import helpdesk
 from seedbed.structured.constrain import constrain
 
 
@@ -44,20 +44,16 @@ def schema() -> dict:
     ("value", "valid"),
     [
         ({"name": "reset", "arguments": {"user": "new.user9", "system": "vpn"}}, True),
-        ({"name": "reset", "arguments": {"user": "kim"}}, True),
         ({"name": "reset", "arguments": {"user": "New User"}}, False),
         ({"name": "reset", "arguments": {"user": "kim", "system": "wiki"}}, False),
         ({"name": "reset", "arguments": {}}, False),
         ({"name": "status", "arguments": {"ticket": "T-999999"}}, True),
-        ({"name": "status", "arguments": {"ticket": "A-9"}}, False),
         ({"name": "status", "arguments": {"ticket": "T-" + 20 * "9"}}, False),
         ({"name": "reset", "arguments": {"user": 40 * "a"}}, False),
-        ({"name": "status", "arguments": {"user": "kim"}}, False),
         ({"name": "order", "arguments": {"quantity": 5, "amount": 99.25}}, True),
         ({"name": "order", "arguments": {"quantity": 60, "amount": 1}}, True),
         ({"name": "order", "arguments": {"quantity": 2, "amount": -1}}, False),
         ({"name": "none", "arguments": {}}, True),
-        ({"name": "none", "arguments": {"user": "kim"}}, False),
         ({"name": "refund", "arguments": {}}, False),
     ],
 )
@@ -74,21 +70,19 @@ def test_fields_keep_the_order_of_the_answers() -> None:
 
 
 def test_nested_values_lists_and_free_text() -> None:
-    rows = [
-        {
-            "who": {"name": f"{('Ann', 'Bo')[n % 2]} Lee {n}"},
-            "tags": ["new", f"x{n}"],
-            "ok": n % 2 == 0,
-            "note": None,
-        }
-        for n in range(30)
-    ]
+    names = [f"{('Ann', 'Bo')[n % 2]} Lee {n}" for n in range(30)]
+    rows = [{"who": {"name": name}, "tags": ["new", "x"], "note": None} for name in names]
     learned = learn_schema([answer(row) for row in rows])
     assert learned is not None
     properties = learned["properties"]
     assert properties["who"]["properties"]["name"] == {"type": "string", "minLength": 1}
-    assert properties["tags"]["type"] == "array"
-    assert (properties["ok"], properties["note"]) == ({"type": ["boolean"]}, {"type": ["null"]})
+    assert properties["tags"] == {"type": "array", "items": {"enum": ["new", "x"]}}
+    assert properties["note"] == {"type": ["null"]}
+    assert allowed_values(learned) == {
+        "who.name": ["string, not empty"],
+        "tags[]": ["new", "x"],
+        "note": ["null"],
+    }
 
 
 VALUES = st.one_of(
@@ -118,10 +112,10 @@ def test_other_answers_have_no_schema(text: str) -> None:
 
 
 def test_helpdesk_schema_allows_every_handwritten_answer() -> None:
-    learned = learn_schema(load_dataset(helpdesk("train")).examples)
+    learned = learn_schema(load_dataset(requests_file("train")).examples)
     assert learned is not None
     grammar = constrain(learned)
-    written = load_dataset(helpdesk("handwritten")).examples
+    written = load_dataset(requests_file("handwritten")).examples
     assert [e.answer for e in written if not grammar.matches(e.answer)] == []
     # One branch for each tool of the schema that the tools define.
     names = {branch["properties"]["name"]["const"] for branch in learned["anyOf"]}

@@ -6,7 +6,7 @@ from finetune_fakes import ScriptedPlayground, write_run
 
 from finetune_lora import __main__
 from finetune_lora.config import Config
-from finetune_lora.page.app import create_app
+from finetune_lora.page.page import create_app
 from seedbed.testing.contract import SETTINGS, CommandContract, ServerContract
 
 

@@ -6,23 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow
+import pyarrow.parquet
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from finetune_fakes import tiny_base
 
 from finetune_lora.data.hub import read_hub
-from finetune_lora.data.read import as_lines, assemble, load_dataset, rows, training_data
+from finetune_lora.data.read import as_lines, assemble, load_dataset, to_rows, training_data
 from finetune_lora.train.arguments import TrainArgs
-from finetune_lora.train.job import prepare, task_of
+from finetune_lora.train.job import facts, prepare
 from seedbed.errors import BadInput, NotFound, SeedbedError, Unavailable
+from seedbed.testing.launch import serve_app
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 LABELLED = {"text": "good", "label": "pos"}
 
 
 def put(folder: Path, content: str | bytes, name: str = "data.jsonl") -> Path:
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder / name
 
 
 def refused(path: Path, **options) -> str:
@@ -36,9 +40,7 @@ def refused(path: Path, **options) -> str:
 @pytest.mark.parametrize(
     "row",
     [
-        {"messages": CHAT},
         {"messages": [{"role": "system", "content": ""}, *CHAT]},
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, CHAT[1]]},
         {"prompt": "Hi", "completion": "Hello"},
         {"prompt": CHAT[:1], "completion": CHAT[1:], "id": 7},
         {"messages": CHAT, "rating": "up", "score": None, "response_id": "r", "prompt": "p@1"},
@@ -51,34 +53,32 @@ def test_all_chat_formats_are_the_same_example(tmp_path, row):
     assert not dataset.is_classification
 
 
+def test_answers_rated_down_are_not_learned(tmp_path):
+    row = {"messages": CHAT, "score": None, "response_id": "r"}
+    found = [row | {"rating": "up"}, row | {"rating": "down"}, row | {"rating": None, "score": 0.2}]
+    found.append(row | {"rating": "down", "correction": CHAT[1]["content"]})
+    assert len(load_dataset(put(tmp_path, as_lines(found)))) == 2
+    assert "none of its 2 answers was rated up" in refused(put(tmp_path, as_lines(found[1:3])))
+
+
 def test_text_and_label_get_the_instruction_with_all_labels(tmp_path):
-    path = put(tmp_path, as_lines([LABELLED, {"text": "bad", "label": "neg"}]))
-    dataset = load_dataset(path)
-    assert dataset.labels == ("neg", "pos")
-    system, user, answer = dataset.examples[0].messages
-    assert "neg, pos" in system["content"]
-    assert (user["content"], answer["content"], dataset.examples[0].label) == ("good", "pos", "pos")
-
-
-def test_labels_of_numbers_become_text(tmp_path):
     found = [{"text": "a", "label": 3}, {"text": "b", "label": True}, {"text": "c", "label": 2.0}]
-    assert load_dataset(put(tmp_path, as_lines(found))).labels == ("2", "3", "true")
+    dataset = load_dataset(put(tmp_path, as_lines(found)))
+    assert dataset.labels == ("2", "3", "true")
+    system, user, answer = dataset.examples[0].messages
+    assert "2, 3, true" in system["content"]
+    assert (user["content"], answer["content"], dataset.examples[0].label) == ("a", "3", "3")
 
 
 def test_a_label_that_training_did_not_have(tmp_path):
     path = put(tmp_path, json.dumps(LABELLED))
-    assert "data.jsonl:1: Unknown label 'pos'. The training data has 2" in refused(
-        path, labels=["a", "b"]
-    )
+    problem = refused(path, labels=["a", "b"])
+    assert "data.jsonl:1: Unknown label 'pos'. The training data has 2 labels: a, b" in problem
     dataset = load_dataset(path, labels=["b", "a"], allow_unseen=True)
-    assert dataset.labels == ("a", "b")
-    assert dataset.examples[0].label == "pos"
+    assert (dataset.labels, dataset.examples[0].label) == (("a", "b"), "pos")
 
 
-def test_csv_array_and_parquet_read_as_jsonl_does(tmp_path):
-    import pyarrow
-    import pyarrow.parquet
-
+def test_all_file_types_read_alike(tmp_path):
     found = [{"text": "a,\nb", "label": "x"}, {"text": "c", "label": "y"}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(found), tmp_path / "d.parquet")
     paths = [
@@ -92,23 +92,6 @@ def test_csv_array_and_parquet_read_as_jsonl_does(tmp_path):
     assert answers == [[("a,\nb", "x"), ("c", "y")]] * len(paths)
 
 
-def test_parquet_holds_conversations(tmp_path):
-    import pyarrow
-    import pyarrow.parquet
-
-    table = pyarrow.Table.from_pylist([{"messages": CHAT, "tags": {"kind": "a"}}])
-    pyarrow.parquet.write_table(table, tmp_path / "d.parquet")
-    example = load_dataset(tmp_path / "d.parquet").examples[0]
-    assert (list(example.messages), example.tags) == (CHAT, {"kind": "a"})
-
-
-def test_sharegpt_is_read_with_a_renamed_column(tmp_path):
-    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
-    path = put(tmp_path, json.dumps({"conversations": turns}))
-    dataset = load_dataset(path, columns="messages=conversations")
-    assert list(dataset.examples[0].messages) == CHAT
-
-
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
 def test_tables_of_any_separator_and_encoding(tmp_path, separator, encoding):
@@ -120,8 +103,8 @@ def test_tables_of_any_separator_and_encoding(tmp_path, separator, encoding):
 
 
 def test_columns_are_renamed(tmp_path):
-    rows_ = [{"description": "good", "section": "pos", "text": 7, "label": None}]
-    path = put(tmp_path, as_lines(rows_))
+    rows = [{"description": "good", "section": "pos", "text": 7, "label": None}]
+    path = put(tmp_path, as_lines(rows))
     (example,) = load_dataset(path, columns="text=description, label=section").examples
     assert (example.text, example.label) == ("good", "pos")
     assert "Unknown column 'descr' in --columns" in refused(path, columns="text=descr")
@@ -130,177 +113,126 @@ def test_columns_are_renamed(tmp_path):
 
 def test_all_bad_rows_are_listed(tmp_path):
     bad = [{"text": "", "label": "a"}, {"text": "b", "label": None}, {"text": "c", "label": ["x"]}]
-    said = refused(put(tmp_path, as_lines([LABELLED, *bad])))
-    assert "data.jsonl:2: 3 rows are invalid. Line 2: 'text' is empty" in said
-    assert "Line 3: 'label' is missing" in said
-    assert "Line 4: The row has a list of labels: ['x']" in said
-    assert "--skip-bad" in said
+    lines = as_lines([LABELLED, *bad]) + b'{"text": "a", "text": "b", "label": "x"}\n'
+    problem = refused(put(tmp_path, lines))
+    assert "data.jsonl:2: 4 rows are invalid. Line 2: 'text' is empty" in problem
+    assert "Line 3: 'label' is missing" in problem
+    assert "Line 4: 'label' is ['x'], not text" in problem
+    assert "Line 5: The key 'text' is repeated" in problem
+    assert "--skip-bad" in problem
 
 
 def test_blank_lines_are_skipped_and_counted(tmp_path):
     text = json.dumps({"messages": CHAT})
-    path = put(tmp_path, f"\ufeff{text}\r\n\r\n  \n{text}\u2028".rstrip("\u2028"))
+    path = put(tmp_path, f"\ufeff{text}\r\n\r\n  \n{text}")
     assert [e.line for e in load_dataset(path).examples] == [1, 4]
 
 
 @pytest.mark.parametrize("row", [LABELLED | {"tags": {"noise": "typos"}}, {"messages": CHAT}])
-def test_rows_write_what_is_read_back(tmp_path, row):
+def test_written_dataset_is_read_back(tmp_path, row):
     dataset = load_dataset(put(tmp_path, json.dumps(row)))
-    again = load_dataset(put(tmp_path, as_lines(rows(dataset)), "again.jsonl"))
-    assert again.examples == dataset.examples
+    assert load_dataset(put(tmp_path, as_lines(to_rows(dataset)))).examples == dataset.examples
 
 
-@pytest.mark.parametrize("name", ["d.jsonl", "d.csv", "d.json", "d.parquet"])
-def test_empty_files(tmp_path, name):
-    assert name in refused(put(tmp_path, "", name))
-
-
-def test_wrong_columns_names_those_found_and_those_accepted(tmp_path):
-    said = refused(put(tmp_path, '{"question": "a", "reply": "b"}'))
-    assert "data.jsonl:1: The columns 'question', 'reply' match no known format" in said
-    assert "text, label" in said
+def test_unchanged_file_is_parsed_once(tmp_path):
+    path = put(tmp_path, json.dumps(LABELLED))
+    dataset = load_dataset(path)
+    assert load_dataset(path) is dataset
+    put(tmp_path, json.dumps(LABELLED | {"label": "neg"}))
+    assert load_dataset(path).labels == ("neg",)
 
 
 def test_training_data_is_read_again_with_its_columns(tmp_path):
     rows = "".join(f"request {n},kind {n % 2}\n" for n in range(8))
     path = put(tmp_path, f"description,section\n{rows}", "d.csv")
     args = TrainArgs(str(path), "run", columns="text=description,label=section")
-    job = prepare(replace(args, base=tiny_base(tmp_path / "base")))
-    assert training_data(task_of(job)).labels == ("kind 0", "kind 1")
-
-
-def test_formats_do_not_mix(tmp_path):
-    said = refused(put(tmp_path, as_lines([LABELLED, {"messages": CHAT}])))
-    assert "data.jsonl:2: The row has the format 'chat', but earlier rows have 'labelled'" in said
+    task = facts(prepare(replace(args, base=tiny_base(tmp_path / "base"))))
+    assert training_data(task).labels == ("kind 0", "kind 1")
+    put(tmp_path, f"description,section\n{rows[1:]}", "d.csv")
+    assert training_data(task) is None
 
 
 @pytest.mark.parametrize(
     ("content", "name", "expected"),
     [
-        ('{"text": "a", "label": NaN}', "d.jsonl", "d.jsonl:1: 'label' is missing"),
-        ('{"text": 5, "label": "a"}', "d.jsonl", "d.jsonl:1: 'text' is 5, not text"),
-        ('{"text": " ", "label": "a"}', "d.jsonl", "d.jsonl:1: 'text' is empty"),
-        ('{"text": "a", "label": "\\n"}', "d.jsonl", "d.jsonl:1: 'label' is empty"),
+        ('{"question": "a"}', "d.jsonl", "d.jsonl:1: The columns 'question' match no known format"),
+        (as_lines([LABELLED, {"messages": CHAT}]), "d.jsonl", "'chat', but earlier rows have 'lab"),
         ('{"text": "\\ud83d", "label": "a"}', "d.jsonl", "not valid UTF-8"),
-        (b'{"text": "\xff", "label": "a"}', "d.jsonl", "d.jsonl:1: Invalid UTF-8: byte 0xff"),
-        (b"text,label\na,b\n\xff,x\n", "d.csv", "d.csv:3: 'text' is not valid UTF-8"),
-        ('text,label\n"a\nb",x\nc,\n', "d.csv", "d.csv:4: 'label' is missing"),
-        ("text,label\na,NaN\n", "d.csv", "d.csv:2: 'label' is missing"),
+        (b'{"text": "\xff", "label": "a"}', "d.jsonl", "d.jsonl:1: 'text' is not valid UTF-8"),
+        (b'{"text": "a", "label": "b", "tags": {"c": "\xff"}}', "d.jsonl", "'tags' is not valid"),
+        ('{"text": "a', "d.jsonl", "d.jsonl:1: Invalid JSON: Unterminated string starting at col"),
+        ('[\n{"text"]', "d.json", "d.json: Invalid JSON: Expecting ':' delimiter at line 2, col"),
+        ("[" * 100_000, "d.json", "d.json: The JSON is nested too deeply"),
+        ('text,label\n"a\nb",x\nc,NaN\n', "d.csv", "d.csv:4: 'label' is missing"),
         ("text,label\na,b,c\n", "d.csv", "d.csv:2: The row has 3 cells, but the header has 2"),
-        ('text,label\n"a,b\n', "d.csv", "Invalid CSV"),
-        ("[1]", "d.json", "d.json:1: The row is a JSON int"),
-        ('[\n{"text": "a", "label": "b"},\n{"text"]', "d.json", "d.json:3: Invalid JSON"),
-        ('[\n{"text": "a', "d.json", "d.json:2: Invalid JSON: Unterminated string. "),
-        ('{"text": "a', "d.jsonl", "Unterminated string starting at column 10"),
+        ('text,label\n"a,b\n', "d.csv", "d.csv:2: Invalid CSV"),
+        (b"\xff\xfea", "d.csv", "d.csv is not valid UTF-16"),
         ("no parquet", "d.parquet", "not a Parquet file"),
-        ("[" * 100_000, "d.json", "d.json"),
-        ('{"a":' * 30_000, "d.jsonl", "d.jsonl:1: "),
+        ("text,label\n", "d.csv", "d.csv is empty"),
+        (gzip.compress(b"{}", mtime=0), "d.jsonl.gz", "Supported: .jsonl"),
     ],
 )
 def test_wrong_content(tmp_path, content, name, expected):
     assert expected in refused(put(tmp_path, content, name))
+    assert "is a folder" in refused(tmp_path)
+    assert "File not found" in refused(tmp_path / "none.jsonl")
 
 
-@pytest.mark.parametrize(
-    ("messages", "expected"),
-    [
-        ([], "not a list of messages"),
+def test_wrong_conversations(tmp_path):
+    for messages, expected in (
         ("Hi", "not a list of messages"),
         (["Hi"], "messages[0] is 'Hi', not an object"),
         (CHAT[:1], "from 'user', not from the assistant"),
         (CHAT[1:], "contains only the answer"),
-        ([{"role": "robot", "content": "a"}, CHAT[1]], "messages[0] has the unknown role 'robot'"),
         ([{"role": ["user"], "content": "a"}, CHAT[1]], "has the unknown role ['user']"),
         ([CHAT[0], {"role": "assistant", "content": None}], "'messages[1].content' is missing"),
-        ([{"role": "user", "content": [{"type": "image_url"}]}, CHAT[1]], "Only text"),
-    ],
-)
-def test_wrong_conversations(tmp_path, messages, expected):
-    assert expected in refused(put(tmp_path, json.dumps({"messages": messages})))
+    ):
+        assert expected in refused(put(tmp_path, json.dumps({"messages": messages})))
 
 
-def test_answers_that_were_not_liked_are_not_learned(tmp_path):
-    row = {"messages": CHAT, "score": None, "response_id": "r"}
-    found = [row | {"rating": "up"}, row | {"rating": "down"}, row | {"rating": None, "score": 0.2}]
-    found.append(row | {"rating": "down", "correction": CHAT[1]["content"]})
-    assert len(load_dataset(put(tmp_path, as_lines(found)))) == 2
-    assert "none of its 2 answers was rated up" in refused(put(tmp_path, as_lines(found[1:3])))
+class HubTable(list):
+    """As `datasets` loads it, with classes for labels."""
 
-
-def test_files_that_are_not_there_or_unknown(tmp_path):
-    assert "File not found" in refused(tmp_path / "none.jsonl")
-    assert "is a folder" in refused(tmp_path)
-    packed = put(tmp_path, gzip.compress(b"{}"), "d.jsonl.gz")
-    assert "Supported: .jsonl" in refused(packed)
-
-
-class FakeTable(list):
-    def __init__(self, found, names):
-        super().__init__(found)
-        feature = SimpleNamespace(names=names, int2str=lambda n: names[n])
-        self.features = {"text": SimpleNamespace(), "label": feature}
+    @property
+    def features(self):
+        return {"label": SimpleNamespace(names=["neg", "pos"], int2str=str)}
 
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A hub on loopback that knows one dataset; reached where the rest of the hub is shut out."""
+    """A hub on loopback with one dataset; tests cannot reach the real one."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    app = FastAPI()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            known = self.path.startswith("/api/datasets/org/known")
-            found = {"id": "org/known", "sha": "c0ffee", "cardData": {"license": "mit"}}
-            self.send_response(200 if known else 404)
-            if not known:
-                self.send_header("X-Error-Code", "RepoNotFound")
-            body = json.dumps(found if known else {"error": "not found"}).encode()
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    @app.get("/api/datasets/{path:path}")
+    def info(path: str) -> JSONResponse:
+        if path == "org/known":
+            return JSONResponse({"id": path, "sha": "c0ffee", "cardData": {"license": "mit"}})
+        return JSONResponse({"error": "not found"}, 404, {"X-Error-Code": "RepoNotFound"})
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve_app(app) as url:
+        yield url
 
 
-def test_a_hub_dataset_is_pinned_and_its_classes_have_names(hub):
-    asked = []
+def test_hub_dataset_is_pinned_and_its_classes_have_names(hub):
+    calls = []
 
     def load(*args, **options):
-        asked.append((args, options))
-        return FakeTable([{"text": "a", "label": 1}, {"text": "b", "label": 0}], ["neg", "pos"])
+        calls.append((args, options))
+        return HubTable({"text": "a", "label": label} for label in (1, -1, None))
 
-    found = read_hub("hf:org/known", endpoint=hub, load=load)
-    assert (found.revision, found.licence) == ("c0ffee", "mit")
-    assert asked == [(("org/known", None), {"revision": "c0ffee", "split": "train"})]
-    dataset = assemble("hf:org/known", found.rows).dataset
-    assert [e.label for e in dataset.examples] == ["pos", "neg"]
-    assert dataset.sha256
-    unlabelled = FakeTable([{"text": "a", "label": None}, {"text": "b", "label": -1}], ["neg"])
-    found = read_hub("hf:org/known", endpoint=hub, load=lambda *_, **__: unlabelled)
-    assert [row.value["label"] for row in found.rows] == [None, None]
+    rows, revision, licence = read_hub("hf:org/known", endpoint=hub, load=load)
+    assert (revision, licence) == ("c0ffee", "mit")
+    assert calls == [(("org/known", None), {"revision": "c0ffee", "split": "train"})]
+    dataset = assemble("hf:org/known", rows)
+    assert [e.label for e in dataset.examples] == ["pos"]
+    assert [line for line, _ in dataset.rejected] == [2, 3]
 
 
-def test_a_hub_dataset_that_does_not_exist(hub):
-    with pytest.raises(NotFound, match="Dataset 'org/unknown' does not exist"):
-        read_hub("hf:org/unknown@main", endpoint=hub, load=FakeTable)
-
-
-def test_no_network():
-    with pytest.raises(Unavailable, match="cannot connect to the Hugging Face Hub") as caught:
-        read_hub("hf:org/any", endpoint="http://127.0.0.1:9", load=FakeTable)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_spec_that_names_nothing():
+def test_hub_datasets_that_cannot_be_read(hub):
+    with pytest.raises(NotFound, match="hf:org/unknown@main does not exist"):
+        read_hub("hf:org/unknown@main", endpoint=hub, load=HubTable)
+    with pytest.raises(Unavailable, match="cannot connect to the Hugging Face Hub"):
+        read_hub("hf:org/any", endpoint="http://127.0.0.1:9", load=HubTable)
     with pytest.raises(BadInput, match="hf:ORG/NAME@REVISION"):
         read_hub("hf:a b")

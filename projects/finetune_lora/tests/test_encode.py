@@ -13,7 +13,7 @@ from finetune_lora.model.base import load_tokenizer
 from finetune_lora.model.encode import encode, encode_one, prompt_text, token_ids
 from seedbed.errors import BadInput
 
-FORGETS = (  # leaves out what stands in ( ) of all answers but the last, as reasoning models do
+FORGETS = (  # leaves out ( ) in all answers but the last, as reasoning models do
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
     "{{ m['content'] if loop.last else m['content'].split(')')[-1] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -44,15 +44,6 @@ def talk(*said: str, line: int = 0, system: str = "") -> Example:
     return Example((*first, *messages), line=line)
 
 
-def test_the_answer_and_its_end_are_learned(tokenizer: Any) -> None:
-    example = talk("reset the password", "good", system="be good")
-    one = encode_one(tokenizer, example)
-    assert tokenizer.decode([one.ids[i] for i in one.learned]) == "good<|im_end|>"
-    prompt = token_ids(tokenizer, prompt_text(tokenizer, example.prompt))
-    assert one.ids[: len(prompt)] == prompt  # as the served model is shown it
-    assert one.learned == list(range(len(prompt), len(one)))
-
-
 def test_every_answer_of_a_conversation_is_learned(tokenizer: Any) -> None:
     example = talk("hi", "good", "order A-2211", "bad", "thanks", "none")
     one = encode_one(tokenizer, example)
@@ -70,43 +61,28 @@ def test_odd_answers_come_back_whole(tokenizer: Any, answer: str) -> None:
     assert tokenizer.decode([one.ids[i] for i in one.learned]) == answer + "<|im_end|>"
 
 
-def test_a_template_that_rewrites_history(tokenizer: Any) -> None:
+def test_template_that_rewrites_history_is_refused_for_several_answers(tokenizer: Any) -> None:
     tokenizer.chat_template = FORGETS
     assert encode_one(tokenizer, talk("hi", "(thought)good")).learned
+    several = talk("hi", "(thought)good", "so", "bad", line=17)
     with pytest.raises(BadInput, match=r"^t\.jsonl, line 17: .*rewrites.*one answer each"):
-        encode(
-            tokenizer,
-            [talk("hi", "(thought)good", "so", "bad", line=17)],
-            max_tokens=999,
-            source="t.jsonl",
-        )
+        encode(tokenizer, [several], max_tokens=999, source="t.jsonl")
 
 
-def test_a_template_that_refuses_a_role(tokenizer: Any) -> None:
+def test_template_that_refuses_a_role_names_the_line(tokenizer: Any) -> None:
     tokenizer.chat_template = REFUSES
     with pytest.raises(BadInput, match=r"Line 3: .*System role not supported"):
         encode(tokenizer, [talk("hi", "good", system="be", line=3)], max_tokens=99)
 
 
-def test_a_too_long_row_names_its_line(tokenizer: Any) -> None:
-    rows = [talk("hi", "good", line=1), talk("word " * 400, "good", line=2)]
-    with pytest.raises(BadInput, match=r"d\.jsonl, line 2 has \d+ tokens.* 64\..*--truncate"):
-        encode(tokenizer, rows, max_tokens=64, source="d.jsonl")
-
-
-def test_truncation_keeps_what_can_be_learned(tokenizer: Any) -> None:
-    short, long_prompt = talk("hi", "good"), talk("word " * 400, "good")
+def test_row_over_the_limit_is_refused_or_truncated(tokenizer: Any) -> None:
+    short, long_prompt = talk("hi", "good", line=1), talk("word " * 400, "good", line=2)
     long_answer = talk("hi", "good " * 400)
-    kept = encode(tokenizer, [short, long_prompt, long_answer], max_tokens=64, truncate=True)
-    assert kept[0] == encode_one(tokenizer, short)
-    assert len(kept) == 2  # of the long prompt no answer was left
-    assert len(kept[1]) == 64
-    assert kept[1].learned[-1] == 63
-
-
-def test_a_limit_is_inclusive(tokenizer: Any) -> None:
-    one = talk("hi", "good")
-    length = len(encode_one(tokenizer, one))
-    assert len(encode(tokenizer, [one], max_tokens=length)) == 1
-    with pytest.raises(BadInput):
-        encode(tokenizer, [one], max_tokens=length - 1)
+    length = len(encode_one(tokenizer, short))
+    assert encode(tokenizer, [short], max_tokens=length) == [encode_one(tokenizer, short)]
+    with pytest.raises(BadInput, match=r"d\.jsonl, line 2 has \d+ tokens.* 64\..*--truncate"):
+        encode(tokenizer, [short, long_prompt], max_tokens=64, source="d.jsonl")
+    rows = [short, long_prompt, long_answer]  # of the long prompt no answer is left
+    first, last = encode(tokenizer, rows, max_tokens=64, truncate=True)
+    assert first == encode_one(tokenizer, short)
+    assert (len(last), last.learned[-1]) == (64, 63)

@@ -1,59 +1,47 @@
-"""Forgetting with scorers whose likelihoods are known."""
-
-from __future__ import annotations
+"""Forgetting with models whose likelihoods are known."""
 
 import math
 
-import pytest
+from finetune_lora.evaluate.forgetting import forgetting, general_set
 
-from finetune_lora.evaluate.forgetting import General, compare, forgetting, general_set
+ROWS = [
+    {"question": "one?", "choices": ["yes", "no no"], "answer": 0},
+    {"question": "two?", "choices": ["yes", "no no"], "answer": 1},
+    {"question": "three?", "choices": ["a", "b"], "answer": 1},
+    {"text": "abcd"},
+    {"text": "ef"},
+]
 
-SET = General(
-    (("one?", ("yes", "no no"), 0), ("two?", ("yes", "no no"), 1), ("three?", ("a", "b"), 1)),
-    ("abcd", "ef"),
-)
 
+def likes(liked: str, cost: float = 2.0):
+    """Each character is a token; those of `liked` cost 1 nat, others `cost`."""
 
-class Likes:
-    """Each character is a token; those of `liked` cost 1 nat, others 2."""
-
-    def __init__(self, liked: str = "", cost: float = 2.0) -> None:
-        self.liked, self.cost = liked, cost
-
-    def log_likelihood(self, prompt: str, continuation: str) -> tuple[float, int]:
+    def log_likelihood(prompt: str, continuation: str) -> tuple[float, int]:
         assert prompt == "" or (prompt.startswith("Question: ") and prompt.endswith("\nAnswer:"))
-        costs = [1.0 if c in self.liked else self.cost for c in continuation]
+        costs = [1.0 if c in liked else cost for c in continuation]
         return -sum(costs), len(costs)
 
+    return log_likelihood
 
-def test_by_hand() -> None:
+
+def test_accuracy_and_loss_are_compared_case_by_case() -> None:
     # Per token " yes" costs 1.25 and " no no" 2: length does not decide. " b" beats " a".
-    found = forgetting(Likes("yesb"), SET)
-    assert found.right == (1.0, 0.0, 1.0)
-    assert found.choice_accuracy == pytest.approx(2 / 3)
-    assert found.losses == ((2 + 1 + 2 + 2) / 4, (1 + 2) / 2)
-    assert found.loss_per_token == pytest.approx(1.625)
-    assert found.as_json()["n_questions"] == 3 and found.as_json()["n_texts"] == 2
+    found = forgetting(likes("yesb"), likes("yesb", 3.0), ROWS)
+    accuracy, loss = found["choice_accuracy"], found["loss_per_token"]
+    assert (accuracy["base"], accuracy["difference"], accuracy["n"]) == (2 / 3, 0.0, 3)
+    assert (loss["base"], loss["adapter"]) == (1.625, 2.25)
+    assert (loss["difference"], loss["low"], loss["high"]) == (0.625, 0.5, 0.75)
 
 
-def test_compared_case_by_case() -> None:
-    found = compare(forgetting(Likes("yesb"), SET), forgetting(Likes("yesb", 3.0), SET))
-    change = found["differences"]["loss_per_token"]
-    assert change["difference"] == pytest.approx((0.75 + 0.5) / 2)
-    assert change["low"] == pytest.approx(0.5) and change["high"] == pytest.approx(0.75)
-    assert found["differences"]["choice_accuracy"]["difference"] == 0.0
+def test_broken_model_answers_nothing_right() -> None:
+    found = forgetting(likes("yesb"), likes("", math.nan), ROWS)
+    assert found["choice_accuracy"]["adapter"] == 0
+    assert math.isnan(found["loss_per_token"]["difference"])
+    assert forgetting(likes("a"), likes("b"), []) == {}
 
 
-def test_a_broken_model_is_no_crash() -> None:
-    broken = forgetting(Likes("", math.nan), SET)
-    assert broken.choice_accuracy == 0.0
-    assert compare(forgetting(Likes("a"), SET), broken)["differences"]["loss_per_token"] is None
-    assert forgetting(Likes(), General((), ())).as_json()["choice_accuracy"] == 0.0
-
-
-def test_the_set_is_whole() -> None:
-    general = general_set()
-    assert len(general.questions) == 40 and len(general.texts) == 24
-    assert all(len(set(choices)) == len(choices) for _, choices, _ in general.questions)
-    places = [answer for _, _, answer in general.questions]
-    assert max(places.count(p) for p in set(places)) <= 16  # no place is right most often
+def test_general_set_is_complete() -> None:
+    questions = [row for row in general_set() if "choices" in row]
+    assert len(questions) == 40 and len(general_set()) == 64
+    places = [row["answer"] for row in questions]
+    assert max(places.count(place) for place in places) <= 16  # no place is right most often

@@ -1,54 +1,27 @@
 """Pictures are PNG of the promised width, whatever is in them."""
 
-from __future__ import annotations
-
 import io
 import math
+from typing import Any
 
 import pytest
 
-from finetune_lora.evaluate import pictures
+from finetune_lora.evaluate.pictures import confusion_picture, loss_picture
 
-pytestmark = pytest.mark.filterwarnings(
-    "error",
-    # The garbage of other tests may be collected during these.
-    "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning",
-)
+pytestmark = pytest.mark.filterwarnings("error", "ignore::ResourceWarning")
 image = pytest.importorskip("PIL.Image")
-
-
-def _size(data: bytes) -> tuple[int, int]:
-    with image.open(io.BytesIO(data)) as picture:
-        assert picture.format == "PNG"
-        size: tuple[int, int] = picture.size
-        return size
 
 
 @pytest.mark.parametrize(
     "names",
-    [
-        ["a"],
-        ["good", "bad"],
-        [f"a long label of number {i}" for i in range(120)],
-        ["$a$ \\frac", "日本語", "\ud800", "x\ny", "z" * 900, ""],
-    ],
+    [["a"], [f"label {i}" for i in range(120)], ["$a$ \\frac", "日本語", "\ud800", "z" * 900, ""]],
 )
-def test_confusion(names: list[str]) -> None:
-    got = [*names[1:], None] if len(names) > 1 else ["strange"]
-    width, height = _size(pictures.confusion_picture(names, got, title="$"))
-    assert width == 1000 and 300 < height <= 1800
+def test_confusion_matrix_is_drawn(names: list[str]) -> None:
+    picture = confusion_picture(names, [*names[1:], None], title="$")
+    assert image.open(io.BytesIO(picture)).width == 1000
 
 
-@pytest.mark.parametrize(
-    "progress",
-    [
-        [],
-        [{"step": 1, "loss": math.nan}],
-        [{"step": 1, "loss": 2.0}],
-        [{"step": 1, "eval_loss": None}, {"loss": 1.0}, {"step": "x", "loss": 1}],
-        [{"step": i, "loss": 1 / (i + 1), "eval_loss": math.inf} for i in range(500)],
-    ],
-)
-def test_loss(progress: list[dict[str, float]]) -> None:
-    assert _size(pictures.loss_picture(progress)) == (1000, 500)
+@pytest.mark.parametrize("losses", [[], [math.nan, None], [2.0, math.inf, 1.0]])
+def test_losses_are_drawn(losses: list[Any]) -> None:
+    rows = [{"step": i, "loss": loss, "eval_loss": loss} for i, loss in enumerate(losses)]
+    assert image.open(io.BytesIO(loss_picture(rows))).size == (1000, 500)

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 from finetune_fakes import tiny_adapter, tiny_base
+from transformers import AutoTokenizer
 
 from finetune_lora.export import export
-from finetune_lora.export.gguf import to_gguf
-from finetune_lora.export.merge import merge
-from finetune_lora.export.openvino import same_tokens, to_openvino
+from finetune_lora.export.openvino import same_tokens
 from finetune_lora.model.adapter import load_adapter
 from seedbed.errors import BadInput, ConfigError
 from seedbed.models.load import load_chat_model
 from seedbed.models.local.local_chat import LocalChatModel
 
 OPTIONS = {"cache_tokens": 512}
-ASKED = "reset the password of anna"
+REQUEST = "reset the password of anna"
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +31,17 @@ def answer(folder: Path) -> str:
     chat = load_chat_model(f"path:{folder}", engine_options=OPTIONS, max_tokens=8, temperature=0)
     assert isinstance(chat, LocalChatModel)
     assert chat.engine.context_window == 512
-    return str(chat.invoke(ASKED).content)
+    return ascii_only(str(chat.invoke(REQUEST).content))
 
 
 def with_transformers(adapter: Path) -> str:
     loaded = load_adapter(adapter, dtype="float32")
-    chat = [{"role": "user", "content": ASKED}]
+    chat = [{"role": "user", "content": REQUEST}]
     ids = loaded.tokenizer.apply_chat_template(
         chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
-    made = loaded.model.generate(**ids, max_new_tokens=8, do_sample=False)
-    return str(loaded.tokenizer.decode(made[0, ids["input_ids"].shape[1] :]))
+    tokens = loaded.model.generate(**ids, max_new_tokens=8, do_sample=False)
+    return ascii_only(loaded.tokenizer.decode(tokens[0, ids["input_ids"].shape[1] :]))
 
 
 def ascii_only(text: str) -> str:
@@ -50,55 +49,47 @@ def ascii_only(text: str) -> str:
     return re.sub(r"[^ -~]", "", text)
 
 
-@pytest.mark.parametrize("kind", ["adapter", "merged", "gguf"])
-def test_what_was_trained_opens_by_its_path(tmp_path: Path, adapter: Path, kind: str) -> None:
-    source = adapter
-    if kind == "merged":
-        source = merge(adapter, tmp_path / "merged", dtype="float32")
-    elif kind == "gguf":
-        source = to_gguf(adapter, tmp_path / "gguf", type="F16").parent
-    out = to_openvino(source, tmp_path / "out", type="F16")
+def test_trained_model_opens_by_its_path(tmp_path: Path, adapter: Path) -> None:
+    out = Path(export(adapter, "openvino", tmp_path / "out", type="F16", force=False)["path"])
     assert {path.name for path in out.iterdir()} == {
-        *("openvino_model.xml", "openvino_model.bin", "export.json", "config.json"),
+        *("openvino_model.xml", "openvino_model.bin", "export.json", "config.json", "task.json"),
         *("openvino_tokenizer.xml", "openvino_tokenizer.bin", "generation_config.json"),
         *("openvino_detokenizer.xml", "openvino_detokenizer.bin"),
     }
-    assert json.loads((out / "export.json").read_text())["kind"] == "openvino"
-    expected = ascii_only(with_transformers(adapter))
+    expected = with_transformers(adapter)
     assert expected
-    assert ascii_only(answer(out)) == expected
-    if kind == "gguf":
-        assert answer(source) == answer(out)  # no need to convert it
+    assert answer(out) == expected
 
 
 def test_text_that_becomes_other_tokens_is_refused(tmp_path: Path, adapter: Path) -> None:
-    out = to_openvino(to_gguf(adapter, tmp_path / "gguf", type="F16"), tmp_path / "out")
-    same_tokens(adapter, out)
+    out = Path(export(adapter, "openvino", tmp_path / "out", force=False)["path"])
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    same_tokens(tokenizer, out)
     data = json.loads((adapter / "tokenizer.json").read_text("utf-8"))
     data["model"]["merges"] = data["model"]["merges"][:5]
-    (tmp_path / "other").mkdir()
+    tokenizer.save_pretrained(tmp_path / "other")
     (tmp_path / "other" / "tokenizer.json").write_text(json.dumps(data), "utf-8")
-    (tmp_path / "other" / "tokenizer_config.json").write_text(
-        (adapter / "tokenizer_config.json").read_text("utf-8")
-    )
     with pytest.raises(BadInput, match="splits text differently"):
-        same_tokens(tmp_path / "other", out)
+        same_tokens(AutoTokenizer.from_pretrained(tmp_path / "other"), out)
 
 
-def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="File not found"):
-        to_openvino(tmp_path / "absent.gguf", tmp_path / "out")
-    (tmp_path / "model.gguf").write_text("hello")
-    with pytest.raises(BadInput, match=r"model\.gguf"):
-        to_openvino(tmp_path / "model.gguf", tmp_path / "out")
+@pytest.mark.parametrize("to", ["merged", "gguf", "openvino"])
+def test_exported_folder_contains_no_path_of_this_machine(
+    tmp_path: Path, adapter: Path, to: str
+) -> None:
+    out = Path(export(adapter, to, tmp_path / "out", force=False)["path"])
+    folder = out if out.is_dir() else out.parent
+    for file in folder.iterdir():
+        if file.name != "task.json":  # as the training wrote it
+            content = file.read_bytes()
+            paths = (tmp_path, adapter.parent)
+            assert not any(str(path).encode() in content for path in paths), file.name
 
 
-def test_the_verb_chooses_a_place_in_the_run_and_says_what_comes_next(adapter: Path) -> None:
-    result = export(adapter, "gguf", type="Q8_0", force=False)
-    assert result["path"] == str(adapter / "model" / "model-Q8_0.gguf")
-    assert f"path:{adapter / 'model'}" in result["next"]
-    assert result["type"] == "Q8_0" and result["megabytes"] > 0
+def test_unknown_format_or_type_is_refused(tmp_path: Path, adapter: Path) -> None:
     with pytest.raises(ConfigError, match=r"'onnx'.*openvino"):
         export(adapter, "onnx", force=False)
     with pytest.raises(BadInput, match=r"'Q8_0'.*bfloat16"):
         export(adapter, "merged", type="Q8_0", force=False)
+    with pytest.raises(BadInput, match=r"config\.json is missing"):
+        export(tmp_path, "gguf", tmp_path / "out", force=False)

@@ -47,36 +47,23 @@ def test_requests_of_the_test_are_not_trained() -> None:
     assert len(nano.without_test(train, everything)) > 5000
 
 
-def write_messages(path: Path, *roles: str) -> Path:
+def test_one_user_and_one_assistant_message_are_read(tmp_path: Path) -> None:
+    roles = ("system", "user", "assistant")
     messages = [{"role": role, "content": f"text of {role}"} for role in roles]
-    path.write_text(json.dumps({"messages": messages}) + "\n", "utf-8")
-    return path
+    (path := tmp_path / "a.jsonl").write_text(json.dumps({"messages": messages}))
+    assert nano.read_examples(path) == [("text of user", "text of assistant")]
+    for refused in (messages[:2], [*messages, messages[1]]):
+        path.write_text(json.dumps({"messages": refused}))
+        with pytest.raises(SystemExit, match="line 1: not one user and one assistant"):
+            nano.read_examples(path)
 
 
-def test_answer_of_the_assistant_is_learned(tmp_path: Path) -> None:
-    expected = [("text of user", "text of assistant")]
-    for roles in (("user", "assistant"), ("system", "user", "assistant")):
-        assert nano.read_examples(write_messages(tmp_path / "a.jsonl", *roles)) == expected
-
-
-@pytest.mark.parametrize("roles", [("user",), ("user", "assistant", "user"), ("system", "user")])
-def test_other_conversation_is_refused_with_its_line(tmp_path: Path, roles: Any) -> None:
-    with pytest.raises(SystemExit, match="line 1: not one user and one assistant"):
-        nano.read_examples(write_messages(tmp_path / "a.jsonl", *roles))
-
-
-@pytest.mark.parametrize(
-    ("text", "right"),
-    [
-        ('{"b": [1], "a": 1}', True),
-        ('{"a":1,"b":[1]}', True),
-        ('{"a": 1}', False),
-        ('{"a": 1, "b": [1]} and', False),
-        ("", False),
-    ],
-)
-def test_call_is_right_as_a_whole(text: str, right: bool) -> None:
-    assert nano.is_right('{"a": 1, "b": [1]}', text) is right
+def test_call_is_right_as_a_whole() -> None:
+    expected = '{"a": 1, "b": [1]}'
+    right = ['{"b": [1], "a": 1}', '{"a":1,"b":[1]}']
+    wrong = ['{"a": 1}', '{"a": 1, "b": [1]} and', ""]
+    assert all(nano.is_right(expected, text) for text in right)
+    assert not any(nano.is_right(expected, text) for text in wrong)
 
 
 def test_interval_is_wilsons() -> None:
@@ -135,27 +122,3 @@ def test_run_trains_model_of_a_folder_and_saves_adapter(
     assert "before: 0 % (0 to 49 %) of 4 calls are right" in output
     assert "after 3 steps" in output
     assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
-
-
-def test_examples_that_are_all_too_long_are_reported(
-    tiny: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = json.dumps({"prompt": "word " * 400, "completion": "{}"}) + "\n"
-    (tmp_path / "train.jsonl").write_text(row, "utf-8")
-    (tmp_path / "test.jsonl").write_text(row.replace("word", "text", 1), "utf-8")
-    monkeypatch.setattr(nano, "load_model", lambda _: (tiny, tokenizer))
-    monkeypatch.setattr(nano, "NEW_TOKENS", 2)
-    files = ["--train", str(tmp_path / "train.jsonl"), "--test", str(tmp_path / "test.jsonl")]
-    monkeypatch.setattr("sys.argv", ["nano.py", *files])
-    with pytest.raises(SystemExit, match="None of the 1 examples fits into 320 tokens"):
-        nano.main()
-
-
-@pytest.mark.slow
-def test_default_model_learns(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nano, "SYSTEM", "Answer in JSON.")  # short, so that it takes seconds
-    model, _ = nano.load_model("smollm2")
-    row = nano.encode(tokenizer, EXAMPLE)
-    data = nano.batches([row], tokenizer.pad_token_id)
-    losses = nano.train(nano.add_lora(model), data, 60, steps=10)
-    assert losses[-1] < 0.7 * losses[0]

@@ -1,4 +1,4 @@
-"""A question before and after, with the tiny model."""
+"""A question to a model before and after its training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 from finetune_fakes import tiny_adapter, tiny_base
 
-from finetune_lora.helpdesk.tools import ARGUMENTS, CALL_SCHEMA, call
+from finetune_lora.helpdesk.tools import CALL_SCHEMA
 from finetune_lora.model.adapter import load_adapter
-from finetune_lora.page.playground import MOST_CHARACTERS, Playground, _call
-from seedbed.errors import BadInput, ContextWindowError
-
-pytestmark = pytest.mark.timeout(300)  # the imports alone take long on a busy machine
-HELP_DESK = "Tools: " + " ".join(ARGUMENTS)
+from finetune_lora.page import playground
+from finetune_lora.page.playground import Playground
+from seedbed.errors import ContextWindowError
 
 
 @pytest.fixture(scope="module")
@@ -25,99 +23,44 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def adapter(folder: Path, base: str, **task: object) -> Path:
     tiny_adapter(folder, base)
-    known = json.loads((folder / "task.json").read_text())
-    (folder / "task.json").write_text(json.dumps(known | task))
+    saved = json.loads((folder / "task.json").read_text())
+    (folder / "task.json").write_text(json.dumps(saved | task))
     return folder
 
 
-class Loads:
-    def __init__(self) -> None:
-        self.folders: list[Path] = []
-
-    def __call__(self, folder: Path) -> object:
-        self.folders.append(folder)
-        return load_adapter(folder)
-
-
 @pytest.mark.slow
-def test_before_is_the_base_and_after_the_adapter(tmp_path: Path, base: str) -> None:
-    playground = Playground()
-    folder = adapter(tmp_path / "a", base, system="Say it.")
-    before = playground.answer(folder, "status of T-104", "before")
-    after = playground.answer(folder, "status of T-104", "after")
-    assert before["text"] != after["text"]
-    assert playground.answer(folder, "status of T-104", "before")["text"] == before["text"]
-    assert before["seconds"] > 0
-    assert (before["scores"], before["problems"]) == (None, None)
+def test_one_model_is_loaded_at_a_time_and_questions_wait(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[Path] = []
+    monkeypatch.setattr(playground, "load_adapter", lambda f: loads.append(f) or load_adapter(f))
+    one, two = adapter(tmp_path / "one", base, system="Say it."), adapter(tmp_path / "two", base)
+    model = Playground()
+    alone = [model.answer(one, "hello", bare=bare)["text"] for bare in (True, False)]
+    assert alone[0] != alone[1]
+    texts: dict[int, str] = {}
 
+    def ask(number: int) -> None:
+        texts[number] = model.answer(one, "hello", bare=number % 2 == 0)["text"]
 
-@pytest.mark.slow
-def test_labels_have_probabilities(tmp_path: Path, base: str) -> None:
-    folder = adapter(tmp_path / "a", base, labels=["good", "bad"], kind="labels")
-    found = [Playground().answer(folder, "great laptop", side) for side in ("before", "after")]
-    for answer in found:
-        assert sum(answer["scores"].values()) == pytest.approx(1)
-        assert answer["text"] == max(answer["scores"], key=answer["scores"].get)
-    assert found[0]["scores"] != found[1]["scores"]
-
-
-@pytest.mark.slow
-def test_a_model_is_loaded_once_and_only_one_is_held(tmp_path: Path, base: str) -> None:
-    loads = Loads()
-    playground = Playground(loads)
-    one, two = adapter(tmp_path / "one", base), adapter(tmp_path / "two", base)
-    assert not playground.holds(one)
-    for folder in (one, one, two):
-        for side in ("before", "after"):
-            playground.answer(folder, "hello", side)
-    assert loads.folders == [one, two]
-    assert playground.holds(two)
-    assert not playground.holds(one)
-
-
-@pytest.mark.slow
-def test_questions_at_the_same_time_wait_for_each_other(tmp_path: Path, base: str) -> None:
-    playground = Playground()
-    folder = adapter(tmp_path / "a", base)
-    alone = {side: playground.answer(folder, "hello", side)["text"] for side in ("before", "after")}
-    found: list[tuple[str, str]] = []
-
-    def ask(side: str) -> None:
-        found.append((side, playground.answer(folder, "hello", side)["text"]))
-
-    sides = ("before", "after") * 3
-    threads = [threading.Thread(target=ask, args=(side,), daemon=True) for side in sides]
+    threads = [threading.Thread(target=ask, args=(n,), daemon=True) for n in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(found) == sorted(list(alone.items()) * 3)
+    assert [texts[number] for number in range(6)] == alone * 3
+    model.answer(two, "hello", bare=False)
+    assert loads == [one, two]
 
 
 @pytest.mark.slow
-def test_what_cannot_be_asked_is_said(tmp_path: Path, base: str) -> None:
-    playground = Playground()
-    folder = adapter(tmp_path / "a", base)
-    with pytest.raises(BadInput, match="empty"):
-        playground.answer(folder, "  \n", "after")
-    with pytest.raises(BadInput, match="8,001 characters"):
-        playground.answer(folder, "x" * (MOST_CHARACTERS + 1), "after")
-    with pytest.raises(BadInput, match="surrogate"):
-        playground.answer(folder, "x\ud800", "after")
+def test_labels_have_probabilities_and_json_is_checked(tmp_path: Path, base: str) -> None:
+    labels = adapter(tmp_path / "labels", base, labels=["good", "bad"], kind="labels")
+    scores = [Playground().answer(labels, "great", bare=bare)["scores"] for bare in (True, False)]
+    assert [sum(each.values()) for each in scores] == pytest.approx([1, 1])
+    assert scores[0] != scores[1]
+    calls = adapter(tmp_path / "calls", base, schema=CALL_SCHEMA)
+    answer = Playground().answer(calls, "hello", bare=False)
+    assert answer["problems"] and answer["scores"] is None
     with pytest.raises(ContextWindowError, match="can read at most 384"):
-        playground.answer(folder, "many words " * 300, "after")
-
-
-@pytest.mark.slow
-def test_answer_is_checked_against_the_schema_of_the_task(tmp_path: Path, base: str) -> None:
-    good = call("ticket_status", ticket="T-1")
-    assert _call(good, CALL_SCHEMA) == (json.loads(good), [])
-    wrong = '{"name": "ticket_status", "arguments": {"ticket": "12"}}'
-    parsed, problems = _call(wrong, CALL_SCHEMA)
-    assert parsed == json.loads(wrong)
-    assert problems and "12" in problems[0]
-    assert _call("sure!", CALL_SCHEMA) == (None, ["The answer is not valid JSON."])
-    assert _call("sure!", None) == (None, None)
-    assert _call('{"name": "f"}', None) == ({"name": "f"}, None)
-    folder = adapter(tmp_path / "a", base, system=HELP_DESK, schema=CALL_SCHEMA)
-    assert Playground().answer(folder, "hello", "after")["problems"]
+        Playground().answer(calls, "many words " * 300, bare=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from finetune_lora.model.encode import encode_one, prompt_text
 from seedbed.models.scripted import ScriptedChatModel
 
 LABELS = ("bad", "bad luck", "good", "none", "status of the order")
+SCHEMA = {"type": "object", "properties": {"name": {"enum": ["none"]}}}
 ASKED = [
     "hi",
     "reset the password of anna please",
@@ -92,17 +94,10 @@ def test_bare_leaves_the_adapter_out(base: Base, examples: list[Example]) -> Non
     assert [p.text for p in adapted] != expected
 
 
-def _log_probability(base: Base, ids: list[int], learned: list[int]) -> torch.Tensor:
-    with torch.no_grad():
-        logits = base.model(input_ids=torch.tensor([ids])).logits[0]
-    logs = logits.float().log_softmax(-1)
-    return torch.stack([logs[i - 1, ids[i]] for i in learned])
-
-
-def _constrained(base: Base, example: Example) -> dict[str, float]:
+def _constrained(base: Base, example: Example, labels: Sequence[str]) -> dict[str, float]:
     """Each label's probability where nothing but labels may be said, step by step, in full."""
     paths, logits = {}, {}
-    for label in LABELS:
+    for label in labels:
         one = encode_one(
             base.tokenizer, Example((*example.prompt, {"role": "assistant", "content": label}))
         )
@@ -122,31 +117,25 @@ def _constrained(base: Base, example: Example) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("labels", [LABELS, LABELS[:2], LABELS[:1]])
-def test_labels_share_one_probability(
+@pytest.mark.parametrize("labels", [LABELS, LABELS[:1]])
+def test_label_scores_are_those_of_constrained_decoding(
     base: Base, examples: list[Example], labels: tuple[str, ...]
 ) -> None:
-    for found in TorchPredictor(base, "a", labels=labels).answer(examples):
-        assert found.scores is not None
-        assert set(found.scores) == set(labels)
-        assert sum(found.scores.values()) == pytest.approx(1, abs=1e-5)
-        assert found.text == max(labels, key=lambda one: (found.scores or {})[one])
-
-
-def test_label_scores_are_those_of_scoring_each(base: Base, examples: list[Example]) -> None:
-    for example, found in zip(
-        examples, TorchPredictor(base, "a", labels=LABELS).answer(examples), strict=True
-    ):
-        assert found.scores == pytest.approx(_constrained(base, example), abs=1e-5)
+    predictions = TorchPredictor(base, "a", {"labels": labels}).answer(examples)
+    for example, found in zip(examples, predictions, strict=True):
+        expected = _constrained(base, example, labels)
+        assert found.scores == pytest.approx(expected, abs=1e-5)
+        assert found.text == max(labels, key=expected.__getitem__)
 
 
 def test_log_likelihood_is_the_sum_over_the_continuation(base: Base) -> None:
     predictor = TorchPredictor(base, "a")
     first = base.tokenizer("reset the", add_special_tokens=False)["input_ids"]
     rest = base.tokenizer(" password of anna", add_special_tokens=False)["input_ids"]
-    expected = _log_probability(
-        base, first + rest, list(range(len(first), len(first) + len(rest)))
-    ).sum()
+    with torch.no_grad():
+        logits = base.model(input_ids=torch.tensor([first + rest])).logits[0]
+    logs = logits.float().log_softmax(-1)
+    expected = sum(logs[len(first) + i - 1, token] for i, token in enumerate(rest))
     found, count = predictor.log_likelihood("reset the", " password of anna")
     assert found == pytest.approx(float(expected), abs=1e-4)
     assert count == len(rest)
@@ -154,22 +143,18 @@ def test_log_likelihood_is_the_sum_over_the_continuation(base: Base) -> None:
     assert predictor.log_likelihood("good", "") == (0.0, 0)
 
 
-def test_training_mode_is_left_as_it_was(base: Base, examples: list[Example]) -> None:
-    base.model.train()
-    TorchPredictor(base, "a").answer(examples[:1], max_new_tokens=2)
-    assert base.model.training
-    base.model.eval()
-
-
-@pytest.mark.parametrize("kind", ["labels", "schema", "free"])
-def test_served_model_answers_through_structured_output(examples: list[Example], kind: str) -> None:
-    schema = {"type": "object", "properties": {"name": {"enum": ["none"]}}}
-    task: dict[str, Any] = {"labels": {"labels": LABELS}, "schema": {"schema": schema}}.get(
-        kind, {}
-    )
-    reply = {"labels": '"bad luck"', "schema": '{"name":"none"}', "free": "Hello!"}[kind]
+@pytest.mark.parametrize(
+    ("task", "reply", "answer"),
+    [
+        ({"labels": LABELS}, '"bad luck"', "bad luck"),
+        ({"schema": SCHEMA}, '{"name":"none"}', '{"name": "none"}'),
+        ({}, "Hello!", "Hello!"),
+    ],
+)
+def test_served_model_answers_through_structured_output(
+    examples: list[Example], task: dict[str, Any], reply: str, answer: str
+) -> None:
     chat = ScriptedChatModel(replies=[reply] * len(examples))
-    found = ChatPredictor.for_task(chat, "served", task).answer(examples)
-    expected = {"labels": "bad luck", "schema": '{"name": "none"}', "free": "Hello!"}[kind]
-    assert [p.text for p in found] == [expected] * len(examples)
-    assert {p.constrained for p in found} == {kind != "free"}
+    found = ChatPredictor(chat, "served", task).answer(examples)
+    assert [p.text for p in found] == [answer] * len(examples)
+    assert {p.constrained for p in found} == {bool(task)}

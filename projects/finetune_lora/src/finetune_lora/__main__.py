@@ -10,13 +10,13 @@ finetune-lora export --adapter RUN --to openvino        a model that everything 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
-from finetune_lora.train.arguments import TrainArgs, options_of
+from finetune_lora.train.arguments import TrainArgs, train_options
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 
@@ -26,35 +26,14 @@ if TYPE_CHECKING:
 app = cli.create_app(
     "Fine-tune a small language model with LoRA, evaluate it against baselines, and serve it."
 )
-
-Base = Annotated[
-    str | None,
-    typer.Option(
-        "--base", help="Base model: smollm2, path:DIR or hf:ORG/REPO@REV. Default: SEEDBED_MODEL."
-    ),
-]
-Adapter = Annotated[Path, typer.Option("--adapter", help="Run folder that contains the adapter.")]
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", help="Run folder. Default: a new folder in FINETUNE_DATA_DIR/runs."),
-]
+_BASES = "smollm2, path:DIR or hf:ORG/REPO@REV"
+Base = Annotated[str | None, Option(help=f"Base model: {_BASES}. Default: SEEDBED_MODEL.")]
 Minutes = Annotated[
     float | None,
-    typer.Option(
-        "--max-minutes",
-        help="Maximum training time in minutes. Default: FINETUNE_MAX_MINUTES (10).",
-    ),
+    Option(min=0.01, help="Maximum training time in minutes. Default: FINETUNE_MAX_MINUTES (10)."),
 ]
-Force = Annotated[
-    bool,
-    typer.Option(
-        "--force", help="Overwrite a folder that is not an earlier export; those always are."
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Random seed.")]
 Columns = Annotated[
-    str,
-    typer.Option(help="Names of the columns, if they differ: text=description,label=section."),
+    str, Option(help="Names of the columns, if they differ: text=description,label=section.")
 ]
 
 
@@ -75,26 +54,15 @@ def prepare(
     source: Annotated[
         str, typer.Argument(help="Dataset: a JSONL, CSV or Parquet file, or hf:ORG/NAME@REV.")
     ],
-    output: Annotated[Path, typer.Option("--output", help="Folder to write to.")],
-    dev: Annotated[float, typer.Option(help="Share of rows for the dev split (0 to 1).")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of rows for the test split (0 to 1).")] = 0.1,
-    dev_data: Annotated[
-        str | None, typer.Option(help="Separate dataset to use as the dev split.")
-    ] = None,
-    test_data: Annotated[
-        str | None, typer.Option(help="Separate dataset to use as the test split.")
-    ] = None,
+    output: Annotated[Path, Option(help="Folder to write to.")],
+    dev: Annotated[float, Option(help="Share of rows for the dev split (0 to 1).")] = 0.1,
+    test: Annotated[float, Option(help="Share of rows for the test split (0 to 1).")] = 0.1,
+    dev_data: Annotated[str | None, Option(help="Separate dataset for the dev split.")] = None,
+    test_data: Annotated[str | None, Option(help="Separate dataset for the test split.")] = None,
     columns: Columns = "",
-    seed: Seed = 0,
-    base: Annotated[
-        str, typer.Option(help="Base model whose tokens are counted: smollm2, path:DIR or hf:…")
-    ] = "smollm2",
-    max_tokens: Annotated[
-        int, typer.Option(min=8, help="Token limit per row. Longer rows are kept, but reported.")
-    ] = 1024,
+    seed: Annotated[int, Option(help="Random seed.")] = 0,
     skip_bad: Annotated[
-        bool,
-        typer.Option("--skip-bad", help="Move invalid rows to rejected.jsonl instead of failing."),
+        bool, Option("--skip-bad", help="Move invalid rows to rejected.jsonl instead of failing.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -110,8 +78,6 @@ def prepare(
         seed=seed,
         dev_data=dev_data,
         test_data=test_data,
-        base=base,
-        max_tokens=max_tokens,
         columns=columns,
         skip_bad=skip_bad,
     )
@@ -119,50 +85,50 @@ def prepare(
 
 
 @app.command()
-@options_of(TrainArgs)
+@train_options
 def train(
     *,
     base: Base = None,
-    output: Output = None,
+    output: Annotated[
+        Path | None, Option(help="Run folder. Default: a new folder in FINETUNE_DATA_DIR/runs.")
+    ] = None,
     max_minutes: Minutes = None,
-    track: Annotated[bool, typer.Option(help="Log the finished run to MLflow.")] = True,
+    track: Annotated[bool, Option(help="Log the finished run to MLflow.")] = True,
     as_json: Json = False,
     **arguments: Any,
 ) -> None:
     """Train a LoRA adapter."""
     config = read_config()
-    from finetune_lora.jobs import train_job
+    from finetune_lora.jobs.train_job import next_steps, train_run
     from finetune_lora.train import processes
     from seedbed.settings import Settings, load
 
-    # Checked before a folder is made for the run.
-    args = TrainArgs(
-        **arguments,
-        output="",
-        base=base or load(Settings).model,
-        max_minutes=max_minutes or config.max_minutes,
-    )
-    args = replace(args, output=str(train_job.run_folder_for(output, args)))
-    result = train_job.train_run(args, quiet=as_json, track=track)
+    if not arguments["resume"]:  # which keeps to what the run was started with
+        base = base or load(Settings).model
+        max_minutes = max_minutes or config.max_minutes
+    options = {"base": base, "max_minutes": max_minutes, "output": str(output or "")}
+    arguments |= {name: value for name, value in options.items() if value is not None}
+    result = train_run(TrainArgs(**arguments), quiet=as_json, track=track)
     if processes.is_first():
-        show(result.as_json(), as_json, to_text=lambda _: train_job.next_steps(result))
+        show(result.as_json(), as_json, to_text=lambda _: next_steps(result))
 
 
 @app.command()
 def evaluate(
-    data: Annotated[str, typer.Option(help="Test dataset: a file, hf:ORG/NAME@REV, or helpdesk.")],
-    adapter: Annotated[Path | None, typer.Option(help="Run folder to evaluate, or latest.")] = None,
-    base: Base = None,
+    data: Annotated[str, Option(help="Test dataset: a file, hf:ORG/NAME@REV, or helpdesk.")],
+    adapter: Annotated[Path | None, Option(help="Run folder to evaluate, or latest.")] = None,
+    base: Annotated[
+        str | None, Option(help=f"Base model: {_BASES}. Default: the one of the training.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Evaluate a served model instead: path:DIR, openai:NAME …")
+        str | None, Option(help="Evaluate a served model instead: path:DIR, openai:NAME …")
     ] = None,
     columns: Columns = "",
     quick: Annotated[
-        bool, typer.Option("--quick", help="Evaluate the adapter only, without baselines.")
+        bool, Option("--quick", help="Evaluate the adapter only, without baselines.")
     ] = False,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", help="Report folder. Default with --adapter: report/ in it."),
+        Path | None, Option(help="Report folder. Default with --adapter: report/ in it.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -181,39 +147,29 @@ def evaluate(
 
 @app.command()
 def export(
-    adapter: Adapter,
-    to: Annotated[str, typer.Option(help="Output format: merged, gguf or openvino.")] = "openvino",
+    adapter: Annotated[Path, Option(help="Run folder that contains the adapter.")],
+    to: Annotated[str, Option(help="Output format: merged, gguf or openvino.")] = "openvino",
     output: Annotated[
-        Path | None, typer.Option("--output", help="Output folder. Default: next to the adapter.")
+        Path | None, Option(help="Output folder. Default: next to the adapter.")
     ] = None,
     type: Annotated[
         str | None,
-        typer.Option(
-            help="Weight type: F16, Q8_0, Q4_1 or Q4_0 (gguf), float32 or bfloat16 (merged)."
-        ),
+        Option(help="Weight type: Q8_0 or F16 (gguf, openvino), bfloat16 or float32 (merged)."),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Calibration data for 4-bit weights. Default: the training data."),
-    ] = None,
-    force: Force = False,
+    force: Annotated[
+        bool,
+        Option("--force", help="Replace a folder that is not an earlier export of this format."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Merge an adapter into its base model and write it in a format that servers load."""
     read_config()
     from finetune_lora.export import export
 
-    result = export(adapter, to, output, type=type, data=data, force=force)
-    show(result, as_json, to_text=_export_text)
-
-
-def _export_text(result: dict[str, Any]) -> str:
-    merged = result["kind"] == "merged"
-    next_step = "Next, as Seedbed serves OpenVINO and GGUF files only" if merged else "Next"
-    return (
-        f"Wrote {result['path']} ({result['type']}, {result['megabytes']} MB)."
-        f"\n{next_step}:\n  {result['next']}"
-    )
+    result = export(adapter, to, output, type=type, force=force)
+    convert = ", as Seedbed serves OpenVINO and GGUF files only" if to == "merged" else ""
+    text = "Wrote {path} ({type}, {megabytes} MB).\nNext" + convert + ":\n  {next}"
+    show(result, as_json, to_text=lambda result: text.format(**result))
 
 
 @app.command()
@@ -221,9 +177,7 @@ def run(
     max_minutes: Minutes = None,
     port: Port = 8007,
     host: Host = "127.0.0.1",
-    page: Annotated[
-        bool, typer.Option(help="Serve the page during and after the training.")
-    ] = True,
+    page: Annotated[bool, Option(help="Serve the page during and after the training.")] = True,
     base: Base = None,
 ) -> None:
     """Run everything on the help-desk task: data, training, evaluation and export."""
@@ -246,7 +200,7 @@ def demo() -> None:
 def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
     """Serve the page: runs, live training curves, and a before/after playground."""
     config = read_config(server=True)
-    from finetune_lora.page.app import create_app
+    from finetune_lora.page.page import create_app
     from seedbed.server import service
 
     typer.echo(f"Page: http://{host}:{port}", err=True)
@@ -257,16 +211,16 @@ def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
 def runs(as_json: Json = False) -> None:
     """List all runs, newest first."""
     config = read_config()
-    from finetune_lora.runs.run_folder import list_runs
+    from finetune_lora.runs.run_folder import list_runs, state_of
 
-    show(list_runs(config.data_dir), as_json, to_text=_runs_table)
-
-
-def _runs_table(records: list[dict[str, Any]]) -> str:
-    if not records:
-        return f"No runs yet. Start one: {cli.command_line('finetune-lora', 'run')}"
-    rows = [(run["name"], run.get("state", ""), run.get("base", "")) for run in records]
-    return cli.table(("run", "state", "base"), rows)
+    records = list_runs(config.data_dir)
+    rows = [(run["name"], state_of(run), run.get("base", "")) for run in records]
+    start = f"No runs yet. Start one: {cli.command_line('finetune-lora', 'run')}"
+    show(
+        records,
+        as_json,
+        to_text=lambda _: cli.table(("run", "state", "base"), rows) if rows else start,
+    )
 
 
 @app.command()

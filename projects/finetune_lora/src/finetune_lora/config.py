@@ -14,9 +14,6 @@ class Config(ProjectSettings, env_prefix="FINETUNE_"):
         Path("var/finetune_lora"),
         description="Folder for runs, generated data and the local MLflow database.",
     )
-    experiment: str = Field(
-        "finetune_lora", description="Name of the MLflow experiment that runs are logged to."
-    )
     max_minutes: float = Field(
         10,
         gt=0,

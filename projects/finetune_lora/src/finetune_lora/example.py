@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from seedbed.errors import SeedbedError
 
 Message = dict[str, str]
 """`role` (system, user or assistant) and `content`."""
@@ -42,12 +44,21 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Examples of one file or hub dataset; `labels` (sorted) are there for classification only."""
+    """Examples of one file or hub dataset.
+
+    `labels` (sorted) are there for classification only. `rejected` are the invalid rows (line and
+    error); `disliked` counts answers that were left out, as they were rated down or not at all.
+    """
 
     examples: tuple[Example, ...]
     labels: tuple[str, ...] = ()
     source: str = ""
     sha256: str = ""
+    format: str = ""
+    rejected: tuple[tuple[int, SeedbedError], ...] = ()
+    disliked: int = 0
+    revision: str = ""
+    licence: str = ""
 
     @property
     def is_classification(self) -> bool:
@@ -55,3 +66,14 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    def with_system(self, system: str | None) -> Dataset:
+        """The dataset with a system message in chats that have none; as it is for labels."""
+        if not system or self.is_classification:
+            return self
+        message = {"role": "system", "content": system}
+        examples = (
+            e if e.messages[0]["role"] == "system" else replace(e, messages=(message, *e.messages))
+            for e in self.examples
+        )
+        return replace(self, examples=tuple(examples))

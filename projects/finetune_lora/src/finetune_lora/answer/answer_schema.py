@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -52,6 +52,35 @@ def learn_schema(examples: Sequence[Example]) -> Schema | None:
     except BadInput:
         return None
     return schema
+
+
+def allowed_values(schema: Schema) -> dict[str, list[str]]:
+    """Field → its values, patterns or types, in all branches: valid answers have no others.
+
+    >>> allowed_values({"type": "object", "properties": {"city": {"enum": ["Oslo", "Rome"]}}})
+    {'city': ['Oslo', 'Rome']}
+    """
+    allowed: dict[str, list[str]] = {}
+    for field, value in _limits(schema, ""):
+        if value not in allowed.setdefault(field, []):
+            allowed[field].append(value)
+    return allowed
+
+
+def _limits(schema: Schema, path: str) -> Iterator[tuple[str, str]]:
+    inner = [(path, branch) for branch in schema.get("anyOf", ())]
+    inner += [(f"{path}.{name}", field) for name, field in schema.get("properties", {}).items()]
+    inner += [(f"{path}[]", schema["items"])] if "items" in schema else []
+    for name, field in inner:
+        yield from _limits(field, name.removeprefix("."))
+    if "const" in schema or "enum" in schema:
+        yield from ((path, str(value)) for value in schema.get("enum", [schema.get("const")]))
+    elif not inner and schema.get("type") != "object":
+        kinds = schema.get("type", "any")
+        kind = kinds if isinstance(kinds, str) else " or ".join(kinds)
+        kind += f" from {schema['minimum']}" if "minimum" in schema else ""
+        kind += ", not empty" if "minLength" in schema else ""
+        yield path, schema.get("pattern", kind)
 
 
 def _object(answer: str) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from torch.nn import functional
 from finetune_lora.answer.prediction import Prediction
 from finetune_lora.example import Example, Message
 from finetune_lora.model.base import Base
-from finetune_lora.model.batches import Collator
+from finetune_lora.model.batches import Collator, common_prefix
 from finetune_lora.model.encode import Encoded, encode_one, prompt_text, token_ids
 from finetune_lora.model.forward import prefix_cache, selected_logits
 from seedbed.errors import ContextWindowError, ReplyCutOff
@@ -34,31 +34,25 @@ _BATCH = 16
 class TorchPredictor:
     """A base, with its adapter or without, answering greedily in batches.
 
-    `shots` are put before each request as turns of the same conversation. With `labels` an answer
-    is one of them, with the probability of each; other answers are generated freely. `bare`
-    disables the adapter: the base alone. Seconds are a batch's, divided by its examples.
+    `shots` are put before each request as turns of the same conversation. If `task` (an adapter's
+    task.json) has labels, an answer is one of them, with the probability of each; other answers are
+    generated freely. `bare` disables the adapter: the base alone. Seconds are a batch's, divided by
+    its examples.
     """
 
     def __init__(
         self,
         base: Base,
         name: str,
+        task: Mapping[str, Any] | None = None,
         *,
         shots: Sequence[Example] = (),
-        labels: Sequence[str] = (),
         bare: bool = False,
     ) -> None:
         self.name = name
-        self._bare = bare
-        self._base, self._model, self._tokenizer = base, base.model, base.tokenizer
-        self._shots, self._labels = list(shots), list(labels)
-
-    @classmethod
-    def for_task(
-        cls, base: Base, name: str, task: Mapping[str, Any], **options: Any
-    ) -> TorchPredictor:
-        """A predictor that answers with the labels of an adapter's `task.json`, if it has any."""
-        return cls(base, name, labels=task.get("labels") or (), **options)
+        self._model, self._tokenizer = base.model.eval(), base.tokenizer
+        self._labels = (task or {}).get("labels") or ()
+        self._shots, self._bare = shots, bare
 
     def answer(self, examples: Sequence[Example], *, max_new_tokens: int = 128) -> list[Prediction]:
         """One prediction for each example, in order."""
@@ -98,28 +92,23 @@ class TorchPredictor:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        was, device = self._model.training, self._model.device
-        self._model.eval()
-        half = self._base.model.dtype == torch.bfloat16
+        half = self._model.dtype == torch.bfloat16
         bare = self._bare and hasattr(self._model, "disable_adapter")
         with (
             torch.no_grad(),
-            torch.autocast(device.type, torch.bfloat16, enabled=half),
+            torch.autocast(self._model.device.type, torch.bfloat16, enabled=half),
             self._model.disable_adapter() if bare else nullcontext(),
         ):
             yield
-        self._model.train(was)
 
     def _collate(self, encoded: Sequence[Encoded]) -> dict[str, torch.Tensor]:
         (batch,) = Collator(self._tokenizer.pad_token_id, most_tokens=sys.maxsize)(encoded)
         return {name: tensor.to(self._model.device) for name, tensor in batch.items()}
 
-    # ── writing ─────────────────────────────────────────────────────────────────────────────
-
     def _write(self, prompts: list[list[int]], max_new_tokens: int) -> list[Prediction]:
         begun = time.perf_counter()
         width, device = max(map(len, prompts)), self._model.device
-        shared = _shared(prompts)
+        shared = common_prefix([Encoded(prompt, [len(prompt)]) for prompt in prompts])
         pad = self._tokenizer.pad_token_id
         # Padding comes after the shared prefix, before the rest of each prompt, and is masked.
         rows = [p[:shared] + [pad] * (width - len(p)) + p[shared:] for p in prompts]
@@ -144,8 +133,6 @@ class TorchPredictor:
         seconds = (time.perf_counter() - begun) / len(prompts)
         return [Prediction(text.strip(), seconds) for text in texts]
 
-    # ── choosing a label ────────────────────────────────────────────────────────────────────
-
     def _classify(self, prompts: list[list[int]]) -> list[Prediction]:
         begun = time.perf_counter()
         paths = {label: self._label_ids(label) for label in self._labels}
@@ -158,12 +145,11 @@ class TorchPredictor:
                     for row, score in enumerate(scores):
                         score[label] += float(logs[row, column])
         seconds = (time.perf_counter() - begun) / len(prompts)
-        predictions = []
-        for score in scores:
-            likely = {label: math.exp(value) for label, value in score.items()}
-            best = max(likely, key=lambda k: likely[k])
-            predictions.append(Prediction(best, seconds, likely, constrained=True))
-        return predictions
+        likely = [{label: math.exp(log) for label, log in score.items()} for score in scores]
+        return [
+            Prediction(max(each, key=each.__getitem__), seconds, each, constrained=True)
+            for each in likely
+        ]
 
     def _label_ids(self, label: str) -> list[int]:
         messages = ({"role": "user", "content": ""}, {"role": "assistant", "content": label})
@@ -190,30 +176,17 @@ def _forks(paths: Sequence[list[int]]) -> dict[tuple[int, ...], list[int]]:
     return {start: following for start, following in nodes.items() if len(following) > 1}
 
 
-def _shared(prompts: Sequence[list[int]]) -> int:
-    most = min(map(len, prompts)) - 1
-    shared = 0
-    while shared < most and len({p[shared] for p in prompts}) == 1:
-        shared += 1
-    return shared if len(prompts) > 1 else 0
-
-
 class ChatPredictor:
     """Any chat model of LangChain, one request after the other: the answers as they are served.
 
-    With `labels` or a `schema`, answers are constrained to them by the server's structured output:
-    constrained decoding of a local model, `response_format` over OpenAI's protocol.
+    If `task` (an adapter's task.json) has labels or a schema, answers are constrained to them by
+    the server's structured output: constrained decoding of a local model, `response_format` over
+    OpenAI's protocol.
     """
 
-    def __init__(
-        self,
-        chat: BaseChatModel,
-        name: str,
-        *,
-        labels: Sequence[str] = (),
-        schema: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, chat: BaseChatModel, name: str, task: Mapping[str, Any]) -> None:
         self.name = name
+        labels, schema = task.get("labels"), task.get("schema")
         constraint = {"type": "string", "enum": list(labels)} if labels else schema
         self._constrained = bool(constraint)
         self._chat: Any = chat
@@ -221,11 +194,6 @@ class ChatPredictor:
             self._chat = chat.with_structured_output(
                 dict(constraint), method="json_schema", include_raw=True
             )
-
-    @classmethod
-    def for_task(cls, chat: BaseChatModel, name: str, task: Mapping[str, Any]) -> ChatPredictor:
-        """A predictor constrained to the labels or the schema of an adapter's `task.json`."""
-        return cls(chat, name, labels=task.get("labels") or (), schema=task.get("schema"))
 
     def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
         """One prediction for each example, in order; the model's own settings bound its length."""

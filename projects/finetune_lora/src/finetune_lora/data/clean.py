@@ -1,92 +1,96 @@
-"""What is taken out of a dataset before training: duplicates, conflicts, leaks; and what belongs
-together.
+"""What is removed from a dataset before training: duplicates, conflicts and leaks.
 
-It works on examples in their order and drops the later ones, so the result depends on nothing else.
+All functions go through the examples in their order and drop the later ones, so the result depends
+on nothing else. They count what they removed in a `Removed`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from finetune_lora.data.normal import instruction, question, spoken
 from finetune_lora.example import Example
 
+_MARKS = re.compile(r"[\W_]+")
+_DIGITS = re.compile(r"\d+(?: \d+)*")
+_REASONS = ("duplicates", "labels_in_conflict", "near_duplicates", "leaks")
 
-@dataclass(frozen=True)
-class Exact:
-    """`conflicts`: line numbers of each text that came with several labels; all are dropped.
 
-    `ambiguous`: questions of conversations with several answers; these stay, as both may be right.
+@dataclass
+class Removed:
+    """Rows by reason, and the line numbers of each text with several labels."""
+
+    rows: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_REASONS, 0)))
+    conflicts: list[list[int]] = field(default_factory=list)
+
+
+def spoken(example: Example) -> str:
+    """The question without the instruction (which many rows share), case, punctuation and numbers.
+
+    "Item 4711 arrived broken!" and "item 9 arrived broken" are equal: copies of a form differ in
+    their numbers, and a model that was trained on one can answer the other.
     """
-
-    remaining: list[Example]
-    duplicates: int
-    conflicts: list[list[int]]
-    ambiguous: int
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """`groups[i]` is the cluster of `remaining[i]`: rows that must not be parted by a split."""
-
-    remaining: list[Example]
-    groups: list[int]
-    near_duplicates: int
+    texts = (m["content"] for m in example.prompt if m["role"] != "system")
+    text = unicodedata.normalize("NFC", " ".join(texts)).casefold()
+    words = _DIGITS.sub("0", _MARKS.sub(" ", text)).strip()
+    # Without any word, as in "12:30?", marks and numbers are all there is to compare.
+    return words if re.search(r"[^\W\d_]", words) else " ".join(text.split())
 
 
-def without_duplicates(examples: Iterable[Example]) -> Exact:
-    """The first of each question and answer. Two labels for one text: which one is right is not
-    known, so all its rows are dropped."""
+def _question(example: Example) -> tuple[str, ...]:
+    """The messages before the answer without differences of case, white space and Unicode's ways
+    to write a letter.
+
+    Of text and label only the text: its instruction differs with the labels of the dataset.
+    """
+    messages = example.prompt if example.label is None else example.prompt[-1:]
+    texts = (unicodedata.normalize("NFC", m["content"]).casefold().split() for m in messages)
+    return tuple(f"{m['role']} {' '.join(t)}" for m, t in zip(messages, texts, strict=True))
+
+
+def without_duplicates(examples: Iterable[Example], removed: Removed) -> list[Example]:
+    """The first of each question and answer. All rows of a text with several labels are dropped, as
+    it is not known which one is right; several answers in conversations may all be right."""
     by_question: dict[tuple[str, ...], list[Example]] = defaultdict(list)
-    total = 0
     for example in examples:
-        total += 1
-        by_question[question(example)].append(example)
+        by_question[_question(example)].append(example)
     remaining: list[Example] = []
-    conflicts: list[list[int]] = []
-    ambiguous = dropped = 0
     for group in by_question.values():
         answers = {e.answer.strip(): e for e in reversed(group)}
         if len(answers) > 1 and group[0].label is not None:
-            conflicts.append([e.line for e in group])
-            dropped += len(group)
+            removed.conflicts.append([e.line for e in group])
+            removed.rows["labels_in_conflict"] += len(group)
             continue
-        ambiguous += len(answers) > 1
+        removed.rows["duplicates"] += len(group) - len(answers)
         remaining += answers.values()
-    remaining.sort(key=lambda e: e.line)
-    return Exact(remaining, total - dropped - len(remaining), conflicts, ambiguous)
+    return sorted(remaining, key=lambda e: e.line)
 
 
-def cluster(examples: Iterable[Example]) -> Clusters:
-    """Group what asks the same apart from case, punctuation and numbers; of those with the same
-    answer keep the first.
+def without_near_duplicates(examples: Iterable[Example], removed: Removed) -> list[Example]:
+    """The first of each `spoken` question, answer and instruction.
 
-    Equal questions with different answers are the ones worth learning from: they stay, together.
+    Equal questions with different answers are the ones worth learning from: they stay.
     """
-    numbers: dict[str, int] = {}
-    kept: set[tuple[str, str, str]] = set()
-    remaining: list[Example] = []
-    groups: list[int] = []
-    near_duplicates = 0
+    first: dict[tuple[str, ...], Example] = {}
     for example in examples:
-        text = spoken(example)
-        task = (text, example.answer.strip(), instruction(example))
-        if task in kept:
-            near_duplicates += 1
-            continue
-        kept.add(task)
-        remaining.append(example)
-        groups.append(numbers.setdefault(text, len(numbers)))
-    return Clusters(remaining, groups, near_duplicates)
+        instruction = (m["content"] for m in example.prompt if m["role"] == "system")
+        key = (spoken(example), example.answer.strip(), *instruction)
+        removed.rows["near_duplicates"] += first.setdefault(key, example) is not example
+    return list(first.values())
 
 
 def without_leaks(
-    examples: Sequence[Example], held_out: Iterable[Example]
-) -> tuple[list[Example], int]:
-    """Those that ask nothing that `held_out` asks too, apart from case, punctuation and numbers;
-    and how many did."""
+    examples: Iterable[Example], held_out: Iterable[Example], removed: Removed
+) -> list[Example]:
+    """Those whose `spoken` question is not in `held_out`."""
     held = {spoken(example) for example in held_out}
-    clean = [example for example in examples if spoken(example) not in held]
-    return clean, len(examples) - len(clean)
+    kept: list[Example] = []
+    for example in examples:
+        if spoken(example) in held:
+            removed.rows["leaks"] += 1
+        else:
+            kept.append(example)
+    return kept

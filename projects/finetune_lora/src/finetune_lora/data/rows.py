@@ -1,170 +1,142 @@
 """The rows of a file, each with its line number: JSONL, a JSON array, CSV or Parquet.
 
-A row that cannot be read is yielded with its problem, and the rows after it are still read. The
-meaning of the columns is up to `convert.py`. UTF-8 and UTF-16 are recognized by their byte order
-mark; without one, files are UTF-8.
+A row that cannot be read is yielded as its error, and the rows after it are still read. The meaning
+of the columns is up to `convert.py`.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, TextIO
 
 from seedbed.errors import BadInput
-from seedbed.files import BOM, decode_utf8, parse_json
 from seedbed.safety.secrets import reason
 
 _REPAIR = "Fix or remove the line."
 
-
-class Row(NamedTuple):
-    """`value` contains the columns; None with a `problem` where the row can't be read."""
-
-    line: int
-    value: dict[str, Any] | None
-    problem: BadInput | None = None
+Row = tuple[int, dict[str, Any] | BadInput]
+"""The line of a row, and its columns, or why it cannot be read."""
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Every row that is not blank; `line` counts from 1 (in Parquet and JSON arrays: rows).
+    """Every row that is not blank; lines count from 1 (in Parquet and JSON arrays: rows).
 
-    Raises BadInput for a file that can't be read at all.
+    Raises BadInput for a file that cannot be read at all.
     """
     if path.is_dir():
-        raise BadInput(
-            f"{path} is a folder.", hint=f"Use a file in it, e.g. {path / 'train.jsonl'}"
-        )
+        hint = f"Use a file in it, e.g. {path / 'train.jsonl'}"
+        raise BadInput(f"{path} is a folder.", hint=hint)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise BadInput(
-            f"{path} has an unsupported file type.",
-            hint=f"Supported: {', '.join(_READERS)}, or hf:ORG/NAME@REVISION.",
-        )
+        hint = f"Supported: {', '.join(_READERS)}, or hf:ORG/NAME@REVISION."
+        raise BadInput(f"{path} has an unsupported file type.", hint=hint)
     try:
-        yield from reader(path)
+        for line, value in reader(path):
+            if not isinstance(value, dict | BadInput):
+                problem = f"The row is a JSON {type(value).__name__}, not an object."
+                value = BadInput(problem, hint='Use {"column": value, …}.')
+            yield line, value
     except FileNotFoundError:
         raise BadInput(f"File not found: {path}.", hint="Check the path.") from None
     except OSError as error:
         raise BadInput(f"Cannot read {path}: {error.strerror or error}.") from None
+    except UnicodeError as error:
+        hint = "Save the file as UTF-8."
+        raise BadInput(f"{path} is not valid UTF-16: {error}.", hint=hint) from None
 
 
-def _open(path: Path) -> BinaryIO:
-    """The file as UTF-8. Excel's "Unicode text" is UTF-16, which is converted in memory."""
-    stream = path.open("rb")
-    if stream.read(2) not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        stream.seek(0)
-        return stream
-    with stream:
-        stream.seek(0)
-        try:
-            return io.BytesIO(stream.read().decode("utf-16").encode())
-        except UnicodeError as error:
-            raise BadInput(
-                f"{path} is not valid UTF-16: {error}.", hint="Save the file as UTF-8."
-            ) from None
+def _open(path: Path, *, newline: str) -> TextIO:
+    """As text: UTF-16 by its byte order mark (Excel's "Unicode text"), UTF-8 otherwise.
+
+    Bytes that are not UTF-8 become surrogates, which the checks of texts find, row by row.
+    """
+    with path.open("rb") as stream:
+        is_utf16 = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    encoding = "utf-16" if is_utf16 else "utf-8-sig"
+    return path.open(encoding=encoding, errors="surrogateescape", newline=newline)
 
 
-def _read_json(path: Path) -> Iterator[Row]:
-    with _open(path) as stream:
-        start = stream.read(4096).removeprefix(BOM).lstrip()
-    return (_read_array if start.startswith(b"[") else _read_lines)(path)
+def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
+    with _open(path, newline="\n") as lines:  # JSON strings may contain other separators
+        is_array = lines.read(4096).lstrip().startswith("[")
+        lines.seek(0)
+        if not is_array:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, _parse(line.rstrip())
+            return
+        elements = _parse(lines.read())
+    if isinstance(elements, BadInput):
+        raise BadInput(f"{path}: {elements.message}", hint=elements.hint)
+    yield from enumerate(elements, 1)
 
 
-def _read_lines(path: Path) -> Iterator[Row]:
-    with _open(path) as stream:
-        for number, raw in enumerate(stream, 1):
-            if number == 1:
-                raw = raw.removeprefix(BOM)
-            if raw.strip():
-                yield _parsed(number, raw)
-
-
-def _parsed(line: int, raw: bytes) -> Row:
+def _parse(text: str) -> Any | BadInput:
     try:
-        return _checked(line, parse_json(raw.rstrip()))
-    except BadInput as error:
-        return Row(line, None, BadInput(error.message, hint=error.hint or _REPAIR))
-
-
-def _checked(line: int, value: object) -> Row:
-    if isinstance(value, dict):
-        return Row(line, value)
-    problem = f"The row is a JSON {type(value).__name__}, not an object."
-    return Row(line, None, BadInput(problem, hint='Use {"column": value, …}.'))
-
-
-def _read_array(path: Path) -> Iterator[Row]:
-    """The elements of one JSON array; `line` is the number of the element."""
-    try:
-        with _open(path) as stream:
-            elements = json.loads(decode_utf8(stream.read().removeprefix(BOM)))
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
+        return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        problem = error.msg.removesuffix(" starting at")
-        raise BadInput(f"{path}:{error.lineno}: Invalid JSON: {problem}.", hint=_REPAIR) from None
+        place = f"line {error.lineno}, " if error.lineno > 1 else ""
+        problem = f"{error.msg.removesuffix(' at')} at {place}column {error.colno}"
+        return BadInput(f"Invalid JSON: {problem}.", hint=_REPAIR)
     except RecursionError:
-        raise BadInput(f"{path}: Invalid JSON: nested too deeply.", hint=_REPAIR) from None
-    for number, element in enumerate(elements, 1):
-        yield _checked(number, element)
+        return BadInput("The JSON is nested too deeply.", hint=_REPAIR)
+    except BadInput as error:
+        return error
 
 
-def _read_csv(path: Path) -> Iterator[Row]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. By itself, Python keeps the last of several values with the same key."""
+    columns: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in columns:
+            raise BadInput(f"The key {key!r} is repeated.", hint=_REPAIR)
+        columns[key] = value
+    return columns
+
+
+def _read_csv(path: Path) -> Iterator[tuple[int, Any]]:
     csv.field_size_limit(sys.maxsize)  # by default 128 KB a cell
-    # Bytes that are not UTF-8 become surrogates, which the checks of texts find, row by row.
-    with (
-        _open(path) as stream,
-        io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as lines,
-    ):
+    with _open(path, newline="") as lines:
         first = lines.readline()
         lines.seek(0)
         reader = csv.reader(lines, delimiter=max(",;\t|", key=first.count), strict=True)
         header: list[str] = []
         line = 1
-        for cells in _records(path, reader):
-            if not header:
-                header = [cell.strip() for cell in cells]
-            elif any(cell.strip() for cell in cells):
-                yield _of_cells(line, header, cells)
-            line = reader.line_num + 1
+        try:
+            for cells in reader:
+                if not header:
+                    header = [cell.strip() for cell in cells]
+                elif any(cell.strip() for cell in cells):
+                    yield line, _of_cells(header, cells)
+                line = reader.line_num + 1
+        except csv.Error as error:
+            # After a broken quote the beginning of the next row is unknown.
+            where = f"{path}:{reader.line_num}"
+            raise BadInput(f"{where}: Invalid CSV: {error}.", hint=_REPAIR) from None
 
 
-def _records(path: Path, reader: Any) -> Iterable[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        # After a broken quote the beginning of the next row is unknown.
-        raise BadInput(f"{path}:{reader.line_num}: Invalid CSV: {error}.", hint=_REPAIR) from None
-
-
-def _of_cells(line: int, header: list[str], cells: list[str]) -> Row:
+def _of_cells(header: list[str], cells: list[str]) -> dict[str, Any] | BadInput:
     if len(cells) != len(header):
         problem = f"The row has {len(cells)} cells, but the header has {len(header)}."
-        return Row(line, None, BadInput(problem, hint='Quote cells that contain commas: "a, b".'))
+        return BadInput(problem, hint='Quote cells that contain commas: "a, b".')
     # A table written by pandas may say "nan" where a cell was empty.
-    there = [None if cell.strip().lower() in ("", "nan") else cell for cell in cells]
-    return Row(line, dict(zip(header, there, strict=True)))
+    values = [None if cell.strip().lower() in ("", "nan") else cell for cell in cells]
+    return dict(zip(header, values, strict=True))
 
 
-def _read_parquet(path: Path) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
+def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
+    from pyarrow import ArrowException, parquet
 
     try:
-        with path.open("rb") as stream:
-            line = 0
-            for batch in pyarrow.parquet.ParquetFile(stream).iter_batches(1000):
-                for value in batch.to_pylist():
-                    line += 1
-                    yield Row(line, value)
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
+        table = parquet.ParquetFile(path).read()
+    except ArrowException as error:
         raise BadInput(f"{path} is not a Parquet file: {reason(error)}") from None
+    yield from enumerate(table.to_pylist(), 1)
 
 
 _READERS = {

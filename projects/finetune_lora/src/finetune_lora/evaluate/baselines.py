@@ -13,7 +13,6 @@ from typing import Any
 
 from finetune_lora.answer.prediction import Prediction
 from finetune_lora.example import Dataset, Example
-from seedbed.errors import BadInput
 
 MAJORITY = "most frequent answer"
 """The score of a model that ignores the request: one that is not better has learned nothing."""
@@ -24,28 +23,19 @@ _MAX_CHARS = 20_000  # of a text: enough to know what it is about
 class Baseline:
     """A classifier of scikit-learn, from a request's text to its label or whole answer."""
 
-    def __init__(self, name: str, model: Any) -> None:
-        self.name, self._model = name, model
-
-    def fit(self, dataset: Dataset) -> Baseline:
-        """Learn the answers of a dataset. Raises BadInput if it is empty."""
+    def __init__(self, name: str, model: Any, train: Dataset) -> None:
         from threadpoolctl import threadpool_limits
 
-        if not dataset.examples:
-            raise BadInput(f"No examples in {dataset.source or 'the dataset'}.")
-        answers = [example.label or example.answer for example in dataset.examples]
+        self.name, self._model = name, model
         # On a busy machine BLAS threads wait for each other far longer than they compute.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # where it stopped short of the optimum, it still ranks
-            self._model.fit([_text(example) for example in dataset.examples], answers)
-        return self
+            model.fit(_texts(train.examples), [e.label or e.answer for e in train.examples])
 
     def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
         """One prediction for each example; seconds are those of the batch, divided evenly."""
-        if not examples:
-            return []
         started = time.perf_counter()
-        answers = self._model.predict([_text(example) for example in examples])
+        answers = self._model.predict(_texts(examples))
         seconds = (time.perf_counter() - started) / len(examples)
         return [Prediction(str(answer), seconds) for answer in answers]
 
@@ -63,7 +53,12 @@ def classical(train: Dataset) -> list[Baseline]:
         for name, features in (("TF-IDF", _tfidf()), ("MiniLM", _minilm())):
             model = make_pipeline(features, _regression(train))
             models[f"{name} + logistic regression"] = model
-    return [Baseline(name, model).fit(train) for name, model in models.items()]
+    return [Baseline(name, model, train) for name, model in models.items()]
+
+
+def _texts(examples: Sequence[Example]) -> list[str]:
+    """What to tell apart; never empty, as a vectorizer without any n-gram fails."""
+    return [example.text[:_MAX_CHARS].strip() or "-" for example in examples]
 
 
 def _regression(train: Dataset) -> Any:
@@ -79,23 +74,14 @@ def _regression(train: Dataset) -> Any:
     return GridSearchCV(model, {"C": [1, 10, 100]}, cv=split)
 
 
-def _text(example: Example) -> str:
-    """What to tell apart; never empty, as a vectorizer without any n-gram fails."""
-    return example.text[:_MAX_CHARS].strip() or "-"
-
-
 def _tfidf() -> Any:
     """Words and their pairs, and 3 to 5 characters within words, which forgives typos."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
 
-    words = TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]+", max_features=20_000
-    )
-    characters = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, max_features=20_000
-    )
-    return make_union(words, characters)
+    options: dict[str, Any] = {"sublinear_tf": True, "max_features": 20_000}
+    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]+", **options)
+    return make_union(words, TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), **options))
 
 
 def _minilm() -> Any:

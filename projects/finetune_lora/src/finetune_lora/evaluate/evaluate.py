@@ -1,53 +1,34 @@
-"""What `finetune-lora evaluate` does: several predictors on the same examples, side by side.
+"""Compares predictors on the same examples, as `finetune-lora evaluate` does.
 
-The result is a dict of plain JSON. Its top level is about the LAST predictor, e.g. the adapter:
+    result = evaluate(dataset, [base, adapter], train=train, out=Path("report"))
+    result["exact_match"], result["interval"]     # of the last predictor
+    result["systems"]["base"]["exact_match"]      # of another one
 
-    n, exact_match, interval [low, high]   accuracy where answers are labels
-    kind            "labels", "calls" (JSON with name and arguments), "json" or "text"
-    system          its name
-    field_f1        micro F1 over the fields of JSON answers; null for labels and text
-    fields          field → {precision, recall, f1, n}
-    schema_valid    share that follows `schema`; for labels: that is a label; null for text
-    schema          "learned", "any object or array", "labels" or null
-    constrained     whether decoding was constrained to valid answers
-    latency_p50_ms, latency_p95_ms   per example, as the predictor reports
-    macro_f1, labels                 over labels or tools: label → {precision, recall, f1, n}
-    slices          slice → value → {n, exact_match, interval}
-    largest_gap     of two values of a slice: {slice, best, worst, gap}, or null
-    errors          the first 20 wrong answers: {line, request, expected, got}
-    systems         name → the figures above, without kind, schema, largest_gap, errors
-    differences     of the last system to the first, to the best baseline, to the most frequent
-                    answer and to the adapter before its export:
-                    {system, against, role, difference, interval, significant, n}
-    learned         whether it is significantly better than always giving the most frequent
-                    answer of the training data; null without that baseline
-    unseen_labels   label → n, for labels (tools) that the training never had
-    seen_in_training  how many requests the training data has too, apart from case, punctuation
-                    and numbers; null without it
-    data            {source, sha256}
-    forgetting      `forgetting.compare`, or null
+The result is a dict of plain JSON. Its top level is about the last predictor, e.g. the adapter.
+Figures that do not apply to the kind of answers are null.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from finetune_lora.answer.answer_schema import allowed_values
 from finetune_lora.answer.prediction import ADAPTER, Prediction, Predictor
-from finetune_lora.data.normal import spoken
+from finetune_lora.data.card import public_name
+from finetune_lora.data.clean import spoken
 from finetune_lora.evaluate import metrics, report
 from finetune_lora.evaluate.baselines import MAJORITY
 from finetune_lora.example import Dataset, Example
 from finetune_lora.runs.json_file import finite
 from seedbed.errors import BadInput, SeedbedError
-from seedbed.runs.evaluation import paired_bootstrap
+from seedbed.runs.evaluation import paired_bootstrap, quantile
 
-_ERRORS = 20  # wrong answers that are shown
-_SHOWN = 500  # characters of each
+_ERRORS = 20  # wrong answers that are listed
+_MAX_CHARS = 500  # of each
 
 
 def evaluate(
@@ -71,12 +52,11 @@ def evaluate(
 
     Raises BadInput without examples or predictors, or for two predictors with the same name.
     """
-    names = [predictor.name for predictor in predictors]
+    systems = [predictor.name for predictor in predictors]
     if not dataset.examples:
         raise BadInput(f"No examples to evaluate in {dataset.source or 'the dataset'}.")
-    if not names or len(set(names)) < len(names):
-        raise BadInput(f"Predictors need distinct names: {names}.")
-    task = _Task(dataset, schema, train)
+    if not systems or len(set(systems)) < len(systems):
+        raise BadInput(f"Predictors need distinct names: {systems}.")
     # 1. Answer.
     answers = {}
     for number, predictor in enumerate(predictors, 1):
@@ -85,30 +65,59 @@ def evaluate(
         answers[predictor.name] = _answers(predictor, dataset)
     if forgetting is not None:
         tell("Measuring forgetting on general questions and texts …")
-    # 2. Compare.
-    correct = {name: task.correct(predictions) for name, predictions in answers.items()}
-    systems = {name: task.figures(answers[name], correct[name]) for name in names}
-    last = names[-1]
-    differences = _differences(correct)
+    # 2. Compare with the expected answers, and with each other.
+    examples, kind = dataset.examples, _kind(dataset)
+    expected = [example.answer for example in examples]
+    name_of = partial(_name, kind)
+    names = list(map(name_of, expected))
+    learned = train.examples if train else ()
+    trained = {name_of(example.answer) for example in learned} or set(dataset.labels or names)
+    structured = kind in ("calls", "json")
+    slices = [
+        metrics.slices_of(example, name, by="tool" if kind == "calls" else "label")
+        for example, name in zip(examples, names, strict=True)
+    ]
+    correct, figures = {}, {}
+    for system, predictions in answers.items():
+        texts = [prediction.text for prediction in predictions]
+        seconds = [prediction.seconds for prediction in predictions]
+        micro, fields = metrics.field_scores(expected, texts) if structured else ({}, {})
+        labels = metrics.label_scores(names, list(map(name_of, texts)))
+        correct[system] = list(map(partial(_is_right, kind), expected, texts))
+        figures[system] = {
+            **metrics.share(correct[system]),
+            "field_f1": micro.get("f1"),
+            "fields": fields,
+            "macro_f1": metrics.macro_f1(labels),
+            "labels": labels,
+            "schema_valid": _valid(kind, texts, schema, {*trained, *names}),
+            "constrained": any(prediction.constrained for prediction in predictions),
+            "latency_p50_ms": 1000 * quantile(seconds, 0.5),
+            "latency_p95_ms": 1000 * quantile(seconds, 0.95),
+            "slices": metrics.per_slice(slices, correct[system]),
+        }
+    last, differences = systems[-1], _differences(correct)
     result: dict[str, Any] = finite(
         {
-            **systems[last],
-            "kind": task.kind,
+            **figures[last],
+            "kind": kind,
             "system": last,
-            "schema": task.schema_name,
-            "largest_gap": metrics.largest_gap(systems[last]["slices"]),
-            "errors": _errors(dataset.examples, answers[last], correct[last]),
-            "systems": systems,
+            "allowed": allowed_values(dict(schema)) if schema and structured else {},
+            "largest_gap": metrics.largest_gap(figures[last]["slices"]),
+            "errors": _errors(examples, answers[last], correct[last]),
+            "systems": figures,
             "differences": differences,
             "learned": _learned(differences),
-            "unseen_labels": task.unseen,
-            "seen_in_training": task.seen,
-            "data": {"source": dataset.source, "sha256": dataset.sha256},
-            "forgetting": forgetting() if forgetting is not None else None,
+            "unseen_labels": Counter(name for name in names if name and name not in trained),
+            "seen_in_training": _seen(examples, learned) if train else None,
+            "data": {"source": public_name(dataset.source), "sha256": dataset.sha256},
+            "training": report.training_facts(run or {}),
+            "forgetting": forgetting() if forgetting is not None else {},
         }
     )
     if out is not None:
-        report.write(out, result, run=run, progress=progress, names=task.named(answers[last]))
+        named = [(n, name_of(p.text)) for n, p in zip(names, answers[last], strict=True) if n]
+        report.write(out, result, progress=progress, names=named)
     return result
 
 
@@ -121,122 +130,57 @@ def _answers(predictor: Predictor, dataset: Dataset) -> list[Prediction]:
     return predictions
 
 
-class _Task:
-    """The kind of answers that examples expect (labels, calls, JSON or text), and their figures."""
-
-    def __init__(
-        self, dataset: Dataset, schema: Mapping[str, Any] | None, train: Dataset | None
-    ) -> None:
-        self.examples = dataset.examples
-        self.expected = [_expected(example) for example in dataset.examples]
-        self.kind = _kind(dataset, self.expected)
-        self.names = [self._name(answer) for answer in self.expected]
-        trained = train.examples if train else ()
-        learnt = {self._name(_expected(e)) for e in trained} if train else set(dataset.labels)
-        self.trained_names = {name for name in learnt if name is not None}
-        unseen = Counter(n for n in self.names if n is not None and n not in self.trained_names)
-        self.unseen = dict(sorted(unseen.items())) if self.trained_names else {}
-        texts = {spoken(example) for example in trained}
-        self.seen = sum(spoken(e) in texts for e in self.examples) if train else None
-        self.schema, self.schema_name = self._schema(schema)
-        by = "tool" if self.kind == "calls" else "label"
-        self.slices = [
-            metrics.slices_of(example, name, by=by)
-            for example, name in zip(self.examples, self.names, strict=True)
-        ]
-
-    def _name(self, answer: str) -> str | None:
-        """The label or tool of an answer; None if it has none."""
-        if self.kind == "labels":
-            return answer.strip() or None
-        return metrics.call_name(answer) if self.kind == "calls" else None
-
-    def _schema(
-        self, schema: Mapping[str, Any] | None
-    ) -> tuple[Mapping[str, Any] | None, str | None]:
-        structured = self.kind in ("calls", "json")
-        if structured and schema is not None:
-            return schema, "learned"
-        return None, "any object or array" if structured else self.kind.replace("text", "") or None
-
-    def correct(self, predictions: Sequence[Prediction]) -> list[bool]:
-        if self.kind == "labels":  # a label is text, also one that looks like a number
-            return [e == p.text.strip() for e, p in zip(self.expected, predictions, strict=True)]
-        pairs = zip(self.expected, predictions, strict=True)
-        return [metrics.exact_match(e, p.text) for e, p in pairs]
-
-    def figures(self, predictions: Sequence[Prediction], correct: Sequence[bool]) -> dict[str, Any]:
-        """The figures of a system, as in `systems`."""
-        texts = [p.text for p in predictions]
-        micro, fields = metrics.field_scores(self.expected, texts)
-        got = [self._name(text) for text in texts]
-        named = [n for n in self.names if n is not None]
-        scores = metrics.label_scores(named, got) if len(named) == len(got) else {}
-        structured = self.kind in ("calls", "json")
-        return {
-            **metrics.share(correct),
-            "field_f1": micro["f1"] if structured else None,
-            "fields": fields if structured else {},
-            "schema_valid": self._valid(texts, got),
-            "constrained": any(prediction.constrained for prediction in predictions),
-            **_latency(predictions),
-            "macro_f1": metrics.macro_f1(scores) if scores else None,
-            "labels": scores,
-            "slices": metrics.per_slice(self.slices, correct),
-        }
-
-    def _valid(self, texts: Sequence[str], got: Sequence[str | None]) -> float | None:
-        if self.schema_name is None:
-            return None
-        if self.schema_name == "labels":
-            valid = [name in {*self.trained_names, *self.names} for name in got]
-        else:
-            valid = metrics.schema_validity(texts, self.schema)
-        return sum(valid) / len(valid)
-
-    def named(self, predictions: Sequence[Prediction]) -> tuple[list[str], list[str | None]]:
-        """The names expected and answered, of the examples that have one."""
-        pairs = zip(self.names, predictions, strict=True)
-        named = [(name, self._name(prediction.text)) for name, prediction in pairs if name]
-        return [name for name, _ in named], [answer for _, answer in named]
-
-
-def _expected(example: Example) -> str:
-    return example.answer if example.label is None else example.label.strip()
-
-
-def _kind(dataset: Dataset, expected: Sequence[str]) -> str:
+def _kind(dataset: Dataset) -> str:
+    """labels, calls (JSON with name and arguments), json or text."""
     if dataset.is_classification:
         return "labels"
-    if all(map(_is_call, expected)):
+    answers = [example.answer for example in dataset.examples]
+    if all(map(metrics.call_name, answers)):
         return "calls"
-    return "json" if any(map(metrics.is_structured, expected)) else "text"
+    return "text" if all(metrics.structure(answer) is None for answer in answers) else "json"
 
 
-def _is_call(answer: str) -> bool:
-    return metrics.call_name(answer) is not None and "arguments" in metrics.parse(answer)
+def _name(kind: str, answer: str) -> str | None:
+    """The label or tool of an answer; None if it has none."""
+    if kind == "labels":
+        return answer.strip() or None
+    return metrics.call_name(answer) if kind == "calls" else None
 
 
-def _latency(predictions: Sequence[Prediction]) -> dict[str, float]:
-    import numpy as np
+def _is_right(kind: str, expected: str, got: str) -> bool:
+    if kind == "labels":  # a label is text, also one that looks like a number
+        return expected.strip() == got.strip()
+    return metrics.exact_match(expected, got)
 
-    seconds = [p.seconds for p in predictions if math.isfinite(p.seconds)] or [0.0]
-    p50, p95 = np.percentile(seconds, [50, 95]) * 1000
-    return {"latency_p50_ms": float(p50), "latency_p95_ms": float(p95)}
+
+def _valid(
+    kind: str, texts: list[str], schema: Mapping[str, Any] | None, labels: set[str | None]
+) -> float | None:
+    """The share of answers that are a label, or follow the schema; None for text."""
+    if kind == "text":
+        return None
+    if kind == "labels":
+        return sum(text.strip() in labels for text in texts) / len(texts)
+    return sum(metrics.schema_validity(texts, schema)) / len(texts)
+
+
+def _seen(examples: Sequence[Example], learned: Sequence[Example]) -> int:
+    """Requests that the training data has too, apart from case, punctuation and numbers."""
+    known = set(map(spoken, learned))
+    return sum(spoken(example) in known for example in examples)
 
 
 def _errors(
     examples: Sequence[Example], predictions: Sequence[Prediction], correct: Sequence[bool]
 ) -> list[dict[str, Any]]:
-    wrong = [
-        (e, p) for e, p, right in zip(examples, predictions, correct, strict=True) if not right
-    ]
+    triples = zip(examples, predictions, correct, strict=True)
+    wrong = [(example, prediction) for example, prediction, right in triples if not right]
     return [
         {
             "line": example.line,
-            "request": example.text[:_SHOWN],
-            "expected": example.answer[:_SHOWN],
-            "got": prediction.text[:_SHOWN],
+            "request": example.text[:_MAX_CHARS],
+            "expected": example.answer[:_MAX_CHARS],
+            "got": prediction.text[:_MAX_CHARS],
         }
         for example, prediction in wrong[:_ERRORS]
     ]
@@ -255,22 +199,27 @@ def _differences(correct: Mapping[str, Sequence[bool]]) -> list[dict[str, Any]]:
         roles.setdefault(MAJORITY, []).append("majority class")
     if ADAPTER in others:
         roles[ADAPTER] = ["before export"]
-    return [_difference(correct, last, against, role) for against, role in roles.items()]
-
-
-def _difference(
-    correct: Mapping[str, Sequence[bool]], system: str, against: str, roles: Sequence[str]
-) -> dict[str, Any]:
-    a, b = list(map(float, correct[system])), list(map(float, correct[against]))
-    # Enough for two digits of an interval; 10,000 resamples of a large set take minutes.
-    difference = paired_bootstrap(a, b, n=10_000 if len(a) <= 1000 else 2_000)
-    figures = asdict(difference)
-    interval = [figures.pop("low"), figures.pop("high")]
-    about = {"system": system, "against": against, "role": ", ".join(roles), "interval": interval}
-    return {**about, **figures, "significant": difference.significant}
+    differences = []
+    for against, titles in roles.items():
+        a, b = list(map(float, correct[last])), list(map(float, correct[against]))
+        # Enough for two digits of an interval; 10,000 resamples of a large set take minutes.
+        compared = paired_bootstrap(a, b, n=10_000 if len(a) <= 1000 else 2_000)
+        differences.append(
+            {
+                "system": last,
+                "against": against,
+                "role": ", ".join(titles),
+                "difference": compared.difference,
+                "interval": [compared.low, compared.high],
+                "n": compared.n,
+                "significant": compared.significant,
+            }
+        )
+    return differences
 
 
 def _learned(differences: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Whether the last system is better than the most frequent answer; None if that is unknown."""
     for difference in differences:
         if difference["against"] == MAJORITY:
             return bool(difference["significant"] and difference["difference"] > 0)

@@ -6,107 +6,60 @@ The 40 questions and 24 texts are ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from seedbed.files import read_json_lines
-from seedbed.runs.evaluation import paired_bootstrap, wilson_interval
+from seedbed.runs.evaluation import paired_bootstrap
+
+LogLikelihood = Callable[[str, str], tuple[float, int]]
+"""From a prompt and its continuation to (sum of the natural logarithms, number of tokens)."""
 
 
-class Scorer(Protocol):
-    """A language model that computes the likelihood of a continuation of a prompt."""
-
-    def log_likelihood(self, prompt: str, continuation: str) -> tuple[float, int]:
-        """(sum of the natural logarithms, number of tokens of the continuation)."""
-        ...
-
-
-@dataclass(frozen=True)
-class General:
-    """Questions as (question, choices, index of the right one), and texts."""
-
-    questions: tuple[tuple[str, tuple[str, ...], int], ...]
-    texts: tuple[str, ...]
-
-
-def general_set() -> General:
-    """The set in general.jsonl: a line is {"question", "choices", "answer"} or {"text"}.
+def general_set() -> list[dict[str, Any]]:
+    """The rows of general.jsonl: {"question", "choices", "answer"} or {"text"}.
 
     `answer` is the index of the right choice.
     """
-    rows = [row for _, row in read_json_lines(Path(__file__).with_name("general.jsonl"))]
-    questions = [(r["question"], tuple(r["choices"]), r["answer"]) for r in rows if "text" not in r]
-    return General(tuple(questions), tuple(row["text"] for row in rows if "text" in row))
+    return [row for _, row in read_json_lines(Path(__file__).with_name("general.jsonl"))]
 
 
-@dataclass(frozen=True)
-class Forgetting:
-    """One scorer's outcomes: right (1.0) or wrong for each question, loss for each text."""
+def forgetting(
+    base: LogLikelihood, adapter: LogLikelihood, rows: Iterable[Mapping[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """`choice_accuracy`, and `loss_per_token` in nats: both models, and adapter - base.
 
-    right: tuple[float, ...]
-    losses: tuple[float, ...]
-
-    @property
-    def choice_accuracy(self) -> float:
-        return sum(self.right) / len(self.right) if self.right else 0.0
-
-    @property
-    def loss_per_token(self) -> float:
-        """The mean over the texts of each text's nats per token."""
-        return math.fsum(self.losses) / len(self.losses) if self.losses else 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """{"choice_accuracy", "interval", "n_questions", "loss_per_token", "n_texts"}."""
-        return {
-            "choice_accuracy": self.choice_accuracy,
-            "interval": list(wilson_interval(int(sum(self.right)), len(self.right))),
-            "n_questions": len(self.right),
-            "loss_per_token": self.loss_per_token,
-            "n_texts": len(self.losses),
-        }
-
-
-def forgetting(scorer: Scorer, general: General | None = None) -> Forgetting:
-    """Score the general set: the choice with the highest log-likelihood per token is the answer.
-
-    A loss that is not finite counts as it is: a broken model shows as one.
+    Each is {"base", "adapter", "difference", "low", "high", "n"}, a mean over questions or texts;
+    it is missing without any. A model answers with the choice that is most likely per token.
     """
-    general = general or general_set()
-    right = []
-    for question, choices, answer in general.questions:
-        prompt = f"Question: {question}\nAnswer:"
-        scores = [_per_token(scorer, prompt, f" {choice}") for choice in choices]
-        # max() over NaN keeps whatever comes first, which would count as a choice made.
-        best = max(scores) if all(map(math.isfinite, scores)) else None
-        right.append(float(best is not None and scores.index(best) == answer))
-    losses = tuple(-_per_token(scorer, "", text) for text in general.texts)
-    return Forgetting(tuple(right), losses)
+    rows = list(general_set() if rows is None else rows)
+    questions = [row for row in rows if "choices" in row]
+    texts = [row["text"] for row in rows if "text" in row]
+    measures = {}
+    if questions:
+        right = [[_is_right(model, row) for row in questions] for model in (base, adapter)]
+        measures["choice_accuracy"] = _compare(*right)
+    if texts:
+        losses = [[-_per_token(model, "", text) for text in texts] for model in (base, adapter)]
+        measures["loss_per_token"] = _compare(*losses)
+    return measures
 
 
-def _per_token(scorer: Scorer, prompt: str, continuation: str) -> float:
-    total, tokens = scorer.log_likelihood(prompt, continuation)
+def _is_right(model: LogLikelihood, row: Mapping[str, Any]) -> float:
+    prompt = f"Question: {row['question']}\nAnswer:"
+    scores = [_per_token(model, prompt, f" {choice}") for choice in row["choices"]]
+    # max() over NaN returns whatever comes first, which would count as a choice.
+    return float(math.isfinite(sum(scores)) and scores.index(max(scores)) == row["answer"])
+
+
+def _per_token(model: LogLikelihood, prompt: str, continuation: str) -> float:
+    total, tokens = model(prompt, continuation)
     return total / max(1, tokens)
 
 
-def compare(base: Forgetting, adapter: Forgetting) -> dict[str, Any]:
-    """{"base", "adapter", "differences": {"choice_accuracy", "loss_per_token"}}.
-
-    A difference is adapter - base, over the same questions or texts: {"difference", "low", "high",
-    "n"}; None if there are none, or a loss is not finite.
-    """
-    return {
-        "base": base.as_json(),
-        "adapter": adapter.as_json(),
-        "differences": {
-            "choice_accuracy": _difference(adapter.right, base.right),
-            "loss_per_token": _difference(adapter.losses, base.losses),
-        },
-    }
-
-
-def _difference(a: Sequence[float], b: Sequence[float]) -> dict[str, float] | None:
-    if not a or not all(map(math.isfinite, [*a, *b])):
-        return None
-    return asdict(paired_bootstrap(a, b))
+def _compare(base: Sequence[float], adapter: Sequence[float]) -> dict[str, Any]:
+    """A loss that is not finite stays so in all figures: a broken model shows as one."""
+    means = {"base": sum(base) / len(base), "adapter": sum(adapter) / len(adapter)}
+    return means | asdict(paired_bootstrap(adapter, base))

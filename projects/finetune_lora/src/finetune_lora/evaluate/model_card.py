@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.data.card import public_name, render
+from finetune_lora.data.card import render
 from finetune_lora.evaluate import report
 from seedbed.files import write_bytes
 from seedbed.models.weights.catalog import find
@@ -21,24 +21,11 @@ _UPSTREAM = {"smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 """The repository on the hub that has the original of a base that is packaged."""
 _HEADER = re.compile(r"\A---\n.*?^---$", re.DOTALL | re.MULTILINE)  # of a card, in YAML
 _TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
-_ELSEWHERE = ("data", "eval_data", "output", "resume", "base")  # arguments that are paths
-_OUTCOME = {
-    "stopped by": "stopped_by",
-    "tokens trained on": "tokens",
-    "tokens per second": "tokens_per_second",
-    "peak memory, MB": "peak_memory_mb",
-    "training loss": "train_loss",
-    "evaluation loss": "eval_loss",
-}
-_ENVIRONMENT = {
-    "commit": "git_commit",
-    "prompt hash": "prompt_hash",
-    "base hash": "base_hash",
-    "seed": "seed",
-    "Python": "python",
-    "platform": "platform",
-    "cores": "cores",
-}
+_PATHS = ("data", "eval_data", "output", "resume", "base")  # arguments that are not published
+_FACTS = (
+    *("state", "steps", "seconds", "git_commit", "base_hash"),
+    *("python", "platform", "cores"),
+)
 
 Facts = Mapping[str, Any]
 
@@ -73,33 +60,29 @@ def model_card(
     from huggingface_hub import ModelCard
 
     base = str(run.get("base", ""))
-    args, results = dict(run.get("args") or {}), run.get("results") or {}
-    outcome = {"state": run.get("state"), "steps": run.get("steps")}
-    outcome |= {"wall-clock seconds": run.get("seconds")}
-    outcome |= {title: results.get(key) for title, key in _OUTCOME.items()}
-    environment = {title: run.get(key) for title, key in _ENVIRONMENT.items()}
-    environment |= run.get("versions") or {}
+    args = run.get("args") or {}
+    facts = {key: value for key, value in args.items() if key not in _PATHS}
+    facts |= {key: run.get(key) for key in _FACTS}
+    results = run.get("results") or {}
+    facts |= {key: results[key] for key in sorted(results) if key not in ("folder", *facts)}
+    facts |= run.get("versions") or {}
     body = render(
         _TEMPLATE,
         name=name,
         run=run,
-        args=args,
+        method=args.get("method", "lora"),
         result=result,
         measure=report.measure(result) if result else "",
         task={"labels": [], "system": None, "schema": None, **(task or {})},
         upstream=hub_id(base),
         packaged=base in _UPSTREAM,
-        sources=_sources(run),
         data_card=_deeper(_HEADER.sub("", data_card).strip(), 2),
-        arguments=[[k, _value(v)] for k, v in args.items() if k not in _ELSEWHERE],
-        outcome=[[k, _value(v)] for k, v in outcome.items() if v is not None],
-        environment=[[k, str(v)] for k, v in environment.items() if v is not None],
+        facts=[(key, value) for key, value in facts.items() if value is not None],
+        training=report.training_note(report.training_facts(run)),
         evaluation=_deeper(report.sections(result), 1) if result else "",
-        title=_title,
-        quoted=lambda text: json.dumps(text, ensure_ascii=False),
+        json=lambda value: json.dumps(value, ensure_ascii=False),
     )
-    header = _header(run, result).to_yaml()
-    return str(ModelCard(f"---\n{header}\n---\n\n{body}"))
+    return str(ModelCard(f"---\n{_header(run, result).to_yaml()}\n---\n\n{body}"))
 
 
 def _header(run: Facts, result: Facts | None) -> Any:
@@ -114,9 +97,9 @@ def _header(run: Facts, result: Facts | None) -> Any:
         library_name="peft",
         license=entry.license.lower() if entry else None,
         pipeline_tag="text-generation",
-        tags=["lora", "peft", "seedbed", str((run.get("args") or {}).get("method", "lora"))],
+        tags=["lora", "peft", "seedbed"],
         datasets=[data] if data else None,
-        metrics=_metrics(result),
+        metrics=[report.measure(result).replace(" ", "_")] if result else None,
     )
 
 
@@ -125,40 +108,11 @@ def hub_id(spec: str) -> str | None:
     if spec in _UPSTREAM:
         return _UPSTREAM[spec]
     entry = find(spec)
-    repo = entry.repo if entry else ""
-    if not repo and spec.startswith("hf:"):
-        repo = spec.removeprefix("hf:").split("@")[0].split(":")[0]
-    return repo or None
-
-
-def _title(data: Facts | None) -> str:
-    """The public name of a dataset, given by `path` (in run.json) or `source` (in a result)."""
-    source = str((data or {}).get("path") or (data or {}).get("source") or "")
-    return hub_id(source) or public_name(source) or "unnamed"
-
-
-def _sources(run: Facts) -> list[list[str]]:
-    titles = {"training": "data", "evaluation during training": "eval_data"}
-    return [
-        [title, _title(run[key]), str(run[key].get("n", "")), str(run[key].get("sha256", ""))[:16]]
-        for title, key in titles.items()
-        if run.get(key)
-    ]
+    if entry and entry.repo:
+        return entry.repo
+    return re.split("[@:]", spec[3:])[0] if spec.startswith("hf:") else None
 
 
 def _deeper(markdown: str, levels: int) -> str:
     """Headings so many levels down, below this card's own ones."""
-    lines = markdown.splitlines()
-    return "\n".join("#" * levels + line if line.startswith("#") else line for line in lines)
-
-
-def _metrics(result: Facts | None) -> list[str] | None:
-    if not result:
-        return None
-    if result["kind"] == "labels":
-        return ["accuracy", "f1"]
-    return ["exact_match"] + ["f1"] * (result["field_f1"] is not None)
-
-
-def _value(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return re.sub("^#", "#" * (levels + 1), markdown, flags=re.MULTILINE)

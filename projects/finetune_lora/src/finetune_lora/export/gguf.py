@@ -1,138 +1,60 @@
-"""A Hugging Face folder as one GGUF file, which llama.cpp, Ollama and OpenVINO read.
+"""A model as one GGUF file, which llama.cpp, Ollama and OpenVINO read.
 
 It writes the decoder families of `_FAMILIES` with a byte-level BPE tokenizer; for others use
-llama.cpp's converter. Tensors pass through memory one at a time, except those calibrated by GPTQ.
-The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+llama.cpp's converter. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
-from math import prod
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from finetune_lora.example import Example
-from finetune_lora.export.folders import export_folder
-from finetune_lora.export.four_bits import quantize_q4_1
-from finetune_lora.export.gptq import quantize_on
-from finetune_lora.export.merge import is_adapter, merge
+import gguf
+
 from finetune_lora.export.vocabulary import add_vocabulary, refuse
-from seedbed.errors import BadInput
+from finetune_lora.model.base import Base
 
-Type = Literal["F16", "Q8_0", "Q4_1", "Q4_0"]
-TYPES: tuple[str, ...] = get_args(Type)
-BESIDE = ("config.json", "generation_config.json")  # the context window, for one
-
-# A family's name in a GGUF, and whether its query and key rows are permuted there: ggml's rotary
-# embedding for "llama" turns neighbouring pairs, transformers' turns halves.
+# A family's architecture in a GGUF, and whether its query and key rows are permuted there: ggml's
+# rotary embedding for "llama" turns neighbouring pairs, transformers' turns halves.
 _FAMILIES = {
-    "LlamaForCausalLM": ("llama", True),
-    "MistralForCausalLM": ("llama", True),
-    "Qwen2ForCausalLM": ("qwen2", False),
-    "Qwen3ForCausalLM": ("qwen3", False),
+    "LlamaForCausalLM": (gguf.MODEL_ARCH.LLAMA, True),
+    "MistralForCausalLM": (gguf.MODEL_ARCH.LLAMA, True),
+    "Qwen2ForCausalLM": (gguf.MODEL_ARCH.QWEN2, False),
+    "Qwen3ForCausalLM": (gguf.MODEL_ARCH.QWEN3, False),
 }
 
 
-def to_gguf(
-    source: Path,
-    out: Path,
-    *,
-    type: Type = "Q8_0",
-    examples: Sequence[Example] = (),
-    force: bool = False,
-) -> Path:
-    """Write `source` (a merged folder or an adapter) into the folder `out`; the .gguf's path.
+def write_gguf(base: Base, path: Path, type: str) -> None:
+    """Write the model (float32) and the tokenizer of its folder to `path`.
 
-    Matrices become `type`; norms stay float32, and 4-bit types keep the embeddings at Q8_0, which
-    is the mixture of the packaged SmolLM2. Q4_1 is chosen so that answers to `examples` stay as
-    they are; without any, each weight is rounded by itself. `config.json`, beside the file, gives
-    `SEEDBED_MODEL=path:OUT` its context window. Raises BadInput for an architecture, a tokenizer
-    or a type that cannot be written, DiskError when the disk is full.
+    Matrices become `type`, F16 or Q8_0; vectors stay float32. Raises BadInput for an architecture
+    or a tokenizer that cannot be written.
     """
-    if type not in TYPES:
-        raise BadInput(f"Unknown type {type!r}.", hint=f"Available: {', '.join(TYPES)}.")
-    facts = {"kind": "gguf", "source": str(source), "type": type}
-    name = f"model-{type}.gguf"
-    with export_folder(out, facts, force=force) as scratch, merged(source, scratch) as folder:
-        _write(folder, scratch / name, type, out.name, examples)
-        for beside in BESIDE:
-            if (folder / beside).exists():
-                shutil.copyfile(folder / beside, scratch / beside)
-    return out / name
-
-
-@contextmanager
-def merged(source: Path, scratch: Path) -> Iterator[Path]:
-    """The folder itself, or, for an adapter, its merged model in `scratch` for this block."""
-    if not is_adapter(source):
-        if not (source / "config.json").exists():
-            raise BadInput(
-                f"{source} does not contain a model: config.json is missing.",
-                hint="Use the folder of an adapter, or one written by `--to merged`.",
-            )
-        yield source
-        return
-    folder = merge(source, scratch / "merged", dtype="float32")
-    yield folder
-    shutil.rmtree(folder)
-
-
-def _config(folder: Path) -> Any:
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{folder / 'config.json'} is not a valid model config: {error}") from error
-    name = (config.architectures or [type(config).__name__])[0]
+    model, config = base.model, base.model.config
+    name = model.__class__.__name__
     if name not in _FAMILIES:
         raise refuse(f"unsupported architecture {name} (supported: {', '.join(_FAMILIES)})")
     rope = config.rope_parameters.get("rope_type", "default")
     if rope != "default":
         raise refuse(f"unsupported rope_type {rope!r} of {name}")
-    return config
-
-
-def _write(folder: Path, path: Path, type: Type, name: str, examples: Sequence[Example]) -> None:
-    import gguf
-    import numpy as np
-
-    config = _config(folder)
+    architecture, permuted = _FAMILIES[name]
     logging.getLogger("gguf").setLevel(logging.WARNING)  # it logs every file
-    float32 = np.dtype("float32")  # the writer wants one; what counts is raw_dtype
-    family, permuted = _FAMILIES[config.architectures[0]]
-    with ExitStack() as files, closing(gguf.GGUFWriter(path, family)) as writer:
-        tensors = list(_tensors(folder, config, family, files))
-        _add_numbers(writer, config, name, type)
-        add_vocabulary(writer, folder, config.vocab_size)
-        # Takes a minute, so it comes after everything that may be refused.
-        calibrated = quantize_on(folder, examples) if type == "Q4_1" and examples else {}
-        for tensor in tensors:
-            kind = _kind(tensor, type)
-            size = prod(gguf.quant_shape_to_byte_shape(tensor.shape, kind))
-            writer.add_tensor_info(tensor.name, tensor.shape, float32, size, raw_dtype=kind)
+    with closing(gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])) as writer:
+        _add_numbers(writer, config, path.stem, type)
+        add_vocabulary(writer, base, config.vocab_size)
+        for tensor_name, rows in _tensors(model, architecture):
+            if permuted and ".attn_q." in tensor_name:
+                rows = permute(rows, config.num_attention_heads)
+            elif permuted and ".attn_k." in tensor_name:
+                rows = permute(rows, config.num_key_value_heads)
+            kind = _kind(rows, type)
+            writer.add_tensor(tensor_name, gguf.quantize(rows, kind), raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-        for tensor in tensors:
-            kind = _kind(tensor, type)
-            if tensor.key in calibrated:
-                rows = calibrated[tensor.key]
-            elif kind == gguf.GGMLQuantizationType.Q4_1:
-                rows = quantize_q4_1(tensor.read())
-            else:
-                rows = gguf.quantize(tensor.read(), kind)
-            if permuted and ".attn_q." in tensor.name:
-                rows = permute(rows, config.num_attention_heads)
-            elif permuted and ".attn_k." in tensor.name:
-                rows = permute(rows, config.num_key_value_heads)
-            writer.write_tensor_data(rows)
+        writer.write_tensors_to_file()
 
 
 def permute(rows: Any, heads: int) -> Any:
@@ -144,64 +66,29 @@ def permute(rows: Any, heads: int) -> Any:
     return halves.swapaxes(1, 2).reshape(rows.shape)
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    """`key` of a checkpoint and its name in a GGUF; `read` gives it as a float32 array."""
-
-    key: str
-    name: str
-    shape: tuple[int, ...]
-    read: Callable[[], Any]
-
-
-def _tensors(folder: Path, config: Any, family: str, files: ExitStack) -> Iterator[_Tensor]:
-    import gguf
-    from safetensors import SafetensorError, safe_open
-
-    architecture = next(a for a, name in gguf.MODEL_ARCH_NAMES.items() if name == family)
-    names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-    shards = sorted(folder.glob("*.safetensors"))
-    if not shards:
-        raise BadInput(
-            f"{folder} does not contain a .safetensors file.", hint="Save the model as safetensors."
-        )
-    for path in shards:
-        try:
-            shard = files.enter_context(safe_open(path, framework="pt"))
-        except SafetensorError as error:
-            raise BadInput(
-                f"Cannot read {path}: {error}.", hint="Export the model again."
-            ) from error
-        for key in shard.keys():  # noqa: SIM118 (not a dict)
-            if config.tie_word_embeddings and key == "lm_head.weight":
-                continue  # readers take the embeddings where there is no output matrix
-            name = names.get_name(key, try_suffixes=(".weight", ".bias"))
-            if name is None:
-                raise refuse(f"unsupported tensor {key}")
-            shape = tuple(shard.get_slice(key).get_shape())
-            yield _Tensor(key, name, shape, partial(_read, shard, key))
+def _tensors(model: Any, architecture: Any) -> Iterator[tuple[str, Any]]:
+    """The names in a GGUF and the values, as arrays, of a model's weights."""
+    names = gguf.get_tensor_name_map(architecture, model.config.num_hidden_layers)
+    for key, tensor in model.state_dict().items():
+        if model.config.tie_word_embeddings and key == "lm_head.weight":
+            continue  # without an output matrix, readers use the embeddings
+        name = names.get_name(key, try_suffixes=(".weight", ".bias"))
+        if name is None:
+            raise refuse(f"unsupported tensor {key}")
+        yield name, tensor.numpy()
 
 
-def _read(shard: Any, key: str) -> Any:
-    return shard.get_tensor(key).float().numpy()
-
-
-def _kind(tensor: _Tensor, type: Type) -> Any:
-    """What a tensor is written as: vectors stay exact, 4-bit types spare the embeddings."""
-    import gguf
-
+def _kind(rows: Any, type: str) -> Any:
+    """How an array is stored."""
     kinds = gguf.GGMLQuantizationType
-    if len(tensor.shape) == 1:
+    if rows.ndim == 1:
         return kinds.F32
-    if tensor.shape[-1] % gguf.GGML_QUANT_SIZES[kinds[type]][0]:
-        return kinds.F16  # a row that blocks do not fill exactly
-    spared = type.startswith("Q4") and tensor.name in ("token_embd.weight", "output.weight")
-    return kinds.Q8_0 if spared else kinds[type]
+    if rows.shape[-1] % gguf.GGML_QUANT_SIZES[kinds[type]][0]:
+        return kinds.F16  # blocks do not fill a row exactly
+    return kinds[type]
 
 
-def _add_numbers(writer: Any, config: Any, name: str, type: Type) -> None:
-    import gguf
-
+def _add_numbers(writer: Any, config: Any, name: str, type: str) -> None:
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer.add_type("model")
     writer.add_name(name)

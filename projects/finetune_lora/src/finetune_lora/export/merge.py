@@ -1,44 +1,40 @@
-"""Adapter and base as one model: a Hugging Face folder that needs no PEFT to load."""
+"""Adapter and base as one model, which needs no PEFT to load."""
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from finetune_lora.export.folders import export_folder, unwritable
+import torch
+
+from finetune_lora.model.adapter import CONFIG_FILE, load_adapter
+from finetune_lora.model.base import Base, load_base
 from seedbed.errors import BadInput, SeedbedError
 
-Dtype = Literal["bfloat16", "float32"]
 _TOLERANCE = 1e-3
 """How far a merged model's logits may be from the adapter's, as a part of the largest logit."""
 
 
-def merge(
-    adapter: Path, out: Path, *, dtype: Dtype = "bfloat16", force: bool = False, base: str = ""
-) -> Path:
-    """Write the adapter's merged model to the folder `out`, which is returned.
+def load_merged(source: Path, adapter: Base | None = None, *, must_be_adapter: bool) -> Base:
+    """The adapter in `source` merged into its base, or a folder of weights as it is, in float32.
 
-    The sum is made in float32 (four bytes of memory a parameter) and rounded to `dtype` once. The
-    folder has weights, tokenizer, chat template and generation config. Raises BadInput for a folder
-    without an adapter or an `out` with other files, DiskError when the disk is full.
+    `adapter` is that adapter if it is loaded already; a copy of it is merged. Takes four bytes of
+    memory a parameter. Raises NotFound or BadInput for a folder without a model.
     """
-    import torch
-
-    from finetune_lora.model.adapter import load_adapter
-
-    if dtype not in get_args(Dtype):
-        raise BadInput(f"Unknown dtype {dtype!r}.", hint=f"Use {' or '.join(get_args(Dtype))}.")
-    loaded = load_adapter(adapter, base=base or None, dtype="float32")
-    facts = {"kind": "merged", "source": str(adapter), "base": loaded.spec, "dtype": dtype}
-    with export_folder(out, facts, force=force) as scratch:
-        model = _merged(loaded.model).to(getattr(torch, dtype))
-        _save(model, loaded.tokenizer, scratch)
-    return out
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether PEFT wrote the folder."""
-    return (folder / "adapter_config.json").exists()
+    if adapter is not None:
+        model = copy.deepcopy(adapter.model).float()
+        return replace(adapter, model=_merged(model))
+    if must_be_adapter or (source / CONFIG_FILE).exists():
+        loaded = load_adapter(source, dtype="float32")
+        return replace(loaded, model=_merged(loaded.model))
+    if not (source / "config.json").exists():
+        raise BadInput(
+            f"{source} does not contain a model: config.json is missing.",
+            hint="Use the folder of an adapter, or one written by `--to merged`.",
+        )
+    return load_base(f"path:{source}", dtype="float32")
 
 
 def _merged(model: Any) -> Any:
@@ -46,8 +42,6 @@ def _merged(model: Any) -> Any:
 
     The check detects what merging loses silently, such as an adapter on tied embeddings.
     """
-    import torch
-
     ids = torch.arange(1, 17).unsqueeze(0) % model.config.vocab_size
     with torch.inference_mode():
         before = model(input_ids=ids).logits
@@ -61,13 +55,3 @@ def _merged(model: Any) -> Any:
             hint="Train with --targets all-linear, which does not change the embeddings.",
         )
     return merged
-
-
-def _save(model: Any, tokenizer: Any, folder: Path) -> None:
-    from safetensors import SafetensorError
-
-    try:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    except SafetensorError as error:  # raised when the disk is full
-        raise unwritable(folder, str(error)) from error

@@ -5,78 +5,45 @@ It goes through a GGUF, which OpenVINO reads; `seedbed.models.weights.ensure` co
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from finetune_lora.example import Example
-from finetune_lora.export.folders import export_folder, unwritable
-from finetune_lora.export.gguf import BESIDE, Type, merged, to_gguf
+from finetune_lora.export.gguf import write_gguf
+from finetune_lora.model.base import Base
 from seedbed.errors import BadInput
+from seedbed.models.weights.ensure import gguf_to_openvino
 
 _PROBE = "Order A-2211: 3 × 12.50 €,\n\n  it's DON'T  re-opened?! naïve 日本\t(x_1) <|im_end|>"
 
 
-def to_openvino(
-    source: Path,
-    out: Path,
-    *,
-    type: Type = "Q8_0",
-    examples: Sequence[Example] = (),
-    force: bool = False,
-) -> Path:
-    """Write `source` into the folder `out`, which is returned: a `path:` spec for any project.
+def write_openvino(base: Base, folder: Path, type: str) -> None:
+    """Write the model (float32) and its tokenizer into `folder`.
 
-    `source` is an adapter, a merged folder, a .gguf file or a folder with one; a GGUF keeps its own
-    types, anything else gets `type`, chosen on `examples` (see `to_gguf`). Raises BadInput where
-    OpenVINO would read the text differently than the model was trained to, and what `to_gguf`
-    raises.
+    Raises BadInput where OpenVINO would read text differently than the model was trained to, and
+    what `write_gguf` raises.
     """
-    facts = {"kind": "openvino", "source": str(source), "type": type}
-    files = [source] if source.suffix == ".gguf" else sorted(source.glob("*.gguf"))
-    with export_folder(out, facts, force=force) as scratch:
-        if files:
-            facts["type"] = files[0].stem
-            _convert(files[0], files[0].parent, scratch)
-            return out
-        with merged(source, scratch) as folder:
-            path = to_gguf(folder, scratch / "gguf", type=type, examples=examples)
-            _convert(path, folder, scratch)
-            shutil.rmtree(path.parent)
-    return out
-
-
-def _convert(path: Path, beside: Path, out: Path) -> None:
-    from seedbed.models.weights.ensure import gguf_to_openvino
-
-    if not path.is_file():
-        raise BadInput(f"File not found: {path}.", hint="Check the path.")
+    path = folder / "weights.gguf"
+    write_gguf(base, path, type)
     try:
-        gguf_to_openvino(path.resolve(), out)
+        gguf_to_openvino(path.resolve(), folder)
     except RuntimeError as error:  # all that OpenVINO raises, whatever the reason
         reason = str(error).strip().rpartition("\n")[2]
-        if "the file is truncated" in reason:
-            raise unwritable(out, reason) from error
         raise BadInput(
-            f"OpenVINO cannot convert {path.name}: {reason}.",
-            hint="Check that the file is intact and the disk has free space.",
+            f"OpenVINO cannot convert the model: {reason}.",
+            hint="Check that the disk has free space, or export with --to gguf.",
         ) from error
-    for name in BESIDE:
-        if (beside / name).exists():
-            shutil.copyfile(beside / name, out / name)
-    if (beside / "tokenizer.json").exists():
-        same_tokens(beside, out)
+    path.unlink()
+    same_tokens(base.tokenizer, folder)
 
 
-def same_tokens(folder: Path, exported: Path) -> None:
-    """BadInput unless the OpenVINO files in `exported` split text like the tokenizer of `folder`.
+def same_tokens(tokenizer: Any, exported: Path) -> None:
+    """BadInput unless the OpenVINO files in `exported` split text like the model's tokenizer.
 
     OpenVINO silently replaces an unsupported splitting rule by a rule of its own.
     """
     import openvino_genai
-    from transformers import AutoTokenizer
 
-    expected = AutoTokenizer.from_pretrained(folder).encode(_PROBE, add_special_tokens=False)
+    expected = tokenizer.encode(_PROBE, add_special_tokens=False)
     tensor = openvino_genai.Tokenizer(str(exported)).encode(_PROBE, add_special_tokens=False)
     if tensor.input_ids.data[0].tolist() != expected:
         raise BadInput(

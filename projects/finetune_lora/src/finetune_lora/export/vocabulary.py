@@ -7,9 +7,11 @@ built in, so a rule without a name cannot be written.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
+import gguf
+
+from finetune_lora.model.base import Base
 from seedbed.errors import BadInput
 
 _CONVERTER = "https://github.com/ggml-org/llama.cpp/blob/master/convert_hf_to_gguf.py"
@@ -23,51 +25,34 @@ def refuse(what: str) -> BadInput:
     )
 
 
-def add_vocabulary(writer: Any, folder: Path, size: int) -> None:
-    """Add the tokenizer of `folder` to a GGUFWriter, filled up to `size` tokens.
+def add_vocabulary(writer: Any, base: Base, size: int) -> None:
+    """Add the tokenizer in the model's folder to a GGUFWriter, filled up to `size` tokens.
 
-    Raises BadInput for a tokenizer other than byte-level BPE or splits words in an unknown way.
+    Raises BadInput if it is not byte-level BPE, or splits words by an unsupported rule.
     """
-    from gguf import TokenType
-    from transformers import AutoTokenizer
-
-    path = folder / "tokenizer.json"
+    path = base.folder / "tokenizer.json"
     if not path.exists():
-        raise refuse(f"{folder} does not contain tokenizer.json")
+        raise refuse(f"{base.folder} does not contain tokenizer.json")
     data = json.loads(path.read_text("utf-8"))
     model = data["model"]
     if model["type"] != "BPE" or model.get("byte_fallback"):
-        raise refuse(f"the tokenizer is {model['type']}, not byte-level BPE")
+        raise refuse("the tokenizer is not byte-level BPE")
     tokens = [f"[PAD{index}]" for index in range(size)]
-    types = [TokenType.UNUSED] * size
+    types = [gguf.TokenType.UNUSED] * size
     for token, index in model["vocab"].items():
-        tokens[index], types[index] = token, TokenType.NORMAL
+        tokens[index], types[index] = token, gguf.TokenType.NORMAL
     for added in data["added_tokens"]:
-        tokens[added["id"]] = added["content"]
-        types[added["id"]] = TokenType.CONTROL if added["special"] else TokenType.USER_DEFINED
+        kind = gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
+        tokens[added["id"]], types[added["id"]] = added["content"], kind
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(_splitting(data["pre_tokenizer"]))
     writer.add_token_list(tokens)
     writer.add_token_types(types)
-    merges = model["merges"]
-    writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in merges])
-    _add_special(writer, AutoTokenizer.from_pretrained(folder))
-
-
-def _add_special(writer: Any, tokenizer: Any) -> None:
-    for add, index in (
-        (writer.add_bos_token_id, tokenizer.bos_token_id),
-        (writer.add_eos_token_id, tokenizer.eos_token_id),
-        (writer.add_unk_token_id, tokenizer.unk_token_id),
-        (writer.add_pad_token_id, tokenizer.pad_token_id),
-    ):
-        if index is not None:
-            add(index)
-    first = tokenizer("a").input_ids[0]
-    writer.add_add_bos_token(first == tokenizer.bos_token_id)
+    special = gguf.SpecialVocab(base.folder, load_merges=True)
+    first = base.tokenizer("a").input_ids[0]
+    special.add_special_token = {"bos": first == base.tokenizer.bos_token_id}
+    special.add_to_gguf(writer, quiet=True)
     writer.add_add_space_prefix(False)
-    if tokenizer.chat_template:
-        writer.add_chat_template(tokenizer.chat_template)
 
 
 def _splitting(rule: dict[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""The help desk's tools: the one table from which definitions, schema and prompt are derived.
+"""The help desk's tools: the one table from which schema and prompt are derived.
 
 An answer is one line, written by `call`. The rules for the right call, for requests of the
 generator and for those labelled by hand:
@@ -41,6 +41,7 @@ import json
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from seedbed.errors import BadInput
 from seedbed.models.prompts import load_prompt
@@ -49,58 +50,43 @@ NONE = "none"
 _SYSTEMS = "email|vpn|erp|wiki|laptop"
 _USER = "user name or e-mail address"
 _PRIORITY = "low|normal|high|urgent"
+_TICKET = {"pattern": "^T-[0-9]+$"}
+_ORDER = {"pattern": "^A-[0-9]+$"}
 
-# tool -> (what it is for, {argument -> its allowed values, or its type and what it means})
-_TABLE: dict[str, tuple[str, dict[str, str | dict[str, Any]]]] = {
-    "reset_password": (
-        "Password forgotten, expired, or a new one wanted.",
-        {"user": _USER, "system": _SYSTEMS},
-    ),
-    "unlock_account": (
-        "Account locked, too many attempts.",
-        {"user": _USER, "system": _SYSTEMS},
-    ),
-    "create_ticket": (
-        "Something is broken or wrong and no other tool fits.",
-        {"category": "hardware|software|network|access|billing", "priority": _PRIORITY},
-    ),
-    "ticket_status": ("How a ticket stands.", {"ticket": {"pattern": "^T-[0-9]+$"}}),
-    "update_ticket": (
-        "Change a ticket's priority, put it on hold, close or reopen it.",
-        {
-            "ticket": {"pattern": "^T-[0-9]+$"},
-            "priority": _PRIORITY,
-            "status": "open|waiting|closed",
-        },
-    ),
-    "order_status": ("Where an order is.", {"order": {"pattern": "^A-[0-9]+$"}}),
-    "refund_order": (
-        "Money back for an order.",
-        {
-            "order": {"pattern": "^A-[0-9]+$"},
-            "reason": "damaged|wrong_item|late|unwanted",
-            "amount": {"type": "number", "minimum": 0},
-        },
-    ),
-    "request_access": (
-        "Give a person access to a system.",
-        {"user": _USER, "system": _SYSTEMS + "|repo|payroll|crm", "level": "read|write|admin"},
-    ),
-    "order_equipment": (
-        "Order new equipment.",
-        {
-            "item": "laptop|monitor|keyboard|mouse|headset|phone|dock",
-            "quantity": {"type": "integer", "minimum": 1},
-        },
-    ),
-    "book_callback": (
-        "Book a call back by phone.",
-        {
-            "phone": {"pattern": r"^\+?[0-9]+$"},
-            "day": "monday|tuesday|wednesday|thursday|friday|saturday|sunday|today|tomorrow",
-            "hour": {"type": "integer", "minimum": 0, "maximum": 23},
-        },
-    ),
+# tool -> {argument -> its allowed values, or its type and what it means}
+_TABLE: dict[str, dict[str, str | dict[str, Any]]] = {
+    "reset_password": {"user": _USER, "system": _SYSTEMS},
+    "unlock_account": {"user": _USER, "system": _SYSTEMS},
+    "create_ticket": {
+        "category": "hardware|software|network|access|billing",
+        "priority": _PRIORITY,
+    },
+    "ticket_status": {"ticket": _TICKET},
+    "update_ticket": {
+        "ticket": _TICKET,
+        "priority": _PRIORITY,
+        "status": "open|waiting|closed",
+    },
+    "order_status": {"order": _ORDER},
+    "refund_order": {
+        "order": _ORDER,
+        "reason": "damaged|wrong_item|late|unwanted",
+        "amount": {"type": "number", "minimum": 0},
+    },
+    "request_access": {
+        "user": _USER,
+        "system": _SYSTEMS + "|repo|payroll|crm",
+        "level": "read|write|admin",
+    },
+    "order_equipment": {
+        "item": "laptop|monitor|keyboard|mouse|headset|phone|dock",
+        "quantity": {"type": "integer", "minimum": 1},
+    },
+    "book_callback": {
+        "phone": {"pattern": r"^\+?[0-9]+$"},
+        "day": "monday|tuesday|wednesday|thursday|friday|saturday|sunday|today|tomorrow",
+        "hour": {"type": "integer", "minimum": 0, "maximum": 23},
+    },
 }
 
 
@@ -113,39 +99,26 @@ def _argument(spec: str | dict[str, Any]) -> dict[str, Any]:
     return {"type": "string", "minLength": 1, "description": spec}
 
 
-def _parameters(name: str) -> dict[str, Any]:
-    arguments = _TABLE[name][1] if name != NONE else {}
-    return {
-        "type": "object",
-        "properties": {key: _argument(spec) for key, spec in arguments.items()},
-        "required": [],
-        "additionalProperties": False,
-    }
+def _branch(tool: str) -> dict[str, Any]:
+    """The JSON schema of a call of one tool."""
+    arguments = {name: _argument(spec) for name, spec in _TABLE.get(tool, {}).items()}
+    properties = {"name": {"const": tool}, "arguments": _object(arguments, required=[])}
+    return _object(properties, required=list(properties))
 
 
-CALL_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {
-            "type": "object",
-            "properties": {"name": {"const": name}, "arguments": _parameters(name)},
-            "required": ["name", "arguments"],
-            "additionalProperties": False,
-        }
-        for name in (*_TABLE, NONE)
-    ]
-}
+def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    fields = {"properties": properties, "required": required, "additionalProperties": False}
+    return {"type": "object", **fields}
+
+
+CALL_SCHEMA: dict[str, Any] = {"anyOf": [_branch(tool) for tool in (*_TABLE, NONE)]}
 """JSON schema of one answer: a call of one of the tools, or of `none`."""
 
 ARGUMENTS: dict[str, tuple[str, ...]] = {
-    **{name: tuple(arguments) for name, (_, arguments) in _TABLE.items()},
+    **{tool: tuple(arguments) for tool, arguments in _TABLE.items()},
     NONE: (),
 }
 """Each tool's arguments in the order in which an answer writes them."""
-
-
-def values(tool: str, argument: str) -> tuple[str, ...]:
-    """The values an argument may have; empty for text and numbers."""
-    return tuple(_parameters(tool)["properties"][argument].get("enum", ()))
 
 
 def system_prompt() -> str:
@@ -157,24 +130,16 @@ def system_prompt() -> str:
     return load_prompt("finetune_lora", "helpdesk").render(tools="\n".join(calls))
 
 
-def problems(answer: Any) -> list[str]:
-    """What is wrong with a call, one line each; empty if it is valid."""
-    wrong = Draft202012Validator(CALL_SCHEMA).iter_errors(answer)
-    # An error of anyOf has no details; those of the named tool's branch do.
-    if isinstance(answer, dict) and answer.get("name") in tuple(ARGUMENTS):
-        branch = CALL_SCHEMA["anyOf"][list(ARGUMENTS).index(answer["name"])]
-        wrong = Draft202012Validator(branch).iter_errors(answer)
-    return [error.message for error in wrong]
-
-
 def call(tool: str, /, **arguments: Any) -> str:
     """The one line an answer is, arguments in order. BadInput if it breaks the schema."""
     order = ARGUMENTS.get(tool, ())
     ordered = {key: arguments[key] for key in order if key in arguments}
     answer = {"name": tool, "arguments": ordered | arguments}
-    if wrong := problems(answer):
+    # An error of anyOf has no details; one of the tool's own branch does.
+    schema = _branch(tool) if tool in ARGUMENTS else CALL_SCHEMA
+    if wrong := best_match(Draft202012Validator(schema).iter_errors(answer)):
         raise BadInput(
-            f"{json.dumps(answer)} is not a valid help desk call: {wrong[0]}.",
+            f"{json.dumps(answer)} is not a valid help desk call: {wrong.message}.",
             hint=f"Available tools: {', '.join(ARGUMENTS)}; helpdesk/tools.py has their arguments.",
         )
     return json.dumps(answer, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The whole job on the help-desk task: training, evaluation on hand-written requests, export."""
+"""The whole job on the help-desk task: training, export, evaluation on hand-written requests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from typing import Any
 import typer
 
 from finetune_lora.config import Config
-from finetune_lora.data.read import as_lines, load_dataset, rows
+from finetune_lora.data.read import as_lines, load_dataset, to_rows
 from finetune_lora.example import Dataset
+from finetune_lora.export import export
+from finetune_lora.helpdesk import requests_file
 from finetune_lora.helpdesk.tools import system_prompt
-from finetune_lora.jobs.evaluate_job import evaluate_run, helpdesk, with_system
+from finetune_lora.jobs.evaluate_job import evaluate_run
 from finetune_lora.jobs.train_job import train_run
+from finetune_lora.model.adapter import load_adapter
+from finetune_lora.train.arguments import TrainArgs
 from finetune_lora.train.signals import on_signal, raise_stopped
-from seedbed.files import write_text
+from seedbed.cli import table
+from seedbed.files import write_bytes
 from seedbed.settings import Settings, load
-
-Address = tuple[str, int]
 
 # Half the usual batch sees fewer requests in the time and learns more from each. A larger alpha
 # lets B learn faster than A, as in LoRA+ (Hayou et al., 2024, https://arxiv.org/abs/2402.12354).
@@ -35,40 +38,43 @@ def write_task(folder: Path, count: int | None = None) -> None:
     They are those that the package contains, with the system prompt added.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for part in ("train", "dev"):
-        shipped = with_system(load_dataset(helpdesk(part)), system_prompt())
-        examples = shipped.examples[: count if part == "train" else None]
-        write_text(folder / f"{part}.jsonl", as_lines(rows(Dataset(examples))).decode())
+    for part, number in (("train", count), ("dev", None)):
+        shipped = load_dataset(requests_file(part)).with_system(system_prompt())
+        lines = as_lines(to_rows(Dataset(shipped.examples[:number])))
+        write_bytes(folder / f"{part}.jsonl", lines)
 
 
 def run(
     config: Config,
     *,
     base: str | None = None,
-    address: Address | None = None,
+    address: tuple[str, int] | None = None,
     requests: int | None = None,
     test: str = "helpdesk",
 ) -> dict[str, Any]:
     """Data, training, export, evaluation; the page is served at `address`, also afterwards."""
-    from finetune_lora.runs.run_folder import new_run_folder
-    from finetune_lora.train.arguments import TrainArgs
-
     base = base or load(Settings).model
     with _page(address) as page:
+        # 1. Train.
         data = config.data_dir / "data" / "helpdesk"
         write_task(data, requests)
         args = TrainArgs(
             data=str(data / "train.jsonl"),
             eval_data=str(data / "dev.jsonl"),
-            output=str(new_run_folder(config.data_dir, base, "helpdesk")),
+            output="",
             base=base,
             max_minutes=config.max_minutes,
             **_SETTINGS.get(base, {}),
         )
-        trained = train_run(args)
-        result = finish(trained.folder, test)
-        typer.echo(summary(result, trained.folder))
-        if page is not None and page.poll() is None and address is not None:
+        folder = train_run(args).folder
+        # 2. Export the adapter, and evaluate it beside its exported form.
+        typer.echo("Exporting the model …", err=True)
+        adapter = load_adapter(folder, dtype="float32")
+        exported = export(folder, "openvino", force=True, adapter=adapter)
+        result = evaluate_run(test, adapter=folder, loaded=adapter)
+        typer.echo(summary(result, folder, exported["next"]))
+        # 3. Leave the page running.
+        if address is not None and page is not None and page.poll() is None:
             where = "http://{}:{}".format(*address)
             typer.echo(f"The page keeps running on {where}. Press Ctrl-C to stop.", err=True)
             with suppress(KeyboardInterrupt):
@@ -76,32 +82,22 @@ def run(
     return result
 
 
-def finish(folder: Path, test: str) -> dict[str, Any]:
-    """Export the trained model, and evaluate it as it is served; writes the report and the card."""
-    from finetune_lora.export import export
-
-    typer.echo("Exporting the model …", err=True)
-    exported = export(folder, "openvino", folder / "model", force=True)
-    result = evaluate_run(test, adapter=folder, tell=lambda line: typer.echo(line, err=True))
-    return {**result, "model": exported["path"], "next": exported["next"]}
-
-
-def summary(result: dict[str, Any], folder: Path) -> str:
+def summary(result: dict[str, Any], folder: Path, next_command: str) -> str:
     """Before and after in a few lines, and what to type next."""
-    lines = [f"\nExact match on {result['n']} hand-written requests (95 % interval):"]
-    for name, figures in result["systems"].items():
-        low, high = figures["interval"]
-        lines.append(f"  {name:22} {figures['exact_match']:6.1%}  [{low:.0%}–{high:.0%}]")
-    lines += [
-        f"\nReport: {folder / 'report' / 'report.md'}",
-        f"Model card: {folder / 'README.md'}",
-        f"Next:\n  {result['next']}",
+    rows = [
+        (name, f"{figures['exact_match']:.1%}", "{:.0%} to {:.0%}".format(*figures["interval"]))
+        for name, figures in result["systems"].items()
     ]
-    return "\n".join(lines)
+    return (
+        f"\nExact match on {result['n']} hand-written requests:"
+        f"\n{table(('system', 'exact match', '95 % interval'), rows)}"
+        f"\n\nReport: {folder / 'report' / 'report.md'}\nModel card: {folder / 'README.md'}"
+        f"\nNext:\n  {next_command}"
+    )
 
 
 @contextmanager
-def _page(address: Address | None) -> Iterator[subprocess.Popen[bytes] | None]:
+def _page(address: tuple[str, int] | None) -> Iterator[subprocess.Popen[bytes] | None]:
     """The page in a process of its own, which ends with this one also if that is by SIGTERM."""
     if address is None:
         yield None

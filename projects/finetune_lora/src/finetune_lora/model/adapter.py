@@ -9,78 +9,63 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
+from finetune_lora.model import checkpoints
 from finetune_lora.model.base import Base, load_base
-from finetune_lora.model.checkpoints import RESUME_HINT
 from seedbed.errors import BadInput, ConfigError, NotFound
-from seedbed.files import disk_errors, sync, sync_folder
+from seedbed.files import disk_errors, read_json, sync, sync_folder
 from seedbed.safety.secrets import reason
-from seedbed.settings import Settings
 
-METHODS = ("lora", "dora", "rslora", "qlora")
 CONFIG_FILE = "adapter_config.json"
 TASK_FILE = "task.json"
 
 
-@dataclass(frozen=True)
-class AdapterOptions:
-    """LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685) and its variants.
+def attach(
+    base: Base,
+    *,
+    method: str = "lora",
+    r: int = 16,
+    alpha: int = 32,
+    dropout: float = 0.0,
+    targets: str = "all-linear",
+    layers: int = 0,
+) -> Any:
+    """The base as a PeftModel with a fresh adapter, whose weights are float32.
 
-    `layers` counts from the output: the last ones are trained and the rest is left alone (0: all).
-    `dora` learns a magnitude beside the direction (https://arxiv.org/abs/2402.09353), `rslora`
-    scales by alpha/sqrt(r) (https://arxiv.org/abs/2312.03732), `qlora` keeps the base in 4 bits
-    (https://arxiv.org/abs/2305.14314; CUDA only). `targets` is all-linear or a list of names with
-    commas between.
+    LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685) and its variants: `dora` learns a
+    magnitude beside the direction (https://arxiv.org/abs/2402.09353), `rslora` scales by
+    alpha/sqrt(r) (https://arxiv.org/abs/2312.03732), `qlora` is for a base in 4 bits
+    (https://arxiv.org/abs/2305.14314; CUDA only). `targets` is all-linear or names of linear
+    layers, separated by commas; `layers` is how many of the last blocks get an adapter (0: all).
     """
-
-    method: str = "lora"
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    targets: str = "all-linear"
-    layers: int = 0
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ConfigError(
-                f"Unknown method {self.method!r}.", hint=f"Available: {', '.join(METHODS)}."
-            )
-
-
-def attach(base: Base, options: AdapterOptions) -> Any:
-    """The base as a PeftModel with a fresh adapter, whose weights are float32."""
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     model = base.model
-    if options.method == "qlora":
+    if method == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    targets: Any = options.targets
-    if options.layers and targets == "all-linear":
-        targets = ",".join(_linear(model))  # PEFT picks layers by name only
-    if targets != "all-linear":
-        targets = targets.split(",")
+    names: Any = targets if targets == "all-linear" else targets.split(",")
+    if layers and targets == "all-linear":
+        names = _linear(model)  # PEFT picks layers by name only
     depth = model.config.get_text_config().num_hidden_layers
     config = LoraConfig(
-        r=options.r,
-        lora_alpha=options.alpha,
-        lora_dropout=options.dropout,
-        target_modules=targets,
-        layers_to_transform=list(range(depth))[-options.layers :] if options.layers else None,
-        use_dora=options.method == "dora",
-        use_rslora=options.method == "rslora",
+        r=r,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=names,
+        layers_to_transform=list(range(depth))[-layers:] if layers else None,
+        use_dora=method == "dora",
+        use_rslora=method == "rslora",
         task_type="CAUSAL_LM",
     )
     try:
         return without_casts(get_peft_model(model, config))
     except ValueError as error:
         raise ConfigError(
-            f"Cannot attach an adapter to {base.spec!r} with targets {options.targets!r}: "
-            f"{reason(error)}",
+            f"Cannot attach an adapter to {base.spec!r} with targets {targets!r}: {reason(error)}",
             hint="Use --targets all-linear, or the names of linear layers of the model.",
         ) from error
 
@@ -109,18 +94,24 @@ def without_casts(model: Any) -> Any:
 
 
 def save_adapter(model: Any, tokenizer: Any, folder: Path, task: dict[str, Any]) -> None:
-    """Write an adapter into `folder`. Its configuration comes last: one that is there is whole."""
-    with disk_errors("The adapter", folder, hint=RESUME_HINT):
+    """Write an adapter into `folder`; `task` names its `base`.
+
+    `adapter_config.json` comes last: an adapter that has it is complete.
+    """
+    with disk_errors("The adapter", folder, hint=checkpoints.RESUME_HINT):
         scratch = folder / ".adapter.tmp"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         model.save_pretrained(scratch)
         (scratch / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         tokenizer.save_pretrained(scratch)
-        about = json.dumps(task, ensure_ascii=False, indent=2) + "\n"
-        (scratch / TASK_FILE).write_text(about, "utf-8")
+        # PEFT names the base by its folder on this machine, which others need not read.
+        config = json.loads((scratch / CONFIG_FILE).read_text("utf-8"))
+        config["base_model_name_or_path"] = task["base"].removeprefix("hf:")
+        for name, content in ((CONFIG_FILE, config), (TASK_FILE, task)):
+            text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+            (scratch / name).write_text(text, "utf-8")
         sync_folder(scratch)
-        # Without this file there is no adapter, so it is the last to come.
         for path in sorted(scratch.iterdir(), key=lambda p: p.name == CONFIG_FILE):
             path.replace(folder / path.name)
         sync(folder)
@@ -128,7 +119,7 @@ def save_adapter(model: Any, tokenizer: Any, folder: Path, task: dict[str, Any])
 
 
 def read_task(folder: Path) -> dict[str, Any]:
-    """What an adapter learned: `base`, `base_hash`, `labels`, `max_tokens` and more."""
+    """What an adapter learned, as `task_beside`; NotFound for a folder without an adapter."""
     if not (folder / CONFIG_FILE).exists():
         there = ", ".join(sorted(p.name for p in folder.glob("*"))[:8]) or "nothing"
         raise NotFound(
@@ -139,31 +130,26 @@ def read_task(folder: Path) -> dict[str, Any]:
 
 
 def task_beside(folder: Path) -> dict[str, Any]:
-    """The `task.json` of an adapter or of what was exported from one; {} for what has none."""
+    """The `task.json` of an adapter or of what was exported from one; {} for a folder without it.
+
+    In the folder of a run, `base` and `data` have the paths of this machine, which task.json does
+    not contain, as it is published with the adapter.
+    """
     file = folder / TASK_FILE
-    if not file.exists():
-        return {}
-    try:
-        task: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        return task
-    except ValueError as error:
-        raise BadInput(f"{file} is corrupt: {error}.") from None
+    task = read_json(file) if file.exists() else {}
+    job = checkpoints.read_job(folder) if task else {}
+    return {**task, **{name: job[name] for name in ("base", "data") if name in job}}
 
 
-def load_adapter(
-    folder: Path, *, base: str | None = None, dtype: str = "auto", settings: Settings | None = None
-) -> Base:
+def load_adapter(folder: Path, *, base: str | None = None, dtype: str = "auto") -> Base:
     """A base with its adapter, ready to answer; `base` replaces the one named by the adapter.
 
     Raises NotFound without an adapter, BadInput where it was made for other weights.
     """
     task = read_task(folder)
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-    except ValueError as error:
-        raise BadInput(f"{folder / CONFIG_FILE} is corrupt: {error}.") from None
+    config = read_json(folder / CONFIG_FILE)
     spec = base or task.get("base") or f"hf:{config.get('base_model_name_or_path')}"
-    loaded = load_base(spec, dtype=dtype, settings=settings)
+    loaded = load_base(spec, dtype=dtype)
     if task.get("base_hash") not in (None, loaded.hash):
         raise BadInput(
             f"The adapter in {folder} was trained on {task['base']!r} with weights "

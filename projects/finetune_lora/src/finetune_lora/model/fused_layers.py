@@ -2,21 +2,16 @@
 
 On a CPU a small model spends much of its time between its matrix products. Each
 replacement gives the same numbers and gradients, to rounding, and keeps less for the backward pass.
-Measured for SmolLM2-135M on two cores: a tenth of the time, two fifths of what a pass holds.
+Measured for SmolLM2-135M on two cores: a tenth of the time, two fifths of the memory of a pass.
 """
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import Any
 
 import torch
 from torch.nn import Linear, Module, functional
-
-_ATTENTION = "finetune_lora"  # name of `attention` in transformers' registry
-# what some models do to their scores, each in a way of its own
-_SPECIAL = ("softcap", "s_aux", "sinks", "position_bias", "indices", "block_indices")
 
 
 def fuse(model: Any) -> None:
@@ -122,44 +117,3 @@ class _Norm(torch.autograd.Function):
         wide, scaled = x.float(), (grad * weight).float()
         along = (scaled * wide).mean(-1, keepdim=True) * inverse.square()
         return ((scaled - wide * along) * inverse).to(x.dtype), None, None
-
-
-def use_attention(model: Any) -> None:
-    """Let a model of transformers attend by `attention`."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import eager_mask
-
-    AttentionInterface.register(_ATTENTION, attention)
-    AttentionMaskInterface.register(_ATTENTION, eager_mask)
-    model.set_attn_implementation(_ATTENTION)
-
-
-def attention(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float,
-    dropout: float = 0.0,
-    **special: Any,
-) -> tuple[torch.Tensor, None]:
-    """Attention of `query` (b, heads, t, d) to `key` and `value` (b, groups, s, d).
-
-    Returns (b, t, heads, d), and None for the weights. Heads that share keys are rows of one
-    matrix, so keys and values are not copied for each head.
-    """
-    if any(special.get(name) is not None for name in _SPECIAL):
-        plain = sys.modules[type(module).__module__].eager_attention_forward
-        return plain(  # type: ignore[no-any-return]
-            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **special
-        )
-    batch, heads, length, width = query.shape
-    groups, total = key.shape[1:3]
-    scores = (query * scaling).reshape(batch, groups, -1, width) @ key.transpose(2, 3)
-    scores = scores.view(batch, heads, length, total)
-    if attention_mask is not None:
-        scores = scores + attention_mask
-    weights = functional.dropout(torch.softmax(scores, -1), dropout, module.training)
-    out = weights.view(batch, groups, -1, total) @ value
-    return out.view(batch, heads, length, -1).transpose(1, 2).contiguous(), None

@@ -24,28 +24,25 @@ def progress(
         newest: dict[str, Any] = {}
 
         def listen(event: Mapping[str, Any]) -> None:
-            if event["event"] in ("step", "eval"):
+            kind = event["event"]
+            if kind in ("step", "eval"):
                 newest.update(event)
-                report(
-                    event["step"], newest.get("of"), summary(newest), now=event["event"] == "eval"
-                )
-            elif event["event"] == "start" and "data" in event:
-                report.print(_beginning(event))
-            elif event["event"] == "end":
-                report.print(_ending(event))
+                report(event["step"], newest.get("of"), summary(newest), now=kind == "eval")
+            elif kind == "start":
+                examples, minutes = event["data"]["n"], event["args"]["max_minutes"]
+                limit = f"at most {event['steps']:,} steps and {minutes:g} minutes"
+                report.print(f"Training {event['base']} on {examples:,} examples: {limit}")
+            elif kind == "end" and event["state"] == "stopped":
+                report.print(event["error"])  # how to continue
 
         yield listen
 
 
 def summary(event: Mapping[str, Any]) -> str:
-    """`loss 1.234  eval loss 1.300  exact 0.85  312 tok/s  2:05 left`, as far as known."""
-    parts = (
-        ("loss", "loss {:.3f}"),
-        ("eval_loss", "eval loss {:.3f}"),
-        ("exact_match", "exact {:.2f}"),
-        ("tokens_per_second", "{:.0f} tok/s"),
-    )
-    texts = [form.format(event[name]) for name, form in parts if event.get(name) is not None]
+    """`loss 1.234  eval loss 1.300  312 tok/s  2:05 left`, without what is unknown."""
+    forms = {"loss": "loss {:.3f}", "eval_loss": "eval loss {:.3f}"}
+    forms |= {"tokens_per_second": "{:.0f} tok/s"}
+    texts = [form.format(event[name]) for name, form in forms.items() if event.get(name)]
     if event.get("left") is not None:
         texts.append(f"{clock_time(event['left'])} left")
     return "  ".join(texts)
@@ -56,23 +53,3 @@ def clock_time(seconds: float) -> str:
     minutes, second = divmod(max(0, round(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def _beginning(event: Mapping[str, Any]) -> str:
-    args = event["args"]
-    return (
-        f"Training {event['base']} on {event['data']['n']:,} examples: at most {event['steps']:,} "
-        f"steps and {args['max_minutes']:g} minutes"
-    )
-
-
-def _ending(event: Mapping[str, Any]) -> str:
-    if event["state"] == "stopped" and event.get("error"):
-        return str(event["error"])  # how to go on
-    text = f"{event['state']} after {event.get('steps') or 0} steps"
-    if event.get("seconds") is not None:
-        text += f" in {clock_time(event['seconds'])}"
-    if event.get("stopped_by"):
-        text += f" ({event['stopped_by']})"
-    figures = {"loss": event.get("train_loss"), **event}
-    return "  ".join(filter(None, (text, summary(figures))))

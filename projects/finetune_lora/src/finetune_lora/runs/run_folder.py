@@ -6,20 +6,20 @@ any instant leaves files that the readers read and that the next start with `--r
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
 import re
-import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 from finetune_lora.model.checkpoints import RESUME_HINT
-from finetune_lora.runs.json_file import to_json, write_json
-from finetune_lora.runs.process import is_alive, lock, process_identity
+from finetune_lora.runs.json_file import to_json
 from seedbed.cli import command_line
 from seedbed.errors import BadInput, DiskError, NotFound, SeedbedError
 from seedbed.files import disk_errors, read_json, write_text
@@ -27,7 +27,7 @@ from seedbed.runs import training
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
 _LOCK = "run.lock"
-_DULL = {"train", "data", "dataset", "rows", "examples"}  # file names without meaning
+_LIST = "`finetune-lora runs` lists all runs."
 
 
 class RunFolder:
@@ -35,7 +35,6 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._lock = threading.Lock()
         self._locked: IO[bytes] | None = None
         self._keep: int | None = 0  # up to this step what an earlier process logged stays
 
@@ -45,72 +44,90 @@ class RunFolder:
         try:
             with disk_errors("The run's record", self.path, hint=RESUME_HINT):
                 if write:
-                    write(event)
+                    write({name: value for name, value in event.items() if name != "event"})
         except DiskError:
             if event["event"] != "end":  # the end is reported either way
                 raise
 
     def update(self, **facts: Any) -> None:
         """Add to `run.json`, atomically."""
-        with self._lock:
-            run = {**_read(self.path), **facts}
-            write_json(self.path / "run.json", run)
+        _write(self.path, {**_read(self.path), **facts})
 
-    def _start(self, event: Mapping[str, Any]) -> None:
+    def _start(self, facts: dict[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        before = _read(self.path)
-        if before.get("pid") != os.getpid() and _alive(before, self.path):
-            raise BadInput(
-                f"{self.path} is in use by process {before['pid']}.",
-                hint="Wait for it, stop it, or choose another --output.",
-            )
-        args = event.get("args") or {}
-        earlier = {
-            k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before
-        }
-        about = {"seed": args.get("seed"), "planned_steps": event.get("steps")}
-        about |= {k: v for k, v in event.items() if k not in ("event", "steps")}
-        about |= {"state": "running", "started": now(), **process_identity()}
-        about |= {"git_commit": training.git_commit(Path(__file__).parent)}
-        about |= training.describe_environment(_LIBRARIES)
+        self._locked = lock(self.path)
         self._keep = 0
-        self._locked = lock(self.path / _LOCK)  # until this process ends
-        with self._lock:
-            write_json(self.path / "run.json", about | earlier)
+        args = facts.get("args") or {}
+        earlier = _read(self.path) if args.get("resume") else {}
+        run = facts | training.describe_environment(_LIBRARIES)
+        run |= {"planned_steps": run.pop("steps", None), "seed": args.get("seed")}
+        run |= {"git_commit": training.git_commit(Path(__file__).parent)}
+        run |= {"state": "running", "started": earlier.get("started", now())}
+        _write(self.path, run)
 
-    def _resume(self, event: Mapping[str, Any]) -> None:
-        self._keep = event["step"]  # what was logged after it happens again
-        self.update(resumed_at=event["step"])
+    def _resume(self, facts: dict[str, Any]) -> None:
+        self._keep = facts["step"]  # what was logged after it happens again
 
-    def _step(self, event: Mapping[str, Any]) -> None:
+    def _step(self, figures: dict[str, Any]) -> None:
         file = self.path / "progress.jsonl"
         if self._keep is not None:
-            _cut(file, self._keep)
+            earlier = [line for line in _lines(file) if 0 < line["step"] <= self._keep]
+            write_text(file, "".join(to_json(line) + "\n" for line in earlier))
             self._keep = None
         with file.open("a", encoding="utf-8") as lines:
-            lines.write(to_json({k: v for k, v in event.items() if k != "event"}) + "\n")
+            lines.write(to_json(figures) + "\n")
 
     _eval = _step
 
-    def _end(self, event: Mapping[str, Any]) -> None:
-        results = {k: v for k, v in event.items() if k not in ("event", "state", "error")}
+    def _end(self, facts: dict[str, Any]) -> None:
+        state, error = facts.pop("state"), facts.pop("error", None)
         last = _last(self.path)  # the event of a failure has no figures
-        self.update(
-            state=event["state"],
-            error=event.get("error"),
-            ended=now(),
-            results=results,
-            seconds=event.get("seconds", last.get("seconds")),
-            steps=event.get("steps", last.get("step")),
-        )
+        steps = facts.get("steps", last.get("step"))
+        seconds = facts.get("seconds", last.get("seconds"))
+        about = {"state": state, "error": error, "steps": steps, "seconds": seconds}
+        try:
+            self.update(ended=now(), results=facts, **about)
+        finally:
+            if self._locked is not None:
+                self._locked.close()
 
 
-def new_run_folder(data_dir: Path, base: str, data: str) -> Path:
+def lock(folder: Path) -> IO[bytes]:
+    """Lock a run until the result is closed or this process ends. Raises BadInput if it is in use.
+
+    The system releases the lock of a killed process, so a run can go on in another container.
+    """
+    file = (folder / _LOCK).open("ab")
+    for _ in range(10):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        time.sleep(0.05)  # `_in_use` takes the lock for an instant
+    file.close()
+    raise BadInput(
+        f"{folder} is in use by another process.",
+        hint="Wait for it, stop it, or choose another --output.",
+    )
+
+
+def _in_use(folder: Path) -> bool:
+    with suppress(FileNotFoundError), (folder / _LOCK).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def new_run_folder(data_dir: Path, data: str) -> Path:
     """Make an empty folder under `data_dir`/runs named by time and data: 20261124-2210-helpdesk.
 
-    A base other than the default is named too; runs of the same minute are numbered.
+    The data is named by its file, or by the folder of a train.jsonl. Runs of the same minute are
+    numbered.
     """
-    name = "-".join(filter(None, (f"{datetime.now():%Y%m%d-%H%M}", _topic(data), _model(base))))
+    path = Path(data)
+    topic = re.sub(r"[^\w.]+", "-", path.parent.name if path.stem == "train" else path.stem)
+    name = f"{datetime.now():%Y%m%d-%H%M}-{topic[:40]}".strip("-.")
     runs = Path(data_dir) / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     for number in count(1):
@@ -132,13 +149,8 @@ def list_runs(data_dir: Path) -> list[dict[str, Any]]:
         try:
             runs.append(read_run(folder))
         except (SeedbedError, OSError, ValueError, TypeError) as error:
-            about = {
-                "name": folder.name,
-                "folder": str(folder),
-                "state": "failed",
-                "error": str(error),
-            }
-            runs.append({**about, "last": {}, "has_adapter": False, "exact_match": None})
+            run = {"name": folder.name, "folder": str(folder), "state": "failed", "last": {}}
+            runs.append({**run, "error": str(error), "has_adapter": False, "in_use": False})
     return sorted(runs, key=lambda run: str(run.get("started", "")), reverse=True)
 
 
@@ -149,33 +161,15 @@ def find_run(data_dir: Path, name: str, *, adapter: bool = False) -> dict[str, A
     """
     run = next((run for run in list_runs(data_dir) if run["name"] == name), None)
     if run is None:
-        short = name if len(name) <= 80 else name[:80] + "…"
-        raise NotFound(f"Unknown run {short!r}.", hint="`finetune-lora runs` lists them.")
+        raise NotFound(f"Unknown run {name[:80]!r}.", hint=_LIST)
     if adapter and not run["has_adapter"]:
-        running = run.get("state") == "running"
-        raise BadInput(
-            f"Run {name!r} is {run.get('state')} and has no adapter yet.",
-            hint="Wait until it has finished." if running else "Continue it with --resume.",
-        )
+        hint = "Wait until it has finished, or continue it with --resume."
+        raise BadInput(f"Run {name!r} is {run.get('state')} and has no adapter yet.", hint=hint)
     return run
 
 
-def is_being_evaluated(run: Mapping[str, Any]) -> bool:
-    """Whether a process is evaluating the run."""
-    evaluation = run.get("evaluation")
-    return is_alive(evaluation, Path(run["folder"]) / _LOCK) if evaluation else False
-
-
-def read_report(folder: Path) -> dict[str, Any] | None:
-    """The report.json of a run; None before its evaluation."""
-    with suppress(OSError, ValueError):
-        report = json.loads((folder / "report" / "report.json").read_text("utf-8"))
-        return report if isinstance(report, dict) else None
-    return None
-
-
 def read_run(folder: Path) -> dict[str, Any]:
-    """`run.json`, with `name`, `folder`, `last` (its newest figures), `has_adapter`, `exact_match`.
+    """`run.json`, with `name`, `folder`, `last` (its newest figures), `has_adapter` and `in_use`.
 
     A run recorded as running whose process is gone reads as stopped. Raises NotFound for a folder
     without a run.
@@ -183,18 +177,25 @@ def read_run(folder: Path) -> dict[str, Any]:
     folder = Path(folder)
     run = _read(folder)
     if not run:
-        there = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
-        raise _unknown(folder.name, there, folder.parent)
-    if run.get("state") == "running" and not _alive(run, folder):
+        raise NotFound(f"{folder} does not contain a run.", hint=_LIST)
+    in_use = _in_use(folder)
+    if run.get("state") == "running" and not in_use:
         run["state"] = "stopped"
     return {
         **run,
         "name": folder.name,
         "folder": str(folder),
-        "last": _last(folder),
+        "last": dict(_last(folder)),
         "has_adapter": (folder / "adapter_config.json").exists(),
-        "exact_match": (read_report(folder) or {}).get("exact_match"),
+        "in_use": in_use,
     }
+
+
+def state_of(run: Mapping[str, Any]) -> str:
+    """The state for people: `finished` also tells whether the time limit cut the training."""
+    if (run.get("results") or {}).get("stopped_by") == "time":
+        return f"{run['state']} by the time limit, {run['steps']} of {run['planned_steps']} steps"
+    return str(run.get("state", ""))
 
 
 def read_progress(folder: Path) -> list[dict[str, Any]]:
@@ -216,12 +217,12 @@ def _read(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _alive(run: Mapping[str, Any], folder: Path) -> bool:
-    return run.get("state") == "running" and is_alive(run, folder / _LOCK)
+def _write(folder: Path, run: Mapping[str, Any]) -> None:
+    write_text(folder / "run.json", to_json(run, indent=2) + "\n")
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines; the half one that a kill left last is none."""
+    """All complete lines; a partial last line is skipped."""
     lines = []
     with suppress(FileNotFoundError):
         for line in path.read_bytes().split(b"\n"):
@@ -230,49 +231,24 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _last(folder: Path) -> dict[str, Any]:
+def _last(folder: Path) -> Mapping[str, Any]:
     """The newest figures; those of an evaluation stay until the next one."""
+    with suppress(FileNotFoundError):
+        file = (folder / "progress.jsonl").stat()
+        return _read_last(folder, file.st_mtime_ns, file.st_size)
+    return {}
+
+
+@lru_cache(maxsize=1000)  # a page that polls all runs reads again only what has changed
+def _read_last(folder: Path, *_version: int) -> Mapping[str, Any]:
     last: dict[str, Any] = {}
     for line in read_progress(folder):
         last |= {name: value for name, value in line.items() if value is not None}
     return last
 
 
-def _cut(path: Path, step: int) -> None:
-    """Keep what was logged up to `step`; nothing of it if that is 0."""
-    lines = (line for line in _lines(path) if step and line["step"] <= step)
-    write_text(path, "".join(to_json(line) + "\n" for line in lines))
-
-
-def _unknown(name: str, there: list[str], where: Path) -> NotFound:
-    names = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
-    return NotFound(
-        f"Unknown run {name!r} in {where}.",
-        hint=f"Available runs: {names}." if there else "No runs yet. Start one with `train`.",
-    )
-
-
-def _topic(data: str) -> str:
-    """`data/helpdesk/train.jsonl` and `hf:org/helpdesk@main:train` are both about helpdesk."""
-    if data.startswith("hf:"):
-        return _slug(re.split("[@:]", data[3:])[0].rsplit("/", 1)[-1])
-    path = Path(data)
-    return _slug(path.parent.name if path.stem in _DULL and path.parent.name else path.stem)
-
-
-def _model(base: str) -> str:
-    if base == "smollm2":
-        return ""
-    kind, _, rest = base.rpartition(":")
-    return _slug((rest if kind in ("path", "hf") else base).split("@")[0].rsplit("/", 1)[-1])
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.]+", "-", text).strip("-.")[:40]
-
-
-def evaluate_command(folder: Path, *, exported: bool = False) -> str:
-    """The command that evaluates a run, or a model that was exported.
+def evaluate_command(folder: Path, *, model: Path | None = None) -> str:
+    """The command that evaluates a run, or the model that was exported from it.
 
     It names the test.jsonl beside the training data if there is one.
     """
@@ -281,5 +257,5 @@ def evaluate_command(folder: Path, *, exported: bool = False) -> str:
     trained_on = Path((task_beside(folder).get("data") or {}).get("path", ""))
     test = trained_on.with_name("test.jsonl") if trained_on.name else Path()
     data = test if test.is_file() else "TEST.jsonl"
-    what = ("--model", f"path:{folder}") if exported else ("--adapter", folder)
+    what = ("--adapter", folder) if model is None else ("--model", f"path:{model}")
     return command_line("finetune-lora", "evaluate", "--data", data, *what)

@@ -3,32 +3,31 @@
     job = prepare(TrainArgs(data="train.jsonl", output="my-run"))
     job.plan.planned        # number of optimizer steps
 
-It also describes the job: for the run's record, for the adapter's task.json, and for the checks of
---resume.
+It also describes the job: for the run's record, for the adapter's task.json, and for --resume.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finetune_lora.answer.answer_schema import learn_schema
+from finetune_lora.data.card import public_name
 from finetune_lora.data.read import load_dataset
 from finetune_lora.example import Dataset
 from finetune_lora.model.base import Base, load_base
-from finetune_lora.model.batches import Batches
 from finetune_lora.model.encode import Encoded, encode
 from finetune_lora.train import processes
 from finetune_lora.train.arguments import TrainArgs
 from finetune_lora.train.time_plan import Plan
 from seedbed.errors import BadInput
-from seedbed.settings import Settings
 
 _SMALL = 500e6  # parameters
+# Arguments that do not change the adapter, or may name the same content in another place.
+_MAY_CHANGE = "output resume max_minutes save_every micro_tokens data eval_data base".split()
 
 
 @dataclass(frozen=True)
@@ -44,58 +43,46 @@ class Job:
     plan: Plan
 
 
-def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
+def prepare(args: TrainArgs) -> Job:
     """Load and check everything; nothing is written."""
-    dataset = load_dataset(args.data, columns=args.columns)
-    if len(dataset) < 2:
-        raise BadInput(
-            f"{args.data} has only {len(dataset)} training row.", hint="At least two are needed."
-        )
-    evaluation = _evaluation_data(args, dataset)
-    base = load_base(
-        args.base, dtype=args.dtype, quantize=args.method == "qlora", settings=settings
-    )
+    # 1. The data, which is read faster than a model.
+    train = load_dataset(args.data, columns=args.columns)
+    evaluation = None
+    if args.eval_data:
+        labels = train.labels or None
+        evaluation = load_dataset(args.eval_data, labels=labels, columns=args.columns)
+    # 2. The base model.
+    base = load_base(args.base, dtype=args.dtype, quantize=args.method == "qlora")
+    args = _with_defaults(args, base)
+    # 3. Tokens.
     cut = partial(encode, base.tokenizer, max_tokens=args.max_tokens, truncate=args.truncate)
-    layers = suitable_layers(base) if args.layers is None else args.layers
-    args = replace(args, lr=args.lr or suitable_lr(base), layers=layers)
-    encoded = cut(dataset.examples, source=dataset.source)
+    encoded = cut(train.examples, source=train.source)
+    encoded_eval = cut(evaluation.examples, source=evaluation.source) if evaluation else []
     if len(encoded) < 2:
         raise BadInput(
-            f"After truncating to {args.max_tokens} tokens, {args.data} contains no "
-            "answers to learn."
+            f"{args.data} has fewer than two rows with an answer to learn.",
+            hint="Add rows, or raise --max-tokens.",
         )
-    encoded_eval = cut(evaluation.examples, source=evaluation.source) if evaluation else []
-    plan = plan_for(args, len(encoded))
-    return Job(args, base, dataset, evaluation, encoded, encoded_eval, plan)
+    return Job(args, base, train, evaluation, encoded, encoded_eval, _plan(args, len(encoded)))
 
 
-def _evaluation_data(args: TrainArgs, train: Dataset) -> Dataset | None:
-    if not args.eval_data:
-        return None
-    return load_dataset(args.eval_data, labels=train.labels or None, columns=args.columns)
-
-
-def suitable_lr(base: Base) -> float:
-    """A learning rate for LoRA: small models want a higher one than the 2e-4 usual for large ones.
-
-    Measured for 135 million parameters: 3e-3 learned in 130 steps what 1e-3 had not in 150.
-    """
-    return 3e-3 if base.model.num_parameters() < _SMALL else 2e-4
-
-
-def suitable_layers(base: Base) -> int:
-    """How many of the last layers to train: on a CPU half of them, or all (0).
-
-    What is below needs no backward pass. Measured for 30 layers: 15 take 28 % less time a step and
-    learn as much in it.
-    """
+def _with_defaults(args: TrainArgs, base: Base) -> TrainArgs:
+    """The arguments with a learning rate and a number of layers that suit the base."""
     import torch
 
-    depth = int(base.model.config.get_text_config().num_hidden_layers)
-    return 0 if torch.cuda.is_available() else max(1, depth // 2)
+    # Small models need a higher rate than the 2e-4 usual for large ones. Measured for 135 million
+    # parameters: 3e-3 learned in 130 steps what 1e-3 had not in 150.
+    lr = args.lr or (3e-3 if base.model.num_parameters() < _SMALL else 2e-4)
+    layers = args.layers
+    if layers is None:
+        # On a CPU the last half: what is below needs no backward pass. Measured for 30 layers: 15
+        # take 28 % less time a step and learn as much in it.
+        depth = int(base.model.config.get_text_config().num_hidden_layers)
+        layers = 0 if torch.cuda.is_available() else max(1, depth // 2)
+    return replace(args, lr=lr, layers=layers)
 
 
-def plan_for(args: TrainArgs, examples: int) -> Plan:
+def _plan(args: TrainArgs, examples: int) -> Plan:
     """How many steps: `max_steps`, or `epochs`, or as many as suit the amount of data."""
     per_epoch = -(-examples // args.global_batch)
     # Little data is seen more often; the time allowed cuts what is too much.
@@ -104,94 +91,75 @@ def plan_for(args: TrainArgs, examples: int) -> Plan:
     return Plan(steps, args.max_minutes * 60, max(1, round(args.warmup * steps)))
 
 
-def batches_of(job: Job) -> Batches:
-    """The order of examples for the whole training."""
-    lengths = [len(e) for e in job.encoded]
-    batches = job.plan.planned * job.args.accumulation * processes.count()
-    per_epoch = -(-len(lengths) // job.args.batch_size)
-    return Batches(lengths, job.args.batch_size, batches / per_epoch, job.args.seed)
-
-
 def facts(job: Job) -> dict[str, Any]:
-    """The job as JSON, for the record of the run."""
+    """The job as JSON, with absolute paths: it is resumed and evaluated from other folders too."""
+    texts = dict.fromkeys(e.text for e in (job.evaluation or job.train).examples)
     return {
         "args": asdict(job.args),
         "base": job.base.spec,
         "base_hash": job.base.hash,
         "data": _data_facts(job.train) | {"columns": job.args.columns},
         "eval_data": None if job.evaluation is None else _data_facts(job.evaluation),
-        "labels": list(job.train.labels),
-        "requests": _short_requests(job.evaluation or job.train),
-        "prompt_hash": prompt_hash(job.train),
+        "requests": [text for text in texts if 0 < len(text) <= 120][:5],  # to try on the page
         "steps": job.plan.planned,
         "processes": processes.count(),
     }
 
 
-def _short_requests(dataset: Dataset) -> list[str]:
-    """Requests to try on the page."""
-    texts = dict.fromkeys(example.text for example in dataset.examples)
-    return [text for text in texts if 0 < len(text) <= 120][:5]
-
-
 def _data_facts(dataset: Dataset) -> dict[str, Any]:
-    # Absolute, as reports and exports are made in other folders too.
     hub = dataset.source.startswith("hf:")
     path = dataset.source if hub else str(Path(dataset.source).absolute())
     return {"path": path, "sha256": dataset.sha256, "n": len(dataset)}
 
 
 def task_of(job: Job) -> dict[str, Any]:
-    """The content of `task.json`: what the adapter learned, and the schema of its answers."""
-    described = facts(job)
-    keep = ("base", "base_hash", "labels", "data", "prompt_hash")
-    return {
-        "kind": "labels" if job.train.labels else "chat",
-        **{name: described[name] for name in keep},
-        "max_tokens": job.args.max_tokens,
-        "system": system_prompt(job.train),
-        "schema": None if job.train.labels else learn_schema(job.train.examples),
-    }
+    """The content of `task.json`: what the adapter learned, and the schema of its answers.
 
-
-def system_prompt(dataset: Dataset) -> str | None:
-    """The system message that all examples have in common, if they do."""
-    prompts = {
-        e.messages[0]["content"] for e in dataset.examples if e.messages[0]["role"] == "system"
-    }
-    return prompts.pop() if len(prompts) == 1 else None
-
-
-def prompt_hash(dataset: Dataset) -> str:
-    """Twelve hex digits of the system messages that the examples open with."""
-    prompts = sorted(
-        {e.messages[0]["content"] for e in dataset.examples if e.messages[0]["role"] == "system"}
-    )
-    return hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:12]
-
-
-def identity(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal for a resumed training to end with the same adapter as an unbroken one.
-
-    `facts` are those of a job, or the `run.json` that recorded them.
+    It is published with the adapter: files and folders are named without their path.
     """
-    free = ("output", "resume", "max_minutes", "save_every", "data", "eval_data", "micro_tokens")
-    args = {name: value for name, value in facts["args"].items() if name not in free}
+    train, first = job.train, [example.messages[0] for example in job.train.examples]
+    systems = {message["content"] for message in first if message["role"] == "system"}
     return {
-        **args,
-        "base_hash": facts["base_hash"],
-        "data_sha256": facts["data"]["sha256"],
-        "eval_sha256": (facts["eval_data"] or {}).get("sha256"),
-        "processes": facts["processes"],
+        "base": public_name(job.base.spec).removeprefix("path:"),
+        "base_hash": job.base.hash,
+        "data": {"name": public_name(train.source), "sha256": train.sha256, "n": len(train)},
+        "labels": list(train.labels),
+        "system": systems.pop() if len(systems) == 1 else None,
+        "schema": None if train.labels else learn_schema(train.examples),
     }
+
+
+def resumed_args(args: TrainArgs, before: Mapping[str, Any]) -> TrainArgs:
+    """The arguments of an earlier job, whose `facts` are `before`, to be resumed.
+
+    `args` may replace what does not change the adapter. Raises BadInput where it differs in
+    anything else, unless by leaving an argument at its default.
+    """
+    eval_data = (before["eval_data"] or {}).get("path")
+    paths = {"data": before["data"]["path"], "eval_data": eval_data, "base": before["base"]}
+    changed = {f.name: v for f in fields(args) if (v := getattr(args, f.name)) != f.default}
+    for name, value in changed.items():
+        if name not in _MAY_CHANGE:
+            _check_equal(name, before["args"][name], value)
+    return TrainArgs(**(before["args"] | paths | changed))
 
 
 def check_same(before: Mapping[str, Any], job: Job) -> None:
-    """Raise BadInput if an earlier `identity` differs from that of the job."""
-    now = identity(facts(job))
-    for name, value in before.items():
-        if now.get(name) != value:
-            raise BadInput(
-                f"The run was started with {name}={value!r}, not {now.get(name)!r}.",
-                hint="Resume with the same arguments and data, or choose another --output.",
-            )
+    """Raise BadInput unless the job has the data, base and processes of the `facts` in `before`.
+
+    Otherwise a resumed training would not end with the adapter of an unbroken one.
+    """
+    now = facts(job)
+    for name in ("base_hash", "data", "eval_data", "processes"):
+        earlier, current = (
+            fact["sha256"] if isinstance(fact, dict) else fact for fact in (before[name], now[name])
+        )
+        _check_equal(name, earlier, current)
+
+
+def _check_equal(name: str, before: object, now: object) -> None:
+    if before != now:
+        raise BadInput(
+            f"The run was started with {name}={before!r}, not {now!r}.",
+            hint="Resume it with the same arguments and data, or choose another --output.",
+        )

@@ -17,13 +17,9 @@ def count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def rank() -> int:
-    """The number of this process among them, from 0; rank 0 writes and reports."""
-    return int(os.environ.get("RANK", "0"))
-
-
 def is_first() -> bool:
-    return rank() == 0
+    """Whether this is rank 0, which writes and reports."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -7,49 +7,78 @@ and its dependencies with them. Measured side by side in the benchmark `finetune
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
+import resource
+import sys
+from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer, set_seed
+from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from finetune_lora.model import checkpoints, fused_layers
-from finetune_lora.model.adapter import AdapterOptions, attach, save_adapter
-from finetune_lora.model.batches import Collator
+from finetune_lora.model.adapter import attach, save_adapter
+from finetune_lora.model.batches import Batches, Collator
 from finetune_lora.model.encode import Encoded
 from finetune_lora.model.forward import token_losses
-from finetune_lora.train.after_step import AfterStep, Counts
-from finetune_lora.train.hf_arguments import training_arguments
-from finetune_lora.train.job import Job, batches_of, facts, identity, task_of
-from finetune_lora.train.keep_memory import keep_freed_memory
-from finetune_lora.train.result import Listener, TrainResult, peak_memory_mb
+from finetune_lora.train.job import Job, facts, task_of
 from finetune_lora.train.signals import STOPPING, Stopped, on_signal
 from seedbed.errors import SeedbedError
 from seedbed.files import disk_errors
 
-_SHORT_ROW = 512  # tokens
+Event = dict[str, Any]
+"""`event` is start, resume, step, eval or end; the other keys depend on it."""
+Listener = Callable[[Event], None]
 
 
-class TrainingFailed(SeedbedError):
-    """The training cannot go on."""
+@dataclass(frozen=True)
+class TrainResult:
+    """The result of a training; `stopped_by` is steps, time or interrupt.
+
+    Losses are nats per learned token; `tokens` counts those trained on, without padding.
+    """
+
+    folder: Path
+    state: str
+    steps: int
+    seconds: float
+    train_loss: float | None
+    eval_loss: float | None
+    tokens: int
+    tokens_per_second: float
+    peak_memory_mb: int
+    stopped_by: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "folder": str(self.folder)}
 
 
 def create_trainer(job: Job, folder: Path, tell: Listener) -> CompletionTrainer:
     """The trainer of a job, with a fresh adapter. Raises ConfigError for arguments that do not fit
     the base model."""
-    set_seed(job.args.seed)
     a = job.args
     assert a.layers is not None  # chosen by `prepare`
-    choose_attention(job)
-    model = attach(job.base, AdapterOptions(a.method, a.r, a.alpha, a.dropout, a.targets, a.layers))
+    set_seed(a.seed)
+    model = attach(
+        job.base,
+        method=a.method,
+        r=a.r,
+        alpha=a.alpha,
+        dropout=a.dropout,
+        targets=a.targets,
+        layers=a.layers,
+    )
     with disk_errors("The run", folder, hint=checkpoints.RESUME_HINT):
-        folder.mkdir(parents=True, exist_ok=True)
         trainer = CompletionTrainer(job, model, folder, tell)
+        if trainer.args.should_save:
+            checkpoints.write_job(folder, facts(job))
     fused_layers.fuse(model)
     return trainer
 
@@ -60,7 +89,7 @@ def run(trainer: CompletionTrainer) -> TrainResult:
     last = checkpoints.latest(trainer.folder) if job.args.resume else None
     if last is not None:
         trainer.restore(last)
-    keep_freed_memory()
+    _keep_freed_memory()
     job.plan.begin()
     with on_signal(trainer.interrupt, STOPPING):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -69,42 +98,58 @@ def run(trainer: CompletionTrainer) -> TrainResult:
     return trainer.finish()
 
 
-def choose_attention(job: Job) -> None:
-    """On a CPU plain attention is faster for short rows (by a tenth), and its memory grows with
-    the square of their length."""
-    short = max(len(e) for e in (*job.encoded, *job.encoded_eval)) <= _SHORT_ROW
-    if short and not torch.cuda.is_available():
-        fused_layers.use_attention(job.base.model)
+def _keep_freed_memory() -> None:
+    """Let the memory of one training step serve the next, until this process ends.
+
+    glibc hands a large block back to the system as soon as it is free, and the system clears each
+    of its pages when it is asked for again. Measured on two cores: a tenth of a training step.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is not None and hasattr(libc, "mallopt"):
+        for parameter in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+            libc.mallopt(parameter, 1 << 30)
 
 
 class CompletionTrainer(Trainer):
-    """Trains on what `Job` holds; one "batch" is a list of parts small enough for memory."""
+    """Trains on the data of a `Job`; one "batch" is a list of parts small enough for memory."""
 
     def __init__(self, job: Job, model: Any, folder: Path, tell: Listener) -> None:
         self.job, self.folder, self.tell = job, folder, tell
-        self.counts: Counts = {"tokens": 0}
+        self.counts: dict[str, Any] = {"tokens": 0}
         self.stopped_by = "steps"
-        self.scores: dict[str, float] = {}
+        a = job.args
+        assert a.lr is not None  # chosen by `prepare`
+        arguments = TrainingArguments(
+            output_dir=str(checkpoints.scratch(folder)),
+            max_steps=job.plan.planned,
+            per_device_train_batch_size=a.batch_size,
+            gradient_accumulation_steps=a.accumulation,
+            learning_rate=a.lr,
+            weight_decay=a.weight_decay,
+            activation_checkpointing=a.gradient_checkpointing,
+            eval_strategy="steps" if job.encoded_eval else "no",
+            eval_steps=a.eval_every or max(1, job.plan.planned // 5),
+            save_steps=a.save_every,
+            logging_steps=1,
+            logging_nan_inf_filter=False,
+            use_cpu=not torch.cuda.is_available(),
+            remove_unused_columns=False,
+            disable_tqdm=True,
+            report_to="none",
+            seed=a.seed,
+            ddp_find_unused_parameters=False,
+            # No buffer changes, and processes may differ in how many passes they make in a step.
+            ddp_broadcast_buffers=False,
+        )
         super().__init__(
             model=model,
-            args=training_arguments(job, folder),
+            args=arguments,
             train_dataset=job.encoded,
             eval_dataset=job.encoded_eval or None,
             data_collator=self._collate,  # type: ignore[arg-type]  # parts, not one dict
-            callbacks=[
-                AfterStep(
-                    job,
-                    self.counts,
-                    self.notify_rank_zero,
-                    self.stop,
-                    lambda: self.stopped_by == "interrupt",
-                )
-            ],
         )
         self.remove_callback(PrinterCallback)
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
-
-    # ── what a step sees ────────────────────────────────────────────────────────────────────
 
     def _collate(self, examples: list[Encoded]) -> list[dict[str, torch.Tensor]]:
         pad = self.job.base.tokenizer.pad_token_id
@@ -115,9 +160,13 @@ class CompletionTrainer(Trainer):
         return [{**part, "tokens": counted} for part in collate(examples)]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
+        """All batches of the training, as one epoch."""
+        job, size = self.job, self.job.args.batch_size
+        batches = job.plan.planned * job.args.accumulation * self.args.world_size
+        epochs = batches / -(-len(job.encoded) // size)
         loader: DataLoader[Any] = DataLoader(
-            self.job.encoded,  # type: ignore[arg-type]
-            batch_sampler=batches_of(self.job),
+            job.encoded,  # type: ignore[arg-type]
+            batch_sampler=Batches([len(e) for e in job.encoded], size, epochs, job.args.seed),
             collate_fn=self._collate,
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
@@ -152,7 +201,7 @@ class CompletionTrainer(Trainer):
         """Forward and backward for each part; gradients add up. Returns the step's mean loss."""
         model.train()
         total = torch.zeros((), device=self.args.device)
-        # Wrapped for several processes, gradients are averaged over them: the sum is wanted.
+        # With several processes, gradients are averaged over them; the sum is needed.
         scale = self.accelerator.num_processes / num_items_in_batch
         for i, part in enumerate(inputs):
             last = i == len(inputs) - 1
@@ -164,7 +213,7 @@ class CompletionTrainer(Trainer):
         return total
 
     def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
-        """The norm, checked before the optimizer spoils the weights with it."""
+        """The norm, checked before the optimizer corrupts the weights with it."""
         norm = super()._get_grad_norm(*args, **kwargs)  # type: ignore[no-untyped-call]
         if norm is not None:
             self._check_finite("gradient", torch.as_tensor(norm))
@@ -175,7 +224,7 @@ class CompletionTrainer(Trainer):
             return
         last = checkpoints.latest(self.folder)
         checkpoint = f". Checkpoint {last.name} is intact" if last else ""
-        raise TrainingFailed(
+        raise SeedbedError(
             f"The {what} became {value.item()} at step {self.state.global_step + 1} with a "
             f"learning rate of {self._get_learning_rate():.2g}{checkpoint}.",
             hint=f"Start again with --lr below {self.job.args.lr:g} and another --output.",
@@ -188,9 +237,7 @@ class CompletionTrainer(Trainer):
             return token_losses(model, part)
 
     def floating_point_ops(self, *_: Any) -> int:
-        return 0  # it would want one tensor of ids
-
-    # ── evaluation ──────────────────────────────────────────────────────────────────────────
+        return 0  # it would need one tensor of ids
 
     @torch.no_grad()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -202,22 +249,60 @@ class CompletionTrainer(Trainer):
         size = self.job.args.batch_size
         parts = [p for i in range(0, len(order), size) for p in self._collate(order[i : i + size])]
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        world = self.args.world_size
-        for i in range(self.args.process_index, -(-len(parts) // world) * world, world):
-            if i < len(parts):
-                losses = self._losses(model, parts[i])
-                sums += torch.tensor([losses.double().sum(), len(losses)], device=sums.device)
+        for part in parts[self.args.process_index :: self.args.world_size]:
+            losses = self._losses(model, part)
+            sums += torch.tensor([losses.double().sum(), len(losses)], device=sums.device)
         loss, n = self.accelerator.reduce(sums, "sum").tolist()
-        self.scores = {"eval_loss": loss / n}
-        self.notify_rank_zero({"event": "eval", "step": self.state.global_step, **self.scores})
-        self.counts["evaluated"] = self.state.global_step
+        scores, step = {"eval_loss": loss / n}, self.state.global_step
+        self.tell({"event": "eval", "step": step, **scores})
+        self.counts |= {"evaluated": step, **scores}
         self.control.should_evaluate = False  # or the Trainer's end does it once more
-        return self.scores
+        return scores
 
-    # ── checkpoints ─────────────────────────────────────────────────────────────────────────
+    def log(self, logs: dict[str, Any], *_: Any) -> None:
+        """Tell the listeners about a step, and end the training if it is the last one."""
+        if "loss" not in logs:
+            return
+        self._check_time()
+        plan, step = self.job.plan, self.state.global_step
+        self.counts["loss"] = logs["loss"]
+        left = (plan.total - step) * plan.elapsed / step
+        self.tell(
+            {
+                "event": "step",
+                "step": step,
+                "of": plan.total,
+                "epoch": round(step * self.job.args.global_batch / len(self.job.encoded), 3),
+                "loss": logs["loss"],
+                "lr": logs["learning_rate"],
+                "grad_norm": logs.get("grad_norm"),
+                "tokens": self.counts["tokens"],
+                "tokens_per_second": self._tokens_per_second(),
+                "seconds": round(plan.elapsed, 2),
+                # Never more than what the time limit leaves.
+                "left": round(max(0, min(left, plan.left)), 1),
+            }
+        )
 
-    def _get_output_dir(self, *_: Any, **__: Any) -> str:
-        return str(checkpoints.scratch(self.folder))
+    def _check_time(self) -> None:
+        """End after this step if all are done, time is up or Ctrl-C was pressed."""
+        plan, step = self.job.plan, self.state.global_step
+        over, interrupted = plan.after(step), self.stopped_by == "interrupt"
+        # Clocks differ: all processes follow the first one's, in when they stop and in how the
+        # learning rate falls.
+        if self.args.world_size > 1:
+            first = torch.tensor([int(over), plan.total, int(interrupted)], device=self.args.device)
+            torch.distributed.broadcast(first, 0)
+            over, plan.total, interrupted = bool(first[0]), int(first[1]), bool(first[2])
+        if over:
+            self.stopped_by = "time" if step < plan.planned else "steps"
+        elif interrupted:
+            self.stopped_by = "interrupt"
+            self.control.should_save = True
+        self.control.should_training_stop = over or interrupted
+
+    def _tokens_per_second(self) -> float:
+        return round(float(self.counts["tokens"]) / max(self.job.plan.elapsed, 1e-9), 1)
 
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         step = self.state.global_step
@@ -229,29 +314,17 @@ class CompletionTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                saved = {
-                    "identity": identity(facts(self.job)),
-                    "spent": self.job.plan.elapsed,
-                    "total": self.job.plan.total,
-                    "counts": self.counts,
-                }
-                path = checkpoints.keep(self.folder, step, saved)
-                self.notify_rank_zero({"event": "checkpoint", "step": step, "path": str(path)})
+                plan = self.job.plan
+                counters = {"spent": plan.elapsed, "total": plan.total, "counts": self.counts}
+                checkpoints.keep(self.folder, step, counters)
 
     def restore(self, checkpoint: Path) -> None:
-        """Take up the clock and the counts where a checkpoint left them."""
-        saved = json.loads((checkpoint / "job.json").read_text("utf-8"))
+        """Restore the clock and the counts of a checkpoint."""
+        saved = json.loads((checkpoint / "counters.json").read_text("utf-8"))
         self.job.plan.spent = saved["spent"]
         self.job.plan.total = saved["total"]
-        self.counts.update(saved["counts"])  # in place, as the callback has the same object
-        self.notify_rank_zero({"event": "resume", "step": int(checkpoint.name.rpartition("-")[2])})
-
-    # ── the end ─────────────────────────────────────────────────────────────────────────────
-
-    def stop(self, why: str) -> None:
-        """End after this step."""
-        self.stopped_by = why
-        self.control.should_training_stop = True
+        self.counts = saved["counts"]
+        self.tell({"event": "resume", "step": int(checkpoint.name.rpartition("-")[2])})
 
     def interrupt(self, *_: Any) -> None:
         """End with a checkpoint after this step, and at once when asked a second time."""
@@ -261,34 +334,26 @@ class CompletionTrainer(Trainer):
 
     def finish(self) -> TrainResult:
         """Write the adapter and return the result."""
-        plan, steps = self.job.plan, self.state.global_step
-        seconds = plan.elapsed
-        if self.job.encoded_eval and (not self.scores or self.counts.get("evaluated") != steps):
+        seconds, speed = self.job.plan.elapsed, self._tokens_per_second()
+        if self.job.encoded_eval and self.counts.get("evaluated") != self.state.global_step:
             self.evaluate()
-        if self.is_world_process_zero():
-            save_adapter(
-                self.accelerator.unwrap_model(self.model),
-                self.job.base.tokenizer,
-                self.folder,
-                task_of(self.job),
-            )
+        if self.args.should_save:
+            model = self.accelerator.unwrap_model(self.model)
+            save_adapter(model, self.job.base.tokenizer, self.folder, task_of(self.job))
             checkpoints.clear(self.folder)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes
         result = TrainResult(
             folder=self.folder,
             state="finished",
-            steps=steps,
+            steps=self.state.global_step,
             seconds=round(seconds, 2),
             train_loss=self.counts.get("loss"),
-            eval_loss=self.scores.get("eval_loss"),
+            eval_loss=self.counts.get("eval_loss"),
             tokens=self.counts["tokens"],
-            tokens_per_second=round(self.counts["tokens"] / max(seconds, 1e-9), 1),
-            peak_memory_mb=peak_memory_mb(),
+            tokens_per_second=speed,
+            peak_memory_mb=int(peak * unit / 1e6),
             stopped_by=self.stopped_by,
         )
-        self.notify_rank_zero({"event": "end", **result.as_json(), **self.scores})
+        self.tell({"event": "end", **result.as_json()})
         return result
-
-    def notify_rank_zero(self, event: dict[str, Any]) -> None:
-        """Tell the listeners, from the first of several processes only."""
-        if self.is_world_process_zero():
-            self.tell(event)
