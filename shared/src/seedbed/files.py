@@ -27,8 +27,8 @@ Model = TypeVar("Model", bound="BaseModel")
 BOM = b"\xef\xbb\xbf"
 """The byte order mark that some editors put before UTF-8."""
 _DISK_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
-# How torch's and safetensors' errors for a failed write can be recognized: they have no errno.
-_WRITER_ERRORS = ("PytorchStreamWriter", "unexpected pos", "file write failed", "iostream error")
+# How the errors of torch, safetensors and numpy for a failed write, without errno, are recognized.
+_REFUSALS = ("StreamWriter", "unexpected pos", "write failed", "iostream error", "requested and")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -122,7 +122,7 @@ def sync_folder(folder: Path) -> None:
 def disk_errors(what: str, where: Path, *, hint: str = "Free some space.") -> Iterator[None]:
     """Turn the error of a failed write into a DiskError: `what` could not be written to `where`.
 
-    Recognizes OSError, and by their text the errors of torch and safetensors. Others pass.
+    Recognizes OSError, and by their text the errors of torch, safetensors and numpy. Others pass.
     """
     try:
         yield
@@ -138,7 +138,7 @@ def disk_errors(what: str, where: Path, *, hint: str = "Free some space.") -> It
 
 def _disk_error(text: str) -> str | None:
     reason = next((reason for reason in _DISK_FULL if reason in text), None)
-    if reason is None and any(writer in text for writer in _WRITER_ERRORS):
+    if reason is None and any(writer in text for writer in _REFUSALS):
         return "the disk refused the data"
     return reason
 

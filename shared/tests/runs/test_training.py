@@ -26,17 +26,19 @@ def test_describe_environment_lists_installed_versions_and_hardware() -> None:
     assert about["cpu"] and about["python"].startswith("3.")
 
 
-def test_git_commit_is_dirty_with_changed_and_with_untracked_files(tmp_path: Path) -> None:
+def test_git_commit_is_dirty_with_changed_and_with_untracked_code(tmp_path: Path) -> None:
     assert git_commit(tmp_path) is None
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    assert len(git_commit(tmp_path) or "") == 40
     paper, other = tmp_path / "paper", tmp_path / "other"
-    for folder in (paper, other):
-        folder.mkdir()
+    for folder in (paper, other / "published"):
+        folder.mkdir(parents=True)
     (paper / "method.py").write_text("x = 1")
+    (other / "published" / "smoke.json").write_text("{}")  # a result, not code
     assert (git_commit(paper) or "").endswith("-dirty")
+    assert len(git_commit(other) or "") == 40
+    subprocess.run([*git, "add", "other"], check=True)
     assert len(git_commit(other) or "") == 40
     subprocess.run([*git, "add", "paper"], check=True)
     assert (git_commit(other) or "").endswith("-dirty")
@@ -52,8 +54,7 @@ def line():
 
 @pytest.mark.filterwarnings("error")
 def test_to_png_has_100_pixels_per_inch():
-    image = pytest.importorskip("PIL.Image")
-    with image.open(io.BytesIO(to_png(line()))) as picture:
+    with pytest.importorskip("PIL.Image").open(io.BytesIO(to_png(line()))) as picture:
         assert (picture.format, picture.size) == ("PNG", (500, 300))
 
 
@@ -62,7 +63,6 @@ def test_to_svg_of_equal_figures_is_equal_also_in_threads():
 
     with ThreadPoolExecutor(4) as threads:
         texts = set(threads.map(lambda _: to_svg(line()), range(8)))
-    assert len(texts) == 1
-    text = texts.pop()
+    (text,) = texts
     assert ET.fromstring(text).tag.endswith("svg") and "BLEU" in text
     assert rcParams["svg.hashsalt"] != "seedbed"  # matplotlib's settings are as before

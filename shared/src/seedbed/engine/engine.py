@@ -124,8 +124,7 @@ class Engine:
         Otherwise a user's message could end its turn and begin a system message.
         """
         for name in self._special:
-            if name in text:
-                text = text.replace(name, f"{name[0]} {name[1:]}")
+            text = text.replace(name, f"{name[0]} {name[1:]}")
         return text
 
     def apply_chat_template(self, messages: Sequence[dict[str, Any]]) -> str:

@@ -69,14 +69,19 @@ class ScriptedChatModel(StreamingChatModel):
 
     @classmethod
     def from_file(cls, path: str | Path, **kwargs: Any) -> ScriptedChatModel:
-        """Read the replies from a YAML or JSON list.
+        """Read the replies from a YAML or JSON list, or a `.jsonl` of `testing.vendor.script`.
 
         An item is a text, `{content, tool_calls: [{name, args}]}` or `{json: …}`. Raises
         ConfigError for a file that is not such a list.
         """
         import yaml
 
+        from seedbed.testing.vendor.script import Script, read_replies
+
         try:
+            if str(path).endswith(".jsonl"):
+                take = Script(read_replies(path)).take
+                return cls(lambda call: take({"messages": call.text}).text, **kwargs)
             items = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise ConfigError(f"Cannot read the script {str(path)!r}: {error}.") from None

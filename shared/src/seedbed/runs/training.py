@@ -98,18 +98,19 @@ def git_commit(folder: Path) -> str | None:
     """The commit checked out around `folder`; None outside git.
 
     It ends in `-dirty` if tracked files differ, or if the folder contains files that are not
-    tracked: the commit then lacks some of the code.
+    tracked: the commit then lacks some of the code. Results, in folders `published`, do not count.
     """
+    code = ":(top,exclude,glob)**/published/**"
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(folder), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-        return done.stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
 
     with suppress(OSError, subprocess.SubprocessError):
-        commit = git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-        untracked = commit and git("ls-files", "--others", "--exclude-standard", ".")
-        return (commit.removesuffix("-dirty") + "-dirty" if untracked else commit) or None
+        commit = git("describe", "--always", "--abbrev=40", "--exclude=*")
+        changed = git("diff", "--name-only", "HEAD", "--", ":/", code)
+        untracked = git("ls-files", "--others", "--exclude-standard", "--", ".", code)
+        return f"{commit}-dirty" if commit and (changed or untracked) else commit or None
     return None
 
 
