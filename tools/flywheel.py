@@ -25,16 +25,15 @@ from typing import Any
 
 import httpx
 
-from finetune_lora.answer.prediction import Prediction
-from finetune_lora.data.normal import spoken
-from finetune_lora.data.read import as_lines, load_dataset, rows
-from finetune_lora.evaluate.evaluate import evaluate
+from finetune_lora.data.clean import spoken
+from finetune_lora.data.read import as_lines, load_dataset, to_rows
 from finetune_lora.evaluate.metrics import exact_match
 from finetune_lora.example import Dataset, Example
+from finetune_lora.helpdesk import requests_file
 from finetune_lora.helpdesk.tools import CALL_SCHEMA, system_prompt
-from finetune_lora.jobs.evaluate_job import helpdesk, with_system
 from seedbed.cli import table
 from seedbed.files import read_json, write_bytes, write_text
+from seedbed.runs.evaluation import paired_bootstrap, wilson_interval
 from seedbed.testing.launch import free_port, run_server
 
 BIN = Path(sys.executable).parent
@@ -81,8 +80,8 @@ def split(plan: Plan) -> None:
     """Share the shipped requests among training, stream, gate and test; no two are alike."""
     if (plan.folder / "test.jsonl").exists():
         return
-    datasets = (load_dataset(helpdesk(name)) for name in ("train", "handwritten"))
-    shipped, written = (with_system(each, system_prompt()).examples for each in datasets)
+    datasets = (load_dataset(requests_file(name)) for name in ("train", "handwritten"))
+    shipped, written = (each.with_system(system_prompt()).examples for each in datasets)
     # Copies that differ in case, punctuation or numbers are one request.
     remaining = list({spoken(example): example for example in shipped}.values())
     random.Random(0).shuffle(remaining)
@@ -107,15 +106,16 @@ def play(plan: Plan, number: int, served: int) -> Row:
     train(plan, number)
     # 3. The gate: promote the model if it is better by the whole interval.
     answer(plan, number)
-    gain = compare(plan, "dev", *{served, number})["differences"]
-    promoted = not number or (gain[0]["significant"] and gain[0]["difference"] > 0)
-    test = compare(plan, "test", number)
+    gain = paired_bootstrap(right(plan, "dev", number), right(plan, "dev", served))
+    correct = right(plan, "test", number)
     return {
         "round": number,
         "examples": data.count("\n"),
-        "exact_match": share(test["exact_match"], *test["interval"]),
-        "gain": share(gain[0]["difference"], *gain[0]["interval"]) if gain else None,
-        "promoted": promoted,
+        "exact_match": share(
+            sum(correct) / len(correct), *wilson_interval(sum(correct), len(correct))
+        ),
+        "gain": share(gain.difference, gain.low, gain.high) if number else None,
+        "promoted": not number or gain.low > 0,
         "seconds": round(time.monotonic() - begun),
     }
 
@@ -157,8 +157,7 @@ def train(plan: Plan, number: int) -> None:
     if not (run / "adapter_config.json").exists():
         print(f"Round {number}: training …", flush=True)
         words = ["--data", run.with_name("train.jsonl"), "--output", run, "--base", "smollm2"]
-        resume = ["--resume"] if (run / "run.json").exists() else []
-        call("finetune-lora", "train", *words, "--no-track", *plan.training, *resume)
+        call("finetune-lora", "train", *words, "--no-track", *plan.training, "--resume")
     if not (run / "model/task.json").exists():
         call("finetune-lora", "export", "--adapter", run)
 
@@ -176,22 +175,11 @@ def answer(plan: Plan, number: int) -> None:
             write_text(folder / f"{part}.json", json.dumps(answers))
 
 
-def compare(plan: Plan, part: str, *numbers: int) -> Row:
-    """The evaluation of finetune_lora on the answers of these rounds; it is about the last one."""
-    names = [f"round-{number}" for number in sorted(numbers)]
-    models = [Answers(name, read_json(plan.folder / name / f"{part}.json")) for name in names]
-    return evaluate(load_dataset(plan.folder / f"{part}.jsonl"), models, schema=CALL_SCHEMA)
-
-
-@dataclass
-class Answers:
-    """A `Predictor` whose answers are those of the service."""
-
-    name: str
-    texts: list[str]
-
-    def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
-        return [Prediction(text, constrained=True) for text in self.texts[: len(examples)]]
+def right(plan: Plan, part: str, number: int) -> list[bool]:
+    """Whether the model of a round answers each request of the gate or the test right."""
+    examples = load_dataset(plan.folder / f"{part}.jsonl").examples
+    answers = read_json(plan.folder / f"round-{number}/{part}.json")
+    return [exact_match(e.answer, text) for e, text in zip(examples, answers, strict=True)]
 
 
 @contextmanager
@@ -230,21 +218,16 @@ def call(command: str, *arguments: object, **env: str) -> None:
 
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, as_lines(rows(Dataset(tuple(examples)))))
+    write_bytes(path, as_lines(to_rows(Dataset(tuple(examples)))))
 
 
 def share(value: float, low: float, high: float) -> str:
     return f"{value:.1%} ({low:.1%} to {high:.1%})"
 
 
-def main() -> None:
-    """Turn, and print the table."""
-    try:
-        figures = turn(Plan())
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"{Path(error.cmd[0]).name} failed; its message is above.")
-    print(table(list(figures[0]), [list(row.values()) for row in figures]))
-
-
 if __name__ == "__main__":
-    main()
+    try:
+        rows = turn(Plan())
+    except subprocess.CalledProcessError as failed:
+        sys.exit(f"{Path(failed.cmd[0]).name} failed; its message is above.")
+    print(table(list(rows[0]), [list(row.values()) for row in rows]))

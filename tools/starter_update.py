@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,17 +29,15 @@ def update(copy: Path, *, root: Path, apply: bool = False) -> str:
     With `apply` the changes are merged. Raises BadInput or NotFound, whose hint is the next step.
     """
     # 1. How was the copy made?
-    if not shutil.which("git"):
-        raise NotFound("git is not installed.", hint="Install git.")
     try:
         record = json.loads((copy / RECORD).read_text("utf-8"))
     except OSError:
         hint = "Start a new copy beside it with make new-X, and compare."
         raise NotFound(f"{copy} has no {RECORD}.", hint=hint) from None
-    commit = record["commit"]
-    if not commit or not git(root, "rev-parse", "--quiet", "--verify", f"{commit}^{{commit}}"):
+    commit = record["commit"] or "(unknown)"
+    if not git(root, "rev-parse", "--quiet", "--verify", f"{commit}^{{commit}}"):
         hint = "Name the repository that it was copied from with FROM=."
-        raise NotFound(f"The copy's commit {commit or '(unknown)'} is not in {root}.", hint=hint)
+        raise NotFound(f"The copy's commit {commit} is not in {root}.", hint=hint)
     if not git(copy, "rev-parse", "--quiet", "--verify", "HEAD"):
         raise BadInput(f"{copy} has no commit.", hint="Run: git init && git add -A && git commit")
     if apply and git(copy, "status", "--porcelain"):
@@ -68,8 +65,7 @@ def update(copy: Path, *, root: Path, apply: bool = False) -> str:
     theirs = git(copy, *_AUTHOR, "commit-tree", tree, "-p", before, "-m", message)
     git(copy, *_AUTHOR, "cherry-pick", "--no-commit", theirs)
     state = git(copy, "status", "--porcelain").splitlines()
-    deleted = [line[3:] for line in state if line.startswith("DU")]
-    if deleted:
+    if deleted := [line[3:] for line in state if line.startswith("DU")]:
         git(copy, "rm", "--quiet", "--", *deleted)
     conflicts = git(copy, "diff", "--name-only", "--diff-filter=U").splitlines()
     if conflicts:
@@ -84,15 +80,9 @@ def _copy(root: Path, record: dict[str, str], copy: Path, folder: Path) -> str:
     """Copy the project of `root` into `folder` as `copy` was; returns the commit, fetched there."""
     place = folder / str(record["name"])
     command = [sys.executable, "-m", "tools.starter", record["project"], str(place)]
-    environment = {**os.environ, "PYTHONPATH": str(root / "shared/src")}
-    done = subprocess.run(
-        [*command, *record["options"]],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command += record["options"]
+    env = {**os.environ, "PYTHONPATH": str(root / "shared/src")}
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BadInput(f"Copying {record['project']} again failed: {done.stderr.strip()}")
     git(copy, "fetch", "--quiet", str(place), "HEAD")

@@ -1,18 +1,26 @@
-"""Which files of `seedbed` a project needs, by following imports.
+"""How `seedbed` comes along with a copy: as a wheel, or as the modules that the project needs.
 
+    build_wheel((root / "shared/pyproject.toml").read_text(), {"seedbed/errors.py": b"…"})
     modules = needed_modules(root, files_of_the_project)    # paths below root, with slashes
     tests = tests_of(root, modules)                         # what tests them, and them alone
 
-Imports are read from the text, so those in functions, in programs that a test writes and in
-commands (`python -m seedbed…`) count too. Used by `starter.py`.
+The wheel is built with the standard library alone; equal sources give equal bytes, so `make update`
+changes the file only where the library changed. Imports are read from the text, so those in
+functions, in programs that a test writes and in commands (`python -m seedbed…`) count too. Used by
+`starter.py`.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 # Only a chat model on this machine needs it; leaving it out leaves out what only it imports.
 LOCAL_CHAT = "shared/src/seedbed/models/local/load_local.py"
@@ -79,3 +87,52 @@ def _data(root: Path, module: str) -> Iterator[str]:
     for path in (root / _SOURCE / "seedbed").rglob("*"):
         if path.is_file() and path.suffix not in (".py", ".pyc") and f'"{path.name}"' in text:
             yield path.relative_to(root).as_posix()
+
+
+def wheel_name(pyproject: str) -> str:
+    """The file's name, from the text of the library's `pyproject.toml`."""
+    project = tomllib.loads(pyproject)["project"]
+    return f"{project['name']}-{project.get('version', '0')}-py3-none-any.whl"
+
+
+def build_wheel(pyproject: str, files: Mapping[str, bytes]) -> bytes:
+    """A wheel with these files, whose paths are those in an environment.
+
+    https://packaging.python.org/en/latest/specifications/binary-distribution-format/
+    """
+    project = tomllib.loads(pyproject)["project"]
+    folder = wheel_name(pyproject).removesuffix("-py3-none-any.whl") + ".dist-info"
+    about = "Wheel-Version: 1.0\nGenerator: make new\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    members = {
+        **{name: files[name] for name in sorted(files)},
+        f"{folder}/METADATA": "".join(f"{line}\n" for line in _metadata(project)).encode(),
+        f"{folder}/WHEEL": about.encode(),
+    }
+    record = "".join(f"{name},{_digest(data)},{len(data)}\n" for name, data in members.items())
+    members[f"{folder}/RECORD"] = f"{record}{folder}/RECORD,,\n".encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for name, data in members.items():
+            entry = zipfile.ZipInfo(name)  # of 1980, whenever it is built
+            entry.external_attr = 0o644 << 16
+            wheel.writestr(entry, data, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _digest(data: bytes) -> str:
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+
+
+def _metadata(project: Mapping[str, Any]) -> Iterator[str]:
+    yield "Metadata-Version: 2.1"
+    yield f"Name: {project['name']}"
+    yield f"Version: {project.get('version', '0')}"
+    yield f"Requires-Python: {project.get('requires-python', '>=3.11')}"
+    for need in project.get("dependencies", ()):
+        yield f"Requires-Dist: {need}"
+    for extra, needs in project.get("optional-dependencies", {}).items():
+        yield f"Provides-Extra: {extra}"
+        for need in needs:
+            package, _, marker = (part.strip() for part in need.partition(";"))
+            condition = f'({marker}) and extra == "{extra}"' if marker else f'extra == "{extra}"'
+            yield f"Requires-Dist: {package} ; {condition}"
