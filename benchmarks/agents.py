@@ -1,6 +1,6 @@
 """What the graph of multi_agent costs: per node, per tool call, and for steps side by side.
 
-    python benchmarks/agents.py [--json] [--quick]
+    python benchmarks/agents.py
 
 The graph, store, ledger and checkpoints of the project on SQLite, with scripted specialists that
 take no time. Overhead per node: in a plan of 20 steps, of which each needs the one before, half of
@@ -12,10 +12,8 @@ machine is just now.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,21 +22,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from seedbed.testing.launch import import_file
+
 TESTS = Path(__file__).parents[1] / "projects/multi_agent/tests/graph"
 CHAIN, RUNS, CALLS, MODEL_SECONDS = 20, 20, 500, 1.0
 
-
-def load_teams() -> Any:
-    """The scripted teams of the tests."""
-    spec = importlib.util.spec_from_file_location("teams", TESTS / "conftest.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["teams"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-teams = load_teams()
+teams = import_file(TESTS / "conftest.py")  # scripted ones
 
 
 def solve(works: dict[str, Callable[..., Any]], task: str, *, runs: int = 1, **options: Any) -> Any:
@@ -55,12 +44,12 @@ def solve(works: dict[str, Callable[..., Any]], task: str, *, runs: int = 1, **o
         return events
 
 
-def node_ms(runs: int) -> list[float]:
+def node_ms() -> list[float]:
     """Milliseconds a node of a chain, from the start of each step to the start of the next."""
     chain = " ".join(["What is alpha?", *["What is the alpha of that?"] * (CHAIN - 1)])
     works = {"alpha": lambda step, _: f"alpha {step.id}"}
     values = []
-    for events in solve(works, chain, runs=runs):
+    for events in solve(works, chain, runs=RUNS):
         starts = [event.at.timestamp() for event in events if event.kind == "step_started"]
         assert len(starts) == CHAIN
         values += [500 * (b - a) for a, b in pairwise(starts)]
@@ -84,7 +73,7 @@ def seconds(names: tuple[str, ...]) -> float:
     return float((events[-1].at - events[0].at).total_seconds())
 
 
-def call_ms(calls: int) -> tuple[float, float]:
+def call_ms() -> tuple[float, float]:
     """Milliseconds of a tool call that does nothing, and of an event alone."""
     from multi_agent.runs.store import RunStore
     from multi_agent.tools.toolbox import tool_of
@@ -100,7 +89,7 @@ def call_ms(calls: int) -> tuple[float, float]:
     took: list[float] = []
 
     def work(_step: Any, context: Any) -> str:
-        for number in range(calls):
+        for number in range(CALLS):
             start = time.perf_counter()
             context.call("nothing", number=number)
             took.append(time.perf_counter() - start)
@@ -110,18 +99,17 @@ def call_ms(calls: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore(Path(folder) / "runs.sqlite")
         run, start = store.create("task").id, time.perf_counter()
-        for _ in range(calls):
+        for _ in range(CALLS):
             store.add_event(run, "token")
-        event = (time.perf_counter() - start) / calls
+        event = (time.perf_counter() - start) / CALLS
         store.close()
     return 1000 * statistics.median(took), 1000 * event
 
 
-def main(quick: bool = False) -> dict[str, Any]:
+def main() -> dict[str, Any]:
     """All figures."""
-    share = 10 if quick else 1
-    nodes = node_ms(RUNS // share)
-    call, event = call_ms(CALLS // share)
+    nodes = node_ms()
+    call, event = call_ms()
     alone = statistics.median(seconds(("alpha",)) for _ in range(3))
     together = statistics.median(seconds(("alpha", "beta", "gamma")) for _ in range(3))
     return {
@@ -137,9 +125,4 @@ def main(quick: bool = False) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    result = main("--quick" in sys.argv)
-    if "--json" in sys.argv:
-        print(json.dumps(result))
-    else:
-        for name, value in result.items():
-            print(f"{name:<26} {value}")
+    print(json.dumps(main(), indent=2))

@@ -1,6 +1,6 @@
 """Retrieval quality on a collection in the BEIR layout: nDCG@10 of BM25, vectors and the hybrid.
 
-    BEIR=DIR python benchmarks/beir.py [--json]
+    BEIR=DIR python benchmarks/beir.py
 
 The collection is ingested into a temporary store and searched by the code that serves users. None
 ships with this repository; BEIR is the folder of one (https://github.com/beir-cellar/beir), with
@@ -13,7 +13,6 @@ import json
 import math
 import os
 import statistics
-import sys
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -115,4 +114,4 @@ def main() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(), indent=2))

@@ -8,7 +8,6 @@ right one of 36 passages in six languages first.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -32,10 +31,6 @@ WORDS, CHUNKS, REPEATS = 80, 256, 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    as_json = parser.parse_args().json
-
     fast, full = load("minilm"), load("minilm", fast=False)
     peer = sentence_transformers()
     candidates: dict[str, Callable[[Sequence[str]], Any]] = {
@@ -56,7 +51,7 @@ def main() -> None:
         result["multilingual"] = multilingual(fast, load("multilingual-e5"), chunks)
     except WeightsError as error:
         print(error, file=sys.stderr)
-    print(json.dumps(result, indent=None if as_json else 2))
+    print(json.dumps(result, indent=2))
 
 
 def load(name: str, *, fast: bool = True) -> BertEmbeddings:

@@ -3,14 +3,13 @@
 Both run in the engine that every project uses, in turns, and each turn gives a ratio: a machine's
 speed wanders more from minute to minute than the two lie apart.
 
-    python benchmarks/finetune_served.py [--json]
+    python benchmarks/finetune_served.py
 """
 
 from __future__ import annotations
 
 import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -75,4 +74,4 @@ def ratio(ours: list[float], theirs: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(), indent=2))

@@ -1,6 +1,6 @@
 """The shipped task as a user meets it: `finetune-lora run`, and how hand-written requests fare.
 
-python benchmarks/finetune_task.py [--json]
+python benchmarks/finetune_task.py
 """
 
 from __future__ import annotations
@@ -80,4 +80,4 @@ def main() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(), indent=2))

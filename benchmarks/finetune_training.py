@@ -10,7 +10,7 @@ default on a CPU, is measured beside it.
 The ways take turns, `ROUNDS` times, and each figure is the median. Processor seconds are counted
 too: unlike tokens per second, they change little when other work runs on the machine.
 
-    python benchmarks/finetune_training.py [--json]
+    python benchmarks/finetune_training.py
 """
 
 from __future__ import annotations
@@ -186,4 +186,4 @@ if __name__ == "__main__":
     if "--way" in sys.argv:
         print(json.dumps(WAYS[sys.argv[-2]](Path(sys.argv[-1]))))
     else:
-        print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))
+        print(json.dumps(main(), indent=2))

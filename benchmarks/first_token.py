@@ -1,6 +1,6 @@
 """Time to the first token after a prompt of some 800 tokens, on the default chat model.
 
-    python benchmarks/first_token.py [--json]
+    python benchmarks/first_token.py
 
 Every prompt begins differently, so that no cached prefix helps. The second figure is the same with
 a prefix that was seen before, as in a conversation.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
 from typing import Any
 
@@ -53,4 +52,4 @@ def main() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(), indent=2))

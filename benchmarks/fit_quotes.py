@@ -1,12 +1,11 @@
-"""Fits the weights of rag_chatbot's quote mode on six foreign collections, each left out in turn.
+"""Fits the weights of rag_chatbot's quote mode to collections of others, each left out in turn.
 
-    python -m benchmarks.fit_quotes FOLDER                                      # for minilm
-    SEEDBED_EMBEDDINGS=multilingual-e5 python -m benchmarks.fit_quotes FOLDER
+    python -m benchmarks.fit_quotes                                      # for minilm
+    SEEDBED_EMBEDDINGS=multilingual-e5 python -m benchmarks.fit_quotes
 
-FOLDER has the documents, one folder a collection, see `foreign/README.md`; they are not part of the
-repository. Prints the results of each collection with weights fitted to the five others, then the
-row of `answer/quote/quote.py::WEIGHTS` fitted to all. For a multilingual model, the questions of
-XQuAD in three languages are fitted to as well, and those in Spanish are left out.
+Prints the results of each collection in `collections/fitted` with weights fitted to the others,
+then the row of `answer/quote/quote.py::WEIGHTS` fitted to all. For a multilingual model, the
+questions of XQuAD in three languages are fitted to as well, and those in Spanish are left out.
 
 Each answerable question is used twice: as it is, and without the passages that answer it, so that
 those left over nearly do.
@@ -16,7 +15,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.answers import COLLECTIONS, COLUMNS, figures, interval
 from rag_chatbot.answer.follow_up import searches
 from rag_chatbot.answer.quote import quote
 from rag_chatbot.config import Config
@@ -35,7 +34,7 @@ from rag_chatbot.search.retrieve import Retriever
 from seedbed.models.embeddings.load_embeddings import load_embeddings
 
 Array = npt.NDArray[np.float64]
-FOREIGN, XQUAD = Path("benchmarks/foreign"), Path("benchmarks/xquad")
+XQUAD = COLLECTIONS.parent / "xquad"
 STEPS, RATE = 400, 0.05
 DECAY = 1e-2  # pulls weights towards 0, where the questions say nothing about them
 PRIOR = 2.1  # questions with an answer per question without one, as users ask them: our guess
@@ -50,11 +49,12 @@ class Example:
     right: npt.NDArray[np.bool_]
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Print the left-out results and the weights."""
     embeddings = load_embeddings()
     model = quote.model_of(embeddings)
-    files = {path.stem: (path, folder / path.stem) for path in sorted(FOREIGN.glob("*.jsonl"))}
+    questions = sorted(COLLECTIONS.glob("fitted/*.jsonl"))
+    files = {path.stem: (path, COLLECTIONS / "documents" / path.stem) for path in questions}
     with tempfile.TemporaryDirectory() as written:
         for language in ("en", "de", "zh", "es") if model != "minilm" else ():
             files[language] = write_xquad(Path(written, language), language)
@@ -62,23 +62,10 @@ def main(folder: Path) -> None:
         for left_out, paths in files.items():
             others = [x for name in data if name not in (left_out, "es") for x in data[name]]
             quote.WEIGHTS[model] = tuple(fit(others))
-            cases = evaluate_qa(*paths, Config(mode="quote"), embeddings, None)["cases"]
-            print(f"{left_out:10}", *summary(cases), flush=True)
+            row = figures(evaluate_qa(*paths, Config(mode="quote"), embeddings, None)["cases"])
+            print(left_out, *(f"{name} {interval(row[name])}" for name in COLUMNS), flush=True)
     weights = fit([x for name in data if name != "es" for x in data[name]])
     print(f'    "{model}": ({", ".join(f"{w:.2f}" for w in weights)}),')
-
-
-def summary(cases: list[dict[str, Any]]) -> Iterator[str]:
-    """What is counted of one collection, as "right 14/17"."""
-    answerable = [case for case in cases if case["answerable"] and "follow" not in case["id"]]
-    for name, group in (
-        ("right", answerable),
-        ("refused", [case for case in cases if not case["answerable"]]),
-        ("follow-ups", [case for case in cases if "follow" in case["id"]]),
-    ):
-        yield f"{name} {sum(case['correct'] for case in group)}/{len(group)}"
-    wrong = sum(not (case["correct"] or case["abstained"]) for case in answerable)
-    yield f"wrong {wrong}/{len(answerable)}"
 
 
 def write_xquad(folder: Path, language: str) -> tuple[Path, Path]:
@@ -147,4 +134,4 @@ def fit(data: list[Example]) -> Array:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

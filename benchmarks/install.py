@@ -1,6 +1,6 @@
 """A newcomer's first minute: from a fresh clone and empty caches to the first result.
 
-python benchmarks/install.py [rag|vision|workflow] [--json]    needs git, make, and a package index
+python benchmarks/install.py rag|vision|workflow    needs git, make, and a package index
 """
 
 from __future__ import annotations
@@ -12,56 +12,36 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from seedbed.testing.launch import free_port
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 300
+SAMPLE = ROOT / "projects/vision_app/src/vision_app/files/samples/invoice.png"
+INVOICE = (SAMPLE.name, SAMPLE.read_bytes())
+# Method, path and content of a request, and the key of its result that is not empty.
+REQUESTS: dict[str, tuple[str, str, dict[str, Any], str]] = {
+    "rag": ("POST", "/v1/ask", {"json": {"question": "What is hybrid search?"}}, "citations"),
+    "vision": ("POST", "/v1/extract", {"files": {"file": INVOICE}}, "evidence"),
+    "workflow": ("GET", "/v1/cases?status=waiting", {}, "cases"),  # the first draft for approval
+}
 
 
-Request = tuple[str, bytes | None, str, str]
-"""Path, body (None: GET) and content type, and the key of the result that is not empty."""
-
-
-def question() -> Request:
-    """A question to rag_chatbot."""
-    body = json.dumps({"question": "What is hybrid search?"}).encode()
-    return "/v1/ask", body, "application/json", "citations"
-
-
-def invoice() -> Request:
-    """An invoice for vision_app."""
-    picture = ROOT / "projects/vision_app/src/vision_app/files/samples/invoice.png"
-    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="invoice.png"\r\n\r\n'
-    body = head + picture.read_bytes() + b"\r\n--x--\r\n"
-    return "/v1/extract", body, "multipart/form-data; boundary=x", "evidence"
-
-
-def inbox() -> Request:
-    """The first draft of agentic_workflow that waits for approval."""
-    return "/v1/cases?status=waiting", None, "", "cases"
-
-
-REQUESTS = {"rag": question, "vision": invoice, "workflow": inbox}
-
-
-def first_answer(project: str, port: int, server: subprocess.Popen[bytes]) -> dict[str, Any]:
+def wait_for_answer(project: str, port: int, server: subprocess.Popen[bytes]) -> None:
     """Send the project's request until there is a result."""
-    path, body, content_type, key = REQUESTS[project]()
-    headers = {"content-type": content_type}
-    url = f"http://127.0.0.1:{port}{path}"
+    method, path, content, key = REQUESTS[project]
     began = time.monotonic()
     while time.monotonic() - began < DEADLINE and server.poll() is None:
-        try:
-            request = urllib.request.Request(url, body, headers)
-            answer = json.load(urllib.request.urlopen(request, timeout=60))
-            if answer[key]:
-                return answer
-        except OSError:
-            pass
+        with suppress(httpx.TransportError):
+            url = f"http://127.0.0.1:{port}{path}"
+            response = httpx.request(method, url, timeout=60, **content)
+            if response.is_success and response.json()[key]:
+                return
         time.sleep(0.1)
     raise SystemExit("The server returned no result.")
 
@@ -98,7 +78,7 @@ def main(project: str) -> dict[str, Any]:
             start_new_session=True,
         )
         try:
-            first_answer(project, port, server)
+            wait_for_answer(project, port, server)
             seconds = time.perf_counter() - began
         finally:
             os.killpg(server.pid, signal.SIGTERM)
@@ -112,5 +92,4 @@ def main(project: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    project = next((name for name in REQUESTS if name in sys.argv), "rag")
-    print(json.dumps(main(project), indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(sys.argv[1]), indent=2))

@@ -1,6 +1,6 @@
 """Retrieval: milliseconds of one search at 20,000 chunks, and of each of its two halves.
 
-    python benchmarks/retrieval.py [--json] [--chunks 20000]
+    python benchmarks/retrieval.py
 
 Questions are of 4 to 12 words that stand together somewhere in the collection, each asked once; a
 search includes embedding the question, both indexes, fusion and reading the chunks.
@@ -8,7 +8,6 @@ search includes embedding the question, both indexes, fusion and reading the chu
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -21,6 +20,7 @@ from typing import Any
 import corpus
 import numpy as np
 
+CHUNKS = 20_000
 WARM_UP = 50
 QUESTIONS = 400
 
@@ -45,7 +45,7 @@ def milliseconds(call: Callable[[str], Any], asked: list[str]) -> list[float]:
     return times
 
 
-def measure(chunks: int) -> dict[str, Any]:
+def main() -> dict[str, Any]:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program itself does
 
     from rag_chatbot.config import Config
@@ -57,13 +57,13 @@ def measure(chunks: int) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder, "files")
-        corpus.write(files, chunks * 3 // 5)  # some of its passages become two chunks
+        corpus.write(files, CHUNKS * 3 // 5)  # some of its passages become two chunks
         embeddings = load_embeddings()
         config = Config(data_dir=Path(folder, "data"))
         store = Store(config, embeddings)
         stored = ingest(store, [files]).chunks
         retriever = Retriever(store, embeddings, config)
-        asked = questions(list(corpus.passages(chunks * 3 // 5)), WARM_UP + QUESTIONS)
+        asked = questions(list(corpus.passages(CHUNKS * 3 // 5)), WARM_UP + QUESTIONS)
         milliseconds(retriever.search, asked[:WARM_UP])
         hybrid = milliseconds(retriever.search, asked[WARM_UP:])
         collection = store.collections.get("default")
@@ -85,9 +85,4 @@ def measure(chunks: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print JSON on one line")
-    parser.add_argument("--chunks", type=int, default=20_000)
-    options = parser.parse_args()
-    result = measure(options.chunks)
-    print(json.dumps(result, indent=None if options.json else 2))
+    print(json.dumps(main(), indent=2))

@@ -1,6 +1,6 @@
 """What the service adds to an answer: a stub upstream asked directly and through gateways.
 
-    PEERS=FOLDER python benchmarks/service_overhead.py [--json] [--quick]
+    PEERS=FOLDER python benchmarks/service_overhead.py
 
 Requests come at fixed times, 50, 100 and 200 a second, whole answers and streams. Ours has a key
 with limits and a budget, accounting and metrics on; LiteLLM's proxy has a master key and no
@@ -70,7 +70,7 @@ def measure(server: peers.Server, key: str, rate: int, stream: bool, seed: int) 
     return row
 
 
-def main(repeats: int = REPEATS) -> dict[str, Any]:
+def main() -> dict[str, Any]:
     runs: dict[tuple[str, bool, int], list[dict[str, Any]]] = defaultdict(list)
     about: dict[str, Any] = {"ready_seconds": {}, "resident_mb": {}, "versions": {}}
     with ExitStack() as stack:
@@ -86,7 +86,7 @@ def main(repeats: int = REPEATS) -> dict[str, Any]:
             theirs = stack.enter_context(peers.litellm(upstream.url, folder))
             servers["litellm"] = (theirs, peers.MASTER_KEY, PEER_RATES)
             about["versions"]["litellm"] = peers.version_of("litellm", "litellm")
-        for repeat in range(repeats + 1):  # the first one warms up
+        for repeat in range(REPEATS + 1):  # the first one warms up
             for stream in (False, True):
                 for rate in RATES:
                     for name, (server, secret, rates) in servers.items():
@@ -141,15 +141,8 @@ def figures(runs: dict[tuple[str, bool, int], list[dict[str, Any]]]) -> dict[str
         for (name, stream, rate), row in runs.items()
         if name == "direct"
     }
-    whole = result["service"]["whole"][200]
-    return {
-        "added_p50_ms": whole["added_p50_ms"],
-        "added_p99_ms": whole["added_p99_ms"],
-        **result,
-        "direct": direct,
-    }
+    return {**result, "direct": direct}
 
 
 if __name__ == "__main__":
-    row = main(1 if "--quick" in sys.argv else REPEATS)
-    print(json.dumps(row, indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(), indent=2))

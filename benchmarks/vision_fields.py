@@ -9,7 +9,6 @@ before commit bc3c8e56. Those of others are not ours to distribute.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections import Counter
@@ -25,11 +24,7 @@ SURE = 0.9  # confidence from which a value counts as nearly certain
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    result = measure(Path(os.environ["VISION_DOCUMENTS"]))
-    print(json.dumps(result, indent=None if arguments.json else 2))
+    print(json.dumps(measure(Path(os.environ["VISION_DOCUMENTS"])), indent=2))
 
 
 def measure(folder: Path) -> dict[str, Any]:

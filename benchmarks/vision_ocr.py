@@ -9,7 +9,6 @@ the same pages in the same process, alternating between the two.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import random
@@ -29,16 +28,11 @@ DOCS = Path(__file__).parents[1] / "docs"
 WIDTH, HEIGHT = 1240, 1754
 DEJAVU, SERIF, STIX = "DejaVuSans", "DejaVuSerif", "STIXGeneral"
 FONTS = (DEJAVU, SERIF, STIX, "Aileron")
-REPEATS = 2
+PAGES, REPEATS = 6, 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--pages", type=int, default=6)
-    arguments = parser.parse_args()
-
-    pages = [draw(seed) for seed in range(arguments.pages)]
+    pages = [draw(seed) for seed in range(PAGES)]
     reader = Reader()
     result: dict[str, Any] = {"pages": len(pages)}
     for name in ("clean", "degraded"):
@@ -52,7 +46,7 @@ def main() -> None:
         result[f"{name}_error"] = round(statistics.mean(errors), 5)
         result[f"{name}_error_worst"] = round(max(errors), 5)
     result |= compare([np.asarray(image) for image, _ in pages], reader)
-    print(json.dumps(result, indent=None if arguments.json else 2))
+    print(json.dumps(result, indent=2))
 
 
 def compare(pages: list[Any], reader: Reader) -> dict[str, Any]:
