@@ -23,6 +23,7 @@ MARK = "SEEDBED_TEST_RUN"
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend")
 # What to start with: at the end, one of these would keep a single process busy.
 FIRST = (
+    "tests/reader/",
     "tests/test_lift_out.py",
     "multi_agent/tests/graph/test_kills.py",
     "shared/tests/models/local/test_conformance.py",

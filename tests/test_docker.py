@@ -71,7 +71,9 @@ def test_dockerfile_fits_its_project(project: str) -> None:
 def test_compose_and_workflows_follow_their_schemas(tmp_path: Path) -> None:
     assert problems("compose-spec", COMPOSE) == ""
     of_a_copy = tmp_path / "ci.yml"
-    of_a_copy.write_text(starter_files.workflow((WORKFLOWS / "ci.yml").read_text("utf-8")))
+    of_a_copy.write_text(
+        starter_files.workflow((WORKFLOWS / "ci.yml").read_text("utf-8"), is_full=True)
+    )
     assert problems("github-workflows", of_a_copy, *WORKFLOWS.glob("*.yml")) == ""
 
 

@@ -79,6 +79,17 @@ def test_imported_distributions_are_required(package: str) -> None:
     assert sorted(missing) == []
 
 
+@pytest.mark.parametrize(
+    "project", ["agentic_workflow", "multi_agent", "rag_chatbot", "vision_app"]
+)
+def test_project_requires_what_a_remote_model_needs(project: str) -> None:
+    about = tomllib.loads((PACKAGES[project] / "pyproject.toml").read_text("utf-8"))["project"]
+    (library,) = [
+        need for need in map(Requirement, about["dependencies"]) if need.name == "seedbed"
+    ]
+    assert "remote" in library.extras
+
+
 @pytest.mark.parametrize("package", sorted(set(PACKAGES) - TRAINING))
 def test_default_install_has_no_torch(package: str) -> None:
     names = closure(normal(package))

@@ -5,25 +5,30 @@ Every variant is checked as text and by importing its modules; three are install
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from tools import starter
 from tools.starter_choices import Choices
+from tools.starter_library import imported
+from seedbed.errors import BadInput
 from seedbed.testing.launch import free_port, run_server
 from seedbed.testing.vendor.script import read_replies
 from seedbed.testing.vendor.server import launch_vendor
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = sorted(path.parent.name for path in ROOT.glob("projects/*/pyproject.toml"))
-LLM, EXERCISES = "--brain=llm", "--with=exercises"
+LLM, NANO, SOURCE = "--brain=llm", "--edition=nano", "--seedbed=source"
+EXERCISES, PAPERS, NO_DOCKER = "--with=exercises", "--papers=ddim", "--without=docker"
 # The folders that such a copy lacks.
 STAND_INS = {
     "agentic_workflow": "offline",
@@ -35,42 +40,53 @@ STAND_INS = {
 INSTALLED = {
     ("llm_service", EXERCISES): "✓ tool call: get_weather",
     ("rag_chatbot", LLM): "[1]",
-    ("research_repro", "--papers=ddim"): "holds",
+    ("research_repro", PAPERS): "holds",
 }
+# Where a module is missing or renamed wrongly, its import fails.
+IMPORTED = [
+    *((name, LLM) for name in STAND_INS if name != "rag_chatbot"),
+    ("rag_chatbot", SOURCE),
+    ("finetune_lora", NO_DOCKER),
+]
 VARIANTS = sorted(
-    {*((name,) for name in PROJECTS), *((name, LLM) for name in STAND_INS), *INSTALLED}
+    {
+        *((name, NANO) for name in PROJECTS),
+        *((name,) for name in STAND_INS),
+        *INSTALLED,
+        *IMPORTED,
+    }
 )
-# Where the system allows it, an empty folder is mounted over the repository.
-HIDE = f'mount -t tmpfs none {shlex.quote(str(ROOT))} && cd "$0" && exec '
+WHEEL, VENDOR = "vendor/seedbed-0.1.0-py3-none-any.whl", "vendor/seedbed"
+SOURCES = f"src {WHEEL} {VENDOR}/src"
 
 
-def can_hide() -> bool:
-    if not shutil.which("unshare"):
-        return False
-    probe = ["unshare", "--mount", "--map-root-user", "sh", "-c", HIDE + "true", "/"]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+def run(folder: Path, *words: object, status: int = 0, sources: str = "") -> str:
+    """Run a command in `folder` without this repository's environment; returns what it printed.
 
-
-def run(folder: Path, *words: str, status: int = 0) -> str:
-    """Run a command in `folder` with the repository out of reach; returns what it printed."""
-    command = list(words)
-    if can_hide():
-        script = HIDE + '"$@"'
-        command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, str(folder), *words]
-    unset = {"VIRTUAL_ENV", "PYTHONPATH"}
+    `sources` are folders of the copy, and its wheel, that it imports without an installation.
+    """
+    unset = {"VIRTUAL_ENV", "OPENAI_API_KEY", "SEEDBED_MODEL", "SEEDBED_BASE_URL"}
     env = {name: value for name, value in os.environ.items() if name not in unset}
     env["PATH"] = os.pathsep.join(p for p in env["PATH"].split(os.pathsep) if str(ROOT) not in p)
+    env["PYTHONPATH"] = os.pathsep.join(str(folder / name) for name in sources.split())
+    command = list(map(str, words))
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     printed = done.stdout + done.stderr
     assert done.returncode == status, printed[-6000:]
     return printed
 
 
-def lift(variant: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lift(
+    variant: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
+    root: Path = ROOT,
+    name: str = "my-own",
+) -> Path:
     """A copy in a path with a space and an umlaut, not installed."""
-    folder = tmp_path_factory.mktemp("ü else where") / "my-own"
+    folder = tmp_path_factory.mktemp("ü else where") / name
     project, *words = variant
-    return starter.lift(project, folder, root=ROOT, choices=Choices.parse(words))
+    choices = Choices.parse(["--edition=full", *words])  # the last word counts
+    return starter.lift(project, folder, choices, root=root)
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=" ".join)
@@ -86,10 +102,9 @@ def lifted(variant: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def texts(lifted: Path) -> dict[str, str]:
     """Every file of the copy as text, by its path; without the sample documents."""
-    command = ["git", "-c", "core.quotePath=false", "ls-files"]
-    done = subprocess.run(command, cwd=lifted, capture_output=True, text=True, check=True)
-    names = [name for name in done.stdout.split() if not name.startswith("docs/")]
-    return {name: (lifted / name).read_text("utf-8", "replace") for name in names}
+    listed = run(lifted, "git", "-c", "core.quotePath=false", "ls-files")
+    names = [name for name in listed.split() if not name.startswith("docs/")]
+    return {name: (lifted / name).read_text("utf-8", "replace") for name in names if name != WHEEL}
 
 
 @pytest.fixture(scope="session")
@@ -107,23 +122,47 @@ def base_python() -> str:
 def test_lifted_project_is_complete(
     variant: tuple[str, ...], lifted: Path, texts: dict[str, str]
 ) -> None:
-    assert {"src/my_own/__main__.py", "vendor/seedbed/pyproject.toml", "Dockerfile"} <= set(texts)
-    assert "\nCOPY vendor/seedbed/ vendor/seedbed/\n" in texts["Dockerfile"]
-    assert "\nCOPY . .\n" in texts["Dockerfile"]
-    assert {"constraints.txt", "LICENSE", ".env.example", "tests/test_docstrings.py"} <= set(texts)
-    tools = {name for name in texts if name.startswith("tools/")}
-    has_exercises = EXERCISES in variant
-    more = {"tools/exercises.py"} if has_exercises else set()
-    assert tools == {"tools/docs.py", "tools/doctor.py", *more}
-    assert any(name.startswith("exercises/") for name in texts) == has_exercises
-    if LLM in variant:
-        assert [name for name in texts if f"/{STAND_INS[variant[0]]}/" in name] == []
-    if variant[0] == "rag_chatbot":  # whose sample documents are the handbook
-        done = subprocess.run(["diff", "-r", ROOT / "docs", lifted / "docs"], check=False)
-        assert done.returncode == 0
-    has_engine = variant[0] != "research_repro" and LLM not in variant
-    for folder in ("src/seedbed/engine", "tests/engine"):
-        assert any(name.startswith(f"vendor/seedbed/{folder}/") for name in texts) == has_engine
+    project, *words = variant
+    assert {"constraints.txt", "LICENSE", ".env.example", ".gitignore"} <= set(texts)
+    docker = {name for name in texts if "docker" in name.lower() or name.endswith("_image.py")}
+    assert ("Dockerfile" in docker) == bool(docker) == (NO_DOCKER not in words)
+    assert any(name.startswith("exercises/") for name in texts) == (EXERCISES in words)
+    if NANO in words:
+        names = {name for name in texts if name.endswith(".py")}
+        modules = {f"src/my_own/{name}.py" for name in ("__init__", "app", "routes", "server")}
+        assert names == {*modules, *(f"tests/test_{n}.py" for n in ("app", "routes", "server"))}
+        assert sum(len(texts[name].splitlines()) for name in names) <= 900
+        return
+    tools = {"docs", "doctor", *(["exercises"] if EXERCISES in words else [])}
+    assert {name for name in texts if name.startswith("tools/")} == {f"tools/{t}.py" for t in tools}
+    if project == "rag_chatbot":  # whose sample documents are the handbook
+        run(lifted, "diff", "-r", ROOT / "docs", "docs")
+    if LLM in words:
+        assert [name for name in texts if f"/{STAND_INS[project]}/" in name] == []
+        assert "smollm2" not in texts["vendor/models.txt"] + texts["Dockerfile"]
+
+
+def test_library_comes_along(variant: tuple[str, ...], lifted: Path, texts: dict[str, str]) -> None:
+    vendor = {name for name in texts if name.startswith("vendor/")}
+    dockerfile = texts.get("Dockerfile", f"COPY vendor/ vendor/ ./{WHEEL}[")
+    if SOURCE not in variant:
+        assert vendor == {"vendor/models.txt"}
+        assert "COPY vendor/ vendor/" in dockerfile and f"./{WHEEL}[" in dockerfile
+        with zipfile.ZipFile(lifted / WHEEL) as wheel:
+            default = "openai:gpt-4o-mini" if LLM in variant else "smollm2"
+            assert f'DEFAULT_MODEL = "{default}"' in wheel.read("seedbed/settings.py").decode()
+            has_local = "seedbed/models/local/load_local.py" in wheel.namelist()
+            assert has_local == (LLM not in variant)
+        return
+    # The modules that the copy imports, and the tests that import no other one.
+    assert f"\nCOPY {VENDOR}/ {VENDOR}/\n" in dockerfile
+    modules = {name.removeprefix(f"{VENDOR}/") for name in vendor}
+    assert {"models.txt", "pyproject.toml", "tests/engine/test_engine.py"} <= modules
+    assert (ROOT / "shared/src/seedbed/runs/training.py").exists()
+    assert not {"src/seedbed/runs/training.py", "tests/runs/test_training.py"} & modules
+    code = {name for name in modules if name.endswith(".py")}
+    needs = {need for name in code for need in imported(ROOT, f"shared/{name}")}
+    assert {need.removeprefix("shared/") for need in needs} <= modules
 
 
 def test_lifted_files_use_new_name_only(variant: tuple[str, ...], texts: dict[str, str]) -> None:
@@ -158,7 +197,7 @@ def test_lifted_links_resolve(lifted: Path, texts: dict[str, str]) -> None:
 
 def test_lifted_files_mention_existing_verbs_only(texts: dict[str, str]) -> None:
     verbs = set(re.findall(r"^([a-z-]+):", texts["Makefile"], re.MULTILINE))
-    assert {"docs", "doctor", "run", "demo"} <= verbs
+    assert {"setup", "run", "test", "lint"} <= verbs
     unknown = []
     for name, text in texts.items():
         code = re.findall(r"`((?:\w+=\S+ )*make [a-z].*?)`", text)
@@ -170,37 +209,47 @@ def test_lifted_files_mention_existing_verbs_only(texts: dict[str, str]) -> None
     assert unknown == []
 
 
-def test_readme_names_existing_files_only(lifted: Path, texts: dict[str, str]) -> None:
-    """Each `folder/`, `file.py` and `file.py::function` is in the package or beside it."""
-    places = [lifted, lifted / "src/my_own"]
-    names = re.findall(r"`([\w./-]+(?:/|\.py))(?:::([\w.]+))?`", texts["README.md"])
-    names = [name for name in names if "my_paper" not in name[0]]  # which a reader makes
+# What the program or its user makes.
+MADE = re.compile(r"my_paper|^var/|^(?:task\.json|truth\.jsonl)$")
+
+
+def test_readme_names_only_what_the_copy_has(
+    variant: tuple[str, ...], lifted: Path, texts: dict[str, str]
+) -> None:
+    """Paths and functions of the package or beside it, settings, and commands of the program."""
+    readme = texts["README.md"]
+    places = [lifted, lifted / "src/my_own", lifted / "tests"]
+    file = r"(?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|toml|md|jsonl|yaml|json)"
+    names = re.findall(rf"`({file})(?:::([\w.]+))?`", readme)
+    names = [name for name in names if not MADE.search(name[0])]
     missing = []
     for name, function in names:
         files = [place / name for place in places if (place / name).exists()]
         code = files[0].read_text("utf-8") if function and files else ""
         if not files or (function and f" {function.rpartition('.')[2]}" not in code):
             missing.append(f"{name} {function}")
+    settings = set(re.findall(r"\b(?:MY_OWN|SEEDBED)_[A-Z_]+[A-Z]\b", readme))
+    known = texts[".env.example"] + "#SEEDBED_MODEL="  # which every program may read
+    missing += [name for name in settings if f"#{name}=" not in known]
+    code = "".join(text for name, text in texts.items() if name.startswith("src/"))
+    for command in set(re.findall(r"\bmy-own ([a-z][a-z-]+)", readme)):
+        if not re.search(rf'def {command.replace("-", "_")}\b|"{command}"', code):
+            missing.append(f"my-own {command}")
     assert missing == []
-
-
-def test_copy_without_a_local_model_has_a_remote_one_by_default(
-    variant: tuple[str, ...], texts: dict[str, str]
-) -> None:
-    default = "openai:gpt-4o-mini" if LLM in variant else "smollm2"
-    assert f"#SEEDBED_MODEL={default}\n" in texts[".env.example"]
-    assert f"| `SEEDBED_MODEL` | `{default}` |" in texts["vendor/seedbed/README.md"]
-    assert f'DEFAULT_MODEL = "{default}"' in texts["vendor/seedbed/src/seedbed/settings.py"]
-    assert ("works with a real model only" in texts["README.md"]) == (LLM in variant)
+    if NANO not in variant:
+        default = "openai:gpt-4o-mini" if LLM in variant else "smollm2"
+        assert f"#SEEDBED_MODEL={default}\n" in texts[".env.example"]
+    assert ("works with a real model only" in readme) == (LLM in variant)
     if LLM in variant:
-        assert "smollm2" not in texts["vendor/seedbed/models.txt"] + texts["Dockerfile"]
+        own = readme + texts[".env.example"]
+        assert [word for word in (STAND_INS[variant[0]] + "/", '"offline"') if word in own] == []
 
 
 IMPORTS = """
 import importlib, sys
 from pathlib import Path
 from tools import docs
-for folder in ("vendor/seedbed/src", "src"):
+for folder in [*Path().glob("vendor/*/src"), "src"]:
     for path in sorted(Path(folder).rglob("*.py")):
         name = ".".join(path.relative_to(folder).with_suffix("").parts)
         # Programs: the second is one of Alembic, which calls it.
@@ -211,29 +260,71 @@ sys.exit(docs.main())
 
 
 @pytest.mark.slow
-def test_lifted_modules_can_be_imported_and_docs_are_up_to_date(lifted: Path) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("words", IMPORTED, ids=" ".join)
+def test_lifted_modules_can_be_imported_and_docs_are_up_to_date(
+    words: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """`make docs` would change nothing: tables of settings and .env.example are renamed alike."""
-    paths = os.pathsep.join(str(lifted / name) for name in ("src", "vendor/seedbed/src"))
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTS],
-        env={**os.environ, "PYTHONPATH": paths},
-        cwd=lifted,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "The docs are up to date.\n" in done.stdout, done.stdout + done.stderr
+    lifted = lift(words, tmp_path_factory)
+    assert "are up to date.\n" in run(lifted, sys.executable, "-c", IMPORTS, sources=SOURCES)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("project", [name for name in PROJECTS if name != "rag_chatbot"])
+def test_nano_copy_passes_its_tests(project: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy = lift((project, NANO), tmp_path_factory, name="ai")  # Chroma and DBOS refuse it
+    options = ["-p", "no:cacheprovider", "-n", "0", "-m", "not slow"]
+    run(copy, sys.executable, "-m", "pytest", *options, sources=SOURCES)
+    run(copy, sys.executable, "-m", "ruff", "check", "--no-cache")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_nano_copy_is_installed_tested_and_served(
+    uv: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = lift(("rag_chatbot", NANO), tmp_path_factory, name="ai")
+    options = [f"UV={uv}", f"PYTHON={base_python()}", "ARGS=-p no:cacheprovider"]
+    assert " passed" in run(copy, "make", "test", *options)
+    assert "All checks passed" in run(copy, "make", "lint", *options)
+    body = {"question": "What is hybrid search?"}
+    for key, status in (("", 200), ("secret", 401)):
+        port = free_port()
+        command = ["env", f"AI_KEY={key}", "make", "-C", str(copy), "run", f"PORT={port}"]
+        headers = {"authorization": f"Bearer {key or 'any'}"}
+        with (
+            run_server(command, port, "/health", timeout=600),
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ):
+            assert client.post("/ask", json=body).status_code == status
+            assert "[1]" in client.post("/ask", json=body, headers=headers).json()["text"]
+    assert run(copy, "git", "status", "--short") == ""
 
 
 @contextmanager
-def model_of_the_demo(project: str) -> Iterator[list[str]]:
-    """A vendor whose model solves the demo of rag_chatbot."""
-    folder = ROOT / f"projects/{project}/tests/vendor/good"
+def model_of_the_demo() -> Iterator[list[str]]:
+    """Settings of a vendor whose model solves the demo of rag_chatbot."""
     names = ("bm25-strength", "retry-after", "context-window", "u-weather")
-    replies = [reply for name in names for reply in read_replies(folder / f"{name}.jsonl")]
-    with launch_vendor(replies) as vendor:
+    files = [ROOT / f"projects/rag_chatbot/tests/vendor/good/{name}.jsonl" for name in names]
+    with launch_vendor([reply for file in files for reply in read_replies(file)]) as vendor:
         yield ["OPENAI_API_KEY=test-key", f"SEEDBED_BASE_URL={vendor.url}/v1"]
         assert not vendor.problems
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project", STAND_INS)
+def test_demo_of_copy_without_a_model_replays_replies(
+    project: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = lift((project, LLM), tmp_path_factory)
+    command = tmp_path / "my-own"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m my_own "$@"\n')
+    command.chmod(0o755)
+    make = ["make", "--no-print-directory", "demo", "-o", "setup", f"BIN={tmp_path}"]
+    printed = run(copy, *make, sources=SOURCES)
+    assert printed.startswith("No model is set: this replays replies that no model wrote.\n")
 
 
 # Verbs of a copy that the test does not type, and why.
@@ -256,7 +347,7 @@ def test_lifted_project_works_alone(
     before = run(copy, "env", "OPENAI_API_KEY=key", "make", "doctor", python)
     assert re.search(r"· my_own +not installed +→ make setup$", before, re.MULTILINE)
     assert "Error" not in before
-    # 2. Every verb, the longest last. `clean` removes what is installed.
+    # 2. Every verb, the longest last.
     run(copy, "make", ".venv/test.ready", f"UV={uv}", python)
     exercises = EXERCISES in variant
     verbs = {
@@ -270,12 +361,11 @@ def test_lifted_project_works_alone(
         "run": "",
         **({"exercise": "make check N=1", "check": "not written yet"} if exercises else {}),
         "test": " passed",
-        "clean": "rm -rf .venv",
     }
     makefile = (copy / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE))
     assert targets == {*verbs, *NOT_TYPED}
-    with model_of_the_demo(variant[0]) if LLM in variant else nullcontext([]) as settings:
+    with model_of_the_demo() if LLM in variant else nullcontext([]) as settings:
         for verb, printed in verbs.items():
             if verb == "run":
                 port = free_port()
@@ -285,7 +375,7 @@ def test_lifted_project_works_alone(
                 with run_server(command, port, path, timeout=600):
                     continue
             options = "-m 'not slow and not browser' -p no:cacheprovider"
-            arguments = [f"ARGS={options}"] if verb == "test" else ["N=1"] if exercises else []
+            arguments = [f"ARGS={options}"] if verb == "test" else ["N=1", "MODEL=minilm"]
             key = settings if verb == "demo" else ["OPENAI_API_KEY=key"] if verb == "doctor" else []
             status = 2 if verb == "check" else 0  # nothing is solved
             assert printed in run(copy, "env", *key, "make", verb, *arguments, status=status)
@@ -300,49 +390,49 @@ def test_lifted_project_works_alone(
 def upstream(tmp_path: Path) -> Path:
     """A clone of this repository, without what is not committed."""
     clone = tmp_path / "upstream"
-    git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
+    run(tmp_path, "git", "clone", "--quiet", ROOT, clone)
     return clone
 
 
-def git(*words: str, folder: Path) -> str:
-    author = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
-    command = ["git", *author, *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
-
-
 def commit(folder: Path) -> None:
-    git("add", "--all", folder=folder)
-    git("commit", "--quiet", "--allow-empty", "-m", "Change", folder=folder)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
+    run(folder, "git", "add", "--all")
+    run(folder, "git", *author, "commit", "--quiet", "-m", "Change")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_copy_that_depends_on_the_library_passes_its_demo(
-    upstream: Path, uv: Path, tmp_path: Path
+    upstream: Path, uv: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    tag = git("rev-parse", "HEAD", folder=upstream).strip()
-    words = [f"--seedbed=git+{upstream.as_uri()}@{tag}"]
-    copy = starter.lift(
-        "multi_agent", tmp_path / "team", root=upstream, choices=Choices.parse(words)
-    )
+    tag = run(upstream, "git", "rev-parse", "HEAD").strip()
+    library = f"--seedbed=git+{upstream.as_uri()}@{tag}"
+    copy = lift(("multi_agent", library), tmp_path_factory, upstream)
     run(copy, "make", "demo", f"UV={uv}", f"PYTHON={base_python()}")
-    assert not (copy / "vendor").exists()
+    assert [path.name for path in (copy / "vendor").iterdir()] == ["models.txt"]
     assert "The docs are up to date." in run(copy, "make", "docs", f"UV={uv}")
-    assert "✓ team " in run(copy, "make", "doctor", f"UV={uv}")
+    assert "✓ my_own " in run(copy, "make", "doctor", f"UV={uv}")
     assert run(copy, "git", "status", "--short") == ""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_update_merges_what_changed_upstream(upstream: Path, tmp_path: Path) -> None:
-    copy = starter.lift("research_repro", tmp_path / "my-lab", root=upstream)
-    package, own = upstream / "projects/research_repro/src/research_repro", copy / "src/my_lab"
+def test_update_merges_what_changed_upstream(
+    upstream: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    project = upstream / "projects/research_repro"
+    private = [project / ".env", project / "var/notes.txt"]
+    for file in private:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("KEY=1")
+    copy = lift(("research_repro",), tmp_path_factory, upstream)
+    package, own = project / "src/research_repro", copy / "src/my_own"
+    assert [file for file in private if (copy / file.relative_to(project)).exists()] == []
 
     def update(*words: str) -> str:
-        command = ["make", "update", f"FROM={upstream}", f"PYTHON={sys.executable}", *words]
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
-        return done.stdout + done.stderr
+        return run(copy, "make", "update", f"FROM={upstream}", f"PYTHON={sys.executable}", *words)
 
+    assert "Nothing has changed in what this copy contains." in update()
     # Upstream changes the ends of four files. The copy changes the start of one and the end of
     # another, and deletes a third.
     for name in ("config.py", "paper.py", "results.py", "run.py"):
@@ -354,11 +444,65 @@ def test_update_merges_what_changed_upstream(upstream: Path, tmp_path: Path) -> 
         file.write("\nUPSTREAM = False\n")
     (own / "results.py").unlink()
     commit(copy)
-    assert "You have changed 3 of these too: src/my_lab/config.py, src/my_lab/paper.py" in update()
-    assert git("status", "--short", folder=copy) == ""
-    assert "conflicts to solve in: src/my_lab/paper.py" in update("APPLY=1")
+    assert "You have changed 3 of these too: src/my_own/config.py, src/my_own/paper.py" in update()
+    assert run(copy, "git", "status", "--short") == ""
+    assert "conflicts to solve in: src/my_own/paper.py" in update("APPLY=1")
     config = (own / "config.py").read_text("utf-8")
     assert config.startswith("# Mine.\n") and config.endswith("UPSTREAM = True\n")
     assert (own / "run.py").read_text("utf-8").endswith("UPSTREAM = True\n")
     assert "<<<<<<<" in (own / "paper.py").read_text("utf-8")
     assert not (own / "results.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("../shared", f"Unknown project '../shared'. Available: {', '.join(PROJECTS)}."),
+        ("rag_chatbot --brain=big", "Unknown BRAIN=big. Use BRAIN=llm."),
+        ("rag_chatbot --brain=llm", "BRAIN= does not apply to the nano edition. Add EDITION=full."),
+        (
+            "rag_chatbot --seedbed=git+https://git.example/seedbed.git",
+            "Unknown SEEDBED=git+https://git.example/seedbed.git. Use SEEDBED=source, or e.g. "
+            "SEEDBED=git+https://git.example/seedbed.git@v0.1.0.",
+        ),
+        ("rag_chatbot --edition=full --papers=x", "rag_chatbot has no paper 'x'. Available: none."),
+    ],
+)
+def test_unknown_project_or_option_is_one_line(
+    words: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(ROOT)
+    project, *options = words.split()
+    assert starter.main([project, str(tmp_path / "my-bot"), *options]) == 2
+    assert capsys.readouterr().err == f"{problem}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("My Bot", "cannot be the name of a Python package"),
+        ("class", "already the name of"),
+        ("chromadb", "already the name of"),  # of a requirement
+        ("yaml", "already the name of"),  # whose package is pyyaml
+        ("seedbed", "already the name of"),
+        (str(ROOT / "inside"), "inside this repository"),
+        ("full", "already exists"),
+    ],
+)
+def test_lift_rejects_unusable_target(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/a").write_text("mine")
+    with pytest.raises(BadInput, match=reason):
+        starter.lift("rag_chatbot", tmp_path / name, Choices.parse([]), root=ROOT)
+    assert [path.name for path in tmp_path.rglob("*")] == ["full", "a"]
+
+
+def test_copy_without_git_is_said_to_have_no_commit(tmp_path: Path) -> None:
+    (tmp_path / "my-bot").mkdir()  # an empty folder may exist
+    command = [sys.executable, "-m", "tools.starter", "llm_service", str(tmp_path / "my-bot")]
+    env = {"PATH": "", "PYTHONPATH": str(ROOT / "shared/src")}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    created = f"Created {tmp_path / 'my-bot'}, without a first commit, as git is not installed."
+    assert created in done.stdout
+    assert not (tmp_path / "my-bot/.git").exists()

@@ -47,8 +47,8 @@ def test_cells_of_the_notebook_run_in_order(
     monkeypatch.setenv("MPLBACKEND", "Agg")
     text = (ROOT / "projects/research_repro/nano.py").read_text("utf-8")
     assert "SEEDS = tuple(range(10))" in text
-    few = text.replace("SEEDS = tuple(range(10))", "SEEDS = (0, 1, 2)")
-    cells = jupytext.reads(few, fmt="py:percent").cells
+    text = text.replace("SEEDS = tuple(range(10))", "SEEDS = (0, 1, 2)")
+    cells = jupytext.reads(text, fmt="py:percent").cells
     assert [cell.cell_type for cell in cells[:2]] == ["markdown", "code"]
     monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))  # as in a notebook
     variables: dict[str, Any] = {"__name__": "__main__"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from benchmarks.load import Sample, measure, quantiles, run, summary
+from benchmarks.load import measure, run
 from seedbed.testing.launch import closed_port
 
 
@@ -113,14 +113,3 @@ async def test_open_loop_sends_at_its_rate() -> None:
 def test_server_that_cannot_be_reached_ends_the_benchmark() -> None:
     with closed_port() as port, pytest.raises(SystemExit, match="ClientConnectorError"):
         run(f"http://127.0.0.1:{port}")
-
-
-def test_summary_counts_rates_and_errors() -> None:
-    assert quantiles([]) is None
-    assert quantiles([n / 100 for n in range(100)]) == {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-    complete = Sample(1.0, ended=2.0, first=1.5, gaps=[0.1, 0.2], chunks=3, completion_tokens=4)
-    figures = summary([complete, Sample(1.0, ended=1.1, error="timeout")], wall=2.0)
-    assert figures["tokens_per_second"] == 2.0
-    assert figures["errors"] == {"timeout": 1}
-    assert figures["first_token"]["p50"] == 0.5
-    assert figures["latency"]["p99"] == 1.0

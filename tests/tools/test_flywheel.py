@@ -26,11 +26,11 @@ RIGHT, OTHER = '{"name": "none", "arguments": {}}', '{"name": "x", "arguments": 
 def test_people_rate_and_correct_in_the_given_shares() -> None:
     chance = random.Random(0)
     up = [rate(RIGHT, RIGHT, OTHER, chance) for _ in range(10_000)]
-    corrections = [rate(RIGHT, OTHER, OTHER, chance) for _ in range(10_000)]
     assert up.count({"rating": "up"}) / 10_000 == pytest.approx(0.6, abs=0.02)
-    given = [feedback["correction"] for feedback in corrections if feedback]
-    assert len(given) / 10_000 == pytest.approx(0.3, abs=0.02)
-    assert given.count(OTHER) / len(given) == pytest.approx(0.05, abs=0.02)
+    feedback = filter(None, (rate(RIGHT, OTHER, OTHER, chance) for _ in range(10_000)))
+    corrections = [opinion["correction"] for opinion in feedback]
+    assert len(corrections) / 10_000 == pytest.approx(0.3, abs=0.02)
+    assert corrections.count(OTHER) / len(corrections) == pytest.approx(0.05, abs=0.02)
 
 
 @pytest.mark.slow
