@@ -26,6 +26,7 @@ nano-agents := "Within how many days can I return goods after delivery?"
 nano-rag := docs
 eval-agents := eval --tasks projects/multi_agent/eval/tasks.jsonl
 eval-finetune := evaluate --data helpdesk --adapter latest
+# Of a copy; here `eval-rag` has its own rule, below.
 eval-rag := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs
 eval-research := run
 eval-vision := eval projects/vision_app/eval
@@ -64,6 +65,10 @@ nano-%: $$(call ready,$$*) ## Runs a project's edition of one file, nano.py; ARG
 eval-%: $$(call ready,$$*) ## Measures quality; ARGS= adds options, MLFLOW_TRACKING_URI logs the result
 	$(call command,$*) $(or $(eval-$*),eval) $(ARGS)
 
+# Each collection of other people's documents apart; a copy asks the questions in `eval` of the project.
+eval-rag: $$(call ready,rag)
+	$(BIN)/python benchmarks/answers.py $(ARGS)
+
 # In a network namespace of its own where the system allows it, so that no answer can come from a server.
 smoke: $(PROJECTS:%=$(VENV)/%.ready) ## Runs every demo with the network off
 	HF_HUB_OFFLINE=1 $$(unshare -rn true 2>/dev/null && echo unshare -rn $(BIN)/python -m tools.loopback) \
@@ -95,7 +100,7 @@ check-%: $$(call ready,$$*) ## Checks your solution of an exercise: N=1
 	$(TOOL) tools.exercises check $(call folder,$*) $(N)
 
 new-%: ## Copies a project out of the repository as your own: TO=../my-bot; docs/how-to/your-project.md has the options
-	$(TOOL) tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(BRAIN),--brain="$(BRAIN)") $(if $(PAPERS),--papers="$(PAPERS)") \
+	$(TOOL) tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(EDITION),--edition="$(EDITION)") $(if $(BRAIN),--brain="$(BRAIN)") $(if $(PAPERS),--papers="$(PAPERS)") \
 	  $(if $(WITH),--with="$(WITH)") $(if $(WITHOUT),--without="$(WITHOUT)") $(if $(SEEDBED),--seedbed="$(SEEDBED)")
 
 update-copy: # `make update` of a copy calls it, in a clone of this repository
