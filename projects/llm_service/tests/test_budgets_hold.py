@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from service_fakes import FakeBackend, serving
+from service_fakes import FakeBackend, Served, serving
 
 from llm_service.request import Ask, Delta, Event, Finish, Usage
 from seedbed.errors import SeedbedError, Unavailable
@@ -158,23 +158,16 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"x" * 500: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    requests=st.lists(REQUESTS, min_size=3, max_size=12), order=st.randoms(), fails=st.booleans()
-)
-def test_random_sequences_never_spend_more_than_the_budget(
-    tmp_path_factory: pytest.TempPathFactory,
-    requests: list[dict[str, Any]],
-    order: random.Random,
-    fails: bool,
-) -> None:
-    async def one(served: Any, key: Any, number: int, wish: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_random_sequences_never_spend_more_than_the_budget(tmp_path: Path, fails: bool) -> None:
+    async def one(served: Served, key: Any, name: str, wish: dict[str, Any], order: Any) -> None:
         body = {name: wish[name] for name in ("max_tokens", "seed", "n") if wish[name]}
-        body["messages"] = [{"role": "user", "content": wish["content"]}]
+        # The key's id keeps it from being the answer to a request of an earlier sequence.
+        body["messages"] = [{"role": "user", "content": f"{wish['content']} {key.id}"}]
         body |= {"tools": [TOOL]} if wish["tools"] else {}
         ask = Ask("chat", wish["model"], body, stream=True, user=wish["user"])
         try:
-            call = await served.gateway.answer(ask, key, f"r{number}")
+            call = await served.gateway.answer(ask, key, name)
         except SeedbedError:
             return
         async with aclosing(call):
@@ -185,20 +178,32 @@ def test_random_sequences_never_spend_more_than_the_budget(
                 if (reads := reads + 1) == wish["reads"]:
                     return
 
-    async def run() -> None:
-        paid = Metered("paid")
-        folder = tmp_path_factory.mktemp("sequence")
-        backends = {"echo": broken() if fails else FakeBackend("echo"), "paid": paid}
-        async with serving(folder, TABLE, backends) as served:
-            key, _ = served.keys.create("k", budget_usd=BUDGET)
-            left = list(enumerate(requests))
-            while left:
-                size = order.randint(1, 4)
-                batch, left = left[:size], left[size:]
-                await asyncio.gather(*(one(served, key, n, wish) for n, wish in batch))
-            budgets = served.gateway.admission.budgets
-            # What is cut off before its usage is known is charged with the most it can be.
-            assert paid.sold - 1e-6 <= sum(budgets._spent.values()) <= BUDGET + 1e-6
-            assert sum(budgets._reserved.values()) == pytest.approx(0, abs=1e-9)
+    async def sequence(served: Served, requests: list[dict[str, Any]], order: Any) -> None:
+        key, _ = served.keys.create("k", budget_usd=BUDGET)
+        budgets = served.gateway.admission.budgets
+        spent, paid.sold = sum(budgets._spent.values()), 0.0
+        left = [(served, key, f"{key.id} {n}", wish, order) for n, wish in enumerate(requests)]
+        while left:
+            size = order.randint(1, 4)
+            batch, left = left[:size], left[size:]
+            await asyncio.gather(*(one(*request) for request in batch))
+        # What is cut off before its usage is known is charged with the most it can be.
+        spent = sum(budgets._spent.values()) - spent
+        assert paid.sold - 1e-6 <= spent <= BUDGET + 1e-6
+        assert sum(budgets._reserved.values()) == pytest.approx(0, abs=1e-9)
+        sold.append(paid.sold)
 
-    asyncio.run(run())
+    paid, sold = Metered("paid"), []
+    backends = {"echo": broken() if fails else FakeBackend("echo"), "paid": paid}
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        served = runner.run(stack.enter_async_context(serving(tmp_path, TABLE, backends)))
+
+        @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(requests=st.lists(REQUESTS, min_size=3, max_size=12), order=st.randoms())
+        def check(requests: list[dict[str, Any]], order: random.Random) -> None:
+            runner.run(sequence(served, requests, order))
+
+        check()
+        runner.run(stack.aclose())
+    assert max(sold) > BUDGET / 2

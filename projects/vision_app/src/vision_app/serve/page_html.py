@@ -74,7 +74,7 @@ def fields(extraction: Result) -> str:
     for number, (name, content) in enumerate(extraction["fields"].items()):
         evidence, cell = extraction["evidence"].get(name), value(content, name)
         if content is None:
-            cell = "<span class='muted'>not on the page</span>"
+            cell = "<span class='muted'>not found</span>"
         elif evidence and evidence["box"]:  # OCR read it, too
             place = evidence["text"], evidence["page"], evidence["box"]
             cell = _button(f"fields-{number}", cell, *place)
