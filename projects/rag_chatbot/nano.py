@@ -38,11 +38,11 @@ from seedbed.models.load import load_chat_model
 CHUNK_CHARACTERS = 500  # about 110 tokens; the embedding model reads 256
 OVERLAP = 100  # characters, at most, that two neighbouring chunks share: a sentence
 CHUNKS = 6  # retrieved for a question: the answer is in the first six more often than in the first
-# Without a bigger model. A lower similarity answers more questions, also some that the documents
-# don't answer: choose your own.
-QUOTES = 3  # the most sentences that an answer quotes
-MIN_SIMILARITY = 0.45  # cosine similarity to the question that the best one needs
-MARGIN = 0.1  # how much worse the others may be
+# For answers without a bigger model. A lower similarity answers more questions, including some that
+# the documents don't answer: choose your own.
+QUOTES = 3  # maximum number of sentences quoted in an answer
+MIN_SIMILARITY = 0.45  # minimum cosine similarity of the best sentence to the question
+MARGIN = 0.1  # how much lower the similarity of the others may be
 
 
 # 1. Load ----------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def load_documents(folder: Path) -> list[Document]:
     for file in sorted(folder.rglob("*")):
         if file.suffix in {".md", ".txt"}:
             text = file.read_text("utf-8", errors="replace")
-            text = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", text)  # of a link, the words
+            text = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", text)  # keep a link's text
             source = file.relative_to(folder).as_posix()
             documents.append(Document(text, metadata={"source": source}))
     return documents
@@ -203,7 +203,7 @@ class Chatbot:
         if not chunks:
             raise SystemExit(f"{folder} contains no .md or .txt file with text.")
         self.retriever = index_chunks(chunks, self.embeddings)
-        # The default is too small to write answers; any other model is taken at its word.
+        # The default is too small to write answers; any other model is assumed to be able to.
         has_bigger_model = os.environ.get("SEEDBED_MODEL", "smollm2") != "smollm2"
         self.model = load_chat_model(temperature=0) if has_bigger_model else None
 

@@ -135,7 +135,7 @@ class Progress:
         self._bar: Any = None  # a `rich.progress.Progress` with one task
 
     def __call__(self, done: int, total: int | None, text: str = "", *, now: bool = False) -> None:
-        """Report `done` of `total` (None: as before). With `now` the line is written at once."""
+        """Report `done` of `total` (None: unknown, or as before). `now` writes the line at once."""
         if self._bar is not None:
             task = self._bar.tasks[0]
             total = task.total if total is None else total

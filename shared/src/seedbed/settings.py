@@ -91,7 +91,7 @@ class Settings(BaseSettings):
 
 
 class ProjectSettings(BaseSettings):
-    """The base of a project's own settings; a variable that is set to nothing counts as unset.
+    """The base of a project's own settings; an empty variable counts as unset.
 
     class Config(ProjectSettings, env_prefix="MY_BOT_"):
         chunk_tokens: int = Field(256, description="Maximum length of a chunk.")

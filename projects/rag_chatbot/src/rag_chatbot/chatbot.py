@@ -38,8 +38,8 @@ NO_DOCUMENTS = "This collection has no documents yet. Add some first."
 class Question:
     """A question to a collection. Raises BadInput if it is too long or has no words.
 
-    With `keep` it becomes a turn of a conversation. `history` has the turns before it if it has no
-    conversation.
+    With `keep` it becomes a turn of a conversation. `history` has the earlier exchanges of a
+    question without a conversation.
     """
 
     text: str
@@ -84,7 +84,7 @@ class Chatbot:
     def search(
         self, question: str, *, collection: str, caller: Caller, k: int | None = None
     ) -> list[dict[str, Any]]:
-        """The `k` passages nearest to a question, best first. Raises BadInput beyond 50."""
+        """The `k` passages nearest to a question, best first. BadInput unless `k` is 1 to 50."""
         if k is not None and not 1 <= k <= 50:
             raise BadInput(f"k={k} is out of range.", hint="Use 1 to 50 passages.")
         owner = self.store.collections.require(collection, caller, "read")
@@ -100,7 +100,7 @@ class Chatbot:
     def stream(self, question: Question, *, caller: Caller) -> Generator[str | dict[str, Any]]:
         """Yield the answer's text piece by piece as it is ready, then the whole answer as JSON.
 
-        An empty piece means that the answer is awaited. Raises NotFound for a collection or
+        An empty piece means that the answer is not ready yet. Raises NotFound for a collection or
         conversation that does not exist or is not accessible to the caller.
         """
         # 1. Check access to the collection and to the conversation.
@@ -169,7 +169,7 @@ class Chatbot:
             )
         if name in self.store.collections.names(OPERATOR):
             raise Conflict(f"The name {name!r} is not available.", hint="Choose another.")
-        self.store.collections.create(name, _with(caller, readers), _with(caller, writers))
+        self.store.collections.create(name, _include(caller, readers), _include(caller, writers))
 
     def delete_collection(self, name: str, caller: Caller) -> None:
         """Delete a collection with all its documents; `default` stays, without documents."""
@@ -235,7 +235,7 @@ def open_chatbot(config: Config, settings: Settings) -> Chatbot:
     return Chatbot(config, load_embeddings(settings=settings), load_model, settings.model)
 
 
-def _with(caller: Caller, names: Sequence[str]) -> list[str]:
+def _include(caller: Caller, names: Sequence[str]) -> list[str]:
     """`names`, and the caller where they don't include it."""
     return [*names] if allows(names, caller) else [*names, str(caller)]
 

@@ -1,6 +1,6 @@
 """The settings of rag_chatbot, read from the environment (`RAG_*`) and from `.env`.
 
-    load(Config, k=20)              # with `seedbed.settings.load`: one setting, the rest as set
+    load(Config, k=20)              # `seedbed.settings.load`; an argument overrides one setting
     RAG_K=20 rag-chatbot ask "…"    # the same from a shell
 
 The descriptions below are also the comments in `.env.example`.
@@ -15,7 +15,7 @@ from seedbed.settings import ProjectSettings
 
 
 class Config(ProjectSettings, env_prefix="RAG_"):
-    """How documents are stored, cut, searched and answered from.
+    """How documents are stored, chunked and searched, and how questions are answered.
 
     Each field is one environment variable. A wrong value raises ConfigError with its name.
     """

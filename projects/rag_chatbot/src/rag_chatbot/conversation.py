@@ -141,14 +141,14 @@ class Conversations:
     def delete(self, conversation_id: str, caller: str) -> None:
         """Delete a conversation with its turns. Raises NotFound."""
         with self._database() as database:
-            deleted = database.execute(
+            cursor = database.execute(
                 "DELETE FROM conversations WHERE id = ? AND caller = ?", (conversation_id, caller)
             )
-        if not deleted.rowcount:
+        if not cursor.rowcount:
             raise _unknown(conversation_id)
 
     def erase_deleted(self, collection: str, sources: Collection[str]) -> None:
-        """Erase the answers that cite other documents of a collection than `sources`."""
+        """Erase the answers about a collection that cite documents not in `sources`."""
         with self._database() as database:
             rows = database.execute(
                 "SELECT t.id, t.answer FROM turns t JOIN conversations c ON c.id ="
@@ -168,12 +168,12 @@ class Conversations:
     def rate(self, turn_id: str, caller: str, rating: Rating | None) -> None:
         """Store a rating in place of an earlier one; None removes it. Raises NotFound."""
         with self._database() as database:
-            updated = database.execute(
+            cursor = database.execute(
                 "UPDATE turns SET rating = ? WHERE id = ? AND conversation_id IN"
                 " (SELECT id FROM conversations WHERE caller = ?)",
                 (rating, turn_id, caller),
             )
-        if not updated.rowcount:
+        if not cursor.rowcount:
             raise NotFound(f"Unknown answer {turn_id[:100]!r}.")
 
     def export(self) -> Iterator[dict[str, Any]]:

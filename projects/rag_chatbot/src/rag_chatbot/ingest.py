@@ -1,11 +1,11 @@
-"""Bring the files of some folders into a collection. Unchanged files are not read again.
+"""Ingest files and folders into a collection. Unchanged files are not read again.
 
     summary = ingest(store, ["docs"])                        # what `rag-chatbot ingest docs` runs
     summary.added, summary.failed                            # 31, [{"path": …, "reason": …}]
 
-A document's source is its path, beginning with the name of the folder that was ingested. It never
-replaces a document that came from elsewhere. Parsing and chunking are in `read/`, tables in
-`store/`.
+A document's source is its path, beginning with the name of the folder that was ingested. A document
+of the same source is replaced only if it came from the same file, or from one that is gone. Parsing
+and chunking are in `read/`, tables in `store/`.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def sql_engine(
 
     It connects on first use. On SQLite, the execution option `begin` sets the statement that begins
     a transaction: "BEGIN IMMEDIATE" for one that reads before it writes, by default "BEGIN".
-    `busy_seconds` is how long a writer then waits for a lock.
+    `busy_seconds` is how long a writer waits for a lock.
 
     Raises ConfigError, which names `setting` and does not contain the password, or MissingExtra,
     which names the `extra` of the project with the driver.
@@ -50,7 +50,7 @@ def sql_engine(
     path = Path(str(parsed.database))
     engine = create_engine(parsed, creator=lambda: open_sqlite(path, busy_seconds=busy_seconds))
 
-    # Python's driver would begin transactions late, and none for CREATE TABLE.
+    # Python's driver would begin a transaction only before a write, and none for CREATE TABLE.
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

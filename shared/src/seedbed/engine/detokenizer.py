@@ -1,4 +1,4 @@
-"""Token ids to text while they arrive: whole characters only, and never a part of a stop string.
+"""Turn token ids into text as they arrive: whole characters, and never a part of a stop string.
 
     detokenizer = Detokenizer(token_bytes(tokenizer), stop=["\\n\\n"])
     for ids in steps:

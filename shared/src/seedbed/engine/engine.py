@@ -95,7 +95,7 @@ class Engine:
             if self.closed:
                 raise _closed()
             if len(self._waiting) >= self._max_queue:
-                seconds = 1.0 + len(self._waiting) // self._max_running  # about one a batch
+                seconds = 1.0 + len(self._waiting) // self._max_running  # about 1 s per batch
                 raise Busy(
                     f"The queue of the model is full ({self._max_queue} requests).",
                     hint=f"Retry after {seconds:g} s.",
@@ -106,7 +106,7 @@ class Engine:
         return Generation(request, self._wake)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text. Names of special tokens in it become these tokens; apply
+        """Token ids of a text. Names of special tokens in it are encoded as those tokens; apply
         `without_special_tokens` to untrusted content first."""
         if not text:
             return []

@@ -142,7 +142,7 @@ class ScriptedChatModel(StreamingChatModel):
         yield last_chunk("", reply.tool_calls, usage, metadata)
 
     def _next_reply(self, call: Call) -> Any:
-        with self._lock:  # two threads must not get one reply
+        with self._lock:  # two threads must not get the same reply
             self._calls.append(call)
             number = len(self._calls)
         if not isinstance(self.replies, list):

@@ -1,4 +1,4 @@
-"""Logs, tracing, and switches against the telemetry of dependencies, set up when a program starts.
+"""Logs, tracing, and opting out of the telemetry of dependencies, set up when a program starts.
 
     start("my_app", level=settings.log_level)
 
@@ -42,8 +42,8 @@ _NOISY_LOGGERS = (  # which log every request at INFO
 def silence_dependencies() -> None:
     """Switch off the telemetry of Chroma, Gradio, Hugging Face, OpenVINO, MLflow and Ray.
 
-    Call it before importing them, as they read their switches then. Variables that are already set
-    are kept. OpenVINO has no variable, but uses a silent stub if its telemetry package is missing.
+    Call it before importing them, since they read these variables on import. Variables that are
+    already set are kept. OpenVINO has none, but sends nothing if its telemetry package is missing.
     """
     for name, value in _NO_TELEMETRY.items():
         os.environ.setdefault(name, value)

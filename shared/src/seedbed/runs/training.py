@@ -1,4 +1,4 @@
-"""What projects that train share: quiet libraries, facts about a run, figures of its results.
+"""Helpers for projects that train: quiet libraries, facts about a run, plots of its results.
 
     quiet()                            # quick, for commands
     about = {"commit": git_commit(Path(__file__).parent), **describe_environment(["torch"])}

@@ -4,10 +4,10 @@
     value, raw = process.call(data, name="report.pdf", page=3)     # count_pages(data, page=3)
 
 Parsers in C cannot be interrupted, and a file of 2 MB can take them minutes or gigabytes. So one
-child process serves all threads, one call after the other, within its limits (Windows has
-neither). It starts when needed, which takes 0.1 s and 25 MB, and ends after IDLE_SECONDS without
-calls. Calls and results are a line of JSON followed by plain bytes, never pickles (as in
-`concurrent.futures`), which could run code here.
+child process serves all threads, one call after the other, within its limits (not enforced on
+Windows). It starts when needed, which takes 0.1 s and 25 MB, and ends after IDLE_SECONDS without
+calls. Calls and results are a line of JSON followed by plain bytes; pickles, as used by
+`concurrent.futures`, could run code in this process.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class LimitedProcess:
 
     `function` is "module:name" of what the child imports and calls with the data and the keyword
     arguments of `call`. It returns a value for JSON, and bytes; it may raise BadInput and TooLarge.
-    `max_seconds` is for one call, of processor time if there are `max_wall_seconds`; `max_memory`,
-    in bytes, is enforced on Linux, for memory that can be written to. `action` and `hint` are for
-    the errors.
+    `max_seconds` limits the time of one call, or its processor time if `max_wall_seconds` is set
+    too; `max_memory`, in bytes, limits writable memory, and is enforced on Linux only. `action` and
+    `hint` are part of error messages.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class LimitedProcess:
     ) -> tuple[Any, bytearray]:
         """What the function returns for the data; `name` is that of the file, for errors.
 
-        Raises BadInput if the function takes too much time or memory or fails, Unavailable if it
-        is not given the time on a busy machine, and what it raises.
+        Raises BadInput if the function fails or takes too much time or memory, Unavailable if it
+        waits too long for a busy processor, and the function's own BadInput or TooLarge.
         """
         seconds = max_seconds or self._max_seconds
         with self._lock:

@@ -4,8 +4,8 @@ r"""Match untrusted regular expressions in linear time.
     pattern.search("AB-7")              # a match, or None
 
 Python's `re` backtracks: `(a+)+$` takes minutes for 30 characters, while all other threads wait.
-RE2 does not, at the price of look-around and back-references. Patterns of our own stay
-with `re`. https://github.com/google/re2/wiki/Syntax
+RE2 does not, but has neither look-around nor back-references. Our own patterns use `re`.
+https://github.com/google/re2/wiki/Syntax
 """
 
 from __future__ import annotations

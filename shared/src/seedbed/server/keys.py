@@ -47,11 +47,11 @@ class Keys:
         for position, pair in enumerate(pairs, 1):
             name, _, key = (part.strip() for part in pair.partition("="))
             digest = hashlib.sha256(key.encode()).digest()
-            usable = key and key.isascii() and key.isprintable()  # in a header
-            known = digest in digests or name in digests.values()
+            key_ok = key and key.isascii() and key.isprintable()  # in a header
+            duplicate = digest in digests or name in digests.values()
             # "local" stands for callers without a key.
-            named = name not in ("", "local") and name.isprintable() and not set(name) & set("*/")
-            if not usable or known or not named:
+            name_ok = name not in ("", "local") and name.isprintable() and not set(name) & set("*/")
+            if not key_ok or duplicate or not name_ok:
                 raise errors.ConfigError(
                     f"SEEDBED_API_KEYS: pair {position} is not of the form name=key, repeats a "
                     "name or key, or has characters that are not allowed.",

@@ -58,9 +58,9 @@ def error_response(
 ) -> Response:
     """The response to a request that failed, in one line. Secrets in the message are redacted."""
     scope["seedbed.error"] = type_
-    line = " ".join(redact_secrets(message).splitlines())  # it may quote a name of the client
+    line = " ".join(redact_secrets(message).splitlines())  # it may quote the client's input
     body = {"type": type_, "message": line, "request_id": request_id.get()}
-    # ASCII only: a message may quote a lone surrogate of the client, which UTF-8 cannot encode.
+    # ASCII only: the client's input may contain a lone surrogate, which UTF-8 cannot encode.
     content = json.dumps({"error": body | details}).encode()
     return Response(content, status, headers=headers, media_type="application/json")
 
@@ -108,7 +108,7 @@ class Context:
             # 3. Run the app.
             await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
-            # 4. No bug, and there is no client to answer; nginx has the same status for it.
+            # 4. Not a bug, and no client is left to answer. nginx logs the same status.
             status = status or CLIENT_LEFT
             scope["seedbed.error"] = "client_disconnect"
         except Exception as error:

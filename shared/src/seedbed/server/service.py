@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("seedbed.service")
 GRACE_SECONDS = 30
-"""Seconds that running requests have to end after SIGTERM or Ctrl-C."""
+"""Seconds that running requests have to finish after SIGTERM or Ctrl-C."""
 # Error types for the exceptions of Starlette; those of seedbed carry their own.
 _TYPE_BY_STATUS = {400: "bad_input", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
@@ -285,7 +285,7 @@ def serve(
         require_keys(app.state.access.keys, settings, host)
     app.state.access.local_only = local and not settings.open
     # 2. Open the port here, as uvicorn would only log a failure and exit.
-    bound = bind(host, port)
+    listener = bind(host, port)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -293,10 +293,10 @@ def serve(
         timeout_graceful_shutdown=1,
         server_header=False,
     )
-    bound_to(bound.getsockname()[1])
+    bound_to(listener.getsockname()[1])
     # 3. Serve; `_Server` drains the requests.
-    log.info("%s serves on http://%s:%d", app.title, host, bound.getsockname()[1])
-    _Server(config, app.state.drain).run(sockets=[bound])
+    log.info("%s serves on http://%s:%d", app.title, host, listener.getsockname()[1])
+    _Server(config, app.state.drain).run(sockets=[listener])
 
 
 def require_keys(keys: KeySource, settings: Settings, host: str) -> None:
@@ -323,15 +323,15 @@ def is_loopback(host: str) -> bool:
 def bind(host: str, port: int) -> socket.socket:
     """A TCP socket bound to the address, not listening yet. Raises Unavailable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((host, port))
+        listener.bind((host, port))
     except (OSError, OverflowError) as error:
-        bound.close()
+        listener.close()
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise errors.Unavailable(
             f"Cannot open port {port} on {host}: {reason}.",
             hint="Choose another with --port.",
         ) from None
-    return bound
+    return listener

@@ -120,7 +120,7 @@ def mount(app: FastAPI, blocks: gr.Blocks, path: str = "/", *, extra_css: str = 
     silence_dependencies()
     import gradio as gr
 
-    # 1. Let Gradio add the page to the app, with everything off that reaches outside.
+    # 1. Let Gradio add the page to the app, with everything off that contacts other servers.
     blocks.queue(default_concurrency_limit=8, max_size=64)
     gr.mount_gradio_app(
         app,
@@ -136,8 +136,8 @@ def mount(app: FastAPI, blocks: gr.Blocks, path: str = "/", *, extra_css: str = 
         mcp_server=False,
         max_file_size=app.state.max_body,
     )
-    # 2. Make Gradio check that a file named by a client was uploaded before. It does so only in a
-    # page that it launched itself; in a mounted page any file of the server could be read (6.31).
+    # 2. Make Gradio check that a file that a client names was uploaded. By default it does so only
+    # in a page that it launched itself; in a mounted page any file could be read (6.31).
     blocks.has_launched = True
     # 3. Put the app's API in front of the page.
     route = app.router.routes[-1]
@@ -152,12 +152,12 @@ def take_uploads(files: Iterable[str] | None) -> list[tuple[str, bytes]]:
 
     Files that an earlier event has already taken are skipped.
     """
-    taken = []
+    uploads = []
     for file in map(Path, files or ()):
         if file.exists():
-            taken.append((file.name, file.read_bytes()))
+            uploads.append((file.name, file.read_bytes()))
             file.unlink(missing_ok=True)
-    return taken
+    return uploads
 
 
 class BehindApi:

@@ -224,7 +224,7 @@ def _advance(state: State, code: int) -> Iterator[State]:
     Composite nodes are expanded on a stack until a Lit or Chars consumes the character.
     """
     stack = [state]
-    visited: set[State] = set()  # repetitions of a part that may be empty would expand for ever
+    visited: set[State] = set()  # repetitions of a part that may be empty would expand forever
     while stack:
         current = stack.pop()
         if current is None:

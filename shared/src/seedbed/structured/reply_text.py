@@ -1,4 +1,4 @@
-"""What a model has replied, without what it wrote around it: thinking, fences, an introduction.
+"""The answer inside a model's reply, without the thinking, fence or introduction around it.
 
     without_thinking("<think>Hm.</think>Yes.")              # "Yes."
     find_json('Sure! Here it is:\\n```json\\n[1]\\n```')       # [1]

@@ -4,7 +4,7 @@
     [error.message for error in validator_for(schema).iter_errors(value)]
 
 `jsonschema` alone downloads the target of a `$ref` to another address, and matches `pattern` with
-Python's `re`, where a pattern can take for ever. `schemas.validate` raises errors for people.
+Python's `re`, where a pattern can take forever. `schemas.validate` raises errors for people.
 """
 
 from __future__ import annotations

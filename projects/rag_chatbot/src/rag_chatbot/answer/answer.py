@@ -106,7 +106,7 @@ class Answerer:
         """Yield the text of the answer piece by piece as it is ready, then the Answer.
 
         `question` is clean, see `clean_question`; the collection is `default` by default. An empty
-        piece means that the model is awaited. Closing the generator stops the model.
+        piece means that the model is still working. Closing the generator stops the model.
         """
         usage = UsageCallback()
         started = time.perf_counter()
@@ -123,9 +123,9 @@ class Answerer:
 
         for condensed in attempts:
             # 2. Retrieve the chunks that match it.
-            searched = time.perf_counter()
+            search_start = time.perf_counter()
             hits = self.retriever.search(condensed, collection, k=self.config.k)
-            timings["retrieve"] += time.perf_counter() - searched
+            timings["retrieve"] += time.perf_counter() - search_start
 
             # 3. Let the model write from the chunks, or quote their best spans; or abstain.
             if self.quote is None or mode == "write":
@@ -138,7 +138,7 @@ class Answerer:
             if draft.text:
                 break
 
-        # 4. Without an answer, greet, or tell why.
+        # 4. Without an answer, reply to a greeting, or give the reason.
         text, greeting = draft.text, ""
         if not text:
             greeting = small_talk.greeting(question)
@@ -166,7 +166,7 @@ class Answerer:
 
     @property
     def mode(self) -> str:
-        """`quote` or `write`, as set or as the model can.
+        """`quote` or `write`: the setting, or for `auto` the mode that suits the model.
 
         Raises ConfigError if this copy has no quote mode and its model cannot write.
         """

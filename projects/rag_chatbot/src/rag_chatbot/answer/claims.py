@@ -20,7 +20,7 @@ from typing import Any
 from rag_chatbot.read.language import sentence_spans
 from seedbed.structured.reply_text import without_thinking
 
-OBJECT_LINES = 40  # lines over which one object may go
+OBJECT_LINES = 40  # maximum number of lines of one object
 _OBJECT = re.compile(r"[\s,\[\]]*\{")
 _DECODER = json.JSONDecoder(strict=False)
 _LIST_MARK = re.compile(r"^\s*(?:[-*+•]|#{1,6}|\d{1,3}[.)])\s+")
@@ -40,7 +40,7 @@ class Claim:
 
 
 def read_claims(pieces: Iterable[str]) -> Iterator[Claim | None]:
-    """Yield the claims of a reply that comes in pieces, in a time proportional to its length.
+    """Yield the claims of a reply that comes in pieces, in time proportional to its length.
 
     None is yielded for a piece that completes no line, so that a caller can stop reading.
 
@@ -56,11 +56,11 @@ def read_claims(pieces: Iterable[str]) -> Iterator[Claim | None]:
         if line is None:
             yield None
             continue
-        begins = bool(_OBJECT.match(line))
-        if waiting and (begins or line.lstrip().startswith("```") or len(waiting) == OBJECT_LINES):
+        opens = bool(_OBJECT.match(line))
+        if waiting and (opens or line.lstrip().startswith("```") or len(waiting) == OBJECT_LINES):
             waiting.clear()
-            yield Claim("")  # the object before is broken
-        if not (waiting or begins):
+            yield Claim("")  # the previous object is broken
+        if not (waiting or opens):
             text.append(line)
             continue
         has_objects = True
@@ -80,8 +80,8 @@ def _lines(pieces: Iterable[str]) -> Iterator[str | None]:
     None for a piece that completes none.
     """
     parts: list[str] = []  # of the line that is not complete
-    head = ""  # what may be thinking that has not ended
-    begun = False
+    head = ""  # text that may be unfinished thinking
+    past_thinking = False
     for piece in chain(pieces, ["\n"]):
         parts.append(piece)
         if "\n" not in piece:
@@ -90,11 +90,11 @@ def _lines(pieces: Iterable[str]) -> Iterator[str | None]:
         *lines, rest = "".join(parts).split("\n")
         parts = [rest]
         for line in lines:
-            if not begun:
+            if not past_thinking:
                 head += f"{line}\n"
                 line = without_thinking(head).rstrip("\n")
-                begun = bool(line)
-            if begun:
+                past_thinking = bool(line)
+            if past_thinking:
                 yield line
 
 

@@ -43,7 +43,7 @@ class Span:
 
     @property
     def quote(self) -> str:
-        """The span as the document has it."""
+        """The text of the span, verbatim."""
         return self.chunk.text[self.start - self.chunk.start : self.end - self.chunk.start]
 
 
@@ -51,7 +51,7 @@ class Span:
 class Draft:
     """An answer, or an empty text: `cited[n - 1]` is the span of the mark `[n]` in it.
 
-    `failure` tells why there is none, unless the documents don't contain it.
+    `failure` is why the text is empty, unless the documents just don't contain the answer.
     """
 
     text: str = ""
@@ -69,7 +69,7 @@ class Draft:
 
 
 def sentences(chunk: Chunk) -> list[Span]:
-    """All whole spans of a chunk, in order: none that the edge of the chunk cuts."""
+    """The spans of a chunk in order, without those that its edges cut off."""
     spans = []
     for start, end, kind, context in _parts(chunk):
         part = chunk.text[start:end]
@@ -81,7 +81,7 @@ def sentences(chunk: Chunk) -> list[Span]:
 
 
 def locate(quote: str, chunk: Chunk) -> list[Span]:
-    """The sentences of a chunk that a quote is made of, in order; none unless it is in the chunk.
+    """The sentences of a chunk that a quote is made of, in order; none if the chunk lacks it.
 
     White space, case, punctuation and Markdown's marks may differ, words may not.
     """
@@ -119,8 +119,8 @@ def _parts(chunk: Chunk) -> Iterator[tuple[int, int, Kind, str]]:
     elif chunk.type in _ROWS:
         yield from _rows(text, 0, len(text), header, ruled=not header)
     else:
-        # Of an odd number of fences, the first one with nothing below it closes code in whose
-        # middle the chunk begins.
+        # If the number of fences is odd and a blank line follows the first, the chunk begins in
+        # the middle of code that this fence closes.
         fences = list(_FENCE.finditer(text))
         begin = 0
         if len(fences) % 2 and re.match(r"\n?[ \t]*(?:\n|\Z)", text[fences[0].end() :]):

@@ -37,7 +37,7 @@ class Exchange:
 
 
 def searches(question: str, history: Sequence[Exchange]) -> list[str]:
-    """What to search for, the second only if the first finds no answer.
+    """The queries to search for; the second one only if the first yields no answer.
 
     A question that refers back is joined to the last one that stands alone; a short one may be a
     follow-up that does not say so, such as "Et à Lyon ?".

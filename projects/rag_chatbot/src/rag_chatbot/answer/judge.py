@@ -50,8 +50,8 @@ def judge(
     )
 
     def problem(reply: Judgements) -> str | None:
-        judged = [judgement.number for judgement in reply.judgements]
-        return None if judged == numbers else f"The numbers must be {numbers}, not {judged}."
+        actual = [judgement.number for judgement in reply.judgements]
+        return None if actual == numbers else f"The numbers must be {numbers}, not {actual}."
 
     reply = structured_reply(model, prompt, Judgements, check=problem, **options)
     return [judgement.verdict for judgement in reply.judgements]

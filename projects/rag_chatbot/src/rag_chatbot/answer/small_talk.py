@@ -1,4 +1,4 @@
-"""What is said without passages: refusals and replies to greetings, in the question's language."""
+"""Replies that need no passages: refusals and greetings, in the language of the question."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GREETINGS = {
 
 
 def refusal(question: str) -> str:
-    """The sentence that the documents don't contain the answer."""
+    """The sentence for a question that the documents don't answer."""
     return REFUSALS.get(language_of(question), REFUSALS["en"])
 
 

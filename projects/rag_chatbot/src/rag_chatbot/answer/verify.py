@@ -3,13 +3,13 @@
     Verifier(embeddings, passages).verify(claim).verdict    # supported, doubtful or refused
 
 The quotes that the model names are tried first. They only point at the evidence, which is always
-text of the document; without a usable quote it is searched for. Only a sentence that equals its
-evidence is confirmed: white space, case and markup aside. No rule about words decides more than
-that, as a condition at the end, a sign or a unit changes the meaning.
+text of the document; without a usable quote, it is the nearest sentence. Only a sentence that
+equals its evidence is confirmed, white space, case and markup aside. No comparison of words
+confirms more, because a condition at the end, a minus sign or a unit can change the meaning.
 
     supported   shown with its citation
     doubtful    decided by a judge, see `judge`, or shown with a mark
-    refused     not shown: without evidence, or with a number or a name in code that it lacks
+    refused     not shown: no evidence, or a number or a name in code that the evidence lacks
 """
 
 from __future__ import annotations
@@ -100,16 +100,16 @@ def check(sentence: str, spans: list[Span]) -> Checked:
     above = {context(span.chunk.title, span.chunk.heading) for span in spans}
     above |= {span.context for span in spans}
     missing = _exact_tokens(sentence) - _exact_tokens("\n".join([*above, evidence]))
-    if not re.search(r"\d", evidence):  # where numbers may be in words
+    if not re.search(r"\d", evidence):  # its numbers may be spelled out
         missing = {token for token in missing if not token[0].isdigit()}
     return Checked(sentence, spans, "refused" if missing else "doubtful")
 
 
 def normalized(text: str, kind: str) -> str:
-    """A sentence in the form in which equal ones are equal.
+    """A sentence in a normal form, for comparison.
 
-    `kind` is the format of its document, or "sentence" for the sentence of a model, in which the
-    mark of a list item would be a sign.
+    `kind` is the format of its document, or "sentence" for the sentence of a model, which is not a
+    list item: a `-` at its beginning is a minus sign.
 
     >>> normalized("Logs are\\n**rotated**.", "sentence"), normalized("- 5 degrees", "html")
     ('logs are rotated', '5 degrees')
@@ -121,7 +121,7 @@ def normalized(text: str, kind: str) -> str:
 
 
 def _exact_tokens(text: str) -> set[str]:
-    """Numbers and names in code, which have no synonyms; 8,192 and 8192 are one."""
+    """Numbers and names in code, which have no synonyms; 8,192 and 8192 are the same."""
     tokens = set()
     for token in _TOKEN.findall(re.sub(r"[`*]", "", text)):
         if token[0].isdigit():

@@ -2,9 +2,9 @@
 
     draft = yield from AnswerWriter(model, embeddings).write(question, hits)
 
-The model names the quote that supports each of its sentences. A sentence that equals one of the
-passages is shown, see `verify`. Others are judged by the model, or shown with a mark,
-`[1]?`.
+The model names the quote that supports each of its sentences. A sentence that equals one in a
+passage is shown, and one without evidence is dropped, see `verify`. All others are judged by the
+model, or shown with a mark, `[1]?`.
 """
 
 from __future__ import annotations
@@ -99,11 +99,11 @@ class AnswerWriter:
     ) -> Generator[str, None, Draft]:
         """Yield sentences that a passage supports, with their citations; return the whole draft.
 
-        An empty piece is yielded for a sentence that is withheld, and while the model is awaited,
+        An empty piece is yielded for a sentence that is withheld, and while the model is working,
         so that a caller can stop reading. `usage` counts the calls. If the model fails after some
         sentences, they are the answer, with a notice; otherwise its ModelError is raised.
         """
-        # 1. Leave out passages that try to instruct the model: they may not support it either.
+        # 1. Leave out passages that try to instruct the model; they cannot be cited either.
         safe = [hit.chunk for hit in hits if not screen_injection(hit.chunk.text)]
         notices = [
             f"A passage of {hit.chunk.source} was left out: it tries to instruct the model."
@@ -113,8 +113,8 @@ class AnswerWriter:
         if not safe:
             return Draft(notices=notices)
 
-        # 2. Let the model write, and check each sentence. From the first doubtful one on they wait
-        #    for the judge, so that none appears before it is decided.
+        # 2. Let the model write, and check each sentence. From the first doubtful one on, all wait
+        #    for the judge, so that they stay in order.
         numbered = "\n\n".join(
             f"[{number}] {context(chunk.title, chunk.heading)}\n{chunk.text}"
             for number, chunk in enumerate(safe, 1)
@@ -176,7 +176,7 @@ class AnswerWriter:
     def _judge(
         self, question: str, doubtful: Sequence[Checked], usage: UsageCallback, notices: list[str]
     ) -> Iterator[str]:
-        """Replace doubts by the judge's verdicts; yields empty pieces until they are there."""
+        """Replace doubts by the judge's verdicts; yields empty pieces while it is working."""
         pairs = [(c.sentence, " … ".join(s.quote for s in c.spans)) for c in doubtful]
         ask = partial(judge, self.model, question, pairs, config={"callbacks": [usage]})
 
@@ -193,7 +193,7 @@ class AnswerWriter:
 
 
 def _in_background(call: AsyncIterator[Any]) -> Iterator[Any]:
-    """The items of a call of the model, which runs in a thread, and "" while they are awaited.
+    """The items of a call of the model, which runs in a thread, and "" while there are none yet.
 
     Closing the iterator cancels the call.
     """

@@ -39,7 +39,7 @@ Pattern = Annotated[re.Pattern[str], BeforeValidator("(?i){}".format)]  # ignore
 
 
 class Case(BaseModel):
-    """One question. A right answer matches one of `answers` and cites one of `source`.
+    """One question. A right answer matches one of `answers`, and should cite all of `source`.
 
     >>> Case(id="oak", question="How old is an oak?", answers=["600"]).answerable
     True
@@ -131,10 +131,10 @@ def evaluate_qa(
 
 
 def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
-    """One question; "counts" has what it adds to each share, as (right, of how many)."""
+    """One question; "counts" has what it adds to each share, as (successes, total)."""
     cited = [citation.source for citation in answer.citations]
-    right = sum(any(_same(source, s) for s in case.source) for source in cited)
-    found = sum(any(_same(source, s) for source in cited) for s in case.source)
+    relevant = sum(any(_same(source, s) for s in case.source) for source in cited)
+    sources_cited = sum(any(_same(source, s) for source in cited) for s in case.source)
     matches = any(pattern.search(answer.answer) for pattern in case.answers)
     correct = matches and not answer.abstained if case.answerable else answer.abstained
     yes, no = int(case.answerable), int(not case.answerable)
@@ -148,8 +148,8 @@ def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 4),
         "counts": {
             "answer_accuracy": (yes * correct, yes),
-            "citation_precision": (yes * right, yes * len(cited)),
-            "citation_recall": (yes * found, yes * len(case.source)),
+            "citation_precision": (yes * relevant, yes * len(cited)),
+            "citation_recall": (yes * sources_cited, yes * len(case.source)),
             "abstention_precision": (no * answer.abstained, int(answer.abstained)),
             "abstention_recall": (no * answer.abstained, no),
         },

@@ -3,7 +3,7 @@
     document = parse(Path("guide.md"), Path("guide.md").read_bytes())
     document.title, document.blocks[0].kind     # "Guide", "heading"
 
-The format is recognised by the file name's extension. Nothing in a file is executed, fetched or
+The format is recognised by the file's extension or name. Nothing in a file is executed, fetched or
 expanded. docs/reference/parsers.md compares the parsers. Chunks are made in `chunk.py`.
 """
 
@@ -52,8 +52,8 @@ BY_NAME = {
     **dict.fromkeys(("makefile", "dockerfile", "containerfile", "justfile", "rakefile"), "code"),
     **dict.fromkeys(("readme", "license", "copying", "changelog", "authors", "notice"), "text"),
 }
-# HTML, PDF and office files come from strangers: they can take a parser in C minutes and gigabytes,
-# which nothing interrupts. So they are parsed in a process with limits, one at a time.
+# HTML, PDF and office files are untrusted: one can take a parser in C minutes and gigabytes, which
+# nothing can interrupt. So they are parsed in a process with limits, one at a time.
 # 1,000 pages of PDF are 2 MB or more, and take 10 s.
 SECONDS, SECONDS_PER_MB = 60.0, 10.0
 _process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text.")

@@ -1,4 +1,4 @@
-"""The blocks of Markdown and of plain text, with their places in it.
+"""The blocks of Markdown and of plain text, with their offsets.
 
     [block.kind for block in read_markdown("# Tea\n\nPour.\n")]    # ["heading", "paragraph"]
 
@@ -38,7 +38,7 @@ _EQUALS_SIGNS = re.compile(r"(={1,6})[ \t]+(\S.*)")
 
 
 def read_markdown(text: str, start: int = 0) -> Iterator[Block]:
-    """The blocks of the text from `start` on. Rules and definitions of links are left out."""
+    """The blocks of the text from `start` on, without thematic breaks and link definitions."""
     tokens = _PARSER.parse(text[start:])
     lines = _line_starts(text, start)
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):

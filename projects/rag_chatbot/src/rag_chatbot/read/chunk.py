@@ -21,8 +21,8 @@ from rag_chatbot.read.language import CELLS, SEPARATOR, plain, sentence_spans
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]  # texts → number of tokens of each
 HEADING_CHARS = 120  # a longer heading is cut in the path
 TABLE_HEADER_CHARS = 200
-# Most characters counted as one token. Prose has 4 to 5; a tokenizer that maps unknown words to one
-# token would make a single chunk of a long line of base64.
+# Maximum characters counted as one token. Prose has 4 to 5; a tokenizer that maps unknown words to
+# one token would make a single chunk of a long line of base64.
 CHARS_PER_TOKEN = 8
 
 _WORD = re.compile(r"\w")
@@ -34,8 +34,8 @@ class Piece:
     """A chunk, or a part of one: `document.text[start:end]`, and how many tokens that has.
 
     `heading` is the path of headings above it; in a table, column names follow. `page` is from 1.
-    The first chunk below a heading begins with that heading, and its text proper at `body`. `cuts`
-    is 1 if it begins inside a sentence or a row, which was too long, 2 if it ends inside one.
+    The first chunk below a heading begins with that heading, and its body text at `body`. `cuts` is
+    a bit mask: 1 if it begins inside a sentence or row that was too long, 2 if it ends inside one.
     """
 
     start: int
@@ -53,12 +53,12 @@ def counter(embeddings: Any) -> TokenCounter:
 
 
 def estimate_tokens(text: str) -> int:
-    """About 1.3 tokens per word and one per sign, as with subword tokenizers on English."""
+    """About 1.3 tokens per word and one per symbol, as with subword tokenizers on English."""
     return int(1.3 * len(re.findall(r"\w+", text))) + len(re.findall(r"[^\w\s]", text))
 
 
 def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> list[Piece]:
-    """Cut a document into pieces of at most `max_tokens`, in order of the text.
+    """Cut a document into pieces of at most `max_tokens`, in text order.
 
     `count_tokens` takes many texts at once, see `counter`. A heading counts as a piece only if
     nothing follows it; otherwise it is part of the path `Piece.heading`.
@@ -73,7 +73,7 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
             for part in _parts(document.text, block, path, max_tokens, count_tokens)
         ]
         packed = _pack(parts, max_tokens)
-        # 3. A heading goes with the first of them: it may have a date or a version to quote.
+        # 3. Add the heading to the first chunk: it may have a date or a version worth quoting.
         if above and packed:
             packed[0] = replace(packed[0], start=above.start, body=packed[0].start)
         pieces += packed
@@ -93,7 +93,7 @@ def _sections(document: Document) -> Iterator[tuple[str, list[Block], Block | No
     path = ""
     for block in document.blocks:
         if not _WORD.search(document.text, block.start, block.end):
-            continue  # a rule or a row of signs
+            continue  # a rule or a row of symbols
         if block.kind == "heading":
             while stack and stack[-1][0] >= block.level:
                 stack.pop()
@@ -128,12 +128,12 @@ def _parts(text: str, block: Block, path: str, max_tokens: int, count: TokenCoun
             spans = [line.span() for line in _LINE.finditer(text, block.start, block.end)]
         if block.kind == "table":
             header = _table_header(text, spans)
-    below = SEPARATOR.join(part for part in (path, header) if part)
+    later_path = SEPARATOR.join(part for part in (path, header) if part)
     starts, ends = {start for start, _ in spans}, {end for _, end in spans}
     pieces = []
     for n, (a, b, tokens) in enumerate(_divide(text, spans, max_tokens, count)):
         cuts = (a not in starts) + 2 * (b not in ends)
-        pieces.append(Piece(a, b, below if n else path, block.page, tokens, cuts=cuts))
+        pieces.append(Piece(a, b, later_path if n else path, block.page, tokens, cuts=cuts))
     return pieces
 
 
@@ -147,7 +147,7 @@ def _divide(
             yield start, end, tokens
             continue
         middle = (start + end) // 2
-        space = max(text.rfind(sign, (start + middle) // 2, middle) for sign in " \n")
+        space = max(text.rfind(blank, (start + middle) // 2, middle) for blank in " \n")
         cut = space if space > 0 else middle
         halves = [(start, cut), (cut + (space > 0), end)]
         yield from _divide(text, halves, max_tokens, count)

@@ -16,7 +16,7 @@ from seedbed.errors import BadInput
 # What PDFs, terminals and broken converters leave in text. Tab and newline stay.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 NEWLINES = re.compile(r"\r\n?|[\x0c\u2028\u2029]")
-# Not allowed in names: what moves a terminal's cursor or the text around it, and half characters.
+# Not allowed in names: what moves a terminal's cursor or the text around it, and lone surrogates.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 WESTERN = ("cp125", "iso8859", "latin", "mac_")
 SAMPLE_BYTES = 65_536  # enough to recognise the encoding of a file of any size
@@ -61,7 +61,7 @@ def _decode_unknown(data: bytes) -> str:
     best = matches.best()
     if best is None:
         raise BadInput("The encoding could not be recognised. Save the file as UTF-8.")
-    # Western encodings differ in a few letters; among those that fit equally well, the common one.
+    # Western encodings differ in a few letters. Prefer the common one if it fits equally well.
     western = [m for m in matches if m.encoding in ("cp1252", "latin_1") and m.chaos <= best.chaos]
     encoding = "cp1252" if western and best.encoding.startswith(WESTERN) else best.encoding
     return data.decode(encoding, errors="replace")

@@ -44,7 +44,7 @@ def find_files(paths: Sequence[Path]) -> Iterator[FileEntry]:
 
 
 def _walk(root: Path, name: str) -> Iterator[FileEntry]:
-    """Yield a file, or those of a folder. A subfolder that cannot be read stops no other."""
+    """Yield a file, or those of a folder. A subfolder that cannot be read does not end the walk."""
     if not root.is_dir():
         missing = FileEntry(root, name, "No such file or folder.", failed=True)
         yield FileEntry(root, root.name, _file_reason(root)) if root.exists() else missing
@@ -53,8 +53,8 @@ def _walk(root: Path, name: str) -> Iterator[FileEntry]:
     for folder, folders, names in os.walk(root, onerror=errors.append):
         skipped = [name for name in folders if _reason(Path(folder, name))]
         folders[:] = sorted(set(folders) - set(skipped))
-        for name in sorted([*names, *skipped]):
-            path = Path(folder, name)
+        for entry in sorted([*names, *skipped]):
+            path = Path(folder, entry)
             source = f"{root.name}/{path.relative_to(root).as_posix()}"
             yield FileEntry(path, source, _reason(path))
     for error in errors:

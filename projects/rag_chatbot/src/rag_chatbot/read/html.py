@@ -121,7 +121,7 @@ class _Walk:
 
 
 def _table(node: Any) -> str:
-    """A table of Markdown. Its first row is the header if all its cells are `<th>`."""
+    """A Markdown table. Its first row is the header if all its cells are `<th>`."""
     rows: list[list[str]] = []
     header = False
     for row in node.css("tr"):

@@ -1,4 +1,4 @@
-"""Sentences, words and plain text: what reading, search and answers all need of a text.
+"""Sentences, words and plain text, as needed by reading, search and answering alike.
 
     >>> text = "Dr. Ray measured 1.5 s, e.g. on Linux. Is that fast?"
     >>> [text[start:end] for start, end in sentence_spans(text)]
@@ -10,8 +10,8 @@
 
 Chunks are cut between sentences, quotes are made of them, and what a model writes is checked one
 sentence at a time: all three agree on where a sentence ends. English abbreviations, ordinal numbers
-of other languages and CJK full stops are recognised; Markdown's blocks are found in `blocks`. Stems
-and stop words are those of the language of a question.
+of other languages and CJK full stops are recognised; Markdown's blocks are left to `blocks`. Stems
+and stop words are those of the question's language.
 """
 
 from __future__ import annotations
@@ -51,24 +51,24 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> Iterato
 
     Offsets count from the beginning of `text`. A list item or an empty line ends a sentence too.
     """
-    stop = len(text) if end is None else end
+    limit = len(text) if end is None else end
     first = start
-    for match in _END.finditer(text, start, stop):
-        if not _continues(text, first, match, stop):
+    for match in _END.finditer(text, start, limit):
+        if not _continues(text, first, match, limit):
             yield from _trimmed(text, first, match.end())
             first = match.end()
-    yield from _trimmed(text, first, stop)
+    yield from _trimmed(text, first, limit)
 
 
-def _continues(text: str, first: int, stops: re.Match[str], stop: int) -> bool:
-    """Whether the sentence from `first` goes on after `stops`, up to `stop` at most."""
-    if stops[0][0] not in ".!?…":
+def _continues(text: str, first: int, match: re.Match[str], limit: int) -> bool:
+    """Whether the sentence from `first` goes on after a match of _END; the text ends at `limit`."""
+    if match[0][0] not in ".!?…":
         return False
-    following = text[stops.end() : min(stops.end() + _LOOK_AHEAD, stop)].lstrip()[:1]
-    if following.islower() and stops[0][-1] not in "!?":
+    following = text[match.end() : min(match.end() + _LOOK_AHEAD, limit)].lstrip()[:1]
+    if following.islower() and match[0][-1] not in "!?":
         return True  # also after a quoted question: "And on Windows?" finds nothing
-    before = text[max(first, stops.end() - _LOOK_BACK) : stops.end()]
-    if _ORDINAL.search(before) and language_of(text[first:stop][:500]) in _ORDINAL_LANGUAGES:
+    before = text[max(first, match.end() - _LOOK_BACK) : match.end()]
+    if _ORDINAL.search(before) and language_of(text[first:limit][:500]) in _ORDINAL_LANGUAGES:
         return True
     return bool(_ABBREVIATION.search(before))
 
@@ -110,7 +110,7 @@ _MEASURE = re.compile(
     r"|frequently|early|late)\b",
     re.IGNORECASE,
 )
-# A run of letters or digits, without what follows an apostrophe; one of CJK signs by itself.
+# A run of letters or digits, with what follows an apostrophe; CJK characters are runs of their own.
 CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+(?:['’][a-z]+)?")
 _SCRIPTS = {"ja": "[\u3040-\u30ff]", "ko": "[\uac00-\ud7af]", "zh": "[\u3400-\u9fff]"}
@@ -122,12 +122,12 @@ STEMMERS = {
     **{"id": "indonesian", "it": "italian", "nl": "dutch", "no": "norwegian", "pl": "polish"},
     **{"pt": "portuguese", "ro": "romanian", "ru": "russian", "sv": "swedish", "tr": "turkish"},
 }
-LEAST_STOP_WORDS = 0.08  # share of the words that tell a text's language
-_local = threading.local()  # a stemmer keeps the word that it works on
+LEAST_STOP_WORDS = 0.08  # minimum share of stop words that identifies a text's language
+_local = threading.local()  # stemmers are not thread-safe
 
 
 def language_of(text: str, default: str = "en") -> str:
-    """The code of a text's language, by its script and its stop words; `default` in doubt.
+    """The code of a text's language, by its script and its stop words; `default` if unclear.
 
     >>> [language_of(text) for text in ("Wie viele Tage?", "Where is it?", "在哪里")]
     ['de', 'en', 'zh']
@@ -136,7 +136,7 @@ def language_of(text: str, default: str = "en") -> str:
         if re.search(script, text):
             return language
     words = re.findall(r"[^\W\d_]{2,}", text.lower()[:2000])
-    # Data and code have few stop words, by chance of any language.
+    # Data and code have few stop words, which may be of any language by chance.
     best, most = default, LEAST_STOP_WORDS * len(words)
     for language in STEMMERS:
         # A word that is a stop word in several languages counts less.
@@ -175,28 +175,28 @@ def stem(word: str, language: str = "en") -> str:
 def terms(text: str, language: str = "en") -> list[str]:
     """Stems of the words that carry meaning; `max_size`, `maxSize` and `max-size` give two each.
 
-    Chinese, Japanese and Korean give pairs of signs.
+    Chinese, Japanese and Korean give pairs of characters.
     """
     separated = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    without = _NO_TERMS if language == "en" else stop_words(language)
+    ignore = _NO_TERMS if language == "en" else stop_words(language)
     stems: list[str] = []
     for word in _WORD.findall(separated.lower()):
         if word[0] > "\u3000":
-            stems += _sign_pairs(word, language)
-        elif (plain_word := re.split("['’]", word)[0]) not in without and word not in without:
+            stems += _character_pairs(word, language)
+        elif (plain_word := re.split("['’]", word)[0]) not in ignore and word not in ignore:
             stems.append(stem(plain_word, language))
     return stems
 
 
-def _sign_pairs(signs: str, language: str) -> list[str]:
-    runs = re.split(_stop_signs(language), signs)
+def _character_pairs(text: str, language: str) -> list[str]:
+    runs = re.split(_cjk_stop_words(language), text)
     return [run[n : n + 2] for run in runs for n in range(max(1, len(run) - 1)) if run]
 
 
 @cache
-def _stop_signs(language: str) -> re.Pattern[str]:
-    signs = sorted((w for w in stop_words(language) if w > "\u3000"), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, signs)) or "(?!)")
+def _cjk_stop_words(language: str) -> re.Pattern[str]:
+    words = sorted((w for w in stop_words(language) if w > "\u3000"), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, words)) or "(?!)")
 
 
 def subject_terms(question: str, language: str = "en") -> list[str]:
@@ -205,8 +205,8 @@ def subject_terms(question: str, language: str = "en") -> list[str]:
     >>> subject_terms("How often is the compost turned?")
     ['compost', 'turn']
     """
-    without = _MEASURE.sub(" ", question)
-    return terms(without, language) or terms(question, language)
+    subject = _MEASURE.sub(" ", question)
+    return terms(subject, language) or terms(question, language)
 
 
 # Plain text
@@ -214,13 +214,13 @@ def subject_terms(question: str, language: str = "en") -> list[str]:
 SEPARATOR = " › "  # between the headings of a path
 CELLS = " · "  # between the cells of a table's header, where that is a heading
 
-# Formats with inline markup. In all others a sign is a sign: `__init__` and `<file>` are text.
+# Formats with inline markup. In all others it is literal text: `__init__`, `<file>`.
 MARKED_UP = frozenset({"markdown", "notebook"})
 # Formats without a text of their own: their parsers assemble one, with the tables, lists and fences
 # of Markdown, and a line ends where the document means it to.
 ASSEMBLED = frozenset({"html", "pdf", "docx", "pptx", "email"})
 
-# What no pattern of markup may touch: fenced code, code spans, and signs after a backslash.
+# What no pattern of markup may touch: fenced code, code spans, and backslash escapes.
 _LITERAL = re.compile(
     r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>(?s:.*?))(?:\n[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)"
     r"|(?<!`)(?P<ticks>`{1,2})(?!`)(?P<span>[^`\n](?:[^\n]{0,300}?[^`\n])??)(?P=ticks)(?!`)_{0,2}"
@@ -256,7 +256,7 @@ _INLINE_MARKUP: _Markup = tuple(
 _BLOCK_MARKUP: _Markup = tuple(
     (needle, re.compile(pattern, re.MULTILINE), by)
     for needle, pattern, by in (
-        ("```", r"^[ \t]*`{3,}.*$", ""),  # half a fence, in a chunk that begins or ends in code
+        ("```", r"^[ \t]*`{3,}.*$", ""),  # a lone fence, in a chunk that begins or ends in code
         ("~~~", r"^[ \t]*~{3,}.*$", ""),
         ("--", r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),  # rules and lines of tables
         ("==", r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),

@@ -37,7 +37,7 @@ def parse_docx(data: bytes) -> Document:
         style_map="p.Title => h1:fresh\np[style-name='Title'] => h1:fresh",
         convert_image=mammoth.images.img_element(lambda _: {}),
     )
-    # Few documents mark the header of a table: the first row is taken for it.
+    # Few documents mark the header of a table, so the first row is taken as the header.
     html = _FIRST_ROW.sub(lambda match: _CELL_TAG.sub(r"\1th", match[0]), page.value)
     return parse_html(html.encode())
 
@@ -48,7 +48,7 @@ def parse_spreadsheet(data: bytes) -> Document:
 
     builder = DocumentBuilder()
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
-    # Not the charts.
+    # A workbook may also have sheets that are charts.
     sheets = [s for s in workbook.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
     for name in (sheet.name for sheet in sheets):
         values = workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
@@ -112,7 +112,7 @@ def _add_paragraphs(builder: DocumentBuilder, frame: Any, slide: int) -> None:
 
 
 def parse_email(data: bytes) -> Document:
-    """Subject, sender, recipients, date and text; attachments are named, and not read."""
+    """Subject, sender, recipients, date and text; attachments are listed by name only."""
     message = BytesParser(EmailMessage, policy=policy.default).parsebytes(data)
     if not message.keys():
         raise BadInput("Not an e-mail: it has no header.")

@@ -1,4 +1,4 @@
-"""Parse PDF: text by page, paragraphs rejoined from their lines, headings by size of type.
+"""Parse PDF: text by page, paragraphs rejoined from their lines, headings by font size.
 
     parse_pdf(Path("manual.pdf").read_bytes())
 
@@ -19,11 +19,11 @@ from rag_chatbot.read.document import Document, DocumentBuilder
 from seedbed.errors import BadInput, TooLarge
 
 MAX_PAGES = 5000
-EDGE_LINES = 2  # at the top and at the bottom of a page, where running heads are looked for
+EDGE_LINES = 2  # at the top and bottom of a page that may be a running header or footer
 HEADING_CHARS = 100
 LARGER = 1.12  # a line in type at least this much larger than the body text may be a heading
 BULLET = re.compile(r"[•‣◦▪●○·*–-]\s|\(?\d{1,2}[.)]\s|\(?[a-z][.)]\s")
-# Signs that PDFium puts where a word continues on the next line.
+# Characters that PDFium inserts where a word continues on the next line.
 HYPHEN = re.compile(r"[\x02\ufffe\xad]\s*")
 # Titles that programs write into the metadata and people never read.
 POOR_TITLE = re.compile(r"\.(docx?|indd|tex|dvi|pdf|qxd)\b|^untitled|anonymous", re.IGNORECASE)
@@ -31,7 +31,7 @@ POOR_TITLE = re.compile(r"\.(docx?|indd|tex|dvi|pdf|qxd)\b|^untitled|anonymous",
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a page: its text, size of type and baseline in points, and where it ends."""
+    """A line of a page: its text, and its font size and position in points."""
 
     text: str
     size: float
@@ -101,7 +101,7 @@ def _page_lines(pdf: Any, number: int) -> list[_Line]:
 
 def _document(pages: list[list[_Line]], title: str) -> Document:
     """Paragraphs and headings of the lines of all pages."""
-    # 1. Find running heads, the size of the body text, and up to five larger sizes.
+    # 1. Remove running headers and footers; find the body's font size, and up to five larger ones.
     pages = _without_running_heads(pages)
     weight: Counter[float] = Counter()
     for page in pages:
@@ -109,7 +109,7 @@ def _document(pages: list[list[_Line]], title: str) -> Document:
             weight[line.size] += len(line.text)
     (body, _), *_ = weight.most_common(1) or [(0.0, 0)]
     large = sorted({size for size in weight if size > body * LARGER}, reverse=True)[:5]
-    # 2. Join the lines of each page to paragraphs; larger type makes a heading.
+    # 2. Join the lines of each page into paragraphs; a larger font makes a heading.
     builder = DocumentBuilder()
     for number, page in enumerate(pages, 1):
         for group in _groups(page):
@@ -153,7 +153,7 @@ def _groups(lines: list[_Line]) -> list[list[_Line]]:
 
 
 def _join(group: list[_Line]) -> str:
-    """Join lines to a paragraph. A break after a short line is kept; divided words are rejoined."""
+    """Join lines into a paragraph. A break after a short line stays; divided words are rejoined."""
     edge = max(line.right for line in group)
     text = group[0].text
     for previous, line in pairwise(group):

@@ -97,7 +97,7 @@ class Retriever:
         """All candidates, best first, with their vectors: float32 (n, dimension)."""
         collection = collection or self.store.collections.get("default")
 
-        # 1. Search by words and by meaning side by side: SQLite's scan runs without Python's lock.
+        # 1. Search by words and by meaning side by side: SQLite releases Python's global lock.
         full_text = self._threads.submit(self.store.keyword_search, collection, question, pool)
         [query] = embed_texts(self.embeddings, [question], queries=1)
         nearest = self.store.vector_search(collection, query, pool)

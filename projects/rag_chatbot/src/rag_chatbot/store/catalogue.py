@@ -3,7 +3,7 @@
     database = Database(Path("var/rag_chatbot"))
     Collections(database).require("notes", "alice", "read")
 
-Readers never wait. Writers take turns, across threads and processes, by a lock file beside it.
+Readers never wait. Writers take turns, across threads and processes, with a lock file beside it.
 A collection has access rules: to a caller that may not read it, it looks exactly like one that does
 not exist.
 """
@@ -97,7 +97,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All writes of the block, or none. A full disk raises Unavailable; nothing is lost."""
+        """Commit all writes of the block, or none. A full disk raises Unavailable."""
         connection = self.connection
         with self._errors():
             connection.execute("BEGIN IMMEDIATE")

@@ -3,10 +3,10 @@
     store = Store(Config(), load_embeddings())
     store.keyword_search(collection, "change the port", k=10)     # [(chunk id, bm25), …]
 
-The catalogue (SQLite) is the truth: documents, chunks and the keyword index. The vectors are in
-Chroma alone, which follows: `mend_index` compares the ids of both, after changes of the catalogue
-as well as at the first search and after a failure. Until then a chunk's vector is in memory, or is
-computed from its text. Parsing, ranking and answering are left to others.
+The catalogue (SQLite) is the source of truth: documents, chunks and the keyword index. Only the
+vectors are in Chroma, which is kept in step: `mend_index` compares the ids of both at the first
+search and after a failure, `update_index` after a change. Until then a chunk's vector is in memory,
+or is computed from its text. Parsing, ranking and answering are left to others.
 
 Keyword search is that of SQLite (FTS5, BM25), for which any text becomes a safe query.
 """
@@ -94,7 +94,7 @@ class Store:
         return [(i, -rank) for i, rank in rows]
 
     def _count(self, table: str, word: str) -> int:
-        """The chunks that contain `word`; 0 for any word where there are no more than MAX_ROWS."""
+        """The number of chunks with `word`; always 0 in a table of at most MAX_ROWS chunks."""
         if word and self._count(table, "") <= MAX_ROWS:
             return 0
         if (table, word) not in self._counts:
@@ -120,7 +120,7 @@ class Store:
                     self.mend_index()
             try:
                 return self._index.query(collection.index_name, vector, k)
-            except Unavailable:  # it may be damaged, or a server's data may be new
+            except Unavailable:  # the index may be damaged, or a server may have lost its data
                 self._compared = False
                 if not retry:
                     raise
@@ -246,7 +246,7 @@ class Store:
         """
         owner = self.collections.get(name)
         with self.database.writing():
-            # The vectors first: after a kill in between they are computed again, and not forgotten.
+            # The vectors first: if the process is killed in between, they are computed again.
             self._index.delete(owner.index_name)
             with self.database.transaction() as db:
                 for document in self.documents(name):
@@ -281,7 +281,7 @@ class Store:
     def _mend(self) -> None:
         self._unindexed = 0
         for owner in self.collections.all():
-            # The index is read first: what is added meanwhile is then in the catalogue at least.
+            # Read the index first: a chunk that is added meanwhile is then missing, not surplus.
             indexed = self._index.ids(owner.index_name)
             stored = {i for (i,) in self._db.execute(f"SELECT rowid FROM {owner.fts}")}
             if surplus := list(indexed - stored):
@@ -339,7 +339,7 @@ def match_expression(query: str, rows_with: Callable[[str], int] = lambda _: 0) 
     text = query[:20000].encode("utf-8", "ignore").decode("utf-8").lower()
     words = [word[:100] for word in re.findall(r"\w+", text)]
     counts = Counter(word for word in words if word not in STOP_WORDS) or Counter(words)
-    # Of too many words the longest, which tend to be rare.
+    # If there are too many words, keep the longest, which tend to be rare.
     longest = set(sorted(counts, key=len, reverse=True)[:MAX_TERMS])
     rows = {word: rows_with(word) for word in counts if word in longest}
     total = 0

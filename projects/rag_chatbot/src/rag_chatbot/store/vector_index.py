@@ -36,7 +36,7 @@ def open_index(config: Config, embeddings: Any) -> VectorIndex:
 class VectorIndex(Protocol):
     """(chunk id, vector) pairs by collection, which several processes may share.
 
-    A class of your own inherits from it and has the first four methods. Vectors are float32
+    A class of your own inherits from it and defines the first four methods. Vectors are float32
     (dimension,) of length 1. One process at a time calls `upsert`, `delete` or `repair`. Failures
     are raised as Unavailable.
     """
@@ -45,7 +45,7 @@ class VectorIndex(Protocol):
         """Add or replace at most 1000 vectors, by chunk id."""
 
     def delete(self, name: str, ids: Sequence[int] | None = None) -> None:
-        """Delete entries, by default the collection; ids without an entry are ignored."""
+        """Delete entries, by default the whole collection; ids without an entry are ignored."""
 
     def query(self, name: str, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
         """(chunk id, cosine) of the `k` nearest entries, best first."""

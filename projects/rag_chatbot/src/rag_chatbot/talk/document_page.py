@@ -2,9 +2,9 @@
 
     document_page(document, 12, 15)      # an HTTP response
 
-The page shows the text that was read, Markdown with its signs, so that every quote can be marked
-where it is. Documents are untrusted: everything is escaped, and the content security policy forbids
-the browser to run, load or submit anything.
+The page shows the text as it was read, including Markdown's markup, so that every quote can be
+marked where it is. Documents are untrusted: everything is escaped, and the content security policy
+keeps the browser from running, loading or submitting anything.
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ PATH = "/v1/mcp"
 
 
 def add_to(app: FastAPI, server: MCPServer) -> None:
-    """Serve it at `/v1/mcp` of an app of `seedbed.server.service`, which checks keys and hosts.
+    """Serve MCP at `/v1/mcp` of an app of `seedbed.server.service`, which checks keys and hosts.
 
-    It keeps no sessions, so that any of several processes can answer. The app's lifespan must be
-    that of `server.session_manager.run()`.
+    There are no sessions, so any of several processes can answer. The app's lifespan must be that
+    of `server.session_manager.run()`.
     """
     server.streamable_http_app(
         json_response=True,

@@ -165,7 +165,7 @@ class Handlers:
                 elif event:
                     partial += event
                     reply = page_html.text(partial)
-                # Also while the model is awaited: Gradio then notices that the page was closed.
+                # Also while there is no new text: Gradio then notices that the page was closed.
                 yield gr.skip(), [*messages, page_html.message(reply)], ids, conversation
         except Exception as error:
             reply = html.error(public_message(error, log))
@@ -219,7 +219,7 @@ class Handlers:
         return [], [], None, "", gr.Tabs(selected="chat")
 
     def forget(self, conversation: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Delete the open conversation. Returns as `new`."""
+        """Delete the open conversation. Returns the same as `new`."""
         with suppress(NotFound):  # another tab has deleted it
             self.chatbot.conversations.delete(conversation or "", caller_of(request))
         return self.new()

@@ -1,4 +1,4 @@
-"""Answers over HTTP that end when their client disconnects, the call of the model included.
+"""Answers over HTTP. If the client disconnects, the answer and its model call are cancelled.
 
 return await last_item(request, events)                   # the whole answer
 return await event_stream(request, events, encode)        # as server-sent events
@@ -49,10 +49,10 @@ def event(data: Any, kind: str = "") -> bytes:
 async def event_stream(
     request: Request, events: Events, encode: Callable[[Iterator[Item]], Iterator[bytes]]
 ) -> EventStream:
-    """A response of the events that `encode` makes of the items.
+    """A response with the server-sent events into which `encode` turns the items.
 
     An error before the first item with text is raised here, before the status line is sent. A later
-    one is an event too.
+    one becomes an `error` event.
     """
 
     def encoded(first: Item) -> Iterator[bytes]:

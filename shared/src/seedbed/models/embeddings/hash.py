@@ -46,6 +46,6 @@ class HashEmbeddings(Embeddings):
 
 
 def stem(word: str) -> str:
-    """A word in lower case without its English suffix; a stem has at least three letters."""
-    stem = _SUFFIX.sub("", word)
-    return stem if len(stem) >= 3 else word
+    """A lower-case word without its English suffix; a stem has at least three letters."""
+    base = _SUFFIX.sub("", word)
+    return base if len(base) >= 3 else word

@@ -10,8 +10,8 @@
 
 With a grammar, the text is matched as it arrives. The engine's own grammar is looser (it does not
 count, for example), so the text may leave ours: it is cut there, and another generation continues
-from the cut. At the end, the shortest possible completion is appended, so the answer parses even
-when the token limit cut it off; `Ending.cut_off` says so.
+from the cut. At the end, the shortest possible completion is appended, so that the answer parses
+even when the token limit cut it off; `Ending.cut_off` is true then.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Answer:
         """
         grammar, stop = self.form.grammar, self.sampling.stop
         if self.generation is not None:
-            # 1. Continue only a text with a rest, and with tokens and resumes left: one that left
-            #    the grammar, or a call that a stop sequence has cut.
+            # 1. Continue only an incomplete text with tokens and resumes left: one that left the
+            #    grammar, or a call that a stop sequence has cut.
             cut_by_stop = bool(stop) and self._stopped() and self._is_call()
             tokens_left = self.sampling.max_new_tokens - len(self.tokens)
             if not (self.broken or cut_by_stop) or tokens_left <= 0:

@@ -6,7 +6,7 @@
     async for chunk in iterate_async(stream()): ...
 
 Vendors' clients keep connections that belong to one event loop, while a program may use several,
-or none. In one loop, a deadline holds for ordinary code too, and ending the wait ends the HTTP
+or none. In this one loop, deadlines also apply to ordinary code, and ending the wait ends the HTTP
 request.
 """
 

@@ -1,4 +1,4 @@
-"""Every way in which a call of a remote model fails, as one of our errors.
+"""Translates every failure of a remote model's call into one of our errors.
 
     except Exception as error:
         raise translate(error, spec) from error
@@ -85,7 +85,7 @@ def _kind(error: BaseException, status: int | None, code: str, detail: str) -> s
 
 
 def translate(error: BaseException, spec: Spec) -> SeedbedError:
-    """The error of ours for an exception of a provider's client, with its status and what to do."""
+    """Our error for an exception of a provider's client, with its HTTP status and a hint."""
     # A client wraps what is raised while it reads, such as by `limit_body`.
     cause: BaseException | None = error
     while cause is not None:

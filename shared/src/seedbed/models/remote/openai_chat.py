@@ -1,9 +1,9 @@
-"""LangChain's chat model of OpenAI's protocol, with what it leaves out.
+"""LangChain's chat model for OpenAI's protocol, with two fixes.
 
     OpenAIChat(model="gpt-4o-mini", max_tokens=200)
 
-Other servers of the protocol know the older name of the token limit only, and a refusal in a stream
-is not text, so that it looked like an empty reply.
+Many other servers accept only the older name of the token limit, `max_tokens`. And LangChain drops
+the text of a refusal in a stream, which would then look like an empty reply.
 """
 
 from __future__ import annotations

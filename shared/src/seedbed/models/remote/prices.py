@@ -1,4 +1,4 @@
-"""What a model costs: list prices of vendors, prices that you state, and the cost of one call.
+"""What a model costs: vendors' list prices, prices from your settings, and the cost of one call.
 
     price("openai:gpt-4o-mini")    # Price(input=0.15, output=0.6): USD per million tokens
     price("gpt-4o-mini")           # the same, by the model's bare name
@@ -37,7 +37,7 @@ class Price(NamedTuple):
 
 
 def price(spec: Spec | str, settings: Settings | None = None) -> Price | None:
-    """The price of a model: as stated in SEEDBED_PRICES, else the vendor's list price.
+    """The price of a model: from SEEDBED_PRICES, or else the vendor's list price.
 
     Models on your own machines cost nothing. None if the price is unknown.
     """

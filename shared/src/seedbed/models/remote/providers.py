@@ -36,7 +36,7 @@ def key_variable(spec: Spec) -> str:
 
 
 def check_remote(spec: Spec, settings: Settings) -> None:
-    """Raise MissingExtra or ConfigError, with the line to type, if each call would fail."""
+    """Raise MissingExtra or ConfigError, with the command to run, if every call would fail."""
     MissingExtra.check("langchain", extra="remote")
     package = _PACKAGES.get(spec.provider, f"langchain_{spec.provider}")
     if importlib.util.find_spec(package) is None:
@@ -96,17 +96,17 @@ def _openai(spec: Spec, options: dict[str, Any]) -> BaseChatModel:
 
 
 def _limit_replies(model: Any) -> None:
-    """Limit what a model of Anthropic reads, whose class has no field for the HTTP client."""
+    """Limit the size of an Anthropic model's replies; its class has no field for an HTTP client."""
     client_class = sys.modules["anthropic"].DefaultAsyncHttpxClient  # LangChain has imported it
     client = client_class(event_hooks={"response": [limit_body]})
     model.__dict__["_async_client"] = model._async_client.copy(http_client=client)  # cached
 
 
 async def limit_body(response: Any) -> None:
-    """Let reading a response of httpx, or httpx2, fail after MAX_BODY bytes with InvalidReply.
+    """Make reading a response of httpx, or httpx2, raise InvalidReply after MAX_BODY bytes.
 
-    Without it, an endless or compressed body takes all memory. Requests must send PLAIN, as the
-    bytes are counted before they would be decompressed.
+    Otherwise an endless or highly compressed body could use up all memory. Requests must send
+    PLAIN, because bytes are counted before decompression.
     """
     if response.headers.get("content-encoding", "identity") != "identity":
         raise InvalidReply("The model's server sent a compressed reply, which was not requested.")

@@ -57,8 +57,8 @@ class Candidate:
 
 @dataclass
 class _Call:
-    """One call: its options, the candidate that is asked now, and the accounts of all attempts,
-    also of those that came to nothing. None: unknown."""
+    """One call: its options, the current candidate, and the usage and cost of all attempts, failed
+    ones included. None: unknown."""
 
     options: dict[str, Any]
     settings: Settings | None
@@ -74,8 +74,8 @@ class _Call:
 
     def add(self, message: AIMessage) -> None:
         usd = cost(self.candidate.spec, message.usage_metadata, self.settings)
-        known = message.usage_metadata and (self.usage or not self.replies)
-        self.usage = add_usage(self.usage, message.usage_metadata) if known else None
+        complete = message.usage_metadata and (self.usage or not self.replies)
+        self.usage = add_usage(self.usage, message.usage_metadata) if complete else None
         self.cost_usd = None if None in (usd, self.cost_usd) else (self.cost_usd or 0) + (usd or 0)
         self.replies += 1
 
@@ -226,12 +226,12 @@ class RemoteChatModel(StreamingChatModel):
     async def _try_each(self, call: _Call, ask: Callable[[], Awaitable[T]]) -> T:
         """The result of `ask` for the first attempt that succeeds before the deadline."""
         failure: SeedbedError | None = None
-        for at, candidate in enumerate(self.candidates):
+        for position, candidate in enumerate(self.candidates):
             if failure is not None:
                 log.warning("%s; falling back to %s", failure.message, candidate.spec)
             call.candidate = candidate
             now = time.monotonic()
-            until = now + (call.deadline - now) / (len(self.candidates) - at)
+            until = now + (call.deadline - now) / (len(self.candidates) - position)
             for number in range(self.attempts):
                 try:
                     async with asyncio.timeout(until - time.monotonic()):
@@ -242,8 +242,8 @@ class RemoteChatModel(StreamingChatModel):
                 if isinstance(failure, ModelTimeout) and time.monotonic() >= until:
                     break
                 wait = self._wait(failure, number, candidate)
-                last = number + 1 == self.attempts
-                if wait is None or last or time.monotonic() + wait >= until:
+                is_last = number + 1 == self.attempts
+                if wait is None or is_last or time.monotonic() + wait >= until:
                     break
                 log.info("%s Attempt %d in %.1f s.", failure.message, number + 2, wait)
                 await asyncio.sleep(wait)
@@ -259,7 +259,7 @@ class RemoteChatModel(StreamingChatModel):
             return 0.0
         if not isinstance(failure, ModelError) or not failure.retryable:
             return None
-        if isinstance(failure, InvalidReply) and number > 0:  # it will hardly change
+        if isinstance(failure, InvalidReply) and number > 0:  # another reply will hardly be valid
             return None
         wait: float = self.first_wait * 2**number * random.uniform(1.0, 1.25)
         return max(wait, failure.retry_after or 0.0)

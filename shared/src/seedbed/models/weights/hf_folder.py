@@ -23,7 +23,7 @@ from seedbed.settings import Settings, load
 # Part of the folder's name: raise it when `_dequantise` changes what it writes.
 _FORMAT = 2
 _SUFFIXES = (".safetensors", ".bin")
-_END = 1 << 20
+_END = 1 << 20  # bytes that `fingerprint` reads from each end of a file
 
 
 def hf_folder(spec: str, settings: Settings | None = None) -> Path:
@@ -106,7 +106,7 @@ def _dequantise(entry: Model, target: Path) -> None:
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
     )
     model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **options)
-    # transformers takes a dequantised model for a quantised one, which it does not save.
+    # transformers treats a dequantised model as quantised, and refuses to save it.
     del model.config.quantization_config
     plain = type(model)(model.config)
     plain.load_state_dict(model.state_dict())

@@ -114,12 +114,12 @@ def check_anthropic(body: Any, models: Mapping[str, int]) -> None:
 
 
 def _check_parameters(
-    body: Any, known: set[str], required: Sequence[str], most: int, models: Mapping[str, int]
+    body: Any, allowed: set[str], required: Sequence[str], most: int, models: Mapping[str, int]
 ) -> None:
-    """`most` is the maximum of the temperature."""
+    """`most` is the maximum temperature."""
     if not isinstance(body, dict):
         raise Fault(400, "The request body is not valid JSON.")
-    if unknown := sorted(set(body) - known):
+    if unknown := sorted(set(body) - allowed):
         raise Fault(400, f"Unrecognized request argument supplied: {', '.join(unknown)}")
     if missing := [name for name in required if not body.get(name)]:
         raise Fault(400, f"Missing required parameter: '{missing[0]}'.", param=missing[0])
@@ -127,7 +127,7 @@ def _check_parameters(
         message = f"Invalid 'temperature': expected 0 to {most}."
         raise Fault(400, message, param="temperature")
     if body["model"] not in models:
-        fault = (ANTHROPIC_FAULTS if known is _ANTHROPIC_PARAMETERS else OPENAI_FAULTS)["404"]
+        fault = (ANTHROPIC_FAULTS if allowed is _ANTHROPIC_PARAMETERS else OPENAI_FAULTS)["404"]
         raise replace(fault, message=f"The model `{body['model']}` does not exist.")
 
 

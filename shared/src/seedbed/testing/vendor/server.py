@@ -1,4 +1,4 @@
-"""The server: one ASGI application for both protocols, and a context manager that runs it.
+"""The vendor's server: one ASGI application for both protocols, and a context manager to run it.
 
     with launch_vendor(["Hello.", Reply(fault="500")]) as vendor:
         client = openai.OpenAI(base_url=f"{vendor.url}/v1", api_key="test-key")
@@ -232,7 +232,7 @@ class Exchange:
         return f"{name}data: {json.dumps(event)}\n\n".encode()
 
     async def _wait(self, seconds: float | None) -> bool:
-        """Wait, but not after the server stops: True then."""
+        """Wait for `seconds`, or until the server is stopped; returns whether it is stopped."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.vendor.stopped.wait()

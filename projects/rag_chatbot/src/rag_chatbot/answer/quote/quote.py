@@ -41,7 +41,7 @@ FEATURES = (
     "span_cosine",  # of the span and the question
     "chunk_cosine",  # of the whole chunk, with its title and headings, and the question
     "coverage",  # share of the question's terms in the chunk, its title and headings
-    "names",  # 1 if the chunk or its headings have all names of the question, -1 if not, 0 without
+    "names",  # 1 if chunk and headings have all names of the question, else -1; 0 without names
 )
 # Weights and bias (last) by embedding model, as the cosines of two models differ; fitted by the
 # benchmark `fit_quotes`. With a model that is not listed, nothing is quoted.
@@ -54,11 +54,11 @@ UNCALIBRATED = (
     "Quotes are not calibrated for the embeddings {}, so the passages found are not an answer."
     " Set SEEDBED_MODEL to a model that writes answers, or SEEDBED_EMBEDDINGS=minilm."
 )
-FOCUS = 0.5  # share of the last question alone in the features of a condensed one
-# Of the choice, in units of the score, a logit.
+FOCUS = 0.5  # weight of the latest question alone in the features of a condensed one
+# For choosing spans, in units of the score (a logit).
 NEXT_TO = 0.5  # bonus beside the best span: an answer often needs two in a row
 ANNOUNCED = 8.0  # bonus for what comes after a selected sentence that ends with a colon
-FAR = 1.0  # spans that score this much less than the best are never quoted
+FAR = 1.0  # spans that score this much less than the best, bonus included, are not quoted
 ALIKE = 0.9  # cosine above which two spans are repeats
 GAP = 60  # characters allowed between two spans of one quote
 MAX_QUOTES, MAX_WORDS = 3, 84  # of an answer
@@ -98,10 +98,10 @@ def quote(
     draft = Draft()
     for run in choose(spans, texts, scores, vectors):
         draft.cited.append(replace(spans[run[0]], end=spans[run[-1]].end))
-        shown = _joined([spans[n] for n in run])
-        mark = f"{chr(10) if shown.endswith('```') else ' '}[{len(draft.cited)}]"
-        sentence = spans[run[0]].kind == "sentence" and "\n" not in f"{draft.text}{shown}"
-        piece = f"{'' if not draft.text else ' ' if sentence else chr(10)}{shown}{mark}"
+        text = _run_text([spans[n] for n in run])
+        mark = f"{chr(10) if text.endswith('```') else ' '}[{len(draft.cited)}]"
+        sentence = spans[run[0]].kind == "sentence" and "\n" not in f"{draft.text}{text}"
+        piece = f"{'' if not draft.text else ' ' if sentence else chr(10)}{text}{mark}"
         draft.text += piece
         yield piece
     return draft
@@ -132,18 +132,18 @@ def features(
     """float32 (spans, features) in the order of FEATURES, and float32 (spans, dimension)."""
     query, *_ = vectors = embed_texts(embeddings, [question, *texts], queries=1)
     language = language_of(question)
-    asked, names = set(subject_terms(question, language)), names_of(question, language)
+    subject, names = set(subject_terms(question, language)), names_of(question, language)
 
-    of_chunk: dict[int, tuple[float, float, float]] = {}
+    by_chunk: dict[int, tuple[float, float, float]] = {}
     for hit in hits:
         chunk = hit.chunk
         text = f"{chunk.source} {chunk.title} {chunk.heading} {chunk.text}"
         has_names = all(_contains(text, name, language) for name in names)
         name = (1.0 if has_names else -1.0) if names else 0.0
-        coverage = len(asked & set(terms(text, language))) / max(1, len(asked))
-        of_chunk[chunk.id] = (hit.cosine or 0.0, coverage, name)
+        coverage = len(subject & set(terms(text, language))) / max(1, len(subject))
+        by_chunk[chunk.id] = (hit.cosine or 0.0, coverage, name)
     rows = [
-        (float(vector @ query), *of_chunk[span.chunk.id])
+        (float(vector @ query), *by_chunk[span.chunk.id])
         for span, vector in zip(spans, vectors[1:], strict=True)
     ]
     return np.array(rows, dtype=np.float32), vectors[1:]
@@ -152,11 +152,11 @@ def features(
 def _other_rows(question: str, spans: Sequence[Span], texts: Sequence[str]) -> list[int]:
     """The positions of table rows with fewer terms of the question than the best of their table."""
     language = language_of(question)
-    asked = set(subject_terms(question, language))
+    subject = set(subject_terms(question, language))
     tables: dict[tuple[int, str], dict[int, int]] = defaultdict(dict)
     for n, (span, text) in enumerate(zip(spans, texts, strict=True)):
         if span.kind == "row":
-            shared = len(asked & set(terms(text, language)))
+            shared = len(subject & set(terms(text, language)))
             tables[span.chunk.document_id, span.context][n] = shared
     return [n for rows in tables.values() for n in rows if rows[n] < max(rows.values())]
 
@@ -240,7 +240,7 @@ def model_of(embeddings: Any) -> str:
 
 
 def count_words(text: str) -> int:
-    """The number of words; two Chinese, Japanese or Korean signs count as one."""
+    """The number of words; two Chinese, Japanese or Korean characters count as one."""
     return len(text.split()) + len(re.findall(rf"[{CJK}]", text)) // 2
 
 
@@ -264,7 +264,7 @@ def _runs(spans: Sequence[Span], chosen: Sequence[int]) -> list[list[int]]:
     return runs
 
 
-def _joined(run: Sequence[Span]) -> str:
+def _run_text(run: Sequence[Span]) -> str:
     """The spans of one quote for reading: sentences of a paragraph in a line."""
     text = displayed(run[0])
     for before, span in pairwise(run):
