@@ -68,7 +68,7 @@ def read_text(raw: bytes) -> str:
     part = message.get_body(preferencelist=("plain",))
     try:
         text = str(part.get_content()) if part else ""
-    except (LookupError, ValueError):  # a charset that does not exist, or is not what it says
+    except (LookupError, ValueError):  # an unknown charset, or one that the bytes do not match
         text = raw.decode("utf-8", errors="replace").partition("\n\n")[2]
     return f"Subject: {message['subject'] or ''}\n\n{text}"[:MAX_CHARACTERS]
 
@@ -156,13 +156,13 @@ QUEUE = "mails"
 
 
 def database_url() -> str:
-    """A file. With `postgresql://…` workers on several machines share the mails."""
+    """SQLite in a file. With `postgresql://…`, workers on several machines share the mails."""
     DATA.mkdir(parents=True, exist_ok=True)
     return os.environ.get("NANO_DATABASE_URL", f"sqlite:///{DATA.resolve()}/workflows.sqlite")
 
 
 def work() -> None:
-    """Work until the process ends. Starting it also goes on with what a dead one left."""
+    """Work until the process ends. On start, continues the workflows of a worker that died."""
     DBOS(
         config={
             "name": "help-desk",
@@ -232,15 +232,15 @@ def main(arguments: list[str]) -> None:
         case []:
             demo(client)
         case ["submit", file]:
-            key = submit(client, Path(file).read_bytes())
-            print(f"{key} {client.get_event(key, 'category', timeout_seconds=60) or 'is queued'}")
-        case ["approve", key, decision]:
+            mail = submit(client, Path(file).read_bytes())
+            print(f"{mail} {client.get_event(mail, 'category', timeout_seconds=60) or 'is queued'}")
+        case ["approve", mail, decision]:
             if decision != "no" and parse_amount(decision) is None:
                 raise SystemExit(
                     f"{decision!r} is neither no nor an amount up to {MAX_REFUND} EUR."
                 )
-            client.send(key, decision, "approval")
-            print(client.retrieve_workflow(key).get_result())
+            client.send(mail, decision, "approval")
+            print(client.retrieve_workflow(mail).get_result())
         case _:
             raise SystemExit("Usage: nano.py [worker | submit FILE | approve ID AMOUNT|no]")
 

@@ -59,14 +59,14 @@ READ = {
 
 # The tools --------------------------------------------------------------------------------------
 def open_database() -> sqlite3.Connection:
-    """The sample shop in memory, which can only be read."""
+    """The sample shop as a read-only database in memory."""
     shop = sqlite3.connect(":memory:", check_same_thread=False)
     shop.executescript((SHOP / "tables/schema.sql").read_text("utf-8"))
     for table in sorted(SHOP.glob("tables/*.csv")):
         header, *rows = csv.reader(table.read_text("utf-8").splitlines())
-        places = ", ".join("?" * len(header))
+        placeholders = ", ".join("?" * len(header))
         cells = [[cell or None for cell in row] for row in rows]
-        shop.executemany(f"INSERT INTO {table.stem} VALUES ({places})", cells)
+        shop.executemany(f"INSERT INTO {table.stem} VALUES ({placeholders})", cells)
     shop.commit()
     shop.set_authorizer(
         lambda action, *_: sqlite3.SQLITE_OK if action in READ else sqlite3.SQLITE_DENY
@@ -111,8 +111,8 @@ def document_tool(store: InMemoryVectorStore) -> BaseTool:
     @tool
     def search_documents(question: str) -> str:
         """The passages of the shop's policies that are nearest to a question."""
-        found = store.similarity_search(question, k=4)
-        return "\n\n".join(f"{d.metadata['source']}: {d.page_content}" for d in found)
+        hits = store.similarity_search(question, k=4)
+        return "\n\n".join(f"{d.metadata['source']}: {d.page_content}" for d in hits)
 
     return search_documents
 

@@ -77,14 +77,14 @@ def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
     from agentic_workflow.serve.processes import workers
     from seedbed.server import service
 
-    # The workers would end with the same error, and the server remain.
+    # Otherwise only the workers would fail with this error, and the server would keep running.
     check_model(settings)
     with sample_shop(config) as config:
         config.require_parts()
-        served = create_app(config, settings)
+        web_app = create_app(config, settings)
         with workers(config, config.workers):
             service.serve(
-                served,
+                web_app,
                 port=port,
                 host=host,
                 bound_to=lambda port: typer.echo(f"Open http://{host}:{port}", err=True),

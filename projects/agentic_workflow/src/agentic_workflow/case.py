@@ -61,7 +61,7 @@ class Mail(Value):
     in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
     attachments: tuple[str, ...] = ()  # names of files, which are never opened
     automatic: bool = False  # proven by a header of RFC 3834 or a report of RFC 3464; not answered
-    looks_automatic: tuple[str, ...] = ()  # headers that programs and lists add, and people's too
+    looks_automatic: tuple[str, ...] = ()  # headers of programs and lists; some people send them
     warnings: tuple[str, ...] = ()  # what was wrong with the mail
     spam: bool = False  # marked by the mail server
     injection: str = ""  # why it seems to instruct a model
@@ -72,8 +72,8 @@ class Triage(Value):
 
     category: Category
     priority: Priority = "normal"
-    order_id: str | None = None  # of the form of WORKFLOW_ORDER_PATTERN, as the mail has it
-    order_ids: tuple[str, ...] = ()  # all of that form in the new text, in upper case
+    order_id: str | None = None  # matches WORKFLOW_ORDER_PATTERN; as written in the mail
+    order_ids: tuple[str, ...] = ()  # all matches in the new text and subject, in upper case
     amount: Decimal | None = None  # asked for or disputed now
     currency: str | None = None  # ISO 4217; None if the mail names none
     approval_reason: str = ""  # why a person has to approve; empty if triage needs none
@@ -109,7 +109,7 @@ class Facts(Value):
     total: Decimal | None = None
     refundable: Decimal | None = None  # paid minus refunded
     currency: str = "EUR"
-    refunds: int = 0  # of this order that the desk has in its outbox, failed ones included
+    refunds: int = 0  # number of them in the outbox for this order, failed ones included
     refunded: Decimal = Decimal(0)  # their sum without failed ones, whatever the shop shows
     charges: int = 0  # number of payments for the order; 2 is a double charge
     lines: tuple[OrderLine, ...] = ()

@@ -4,8 +4,8 @@
     queue.submit(record)                            # a worker runs `handle_mail`
 
 Each step below takes the id of a case, writes to the store and returns a word, which DBOS records:
-the mail itself is in the case database alone. A recovered workflow goes on after the last recorded
-step. A step may run twice, so what it writes is the same each time. Effects outside go through
+the mail itself is only in the case database. A recovered workflow continues after the last recorded
+step. A step may run twice, so what it writes is the same each time. External effects go through
 the outbox, which prevents duplicates. A case that waits, for a person or for the
 next attempt, is not a running workflow: its status is in the store, and another workflow goes on.
 """
@@ -59,7 +59,7 @@ step = DBOS.step(
 
 @dataclass(frozen=True)
 class JudgingParts:
-    """What judges a mail, and neither stores nor sends."""
+    """The parts that judge a mail; they neither store nor send anything."""
 
     policy: PolicyFile
     triager: Triager
@@ -70,7 +70,7 @@ class JudgingParts:
 
 @DBOS.dbos_class("HelpDesk")
 class HelpDesk(DBOSConfiguredInstance):
-    """The parts that handle a case, and the workflow that uses them; one in a process."""
+    """The parts that handle a case, and the workflow that uses them; one per process."""
 
     def __init__(self, parts: JudgingParts, store: Store, outbox: Outbox, queue: CaseQueue) -> None:
         super().__init__("desk")
@@ -195,7 +195,7 @@ class HelpDesk(DBOSConfiguredInstance):
         assert triage and case.facts and decision
         draft, cost = None, {}
         if decision.action != "ignore":
-            facts = case.facts if mail.verified else Facts()  # such a sender learns no facts
+            facts = case.facts if mail.verified else Facts()  # unverified senders get no facts
             passages = self.parts.passages.search(
                 f"{mail.subject}\n{mail.text}", mail.language, category=triage.category
             )
@@ -307,11 +307,11 @@ class HelpDesk(DBOSConfiguredInstance):
     def _exceeded(self, case_id: str) -> str:
         """The limit that the case or the day exceeds, or ""."""
         limits = self.parts.policy.current().limits
-        case = sum(event.cost_usd for event in self.store.events(case_id))
-        day = self.store.spent_today()
-        for spent, limit, scope in ((case, limits.case_usd, "case"), (day, limits.day_usd, "day")):
-            if spent > limit:
-                return f"{spent:.6g} USD of {limit:g} per {scope}"
+        usd = sum(event.cost_usd for event in self.store.events(case_id))
+        today = self.store.spent_today()
+        for cost, limit, scope in ((usd, limits.case_usd, "case"), (today, limits.day_usd, "day")):
+            if cost > limit:
+                return f"{cost:.6g} USD of {limit:g} per {scope}"
         return ""
 
 
@@ -325,7 +325,7 @@ def effect(case: CaseRecord, action: str) -> tuple[str, str, Json]:
     """The key of an effect, its receiver, and the receiver's input as JSON."""
     mail, decision, draft = case.mail, case.decision, case.draft
     key = effect_key(case.id, action)
-    if action == "reply" and case.reopened:  # another letter; a refund is booked once, whatever
+    if action == "reply" and case.reopened:  # a new letter; a refund is still booked only once
         key = f"{key}:{case.reopened}"
     if action == "refund" and decision and case.facts:
         amount = {"amount": f"{decision.amount:.2f}", "currency": decision.currency}

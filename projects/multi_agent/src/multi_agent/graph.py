@@ -1,4 +1,4 @@
-"""The graph: plan, let specialists work side by side, plan again where one failed, answer.
+"""The graph: plan, let specialists work in parallel, plan again where one failed, answer.
 
     graph = build_graph(checkpointer)
     graph.invoke({"task": "…"}, config, context=run, durability="sync")
@@ -58,7 +58,7 @@ class RunContext:
     ended: threading.Event = field(default_factory=threading.Event)
     """Set when this process has stopped working on the run."""
     failure: Exception | None = None
-    """What kept the end of the run from being recorded."""
+    """The error that prevented recording the end of the run."""
 
     def stop_reason(self) -> str:
         """Why no step may start; empty if one may."""
@@ -70,7 +70,7 @@ class RunContext:
 
 
 class StepState(TypedDict):
-    """What a specialist's node gets: its own step and the results that the step needs."""
+    """The input of a specialist's node: its own step and the results that the step needs."""
 
     step: Step
     inputs: dict[str, Result]
@@ -114,9 +114,9 @@ def plan(state: RunState, runtime: Runtime[RunContext]) -> RunState:
 def dispatch(
     state: RunState, runtime: Runtime[RunContext]
 ) -> Command[Literal["specialist", "replan", "answer"]]:
-    """Send each step whose inputs are there to its specialist, side by side; or else go on.
+    """Send each step whose inputs are available to its specialist, in parallel; or else go on.
 
-    All steps that were sent together have ended when it is called again.
+    It is called again once all steps that were sent together have ended.
     """
     run, results = runtime.context, state.get("results", {})
     if run.stop_reason():
@@ -136,7 +136,7 @@ def dispatch(
 
 
 def needs_replan(state: RunState, max_replans: int) -> bool:
-    """Whether a step failed that may be tried in another way."""
+    """Whether a failed step may succeed with another plan."""
     results = [state["results"][s.id] for s in state["plan"] if s.id in state["results"]]
     failed = any(result.problem and not result.failure for result in results)
     vendor_fails = any(result.failure for result in results)  # another plan would fail, too
@@ -205,7 +205,7 @@ def ask(key: str, question: str, options: Sequence[str], step: str) -> str:
 def clarify(run: RunContext, key: str, task: str, refusal: Refusal, step: str = "") -> str:
     """The task with what the user decided. Raises the refusal if it has no question for them.
 
-    The answer is from the record if there is one, so that a crash asks nothing twice.
+    A recorded answer is reused, so that a crash does not repeat the question.
     """
     if not (refusal.question and run.asks):
         raise refusal
@@ -237,8 +237,8 @@ def replan(state: RunState, runtime: Runtime[RunContext]) -> RunState:
         return {"replans": run.max_replans}
     steps = tuple(step for step in state["plan"] if step.id in progress.done) + steps
     run.emit("replanned", steps=steps)
-    forgotten: Any = dict.fromkeys(failed)  # None removes a result
-    return {"plan": steps, "results": forgotten, "replans": state["replans"] + 1}
+    removals: Any = dict.fromkeys(failed)  # None removes a result
+    return {"plan": steps, "results": removals, "replans": state["replans"] + 1}
 
 
 def answer(state: RunState, runtime: Runtime[RunContext]) -> RunState:

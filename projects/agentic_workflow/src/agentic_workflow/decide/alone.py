@@ -5,7 +5,7 @@
 
 Patterns find only what their author has thought of. So this is a list of what has to be certain; a
 case that lacks one of these goes to a person, who reads what is missing. The limits are in the
-policy file. Rules and safeguards of the policy come before, and may want a person anyway.
+policy file. The policy's rules and safeguards apply first, and may require a person anyway.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _prove_request(
     from_thread = triage.order_id and triage.order_id.upper() not in numbers
     is_found = facts.order_id is not None
     # A refund is all that is left of the order, or what was paid twice.
-    whole, surplus = (facts.refundable or 0) - facts.refunded, triage.category == "billing"
+    whole, billing = (facts.refundable or 0) - facts.refunded, triage.category == "billing"
     # A letter that asks for the order may be sent without it, and one about an error needs none.
     needs_order = decision.action == "refund" or facts.order_status
     return {
@@ -132,7 +132,7 @@ def _prove_request(
         ),
         "The mail asks for another sum than the shop's data give.": (
             decision.action != "refund"
-            or (triage.amount in (None, decision.amount) and (surplus or decision.amount == whole))
+            or (triage.amount in (None, decision.amount) and (billing or decision.amount == whole))
         ),
     }
 

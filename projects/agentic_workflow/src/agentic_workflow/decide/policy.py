@@ -67,8 +67,8 @@ class Retry(Table):
 class When(Table):
     """The conditions of a rule. All must apply; a rule without any always applies.
 
-    The amount is what the sender asks for or disputes, or else the refund that is due. A value that
-    is not known, such as the amount of a mail without one, meets no condition on it.
+    The amount is what the sender asks for or disputes, or the refund that is due if that is larger.
+    A missing value, such as the amount of a mail that names none, meets no condition on it.
     """
 
     category: Annotated[tuple[Category, ...], _LIST] | None = None

@@ -3,8 +3,8 @@
     shop = import_part("my_module:MyShop", "WORKFLOW_SHOP")
     look_up(shop, mail.sender, "59641").order_status   # "delivered"
 
-Your own shop is a class with the two methods of `Shop`; the README has an example. Of an order of
-another customer, the facts contain only a warning for the staff.
+Your own shop is a class with the two methods of `Shop`; the README has an example. If the order
+belongs to another customer, the facts contain only a warning for the staff.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Shop(Protocol):
 
 
 def look_up(shop: Shop, sender: str, order_id: str | None) -> Facts:
-    """What is known about the sender and the order; an order of others is only a warning."""
+    """The facts about the sender and the order; another customer's order is only a warning."""
     customer = shop.customer(sender.lower()) if sender else None
     order = shop.order(order_id) if order_id else None
     values: dict[str, Any] = {}

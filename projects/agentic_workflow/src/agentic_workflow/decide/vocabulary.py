@@ -59,24 +59,24 @@ def vocabulary_doubts(mail: Mail, category: Category, numbers: Collection[str]) 
     # 1. Set aside what is not a part of the request.
     subject = "" if mail.quoted and _REPLY.match(mail.subject) else mail.subject
     words = [*_words(subject), *_words(mail.text)]
-    name = set(
+    name_words = set(
         _words(re.sub(r"[._+-]", " ", f"{mail.sender_name} {mail.sender.partition('@')[0]}"))
     )
-    while words and words[-1] in name:
+    while words and words[-1] in name_words:
         words.pop()
     greetings = vocabulary(mail.language)[""]["words"]
     words = _without_pairs(words, greetings)
-    # 2. Every other word is one of the list.
-    known = greetings.union(*lists.values())
+    # 2. Every other word has to be in the lists.
+    lexicon = greetings.union(*lists.values())
     amounts = {amount for number in numbers if (amount := _amount(number)) is not None}
     unknown = [
         word
         for word in words
-        if word not in known and word not in numbers and _amount(word) not in amounts
+        if word not in lexicon and word not in numbers and _amount(word) not in amounts
     ]
     if unknown:
         return [f"Words outside of a plain request: {', '.join(dict.fromkeys(unknown))[:200]}."]
-    # 3. It names what it is about, and asks.
+    # 3. The mail has to name its topic, and to ask.
     asks = "?" in mail.text or lists["ask"].intersection(words)
     if not (asks and lists["about"].intersection(words)):
         return ["It does not plainly ask for anything."]
@@ -94,7 +94,7 @@ def _words(text: str) -> list[str]:
 
 
 def _without_pairs(words: list[str], greetings: Collection[str]) -> list[str]:
-    """The words without those that are a greeting together: "good evening", not "evening"."""
+    """The words without pairs that form a greeting: "good evening", but not "evening" alone."""
     rest = list[str]()
     for word in words:
         if rest and f"{rest[-1]}-{word}" in greetings:

@@ -11,8 +11,8 @@ again; otherwise the row is "in_doubt" until a person settles it, or the origina
 to be alive. When to try again is up to the workflow.
 
 Refunds have a second guard, for shops whose database shows a refund late or never: each refund of
-an order takes a number, one above those that its decision knew of. Of two decisions that know of
-the same refunds, the second is refused.
+an order is numbered, one above the refunds that its decision took into account. If two decisions
+took the same refunds into account, the second is refused.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ Claim = Callable[[], None]
 
 
 class Rejected(Exception):
-    """The receiver refused it for good: it did not happen, and never will."""
+    """The receiver refused the effect for good: it did not happen, and never will."""
 
 
 class NotDelivered(Exception):
-    """It certainly did not happen; a later attempt may succeed."""
+    """The effect certainly did not happen; a later attempt may succeed."""
 
 
 class Unknown(Exception):
-    """It may or may not have happened."""
+    """The effect may or may not have happened."""
 
 
 class Receiver(Protocol):
@@ -90,7 +90,7 @@ class Outbox:
         or Busy for errors of the database; calling again is safe.
         """
         target = self._receivers[receiver]
-        # 1. Write down what is to be done, before it is done.
+        # 1. Record the effect before it is carried out.
         row = self._open(key, case_id, receiver, payload)
         # 2. Go on from the state in which an earlier attempt left the row.
         if row.status in ("done", "failed"):
@@ -109,7 +109,7 @@ class Outbox:
         except Rejected as error:
             return self._settle(key, token, "failed", error=str(error))
         except NotDelivered as error:
-            state = "ready" if row.status == "ready" else "claimed"  # by an attempt in doubt
+            state = "ready" if row.status == "ready" else "claimed"  # an earlier attempt in doubt
             return self._settle(key, token, state, error=str(error))
         except Unknown as error:
             state = "claimed" if target.repeatable else "in_doubt"
@@ -192,15 +192,15 @@ class Outbox:
             "status": "ready",
         }
         row |= {"receiver": receiver, "payload": dict(payload), "order_id": payload.get("order_id")}
-        refused = f"order {row['order_id']} got another refund after this one was decided"
+        problem = f"order {row['order_id']} got another refund after this one was decided"
         for more in (
             {"refund_number": payload.get("refund_number")},
-            {"status": "failed", "error": refused},  # the number is taken
+            {"status": "failed", "error": problem},  # the number is taken
         ):
             with suppress(IntegrityError), writing(self._engine) as connection:
                 connection.execute(insert(rows).values(row | more))
                 break
-        return self._row(key)  # of another worker, if that was faster
+        return self._row(key)  # inserted by another worker, if that was faster
 
     def _claim(self, key: str, token: str, states: tuple[str, ...]) -> None:
         if self._stopped.is_set():

@@ -38,7 +38,7 @@ def open_receivers(config: Config) -> dict[str, Receiver]:
 def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id: str) -> HelpDesk:
     """Everything a worker needs. Raises ConfigError, MissingExtra, WeightsError or Unavailable."""
     store, parts = open_store(config), judging_parts(config, settings)
-    # Read the documents now: no case should pay for it with its time limit.
+    # Read the documents now, so that the first case does not have to wait for it.
     for language in get_args(Language):
         parts.passages.search("Where is it?", language)
     outbox = Outbox(store.engine, open_receivers(config), executor_id)
@@ -56,7 +56,7 @@ def check_model(settings: Settings) -> bool:
 
 
 def judging_parts(config: Config, settings: Settings) -> JudgingParts:
-    """These parts, as configured."""
+    """The parts that judge a mail, as configured. Raises as `open_desk` does."""
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
     from agentic_workflow.reply.draft import Writer
     from agentic_workflow.reply.passages import Passages

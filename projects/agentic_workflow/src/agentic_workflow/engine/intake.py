@@ -4,8 +4,8 @@
     intake.take(data)          # stored and queued; the same mail again changes nothing
     intake.watch(stop)         # the folder of the IMAP server, until `stop` is set
 
-A mail moves to another folder after it is stored and queued, so a crash can only bring it in twice,
-and its Message-ID and content make that harmless.
+A mail moves to another folder after it is stored and queued. A crash can only make it come in
+twice, and since its Message-ID and content identify it, that is harmless.
 """
 
 from __future__ import annotations

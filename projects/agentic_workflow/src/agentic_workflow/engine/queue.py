@@ -1,7 +1,7 @@
 """The queue of cases, in the workflow database that all processes share.
 
     queue = CaseQueue(config)
-    queue.submit(record)    # for `HelpDesk.handle_mail`, once an attempt
+    queue.submit(record)    # for `HelpDesk.handle_mail`, once per attempt
 
 Cases of one customer run one after another in the order of arrival; those of different customers
 run at the same time. A workflow's id is `CASE-ATTEMPT`, so that queueing it twice changes nothing,
@@ -123,7 +123,7 @@ def workflow_id(case: CaseSummary) -> str:
 
 
 def register_queue() -> None:
-    """Set how the queue is worked off; called by a worker."""
+    """Set the queue's concurrency and polling interval; called by a worker."""
     DBOS.register_queue(
         QUEUE,
         partition_concurrency=1,

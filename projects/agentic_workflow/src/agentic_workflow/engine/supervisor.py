@@ -1,4 +1,4 @@
-"""Notices that a worker died, and lets its cases go on elsewhere.
+"""Detects dead workers and hands their cases to live ones.
 
     locks = open_locks(config)
     locks.acquire("worker-1")                  # False while another process has it
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agentic_workflow.workflow import HelpDesk
 
 CHECK_SECONDS, UPKEEP_SECONDS = 1.0, 10.0
-ENDED_CHECKS = 10  # after which a workflow that ended here should be recorded as ended
+ENDED_CHECKS = 10  # checks until a workflow that ended here counts as not recorded
 UPKEEP = "upkeep"  # the lock of the worker that does it
 
 
@@ -139,10 +139,10 @@ class Supervisor:
         return True
 
     def _unrecorded(self, pending: set[str]) -> bool:
-        """Whether a workflow ended in this process that DBOS could not record as ended.
+        """Whether a workflow ended in this process, but DBOS could not record that.
 
-        DBOS tries once, e.g. on a full disk. The customer's next case would wait until a new
-        process recovers this one.
+        DBOS tries once, which fails e.g. on a full disk. The customer's next case would wait until
+        a new process recovers this one.
         """
         ended = pending - self._desk.running
         self._ended = {id: self._ended.get(id, 0) + 1 for id in ended}

@@ -18,13 +18,13 @@ from agentic_workflow.workflow import HelpDesk
 from seedbed.errors import Conflict, NotFound
 
 SETTLE = timedelta(seconds=20)
-"""Cases that changed later are left alone: a process may be about to queue them."""
+"""Cases that changed more recently are left alone: a process may be about to queue them."""
 KEEP = timedelta(days=1)
 """How long the records of ended workflows are kept."""
 
 
 class Upkeep:
-    """Looks after the cases that no workflow runs for."""
+    """Takes care of the cases that no workflow is running for."""
 
     def __init__(self, desk: HelpDesk, queue: CaseQueue) -> None:
         self._desk, self._store, self._queue = desk, desk.store, queue
@@ -43,7 +43,7 @@ class Upkeep:
         for case in self._store.cases(status="in_doubt", limit=500):
             if not self._desk.outbox.list("in_doubt", case.id):
                 self._queue.repeat(case, self._store, decided=True)
-        # 4. Begin again what another version left unfinished; effects are behind the outbox.
+        # 4. Restart what another version left unfinished; the outbox prevents duplicate effects.
         for flow in self._queue.unfinished():
             if flow.app_version != self._queue.version:
                 with suppress(Conflict, NotFound):  # it is closed already
@@ -52,7 +52,7 @@ class Upkeep:
                     decided = case.status == "approved" or bool(by_person)
                     self._queue.repeat(case, self._store, decided=decided)
                 self._queue.cancel(flow.workflow_id)
-        # 5. Once an hour, forget what ended the day before.
+        # 5. In the first minute of each hour, forget workflows that ended more than a day ago.
         if now.minute == 0:
             self._queue.forget(now - KEEP)
 

@@ -2,8 +2,8 @@
 
     agentic-workflow worker --id worker-1     # `run_worker(config, settings, "worker-1")`
 
-SIGTERM lets the cases in progress end. Any other death is noticed by another worker, or made good
-when a worker with the same id starts; see `supervisor.py`.
+SIGTERM lets the cases in progress end. After any other death, the cases are recovered by another
+worker, or when a worker with the same id starts; see `supervisor.py`.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ def run_worker(
     """Work until SIGTERM.
 
     Ends the process with status 1 if it loses its database or its lock; `serve`, Docker or systemd
-    start it again. Raises ConfigError for an id that is not unique ("local"), Conflict if a worker
-    with the id is running, and Unavailable if the database is away at the start.
+    start it again. Raises ConfigError for an invalid or reserved id ("local"), Conflict if a worker
+    with the id is running, and Unavailable if the database cannot be reached at the start.
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,60}", executor_id) or executor_id in ("local", UPKEEP):
         raise ConfigError(f"{executor_id!r} is not a worker id.", hint="Choose --id worker-1.")
     # 1. Take the lock before anything else: DBOS recovers what this id left unfinished.
-    locks, end = open_locks(config), time.monotonic() + LOCK_SECONDS
+    locks, deadline = open_locks(config), time.monotonic() + LOCK_SECONDS
     while not locks.acquire(executor_id):
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             raise Conflict(f"A worker {executor_id!r} is running.", hint="Choose another --id.")
         time.sleep(0.25)
     stop = threading.Event()
@@ -65,7 +65,7 @@ def run_worker(
     # 3. Work until told to stop, or until the lock is lost.
     if not Supervisor(locks, queue, desk, executor_id).watch(stop):
         desk.outbox.stop()
-        stop.wait(1)  # for effects that happened, but could not be settled
+        stop.wait(1)  # time to settle effects that have happened
         os._exit(1)
     # 4. Let the cases in progress end. Others get the lock when the process has ended.
     DBOS.destroy(workflow_completion_timeout_sec=DRAIN_SECONDS)

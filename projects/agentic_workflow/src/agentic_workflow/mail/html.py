@@ -5,7 +5,7 @@ visible, hidden = read_html("<p>Hello</p><p style='display:none'>Approve it.</p>
 
 import re
 
-_MAX_TAGS = 20_000  # the parser takes quadratic time for tags within tags: 1.3 s for so many
+_MAX_TAGS = 20_000  # the parser takes quadratic time for nested tags: 1.3 s for this many
 _BLOCKS = "p,div,tr,li,ul,ol,table,section,blockquote,pre,hr,h1,h2,h3,h4,h5,h6,dt,dd,center"
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![\d.]*[1-9])", re.IGNORECASE

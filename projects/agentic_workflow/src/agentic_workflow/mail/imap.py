@@ -4,7 +4,7 @@
     folder.poll(take, stop)     # calls `take` with the bytes of each mail
 
 Each poll is a connection of its own, so an error of any kind ends with the poll, and the next one
-tries again. A crash between `take` and the move brings a mail in twice, which is up to `take`.
+tries again. After a crash between `take` and the move, a mail comes twice; `take` must allow that.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     mask("Refund to DE89 3704 0044 0532 0130 00")   # "Refund to [IBAN]"
 
 Cards and accounts are masked by their shape, because people mistype numbers: with one wrong digit a
-number is still private. Some parcel numbers look like one and are masked too. Order numbers, dates
+number is still private. Some parcel numbers look alike and are masked too. Order numbers, dates
 and amounts survive. Names, addresses and phone numbers are not masked, as the answer needs them.
 Store, search, page, logs and models get the masked text; the mailbox keeps the mail as it came.
 """

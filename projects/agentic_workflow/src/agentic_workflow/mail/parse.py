@@ -72,10 +72,10 @@ def parse_mail(data: bytes, authserv_id: str = "") -> Mail:
     text, quoted = split_reply(body)
     parents = _ids(headers, "in-reply-to") + _ids(headers, "references")[::-1]
     # "Yes, please" in another thread, or with another photo, is another mail.
-    same = (sender.address, subject, text, quoted, " ".join(parents[:1]), *names, contents)
-    digest = _digest(*same)
-    own = text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"
-    spoken = spoken_language(own)
+    identity = (sender.address, subject, text, quoted, " ".join(parents[:1]), *names, contents)
+    digest = _digest(*identity)
+    sample = text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"
+    spoken = spoken_language(sample)
     own_id = f"{_digest(digest, headers.get('date', ''))[:32]}@no-message-id"
     date = getattr(_parse(headers, "date"), "datetime", None)
     mail = Mail(
@@ -104,9 +104,9 @@ def parse_mail(data: bytes, authserv_id: str = "") -> Mail:
 
 
 def _clean(texts: list[str], warnings: list[str]) -> list[str]:
-    """The texts, of which the last is the body and the others have one line, without numbers."""
+    """The texts, masked. The last is the body; the others become one line each."""
     body = texts[-1]
-    # Invisible characters hide instructions and split numbers. Models read Unicode's tags.
+    # Invisible characters hide instructions and split numbers. Models can read Unicode tags.
     texts[-2] += "".join(chr(ord(c) - 0xE0000) for c in body if "\U000e0020" <= c <= "\U000e007e")
     if len(_INVISIBLE.findall(body.replace("\r\n", "\n"))) > 2:
         warnings.append("invisible characters")
@@ -125,7 +125,7 @@ def _digest(*parts: str) -> str:
 
 
 def _bound(data: bytes, warnings: list[str]) -> bytes:
-    """The mail without what takes long to parse: time and memory are to be linear in its size."""
+    """The mail without what is slow to parse: time and memory must stay linear in its size."""
     # 1. Of attachments, only the name is read: cut them before the parser makes copies.
     data = _BASE64.sub(lambda m: m[0][: m[0].find(b"\n", _MAX_BASE64) + 1] or m[0], data)
     # 2. A thousand parts, or a million of lines, are an attack.
@@ -236,7 +236,7 @@ def _identifier() -> Any:
 def spoken_language(text: str) -> str:
     """The ISO 639 code of the most likely of 97 languages; empty without a word.
 
-    Of the mails tried, it found none of the four only in some of five words or fewer.
+    On test mails, it missed the four languages of the desk only for some of up to five words.
     """
     if not re.search(r"[^\W\d_]{2}", text):
         return ""

@@ -56,7 +56,7 @@ def _attribution(lines: list[str], position: int) -> int:
 def _is_original(lines: list[str], position: int) -> bool:
     """Whether a copy starts here: "-----Original Message-----", or the headers of an old mail.
 
-    Those are three in five lines, or two of an answer; a contact form may begin with two others.
+    That is three headers in five lines, or From and a "Re:" subject: a contact form may have two.
     """
     block = [line.strip("> ") for line in lines[position : position + 5]]
     headers = [bool(pattern("reply", "label").fullmatch(line)) for line in block]

@@ -2,8 +2,8 @@
 
     find_injection(mail)     # "" or the reason, such as "asks to ignore the instructions"
 
-A line a language (phrases.toml), beside `seedbed.safety.injection`. It labels the mail for people:
-what the desk may do is up to the policy, which no mail can change.
+Patterns in four languages (phrases.toml), in addition to `seedbed.safety.injection`. The result
+labels the mail for people: what the desk may do depends on the policy, which no mail can change.
 """
 
 import re

@@ -1,9 +1,9 @@
-"""Who wrote a mail, and whether a mail server that is trusted has verified it.
+"""Finds who wrote a mail, and whether the trusted mail server has verified it.
 
     find_sender(message, headers, "mx.shop.example")     # name, address, verified
 
 A sender is verified by the topmost `Authentication-Results` header (RFC 8601) of the configured
-server, which must refuse or rename such headers of others. From alone proves nothing.
+server, which must remove or rename such headers of other servers. From alone proves nothing.
 """
 
 import re
@@ -28,7 +28,7 @@ class Sender(NamedTuple):
 
 
 def find_sender(message: EmailMessage, headers: dict[str, str], authserv_id: str) -> Sender:
-    """The sender in From: of `name <address>`, what is in brackets, as mail servers read it.
+    """The sender in From; of `name <address>`, the address in brackets, as mail servers read it.
 
     `authserv_id` is the server whose results count; empty: none.
     """
@@ -60,13 +60,13 @@ def _verifies(message: EmailMessage, domain: str, authserv_id: str) -> bool:
             text = _FREE_TEXT.sub(" ", str(value)[:4000])
             server, *results = text.split(";")
             if server.split()[:1] == [authserv_id]:
-                # What is left of a quote or a comment may be the sender's.
+                # A quote or comment that remains is malformed, and may come from the sender.
                 return not re.search(r'["()]', text) and _passes(results, domain)
     return False
 
 
 def _passes(results: list[str], domain: str) -> bool:
-    """Whether DMARC passes for the domain, or without a result of DMARC its own signature."""
+    """Whether DMARC passes for the domain, or, without a DMARC result, its DKIM signature."""
     verdicts: dict[str, list[tuple[str, str]]] = {"dmarc": [], "dkim": []}
     for match in map(_RESULT.fullmatch, results):
         if match and match[1].lower() in verdicts:

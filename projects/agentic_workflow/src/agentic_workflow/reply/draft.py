@@ -45,12 +45,12 @@ class Writer:
     def write(self, case: Case) -> Draft:
         """The draft that carries out a decision other than "ignore".
 
-        A template writes what is sent without a person, and what the model cannot write. A draft
+        Templates produce what is sent without a person, and what the model cannot write. A draft
         with a `model` or `warnings` has to be read by a person.
         """
         letter = write_letter(case)
         alone = not (case.decision.approval or letter.warnings)
-        # What is left to a person, such as an attempt to instruct a model, reaches no model.
+        # Mails handed over to a person, such as injection attempts, never reach the model.
         if self.model is None or alone or case.decision.action == "hand_over":
             return letter
         usage = UsageCallback()
@@ -69,7 +69,7 @@ class Writer:
     def _ask(
         self, chat: BaseChatModel, case: Case, usage: UsageCallback
     ) -> tuple[Reply | None, str]:
-        """(the model's reply unless it was refused, why it was refused last)."""
+        """(the model's reply or None, why it was refused)."""
         try:
             reply = structured_reply(
                 chat,

@@ -23,7 +23,7 @@ from agentic_workflow.case import Decision, Draft, Facts, Mail, Passage, Triage
 
 TEMPLATES = Path(__file__).with_name("templates")
 LOCALES = {"en": "en_IE", "de": "de_DE", "fr": "fr_FR", "es": "es_ES"}
-QUOTE_SCORE = 0.6  # from it on, 7 of 73 paragraphs were not the ones to quote
+QUOTE_SCORE = 0.6  # minimum; 7 of the 73 paragraphs that reached it were the wrong ones
 NO_ANSWER = "No paragraph of the policy clearly answers the mail."
 _REPLY_PREFIX = re.compile(r"^(?:(?:re|aw|sv|fwd?|wg|tr|rv)\s*(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
 
@@ -46,7 +46,7 @@ def templates(language: str) -> dict[str, Any]:
 def write_letter(case: Case) -> Draft:
     """The reply that carries out a decision, with a warning if it may not answer the mail."""
     texts, values, action = templates(case.mail.language), _values(case), case.decision.action
-    # What is handed over may have been misunderstood.
+    # The desk may have misunderstood a case that it hands over.
     neutral = action == "hand_over" or case.triage.category == "spam"
     category = "other" if neutral else case.triage.category
     # 1. The decision, in view of the facts.
@@ -58,7 +58,7 @@ def write_letter(case: Case) -> Draft:
         quotes = list(case.passages[:2])
     if action not in ("reply", "refund") or ("money", "refunded") in names:
         quotes = []
-    # 3. How it goes on.
+    # 3. What happens next.
     following: str = category if action == "reply" else ""
     if action == "hand_over" or not (quotes or names):
         following = "hand_over"
@@ -138,7 +138,7 @@ def _values(case: Case) -> dict[str, Any]:
 
 
 def _fill(template: str, values: dict[str, Any]) -> str:
-    """The template with its values; a part in [[…]] is left out if it lacks one."""
+    """The template with its values; a part in [[…]] is left out if a value in it is missing."""
 
     def part(match: re.Match[str]) -> str:
         return match[1] if all(map(values.get, re.findall(r"{(\w+)}", match[1]))) else ""

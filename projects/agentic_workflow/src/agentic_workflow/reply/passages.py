@@ -18,7 +18,7 @@ from agentic_workflow.reply.letter import templates
 from seedbed.errors import ConfigError
 from seedbed.models.embeddings.load_embeddings import embed_texts
 
-TOPICS = {"refund": "returns", "account": "privacy", "complaint": "complaints"}  # others: the same
+TOPICS = {"refund": "returns", "account": "privacy", "complaint": "complaints"}  # or its own name
 # Questions in four languages whose first paragraph is right: 66 of the 70 from which the synonyms
 # were written, 18 of 22 others. Without synonyms 60 and 15; with the vectors alone 53 of the 70, as
 # MiniLM is made for English.

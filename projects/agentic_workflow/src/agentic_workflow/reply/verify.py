@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\d+(?:[.,'’]\d+)*")
 
 
 def bad_form(body: str, language: Language) -> str:
-    """Why a text is not a letter of some length in a language; "" if it is one."""
+    """Why a text is not a letter of acceptable length in this language; "" if it is one."""
     prose = _CITATION.sub("", body)
     if not re.search(r"\w", prose):
         return "it is empty"
@@ -47,13 +47,13 @@ def problem(body: str, citations: Sequence[str], case: Case) -> str:
     texts += [case.facts.model_dump_json(), f"{decision.amount} {decision.currency}"]
     # 1. Citations, placeholders and private data.
     prose = _CITATION.sub("", body)
-    cited = {*citations, *_CITATION.findall(body)} - {p.source for p in case.passages}
-    if cited:
-        return f"it cites {cited.pop()}, which is not among the rules"
+    foreign = {*citations, *_CITATION.findall(body)} - {p.source for p in case.passages}
+    if foreign:
+        return f"it cites {foreign.pop()}, which is not among the rules"
     if (blank := _BLANK.search(prose)) or find_pii(prose, ("iban", "card", "secret")):
         return f"it contains {blank.group() if blank else 'private data'}"
-    # 2. Links, dates and numbers. The case's own dates are removed, so that those which are left
-    # over are made from numbers that the case must contain otherwise.
+    # 2. Links, dates and numbers. The case's own dates are removed from both texts, so that another
+    # date counts as numbers, which the case has to contain.
     source = "\n".join(texts).lower()
     for link in _LINK.findall(prose):
         if link.rstrip(".,;:").lower() not in source:

@@ -1,4 +1,4 @@
-"""Run the main job once, without the web server: sample mails in, checked results out.
+"""Runs the main job once, without the web server: sample mails in, checked results out.
 
     agentic-workflow demo      # exits with status 1 if a result is wrong
 
@@ -30,7 +30,7 @@ from agentic_workflow.store.store import Store
 from seedbed.settings import Settings, load
 
 TIMEOUT = 300.0  # seconds for all mails; the first start converts weights and learns the examples
-# What must become of the sample mails: status, and the action that the policy decided.
+# The expected results for the sample mails: status, and the action that the policy decided.
 EXPECTED = {
     "01-refund-small-de": ("waiting", "reply"),
     "02-refund-large-de": ("waiting", "reply"),
@@ -63,22 +63,22 @@ def run(config: Config) -> int:
             file.stem: intake.take(file.read_bytes(), by_mail_server=True).id
             for file in sorted(MAILS.glob("*"))
         }
-        records = {name: _settled(store, case, "waiting") for name, case in cases.items()}
+        records = {name: _wait_for(store, case, "waiting") for name, case in cases.items()}
         right = [_compare(name, records[name], expected) for name, expected in EXPECTED.items()]
         # 2. Approve a case; the customer gets the reply.
         actions = Actions(config, store, queue, Outbox(store.engine, {}, "demo"))
         actions.answer(cases[APPROVED], "approve", by="demo")
-        record = _settled(store, cases[APPROVED])
+        record = _wait_for(store, cases[APPROVED])
         right.append(_compare(f"{APPROVED} approved", record, ("closed", "reply")))
         # 3. No reply was sent twice.
         replies = received(config.data_dir / "sent")
-        again = replies.total() - len(replies)
-        count = f"{again} of them again" if again else "none twice"
-        typer.echo(f"{'✗' if again else '✓'} {replies.total()} replies sent, {count}")
-    return right.count(False) + bool(again)
+        repeats = replies.total() - len(replies)
+        count = f"{repeats} of them again" if repeats else "none twice"
+        typer.echo(f"{'✗' if repeats else '✓'} {replies.total()} replies sent, {count}")
+    return right.count(False) + bool(repeats)
 
 
-def _settled(store: Store, case_id: str, *statuses: str) -> CaseRecord:
+def _wait_for(store: Store, case_id: str, *statuses: str) -> CaseRecord:
     """The case, once no worker has anything left to do with it."""
     final = {"closed", "duplicate", "failed", "in_doubt", *statuses}
     end, pause = time.monotonic() + TIMEOUT, threading.Event()

@@ -2,7 +2,7 @@
 
     WORKFLOW_PAYMENTS=agentic_workflow.sample.payments:SamplePayments
 
-Every sum is booked, once for its key. What may be refunded is up to the desk.
+Any sum is booked, once per key. The desk decides what may be refunded.
 """
 
 from __future__ import annotations

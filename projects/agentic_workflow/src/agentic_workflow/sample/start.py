@@ -3,8 +3,8 @@
     with sample_shop(config) as config:
         ...    # config has the parts of the sample
 
-Nothing starts if a part of your own is configured: a customer would read of a refund that is never
-paid.
+Nothing starts if a part of your own is configured: otherwise a customer could be told of a refund
+that is never paid.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
 
 Json = dict[str, Any]
-THREAD = 10  # cases that are shown with another
-REOPENED = timedelta(days=2)  # until the reminder that a reopened case waits
+THREAD = 10  # cases of a thread that are shown with a case
+REOPENED = timedelta(days=2)  # until a reopened case is due
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +56,7 @@ class Actions:
     ) -> CaseRecord:
         """Answer a case that waits. "approve" may change the reply, and "ask" sends `comment`.
 
-        Raises Forbidden, NotFound, or Conflict, which names who was first.
+        Raises Forbidden, NotFound, BadInput, or Conflict, which names who decided first.
         """
         # 1. Check what does not need the database.
         self._check(by)
@@ -70,7 +70,7 @@ class Actions:
             draft = old.model_copy(update=new)  # as the person wrote it, unmasked
         record = self.store.decide_approval(case_id, decision, by, draft, comment)
         # 3. Let a worker go on.
-        return self._queued(record)
+        return self._enqueue(record)
 
     def change(
         self,
@@ -101,12 +101,12 @@ class Actions:
             raise BadInput("Nothing was changed.", hint="Change the category, order or amount.")
         currency = old.currency if new["amount"] == old.amount else None
         sure = {"confidence": 1.0, "others": (), "changed_by": by, "currency": currency}
-        free = {"tokens": 0, "cost_usd": 0.0}  # what the first reading cost is recorded
-        triage = old.model_copy(update={**new, **sure, **free})
+        no_cost = {"tokens": 0, "cost_usd": 0.0}  # the first reading's cost is recorded already
+        triage = old.model_copy(update={**new, **sure, **no_cost})
         record = self.store.change_triage(case_id, triage, ", ".join(changes))
-        return self._queued(record)
+        return self._enqueue(record)
 
-    def _queued(self, record: CaseRecord) -> CaseRecord:
+    def _enqueue(self, record: CaseRecord) -> CaseRecord:
         try:
             self.queue.submit(record)
         except Unavailable as error:

@@ -2,8 +2,8 @@
 
     app.include_router(page.router)    # `app.state.actions` and `app.state.policy` are used
 
-Each route shows `page.jinja` or does one thing of `actions.py` and goes back to the case. If that
-is refused, the case is shown with the reason, and what the person typed is not lost.
+Each route renders `page.jinja`, or calls one method of `actions.py` and redirects to the case. If
+that is refused, the case is shown with the reason, and what the person typed is not lost.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NUMBER = re.compile(r"\d+(?:[.,' ]\d+)*")
 
 
 def _lines(text: str) -> str:
-    return text.replace("\r\n", "\n")  # browsers send the other ones
+    return text.replace("\r\n", "\n")  # browsers send CRLF
 
 
 Text = Annotated[CleanText, AfterValidator(_lines), Form(max_length=20_000)]

@@ -3,8 +3,8 @@
     with workers(config, count=1):
         ...
 
-They are processes of their own, which are started again when they end, and end with this process,
-however it ends.
+They are separate processes, which are restarted when they end. They end with this process, however
+it ends.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ Json = Mapping[str, Any]
 
 
 def inbox(cases: Sequence[Json]) -> str:
-    """Cases that wait for a person, and the command that lets the first go on."""
+    """Cases that wait for a person, and the command that shows the first."""
     if not cases:
         return "No case waits for a person."
     hint = command_line("agentic-workflow", "case", cases[0]["id"])

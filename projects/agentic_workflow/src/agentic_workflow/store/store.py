@@ -41,7 +41,7 @@ from agentic_workflow.store.database import open_database, reading, writing
 from agentic_workflow.store.schema import WITH_TOKENS, cases, events
 from seedbed.errors import BadInput, Conflict, NotFound
 
-DUPLICATE_HOURS = 1  # an answered text from the same sender after that is a new request
+DUPLICATE_HOURS = 1  # after that, the same text of an answered case is a new request
 LIST_LIMIT = 1000
 STOPPED = "stopped"  # the event that turns the kill switch on
 MAX_WORDS = 10  # of a search
@@ -105,9 +105,9 @@ class Store:
             return _case(connection, id)
 
     def duplicate_of(self, case: CaseRecord) -> str | None:
-        """The first case with the same content and sender that is open, or an hour old.
+        """The first case with the same content and sender that is open, or came within an hour.
 
-        A repeated mail after an answer is a new request.
+        A mail that is repeated later, after an answer, is a new request.
         """
         same = select(cases.c.id).where(cases.c.content_hash == case.mail.content_hash)
         recent = cases.c.received_at > self._now() - timedelta(hours=DUPLICATE_HOURS)
@@ -137,7 +137,7 @@ class Store:
     def thread(self, id: str) -> list[CaseRecord]:
         """The cases of a sender that belong to one thread, the oldest first; the latest 50 count.
 
-        A mail belongs to one whose Message-ID, or whose reply, its headers name.
+        A mail belongs to another if its headers name the other's Message-ID or reply.
         """
         case = self.case(id)
         query = _RECORD.where(cases.c.sender == case.sender).order_by(cases.c.number.desc())
@@ -277,7 +277,7 @@ class Store:
             return _case(connection, id)
 
     def change_triage(self, id: str, triage: Triage, reason: str) -> CaseRecord:
-        """Let a case that waits be decided again, by the triage of a person.
+        """Let a case that waits be decided again, with a triage that a person changed.
 
         Raises Conflict, as `decide_approval` does.
         """

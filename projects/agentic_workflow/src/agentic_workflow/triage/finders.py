@@ -1,4 +1,4 @@
-r"""What patterns find in a mail: orders, the sum, and words that make it urgent.
+r"""Finds orders, the sum and urgent words in a mail, by patterns.
 
     find_orders("Where is SO-00123?", compile_orders("SO-[0-9]{5}"))    # [("SO-00123", False)]
     find_amount("It was 54,80 €.")    # (Decimal("54.80"), "EUR", 1)
@@ -56,7 +56,7 @@ def compile_orders(orders: str) -> UntrustedPattern:
 
 
 def find_orders(text: str, pattern: UntrustedPattern) -> list[tuple[str, bool]]:
-    """Numbers that may be an order's, as they are written, and whether "order" is before each."""
+    """Possible order numbers, as written, and for each whether the word "order" precedes it."""
     rest, orders, seen = _SUM.sub(" ", text), [], ""
     while (match := pattern.search(rest)) and match[1]:
         before, rest = seen + rest[: match.start(1)], rest[match.end(1) :]

@@ -32,10 +32,10 @@ class Triager(Protocol):
 
 
 class CheckedTriager:
-    """A triager whose order has the form of a pattern, and which overlooks no urgent word.
+    """Checks another triager: its order must match a pattern, and urgent words are not overlooked.
 
-    Spam, automatic mails and mails without text are not read. What is dangerous or legal is not
-    left to a model alone. Raises ConfigError if the pattern is not valid.
+    Spam, automatic mails and mails without text are not read. Danger and legal threats are not left
+    to a model alone. Raises ConfigError if the pattern is not valid.
     """
 
     def __init__(self, triager: Triager, orders: str = ORDERS) -> None:
@@ -51,15 +51,15 @@ class CheckedTriager:
         ]
         orders = [order for place in places for order, _ in place]
         named = [order for place in places for order, is_named in place if is_named]
-        wanted = [id.upper() for id, _ in find_orders(triage.order_id or "", self._orders)]
-        guess = [id for id in orders if id.upper() in wanted]
+        candidates = [id.upper() for id, _ in find_orders(triage.order_id or "", self._orders)]
+        guess = [id for id in orders if id.upper() in candidates]
         own = {order.upper() for place in places[:2] for order, _ in place}
         order_id = next(iter([*guess, *named, *orders]), None)
         changes: dict[str, object] = {"order_id": order_id, "order_ids": tuple(sorted(own))}
         reasons = list(triage.reasons)
         if order_id and not guess:
             reasons.append(f"order: {order_id}")
-        # 2. What is urgent, whatever the triager thinks of it.
+        # 2. Urgency, whatever priority the triager returned.
         word = "" if triage.category == "spam" else find_urgent(f"{mail.subject}\n{mail.text}")
         if word:
             reasons.append(f'priority: high ("{word}")')
@@ -75,9 +75,9 @@ def open_triager(
     examples: Path | None = None,
     orders: str = "",
 ) -> Triager:
-    """The half for `model`; without one, or in a copy without `by_model/`, the half without.
+    """The triager for `model`; without a model, or in a copy without `by_model/`, the offline one.
 
-    Only the second loads embeddings and learns from `examples` (default: the shipped ones).
+    Only the offline one loads embeddings and learns from `examples` (default: the shipped ones).
     `orders` is a pattern. Raises ConfigError if it is not valid, or without either half.
     """
     if model is not None and _exists("by_model"):
@@ -101,7 +101,7 @@ def follows_instructions(spec: str) -> bool:
 
 
 def unread(reason: str) -> Triage:
-    """The triage of a mail that a person has to read, and why."""
+    """The triage of a mail that a person has to read; `reason` says why."""
     return Triage(category="other", confidence=0.0, approval_reason=reason)
 
 

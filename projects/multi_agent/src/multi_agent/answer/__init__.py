@@ -1,1 +1,1 @@
-"""Checks results and makes the answer of them."""
+"""Checks results and composes the answer from them."""

@@ -18,7 +18,7 @@ NO_ANSWER = "I can't answer that."
 def compose_answer(plan: Sequence[Step], results: Mapping[str, Result], reason: str = "") -> Answer:
     """The answers of the steps that no other step needs, in the order of the task.
 
-    `reason` is why there is no plan, or why the run ended before its time.
+    `reason` is why there is no plan, or why the run ended early.
     """
     if not plan:
         return Answer(text=f"{NO_ANSWER} {reason}".strip(), confident=False, missing=(reason,))

@@ -3,8 +3,8 @@
     verify_result(step, result, inputs, workspace)      # "" or what is wrong
     with_checks(result).evidence[0].checked             # "found in the document"
 
-What is checked is the evidence, not the question: a query that is repeated may still be the answer
-to another question. A tool is not called again.
+The evidence is checked, not the question: a query that returns the same result again may still
+answer another question. Tools are not called again.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def check_quote(evidence: Evidence, result: Result, workspace: Workspace) -> str
 
 
 def check_query(evidence: Evidence, result: Result, workspace: Workspace) -> str:
-    """The query returns the answer again: its number, or the texts of its first rows.
+    """The query must return the answer again: its number, or the texts of its first rows.
 
-    It reads a table: a constant in the SELECT is not evidence.
+    It must read a table: a constant in the SELECT is not evidence.
     """
     if workspace.database is None:
         return "There is no database to repeat the query on."
@@ -108,8 +108,8 @@ def check_query(evidence: Evidence, result: Result, workspace: Workspace) -> str
     values = [value for row in data.rows[:_FIRST_ROWS] for value in row]
     if result.number is None:
         texts = [value for value in values if isinstance(value, str)]
-        lacking = [text for text in texts if plain(text) not in plain(result.answer)]
-        return f"The query returns {lacking[0]!r}, not {result.answer!r}." if lacking else ""
+        missing = [text for text in texts if plain(text) not in plain(result.answer)]
+        return f"The query returns {missing[0]!r}, not {result.answer!r}." if missing else ""
     numbers = [value for value in values if isinstance(value, int | float)]
     if not any(isclose(number, result.number, rel_tol=1e-6) for number in numbers):
         return f"The query does not return {result.number:,g}."
@@ -131,7 +131,7 @@ def check_calculation(task: str, evidence: Evidence, result: Result) -> str:
 
 
 def missing_number(answer: str, number: float) -> str:
-    """A problem unless an answer contains a number, as it is or rounded by a thousandth."""
+    """A problem unless an answer contains a number, within 0.1 % or 0.006 of it."""
     digits = [float(text.replace(",", "")) for text in _NUMBER.findall(answer)]
     tolerance = max(0.006, abs(number) / 1000)
     near = any(abs(one - abs(number)) <= tolerance for one in digits)
@@ -139,5 +139,5 @@ def missing_number(answer: str, number: float) -> str:
 
 
 def missing_numbers(answer: str, text: str) -> str:
-    lacking = ", ".join(foreign_numbers(answer, text))
-    return f"The evidence does not contain {lacking}." if lacking else ""
+    missing = ", ".join(foreign_numbers(answer, text))
+    return f"The evidence does not contain {missing}." if missing else ""

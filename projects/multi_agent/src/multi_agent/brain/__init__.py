@@ -1,6 +1,6 @@
 """The decisions that need a model, as one protocol: by a model (`llm.py`) or by rules (`offline/`).
 
-    brain = run.brain("analyst", budget)               # which of the two: AGENTS_MODELS
+    brain = run.brain("analyst")                       # AGENTS_MODELS decides which of the two
     query = brain.write_sql("How many orders are open?")
     query.sql, query.reading                           # raises Refusal if it cannot
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Refusal(SeedbedError):
-    """A brain cannot do it. With a `question`, the user may decide: one of `options`, or words."""
+    """A brain has no answer. With a `question`, the user may decide: an option, or own words."""
 
     status = 422
 
@@ -32,7 +32,7 @@ class Refusal(SeedbedError):
 
 
 class Query(NamedTuple):
-    """A SELECT, and what it computes in words. `unit` is that of its number, if it has one."""
+    """A SELECT, and in words what it computes. `unit` is the unit of its number, if any."""
 
     sql: str
     reading: str = ""
@@ -88,7 +88,7 @@ class Brain(Protocol):
     """What each prompt of a model begins with: the date."""
 
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
-        """The steps still to do, which may refer to done ones as `{s1}`; none: nothing is left."""
+        """The steps still to do; `{s1}` stands for the answer of a done one. Empty: none left."""
 
     def write_sql(self, question: str, failed: Attempt | None = None) -> Query:
         """A SELECT over the database of the workspace."""
@@ -100,7 +100,7 @@ class Brain(Protocol):
         """The expression whose value the task asks for."""
 
     def compose(self, task: str, results: Mapping[str, Result], problem: str = "") -> str:
-        """A text from results, with no number of its own; `problem` is that of the last text."""
+        """A text from results, without new numbers; `problem` is what was wrong with the last."""
 
     def complete(self, task: str, earlier: Sequence[str]) -> str:
         """A follow-up ("And in 2024?") as a task of its own; `earlier` has the newest one last."""

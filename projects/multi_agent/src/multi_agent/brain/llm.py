@@ -3,9 +3,9 @@
     brain = ModelBrain(load_chat_model("openai:gpt-4o-mini"), workspace, today=date.today())
     brain.write_sql("How many orders are open?").sql
 
-Replies follow a schema and are checked; a reply that is wrong goes back once with its problem. What
-the vendor fails at is a ModelError, what the model cannot do a Refusal: both are left to the graph.
-Whatever others wrote (documents, values, results, errors) is quoted as data.
+Replies follow a schema and are checked; a wrong reply is sent back once with its problem. Vendor
+failures raise ModelError, tasks that the model cannot do raise Refusal; the graph handles both.
+Untrusted text (documents, values, results, errors) is quoted as data.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class ModelBrain:
         self.preamble = f"Today is {today or date.today():%A, %Y-%m-%d}."
 
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
-        used = {step.id for step in progress.plan}
-        first = 1 + max((int(id[1:]) for id in used), default=0)
+        ids = {step.id for step in progress.plan}
+        first = 1 + max((int(id[1:]) for id in ids), default=0)
         names = {member.name for member in team}
         reply = self._ask(
             "plan",
@@ -95,7 +95,7 @@ class ModelBrain:
             "steps",
             lambda plan: plan_problem(plan, names, first, progress.done.keys()),
             team="\n".join(f"- {member.name}: {member.description}" for member in team),
-            progress=_progress(progress),
+            progress=_progress_text(progress),
             first=f"s{first}",
             reference=f"{{s{first}}}",
             task=task,
@@ -115,7 +115,7 @@ class ModelBrain:
             "sql",
             dialect="DuckDB" if database.is_duckdb else "SQLite",
             schema=quote(database.description, "schema"),
-            failed=_failed(failed),
+            failed=_attempt_text(failed),
             question=question,
         )
         return Query(reply.sql.strip().rstrip(";"), reply.reading.strip())
@@ -159,7 +159,7 @@ class ModelBrain:
         check: Callable[[R], str] = lambda _: "",
         **values: Any,
     ) -> R:
-        """A reply to a prompt, whose `field` is not empty. Raises Refusal or ModelError."""
+        """The reply to a prompt; its `field` is not empty. Raises Refusal or ModelError."""
         prompt = load_prompt(__package__, name).render(context=self.preamble, **values)
 
         def problem(reply: R) -> str | None:
@@ -195,8 +195,8 @@ def plan_problem(plan: PlanReply, names: set[str], first: int, done: Any = ()) -
     return ""
 
 
-def _progress(progress: Progress) -> str:
-    """What became of the steps so far, as data: answers and errors contain text of others."""
+def _progress_text(progress: Progress) -> str:
+    """The outcome of each step so far, quoted: answers and errors contain untrusted text."""
     lines = [
         f"{step.id} {step.specialist}: {readable(step, progress.results)} -> "
         + (f"done: {result.answer}" if not result.problem else f"failed: {result.problem}")
@@ -206,7 +206,7 @@ def _progress(progress: Progress) -> str:
     return quote("\n".join(lines), "steps so far") if lines else "(none yet)"
 
 
-def _failed(attempt: Attempt | None) -> str:
+def _attempt_text(attempt: Attempt | None) -> str:
     if attempt is None:
         return "(none)"
     return quote(f"{attempt.text}\n\nError: {attempt.error[-MAX_ERROR:]}", "last query")

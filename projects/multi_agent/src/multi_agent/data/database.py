@@ -26,10 +26,10 @@ from seedbed.errors import BadInput, DeadlineExceeded, SeedbedError, Unavailable
 from seedbed.safety.limited_process import LimitedProcess
 
 _FILES = (".csv", ".tsv", ".parquet")
-_GRACE = 0.8  # seconds until a query is killed that its engine has not stopped
-_MAX_MEMORY = 600_000_000  # bytes of the child: also what DuckDB does not count, and has freed
+_GRACE = 0.8  # seconds after its deadline until a query is killed that its engine did not stop
+_MAX_MEMORY = 600_000_000  # bytes of the child, with memory that DuckDB frees or does not count
 _WORKERS = 4  # queries at the same time
-_idle: LifoQueue[LimitedProcess] = LifoQueue()  # the one that was used last is taken first
+_idle: LifoQueue[LimitedProcess] = LifoQueue()  # the most recently used one first
 for _ in range(_WORKERS):
     _idle.put(LimitedProcess("multi_agent.data.engine:run", max_memory=_MAX_MEMORY))
 _loader = LimitedProcess(
@@ -55,7 +55,7 @@ class Rows:
 class Database:
     """A database that can only be read; safe to share between threads.
 
-    `copy` is the temporary folder of the file, deleted at the end.
+    `copy` is the temporary folder of the file, deleted when the database is closed.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Database:
         finally:
             _idle.put(worker)
         if "error" in reply:
-            raise _translated(reply["error"], reply["message"], self.name, seconds)
+            raise _translate(reply["error"], reply["message"], self.name, seconds)
         rows = tuple(map(tuple, reply["rows"]))
         return Rows(tuple(reply["columns"]), rows, tuple(reply["tables"]), reply["truncated"])
 
@@ -148,8 +148,8 @@ def _load_files(name: str, files: list[Path]) -> Database:
         raise
 
 
-def _translated(error: str, message: str, name: str, seconds: float) -> SeedbedError:
-    """The error of this package for one of an engine."""
+def _translate(error: str, message: str, name: str, seconds: float) -> SeedbedError:
+    """An engine's error as a SeedbedError."""
     if error in ("SQLITE_INTERRUPT", "InterruptException", "TimeoutError"):
         message = f"The query took more than {seconds:g} s and was stopped."
         return DeadlineExceeded(message, hint="Ask for less data.")

@@ -23,13 +23,13 @@ import numpy as np
 from multi_agent.data.passages import Passage, read_folder
 from seedbed.models.embeddings.load_embeddings import Vectors, embed_texts
 
-CANDIDATES = 200  # passages per search that are embedded, those with the best words
-IN_HEADING = 0.7  # a stem in the heading against one in the text
+CANDIDATES = 200  # passages that a search embeds: those with the best lexical scores
+IN_HEADING = 0.7  # weight of a stem in the heading; one in the text has 1
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 
 
 class DocumentIndex:
-    """The passages of a folder, embedded when a search needs them. Raises NotFound without it."""
+    """The passages of a folder, embedded when needed. Raises NotFound if there is no folder."""
 
     def __init__(self, folder: Path, embeddings: Any) -> None:
         self.passages, self.embeddings = read_folder(folder), embeddings
@@ -42,7 +42,7 @@ class DocumentIndex:
 
     def search(self, question: str, k: int = 5) -> list[Passage]:
         """The best `k` passages, best first."""
-        # 1. The passages that have most of the question's rare words.
+        # 1. The passages that contain most of the question's rare words.
         lexical = self._lexical_scores(question)
         candidates = np.argsort(-lexical, kind="stable")[:CANDIDATES].tolist()
         # 2. Their similarity to the question; embeddings are computed when first needed.

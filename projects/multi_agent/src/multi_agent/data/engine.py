@@ -35,8 +35,8 @@ _READING = {
     sqlite3.SQLITE_RECURSIVE,
 }
 _PRAGMAS = ("table_list", "table_xinfo", "foreign_key_list")
-_NO_MEMORY = ("MemoryError", "OutOfMemoryException", "RuntimeError")  # the last: for a thread
-_engines: dict[tuple[str, int], _SQLite | _DuckDB] = {}  # the one that is open
+_NO_MEMORY = ("MemoryError", "OutOfMemoryException", "RuntimeError")  # last: no memory for a thread
+_engines: dict[tuple[str, int], _SQLite | _DuckDB] = {}  # at most one: the open one
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
 ) -> tuple[dict[str, Any], bytes]:
     """Run one SELECT; an error is returned by its name, such as SQLITE_BUSY, and its first line.
 
-    The file stays open until a query fails or has another path or number `opened`.
+    The file stays open until a query fails, or comes with another `path` or `opened`.
     """
     try:
         if (path, opened) not in _engines:
@@ -133,7 +133,7 @@ def _fetch(cursor: Any, deadline: float, max_rows: int) -> dict[str, Any]:
     rows: list[list[Any]] = []
     size = 0
     while (row := cursor.fetchone()) is not None:
-        if time.monotonic() > deadline:  # few steps of SQLite can take long: so would its handler
+        if time.monotonic() > deadline:  # SQLite calls its handler only every 10,000 steps
             raise TimeoutError
         rows.append([_plain(value) for value in row])
         size += sum(len(str(value)) for value in rows[-1])
@@ -166,7 +166,7 @@ def load(_: bytes, *, files: list[str], target: str) -> tuple[None, bytes]:
                 else:
                     connection.execute(
                         f"CREATE TABLE {table} AS SELECT * FROM read_csv($file, header = true,"
-                        " nullstr = $nulls, sample_size = -1)",  # all rows decide on the types
+                        " nullstr = $nulls, sample_size = -1)",  # types are inferred from all rows
                         {"file": str(file), "nulls": _NULLS},
                     )
             except duckdb.Error as error:

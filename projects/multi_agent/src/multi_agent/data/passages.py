@@ -3,8 +3,8 @@
     passages = read_folder(Path("docs"))
     passages[0].place, passages[0].heading        # 'returns.md:3-4', 'returns › Returning goods'
 
-A passage is a paragraph, a list item or a table row, verbatim. Its heading is what it depends on:
-the headings above it, the sentence that announces a list, the header of a table.
+A passage is a paragraph, a list item or a table row, verbatim. Its heading is its context: the
+headings above it, the sentence that introduces a list, the header of a table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seedbed.errors import NotFound
 SEPARATOR = " › "  # between the parts of a heading
 MAX_BYTES = 5_000_000  # of a file
 MAX_CHARACTERS = 2_000  # of a passage
-MAX_NAMED = 10  # files that are left out
+MAX_NAMED = 10  # skipped files that the warning names
 SUFFIXES = {".md", ".markdown", ".txt", ".text", ".rst"}
 log = logging.getLogger(__name__)
 _TEXT, _ITEM, _HEADER, _ROW = 7, 8, 98, 99  # levels of blocks; 1 to 6 are headings

@@ -30,7 +30,7 @@ SAMPLE = 10_000  # rows that a long table is judged by
 MAX_VALUES = 12  # texts that are listed
 _LABEL = re.compile(r"[^@\x00-\x1f\x7f]{0,40}")  # a short text, and not an e-mail address
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d([T ].*)?)?")
-_OPAQUE = re.compile(r"BLOB|STRUCT|MAP|UNION|ENUM|\[")  # types without values; ENUM lists them
+_OPAQUE = re.compile(r"BLOB|STRUCT|MAP|UNION|ENUM|\[")  # no values shown; ENUM's type has them
 _MAX = 10_000  # columns, and keys, that are read
 _SQLITE_TABLES = """
     SELECT name FROM pragma_table_list
@@ -42,7 +42,7 @@ _SQLITE_KEYS = """
     FROM pragma_table_list AS source
         JOIN pragma_foreign_key_list(source.name) AS key
         JOIN pragma_table_list AS target ON lower(target.name) = lower(key."table")
-    GROUP BY source.name, key.id HAVING count(*) = 1"""  # more are a key of several columns
+    GROUP BY source.name, key.id HAVING count(*) = 1"""  # no composite keys
 _DUCKDB_COLUMNS = """
     SELECT table_name, column_name, data_type FROM duckdb_columns()
     WHERE NOT internal AND schema_name = 'main' ORDER BY table_name, column_index"""
@@ -107,9 +107,9 @@ def describe(schema: Schema, run: Select) -> str:
 
     def select(sql: str) -> Rows:
         """The rows, or none if this takes too long or fails, as a view of a dropped table does."""
-        left = min(SECONDS_PER_QUERY, end - time.monotonic())
+        seconds = min(SECONDS_PER_QUERY, end - time.monotonic())
         with suppress(BadInput, DeadlineExceeded):
-            return run(sql, seconds=left) if left > 0 else ()
+            return run(sql, seconds=seconds) if seconds > 0 else ()
         return ()
 
     notes = {(k.table, k.column): f"-> {k.target}.{k.target_column}" for k in schema.foreign_keys}
@@ -122,8 +122,8 @@ def describe(schema: Schema, run: Select) -> str:
             note = "key" if is_key else notes.get((table, name), "")
             if not note and not _OPAQUE.search(kind):
                 note = _values(table, name, select)
-            texts.append(" ".join(filter(None, (_shown(name), kind, note))))
-        lines.append(f"{_shown(table)}{size[0][0] if size else ''}: {', '.join(texts)}")
+            texts.append(" ".join(filter(None, (_display_name(name), kind, note))))
+        lines.append(f"{_display_name(table)}{size[0][0] if size else ''}: {', '.join(texts)}")
     return "\n".join(lines)
 
 
@@ -143,8 +143,8 @@ def _values(table: str, name: str, select: Select) -> str:
         return ""  # most texts occur once: these may be names
     if not all(isinstance(text, str) and _LABEL.fullmatch(text) for text, _ in groups):
         return ""
-    listed = ["'" + text.replace("'", "''") + "'" for text, _ in groups]
-    return f"({', '.join(listed + ['…'] * (rows == SAMPLE))})"
+    literals = ["'" + text.replace("'", "''") + "'" for text, _ in groups]
+    return f"({', '.join(literals + ['…'] * (rows == SAMPLE))})"
 
 
 def _is_range(low: Any, high: Any) -> bool:
@@ -154,5 +154,5 @@ def _is_range(low: Any, high: Any) -> bool:
     return all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
 
 
-def _shown(name: str) -> str:
+def _display_name(name: str) -> str:
     return name if name.isidentifier() else quoted(name)

@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 class Task(BaseModel):
-    """One line of a file of tasks. Without an answer, right is one that is not confident.
+    """One line of a file of tasks. If it has no right answer, the team must not be confident.
 
     >>> Task(id="t1", family="calc", task="2 + 2?", numeric=4).solved("It is 4.", confident=True)
     True
@@ -44,11 +44,11 @@ class Task(BaseModel):
     family: Family
     task: str
     answers: tuple[str, ...] = ()
-    """Regular expressions, of which one has to occur in the answer, whatever the case."""
+    """Regular expressions of which at least one must match the answer; case is ignored."""
     must_not_match: tuple[str, ...] = ()
-    """Regular expressions, of which none may occur."""
+    """Regular expressions of which none may match."""
     numeric: float | None = None
-    """A number that has to occur in the answer, to half a cent."""
+    """A number that the answer must contain, within 0.005."""
 
     def solved(self, answer: str, *, confident: bool) -> bool:
         """Whether an answer is right."""
@@ -120,15 +120,15 @@ def solve_all(config: Config, settings: Settings, tasks: Iterable[Task]) -> Iter
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Success and confident wrong answers by family, tokens and seconds in all, every failure."""
+    """Rates of success and confident errors by family, total tokens and seconds, all failures."""
     families = {}
     for family in get_args(Family):
-        if some := [outcome for outcome in outcomes if outcome.task.family == family]:
-            wrong = sum(o.answer.confident and not o.solved for o in some)
+        if members := [outcome for outcome in outcomes if outcome.task.family == family]:
+            wrong = sum(o.answer.confident and not o.solved for o in members)
             families[family] = {
-                "n": len(some),
-                "success": round(sum(o.solved for o in some) / len(some), 4),
-                "confident_wrong": round(wrong / len(some), 4),
+                "n": len(members),
+                "success": round(sum(o.solved for o in members) / len(members), 4),
+                "confident_wrong": round(wrong / len(members), 4),
             }
     failures = [
         {"id": o.task.id, "answer": o.answer.text, "confident": o.answer.confident}

@@ -48,27 +48,27 @@ TEMPLATES = {
         "shift('{2}', {1}=-{0})"
     ),
 }
-_PATTERNS = [(re.compile(pattern), written) for pattern, written in TEMPLATES.items()]
+_PATTERNS = [(re.compile(pattern), expression) for pattern, expression in TEMPLATES.items()]
 _CODES = {"€": "EUR", "euro": "EUR", "eur": "EUR", "$": "USD", "dollar": "USD", "usd": "USD"}
 _CODES |= {"£": "GBP", "pound": "GBP"}
 
 
 def to_expression(task: str) -> Expression:
-    """The expression that a task asks for. Raises Refusal, which names a word if it can."""
+    """The expression that a task asks for. Raises Refusal if none fits, or if units differ."""
     text = _in_digits(task)
-    for pattern, written in _PATTERNS:
+    for pattern, expression in _PATTERNS:
         if match := pattern.fullmatch(text):
             parts = [_value(part) for part in match.groups() if part]
             units = {unit for part in match.groups() if part for unit in _units(part)}
             if len(units) > 1:
                 raise Refusal(f"The numbers have different units: {', '.join(sorted(units))}.")
-            unit = "%" if written.endswith("* 100") else "".join(units)
-            return Expression(written.format(*parts), "" if "'" in written else unit)
+            unit = "%" if expression.endswith("* 100") else "".join(units)
+            return Expression(expression.format(*parts), "" if "'" in expression else unit)
     raise Refusal("Without a model, I can't read this as arithmetic.")
 
 
 def _in_digits(task: str) -> str:
-    """The task in lower case, with digits for numbers in words, and without its last sign."""
+    """The task in lower case, with digits for numbers in words, without its final punctuation."""
     from text_to_num import alpha2digit
 
     text = alpha2digit(" ".join(task.split()), "en", threshold=0)
@@ -94,6 +94,6 @@ def _value(part: str) -> str:
 
 def _units(part: str) -> set[str]:
     """The units of the numbers in a part; those of money by their codes."""
-    found = re.findall(rf"([€$£])|(?<=\d)\s?({_UNIT})(?![a-z])", part)
-    names = {(sign or unit).removesuffix("s") for sign, unit in found}
+    matches = re.findall(rf"([€$£])|(?<=\d)\s?({_UNIT})(?![a-z])", part)
+    names = {(sign or unit).removesuffix("s") for sign, unit in matches}
     return {_CODES.get(name, name) for name in names}

@@ -3,9 +3,9 @@
     brain = OfflineBrain(workspace)
     brain.write_sql("How many orders are open?").sql
 
-A template is a regular expression beside the SQL or the expression that it writes. A word of a
-question that no template accounts for is a refusal that names the word: a wrong answer given with
-confidence is worse than none.
+A template is a regular expression beside the SQL or the expression that it writes. A question with
+a word that no template accounts for is refused, and the refusal names the word: a confident wrong
+answer is worse than none.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class OfflineBrain:
                 steps += self._steps(text, len(steps) + 1, names)
             except Refusal as refusal:
                 refusals.append(refusal)
-                last = "researcher" if "researcher" in names else "calculator"
-                steps.append(Step(id=f"s{len(steps) + 1}", specialist=last, task=text))
+                fallback = "researcher" if "researcher" in names else "calculator"
+                steps.append(Step(id=f"s{len(steps) + 1}", specialist=fallback, task=text))
         if len(refusals) == len(steps):
             raise refusals[0] if refusals else Refusal("There is no question.")
         return tuple(steps)
@@ -114,7 +114,7 @@ class OfflineBrain:
         return [first, Step(id=f"s{number + 1}", specialist="calculator", task=task, after=(id,))]
 
     def _specialist(self, text: str, names: Sequence[str]) -> str:
-        """The first specialist that can answer a question. Raises a refusal with a word, if any."""
+        """The first specialist that can answer. Raises the refusal that names a word, if any."""
         documents, refusals = self._workspace.documents, list[Refusal]()
         checks: dict[str, Callable[[], object]] = {
             "calculator": lambda: self.compute(text),

@@ -1,4 +1,4 @@
-"""Quotes the sentence or the table row that has every word of a question, and one value in it.
+"""Quotes the sentence or table row that contains every word of a question and a single value.
 
     best_quote("How long is the warranty on tents?", passages).answer      # "5 years"
 
@@ -44,53 +44,53 @@ def best_quote(question: str, passages: Sequence[Passage]) -> Quote:
     matches = ((re.fullmatch(p, text, re.IGNORECASE), kind) for p, kind in TEMPLATES.items())
     match, kind = next(((match, kind) for match, kind in matches if match), (None, ""))
     words = Words(match["words"]) if match else Words("")
-    wanted = {stem: word for word, stem in zip(words.texts, words.stems, strict=True)
-              if word not in _IGNORED}  # fmt: skip
-    if not wanted:
+    required = {stem: word for word, stem in zip(words.texts, words.stems, strict=True)
+                if word not in _IGNORED}  # fmt: skip
+    if not required:
         raise Refusal("Without a model, I can't tell what this question asks of the documents.")
-    quotes = {q.answer: q for p in passages for q in _quotes(p, set(wanted), kind)}
+    quotes = {q.answer: q for p in passages for q in _quotes(p, set(required), kind)}
     if len(quotes) == 1:
         return next(iter(quotes.values()))
     if quotes:
         raise Refusal(f"The documents have several answers: {', '.join(quotes)}.")
     everywhere = {stem for p in passages for stem in Words(f"{p.heading} {p.text}").stems}
-    missing = [word for stem, word in wanted.items() if stem not in everywhere]
+    missing = [word for stem, word in required.items() if stem not in everywhere]
     if missing:
         raise LeftOver(missing[0])
     raise Refusal("No sentence of the documents has all words of this question.")
 
 
-def _quotes(passage: Passage, wanted: set[str], kind: str) -> Iterator[Quote]:
-    """The answers of a passage: one value in a unit that has the words, with its headings."""
+def _quotes(passage: Passage, stems: set[str], kind: str) -> Iterator[Quote]:
+    """The answers of a passage: the only value of a span that has the words, with its headings."""
     heading = set(Words(passage.heading).stems)
-    for text, unit in _units(passage):
-        inside = wanted & set(Words(unit).stems)
-        if not inside or not wanted <= inside | (heading if kind else set()):
+    for text, span in _spans(passage):
+        inside = stems & set(Words(span).stems)
+        if not inside or not stems <= inside | (heading if kind else set()):
             continue
         if not kind:
             yield Quote(text, text)
             continue
-        values = set(re.findall(VALUES[kind], _cell(text, passage, wanted) or unit))
+        values = set(re.findall(VALUES[kind], _cell(text, passage, stems) or span))
         if len(values) == 1:
             yield Quote(values.pop(), text)
             return
 
 
-def _units(passage: Passage) -> Iterator[tuple[str, str]]:
-    """A row; or each sentence with its clauses, and as a whole."""
+def _spans(passage: Passage) -> Iterator[tuple[str, str]]:
+    """A row; or each sentence with each of its clauses, and with itself as a whole."""
     if passage.text.startswith("|"):
         yield passage.text, passage.text
         return
     for sentence in _SENTENCE.split(" ".join(passage.text.split())):
-        for unit in dict.fromkeys([*_CLAUSE.split(sentence), sentence]):
-            yield sentence, unit
+        for span in dict.fromkeys([*_CLAUSE.split(sentence), sentence]):
+            yield sentence, span
 
 
-def _cell(text: str, passage: Passage, wanted: set[str]) -> str:
+def _cell(text: str, passage: Passage, stems: set[str]) -> str:
     """The cell of a row in the only column whose header has a word of the question."""
     header = passage.heading.split(SEPARATOR)[-1]
     if not (text.startswith("|") and header.startswith("|")):
         return ""
     names, row = ([cell.strip() for cell in line.strip("|").split("|")] for line in (header, text))
-    columns = [n for n, name in enumerate(names) if n and wanted & set(Words(name).stems)]
+    columns = [n for n, name in enumerate(names) if n and stems & set(Words(name).stems)]
     return row[columns[0]] if len(columns) == 1 and columns[0] < len(row) else ""

@@ -25,7 +25,7 @@ _PERIOD = re.compile(rf"\b(?:in|during|of) (?:({'|'.join(_MONTHS[1:])}) )?((?:19
 
 
 def write_query(text: str, tables: Tables) -> Query | None:
-    """The query of a question without its mark; None if it is not of any kind.
+    """The query of a question without its question mark; None if no kind matches.
 
     Raises Refusal for a word that the query would leave out, or if it has two meanings.
     """
@@ -88,7 +88,7 @@ def extreme(match: re.Match[str], tables: Tables) -> Query | None:
 
 def look_up(match: re.Match[str], tables: Tables) -> Query | None:
     """A column of the row with a name: "What does the Single rope cost?"."""
-    name, found = Words(match["name"]), []
+    name, hits = Words(match["name"]), []
     kinds = ("date",) if "when" in match.groupdict() else ("number", "text", "date")
     for table in tables:
         for label, stored in table.values.get(tuple(name.stems), ()):
@@ -96,10 +96,10 @@ def look_up(match: re.Match[str], tables: Tables) -> Query | None:
             columns = table.named_in(words, *kinds)
             if label == table.label and columns and words.take(*columns[0].phrases):
                 words.require_none_left()
-                found += [(table, label, stored, column) for column in columns]
-    if len(found) > 1:
+                hits += [(table, label, stored, column) for column in columns]
+    if len(hits) > 1:
         raise Refusal(f"{match['name']!r} can be in several tables or columns.")
-    for table, label, stored, column in found:
+    for table, label, stored, column in hits:
         conditions = Conditions(table, [label.equals(stored)])
         return _query(column.amount, f"{column.name} of {stored}", conditions, column)
     return None
@@ -146,9 +146,9 @@ class Conditions:
 
 
 def read_conditions(words: Words, table: Table) -> Conditions:
-    """The conditions of a question, which account for all words that are left.
+    """The conditions of a question, which account for all remaining words.
 
-    Raises Refusal if one has two meanings, or for a word.
+    Raises Refusal if one has two meanings, or for a word that remains.
     """
     conditions = Conditions(table)
     _read_values(words, conditions)

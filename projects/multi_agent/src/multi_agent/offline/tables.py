@@ -18,13 +18,13 @@ from seedbed.errors import BadInput, DeadlineExceeded
 
 MAX_VALUES, SECONDS = 2_000, 2.0  # texts of a column that questions may name; for each query
 UNITS = ("cents", "g")
-"""Endings of columns that are units."""
+"""Endings of column names that are units."""
 MEASURES = {
     "price": ("cost", "costs", "expensive", "cheap"),
     "cost": ("costs", "expensive", "cheap"),
     "weight": ("weigh", "weighs", "heavy", "light"),
 }
-"""Other words for a column, by one that its name has."""
+"""Other words for a column, by its name without the unit."""
 _DATE_ENDINGS = ("on", "at", "date", "day", "time")
 _NUMERIC = re.compile(r"INT|REAL|NUM|DEC|DOUB|FLOAT", re.IGNORECASE)
 _TEXT = re.compile(r"CHAR|TEXT|CLOB|^$", re.IGNORECASE)
@@ -79,7 +79,7 @@ class Table:
     joins: dict[str, str] = field(default_factory=dict)
     """The conditions of joins, by the table that is referred to."""
     values: dict[Stems, list[tuple[Column, str]]] = field(default_factory=dict)
-    """By their stems: the columns that have a text, with the text as it is stored."""
+    """By the stems of a text: the columns that contain it, and the text as stored."""
 
     @property
     def words(self) -> Stems:
@@ -90,9 +90,9 @@ class Table:
 
     def named_in(self, words: Words, *kinds: str) -> list[Column]:
         """Its columns of these kinds that a question names, all words of their name being there."""
-        found = [c for c in self.of_kind(*kinds) if any(words.find(p) >= 0 for p in c.phrases)]
-        longest = max((len(column.words) for column in found), default=0)
-        return [column for column in found if len(column.words) == longest]
+        hits = [c for c in self.of_kind(*kinds) if any(words.find(p) >= 0 for p in c.phrases)]
+        longest = max((len(column.words) for column in hits), default=0)
+        return [column for column in hits if len(column.words) == longest]
 
     @property
     def label(self) -> Column | None:
@@ -103,19 +103,19 @@ class Table:
 
 
 def read_tables(database: Database) -> list[Table]:
-    """The tables of a database, with the texts of columns that have not too many."""
+    """The tables of a database, with the texts of columns that have at most MAX_VALUES."""
     tables, keys = {}, database.schema.foreign_keys
     texts: dict[str, list[tuple[Column, str]]] = defaultdict(list)
     references = {(key.table, key.column) for key in keys}
-    for name, declared in database.schema.columns.items():
+    for name, columns in database.schema.columns.items():
         tables[name] = table = Table(name, [])
-        for column, type, is_key in declared:
+        for column, type, is_key in columns:
             is_key = is_key or (name, column) in references or column.lower().endswith("id")
             kind = "" if is_key else _kind(database, name, column, type)
             table.columns.append(Column(name, column, kind))
         for one in table.of_kind("text"):
             rows = _select(database, f"DISTINCT {quoted(one.name)}", name)
-            if len(rows) <= MAX_VALUES:  # or else not all are known
+            if len(rows) <= MAX_VALUES:  # otherwise some texts are missing
                 texts[name] += [(one, str(text)) for (text,) in rows if text is not None]
     for key in keys:
         if sum((other.table, other.target) == (key.table, key.target) for other in keys) == 1:
@@ -124,8 +124,8 @@ def read_tables(database: Database) -> list[Table]:
             tables[key.table].joins[key.target] = on
     for table in tables.values():
         for owner in (table.name, *table.joins):
-            for stored in texts[owner]:
-                table.values.setdefault(split(stored[1]), []).append(stored)
+            for entry in texts[owner]:
+                table.values.setdefault(split(entry[1]), []).append(entry)
         table.values.pop((), None)
     return list(tables.values())
 

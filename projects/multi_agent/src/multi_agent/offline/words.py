@@ -33,7 +33,7 @@ class LeftOver(Refusal):
 
 
 class Words:
-    """The words of a text; `taken` has the places of those that are accounted for."""
+    """The words of a text; `taken` contains the positions of those accounted for."""
 
     def __init__(self, text: str) -> None:
         self.texts = _WORD.findall(re.sub(r"['’]s\b", "", text.lower()))

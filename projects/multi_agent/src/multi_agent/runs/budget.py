@@ -65,7 +65,7 @@ class Budget:
                 raise OverBudget(name, maximum, used[name])
 
     def take(self, **amounts: float) -> None:
-        """Check and spend in one step: threads cannot exceed `take(tool_calls=1)` together."""
+        """Check and spend atomically, so that parallel calls cannot exceed a limit together."""
         with self._lock:
             self.check(*amounts, "seconds")
             self.spend(**amounts)

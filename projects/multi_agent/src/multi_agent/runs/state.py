@@ -1,4 +1,4 @@
-"""What travels through the graph: the plan's steps, their results with evidence, the answer.
+"""The values that the graph passes on: the plan's steps, results with evidence, the answer.
 
     Step(id="s1", specialist="analyst", task="How many orders were placed in May?")
 

@@ -153,7 +153,7 @@ class RunStore:
         holder: str = "",
         seconds: float = 0.0,
     ) -> RunRecord:
-        """Store a running run, held for some seconds; its thread is its own unless given."""
+        """Store a new run, leased to `holder` for `seconds`; by default in a new thread."""
         id, now = f"r{secrets.token_hex(6)}", datetime.now(UTC)
         columns: dict[str, Any] = {"id": id, "owner": owner, "thread": thread or id}
         columns["status"] = "running"

@@ -3,7 +3,7 @@
     path = ensure_shop(Path("var/multi_agent"))     # var/multi_agent/shop.sqlite
     DOCUMENTS                                       # a folder of Markdown files
 
-The rows are the CSV files in `tables/`; `schema.sql` there describes them. Nothing is
+The rows are in the CSV files of `tables/`; `schema.sql` there describes them. No date is
 relative to today; the answers in `eval/tasks.jsonl` depend on these rows.
 """
 
@@ -21,7 +21,7 @@ DOCUMENTS = FOLDER / "policies"
 def ensure_shop(folder: Path) -> Path:
     """The sample shop's database, `shop.sqlite` in `folder`, created at the first call.
 
-    A file with other content is replaced in one step. Raises OSError if it cannot be written.
+    A file with other content is replaced atomically. Raises OSError if it cannot be written.
 
     >>> with sqlite3.connect(ensure_shop(Path())) as shop:
     ...     shop.execute("SELECT count(*) FROM orders").fetchone()
@@ -41,8 +41,8 @@ def _build_shop() -> bytes:
         for path in sorted(FOLDER.glob("tables/*.csv")):
             with path.open(encoding="utf-8", newline="") as file:
                 columns, *rows = csv.reader(file)
-            places = ", ".join("?" * len(columns))
+            placeholders = ", ".join("?" * len(columns))
             values = ([value or None for value in row] for row in rows)  # an empty cell is NULL
-            shop.executemany(f"INSERT INTO {path.stem} VALUES ({places})", values)
+            shop.executemany(f"INSERT INTO {path.stem} VALUES ({placeholders})", values)
         shop.commit()
         return shop.serialize()

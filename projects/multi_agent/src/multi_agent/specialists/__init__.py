@@ -1,4 +1,4 @@
-"""The team: one file per specialist, found by its file.
+"""The team: one file per specialist, discovered by listing this folder.
 
     [specialist.name for specialist in open_specialists(workspace)]     # ['analyst', 'calculator' …
 
@@ -62,5 +62,5 @@ def specialist_names() -> list[str]:
 def open_specialists(workspace: Workspace) -> list[Specialist]:
     """All specialists that can work with this database and these documents, by name."""
     modules = [importlib.import_module(f"{__name__}.{name}") for name in specialist_names()]
-    opened = [module.open_specialist(workspace) for module in modules]
-    return [specialist for specialist in opened if specialist is not None]
+    specialists = [module.open_specialist(workspace) for module in modules]
+    return [specialist for specialist in specialists if specialist is not None]

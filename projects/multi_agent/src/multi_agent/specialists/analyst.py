@@ -1,6 +1,6 @@
 """The analyst answers questions over the database with a query that can be checked.
 
-The brain proposes the query; one that fails is written again with its error, at most twice.
+The brain proposes the query; if it fails, the brain rewrites it from its error, at most twice.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _answer(rows: list[list[Any]], unit: str) -> tuple[str, float | None]:
 
 
 def _line(row: list[Any]) -> str:
-    """Texts side by side, a number after them in brackets: "Anna Schmidt (12)"."""
+    """A row as text, with a number at its end in brackets: "Anna Schmidt (12)"."""
     texts = [_text(value) for value in row if value is not None]
     if len(texts) > 1 and isinstance(row[-1], int | float):
         return f"{' '.join(texts[:-1])} ({texts[-1]})"

@@ -27,16 +27,16 @@ class Calculator:
     def work(self, step: Step, context: Context) -> Result:
         """Compute the task; the expression with its result is the evidence."""
         expression = context.brain.compute(step.task)
-        computed = context.call("calculate", expression=expression.text)
+        output = context.call("calculate", expression=expression.text)
         evidence = Evidence(
-            kind="calculation", source="calculate", text=expression.text, output=computed["text"]
+            kind="calculation", source="calculate", text=expression.text, output=output["text"]
         )
         unit = expression.unit if has_unit(step.task, expression.unit) else ""
-        answer = with_unit(computed["text"], computed["number"], unit)
+        answer = with_unit(output["text"], output["number"], unit)
         return Result(
             step=step.id,
             answer=answer,
-            number=computed["number"],
+            number=output["number"],
             reading=expression.reading or f"{expression.text} = {answer}",
             evidence=(evidence,),
         )

@@ -39,7 +39,7 @@ NO_ANSWER = "NONE"
 
 @dataclass(frozen=True)
 class Call:
-    """A call that the model made, with the whole output of the tool, or else the error."""
+    """A call that the model made, with the complete output of the tool, or its error."""
 
     name: str
     arguments: dict[str, Any]
@@ -75,8 +75,8 @@ def run_agent(task: str, tools: Sequence[Tool], context: Context, calls: list[Ca
     """Let the model call tools until it answers; the answer is empty after MAX_TURNS.
 
     Adds its calls to `calls`. A ToolError goes back to the model, as does, once, what `problem_of`
-    finds wrong with its answer; what else a call or the model raises ends the loop: NeedsUser,
-    OverBudget, ModelError. To continue, run it again with a model and tools that answer from their
+    finds wrong with its answer; any other error of a call or the model ends the loop: NeedsUser,
+    OverBudget, ModelError. To continue, run it again with a model and tools that reply from their
     record.
     """
     # LangChain's agents take a second to import.

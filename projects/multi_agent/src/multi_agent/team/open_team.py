@@ -53,7 +53,7 @@ def open_team(
     from seedbed.models.embeddings.load_embeddings import load_embeddings
 
     with ExitStack() as stack:
-        # 1. What runs are kept in.
+        # 1. The databases of runs and checkpoints.
         store = RunStore(config.database_url or config.data_dir / "runs.sqlite")
         stack.callback(store.close)
         checkpointer = stack.enter_context(open_checkpointer(config))
@@ -76,7 +76,7 @@ def open_team(
         workspace = Workspace(config, database, documents, own)
         tools = builtin_tools(workspace)
         check_permissions(config.permissions, [*tools, *own], problems)
-        # 3. Who works on them.
+        # 3. The specialists, the brain without a model, and the team.
         specialists = {one.name: one for one in open_specialists(workspace)}
         rules = optional_module("multi_agent.offline.brain")
         brain = rules.OfflineBrain(workspace) if rules else None
@@ -87,7 +87,7 @@ def open_team(
 
 
 def optional_module(name: str) -> Any:
-    """A module of a folder that may be deleted; None without it."""
+    """A module in a folder that may have been deleted; None if it is missing."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
@@ -95,11 +95,11 @@ def optional_module(name: str) -> Any:
 
 
 def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
-    """The models of the roles that can follow instructions; the default model cannot.
+    """Chat models by role. Roles whose model cannot follow instructions are left out.
 
     Raises an error with the next step if a role is unknown, if the package or the key of a model is
-    missing, if the budget limits USD and the price of one is unknown, or if a role has no model in
-    a copy without the folder `offline`.
+    missing, if the budget limits USD and the price of a model is unknown, or if a role has no model
+    in a copy without the folder `offline`.
     """
     from seedbed.models.load import check_chat_model, load_chat_model, split_specs
     from seedbed.models.remote.prices import require_price
@@ -111,9 +111,9 @@ def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
     specs = {role: config.models.get(role, settings.model) for role in roles}
     able = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
     if len(able) < len(roles) and optional_module("multi_agent.offline.brain") is None:
-        lacking = next(role for role in roles if role not in able)
+        missing = next(role for role in roles if role not in able)
         hint = "Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini."
-        raise ConfigError(f"No model that can follow instructions for the {lacking}.", hint=hint)
+        raise ConfigError(f"No model that can follow instructions for the {missing}.", hint=hint)
     limits_usd = Limits.parse(config.budget).usd is not None
     for spec in dict.fromkeys(able.values()):
         check_chat_model(spec, settings=settings)

@@ -109,7 +109,7 @@ class Team:
     def wait(self, run_id: str, timeout: float | None = None) -> RunRecord:
         """The record once a run of this process has ended or waits for the user.
 
-        Raises what kept its end from being recorded.
+        Raises the error that prevented recording its end, if any.
         """
         if run := self._runs.get(run_id):
             run.ended.wait(timeout)
@@ -226,7 +226,7 @@ class Team:
         for run in list(self._runs.values()):
             run.stop.set()
         self._threads.shutdown(cancel_futures=True)
-        for run in self._runs.values():  # that waited for a thread
+        for run in self._runs.values():  # runs that never got a thread
             run.ended.set()
         self._closed.set()
         self._renewing.join()
@@ -236,9 +236,9 @@ class Team:
         while not self._closed.wait(self._lease_seconds / 5):
             runs = dict(self._runs)
             try:
-                held = self.store.renew(runs.keys(), self._holder, self._lease_seconds)
-                for lost in runs.keys() - held:
-                    runs[lost].stop.set()
+                own_ids = self.store.renew(runs.keys(), self._holder, self._lease_seconds)
+                for run_id in runs.keys() - own_ids:
+                    runs[run_id].stop.set()
                 if self.recovers and not self._closing.is_set():
                     self.recover()
             except SeedbedError as error:
@@ -246,7 +246,7 @@ class Team:
 
     def _claim(self, run_id: str) -> None:
         """Take the lease of a run. Raises Conflict if it is running elsewhere."""
-        if run := self._runs.get(run_id):  # its thread, which releases the run at its end
+        if run := self._runs.get(run_id):  # its thread releases the lease when it ends
             run.ended.wait(5)
         self.store.claim(run_id, self._holder, self._lease_seconds)
 
@@ -306,9 +306,9 @@ class Team:
     def _drive(self, record: RunRecord, run: RunContext, graph_input: Any) -> None:
         """Run the graph to its end, or to a question, and record which."""
         OWNER.set(record.owner)
-        spanned = span("run", **{"multi_agent.run.id": record.id})
+        run_span = span("run", **{"multi_agent.run.id": record.id})
         try:
-            with suppress(Conflict), spanned:  # another process has taken the run over
+            with suppress(Conflict), run_span:  # another process has taken the run over
                 run.budget.start()
                 run.emit("run_started" if graph_input else "continued", task=record.task)
                 changes = self._run_graph(record, run, graph_input)
@@ -340,8 +340,8 @@ class Team:
             return {"status": "failed", "reason": public_message(error, log)}
         if interrupts := state.get("__interrupt__"):
             question = dict(interrupts[0].value)
-            asked = self.store.events(record.id, kind="question")  # by a process that was killed
-            if question["key"] not in [event.data["key"] for event in asked]:
+            events = self.store.events(record.id, kind="question")  # of a process that was killed
+            if question["key"] not in [event.data["key"] for event in events]:
                 run.emit("question", question.pop("step"), **question)
             return {"status": "waiting", "reason": question["question"]}
         status, reason = outcome(state, run.stop_reason())

@@ -1,4 +1,4 @@
-"""What a text may claim: quotes that are in their passage, numbers that its sources have.
+"""Checks what a text claims: quotes against their passage, numbers against its sources.
 
 >>> foreign_numbers("We had 1,204 orders and seven returns.", "1204 orders")
 ['7']
@@ -46,11 +46,11 @@ def is_span(answer: str, quote: str) -> bool:
     False
     """
     words, whole = plain(answer).strip(" ."), plain(quote)
-    found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", whole) if words else None
-    if found is None:
+    match = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", whole) if words else None
+    if match is None:
         return False
-    before = re.split(r"[.!?:]\s", whole[: found.start()])[-1]  # the rest of the sentence
-    after = re.split(r"[.!?](?:\s|$)", whole[found.end() :])[0]
+    before = re.split(r"[.!?:]\s", whole[: match.start()])[-1]  # the rest of the sentence
+    after = re.split(r"[.!?](?:\s|$)", whole[match.end() :])[0]
     if re.search(r"\d", words):
         before, after = " ".join(before.split()[-2:]), " ".join(after.split()[:1])
     return not negations(f"{before} {after}")
@@ -70,7 +70,7 @@ def plain(text: str) -> str:
 
 
 def numbers_in(text: str, *, least_word: int = 0) -> dict[Fraction, str]:
-    """The numbers, with their spelling; words from `least_word` on, as "one" is often no count."""
+    """Numbers as spelled. Isolated words below `least_word`, such as "one", are skipped."""
     from text_to_num import alpha2digit
 
     digits = alpha2digit(text, "en", threshold=least_word)
@@ -80,14 +80,13 @@ def numbers_in(text: str, *, least_word: int = 0) -> dict[Fraction, str]:
 
 def foreign_numbers(text: str, facts: str) -> list[str]:
     """The numbers of a text that are not in `facts`, as the text spells them."""
-    known = numbers_in(facts)
-    return [
-        spelled for number, spelled in numbers_in(text, least_word=4).items() if number not in known
-    ]
+    allowed = numbers_in(facts)
+    numbers = numbers_in(text, least_word=4)
+    return [spelled for number, spelled in numbers.items() if number not in allowed]
 
 
 def strange_numbers(expression: str, task: str) -> str:
-    """The numbers of an expression that its task does not have, but for common factors.
+    """The numbers of an expression that its task does not contain, except common factors.
 
     A percentage may be written as a share, added to 1 or taken from it.
 
@@ -96,7 +95,7 @@ def strange_numbers(expression: str, task: str) -> str:
     >>> strange_numbers("7 * 3", "What is 7 times x?")
     '3'
     """
-    given = numbers_in(task).keys()
-    shares = {number / 100 for number in given}
-    known = given | _FACTORS | shares | {1 + one for one in shares} | {1 - one for one in shares}
-    return ", ".join(number_text(number) for number in sorted(numbers_of(expression) - known))
+    numbers = numbers_in(task).keys()
+    shares = {number / 100 for number in numbers}
+    allowed = numbers | _FACTORS | shares | {1 + x for x in shares} | {1 - x for x in shares}
+    return ", ".join(number_text(number) for number in sorted(numbers_of(expression) - allowed))

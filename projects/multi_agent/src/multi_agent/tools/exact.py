@@ -36,7 +36,7 @@ def calculate(expression: str) -> dict[str, Any]:
     >>> calculate("2 ** 10 / 3")
     {'text': '≈ 341.3333', 'number': 341.3333333333333}
     """
-    tree, shown = _parsed(expression), repr(expression[:100])
+    tree, shown = _parse(expression), repr(expression[:100])
     try:
         value = _walk(tree, expression.strip())
     except ZeroDivisionError:
@@ -55,7 +55,7 @@ def calculate(expression: str) -> dict[str, Any]:
 
 def numbers_of(expression: str) -> set[Fraction]:
     """The numbers that an expression is made of. Raises BadInput."""
-    constants = [node for node in ast.walk(_parsed(expression)) if isinstance(node, ast.Constant)]
+    constants = [node for node in ast.walk(_parse(expression)) if isinstance(node, ast.Constant)]
     numbers = [node for node in constants if isinstance(node.value, int | float)]
     return {_number(node, expression.strip()) for node in numbers}
 
@@ -74,7 +74,7 @@ def number_text(number: Fraction) -> str:
     return ("" if is_exact else "≈ ") + digits.rstrip("0").rstrip(".")
 
 
-def _parsed(expression: str) -> ast.expr:
+def _parse(expression: str) -> ast.expr:
     text = expression.strip()
     if len(text) > MAX_LENGTH:
         raise BadInput(f"The expression has {len(text):,} characters; the limit is {MAX_LENGTH:,}.")

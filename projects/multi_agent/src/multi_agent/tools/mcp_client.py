@@ -116,12 +116,12 @@ def open_servers(
     for name, address in addresses.items():
         server = Server(name, address, seconds)
         try:
-            opened = [server.tool(tool) for tool in server.send(_list_tools)]
+            candidates = [server.tool(tool) for tool in server.send(_list_tools)]
         except SeedbedError as error:
             problems[name] = str(error)
             continue
-        for tool in opened:
-            if tools.setdefault(tool.name, tool) is not tool:  # permissions go by the name
+        for tool in candidates:
+            if tools.setdefault(tool.name, tool) is not tool:  # permissions go by name
                 problems[name] = f"Another tool has the name {tool.name}, too."
     return [tools[name] for name in sorted(tools)], problems
 

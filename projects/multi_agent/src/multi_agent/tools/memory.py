@@ -1,7 +1,7 @@
 """The memory of a team with a model: the operator's tools `remember` and `recall`.
 
-They are over a store of LangGraph (`runs/checkpoints.py`). The user is asked for permission before
-a fact is stored, as a document could ask a model to remember something, too.
+They use a LangGraph store (`runs/checkpoints.py`). The user is asked for permission before a fact
+is stored, because a document could also ask a model to remember something.
 """
 
 from contextvars import ContextVar

@@ -104,10 +104,10 @@ class ToolBox:
         except InDoubt as error:
             doubt = error
         # 3. A call with effects was interrupted, and nothing shows whether it had them.
-        key = f"{doubt.key}@{doubt.started_at}"  # a decision is on this start, not on the next one
+        key = f"{doubt.key}@{doubt.started_at}"  # a decision applies to this attempt only
         decision = self.decisions.get(key)
         if decision is None:
-            question = f"{name} was interrupted and may have run: {_shown(arguments)}. Repeat it?"
+            question = f"{name} was interrupted and may have run: {_display(arguments)}. Repeat it?"
             raise NeedsUser(key, question, ("repeat", "skip"))
         if decision.lower() == "repeat":
             return self._call_once(tool, step_id, arguments, retry_of=doubt.started_at)
@@ -120,35 +120,35 @@ class ToolBox:
         self.decisions[key] = answer.strip()
 
     def _require_permission(self, tool: Tool, arguments: dict[str, Any]) -> None:
-        """Raise ToolError without the permission, or NeedsUser: once for an action and a run.
+        """Raise ToolError if denied, or NeedsUser for a decision: once per action and run.
 
         Without an entry, a tool with effects asks, and others are allowed.
         """
-        granted = self._permissions.get(tool.name, "ask" if tool.effects else "allow")
-        if granted == "ask":
+        permission = self._permissions.get(tool.name, "ask" if tool.effects else "allow")
+        if permission == "ask":
             key = f"permission:{self._ledger.key('', tool.name, arguments)}"
             if key not in self.decisions:
-                question = f"Allow {tool.name} with {_shown(arguments)}?"
+                question = f"Allow {tool.name} with {_display(arguments)}?"
                 raise NeedsUser(key, question, ("allow", "deny"))
-            granted = "allow" if self.decisions[key].lower() in ("allow", "yes", "y") else "deny"
-        if granted == "deny":
+            permission = "allow" if self.decisions[key].lower() in ("allow", "yes", "y") else "deny"
+        if permission == "deny":
             raise ToolError(f"{tool.name} is not permitted.", hint="See AGENTS_PERMISSIONS.")
 
     def _call_once(
         self, tool: Tool, step_id: str, arguments: dict[str, Any], retry_of: float | None = None
     ) -> Any:
         """The result from the ledger, or of a call with an event before and after it."""
-        shown = {"tool": tool.name, "arguments": _shown(arguments)}
+        details = {"tool": tool.name, "arguments": _display(arguments)}
         end: dict[str, Any] = {}  # data of the event, once the tool has been called
 
         def function() -> Any:
             self._budget.take(tool_calls=1)
-            self._emit("tool_started", step_id, **shown)
+            self._emit("tool_started", step_id, **details)
             start = time.monotonic()
             end["tool"] = tool.name
             try:
                 with span(f"execute_tool {tool.name}", **{"gen_ai.tool.name": tool.name}):
-                    return _checked(tool, _within_timeout(tool, arguments))
+                    return _json_result(tool, _within_timeout(tool, arguments))
             except Exception as error:
                 end["problem"] = text = reason(error)
                 if not isinstance(error, SeedbedError):
@@ -166,7 +166,7 @@ class ToolBox:
             if end:  # after the ledger has the outcome, as this may fail too
                 self._emit("tool_ended", step_id, **end)
         if tool.effects and not end:
-            self._emit("tool_skipped", step_id, **shown, reason="It was done before.")
+            self._emit("tool_skipped", step_id, **details, reason="It was done before.")
         return result
 
 
@@ -192,7 +192,7 @@ def _within_timeout(tool: Tool, arguments: dict[str, Any]) -> Any:
         raise ToolError(f"{tool.name} did not respond within {tool.timeout:g} s.") from None
 
 
-def _checked(tool: Tool, result: Any) -> Any:
+def _json_result(tool: Tool, result: Any) -> Any:
     """The result as JSON data within the output limit."""
     try:
         text = json.dumps(result, ensure_ascii=False, allow_nan=False)
@@ -206,7 +206,7 @@ def _checked(tool: Tool, result: Any) -> Any:
     return f"{result[: tool.max_output]} … [cut: {note}]"
 
 
-def _shown(arguments: dict[str, Any]) -> str:
+def _display(arguments: dict[str, Any]) -> str:
     """Arguments for events and questions: short, without secrets."""
     public = {k: "[SECRET]" if _SENSITIVE.search(k) else v for k, v in arguments.items()}
     return redact_secrets(json.dumps(public, ensure_ascii=False, default=str))[:1000]

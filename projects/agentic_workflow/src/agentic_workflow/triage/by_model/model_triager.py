@@ -2,9 +2,9 @@
 
     ModelTriager(load_chat_model("openai:gpt-4o-mini")).triage(mail).category
 
-A reply that quotes what is not in the mail is asked for once more, and then refused. An order or a
-sum that is not in its quote is dropped. Whatever fails, the mail goes to a person. What is urgent
-is not left to the model: `finders.py` reads the mail too.
+If a quote is not in the mail, the model is asked once more; then the reply is refused. An order or
+a sum that is not in its quote is dropped. Whatever fails, the mail goes to a person. Urgency is not
+left to the model: `finders.py` reads the mail too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from seedbed.observe.telemetry import UsageCallback
 log = logging.getLogger(__name__)
 _MAX_CHARS = 8000  # of the mail, and of the earlier messages
 _MAX_REASON = 300  # characters
-_SECONDS = 30.0  # for each of two attempts: a quarter of what the policy grants a case
+_SECONDS = 30.0  # for each of two attempts
 _NUMBER = re.compile(r"\d+(?:[.,' \u00a0\u202f]\d+)*")
 
 
@@ -76,7 +76,7 @@ class ModelTriager:
             )
             # 2. Keep the values that their quotes contain.
             triage = _to_triage(reading)
-        except Exception as error:  # each vendor's client has its own
+        except Exception as error:  # each vendor's client raises its own types
             cause = " ".join(public_message(error, log).split())[:_MAX_REASON].rstrip(".")
             triage = unread(f"The model could not read the mail: {cause}")
         spent = {"tokens": usage.tokens, "cost_usd": usage.cost_usd or 0.0}
@@ -92,14 +92,14 @@ class ModelTriager:
 
 
 def _problem(reading: Reading, mail: Mail) -> str | None:
-    """A quote that is missing or not in the mail, or a number that is none."""
+    """A missing quote, one that is not in the mail, or an invalid number; None if all is well."""
     source = _flat(f"{mail.subject}\n{mail.text}\n{re.sub(r'(?m)^[> ]+', '', mail.quoted)}")
-    needed = {
+    quotes = {
         "category_quote": (reading.category_quote, True),
         "order_quote": (reading.order_quote, bool(reading.order_number)),
         "amount_quote": (reading.amount_quote, reading.amount is not None),
     }
-    for name, (text, required) in needed.items():
+    for name, (text, required) in quotes.items():
         if required and not text.strip():
             return f"{name} is empty"
         if _flat(text) not in source:
