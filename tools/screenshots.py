@@ -1,6 +1,6 @@
 """Makes the pictures of the pages in `docs/images` again, each from a server with new data.
 
-    .venv/bin/python -m tools.screenshots          # or with names: chat vision
+.venv/bin/python -m tools.screenshots          # or with names: chat vision
 """
 
 import os

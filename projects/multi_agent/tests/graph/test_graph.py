@@ -155,3 +155,19 @@ def test_erased_run_leaves_nothing(open_scripted: Open, scripted: Any) -> None:
     with pytest.raises(NotFound):
         team.store.run(run.id)
     assert team.store.events(run.id) == [] and team.progress(run.id) == ((), {})
+
+
+def test_leases_are_renewed_after_an_error_of_the_database(
+    open_scripted: Open, scripted: Any
+) -> None:
+    team = open_scripted([scripted("clerk")], lease_seconds=0.1)
+    renew, errors, renewed = team.store.renew, [OSError("down")], threading.Event()
+
+    def flaky(*arguments: Any) -> set[str]:
+        if errors:
+            raise errors.pop()
+        renewed.set()
+        return set(renew(*arguments))
+
+    team.store.renew = flaky
+    assert renewed.wait(10)

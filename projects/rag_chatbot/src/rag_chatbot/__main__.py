@@ -236,7 +236,7 @@ def create_collection(
 
 
 def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name.strip()]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @collections.command("delete")

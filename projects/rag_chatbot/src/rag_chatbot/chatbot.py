@@ -43,7 +43,7 @@ class Question:
     """
 
     text: str
-    collection: str = "default"
+    collection: str | None = None  # that of the conversation, or `default`
     conversation_id: str | None = None
     keep: bool = True
     history: tuple[Exchange, ...] = ()
@@ -104,11 +104,15 @@ class Chatbot:
         conversation that does not exist or is not accessible to the caller.
         """
         # 1. Check access to the collection and to the conversation.
-        collection = self.store.collections.require(question.collection, caller, "read")
-        history: Sequence[Exchange] = question.history
+        name, history = question.collection or "default", list(question.history)
         if question.conversation_id:
-            _, turns = self.conversation(question.conversation_id, caller)
+            conversation, turns = self.conversation(question.conversation_id, caller)
+            name = conversation.collection
+            if question.collection not in (None, name):
+                problem = f"The conversation is about the collection {name!r}."
+                raise BadInput(problem, hint="Start a new one to ask about another collection.")
             history = [Exchange(turn.question, turn.answer["answer"]) for turn in turns]
+        collection = self.store.collections.require(name, caller, "read")
 
         # 2. Answer.
         answer: Answer | None = None
@@ -121,11 +125,11 @@ class Chatbot:
 
         # 3. Add the turn to the conversation.
         result = asdict(answer) | {"passages": [passage(hit) for hit in answer.passages]}
-        if not answer.passages and not self.store.documents(question.collection):
+        if not answer.passages and not self.store.documents(name):
             result["notices"] = (*answer.notices, NO_DOCUMENTS)
         if question.keep:
             conversation_id = question.conversation_id or self.conversations.start(
-                _name(caller), question.collection, question.text
+                _name(caller), name, question.text
             )
             turn_id = self.conversations.add(
                 conversation_id, question.text, result | {"passages": []}

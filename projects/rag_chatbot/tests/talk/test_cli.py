@@ -106,7 +106,7 @@ def test_documents_and_collections_are_listed_and_deleted(run, docs):
     documents = json.loads(run("documents", "list", "-c", "notes", "--json")[1])
     assert [item["source"] for item in documents] == ["docs/deep/port.md", "docs/tea.md"]
     assert run("documents", "delete", "docs/tea.md", "-c", "notes")[0] == 0
-    run("collections", "create", "safe", "--readers", "alice,bob", "--writers", "alice")
+    run("collections", "create", "safe", "--readers", "alice, bob", "--writers", "alice")
     rules = {rule["name"]: rule for rule in json.loads(run("collections", "list", "--json")[1])}
     assert set(rules) == {"default", "notes", "safe"}
     assert (rules["safe"]["readers"], rules["safe"]["writers"]) == (["alice", "bob"], ["alice"])

@@ -79,8 +79,11 @@ def test_collection_is_visible_to_its_keys_only(client):
     conversation = answer["conversation_id"]
     for method in ("GET", "DELETE"):
         assert call(client, "key-b", method, f"conversations/{conversation}").status_code == 404
-    stolen = {**question_body, "conversation_id": conversation, "collection": "default"}
-    assert call(client, "key-b", "POST", "ask", json=stolen).status_code == 404
+    follow_up = {"question": QUESTION, "conversation_id": conversation}  # asks its collection
+    assert "4711" in call(client, "key-a", "POST", "ask", json=follow_up).json()["answer"]
+    for key, status in (("key-a", 400), ("key-b", 404)):
+        body = {**follow_up, "collection": "default"}
+        assert call(client, key, "POST", "ask", json=body).status_code == status
     rating = {"id": answer["id"], "rating": "down"}
     assert call(client, "key-b", "POST", "feedback", json=rating).status_code == 404
     assert call(client, "key-a", "GET", f"conversations/{conversation}").json()[0]["rating"] is None

@@ -230,7 +230,7 @@ class Engine:
     def _recover(self, error: Exception) -> None:
         """Drop the pipeline, whose state is undefined after an exception, and fail its requests."""
         log.error("a step of the engine failed", exc_info=error)
-        reason = str(error).strip().splitlines()[-1] if str(error) else type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         if self._pipeline is None:  # opening it failed, and would fail for the waiting ones too
             failure: SeedbedError = Unavailable(f"The model cannot be loaded: {reason}")
             failed = [*self._running, *self._waiting]

@@ -43,7 +43,7 @@ def open_pipeline(model_dir: Path, cache_tokens: int) -> Any:
     try:
         return openvino_genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", _EXACT)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise WeightsError(
             f"OpenVINO cannot load {str(model_dir)!r}: {reason}",
             hint="The folder needs openvino_model.xml and openvino_tokenizer.xml, or a .gguf file.",

@@ -100,7 +100,7 @@ class LimitedProcess:
         if reply["error"] in _ERRORS:
             raise _ERRORS[reply["error"]](reply["message"], hint=reply["hint"])
         log.error("%s failed:\n%s", self._function, reply["message"])
-        raise BadInput(f"{name} is damaged and cannot be {self._action}.", hint=self._hint)
+        raise BadInput(f"{name} is damaged and cannot be read.", hint=self._hint)
 
     def _start(self) -> subprocess.Popen[bytes]:
         idle = time.monotonic() - self._last

@@ -113,11 +113,12 @@ def with_parsed_replies(
 def normalize_tool_choice(tool_choice: Any, tools: Sequence[Schema]) -> str:
     """A tool choice of LangChain or OpenAI as "auto", "none", "any" or the name of a tool."""
     names = [tool_name(tool) for tool in tools]
-    if isinstance(tool_choice, dict):
-        tool_choice = tool_choice.get("function", tool_choice).get("name")
+    choice = tool_choice
+    if isinstance(choice, dict):
+        choice = choice.get("function", choice).get("name", "")
     synonyms = {None: "auto", False: "none", True: "any", "required": "any"}
-    if isinstance(tool_choice, str | bool | None):
-        choice = synonyms.get(tool_choice, tool_choice)
+    if isinstance(choice, str | bool | None):
+        choice = synonyms.get(choice, choice)
         if choice in ("auto", "none", "any") or choice in names:
             return str(choice)
     raise BadInput(

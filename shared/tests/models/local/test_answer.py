@@ -40,9 +40,7 @@ def test_stop_beside_a_schema_is_refused(model_that_writes: Any) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_structured_reply_at_the_token_limit_is_cut_off(
-    model_that_writes: Any, stream: bool
-) -> None:
+def test_structured_reply_at_token_limit_is_cut_off(model_that_writes: Any, stream: bool) -> None:
     text = '{"name": "Al", "age": 30}'
     model = model_that_writes(text, max_tokens=12).with_structured_output(Person)
     with pytest.raises(ReplyCutOff, match="token limit") as caught:
@@ -61,6 +59,8 @@ def test_tool_call_at_the_token_limit_is_cut_off(model_that_writes: Any, choice:
     bound = model_that_writes(text, max_tokens=20).bind_tools([pay], tool_choice=choice)
     with pytest.raises(ReplyCutOff):
         bound.invoke("Pay ann 250.")
+    with pytest.raises(BadInput, match="tool_choice={'type': 'any'} is not one of the tools"):
+        model_that_writes(text).bind_tools([pay], tool_choice={"type": "any"})
 
 
 def test_service_gets_json_that_parses_and_the_reason_length(model_that_writes: Any) -> None:

@@ -70,18 +70,18 @@ def find_orders(text: str, pattern: UntrustedPattern) -> list[tuple[str, bool]]:
 def find_amount(text: str) -> tuple[Decimal | None, str | None, int]:
     """The only sum of a text, its currency, and how many different sums there are.
 
-    >>> find_amount("The lamp was 54,80 €.")
-    (Decimal('54.80'), 'EUR', 1)
+    >>> find_amount("The lamp was 54,80 €."), find_amount("50 EUR, or were it 50 USD?")
+    ((Decimal('54.80'), 'EUR', 1), (None, None, 2))
     """
-    text, sums = plain(text), dict[Decimal, str | None]()
+    text, sums = plain(text), set[tuple[Decimal, str | None]]()
     for match in _SUM.finditer(text):
         sign = match["before"] or match["after"]
         code = next(code for code, signs in _CURRENCIES.items() if re.fullmatch(signs, sign))
-        sums[number_value(match["n1"] or match["n2"])] = code
+        sums.add((number_value(match["n1"] or match["n2"]), code))
     if not sums:
-        sums = dict.fromkeys(map(number_value, _BARE.findall(text)))
-    value = next(iter(sums)) if len(sums) == 1 else None
-    return value, sums[value] if value is not None else None, len(sums)
+        sums = {(number_value(number), None) for number in _BARE.findall(text)}
+    value, currency = next(iter(sums)) if len(sums) == 1 else (None, None)
+    return value, currency, len(sums)
 
 
 def find_urgent(text: str) -> str:

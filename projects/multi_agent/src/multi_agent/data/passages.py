@@ -54,8 +54,10 @@ def read_folder(folder: Path) -> list[Passage]:
     if not folder.is_dir():
         raise NotFound(f"No folder {str(folder)!r}.", hint="Pass a folder of documents.")
     passages, skipped = list[Passage](), list[str]()
-    for path in sorted(path for path in folder.rglob("[!.]*") if not path.is_dir()):
+    for path in sorted(path for path in folder.rglob("*") if not path.is_dir()):
         source = path.relative_to(folder).as_posix()
+        if "/." in f"/{source}":
+            continue
         if problem := _problem(path, folder):
             skipped.append(f"{source!r}: {problem}")
         else:

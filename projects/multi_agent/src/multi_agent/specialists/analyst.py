@@ -70,7 +70,8 @@ def open_specialist(workspace: Workspace) -> Analyst | None:
 
 def _answer(rows: list[list[Any]], unit: str) -> tuple[str, float | None]:
     """The short answer, and its number if it is a single one."""
-    if not rows or all(value is None for value in rows[0]):
+    rows = [row for row in rows if any(value is not None for value in row)]
+    if not rows:
         return "none", None
     value = rows[0][0]
     if len(rows) == len(rows[0]) == 1 and isinstance(value, int | float):

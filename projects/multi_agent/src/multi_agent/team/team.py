@@ -241,8 +241,8 @@ class Team:
                     runs[run_id].stop.set()
                 if self.recovers and not self._closing.is_set():
                     self.recover()
-            except SeedbedError as error:
-                log.warning("Leases were not renewed: %s", error)
+            except Exception as error:  # of a database driver, too: this thread must go on
+                log.warning("Leases were not renewed, or runs not resumed: %s", error)
 
     def _claim(self, run_id: str) -> None:
         """Take the lease of a run. Raises Conflict if it is running elsewhere."""

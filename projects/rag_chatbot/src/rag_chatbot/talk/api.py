@@ -60,7 +60,7 @@ class AskRequest(Body):
     question: CleanText = Field(
         description="At most 4,000 characters.", examples=["What is hybrid search?"]
     )
-    collection: Name = "default"
+    collection: Name | None = Field(None, description="Default: the conversation's, or `default`.")
     conversation_id: CleanText | None = Field(
         None, description="Conversation to continue. Default: start a new one."
     )
