@@ -59,7 +59,7 @@ def test_tool_call_at_the_token_limit_is_cut_off(model_that_writes: Any, choice:
     bound = model_that_writes(text, max_tokens=20).bind_tools([pay], tool_choice=choice)
     with pytest.raises(ReplyCutOff):
         bound.invoke("Pay ann 250.")
-    with pytest.raises(BadInput, match="tool_choice={'type': 'any'} is not one of the tools"):
+    with pytest.raises(BadInput, match=r"tool_choice=.*any.* is not one of the tools"):
         model_that_writes(text).bind_tools([pay], tool_choice={"type": "any"})
 
 
