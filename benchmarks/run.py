@@ -206,7 +206,7 @@ def table(results: dict[str, Any]) -> str:
     ]
     for path, (label, unit, bar) in BARS.items():
         value: Any = reduce(lambda part, name: part.get(name, {}), path.split("."), results)
-        if value != {}:
+        if value not in ({}, None):  # measured, beside a peer that is there
             verdict = "reached" if reached(value, bar) else "**not reached**"
             measured = f"{value} {unit}".rstrip()
             where = place(results[path.partition(".")[0]]["machine"])

@@ -23,6 +23,8 @@ price_out = 0.60
 [models.mistral]
 backend = "openai"
 base_url = "http://127.0.0.1:9/v1"  # where nothing listens
+price_in = 0.20
+price_out = 0.60
 """
 
 
@@ -33,13 +35,18 @@ def chat(page: Any) -> None:
 
 
 def agents(page: Any) -> None:
-    page.get_by_role("button", name="How many products are tents").click()
+    task = "How many products are tents, and how long is the warranty on tents?"
+    page.get_by_label("Task", exact=True).fill(task)
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_label("Done", exact=True).wait_for()
 
 
 def workflow(page: Any) -> None:
-    page.get_by_role("link", name="Blumentopf kaputt").click()
+    link = page.get_by_role("link", name="Blumentopf kaputt")
+    while not link.count():  # the mails are being read
+        page.wait_for_timeout(1000)
+        page.reload()
+    link.click()
     page.get_by_label("Subject").wait_for()
 
 
@@ -55,12 +62,15 @@ def vision(page: Any) -> None:
 
 def service(page: Any) -> None:
     admin = new_key("ops", "--scope", "admin")
-    message = {"role": "user", "content": "What is the capital of France?"}
     for name, budget, requests in (("support-bot", "0.002", 12), ("search", "0.01", 4)):
         headers = {"authorization": f"Bearer {new_key(name, '--budget-usd', budget)}"}
-        for model in ["smollm2"] * requests + ["mistral"]:
-            body = {"model": model, "max_tokens": 40, "messages": [message]}
-            httpx.post(f"{page.url}v1/chat/completions", json=body, headers=headers, timeout=60)
+        for number in range(requests):
+            message = {"role": "user", "content": f"What is the capital of country {number}?"}
+            body = {"model": "smollm2", "max_tokens": 40, "messages": [message]}
+            url = f"{page.url}v1/chat/completions"
+            httpx.post(url, json=body, headers=headers, timeout=60).raise_for_status()
+        httpx.post(url, json={**body, "model": "mistral"}, headers=headers, timeout=60)  # is down
+    page.wait_for_timeout(11_000)  # the page keeps its sums for 10 s
     page.set_extra_http_headers({"authorization": f"Bearer {admin}"})
     page.reload()
 
@@ -96,7 +106,7 @@ def main(names: list[str]) -> None:
                 page = browser.new_page(viewport={"width": 1280, "height": height or 800})
                 page.goto(f"http://127.0.0.1:{port}/")
                 use(page)
-                page.wait_for_load_state("networkidle")
+                page.wait_for_timeout(1000)  # until transitions have ended
                 page.screenshot(path=IMAGES / f"{name}-page.png", full_page=not height)
 
 
