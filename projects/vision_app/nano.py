@@ -7,8 +7,8 @@
 PP-OCR, run by RapidOCR, finds lines of text on a picture and reads them. The fields of an invoice
 come out of that text: by a chat model, or without one by one regular expression per field.
 
-The default chat model has 135 million parameters and invents totals, so it is not asked. The
-regular expressions know the words of three languages and one layout. A value of a chat model counts
+The default chat model has 135 million parameters and invents totals, so it is not used. The
+regular expressions cover words of three languages and one layout. A value of a chat model counts
 only if the text contains it: names as they are written, numbers and dates by their value. A field
 that is not found, or not in the text, is null. The text is shown beside the fields: compare them.
 """
@@ -31,12 +31,12 @@ from PIL import Image, ImageOps
 from pydantic import BaseModel, Field
 from rapidocr import EngineType, RapidOCR
 
-# The only part that is not a library of the field: a chat model by its name. Instead of it, write
+# The only import that is not a common library: it loads a chat model by name. To replace it, use
 # `init_chat_model("openai:gpt-4o-mini")` from `langchain.chat_models`. It is not needed offline.
 from seedbed.models.load import load_chat_model
 
 
-# What it says -----------------------------------------------------------------------------------
+# Text of a picture ------------------------------------------------------------------------------
 @cache
 def reader() -> RapidOCR:
     engines = {f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")}
@@ -60,7 +60,7 @@ def read_text(picture: Image.Image) -> str:
     )
 
 
-# What an invoice says ---------------------------------------------------------------------------
+# Fields of an invoice ---------------------------------------------------------------------------
 class Invoice(BaseModel):
     """The fields of an invoice; null for one that is not on the page."""
 
@@ -92,24 +92,24 @@ def amount(text: str) -> Decimal:
 
 def dates(text: str) -> list[str]:
     """The dates in a text, as YYYY-MM-DD: the day first, where that date exists."""
-    found = []
+    days = []
     for y, m, d, first, second, year in re.findall(DATE, text):
         parts = [(y, m, d)] if y else [(year, second, first), (year, first, second)]
         for candidate in parts:
             try:
-                found.append(date(*map(int, candidate)).isoformat())
+                days.append(date(*map(int, candidate)).isoformat())
             except ValueError:  # such as month 31
                 continue
             break
-    return found
+    return days
 
 
 def find_fields(text: str) -> Invoice:
     """By one regular expression per field: the largest total, the first of the others."""
-    found = {name: re.findall(pattern, text, re.MULTILINE) for name, pattern in PATTERNS.items()}
-    values = {name: matches[0] for name, matches in found.items() if matches}
-    if "total" in values:  # the largest, as a part of it or a rest to pay may be called so too
-        values["total"] = str(max(amount(match) for match in found["total"]))
+    hits = {name: re.findall(pattern, text, re.MULTILINE) for name, pattern in PATTERNS.items()}
+    values = {name: matches[0] for name, matches in hits.items() if matches}
+    if "total" in values:  # the largest, as subtotals and remaining amounts may match too
+        values["total"] = str(max(amount(match) for match in hits["total"]))
     if "currency" in values:
         values["currency"] = CURRENCIES[values["currency"]]
     return Invoice(**values, date=next(iter(dates(text)), None))

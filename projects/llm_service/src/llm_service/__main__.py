@@ -64,7 +64,7 @@ KeyName = Annotated[str, typer.Argument(help="Id or name of the key.")]
 
 
 def read_settings(model: str | None = None, **overrides: Any) -> tuple[Config, Settings]:
-    """The settings as the environment and the options say."""
+    """Read the settings from the environment; command-line options override them."""
     from llm_service.config import Config
     from seedbed.settings import Settings, load
 

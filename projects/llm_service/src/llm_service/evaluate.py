@@ -79,7 +79,7 @@ def evaluate(url: str, *, model: str | None = None, key: str | None = None) -> R
     # Each boolean of the cases is a figure: the share of the cases with it.
     names = dict.fromkeys(name for case in cases for name in case if isinstance(case[name], bool))
     values = {name: [case[name] for case in cases if name in case] for name in names}
-    figures = {name: Figure.share(sum(found), len(found)) for name, found in values.items()}
+    figures = {name: Figure.share(sum(flags), len(flags)) for name, flags in values.items()}
     return Report("llm-service eval", figures, cases, {"url": url, "model": model})
 
 
@@ -107,7 +107,7 @@ def tool_case(chat: Chat, row: Case) -> Case:
 def judge_calls(
     choice: Any, calls: list[Mapping[str, str]], offered: Mapping[str, Any]
 ) -> dict[str, bool]:
-    """What of a request's calls was right; only what the request can show."""
+    """Whether the calls parse and follow `tool_choice`; omits what the request does not test."""
 
     def is_valid(call: Mapping[str, str]) -> bool:
         tool: Any = offered.get(call["name"])

@@ -136,8 +136,8 @@ class Call:
     def _used(self) -> Usage:
         """The usage as reported; without a report (cut off), as counted and estimated.
 
-        With a budget the prompt counts as what it can have at most, or a client that always leaves
-        would spend more than it is charged.
+        For a key with a budget, the prompt counts at its upper bound: otherwise a client that
+        always disconnects would spend more than it is charged.
         """
         facts = self.facts
         if facts.usage is not None:
@@ -148,7 +148,7 @@ class Call:
 
     def _record(self, used: Usage, cost: float, outcome: str) -> Record:
         facts, ask = self.facts, self.ask
-        # What was refused says nothing about a variant.
+        # A request that was not admitted does not count for a variant.
         variant = facts if self.ticket is not None else Facts()
         keeps_content = self._keeps_content and outcome == "ok"
         return Record(

@@ -1,7 +1,7 @@
 """Variants of a prompt, a model or its parameters, and how users rated each.
 
-The hash of the experiment's name and the user's decides the variant: nothing is stored, and a
-restart or another experiment changes nothing.
+A hash of the experiment's name and the user selects the variant. Nothing is stored, so a restart
+or another experiment does not change the assignment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from seedbed.errors import ConfigError
 from seedbed.models.prompts import read_prompt
 from seedbed.runs.evaluation import newcombe_interval, wilson_interval
 
-ENOUGH = 20  # ratings of a variant below which nothing is said
+ENOUGH = 20  # ratings that each variant needs before there is a verdict
 
 
 class Experiments:
@@ -44,12 +44,12 @@ class Experiments:
         self._prompts = {file: read_prompt(file) for file in files}
 
     def assign(self, ask: Ask, key: Key, facts: Facts) -> Ask:
-        """The request as its user's variant has it; the same one where no experiment applies.
+        """The request, changed to its user's variant; unchanged if no experiment applies.
 
-        Applies to requests for the experiment's model by that very name, of keys that may use the
-        models of all its variants. The variant's `params` win over the request's, or they would not
-        be compared. Its prompt becomes the system message, or the beginning of the one that is
-        there. Fills `facts.experiment`, `variant` and `prompt`.
+        An experiment applies to requests that name its model, from keys that may use the models of
+        all its variants. The variant's `params` override the request's, as otherwise they would not
+        be compared. Its prompt becomes the system message, or is put before the existing one.
+        Fills `facts.experiment`, `variant` and `prompt`.
         """
         experiment = self._by_model.get(ask.model)
         if experiment is None or ask.kind == "embedding":

@@ -2,7 +2,7 @@
 
     experiment → admission → guardrails → cache → routing → backend → guardrails → accounting
 
-HTTP is left to `web`, and the rules of each part to its room.
+HTTP is handled in `web`, and the rules of each part in its own package.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Gateway:
-    """Open it with `start`, ask it with `answer` and `embed`, end it with `close`.
+    """Call `start` first, then `answer` and `embed`, and `close` at the end.
 
     The models file is read again by `reload`; an invalid one leaves the old table in effect.
     """
@@ -126,9 +126,9 @@ class Gateway:
     async def answer(
         self, ask: Ask, key: Key, response_id: str, *, store: bool = True, lookup: bool = True
     ) -> Call:
-        """The events of an answer, the first of which is there. The caller reads and closes it.
+        """The events of an answer; the first has arrived. The caller reads the rest and closes it.
 
-        `store` and `lookup` are for the cache. Raises what keeps it from being answered.
+        `store` and `lookup` control the cache. Raises the error of any step that fails.
         """
         call = Call(self, ask, key, response_id)
         deadline = time.monotonic() + self.config.timeout
@@ -207,7 +207,7 @@ class Gateway:
         call.ask = ask
         return route
 
-    # ── how it is ───────────────────────────────────────────────────────────────────────────
+    # ── readiness ───────────────────────────────────────────────────────────────────────────
 
     def check(self) -> None:
         """Raise Unavailable while the default model can't answer.
@@ -254,13 +254,13 @@ async def _quietly(loading: Awaitable[object]) -> None:
 
 
 def _bound(call: Call, table: Table, route: Route) -> float:
-    """What the request may cost at most, in USD, whichever model answers; limits its answer.
+    """Upper bound of the request's cost in USD, whichever model answers; sets a missing max_tokens.
 
-    Raises Unavailable if a model that may answer has no known price: it would cost a budget 0.
+    Raises Unavailable if a model that may answer has no known price: it would count as free.
     """
     body, most = call.ask.body, 0.0
-    limited = body.get("max_completion_tokens") or body.get("max_tokens")
-    if call.ask.kind == "chat" and not limited:
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    if call.ask.kind == "chat" and not limit:
         body = {**body, "max_tokens": ANSWER_ON_A_BUDGET}
         call.ask = replace(call.ask, body=body)
     for model in map(table.models.__getitem__, route.models):

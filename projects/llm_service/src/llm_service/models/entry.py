@@ -25,8 +25,8 @@ from seedbed.models.weights import catalog
 from seedbed.models.weights.catalog import Spec
 from seedbed.settings import Settings
 
-# Kinds that are found by their own characters. What a label names, such as a passport number, may
-# be far behind the label, and a stream would have to be held back that long.
+# Kinds that are recognized by their own characters. A passport number, say, is recognized by a
+# label only, which may be far in front of it, in another piece of a long text.
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
 _LOCAL_TIMEOUT = 600.0

@@ -63,7 +63,7 @@ class Pool:
         for backend in sorted(self.local(), key=lambda backend: backend.last_used):
             if sum(filter(None, self.memory().values())) <= limit:
                 return
-            # Looked at now, not before the others went; one that starts is about to be used.
+            # Checked here, as unloading the others took time; one that is starting will be used.
             if backend.process is None or backend.process.busy or backend.starting:
                 continue
             log.info(

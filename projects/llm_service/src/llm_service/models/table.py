@@ -88,8 +88,8 @@ class Table:
         """
         route = self._resolved.get(name)
         if route is None:
-            there = ", ".join(self.names())
-            raise no_model(name, hint=f"Available models: {there}.")
+            available = ", ".join(self.names())
+            raise no_model(name, hint=f"Available models: {available}.")
         if kind is not None and self.models[route.targets[0].model].kind != kind:
             use = "/v1/embeddings" if kind == "chat" else "/v1/chat/completions"
             wrong = BadInput(f"Model {name!r} cannot be used here.", hint=f"Use it with {use}.")
@@ -153,8 +153,8 @@ def _require(
     name: str, where: str, models: Mapping[str, ModelEntry], routes: Mapping[str, Route]
 ) -> None:
     if name not in models and name not in routes:
-        there = ", ".join([*models, *routes])
-        raise Broken(f"{where}={name!r}: unknown model. Available models: {there}.")
+        available = ", ".join([*models, *routes])
+        raise Broken(f"{where}={name!r}: unknown model. Available models: {available}.")
 
 
 def _check_route(

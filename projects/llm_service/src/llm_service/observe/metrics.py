@@ -92,7 +92,7 @@ class Metrics:
         """Count a request that has ended, with its attempts and the decisions of guardrails.
 
         `overhead` is the time in seconds that an answer spent in the service itself; `limit` is the
-        one that refused the request: requests, tokens, concurrency, budget, queue, accounting.
+        one that refused the request: requests, tokens, concurrency, budget or queue.
         """
         model = self._label(record.model_used or record.model)
         self._requests.labels(model, record.kind, record.outcome).inc()

@@ -62,7 +62,7 @@ def unknown(name: str) -> BadParameter:
 
 
 def refuse_unsupported(names: Sequence[str]) -> None:
-    """Raise BadParameter naming what `unsupported` of a route found, if anything."""
+    """Raise BadParameter with the names of unsupported fields, if there are any."""
     if names:
         raise BadParameter(
             f"Not supported by this model: {', '.join(names)}.",
@@ -282,12 +282,12 @@ NEUTRAL: dict[str, Sequence[Any]] = {
     **dict.fromkeys(("guided_json", "guided_regex", "guided_choice", "guided_grammar"), ()),
     **dict.fromkeys(("chat_template_kwargs", "documents", "mm_processor_kwargs"), ()),
 }
-"""Fields that not every model supports, with the values that ask for nothing. Those that are not in
+"""Fields that not every model supports, with the values that have no effect. Those that are not in
 the class of a body are passed on to upstreams without a check."""
 
 
 def asked_beyond(body: Mapping[str, Any], can: frozenset[str]) -> list[str]:
-    """The fields of `body` outside `can` whose value asks for something."""
+    """The fields of `body` that are not in `can` and whose value has an effect."""
     return [
         name
         for name, value in body.items()

@@ -148,7 +148,7 @@ def _with_arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_messages(messages: Sequence[Message]) -> None:
-    called: set[str] = set()
+    call_ids: set[str] = set()
     for at, message in enumerate(messages):
         place = f"messages.{at}"
         if isinstance(message.content, list):
@@ -161,11 +161,11 @@ def _check_messages(messages: Sequence[Message]) -> None:
         if message.tool_calls:
             if message.role != "assistant":
                 raise invalid(f"{place}.tool_calls", "is only allowed in assistant messages")
-            called |= {call.id for call in _calls(message.tool_calls, place)}
+            call_ids |= {call.id for call in _calls(message.tool_calls, place)}
         if message.role == "tool":
             if message.tool_call_id is None:
                 raise invalid(f"{place}.tool_call_id", "is missing")
-            if message.tool_call_id not in called:
+            if message.tool_call_id not in call_ids:
                 problem = (
                     f"{message.tool_call_id[:60]!r} does not match a tool call of an "
                     "earlier message"

@@ -32,7 +32,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before a failed write is t
 _STOP_SECONDS = 5.0
 _CLEANUP_SECONDS = 3600.0
 _KEPT_UNRATED = timedelta(days=1)
-# What a row can be at fault for; all else is the database's, and tried again.
+# Errors that a row itself may cause; all others come from the database, and are retried.
 _REFUSED = (DataError, IntegrityError, OverflowError, TypeError, ValueError)
 
 
@@ -163,16 +163,16 @@ class Accounting:
                 return
 
     def _write_waiting(self) -> None:
-        """Write until nothing waits, or until `stop` has had enough of a database that fails."""
-        together, again, pause = self.batch, False, _SHORTEST_PAUSE
+        """Write until nothing waits, or until `stop` gives up on a database that fails."""
+        batch_size, again, pause = self.batch, False, _SHORTEST_PAUSE
         while self._take():
-            rows = self._writing[:together]
+            rows = self._writing[:batch_size]
             try:
                 self._write(rows, again)
             except _REFUSED as error:
                 again = True
                 if len(rows) > 1:  # one by one, so that only the wrong one is left out
-                    together = 1
+                    batch_size = 1
                     continue
                 log.error("Cannot store a usage record: %s", error)
             except Exception as error:
@@ -189,7 +189,7 @@ class Accounting:
             self.healthy, pause = True, _SHORTEST_PAUSE
             del self._writing[: len(rows)]
             if not self._writing:
-                together, again = self.batch, False
+                batch_size, again = self.batch, False
             self._finish(len(rows))
 
     def _take(self) -> bool:
@@ -210,7 +210,7 @@ class Accounting:
             self._progress.notify_all()
 
     def _write(self, rows: Sequence[dict[str, Any]], again: bool) -> None:
-        """All rows in one transaction. `again`: it was tried before, and may have arrived."""
+        """Write rows in one transaction. `again`: an earlier attempt may have been committed."""
         with self.database.writing() as connection:
             if again and _is_written(connection, rows[0]["id"]):
                 return

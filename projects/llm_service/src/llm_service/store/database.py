@@ -44,7 +44,7 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction: all of it is written, or nothing. Raises as `reading` does."""
         with self._translated(), self.engine.connect() as connection:
-            # Reads that come before its first write must not see what has changed since.
+            # SQLite locks at once, so that what is read before the first write stays true.
             connection = connection.execution_options(begin="BEGIN IMMEDIATE")
             with connection.begin():
                 yield connection

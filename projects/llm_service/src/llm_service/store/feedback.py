@@ -1,6 +1,6 @@
-"""What users thought of answers, and rated answers as training data.
+"""Stores users' feedback on answers, and exports rated answers as training data.
 
-It finds answers by their response id, however they were made.
+Answers are identified by their response id.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ def add(
     key_id: str | None = None,
     accounting: Accounting | None = None,
 ) -> None:
-    """Keep it; a second one for the same answer replaces the first.
+    """Store feedback; a second one for the same answer replaces the first.
 
-    `key_id`: whose answers may be rated; None: everyone's. With `accounting`, answers that it has
-    not written yet are known too (it may then wait 2 s: call it in a thread). Raises BadInput,
-    also for an answer that was not kept, and NotFound for one that is not known.
+    `key_id`: only answers of this key may be rated; None: all. With `accounting`, records that are
+    still to be written count too (this may wait 2 s: call it in a thread). Raises BadInput, also
+    for an answer whose content was not stored, and NotFound for an unknown answer.
     """
     comment = storable(comment, "comment", 4000)
     correction = storable(correction, "correction", MAX_CORRECTION)
     if rating is None and score is None and not comment and not correction:
         hint = "Send a rating, a score, a comment or a correction."
         raise BadInput("The feedback is empty.", hint=hint)
-    kept = _is_kept(database, storable(response_id, "response_id"), key_id, accounting)
-    if kept is None:
+    has_content = _is_kept(database, storable(response_id, "response_id"), key_id, accounting)
+    if has_content is None:
         raise NotFound(
             f"Unknown response_id {response_id!r}, or the answer belongs to another key."
         )
-    if not kept:
+    if not has_content:
         raise BadInput(
             f"The answer {response_id!r} was not kept, so it cannot be rated.",
             hint="The operator sets SERVICE_KEEP_CONTENT=rated.",
@@ -62,7 +62,7 @@ def add(
 
 
 def export(database: Database, rating: Rating | None = "up") -> Iterator[dict[str, Any]]:
-    """Chat answers whose content is kept: those rated so, and corrected ones; None: every one.
+    """Chat answers with stored content: those with `rating` or a correction; None: with feedback.
 
     Each: {"messages" (the last is the correction, or else the answer), "rating", "score",
     "comment", "correction", "model", "response_id", "prompt"}, in no special order. Read page by
@@ -107,5 +107,5 @@ def _is_kept(
     if accounting is not None:
         accounting.flush()
     with database.reading() as connection:
-        kept = connection.execute(query).scalar()
-    return None if kept is None else bool(kept)
+        has_content = connection.execute(query).scalar()
+    return None if has_content is None else bool(has_content)

@@ -283,5 +283,5 @@ def _digest(secret: str) -> str:
 def _new_key(name: str, limits: KeyLimits) -> Key:
     if not printable(name):
         raise BadInput("Key name must not be empty.")
-    candidates = {field.name: getattr(limits, field.name) for field in fields(limits)}
-    return Key(f"key-{secrets.token_hex(6)}", name, created=datetime.now(UTC), **candidates)
+    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    return Key(f"key-{secrets.token_hex(6)}", name, created=datetime.now(UTC), **values)

@@ -24,9 +24,9 @@ def report(
     Each: `by` (and "key_id" where that is "key"), "n", "ok", "cancelled", "errors",
     "prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd", "p50_seconds",
     "p95_seconds" (of answers that were ok; None without any). Percentiles are exact (nearest
-    rank), found by the database in sorted windows: no row comes here, but it reads all of
-    them, some seconds for millions. Give `since` where this is asked often, or leave them out
-    with `latency=False`.
+    rank) and computed by the database in sorted windows: it sends no rows, but reads all of
+    them, which takes seconds for millions. For frequent calls give `since`, or skip the
+    percentiles with `latency=False`.
     """
     column = tables.usage.c
     if by not in get_args(By):
@@ -39,9 +39,9 @@ def report(
     with database.reading() as connection:
         rows = [dict(row) for row in connection.execute(_sums(group, where)).mappings()]
         if latency:
-            found = {row.grouped: row for row in connection.execute(_percentiles(group, where))}
+            times = {row.grouped: row for row in connection.execute(_percentiles(group, where))}
             for row in rows:
-                seconds = found.get(row["grouped"])
+                seconds = times.get(row["grouped"])
                 row["p50_seconds"] = seconds and seconds.p50
                 row["p95_seconds"] = seconds and seconds.p95
     rows.sort(key=lambda row: row["grouped"] if by == "day" else -row["cost_usd"])

@@ -74,7 +74,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
     )
     app.add_middleware(message_answer.in_anthropics_form)
     app.state.keys = app.state.access.keys = keys
-    # They name the keys and teams that have a budget.
+    # Metrics contain the names of keys and teams with a budget.
     app.state.access.may_read_metrics = lambda caller: keys.get(caller).may("admin")
     app.state.drain.limit = gateway.config.max_requests
     app.include_router(routes(gateway))
@@ -87,11 +87,11 @@ def _key_of(request: Request) -> Key:
     return keys.get(service.caller_of(request))
 
 
-async def _depended_on(request: Request, _: Caller) -> Key:
+async def _calling_key(request: Request, _: Caller) -> Key:
     return _key_of(request)
 
 
-CallingKey = Annotated[Key, Depends(_depended_on)]
+CallingKey = Annotated[Key, Depends(_calling_key)]
 # For the busy routes: the same in the OpenAPI document, without FastAPI's way through three
 # dependencies, which takes a tenth of a request.
 SECURED: dict[str, Any] = {"security": [{"HTTPBearer": []}]}

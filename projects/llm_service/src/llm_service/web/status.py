@@ -53,7 +53,7 @@ class Status:
         for name, entry in self._gateway.table.models.items():
             if (replica := replicas.get(name)) is None:  # a reload is about to add it
                 continue
-            answered = last_hour.get(name, {})
+            recent = last_hour.get(name, {})
             rows.append(
                 {
                     "name": name,
@@ -66,10 +66,10 @@ class Status:
                     "breaker": replica.breaker.state,
                     "running": replica.backend.load.running,
                     "waiting": replica.backend.load.waiting,
-                    "requests": answered.get("n", 0),
-                    "errors": answered.get("errors", 0),
-                    "p50_seconds": answered.get("p50_seconds"),
-                    "p95_seconds": answered.get("p95_seconds"),
+                    "requests": recent.get("n", 0),
+                    "errors": recent.get("errors", 0),
+                    "p50_seconds": recent.get("p50_seconds"),
+                    "p95_seconds": recent.get("p95_seconds"),
                 }
             )
         return rows

@@ -37,7 +37,7 @@ MAX_ITEMS, MAX_NUMBER = 1000, 100  # line items of a document, characters of an 
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
 NOTHING = ("", "-", "n/a", "null", "none")  # how a model writes that there is no value
 _ITEM = {"description": "string", "quantity": "number", "unit_price": "number", "amount": "number"}
-_WITHOUT_WORDS = ("items", "texts", "flag", "document_type")  # fields that no words are shown for
+_WITHOUT_WORDS = ("items", "texts", "flag", "document_type")  # kinds of fields without evidence
 
 
 def extract(
@@ -67,8 +67,8 @@ def extract(
         value = fields[field.name]
         if value is None or field.kind in _WITHOUT_WORDS:
             continue
-        sought = Decimal(str(value)) if field.kind in ("amount", "integer") else str(value)
-        place = locate(field, sought, pages)
+        target = Decimal(str(value)) if field.kind in ("amount", "integer") else str(value)
+        place = locate(field, target, pages)
         confidence = CONFIDENCE * place.confidence if place else UNCONFIRMED
         where = (place.text, place.box, place.page) if place else (str(value), None, 1)
         evidence[field.name] = Evidence(*where, confidence)
@@ -84,7 +84,7 @@ def extract(
 def model_schema(schema: Schema) -> dict[str, Any]:
     """The schema as vendors accept it: every property required and nullable.
 
-    What vendors do not know is part of the description: labels, formats and permitted values.
+    Labels, formats and permitted values, which vendors do not accept, go into the description.
     """
     properties: dict[str, Any] = {}
     for field in schema.fields:
@@ -104,7 +104,7 @@ def model_schema(schema: Schema) -> dict[str, Any]:
 
 
 def accepted_schema(schema: Schema) -> dict[str, Any]:
-    """What a reply must be to be of use: an object with some of the fields, lists where asked for.
+    """The least that a reply must be: an object with one of the fields, and lists where required.
 
     Missing fields count as null, others are ignored, and `_normalize` reads numbers in texts.
     """
@@ -139,7 +139,7 @@ def _description(field: Field) -> str:
 
 
 def _normalize(field: Field, raw: Any, context: Context, warnings: list[str]) -> Any:
-    """What the model wrote as a JSON value; None, with a warning, if the field permits no such."""
+    """The model's value as JSON; None, with a warning, if the field does not permit it."""
     if raw is None or raw == [] or (isinstance(raw, str) and clean(raw).casefold() in NOTHING):
         return None
     if field.kind == "items":

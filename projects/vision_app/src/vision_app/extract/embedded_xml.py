@@ -3,8 +3,8 @@
     extraction = read_xml(xml, load_schema("invoice"))     # None if it is not such an invoice
 
 Both are UN/CEFACT's Cross Industry Invoice, whose element names are the same in all versions but
-for a few; namespaces are ignored. `factur-x` only extracts the file, in pypdf, and `drafthorse`
-reads no ZUGFeRD 1.0 and refuses unknown elements. defusedxml refuses entities and DTDs.
+for a few; namespaces are ignored. No library fits: `factur-x` only extracts the file, and
+`drafthorse` rejects ZUGFeRD 1.0 and unknown elements. defusedxml rejects entities and DTDs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every extractor returns, and what all of them need: places of values, and sums.
+"""The result of every extractor, and shared helpers: locate values on a page, and check sums.
 
     extraction = extract(pages, images, load_schema("invoice"))     # an `Extractor`
     extraction.fields["total"], extraction.evidence["total"].box
@@ -36,7 +36,7 @@ FINDERS: dict[str, Callable[[str], list[Value]]] = {
     "integer": find_amounts,
     "currency": find_currencies,
 }
-"""What finds the values of a kind in a text; other kinds are texts."""
+"""Functions that find the values of a kind in a text; all other kinds are plain text."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ Extractor = Callable[[Sequence[Page], Sequence[Pixels], Schema], Extraction]
 
 
 def as_number(amount: Decimal | None) -> float | None:
-    """An amount as a JSON number with two decimals; None for NaN, and from a trillion on.
+    """An amount as a JSON number with two decimals; None for NaN, or for a trillion and more.
 
     >>> as_number(Decimal("12.5"))
     12.5
@@ -118,9 +118,9 @@ def to_json(field: Field, value: Any, warnings: list[str]) -> Any:
 def locate(field: Field, value: Any, pages: Sequence[Page]) -> Evidence | None:
     """Where OCR read a value, with its confidence; None if it did not.
 
-    Only whole words and numbers count: 71 is not read from 4711. An amount that is printed several
-    times counts where it is last, as totals are below line items, and so does a currency; a text
-    where it is first.
+    Only whole words and numbers count: 71 does not match in 4711. If a value is printed several
+    times, the last place counts for amounts and currencies, as totals are below line items, and
+    the first one for all other kinds.
     """
     places = [
         (page, cell.words_in(*span), cell.box_of(*span))
@@ -174,11 +174,11 @@ def _form(number: Decimal) -> re.Pattern[str]:
     return re.compile(rf"(?<![\d.,]){digits}{end}(?![.,]?\d)")
 
 
-def _run(sought: str, cells: Sequence[Cell]) -> list[Word]:
+def _run(text: str, cells: Sequence[Cell]) -> list[Word]:
     """The words of the cells that a squeezed text runs through, such as the lines of an address."""
     for start, first in enumerate(cells):
         for word in range(len(first.words)):
-            run, rest = list[Word](), sought
+            run, rest = list[Word](), text
             for words in (first.words[word:], *(cell.words for cell in cells[start + 1 :])):
                 part, left = _take(words, rest)
                 if part and (not left or len(part) == len(words)):

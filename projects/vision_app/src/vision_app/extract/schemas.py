@@ -30,7 +30,7 @@ REFUSED = frozenset(
     " additionalProperties dependentSchemas unevaluatedItems unevaluatedProperties"
     " $dynamicRef".split()
 )
-"""Keywords that the values of a document are not checked against."""
+"""Keywords that are rejected, because the values of a document are not checked against them."""
 SUPPORTED = "Use string, number, integer, boolean, an array of strings, or line_items."
 FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
 KINDS = {"number": "amount", "integer": "integer", "boolean": "flag"}
@@ -131,7 +131,7 @@ def load_schema(name: str | Path) -> Schema:
 
 
 def parse_schema(data: Any, name: str = "schema", *, built_in: bool = False) -> Schema:
-    """The schema that a JSON value describes. Raises ConfigError with the wrong property.
+    """The schema that a JSON value describes. Raises ConfigError, naming an invalid property.
 
     >>> parse_schema({"properties": {"iban": {"type": "string"}}}).fields[0].labels
     ('iban',)

@@ -104,7 +104,7 @@ def squeeze(text: str) -> str:
 def clean(text: str) -> str:
     """What a model wrote, stripped; half a surrogate pair, which JSON must not contain, is a "?".
 
-    Of a text that never ends, the first MAX_TEXT characters remain.
+    Only the first MAX_TEXT characters are kept.
 
     >>> clean(" A\\ud800 ")
     'A?'
@@ -296,7 +296,7 @@ def find_numbers(text: str) -> list[Value]:
 
 @dataclass(frozen=True)
 class Context:
-    """`order` is that of dates, `is_dated` whether the page shows it; `weights` rate currencies."""
+    """The `order` of dates, `is_dated` if the page proves it, and the `weights` of currencies."""
 
     order: str = "dmy"
     is_dated: bool = False

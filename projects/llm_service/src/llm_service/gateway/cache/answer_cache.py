@@ -17,7 +17,7 @@ _NOT_ASKED = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_k
 
 
 def request_hash(ask: Ask, scope: str) -> str:
-    """Hex digest of what was asked: kind, model and body, but not by whom or whether streamed."""
+    """Hex digest of scope, kind, model and body, without fields that do not affect the answer."""
     body = {name: value for name, value in ask.body.items() if name not in _NOT_ASKED}
     if body.get("n") == 1:
         del body["n"]

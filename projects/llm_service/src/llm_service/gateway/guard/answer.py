@@ -38,7 +38,7 @@ class Change:
 
 
 def screened(index: int, answer: Answer, change: Change) -> Iterator[Event]:
-    """Choice `index` with each text changed; `content_filter` is its end once a rule blocks it.
+    """Events of choice `index` with each text changed; a blocked one ends with `content_filter`.
 
     Log probabilities are dropped: they spell out what is removed.
     """

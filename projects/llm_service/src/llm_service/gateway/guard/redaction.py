@@ -81,7 +81,7 @@ def changed_field(value: Any, change: Change, name: str = "") -> Any:
 
 
 def changed_json(text: str, change: Change) -> str:
-    """JSON text with each text and number in it changed; still JSON. Other text: as text."""
+    """JSON with each string and long number in it changed; other text is changed as a whole."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

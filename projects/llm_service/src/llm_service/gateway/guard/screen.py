@@ -67,10 +67,10 @@ class Screen:
             self._check_instructions(text, facts)
         if self.rules.pii_in == "off":
             return ask
-        counted = 0
+        redactions = 0
 
         def change(text: str) -> str:
-            nonlocal counted
+            nonlocal redactions
             hits = find_all(text, self.rules.pii_kinds)
             if hits and self.rules.pii_in == "block":
                 facts.decisions.append("pii_in:blocked")
@@ -79,13 +79,13 @@ class Screen:
                     f"The request contains personal data or secrets ({kinds}).",
                     hint="Remove them: this service does not accept them.",
                 )
-            counted += len(hits)
+            redactions += len(hits)
             return replace_findings(text, hits)
 
         changed = {name: changed_field(body[name], change) for name in TEXTS if name in body}
-        if not counted:
+        if not redactions:
             return ask
-        facts.decisions.append(f"pii_in:redacted:{counted}")
+        facts.decisions.append(f"pii_in:redacted:{redactions}")
         return replace(ask, body={**body, **changed})
 
     def _limited(self, ask: Ask, facts: Facts) -> Ask:
@@ -112,14 +112,14 @@ class Screen:
             return
         plain, _ = readable(text)
         # Also as it was sent, because invisible characters are a finding.
-        every = (window for each in {plain: 0, text: 0} for window in windows(each))
-        hits = next(filter(None, map(screen_injection, every)), None)
-        if hits is None:
+        passages = (window for each in {plain: 0, text: 0} for window in windows(each))
+        finding = next(filter(None, map(screen_injection, passages)), None)
+        if finding is None:
             return
         if rules.injection == "block":
             facts.decisions.append("injection:blocked")
             raise Blocked(
-                f"The request {hits.reason} (prompt injection, {hits.kind}).",
+                f"The request {finding.reason} (prompt injection, {finding.kind}).",
                 hint="Remove that passage.",
             )
         if "injection:flagged" not in facts.decisions:

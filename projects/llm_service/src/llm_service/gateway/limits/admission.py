@@ -41,8 +41,8 @@ class Admission:
         is the scope that it needs, or "".
 
         Raises Forbidden; TooLarge for more tokens than a minute allows; OverBudget; Busy with
-        the seconds after which it fits. A refused request reserves nothing, but counts as one
-        of its minute if only its tokens did not fit.
+        `retry_after`. A refused request reserves nothing, but counts towards the requests per
+        minute if only the limit on tokens refused it.
         """
         _check_rights(key, model, scope)
         if key.tpm is not None and prompt_tokens > key.tpm:

@@ -65,9 +65,9 @@ class Budgets:
             await asyncio.wait([self._reading], timeout=self._reading_until - now)
 
     def reserve(self, key: Key, cost_usd: float) -> tuple[str, ...]:
-        """Set `cost_usd` aside; returns whose budgets it was taken from. Raises OverBudget.
+        """Reserve `cost_usd`; returns the payers whose budgets it counts against.
 
-        A request that costs nothing is let in until the budget is spent.
+        A request without a cost is admitted until a budget is spent. Raises OverBudget.
         """
         self._turn()
         limits = {f"key:{key.id}": key.budget_usd, f"team:{key.team}": key.team_budget_usd}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _PATIENCE = 0.25  # seconds a request waits for Redis
-_AWAY_SECONDS = 1.0  # then Redis is left alone for this long
+_AWAY_SECONDS = 1.0  # after a failure, Redis is not tried again for this long
 _WARN_SECONDS = 60.0
 
 
@@ -47,7 +47,7 @@ class Rates:
     async def take(
         self, name: str, what: str, limit: int, cost: int, *, afterwards: bool = False
     ) -> Taken:
-        """Take `cost` of `limit` a minute; `afterwards` all that is left, if that is less."""
+        """Take `cost` from `limit` per minute; with `afterwards`, at most what is left of it."""
         item = _item(limit)
         if self._storage is None:
             return await self._take(item, name, what, cost, afterwards)

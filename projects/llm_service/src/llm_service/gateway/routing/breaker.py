@@ -1,7 +1,7 @@
-"""A circuit breaker: whether a target may be asked now, judged by how its last answers went.
+"""A circuit breaker: decides from a target's recent outcomes whether it may be called now.
 
-It sends nothing itself; the router reports each outcome. Closed lets all
-through, open none, and half open a single one, whose outcome decides.
+It sends nothing itself; the router reports each outcome. Closed lets every attempt through, open
+none, and half open a single probe, whose outcome decides.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Breaker:
         return 0.0 if self._until is None else max(self._until - self._clock(), 0.0)
 
     def begin(self) -> Permit | None:
-        """A permit to ask once, to be given back with the outcome; None for no."""
+        """A permit for one attempt, to be returned with its outcome; None if none is admitted."""
         if self._until is None:
             return self._period, self._failures
         if not self.admits:
@@ -68,7 +68,7 @@ class Breaker:
         return self._period, self._failures
 
     def answered(self, permit: Permit) -> Permit:
-        """The answer has begun, which is all that a probe is to show. The permit for the rest."""
+        """The answer has begun, so a probe has succeeded. Returns the permit for the rest."""
         if permit[0] == self._period and self._until is not None:
             self.succeeded(permit)
             return self._period, self._failures
@@ -98,12 +98,12 @@ class Breaker:
         self._failed_at = self._clock()
         self._last.append(False)
         self._in_a_row += 1
-        most = len(self._last) == WINDOW and self._last.count(False) * 2 > WINDOW
-        if self._in_a_row >= IN_A_ROW or most:
+        mostly_failures = len(self._last) == WINDOW and self._last.count(False) * 2 > WINDOW
+        if self._in_a_row >= IN_A_ROW or mostly_failures:
             self._open()
 
     def dropped(self, permit: Permit) -> None:
-        """It ended without an outcome: cancelled, refused as busy, or the client was wrong."""
+        """The attempt ended without a verdict: cancelled, refused as busy, or a bad request."""
         if permit[0] == self._period:
             self._probing = False
 

@@ -1,4 +1,4 @@
-"""Which replica has seen the beginning of a prompt: there it is still in the prefix cache.
+"""Remembers which replicas have seen the beginning of a prompt, and may have it in their cache.
 
 A prompt's text is cut into blocks, and each block is identified by the hash of everything up to its
 end (as in vLLM's cache). What the replicas really kept may differ.
@@ -36,15 +36,15 @@ class PrefixAffinity:
         """
         most = min(busy.values()) * _SLACK_SHARE + _SLACK
         for block in reversed(blocks):
-            who = [n for n in self._seen.get(block, ()) if n in busy and busy[n] <= most]
-            if who:
-                return min(who, key=busy.__getitem__)
+            names = [n for n in self._seen.get(block, ()) if n in busy and busy[n] <= most]
+            if names:
+                return min(names, key=busy.__getitem__)
         return None
 
     def saw(self, blocks: Sequence[int], name: str) -> None:
         for block in blocks:
-            who = self._seen.pop(block, ())
-            self._seen[block] = who if name in who else (*who, name)
+            names = self._seen.pop(block, ())
+            self._seen[block] = names if name in names else (*names, name)
         while len(self._seen) > self._most:
             self._seen.popitem(last=False)
 

@@ -45,7 +45,7 @@ class Process:
 
     @classmethod
     async def start(cls, name: str, order: dict[str, Any]) -> Process:
-        """A worker that is ready, having generated a token. Raises what it failed with."""
+        """Start a worker, and wait until it has generated a token. Raises the worker's error."""
         process, connection = spawn(order)
         self = cls(name, process)
         reader, self._writer = await asyncio.open_connection(sock=connection, limit=MAX_LINE)
@@ -187,7 +187,7 @@ class LocalBackend:
         self._in_flight = 0
         self.failure: SeedbedError | None = None  # why it could not be loaded last time
         self._failed_at = -math.inf
-        self.resting = False  # unloaded for want of memory, and not since
+        self.resting = False  # not running on purpose: unloaded, or new after a reload
         self._seconds = 1.0  # of a typical request: a running mean, for Retry-After
 
     @property
@@ -202,7 +202,7 @@ class LocalBackend:
 
     @property
     def may_start(self) -> bool:
-        """Whether to start it for a probe: often asked, those must not start it over and over."""
+        """Whether a readiness probe may start it: frequent probes must not restart it each time."""
         return not self.starting and time.monotonic() > self._failed_at + RETRY_SECONDS
 
     async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
@@ -257,7 +257,7 @@ class LocalBackend:
         if self._make_room is not None:
             await self._make_room()
         started = time.monotonic()
-        # What the service lets in, the engine takes: it counts choices, which are more.
+        # The engine must accept all that is admitted here; it counts choices, which are more.
         queue = (self._most + self._max_queue) * MAX_CHOICES
         options = {"max_running": self._most, "max_queue": queue}
         order = {"kind": self.entry.kind, "spec": self.entry.spec, "options": options}

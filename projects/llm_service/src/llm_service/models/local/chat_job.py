@@ -1,6 +1,6 @@
-"""Answers in the making within the process of a local model: one request and its choices.
+"""Generates chat answers in the process of a local model: one request and its choices.
 
-They are driven on the engine's thread. What is asked, and of which model, is `worker`'s business.
+It runs on the engine's thread. `worker` loads the model and translates requests.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Choice:
 
 
 class ChatJob:
-    """One request: its choices, and the events sent so far.
+    """One request: its choices, whose events it sends.
 
     `logprobs` renders a piece's log probabilities; `ended` is called with the number at the end.
     """

@@ -1,8 +1,8 @@
-"""What the service and the process of a local model say to each other: one JSON value a line.
+"""The protocol between the service and the process of a local model: one JSON value per line.
 
-To the process go objects: `{"id", "ask", "body"}` to answer, `{"id", "cancel": true}` to stop.
-The first line names what to load: `{"kind", "spec", "options"}`. From it come lists of events, all
-that one step of the engine made in one line:
+The service sends objects: first `{"kind", "spec", "options"}` to load a model, then
+`{"id", "ask", "body"}` for each request and `{"id", "cancel": true}` to cancel one. The process
+sends lists of events:
 
     [id, "text", index, text, tokens, logprobs]     one or several tokens
     [id, "calls", index, tool_calls, tokens]
@@ -11,8 +11,8 @@ that one step of the engine made in one line:
     [id, "vectors", [base64 of float32 little-endian, …], tokens]
     [id, "error", {type, message, hint, retry_after, details}]
 
-The last four end a request (`finish` one choice of it). Before all else comes `{"ready": true}` or
-`{"failed": {…}}`.
+The last four end a request (`finish` one choice of it). The first line that the process sends is
+`{"ready": true}` or `{"failed": {…}}`.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def _quietly(work: Callable[..., object], *arguments: Any, **options: Any) -> No
 
 
 def choice_seeds(seed: int | None, n: int) -> list[int | None]:
-    """Seeds for `n` choices, which those of another `seed` have nothing in common with.
+    """Seeds for `n` choices; two values of `seed` have none of them in common.
 
     Not `seed + i`: the second choice of seed 11 would be the first one of seed 12.
 

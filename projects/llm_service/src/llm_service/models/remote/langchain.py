@@ -153,14 +153,14 @@ def _messages(body: Mapping[str, Any]) -> list[Any]:
 
 
 def _options(body: Mapping[str, Any], provider: str) -> dict[str, Any]:
-    """The options of `call_arguments`. Raises BadParameter for what cannot be done."""
-    refused = asked_beyond(body, _READ)
+    """The options of `call_arguments`. Raises BadParameter for unsupported fields."""
+    unsupported = asked_beyond(body, _READ)
     if body.get("parallel_tool_calls") is False and provider != "anthropic":
-        refused.append("parallel_tool_calls")
+        unsupported.append("parallel_tool_calls")
     form = body.get("response_format") or {"type": "text"}
     if form["type"] == "json_object" or (form["type"] == "json_schema" and body.get("tools")):
-        refused.append("response_format (json_object, or together with tools)")
-    refuse_unsupported(refused)
+        unsupported.append("response_format (json_object, or together with tools)")
+    refuse_unsupported(unsupported)
     options = {name: body[name] for name in _OPTIONS if name in body}
     if limit := body.get("max_completion_tokens") or body.get("max_tokens"):
         options["max_tokens"] = limit

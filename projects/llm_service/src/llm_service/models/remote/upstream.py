@@ -2,7 +2,7 @@
 
 An error of an upstream becomes one of ours by what can be done about it: BadInput where the client
 must change its request, Unavailable or DeadlineExceeded where another target may do better. What
-concerns the operator (a wrong key) is logged and not told.
+concerns only the operator (a wrong key) is logged, not sent to the client.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Upstream:
         """Nothing to close: the session belongs to the pool's owner."""
 
     async def _send(self, path: str, body: bytes) -> aiohttp.ClientResponse:
-        """The response to a request, known to be a success, to be read under `_reading`."""
+        """Send a request; returns a successful response, to be read in a block of `_reading`."""
         from opentelemetry import propagate
 
         self.load.running += 1

@@ -57,7 +57,7 @@ class Stream(Draft):
         self.text_head = ""
         self.arguments: dict[int, list[str]] = {}
         self.call_at: dict[int, int] = {}
-        # The two first events are written last, when it is known that the answer begins at all.
+        # 0 and 1 are the events of `begin`, which is called after the first `add`.
         self.number = 2
 
     def new(self, delta: Delta) -> str:

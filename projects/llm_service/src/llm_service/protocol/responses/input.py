@@ -41,7 +41,7 @@ def messages_of(
 
 
 def _assistant(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The last message, if the assistant said it, else a new one, ready for calls."""
+    """The last message if it is the assistant's, else a new one; has a list for tool calls."""
     if not messages or messages[-1]["role"] != "assistant":
         messages.append({"role": "assistant", "content": None})
     messages[-1].setdefault("tool_calls", [])
@@ -52,12 +52,12 @@ def _message(item: Mapping[str, Any], place: str) -> dict[str, Any]:
     role = item.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise invalid(f"{place}.role", f"should be one of {', '.join(_ROLES)}")
-    _known(item, place, ("type", "role", "content", "id", "status", "phase"))
+    _check_fields(item, place, ("type", "role", "content", "id", "status", "phase"))
     return {"role": _ROLES[role], "content": _content(item.get("content"), f"{place}.content")}
 
 
 def _call(item: Mapping[str, Any], place: str) -> dict[str, Any]:
-    _known(item, place, ("type", "call_id", "name", "arguments", "id", "status"))
+    _check_fields(item, place, ("type", "call_id", "name", "arguments", "id", "status"))
     for name in ("call_id", "name", "arguments"):
         if not isinstance(item.get(name), str):
             raise invalid(f"{place}.{name}", "should be a string")
@@ -67,7 +67,7 @@ def _call(item: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def _output(item: Mapping[str, Any], place: str, called: set[str]) -> dict[str, Any]:
-    _known(item, place, ("type", "call_id", "output", "id", "status"))
+    _check_fields(item, place, ("type", "call_id", "output", "id", "status"))
     call_id = item.get("call_id")
     if not isinstance(call_id, str) or call_id not in called:
         raise invalid(
@@ -106,10 +106,10 @@ def _part(part: Any, place: str) -> dict[str, Any]:
     raise AssertionError
 
 
-def _known(item: Mapping[str, Any], place: str, names: Sequence[str]) -> None:
+def _check_fields(item: Mapping[str, Any], place: str, names: Sequence[str]) -> None:
     """Refuse a field that would change the meaning of an item and isn't understood."""
     # The last two: what the official client repeats of an answer that it has parsed.
-    known = (*names, "parsed_arguments", "caller")
-    unknown = [name for name, value in item.items() if value is not None and name not in known]
+    allowed = (*names, "parsed_arguments", "caller")
+    unknown = [name for name, value in item.items() if value is not None and name not in allowed]
     if unknown:
         refuse_unsupported([f"{place}.{unknown[0][:60]}"])

@@ -30,7 +30,7 @@ from vision_app.ocr.page import Page
 MAX_LABEL_WORDS = 7
 MAX_WORDS = 10_000  # of a document; a dense page has 1,000
 MAX_PAIRS = 400_000  # of the labels and words of its pages (an invoice: 6,000), 4 s of scoring
-USUAL_FIELDS = 20  # of a schema for which that holds
+USUAL_FIELDS = 20  # fields of a schema with which MAX_PAIRS takes these 4 s
 NUMBER_WORDS = (
     "no nr n num number nummer nbr # id numero numer nro numarul numar szama numarasi nomor nombor"
     " cislo ref reference referenz referencia riferimento referens kenmerk code"
@@ -157,8 +157,8 @@ class Document:
 
     @classmethod
     def of(cls, pages: Sequence[Page], lexicon: Lexicon, fields: int = USUAL_FIELDS) -> Document:
-        """The document that these pages make up; the more `fields`, the fewer words count."""
-        # Cells and their labels, as far as they take seconds, not hours.
+        """The document of these pages; the more `fields`, the sooner dense pages are left out."""
+        # Stop before a page whose cells and labels would take minutes or hours to score.
         max_pairs = MAX_PAIRS * USUAL_FIELDS / max(USUAL_FIELDS, fields)
         read: list[Page] = []
         labels: dict[Cell, list[Label]] = {}
@@ -183,7 +183,7 @@ class Document:
         return median([cell.height for cell in self.cells] or [1.0])
 
     def size(self, cell: Cell) -> float:
-        """How large a cell is printed: its letters' width and height over the median, the mean."""
+        """Print size of a cell: the geometric mean of letter width and height over the medians."""
         letter = (cell.box[2] - cell.box[0]) / len(cell.text)
         return math.sqrt(letter / self._letter * cell.height / self.height)
 

@@ -3,7 +3,7 @@
     extraction = extract(pages, (), load_schema("invoice"))
     extraction.fields["total"], extraction.evidence["total"].box
 
-The rules know labels in sixteen languages (`labels/`), and choose among all values on the pages by
+The rules recognize labels in sixteen languages (`labels/`), and choose among all values by
 additive scores (`scoring`).
 """
 
@@ -36,9 +36,9 @@ from vision_app.ocr.page import Page
 TYPE = "document_type"
 SUMS = {"total", "subtotal", "tax"}
 EXACT = 0.97  # the certainty of amounts that agree with each other to the cent
-# Without that, a label alone does not prove these.
+# The maximum certainty of a subtotal or tax that only its label supports, not the sum.
 UNCONFIRMED = 0.85
-MAX_LETTERS = 8  # behind a title, apart from digits
+MAX_LETTERS = 8  # after a title, apart from digits
 UNPROVEN = 0.8  # the certainty of a guess, and of a name that is on the page once
 
 
@@ -60,10 +60,10 @@ def extract(
     rankings = {field.name: rank(document, field) for field in schema.fields}
     if not document.cells:
         return Extraction(dict.fromkeys(rankings), {}, document.warnings)
-    # 3. The type of the document, which empties no field.
+    # 3. Find the type of the document; it has no effect on other fields.
     kind, title = find_type(document, rankings, schema.name if schema.built_in else "invoice")
-    # 4. The date belongs to the number, subtotal, tax and rounding to the total; the currency is
-    #    the one next to it.
+    # 4. Make fields consistent: the date after the invoice number, subtotal, tax and rounding that
+    #    agree with the total, and the currency next to it.
     winners = {name: best(ranking) for name, ranking in rankings.items()}
     warnings = [*document.warnings]
     if number := winners.get("invoice_number"):
@@ -110,7 +110,7 @@ def extract(
 
 
 def _rounded(total: Candidate, amounts: Sequence[Candidate]) -> Candidate:
-    """The total in cash, further down: a multiple of 0.05, by an amount that is printed too."""
+    """The total rounded for cash, if it is printed below, together with the rounding amount."""
     printed = {abs(decimal(x)) for x in amounts}
     for x in amounts:
         change = abs(decimal(x) - decimal(total))
@@ -146,7 +146,7 @@ def _balance(
         if len({c.value for c in ranking}) == 1 and abs(decimal(ranking[0])) <= abs(decimal(total))
     }
     if single.get("subtotal") == decimal(total):
-        single.pop("tax", None)  # that it is included is not proven
+        single.pop("tax", None)  # nothing proves that tax is included
     if check_sums({**single, "total": decimal(total)}, document.pages):
         single = {}
     for name, ranking in (("subtotal", nets), ("tax", taxes)):

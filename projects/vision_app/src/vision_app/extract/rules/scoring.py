@@ -218,7 +218,7 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
     candidates = _score_by_links(document, spans, kinds, target, _own_date)
     for candidate in candidates:
         if target.name == "date" and not candidate.is_labeled:
-            # It is that of the document if it is alone in its line, without an unknown label.
+            # An unlabeled date is the document's if it is alone in its line.
             row, text = document.row_of(candidate.cell), candidate.cell.text
             before = [c.text for c in row if c.box[2] <= candidate.cell.box[0]]
             before.append(text[: candidate.start].rstrip())
@@ -229,13 +229,13 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
 
 
 def _own_date(document: Document, link: Link, _: Candidate) -> Link:
-    """The link, as one to another date if a number before it is of another document.
+    """The link; its label becomes "other_date" after the number of another document.
 
     As in "zu Ihrer Rechnung Nr. 12 vom 3.3." and "Devis D39 du 3 mars", unlike "Rechnung 12 vom".
     """
-    named = any(x.start < 3 and x.kinds & OWN_NUMBERS for x in document.labels[link.cell])
+    own = any(x.start < 3 and x.kinds & OWN_NUMBERS for x in document.labels[link.cell])
     number = re.search(r"\d", link.cell.text[: link.label.start])
-    if link.relation != "inside" or "plain_date" not in link.label.kinds or named or not number:
+    if link.relation != "inside" or "plain_date" not in link.label.kinds or own or not number:
         return link
     return replace(link, label=replace(link.label, kinds={"other_date"}))
 
