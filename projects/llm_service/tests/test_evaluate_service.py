@@ -96,9 +96,10 @@ def test_figures_are_shares_of_the_answers() -> None:
     assert report.about["model"] == "m"
 
 
-def test_evaluation_stops_at_a_wrong_key() -> None:
+@pytest.mark.parametrize("status", [401, 429])
+def test_evaluation_stops_at_a_wrong_key_and_a_spent_budget(status: int) -> None:
     def refuse(_: dict[str, Any]) -> JSONResponse:
-        return JSONResponse({"error": {"message": "wrong key"}}, 401)
+        return JSONResponse({"error": {"message": "No.", "code": "insufficient_quota"}}, status)
 
-    with serving(refuse) as url, pytest.raises(Unavailable, match="wrong key"):
+    with serving(refuse) as url, pytest.raises(Unavailable, match=f"returned {status}"):
         evaluate(url)

@@ -160,8 +160,10 @@ def _message(response: httpx.Response) -> dict[str, Any]:
 def _send(client: httpx.Client, method: str, path: str, body: Any = None) -> httpx.Response:
     """Send a request; wait while the server is full. Raises Unavailable for a wrong key."""
     while (response := client.request(method, path, json=body)).status_code == 429:
+        if "insufficient_quota" in response.text:
+            break
         time.sleep(float(response.headers.get("retry-after", 1)))
-    if response.status_code in (401, 403, 404):
+    if response.status_code in (401, 403, 404, 429):
         text = " ".join(response.text.split())[:300]
         raise Unavailable(f"{response.url} returned {response.status_code}: {text}")
     return response

@@ -160,7 +160,7 @@ def test_erased_run_leaves_nothing(open_scripted: Open, scripted: Any) -> None:
 def test_leases_are_renewed_after_an_error_of_the_database(
     open_scripted: Open, scripted: Any
 ) -> None:
-    team = open_scripted([scripted("clerk")], lease_seconds=0.1)
+    team = open_scripted([scripted("clerk", lambda *_: "")], lease_seconds=0.1)
     renew, errors, renewed = team.store.renew, [OSError("down")], threading.Event()
 
     def flaky(*arguments: Any) -> set[str]:

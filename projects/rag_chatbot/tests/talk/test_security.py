@@ -73,7 +73,6 @@ def test_collection_is_visible_to_its_keys_only(client):
     assert call(client, "key-b", "GET", "collections").json() == ["default"]
     question_body = {"question": QUESTION, "collection": "alice/safe"}
     answer = call(client, "key-a", "POST", "ask", json=question_body).json()
-    assert "4711" in answer["answer"]
     other = call(client, "key-b", "POST", "ask", json={"question": QUESTION}).text
     assert "4711" not in other and "secret.md" not in other
     conversation = answer["conversation_id"]

@@ -113,9 +113,8 @@ def with_parsed_replies(
 def normalize_tool_choice(tool_choice: Any, tools: Sequence[Schema]) -> str:
     """A tool choice of LangChain or OpenAI as "auto", "none", "any" or the name of a tool."""
     names = [tool_name(tool) for tool in tools]
-    choice = tool_choice
-    if isinstance(choice, dict):
-        choice = choice.get("function", choice).get("name", "")
+    fields = tool_choice if isinstance(tool_choice, dict) else {"name": tool_choice}
+    choice = fields.get("function", fields).get("name", "")
     synonyms = {None: "auto", False: "none", True: "any", "required": "any"}
     if isinstance(choice, str | bool | None):
         choice = synonyms.get(choice, choice)

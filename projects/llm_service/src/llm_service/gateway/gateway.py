@@ -113,8 +113,8 @@ class Gateway:
         return table, Screen(table.guardrails), Experiments(table.experiments.values())
 
     def _take(self, table: Table, screen: Screen, experiments: Experiments) -> None:
+        backends = self.pool.update(table)  # which may fail, with nothing taken
         self.table, self.screen, self.experiments = table, screen, experiments
-        backends = self.pool.update(table)
         self.router = Router(backends, table.models, previous=self.router)
         self.metrics.set_models(table.names())
         self.cache = AnswerCache(

@@ -61,7 +61,7 @@ def serve_on_ray(
     except KeyboardInterrupt:
         typer.echo("Shutting down; waiting for running requests.", err=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[-1]  # after the traceback of a replica
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise Unavailable(f"Ray: {reason}", hint="See /tmp/ray/session_latest/logs.") from error
     finally:
         if ray.is_initialized():

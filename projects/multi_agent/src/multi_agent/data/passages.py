@@ -54,11 +54,9 @@ def read_folder(folder: Path) -> list[Passage]:
     if not folder.is_dir():
         raise NotFound(f"No folder {str(folder)!r}.", hint="Pass a folder of documents.")
     passages, skipped = list[Passage](), list[str]()
-    for path in sorted(path for path in folder.rglob("*") if not path.is_dir()):
-        source = path.relative_to(folder).as_posix()
-        if "/." in f"/{source}":
-            continue
-        if problem := _problem(path, folder):
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    for source in sorted(name for name in names if "/." not in f"/{name}"):  # nothing hidden
+        if problem := _problem(path := folder / source, folder):
             skipped.append(f"{source!r}: {problem}")
         else:
             passages += read_text(path.read_text("utf-8-sig", errors="replace"), source)

@@ -76,9 +76,8 @@ def _answer(rows: list[list[Any]], unit: str) -> tuple[str, float | None]:
     value = rows[0][0]
     if len(rows) == len(rows[0]) == 1 and isinstance(value, int | float):
         return f"{_text(value)} {unit}".strip(), float(value)
-    separator = "; " if len(rows[0]) > 1 else ", "
     more = f" and {len(rows) - _MAX_LISTED} more" if len(rows) > _MAX_LISTED else ""
-    return separator.join(map(_line, rows[:_MAX_LISTED])) + more, None
+    return ("; " if len(rows[0]) > 1 else ", ").join(map(_line, rows[:_MAX_LISTED])) + more, None
 
 
 def _line(row: list[Any]) -> str:

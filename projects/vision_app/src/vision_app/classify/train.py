@@ -115,8 +115,8 @@ def embed(
     classes = [path for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
     if len(classes) < 2:
         hint = "Put the images of each class into a sub-folder with the name of the class."
-        count = "one sub-folder" if classes else "no sub-folders"
-        raise BadInput(f"{folder} has {count}; two are needed.", hint=hint)
+        folders = "one sub-folder" if classes else "no sub-folders"
+        raise BadInput(f"{folder} has {folders}; two are needed.", hint=hint)
     files = [(file, target) for target, path in enumerate(classes) for file in find_files([path])]
     # 2. Compute the features.
     rng, features, targets = np.random.default_rng(0), list[Floats](), list[int]()

@@ -183,6 +183,7 @@ def _amount(raw: Any) -> float | None:
 
     >>> [_amount(raw) for raw in (1.5, "1.234,50 €", "CHF 1'200.00", "1.234", "2 of 3", "1e3")]
     [1.5, 1234.5, 1200.0, 1234.0, None, 1000.0]
+    >>> _amount("1e99999999999999999999")
     """
     text = clean(str(raw))[:MAX_NUMBER]
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
@@ -192,7 +193,7 @@ def _amount(raw: Any) -> float | None:
         matches = FINDERS["amount"](text)
         amount = Decimal(str(matches[0].readings[""])) if len(matches) == 1 else Decimal("NaN")
     else:
-        amount = Decimal(text)
+        amount = Decimal(str(float(text)))  # infinite, where Decimal would raise
     return float(amount) if amount.is_finite() and abs(amount) < MAX_AMOUNT else None
 
 
