@@ -175,7 +175,7 @@ def test_random_sequences_never_spend_more_than_the_budget(tmp_path: Path, fails
                     return
 
     async def sequence(served: Served, requests: list[dict[str, Any]], order: Any) -> None:
-        key, _ = served.keys.create("k", budget_usd=BUDGET)
+        key, _ = served.keys.create(f"key {next(numbers)}", budget_usd=BUDGET)
         budgets = served.gateway.admission.budgets
         spent, paid.sold = sum(budgets._spent.values()), 0.0
         left = [(served, key, f"{key.id} {n}", wish, order) for n, wish in enumerate(requests)]
@@ -188,7 +188,7 @@ def test_random_sequences_never_spend_more_than_the_budget(tmp_path: Path, fails
         assert paid.sold - 1e-6 <= spent <= BUDGET + 1e-6
         assert sum(budgets._reserved.values()) == pytest.approx(0, abs=1e-9)
 
-    paid = Metered("paid")
+    paid, numbers = Metered("paid"), iter(range(10**6))
     backends = {"echo": broken() if fails else FakeBackend("echo"), "paid": paid}
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
