@@ -84,8 +84,8 @@ async def test_requests_in_a_row_and_at_once_stay_within_the_budget(
     async with serving(tmp_path, TABLE, {"echo": broken(), "paid": paid}) as served:
         _, key = served.keys.create("k", budget_usd=BUDGET)
         statuses = []
-        for n in range(6):
-            answer = await served.chat(str(n), key=key, model=model, user=f"u{n}", max_tokens=400)
+        for n in map(str, range(6)):
+            answer = await served.chat(n, key=key, model=model, user=f"user {n}", max_tokens=400)
             statuses.append(answer.status_code)
         asking = [
             served.chat(f"at once {n}", key=key, model=model, max_tokens=200) for n in range(9)

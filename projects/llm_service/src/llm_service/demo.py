@@ -86,7 +86,7 @@ def _tool_call(response: Any) -> tuple[str, bool]:
 def _similarity(response: Any) -> tuple[str, bool]:
     one, other = (row["embedding"] for row in response.json()["data"])
     cosine = sum(a * b for a, b in zip(one, other, strict=True))
-    return f"similarity of 'a cat' and 'a kitten' = {cosine:.2f}", cosine > 0.5
+    return f"similarity of 'a cat' and 'a kitten' = {cosine:.1f}", cosine > 0.5
 
 
 def _cached(response: Any) -> tuple[str, bool]:
