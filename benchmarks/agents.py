@@ -86,13 +86,13 @@ def call_ms() -> tuple[float, float]:
         """
         return number
 
-    took: list[float] = []
+    durations: list[float] = []
 
     def work(_step: Any, context: Any) -> str:
         for number in range(CALLS):
             start = time.perf_counter()
             context.call("nothing", number=number)
-            took.append(time.perf_counter() - start)
+            durations.append(time.perf_counter() - start)
         return "done"
 
     solve({"alpha": work}, "What is alpha?", tools=[tool_of(nothing)])
@@ -103,7 +103,7 @@ def call_ms() -> tuple[float, float]:
             store.add_event(run, "token")
         event = (time.perf_counter() - start) / CALLS
         store.close()
-    return 1000 * statistics.median(took), 1000 * event
+    return 1000 * statistics.median(durations), 1000 * event
 
 
 def main() -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""How rag_chatbot answers questions about documents of others: what `make eval-rag` measures.
+"""How rag_chatbot answers questions about other people's documents, as `make eval-rag` measures it.
 
     python benchmarks/answers.py [--model SPEC] [--json]
 
 The questions about a collection are asked with its documents alone, see `collections/README.md`:
 those in `fitted`, to which the weights of quote mode were fitted, and those in `held_out`, which
-chose nothing.
+influenced no choice.
 """
 
 from __future__ import annotations

@@ -18,24 +18,24 @@ CHUNKS_PER_FILE = 25
 def passages(count: int) -> Iterator[str]:
     """`count` passages of running text, cut from docstrings and comments; no two are equal."""
     words: list[str] = []
-    made = 0
+    number = 0
     for path in _sources():
         for text in _prose(path):
             words += text.split()
             while len(words) >= WORDS_PER_CHUNK:
                 part, words = words[:WORDS_PER_CHUNK], words[WORDS_PER_CHUNK:]
-                yield f"{path.stem} {made}: {' '.join(part)}."
-                made += 1
-                if made == count:
+                yield f"{path.stem} {number}: {' '.join(part)}."
+                number += 1
+                if number == count:
                     return
-    raise SystemExit(f"The installed packages have text for {made} passages only, not {count}.")
+    raise SystemExit(f"The installed packages have text for {number} passages only, not {count}.")
 
 
 def _sources() -> Iterator[Path]:
     for library in ("stdlib", "purelib"):
         root = Path(sysconfig.get_path(library))
-        found = (path for path in sorted(root.rglob("*.py")))
-        yield from (path for path in found if "site-packages" not in path.relative_to(root).parts)
+        paths = (path for path in sorted(root.rglob("*.py")))
+        yield from (path for path in paths if "site-packages" not in path.relative_to(root).parts)
 
 
 def _prose(path: Path) -> Iterator[str]:
@@ -53,12 +53,12 @@ def _prose(path: Path) -> Iterator[str]:
 def write(folder: Path, count: int) -> None:
     """Markdown files of CHUNKS_PER_FILE sections each."""
     folder.mkdir(parents=True, exist_ok=True)
-    held: list[str] = []
+    sections: list[str] = []
     for number, passage in enumerate(passages(count), 1):
-        held.append(f"## Section {number}\n\n{passage}\n")
+        sections.append(f"## Section {number}\n\n{passage}\n")
         if number % CHUNKS_PER_FILE == 0 or number == count:
-            (folder / f"{number:06}.md").write_text("\n".join(held), "utf-8")
-            held = []
+            (folder / f"{number:06}.md").write_text("\n".join(sections), "utf-8")
+            sections = []
 
 
 if __name__ == "__main__":

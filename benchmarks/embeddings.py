@@ -1,7 +1,7 @@
 """How fast MiniLM embeds, here and in sentence-transformers: python benchmarks/embeddings.py
 
-Chunks of about 110 tokens of this repository's handbook, alternating between the candidates, so
-that a busy moment meets all of them; median and range of the repetitions. If the extra
+Chunks of about 110 tokens of this repository's handbook. The candidates take turns, so that a busy
+moment affects all of them; median and range of the repetitions. If the extra
 `multilingual` is installed, also multilingual-e5: its speed, and how often either model ranks the
 right one of 36 passages in six languages first.
 """

@@ -1,7 +1,7 @@
 """Does a tuned model serve as fast as its base? Tokens a second of both, exported as by `export`.
 
 Both run in the engine that every project uses, in turns, and each turn gives a ratio: a machine's
-speed wanders more from minute to minute than the two lie apart.
+speed varies more from minute to minute than the two models differ.
 
     python benchmarks/finetune_served.py
 """
@@ -20,7 +20,7 @@ PROMPT = "<|im_start|>user\nTell me about the sea, the sky and the land.<|im_end
 
 
 def adapter(folder: Path) -> Path:
-    """A short training: what the weights say does not change how fast they are multiplied."""
+    """An adapter after a short training: speed does not depend on the values of the weights."""
     from finetune_lora.jobs.whole_job import write_task
     from finetune_lora.train.arguments import TrainArgs
     from finetune_lora.train.train import train
@@ -34,10 +34,10 @@ def tokens_per_second(engine: Any, streams: int) -> float:
     from seedbed.engine.generation import Sampling
 
     sampling = Sampling(max_new_tokens=TOKENS, min_new_tokens=TOKENS, ignore_eos=True)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     answers = [engine.submit(PROMPT + str(i), sampling) for i in range(streams)]
-    made = sum(len(answer.result().token_ids) for answer in answers)
-    return made / (time.perf_counter() - begun)
+    tokens = sum(len(answer.result().token_ids) for answer in answers)
+    return tokens / (time.perf_counter() - started)
 
 
 def main() -> dict[str, Any]:
@@ -69,7 +69,7 @@ def main() -> dict[str, Any]:
 
 
 def ratio(ours: list[float], theirs: list[float]) -> float:
-    """The median over the turns."""
+    """The median ratio over the turns."""
     return round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 3)
 
 

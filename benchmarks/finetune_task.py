@@ -35,8 +35,8 @@ def served(run: Path) -> dict[str, Any]:
         serve = [sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
         with run_server(serve, port, "/readyz", timeout=120, env=env):
             address = {"SEEDBED_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "none"}
-            listed = httpx.get(f"http://127.0.0.1:{port}/v1/models").json()["data"]
-            model = f"openai:{listed[0]['id']}"
+            models = httpx.get(f"http://127.0.0.1:{port}/v1/models").json()["data"]
+            model = f"openai:{models[0]['id']}"
             ask = ["evaluate", "--data", "helpdesk", "--adapter", str(run), "--model", model]
             ask += ["--quick", "--json", "--output", str(Path(data) / "report")]
             done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Fits the weights of rag_chatbot's quote mode to collections of others, each left out in turn.
+"""Fits the weights of rag_chatbot's quote mode to collections, leaving out each of them in turn.
 
     python -m benchmarks.fit_quotes                                      # for minilm
     SEEDBED_EMBEDDINGS=multilingual-e5 python -m benchmarks.fit_quotes
@@ -38,7 +38,7 @@ XQUAD = COLLECTIONS.parent / "xquad"
 STEPS, RATE = 400, 0.05
 DECAY = 1e-2  # pulls weights towards 0, where the questions say nothing about them
 PRIOR = 2.1  # questions with an answer per question without one, as users ask them: our guess
-RANKING = 0.5  # share of the loss by which a right span is ranked above wrong ones
+RANKING = 0.5  # weight of the loss term that ranks a right span above wrong ones
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def main() -> None:
     model = quote.model_of(embeddings)
     questions = sorted(COLLECTIONS.glob("fitted/*.jsonl"))
     files = {path.stem: (path, COLLECTIONS / "documents" / path.stem) for path in questions}
-    with tempfile.TemporaryDirectory() as written:
+    with tempfile.TemporaryDirectory() as folder:
         for language in ("en", "de", "zh", "es") if model != "minilm" else ():
-            files[language] = write_xquad(Path(written, language), language)
+            files[language] = write_xquad(Path(folder, language), language)
         data = {name: list(examples(*paths, embeddings)) for name, paths in files.items()}
         for left_out, paths in files.items():
             others = [x for name in data if name not in (left_out, "es") for x in data[name]]
@@ -76,9 +76,9 @@ def write_xquad(folder: Path, language: str) -> tuple[Path, Path]:
     for text in json.loads((XQUAD / f"{language}.json").read_text("utf-8")):
         source = f"{text['id']}.md"
         (docs / source).write_text(f"# {text['title']}\n\n{text['context']}\n", "utf-8")
-        for asked in text["questions"]:
-            answers = [re.escape(answer) for answer in asked["answers"]]
-            case = {"id": asked["id"], "question": asked["question"], "answers": answers}
+        for entry in text["questions"]:
+            answers = [re.escape(answer) for answer in entry["answers"]]
+            case = {"id": entry["id"], "question": entry["question"], "answers": answers}
             cases.append(json.dumps({**case, "source": [source]}, ensure_ascii=False))
     (folder / "questions.jsonl").write_text("\n".join(cases), "utf-8")
     return folder / "questions.jsonl", docs
@@ -94,13 +94,13 @@ def examples(questions: Path, docs: Path, embeddings: Any) -> Iterator[Example]:
             question = searches(case.question, case.history)[0]
             hits = retriever.search(question, k=3 * config.k)
             others = [x for x in hits if not any(p.search(x.chunk.text) for p in case.answers)]
-            for chosen in (hits, others) if case.answerable else (hits,):
-                chosen = chosen[: config.k]
-                spans, texts = quote.candidates(chosen)
-                rows, _ = quote.features(question, chosen, spans, texts, embeddings)
+            for selection in (hits, others) if case.answerable else (hits,):
+                top = selection[: config.k]
+                spans, texts = quote.candidates(top)
+                rows, _ = quote.features(question, top, spans, texts, embeddings)
                 right = np.array([any(p.search(text) for p in case.answers) for text in texts])
-                # A search that failed teaches nothing here.
-                if chosen != hits[: config.k] or not case.answerable or right.any():
+                # A search that missed the answer is no example of a question without one.
+                if top != hits[: config.k] or not case.answerable or right.any():
                     yield Example(np.c_[rows, np.ones(len(rows))].astype(np.float64), right)
 
 

@@ -4,8 +4,8 @@
 
 Prints, for each scale (see `catalog.Model.scale`), how often the passage that answers is first: the
 94 questions of XQuAD in English, German and Chinese, each asked of the passages in each of these
-languages, from which a scale is chosen; and what has Spanish on either side, as a check. The first
-row is that of the vectors alone.
+languages, from which a scale is chosen; and all pairs with Spanish on either side, as a check. The
+first row is that of the vectors alone.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def main(spec: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = {x: write_xquad(Path(folder, x), x) for x in (*CHOOSE, CHECK)}
         cases = {
-            (asked, docs): collect(files[asked][0], files[docs][1], embeddings)
-            for asked, docs in product(files, files)
+            (questions, docs): collect(files[questions][0], files[docs][1], embeddings)
+            for questions, docs in product(files, files)
         }
     groups = {
         "chosen by, one language": [(x, x) for x in CHOOSE],

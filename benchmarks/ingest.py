@@ -38,8 +38,8 @@ class SentenceTransformers:
     def token_counts(self, texts: list[str]) -> list[int]:
         if not texts:  # which the tokenizer refuses
             return []
-        found = self.model.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        return [len(ids) for ids in found]
+        rows = self.model.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return [len(ids) for ids in rows]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         vectors = self.model.encode(texts, batch_size=32, normalize_embeddings=True)
@@ -94,7 +94,7 @@ def main() -> dict[str, Any]:
             rates["seedbed"].append(rate(ours, small))
             rates["sentence_transformers"].append(rate(peer, small))
         seconds, chunks = unchanged_seconds(large, Path(folder, "data"))
-    median = {name: sorted(found)[REPEATS // 2] for name, found in rates.items()}
+    median = {name: sorted(values)[REPEATS // 2] for name, values in rates.items()}
     return {
         "chunks_per_second": round(median["seedbed"], 1),
         "range": [round(min(rates["seedbed"]), 1), round(max(rates["seedbed"]), 1)],

@@ -47,13 +47,13 @@ def wait_for_answer(project: str, port: int, server: subprocess.Popen[bytes]) ->
 
 
 def megabytes(folder: Path) -> float:
-    """On disk, each file once."""
-    seen: dict[tuple[int, int], int] = {}
+    """The size on disk, with files of several hard links counted once."""
+    sizes: dict[tuple[int, int], int] = {}
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             stat = path.stat()
-            seen[stat.st_dev, stat.st_ino] = stat.st_size
-    return sum(seen.values()) / 1e6
+            sizes[stat.st_dev, stat.st_ino] = stat.st_size
+    return sum(sizes.values()) / 1e6
 
 
 def main(project: str) -> dict[str, Any]:
@@ -61,12 +61,12 @@ def main(project: str) -> dict[str, Any]:
         clone, home = Path(folder, "clone"), Path(folder, "home")
         home.mkdir()
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-        kept = {
+        inherited = {
             k: v
             for k, v in os.environ.items()
             if not k.startswith(("SEEDBED_", "RAG_", "VISION_", "WORKFLOW_", "XDG_"))
         }
-        environment = {**kept, "HOME": str(home), "UV_CACHE_DIR": str(home / "uv")}
+        environment = {**inherited, "HOME": str(home), "UV_CACHE_DIR": str(home / "uv")}
         port = free_port()
         began = time.perf_counter()
         server = subprocess.Popen(

@@ -151,7 +151,7 @@ async def _read_events(response: aiohttp.ClientResponse, sample: Sample) -> None
 
 
 async def words_for(traffic: Traffic, prompt_tokens: int) -> int:
-    """How many words make a prompt of so many tokens, the chat template included."""
+    """How many words make a prompt of `prompt_tokens` tokens, the chat template included."""
     counts = []
     for words in (8, 40):
         text = prompt(traffic.seed, f"probe {words}", words)
@@ -159,8 +159,8 @@ async def words_for(traffic: Traffic, prompt_tokens: int) -> int:
         if sample.error:
             raise SystemExit(f"{traffic.url} answered with an error: {sample.error}.")
         counts.append(sample.prompt_tokens or 0)
-    each = (counts[1] - counts[0]) / 32
-    return max(4, 8 + round((prompt_tokens - counts[0]) / each)) if each else prompt_tokens
+    ratio = (counts[1] - counts[0]) / 32  # tokens per word
+    return max(4, 8 + round((prompt_tokens - counts[0]) / ratio)) if ratio else prompt_tokens
 
 
 async def closed_loop(traffic: Traffic, level: int, requests: int) -> list[Sample]:
@@ -178,7 +178,7 @@ async def closed_loop(traffic: Traffic, level: int, requests: int) -> list[Sampl
 
 async def open_loop(traffic: Traffic, rate: float, requests: int, fixed: bool) -> list[Sample]:
     """`rate` requests a second, at fixed or random times, whether or not others are answered."""
-    draw = random.Random(f"{traffic.seed} arrivals")
+    rng = random.Random(f"{traffic.seed} arrivals")
     tasks: list[asyncio.Task[Sample]] = []
     due = time.perf_counter()
     for _ in range(requests):
@@ -186,7 +186,7 @@ async def open_loop(traffic: Traffic, rate: float, requests: int, fixed: bool) -
         if (wait := due - time.perf_counter()) > 0.0005:
             await asyncio.sleep(wait)
         tasks.append(asyncio.create_task(traffic.send()))
-        due += 1 / rate if fixed else draw.expovariate(rate)
+        due += 1 / rate if fixed else rng.expovariate(rate)
     return list(await asyncio.gather(*tasks))
 
 
@@ -214,7 +214,7 @@ async def measure(
     timeout: float = 120.0,
     **options: Any,
 ) -> dict[str, Any]:
-    """The figures at each level of `concurrency`, or at one `rate`; `run` without an event loop.
+    """The figures at each level of `concurrency`, or at one `rate`; `run` is its synchronous form.
 
     Each level sends `requests`, by default four for each client and eight at least. `options` are
     fields of `Traffic`.

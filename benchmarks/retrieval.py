@@ -2,8 +2,8 @@
 
     python benchmarks/retrieval.py
 
-Questions are of 4 to 12 words that stand together somewhere in the collection, each asked once; a
-search includes embedding the question, both indexes, fusion and reading the chunks.
+Questions contain 4 to 12 consecutive words of the collection, and each is asked once; a search
+includes embedding the question, both indexes, fusion and reading the chunks.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ QUESTIONS = 400
 
 def questions(passages: list[str], count: int) -> list[str]:
     rng = random.Random(0)
-    made = []
+    texts = []
     for passage in rng.choices(passages, k=count):
         words = passage.split()[2:]
         size = rng.randint(4, 12)
         start = rng.randrange(max(1, len(words) - size))
-        made.append(f"How does {' '.join(words[start : start + size])} work?")
-    return made
+        texts.append(f"How does {' '.join(words[start : start + size])} work?")
+    return texts
 
 
 def milliseconds(call: Callable[[str], Any], asked: list[str]) -> list[float]:

@@ -5,7 +5,7 @@
     BEIR=DIR make bench            also retrieval quality on that collection
     PEERS=DIR make bench           also the service's peers (see service_peers.py)
 
-A bar that is not reached is printed as such; nothing here fails because a machine is slow.
+A bar that is not reached is only reported; no benchmark fails because a machine is slow.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def main(names: list[str]) -> None:
         raise SystemExit(f"Unknown benchmark {unknown.pop()!r}. Available: {', '.join(SCRIPTS)}")
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() and names else {}
     for name in names or SCRIPTS:
-        if (needed := NEEDS.get(name)) and needed not in os.environ:
+        if (variable := NEEDS.get(name)) and variable not in os.environ:
             continue
         print(f"{name} …", flush=True)
         results[name] = {**run(SCRIPTS[name]), "machine": machine()}

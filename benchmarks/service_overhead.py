@@ -124,17 +124,17 @@ def figures(runs: dict[tuple[str, bool, int], list[dict[str, Any]]]) -> dict[str
         if name == "direct":
             continue
         kind = "stream" if stream else "whole"
-        of = result.setdefault(name, {}).setdefault(kind, {})[rate] = {
+        row = result.setdefault(name, {}).setdefault(kind, {})[rate] = {
             f"added_{share}_ms": added(runs, name, stream, rate, "latency", share)
             for share in ("p50", "p95", "p99")
         }
         if stream:
-            of["added_first_token_p50_ms"] = added(runs, name, stream, rate, "first_token", "p50")
-        of["answered_per_second"] = statistics.median(
-            row["requests_per_second"] for row in runs[name, stream, rate]
+            row["added_first_token_p50_ms"] = added(runs, name, stream, rate, "first_token", "p50")
+        row["answered_per_second"] = statistics.median(
+            each["requests_per_second"] for each in runs[name, stream, rate]
         )
-        of["errors"] = sum(
-            row["refused"] + sum(row["errors"].values()) for row in runs[name, stream, rate]
+        row["errors"] = sum(
+            each["refused"] + sum(each["errors"].values()) for each in runs[name, stream, rate]
         )
     direct = {
         f"{'stream' if stream else 'whole'} {rate}": row[0]["latency"]

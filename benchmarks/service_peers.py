@@ -1,4 +1,4 @@
-"""The servers that the service's benchmarks start: ours, and its peers out of PEERS.
+"""The servers that the service's benchmarks start: ours, and its peers from PEERS.
 
 PEERS is a folder of virtual environments; what is not there is left out of a benchmark:
 
@@ -123,7 +123,7 @@ def safetensors() -> Path | None:
 
 
 def service(data: str, *arguments: str):
-    """Ours, its data under `data`."""
+    """Our service, with its data in `data`."""
     port = free_port()
     argv = [COMMAND, "serve", "--port", str(port), *arguments]
     env = {"SERVICE_DATA_DIR": data, "SEEDBED_LOG_LEVEL": "WARNING"}
@@ -144,7 +144,7 @@ def llamacpp():
 
 
 def vllm():
-    """In bfloat16, its own choice, it answered nonsense on these weights (0.32 with torch 2.13)."""
+    """In bfloat16, its default, vLLM 0.32 with torch 2.13 answered nonsense on these weights."""
     port = free_port()
     names = f"--model {safetensors()} --served-model-name smollm2 --dtype float32"
     address = f"--host 127.0.0.1 --port {port}"

@@ -20,7 +20,7 @@ import service_peers as peers
 
 OVERLOAD = 1.5
 MINUTES = 10
-WINDOW = 60.0  # seconds: a warm-up, then at the start and the end a median of the memory
+WINDOW = 60.0  # seconds of warm-up, and of each median of the memory, at the start and at the end
 OUTPUT_TOKENS = 64
 
 
@@ -46,8 +46,8 @@ class Memory(threading.Thread):
 def main() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as data, peers.service(data) as server:
         load.run(server.url, concurrency=(16,), requests=32, seed=1)
-        measured = load.run(server.url, concurrency=(16,), requests=96, seed=2)
-        capacity = measured["levels"][0]["requests_per_second"]
+        probe = load.run(server.url, concurrency=(16,), requests=96, seed=2)
+        capacity = probe["levels"][0]["requests_per_second"]
         memory = Memory(server)
         memory.start()
         began = time.monotonic()
@@ -62,10 +62,10 @@ def main() -> dict[str, Any]:
         memory.over.set()
         memory.join()
         alive = {one.pid for one in server.processes()} == memory.pids
-        answers = peers.ask(server, "What is the capital of France?")
-        lasted = time.monotonic() - began
+        answer = peers.ask(server, "What is the capital of France?")
+        elapsed = time.monotonic() - began
     before = memory.between(WINDOW, 2 * WINDOW)
-    after = memory.between(lasted - WINDOW, lasted)
+    after = memory.between(elapsed - WINDOW, elapsed)
     refused = row["refused_latency"] or {"p50": None, "p99": None}
     return {
         "minutes": MINUTES,
@@ -77,7 +77,7 @@ def main() -> dict[str, Any]:
         "unfinished": sum(row["errors"].values()),
         "errors": row["errors"],
         "same_processes": alive,
-        "says_after": answers,
+        "says_after": answer,
         "refused_p50_ms": refused["p50"] and round(1000 * refused["p50"], 2),
         "refused_p99_ms": refused["p99"] and round(1000 * refused["p99"], 2),
         "tokens_per_second": row["tokens_per_second"],

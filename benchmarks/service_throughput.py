@@ -28,7 +28,7 @@ PEER_LEVELS = (1, 16)
 OUTPUT_TOKENS = 64
 PROMPT_TOKENS = 50
 REPEATS = 3
-# What every peer must answer, or it does not run the same model as it should.
+# Facts that every server must answer; one that does not is not running the same model.
 FACTS = {"What is the capital of France?": "Paris", "What is the capital of Germany?": "Berlin"}
 PRECISION = {
     "service": "4 bits (Q4_1)",
@@ -48,7 +48,7 @@ def requests(level: int) -> int:
 def over_http(server: peers.Server) -> Measure:
     def measure(level: int, seed: int) -> dict[str, Any]:
         before = server.processor_seconds()
-        client = time.process_time()
+        client_before = time.process_time()
         result = load.run(
             server.url,
             concurrency=(level,),
@@ -59,7 +59,7 @@ def over_http(server: peers.Server) -> Measure:
             timeout=600,
         )
         after = server.processor_seconds()
-        client = time.process_time() - client
+        client = time.process_time() - client_before
         row = result["levels"][0]
         if row["errors"] or row["refused"]:
             raise SystemExit(f"{server.process.args}: {row['errors']}, {row['refused']} refused")

@@ -1,8 +1,8 @@
 """How fast EfficientNet-Lite0 is, here and in its peers: python benchmarks/vision_classify.py
 
 From decoded pixels to logits, for one image and for 16, with the same cropping. The peers are torch
-(eager) and onnxruntime. The candidates alternate, so that a busy moment meets all of them; medians
-of the repetitions, and the median of the ratios within a round.
+(eager) and onnxruntime. The candidates take turns, so that a busy moment affects all of them;
+medians of the repetitions, and the median of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BATCHES, ROUNDS, WARM_UP = (1, 16), 40, 5
 def main() -> None:
     import torch
 
-    torch.set_num_threads(os.cpu_count() or 1)  # also where OMP_NUM_THREADS says otherwise
+    torch.set_num_threads(os.cpu_count() or 1)  # overrides OMP_NUM_THREADS
     model = load_image_model()
     network = torch_network()
     session = onnx_session(network)
@@ -153,7 +153,7 @@ def onnx_session(network: Any) -> Any:
     import torch
     from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
 
-    # Adds functions of the package onnxscript to the file. There are none, but it imports `onnx`.
+    # This hook adds onnxscript functions to the file. There are none, but it would import `onnx`.
     onnx_proto_utils._add_onnxscript_fn = lambda model, _: model
     warnings.filterwarnings("ignore", module="torch.onnx")
     warnings.filterwarnings("ignore", category=DeprecationWarning)

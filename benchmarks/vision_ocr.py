@@ -3,8 +3,8 @@
 Pages of known text, A4 at 150 dpi: prose in one and two columns, and invoices, in DejaVu, STIX and
 Aileron, clean and degraded (rotated by 2°, JPEG quality 40, noise, a shadow). Character error is
 the edit distance between the text in reading order and the truth, divided by the truth's length;
-white space counts as one character. The speed is that of RapidOCR as it comes, on ONNX Runtime, on
-the same pages in the same process, alternating between the two.
+white space counts as one character. The speed is compared with RapidOCR's at its defaults, on ONNX
+Runtime, with the same pages in the same process, in turns.
 """
 
 from __future__ import annotations

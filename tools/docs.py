@@ -56,7 +56,7 @@ def update(root: Path) -> list[Path]:
 
 
 def render(text: str, root: Path) -> str:
-    """Generate each marked part of `text` again."""
+    """Regenerate each marked part of `text`."""
 
     def part(match: re.Match[str]) -> str:
         kind, argument = match[1], match[2]

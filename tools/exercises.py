@@ -43,7 +43,7 @@ MESSAGE = "Your code goes here. README.md in the exercise's folder describes it.
 
 @dataclass(frozen=True)
 class Exercise:
-    """What an exercise's folder says, the package it is cut from, and the working copy."""
+    """The content of an exercise's folder, the package it is cut from, and the working copy."""
 
     project: str
     number: str
@@ -178,7 +178,7 @@ def check(exercise: Exercise, *, seconds: float = 120) -> list[str]:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, __file__, "run", exercise.folder, exercise.open_file, *exercise.tests],
             env=env,
             capture_output=True,
@@ -188,9 +188,9 @@ def check(exercise: Exercise, *, seconds: float = 120) -> list[str]:
         )
     except subprocess.TimeoutExpired:
         return [f"✗ the check did not finish within {seconds:g} s: is there an endless loop?"]
-    failures = [line for line in done.stdout.splitlines() if line.startswith("✗ ")]
-    if done.returncode and not failures:
-        failures.append(f"✗ the check did not run: {done.stderr.strip()}")
+    failures = [line for line in process.stdout.splitlines() if line.startswith("✗ ")]
+    if process.returncode and not failures:
+        failures.append(f"✗ the check did not run: {process.stderr.strip()}")
     return failures
 
 
@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(verb: str, exercise: Exercise) -> int:
-    """Print what a verb shows of an exercise; returns 1 if the check failed."""
+    """Run a verb on an exercise and print its result; returns 1 if the check failed."""
     if verb == "start":
         start(exercise)
         print(f"Write `{exercise.function}` in {exercise.open_file}")

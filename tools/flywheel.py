@@ -1,6 +1,6 @@
 """The flywheel: what people think of a served model's answers trains the next model.
 
-    make flywheel       # its files are in var/flywheel; started again, it goes on where it stopped
+    make flywheel       # its files are in var/flywheel; an interrupted run is continued
 
 finetune_lora trains a model on a few help-desk requests, and llm_service serves it. Simulated
 people rate and correct its answers to new requests over HTTP; the export of their feedback trains
@@ -53,7 +53,7 @@ class Plan:
     dev: int = 300
     """Requests on which the gate compares two models."""
     test: int = 130
-    """Hand-written requests of the table, which decide nothing."""
+    """Hand-written requests for the table; the gate does not use them."""
     rounds: int = 2
     # By steps, so that the table does not depend on the machine; otherwise as `finetune-lora run`.
     training: tuple[str, ...] = (
@@ -63,33 +63,33 @@ class Plan:
 
 
 def turn(plan: Plan) -> list[Row]:
-    """All rounds, each with its figures. A killed call is continued by the next one."""
+    """Run all rounds; returns the figures of each. If killed, the next call continues."""
     split(plan)
     figures: list[Row] = []
     served = 0
     for number in range(plan.rounds + 1):
-        done = plan.folder / f"round-{number}" / "round.json"
-        if not done.exists():
-            write_text(done, json.dumps(play(plan, number, served)))
-        figures.append(read_json(done))
+        record = plan.folder / f"round-{number}" / "round.json"
+        if not record.exists():
+            write_text(record, json.dumps(play(plan, number, served)))
+        figures.append(read_json(record))
         served = number if figures[-1]["promoted"] else served
     return figures
 
 
 def split(plan: Plan) -> None:
-    """Share the shipped requests among training, stream, gate and test; no two are alike."""
+    """Split the shipped requests into training, streams, gate and test; no two are alike."""
     if (plan.folder / "test.jsonl").exists():
         return
     datasets = (load_dataset(requests_file(name)) for name in ("train", "handwritten"))
-    shipped, written = (each.with_system(system_prompt()).examples for each in datasets)
+    generated, handwritten = (each.with_system(system_prompt()).examples for each in datasets)
     # Copies that differ in case, punctuation or numbers are one request.
-    remaining = list({spoken(example): example for example in shipped}.values())
+    remaining = list({spoken(example): example for example in generated}.values())
     random.Random(0).shuffle(remaining)
     streams = [(f"stream-{number}", plan.stream) for number in range(1, plan.rounds + 1)]
     for name, size in (("examples", plan.examples), ("dev", plan.dev), *streams):
         write_examples(plan.folder / f"{name}.jsonl", remaining[:size])
         remaining = remaining[size:]
-    write_examples(plan.folder / "test.jsonl", written[: plan.test])  # the last file
+    write_examples(plan.folder / "test.jsonl", handwritten[: plan.test])  # last: marks completion
 
 
 def play(plan: Plan, number: int, served: int) -> Row:
@@ -142,7 +142,7 @@ def collect(plan: Plan, number: int, served: int) -> None:
 
 
 def rate(right: str, text: str, wrong: str, chance: random.Random) -> Row | None:
-    """A person's feedback: 60 % of right answers get a thumb up, 30 % of others a correction."""
+    """A person's feedback: 60 % of right answers get a thumbs up, 30 % of others a correction."""
     if exact_match(right, text):
         return {"rating": "up"} if chance.random() < 0.6 else None
     if chance.random() >= 0.3:
@@ -163,7 +163,7 @@ def train(plan: Plan, number: int) -> None:
 
 
 def answer(plan: Plan, number: int) -> None:
-    """Keep the answers of a round's model to the requests of the gate and the test."""
+    """Store the answers of a round's model to the requests of the gate and the test."""
     folder = plan.folder / f"round-{number}"
     if (folder / "test.json").exists():
         return
@@ -228,6 +228,6 @@ def share(value: float, low: float, high: float) -> str:
 if __name__ == "__main__":
     try:
         rows = turn(Plan())
-    except subprocess.CalledProcessError as failed:
-        sys.exit(f"{Path(failed.cmd[0]).name} failed; its message is above.")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{Path(error.cmd[0]).name} failed; its message is above.")
     print(table(list(rows[0]), [list(row.values()) for row in rows]))

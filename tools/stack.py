@@ -1,4 +1,4 @@
-"""Servers as processes of their own that work together, until Ctrl-C.
+"""Runs servers that work together, each in a process of its own, until Ctrl-C.
 
     SEEDBED_MODEL=openai:gpt-4o-mini .venv/bin/python -m tools.stack
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 FOLDER = ROOT / "var/stack"
 SECONDS = 300.0
-"""The longest start of a server, and the longest run."""
+"""Time limit for the start of each server, and for a run."""
 BUDGET = f"steps=20,tool_calls=40,tokens=100000,seconds={SECONDS:g}"
 
 
@@ -44,7 +44,7 @@ class Stack:
 def open_stack(
     folder: Path = FOLDER, documents: Path = ROOT / "docs", **env: str
 ) -> Iterator[Stack]:
-    """Start the servers, with more variables for their environment, and stop them at the end.
+    """Start the servers with the extra environment variables `env`; stop them at the end.
 
     with open_stack(SEEDBED_MODEL="smollm2") as stack:
         httpx.post(f"{stack.agents}/v1/runs", json={"task": "What does LoRA train?"})
@@ -64,7 +64,7 @@ def open_stack(
         mlflow = start(
             f"mlflow server --workers 1 --backend-store-uri {database}",
             "/health",
-            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # five processes more
+            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # saves five processes
         )
         # Its first request creates the tables, which takes longer than an exporter waits.
         search = f"{mlflow}/api/2.0/mlflow/experiments/search"
@@ -94,8 +94,8 @@ def open_stack(
 
 
 if __name__ == "__main__":
-    with open_stack() as running:
-        for name, address in vars(running).items():
+    with open_stack() as stack:
+        for name, address in vars(stack).items():
             print(f"{name:8} {address}")
         print("Ask the team on its page; each run is a trace in MLflow. Ctrl-C stops all.")
         signal.sigwait([signal.SIGINT, signal.SIGTERM])

@@ -6,7 +6,7 @@
                            (`starter_nano.py`); the next four options apply to it
     --brain=llm            BRAIN=llm: no chat model of its own, nor the folders that stand in for
                            one, which the project's pyproject.toml lists as `stand-ins`
-    --papers=ddim          PAPERS=ddim: of the folder `papers` this one only
+    --papers=ddim          PAPERS=ddim: only this paper of the folder `papers`
     --with=exercises       WITH=exercises: with the exercises
     --without=docker       WITHOUT=docker: without what is for images
     --seedbed=source       SEEDBED=source: the modules of `seedbed` that it imports and their tests,
@@ -14,11 +14,10 @@
     --seedbed=git+URL@TAG  SEEDBED=…: depends on the library there
 
 The copy is a git repository with one commit. It mentions the project by its new name only and
-depends on nothing here.
-`.seedbed.json` records the commit and the options, for `make update` in the copy
-(`starter_update.py`). The module requires only the standard library, so it runs before anything is
-installed. What changes in a text on the way is in `starter_texts.py`, which modules are needed in
-`starter_library.py`; the files written for the copy alone are in `starter_files.py`.
+depends on nothing in this repository. `.seedbed.json` records the commit and the options, for
+`make update` in the copy (`starter_update.py`). The module requires only the standard library, so
+it runs before anything is installed. `starter_texts.py` rewrites the texts, `starter_library.py`
+selects the modules that are needed, and `starter_files.py` has the files written for the copy.
 """
 
 from __future__ import annotations
@@ -174,7 +173,7 @@ def _files_to_copy(root: Path, project: Names, choices: Choices) -> set[str]:
 
 
 def _stand_ins(source: Path, root: Path) -> tuple[str, ...]:
-    """The folders with what works without a model, and with its tests, which have equal paths."""
+    """The folders that stand in for a model, and those of their tests, which have equal paths."""
     folders = _declaration(source).get("tool", {}).get("starter", {}).get("stand-ins", ())
     places = (source / "src" / source.name, source / "tests")
     paths = [place / folder for place in places for folder in folders]
@@ -257,8 +256,8 @@ def git(folder: Path, *words: str) -> str:
     if not shutil.which("git"):
         return ""
     command = ["git", "-C", str(folder), "-c", "core.quotePath=false", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.rstrip("\n") if done.returncode == 0 else ""
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    return process.stdout.rstrip("\n") if process.returncode == 0 else ""
 
 
 def _commit(target: Path, project: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from seedbed.errors import BadInput
 
-# Option → a pattern of its values, and what to use instead of any other one.
+# Option → the pattern of its values, and what to suggest for any other value.
 _OPTIONS = {
     "edition": ("nano|full", "EDITION=nano or EDITION=full"),
     "brain": ("llm", "BRAIN=llm"),
@@ -28,9 +28,9 @@ class Choices:
     """Which `edition`, and what a copy leaves out.
 
     `left_out`: "exercises"; "docker", what is for images; "offline", chat models that run on this
-    machine and the rules that stand in for a model. `papers`: all but these, if there are any.
-    `library`: how `seedbed` comes along, as a "wheel", as "source" or from the address
-    `git+URL@TAG`. `words`: the options from which `parse` makes the same choices.
+    machine and the rules that stand in for a model. `papers`: the only ones to keep; empty for all.
+    `library`: the form of `seedbed` in the copy, a "wheel", "source" or the address `git+URL@TAG`.
+    `words`: the options from which `parse` makes the same choices.
 
     >>> Choices.parse(["--edition=full", "--brain=llm", "--with=exercises"]).left_out
     ('offline',)
@@ -44,7 +44,7 @@ class Choices:
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> Choices:
-        """The choices of a command line; raises BadInput, whose hint says what is possible."""
+        """The choices of a command line. Raises BadInput, whose hint gives the valid values."""
         pairs = (word.removeprefix("--").partition("=")[::2] for word in words)
         values = {"edition": "nano", **{name: value for name, value in pairs if value}}
         for name, (pattern, hint) in _OPTIONS.items():

@@ -1,8 +1,8 @@
-"""How `seedbed` comes along with a copy: as a wheel, or as the modules that the project needs.
+"""The library in a copy: `seedbed` as a wheel, or as the modules that the project needs.
 
     build_wheel((root / "shared/pyproject.toml").read_text(), {"seedbed/errors.py": b"…"})
     modules = needed_modules(root, files_of_the_project)    # paths below root, with slashes
-    tests = tests_of(root, modules)                         # what tests them, and them alone
+    tests = tests_of(root, modules)                         # the tests that import nothing else
 
 The wheel is built with the standard library alone; equal sources give equal bytes, so `make update`
 changes the file only where the library changed. Imports are read from the text, so those in
@@ -82,7 +82,7 @@ def _paths(root: Path, dotted: str) -> Iterator[str]:
 
 
 def _data(root: Path, module: str) -> Iterator[str]:
-    """The files of the same room that a module mentions by their names."""
+    """The data files of `seedbed` that a module mentions by their names."""
     text = (root / module).read_text("utf-8")
     for path in (root / _SOURCE / "seedbed").rglob("*"):
         if path.is_file() and path.suffix not in (".py", ".pyc") and f'"{path.name}"' in text:
@@ -113,7 +113,7 @@ def build_wheel(pyproject: str, files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as wheel:
         for name, data in members.items():
-            entry = zipfile.ZipInfo(name)  # of 1980, whenever it is built
+            entry = zipfile.ZipInfo(name)  # always dated 1980, so that equal files give equal bytes
             entry.external_attr = 0o644 << 16
             wheel.writestr(entry, data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()

@@ -4,7 +4,7 @@
 of each in `tools/nano/projects`; the tests are those of `nano.py` and of `tests/nano`.
 
 `Gate` in `tools/nano/server.py` is also in llm_service's `nano.py`, which has to be one file that
-imports loaders only: a change of one belongs in the other.
+imports loaders only. Change both together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _USAGE = re.compile(r"\bpython (?=projects/|-m PACKAGE)")
 
 
 def nano_files(root: Path, project: Names) -> set[str]:
-    """The paths below `root` of what the edition is made of."""
+    """The paths below `root` of the files that make up the edition."""
     folder = f"projects/{project.package}"
     text = (root / folder / "nano.py").read_text("utf-8")
     data = {"docs/concepts"} if project.verb == "rag" else set()
@@ -111,9 +111,9 @@ class NanoTexts(Texts):
         return text.replace("ROUTES", self._docstring("routes.py").strip("\n"))
 
     def _example(self, text: str) -> str:
-        known = _settings(self._code("src/")) | {"OPENAI_API_KEY"}
+        settings = _settings(self._code("src/")) | {"OPENAI_API_KEY"}
         blocks = text.strip().split("\n\n")
-        return "\n\n".join(block for block in blocks if _settings(block) <= known) + "\n"
+        return "\n\n".join(block for block in blocks if _settings(block) <= settings) + "\n"
 
     def _image(self, text: str) -> str:
         if "training" not in self._extras:

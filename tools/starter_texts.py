@@ -1,7 +1,7 @@
-"""How a text of the repository reads in a project that was copied out of it.
+"""Rewrites the repository's texts for a project that is copied out of it.
 
-Names, paths and links change; a link to what stays behind becomes its text. The handbook and the
-questions about it are sample data and are copied as they are. Used by `starter.py`.
+Names, paths and links change; a link to a file that is not copied becomes its text. The handbook
+and the questions about it are sample data and are copied as they are. Used by `starter.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tools.starter_choices import Choices
 
 # Copied as it is: data, and tools that fit any project.
 _VERBATIM = re.compile(r"^(docs|tools)/|\.(jsonl|csv|pdf|docx|png)$")
-# What reads differently where chat models are behind an API only.
+# Replacements for a copy whose chat models are all behind an API.
 _REMOTE = (
     (r'DEFAULT_MODEL = "smollm2"', 'DEFAULT_MODEL = "openai:gpt-4o-mini"'),
     (r"(SEEDBED_MODEL(?:` \| `|=))smollm2\b", r"\1openai:gpt-4o-mini"),
@@ -111,11 +111,11 @@ class Texts:
         return self.renamed(text)
 
     def declaration(self, pyproject: str) -> str:
-        """The text of the copy's `pyproject.toml`, which says nothing to the starter."""
+        """The text of the copy's `pyproject.toml`, without the starter's own table."""
         return re.sub(r"^\[tool\.starter\]\n(?:.+\n)*\n*", "", pyproject, flags=re.MULTILINE)
 
     def with_defaults(self, text: str) -> str:
-        """`text` with the default models of the copy, whose library is its own or has others."""
+        """`text` with a remote default model, if the copy has the library but no local models."""
         for pattern, new in _REMOTE if "offline" in self.choices.left_out and self.library else ():
             text = re.sub(pattern, new, text, flags=re.MULTILINE)
         return text
@@ -137,7 +137,7 @@ class Texts:
         return re.sub(rf"\b{old.package}(?=\b|_test\b)", new.package, text)
 
     def _with_parts(self, readme: str) -> str:
-        """The project's README without what it says of papers and exercises that are left out."""
+        """The project's README without the passages on papers and exercises that are left out."""
         if self.choices.papers:
             others = (
                 rf"^- \*\*(?!(?:{'|'.join(self.choices.papers)})\*)\w+\*\*: .*\n(?:    - .*\n)*"
@@ -150,7 +150,7 @@ class Texts:
         return readme
 
     def _with_links(self, page: str, folder: str) -> str:
-        """A page of `folder` with links to what is copied; of others their texts remain."""
+        """A page of `folder` with links to copied files only; of other links the text remains."""
 
         def is_copied(link: str) -> bool:
             path = posixpath.normpath(f"{folder}/{link}")

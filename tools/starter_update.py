@@ -1,10 +1,10 @@
-"""What the repository has changed since a project was copied out of it.
+"""Shows or merges what has changed in the repository since a project was copied out of it.
 
     python -m tools.starter_update ../my-bot            shows it
     python -m tools.starter_update ../my-bot --apply    merges it into the copy, without a commit
 
 `make update FROM=…` in the copy calls it, in a clone of the repository, at its root. In the copy,
-`.seedbed.json` says from which commit and with which options it was made. The project is copied
+`.seedbed.json` records from which commit and with which options it was made. The project is copied
 again from that commit and from this one; git merges the difference into the copy, three-way: your
 changes stay, conflicts are marked, and files that you have deleted stay deleted.
 """
@@ -77,14 +77,14 @@ _AUTHOR = ("-c", "user.name=seedbed", "-c", "user.email=seedbed@localhost")
 
 
 def _copy(root: Path, record: dict[str, str], copy: Path, folder: Path) -> str:
-    """Copy the project of `root` into `folder` as `copy` was; returns the commit, fetched there."""
+    """Copy the project of `root` with the options of `record`; returns its commit in `copy`."""
     place = folder / str(record["name"])
     command = [sys.executable, "-m", "tools.starter", record["project"], str(place)]
     command += record["options"]
     env = {**os.environ, "PYTHONPATH": str(root / "shared/src")}
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BadInput(f"Copying {record['project']} again failed: {done.stderr.strip()}")
+    run = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise BadInput(f"Copying {record['project']} again failed: {run.stderr.strip()}")
     git(copy, "fetch", "--quiet", str(place), "HEAD")
     return git(copy, "rev-parse", "FETCH_HEAD")
 

@@ -1,4 +1,4 @@
-"""llama.cpp's server, out of the xllamacpp wheel.
+"""llama.cpp's server, from the xllamacpp wheel.
 
 python llamacpp_server.py MODEL.gguf PORT STREAMS
 """

@@ -1,6 +1,6 @@
 """seedbed's engine without a server: a JSON job a line in, its figures as a JSON line out.
 
-A job is {"prompts": [TEXT, …], "level": N, "output_tokens": N}: so many threads ask one prompt
+A job is {"prompts": [TEXT, …], "level": N, "output_tokens": N}: `level` threads send one prompt
 after the other, as clients of a server would.
 """
 
@@ -20,7 +20,7 @@ def main() -> None:
 
     def run(job: dict[str, Any]) -> dict[str, Any]:
         prompts = iter(job["prompts"])
-        lock, done = threading.Lock(), []
+        lock, answers = threading.Lock(), []
         sampling = Sampling(
             max_new_tokens=job["output_tokens"],
             min_new_tokens=job["output_tokens"],
@@ -33,8 +33,8 @@ def main() -> None:
                     text = next(prompts, None)
                 if text is None:
                     return
-                messages = [{"role": "user", "content": text}]
-                done.append(engine.submit(engine.apply_chat_template(messages), sampling).result())
+                prompt = engine.apply_chat_template([{"role": "user", "content": text}])
+                answers.append(engine.submit(prompt, sampling).result())
 
         threads = [threading.Thread(target=client) for _ in range(job["level"])]
         started = time.perf_counter()
@@ -43,12 +43,12 @@ def main() -> None:
         for thread in threads:
             thread.join()
         wall = time.perf_counter() - started
-        tokens = sum(answer.completion_tokens for answer in done)
-        first = sorted(answer.time_to_first_token for answer in done)
+        tokens = sum(answer.completion_tokens for answer in answers)
+        first = sorted(answer.time_to_first_token for answer in answers)
         return {
             "tokens_per_second": round(tokens / wall, 1),
             "output_tokens": tokens,
-            "prompt_tokens": done[0].prompt_tokens,
+            "prompt_tokens": answers[0].prompt_tokens,
             "first_token": {
                 "p50": round(first[len(first) // 2], 4),
                 "p95": round(first[min(len(first) - 1, len(first) * 95 // 100)], 4),

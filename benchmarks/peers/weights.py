@@ -14,7 +14,7 @@ def main(source: Path, target: Path) -> None:
         source.parent, gguf_file=source.name, dtype="float32"
     )
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    # A model from a GGUF refuses to be saved: its weights move into one that never saw the file.
+    # A model loaded from a GGUF cannot be saved, so its weights are copied into a new one.
     config = model.config
     del config.quantization_config
     plain = AutoModelForCausalLM.from_config(config)

@@ -75,7 +75,7 @@ def read_examples(path: Path) -> list[Example]:
 
 
 def without_test(train: list[Example], test: list[Example]) -> list[Example]:
-    """The training examples whose request is not in the test, which would be learned by heart."""
+    """The training examples whose request is not in the test: those would be learned by heart."""
     seen = {" ".join(request.lower().split()) for request, _ in test}
     return [e for e in train if " ".join(e[0].lower().split()) not in seen]
 
@@ -123,7 +123,7 @@ def batches(rows: list[tuple[list[int], list[int]]], pad: int, seed: int = 0) ->
 
 # 2. The model -----------------------------------------------------------------------------------
 def load_model(spec: str) -> tuple[Any, Any]:
-    """Model and tokenizer, in 32 bits: half of them are no faster on most processors."""
+    """Model and tokenizer, in float32: 16 bits are no faster on most processors."""
     if ":" in spec and not spec.startswith(("hf:", "path:")):
         raise SystemExit(
             f"{spec!r} is behind an API and cannot be trained here. Unset SEEDBED_MODEL."

@@ -47,7 +47,7 @@ SOURCE = "Section 4.1: the change in weights has a low intrinsic rank"
 
 
 def holds(low: float, high: float) -> bool:
-    """Not when the mean is on the right side of 0, but when the whole 95 % interval is."""
+    """The claim holds if the whole 95 % interval is below 0, not only the mean."""
     return low <= high < 0
 
 

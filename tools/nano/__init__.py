@@ -1,1 +1,1 @@
-"""The program is `app.py`, what it offers `routes.py`, and the server around it `server.py`."""
+"""The program is in `app.py`, its routes in `routes.py`, the server around it in `server.py`."""

@@ -18,7 +18,7 @@ from .app import database_url, kill, parse_amount, start_worker, submit
 def add_routes(app: FastAPI) -> None:
     run_dbos_database_migrations(system_database_url=database_url())  # creates the tables
     client = DBOSClient(system_database_url=database_url())
-    atexit.register(kill, start_worker())  # a mail that it leaves behind is the next one's
+    atexit.register(kill, start_worker())  # the next worker resumes its unfinished mails
 
     @app.post("/mails", status_code=202)
     async def add_mail(request: Request) -> dict[str, str]:

@@ -103,7 +103,7 @@ def train(
     from finetune_lora.train import processes
     from seedbed.settings import Settings, load
 
-    if not arguments["resume"]:  # which keeps to what the run was started with
+    if not arguments["resume"]:  # a resumed run keeps the options it was started with
         base = base or load(Settings).model
         max_minutes = max_minutes or config.max_minutes
     options = {"base": base, "max_minutes": max_minutes, "output": str(output or "")}
@@ -233,8 +233,8 @@ def mlflow(port: Port = 5000) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: an error is one line and exit status 2."""
-    # OpenMP's threads spin while they wait, which takes the core from what they wait for where
-    # other work runs: by default two trainings at once took three times as long as with this.
+    # Waiting OpenMP threads spin, which on a busy machine takes the core from the thread they wait
+    # for: without this setting, two trainings at once took three times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     cli.main(app, arguments)
 

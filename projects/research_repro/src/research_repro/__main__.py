@@ -2,8 +2,8 @@
 
     research-repro run ddim --scale smoke    # run the cells, judge the claims
     research-repro report ddim               # one HTML file with the figures inside
-    research-repro new my_paper              # a complete small reproduction to replace by yours
-    research-repro serve                     # all reports, and the first paper is run
+    research-repro new my_paper              # a complete small reproduction to replace with yours
+    research-repro serve                     # all reports; runs the first paper if it was not yet
 
 Commands parse options and print results; the work is done in `run.py`. Heavy imports are inside the
 commands, so that `--help` is quick.
@@ -185,8 +185,8 @@ def demo() -> None:
 
     config = _config()
     with tempfile.TemporaryDirectory() as folder:
-        once = config.model_copy(update={"data_dir": Path(folder)})
-        table = _run(_papers(None, config)[0], "smoke", once, [0])
+        scratch = config.model_copy(update={"data_dir": Path(folder)})
+        table = _run(_papers(None, config)[0], "smoke", scratch, [0])
     raise typer.Exit(1 if table["problems"] else 0)
 
 

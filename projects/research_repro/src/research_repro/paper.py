@@ -47,7 +47,7 @@ class Cell:
     name: str
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What it depends on besides its seed: JSON values. A stored result with others is not used."""
+    """JSON values that the result depends on. A result stored with other values is not reused."""
     cores: int = 1
     """CPU cores to reserve; 0 reserves all, for timing."""
 
@@ -63,7 +63,7 @@ class Results:
     by_cell: Mapping[tuple[str, int], Result]
 
     def of(self, name: str) -> list[Result]:
-        """The results of a cell over its seeds, by seed.
+        """The results of a cell, in the order of its seeds.
 
         >>> Results({("full", 0): {"bleu": 54.0}}).of("full")
         [{'bleu': 54.0}]
@@ -71,7 +71,7 @@ class Results:
         return [row for (row,) in self.pairs(name)]
 
     def pairs(self, *names: str) -> list[tuple[Result, ...]]:
-        """For each seed with a result of all these cells: their results, in this order."""
+        """For each seed with results of all these cells: the results in the order of `names`."""
         seeds = sorted({seed for _, seed in self.by_cell})
         rows = [tuple(self.by_cell.get((name, seed)) for name in names) for seed in seeds]
         return [tuple(r for r in row if r is not None) for row in rows if None not in row]
@@ -79,7 +79,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The values with which a claim holds, limits included."""
+    """The range of values for which a claim holds, limits included."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -169,7 +169,7 @@ class Verdict:
 
     @property
     def status(self) -> Status:
-        """The verdict in a word; "fails" is a failure without a reason."""
+        """The verdict as text; "fails" is a failure for which no reason is given."""
         if not self.tested:
             return "not tested"
         if self.holds is None:
@@ -225,10 +225,10 @@ class Paper:
     """Distributions whose versions are recorded with each cell."""
 
     def code_digest(self) -> str:
-        """A digest of the code and data that compute cells; results of others are not used.
+        """A digest of the code and data that compute cells; results of other code are not reused.
 
-        Claims and figures read results, and `__init__.py` describes: they may change freely. The
-        name of the whole package is left out, since a copied project has another one.
+        Claims and figures only read results, and `__init__.py` describes the paper: they may change
+        freely. The name of the whole package is left out, since a copied project has another one.
         """
         own_name = __name__.partition(".")[0].encode()
         free = {self.folder / name for name in ("__init__.py", "claims.py", "figures.py")}

@@ -38,7 +38,7 @@ class Record(TypedDict):
     result: dict[str, Any]
     seconds: float
     origin: dict[str, Any]
-    """Commit, started, and environment; what is absent was not recorded."""
+    """Commit, start time and environment; an absent key was not recorded."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def run_path(data_dir: Path, paper_name: str, scale: Scale) -> Path:
 
 
 def load_outcome(data_dir: Path, paper: Paper, scale: Scale) -> Outcome:
-    """The last run here, or else the published one.
+    """The last run on this machine, or else the published one.
 
     Raises NotFound if there is neither, and BadInput for a file that cannot be read.
     """
@@ -151,19 +151,19 @@ def problems(outcome: Outcome, paper: Paper) -> list[str]:
     """
     reference = published(paper, outcome.scale)
     failures = reference.with_status("not reproduced") if reference else []
-    known = {v.id: v.not_reproduced for v in failures}
+    reasons = {v.id: v.not_reproduced for v in failures}
     lines = [f"{cell_id} failed: {reason}" for cell_id, reason in outcome.failed.items()]
     lines += _changed_claims(paper)
     for v in outcome.with_status("fails", "not measured"):
         lines.append(f"Claim {v.id}: {v.status}.")
     for v in outcome.with_status("not reproduced"):
-        if known.get(v.id) != v.not_reproduced:
+        if reasons.get(v.id) != v.not_reproduced:
             lines.append(f"Claim {v.id}: not reproduced, which is not published yet.")
     return lines
 
 
 def _changed_claims(paper: Paper) -> Iterator[str]:
-    """A line for each claim that is easier, or tested elsewhere, than what was published."""
+    """A line for each published claim that was removed, or whose tolerance or scales changed."""
     claims = {claim.id: claim for claim in paper.claims}
     for reference in filter(None, (published(paper, scale) for scale in SCALES)):
         for old in reference.verdicts:
@@ -179,8 +179,8 @@ def _changed_claims(paper: Paper) -> Iterator[str]:
 def unpublishable(outcome: Outcome, paper: Paper) -> Iterator[str]:
     """Why an outcome cannot be published, a sentence each.
 
-    It needs all seeds that the paper declares and no others, every cell, a reason for each failure,
-    and cells computed by the code that is here and is committed.
+    It needs exactly the seeds that the paper declares, every cell, a reason for each failure, and
+    cells computed by the present code, which must be committed.
     """
     seeds, code = list(paper.seeds[outcome.scale]), paper.code_digest()
     if list(outcome.seeds) != seeds:

@@ -68,7 +68,7 @@ def run_paper(
             load, cells, workspace, config.processes, config.minutes, progress
         )
 
-    # 3. Judge the claims by the results.
+    # 3. Judge the claims.
     rows = {cell.id: records[cell.id] for cell in cells if cell.id in records}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     judged = {"commit": git_commit(paper.folder), "time": now}
@@ -82,10 +82,10 @@ def run_paper(
 
 
 def publish_run(paper: Paper, scale: Scale, config: Config) -> Path:
-    """Put the last run into the paper's folder, with which later runs are compared.
+    """Copy the last run into the paper's folder, as the reference for later runs.
 
     One of its cells, chosen at random, is run again, and must give the same result; cells that
-    measure time are left out. Raises BadInput if it does not, or if `results.unpublishable`.
+    measure time are not chosen. Raises BadInput if it differs, or if `results.unpublishable`.
     """
     # 1. Check what is stored.
     outcome = read_outcome(results_path(config.data_dir, paper.name, scale), paper.name, scale)
@@ -122,7 +122,7 @@ def _check_seeds(seeds: Sequence[int]) -> list[int]:
 
 
 def _check_cells(cells: list[Cell]) -> list[Cell]:
-    """Their ids are the names of files."""
+    """Raise BadInput unless the ids are unique and can be the names of files."""
     ids = [cell.id for cell in cells]
     for cell_id in ids:
         if ids.count(cell_id) > 1 or not re.fullmatch(r"[\w.+-]+", cell_id):

@@ -1,4 +1,4 @@
-"""The reports as a folder of static files, which any web server can serve, and a small one.
+"""The reports as a folder of static files for any web server, and a small server for them.
 
 write_site(config)                       # var/research_repro/site/index.html
 with serving(config, "127.0.0.1", 8006):

@@ -5,8 +5,8 @@
 
 It has the fields and their order, the values of fields with few values, patterns of the others, and
 one branch for each kind of answer, e.g. each tool of a tool call. A server that enforces it returns
-valid answers only; which of them is right is up to the model. Nothing of a request is used, so any
-server can enforce it.
+valid answers only; which of them is right is up to the model. It does not depend on the request, so
+any server can enforce it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Schema = dict[str, Any]
 _MAX_VALUES = 32
 """Distinct values of a field that are listed; a field with more gets a pattern."""
 _REPEATED = 5
-"""Times that values of a list occur on average: rarer ones are names, of which others exist."""
+"""Average occurrences of a listed value: rarer values are likely names, and others may follow."""
 _MAX_MARKS = 8
 """Different punctuation marks in the values of a field with a pattern."""
 _LONGER = 2
@@ -84,7 +84,7 @@ def _limits(schema: Schema, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _object(answer: str) -> dict[str, Any] | None:
-    """An answer in the layout that constrained decoding writes, which is what the model learns."""
+    """The object in an answer; None unless it has the layout that constrained decoding writes."""
     try:
         value = json.loads(answer)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What answers: the interface between a model, or a baseline, and its evaluation. No torch here."""
+"""The interface between a model, or a baseline, and its evaluation. No torch here."""
 
 from __future__ import annotations
 

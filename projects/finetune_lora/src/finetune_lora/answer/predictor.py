@@ -73,7 +73,7 @@ class TorchPredictor:
         return [answers[i] for i in range(len(examples))]
 
     def log_likelihood(self, prompt: str, continuation: str) -> tuple[float, int]:
-        """(sum of the logarithms, number of tokens) of plain text, without a chat template."""
+        """(log-probability, number of tokens) of a continuation, without a chat template."""
         first = token_ids(self._tokenizer, prompt) or [self._tokenizer.eos_token_id]
         ids = token_ids(self._tokenizer, continuation)
         if not ids:
@@ -166,7 +166,7 @@ class TorchPredictor:
 
 
 def _forks(paths: Sequence[list[int]]) -> dict[tuple[int, ...], list[int]]:
-    """Where labels part: a common beginning → the different tokens that follow it."""
+    """Where labels diverge: a common prefix → the different tokens that follow it."""
     nodes: dict[tuple[int, ...], list[int]] = {}
     for path in paths:
         for end, token in enumerate(path):

@@ -18,18 +18,18 @@ _IMBALANCED = 5  # times as many rows of one label as of another
 
 def personal_data(examples: Iterable[Example]) -> dict[str, dict[str, int]]:
     """Kind → number of occurrences, and of rows with one. Nothing is quoted."""
-    found: Counter[str] = Counter()
+    occurrences: Counter[str] = Counter()
     rows: Counter[str] = Counter()
     for example in examples:
         text = "\n\n".join(m["content"] for m in example.messages if m["role"] != "system")
         kinds = [finding.kind for finding in find_pii(text)]
-        found.update(kinds)
+        occurrences.update(kinds)
         rows.update(set(kinds))
-    return {kind: {"found": found[kind], "rows": rows[kind]} for kind in sorted(found)}
+    return {kind: {"found": n, "rows": rows[kind]} for kind, n in sorted(occurrences.items())}
 
 
 def warnings(card: Mapping[str, Any]) -> Iterator[str]:
-    """What the facts of a card suggest to look at, a sentence each."""
+    """One sentence for each fact of a card that needs attention."""
     if conflicts := card["conflicts"]:
         lines = "; ".join(", ".join(map(str, lines)) for lines in conflicts[:_SHOWN])
         more = "; …" if len(conflicts) > _SHOWN else ""

@@ -1,7 +1,7 @@
 """What is removed from a dataset before training: duplicates, conflicts and leaks.
 
-All functions go through the examples in their order and drop the later ones, so the result depends
-on nothing else. They count what they removed in a `Removed`.
+The `without_…` functions keep the first of several equal examples, so the result depends on the
+order of the examples alone. They count the removed rows in a `Removed`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,9 @@ def spoken(example: Example) -> str:
 
 
 def _question(example: Example) -> tuple[str, ...]:
-    """The messages before the answer without differences of case, white space and Unicode's ways
-    to write a letter.
+    """The messages before the answer, with case, white space and Unicode form normalized.
 
-    Of text and label only the text: its instruction differs with the labels of the dataset.
+    For text and label only the text: the instruction depends on the labels of the dataset.
     """
     messages = example.prompt if example.label is None else example.prompt[-1:]
     texts = (unicodedata.normalize("NFC", m["content"]).casefold().split() for m in messages)
@@ -85,12 +84,12 @@ def without_near_duplicates(examples: Iterable[Example], removed: Removed) -> li
 def without_leaks(
     examples: Iterable[Example], held_out: Iterable[Example], removed: Removed
 ) -> list[Example]:
-    """Those whose `spoken` question is not in `held_out`."""
-    held = {spoken(example) for example in held_out}
-    kept: list[Example] = []
+    """The examples whose `spoken` question is not in `held_out`."""
+    questions = {spoken(example) for example in held_out}
+    remaining: list[Example] = []
     for example in examples:
-        if spoken(example) in held:
+        if spoken(example) in questions:
             removed.rows["leaks"] += 1
         else:
-            kept.append(example)
-    return kept
+            remaining.append(example)
+    return remaining

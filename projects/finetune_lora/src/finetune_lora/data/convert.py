@@ -9,7 +9,7 @@ from typing import Any
 from finetune_lora.example import Example, Message
 from seedbed.errors import BadInput
 
-# Needed columns; the first that fits the columns of a file's first row is the file's format.
+# Required columns: a file has the first format whose columns are all in its first row.
 FORMATS: dict[str, tuple[str, ...]] = {
     "feedback": ("messages", "response_id", "rating"),  # rated answers of a chat service
     "chat": ("messages",),
@@ -67,8 +67,8 @@ def renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any
     others = [column for column in row if column not in columns]
     for column in sorted(others, key=lambda column: column not in _KNOWN):
         folded = str(column).strip().casefold()
-        known = folded in _KNOWN and folded not in result
-        result.setdefault(folded if known else column, row[column])
+        is_known = folded in _KNOWN and folded not in result
+        result.setdefault(folded if is_known else column, row[column])
     return result
 
 
@@ -88,11 +88,11 @@ def convert(row: Mapping[str, Any], format: str, line: int = 0) -> Example | Non
     to_messages = {"completion": _completion, "labelled": _labelled}.get(format, _chat)
     messages = tuple(to_messages(row))
     label = messages[-1]["content"] if format == "labelled" else None
-    tags = row.get("tags")
+    value = row.get("tags")
     # Other datasets have a column of this name too: anything but an object is not ours.
-    pairs = tags.items() if isinstance(tags, dict) else ()
-    names = {_text(k, "tags"): _text(str(v), "tags") for k, v in pairs if v not in (None, "")}
-    return Example(messages, label, names, line)
+    pairs = value.items() if isinstance(value, dict) else ()
+    tags = {_text(k, "tags"): _text(str(v), "tags") for k, v in pairs if v not in (None, "")}
+    return Example(messages, label, tags, line)
 
 
 def _liked(row: Mapping[str, Any]) -> bool:

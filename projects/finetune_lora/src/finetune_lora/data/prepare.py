@@ -50,7 +50,7 @@ def prepare(
         for name, spec in (("dev", dev_data), ("test", test_data))
         if spec
     }
-    # 2. Remove duplicates and what the given splits ask.
+    # 2. Remove duplicates, and questions that are in the given splits.
     removed = clean.Removed()
     pool = clean.without_duplicates(data.examples, removed)
     if len(held) == 2:

@@ -30,8 +30,8 @@ def load_dataset(
 ) -> Dataset:
     """All examples of a file (.jsonl, .json, .csv, .tsv, .parquet) or of `hf:ORG/NAME@REV[:SPLIT]`.
 
-    `labels`: for rows of text and label, those known from training; they make the instruction.
-    A label that is not among them is an error, or stays as it is with `allow_unseen`. `columns`
+    `labels`: for rows of text and label, the labels of the training data, which the instruction
+    lists. Any other label is an error, or stays as it is with `allow_unseen`. `columns`
     renames columns, as in `text=description,label=section`. Raises BadInput or a related error
     that names all bad rows with their lines, unless `skip_bad`.
     """

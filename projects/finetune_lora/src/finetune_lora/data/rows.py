@@ -53,7 +53,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 def _open(path: Path, *, newline: str) -> TextIO:
     """As text: UTF-16 by its byte order mark (Excel's "Unicode text"), UTF-8 otherwise.
 
-    Bytes that are not UTF-8 become surrogates, which the checks of texts find, row by row.
+    Bytes that are not UTF-8 become surrogates, which `convert.py` reports row by row.
     """
     with path.open("rb") as stream:
         is_utf16 = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -90,7 +90,7 @@ def _parse(text: str) -> Any | BadInput:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. By itself, Python keeps the last of several values with the same key."""
+    """A JSON object. Raises BadInput for a repeated key, where Python would keep the last value."""
     columns: dict[str, Any] = {}
     for key, value in pairs:
         if key in columns:

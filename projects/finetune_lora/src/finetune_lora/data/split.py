@@ -14,8 +14,8 @@ def assign(
 ) -> list[str]:
     """The split of each row: a key of `shares`, or "train" for the rest.
 
-    Rows of one group stay together. Each label gets its share as nearly as groups allow, and
-    keeps its first group in train. Raises BadInput where a split would stay empty.
+    Rows of one group stay together. Each label gets its share as nearly as groups allow. Its first
+    group is in train, unless an empty split needs it. Raises BadInput for too few groups.
     """
     shares = {name: share for name, share in shares.items() if share > 0}
     sizes = Counter(groups)
@@ -27,12 +27,12 @@ def assign(
         by_label[label].append(group)
     # 1. Place the groups of one label after the other. What one label's groups could not fill
     #    exactly is made up for by the next label's.
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     placed: dict[str, str] = {}
     rows: Counter[str] = Counter()
     total = 0
     for label in sorted(by_label):
-        chance.shuffle(by_label[label])
+        rng.shuffle(by_label[label])
         total += sum(sizes[group] for group in by_label[label])
         for position, group in enumerate(by_label[label]):
             room = (name for name, s in shares.items() if rows[name] + sizes[group] <= s * total)

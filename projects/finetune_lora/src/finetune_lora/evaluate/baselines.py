@@ -29,7 +29,7 @@ class Baseline:
         self.name, self._model = name, model
         # On a busy machine BLAS threads wait for each other far longer than they compute.
         with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # where it stopped short of the optimum, it still ranks
+            warnings.simplefilter("ignore")  # a fit that has not converged is still a baseline
             model.fit(_texts(train.examples), [e.label or e.answer for e in train.examples])
 
     def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
@@ -57,12 +57,12 @@ def classical(train: Dataset) -> list[Baseline]:
 
 
 def _texts(examples: Sequence[Example]) -> list[str]:
-    """What to tell apart; never empty, as a vectorizer without any n-gram fails."""
+    """The texts to classify; never empty, as a vectorizer without any n-gram fails."""
     return [example.text[:_MAX_CHARS].strip() or "-" for example in examples]
 
 
 def _regression(train: Dataset) -> Any:
-    """Its C is chosen by cross-validation; it is 10 where a label has one example."""
+    """Logistic regression with C from cross-validation, or 10 if a label has a single example."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 

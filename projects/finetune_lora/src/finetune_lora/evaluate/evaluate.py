@@ -48,7 +48,7 @@ def evaluate(
     - `schema` describes valid answers; `train` is the training data.
     - With `out`, report.json, report.md and the pictures are written there, each atomically. `run`
       (run.json) is named in the report, `progress` (rows of progress.jsonl) gives the loss curves.
-    - `forgetting` measures it, after the answers; `tell` is called with a line before each step.
+    - `forgetting` is called last and returns its figures; `tell` gets a line before each step.
 
     Raises BadInput without examples or predictors, or for two predictors with the same name.
     """
@@ -70,8 +70,8 @@ def evaluate(
     expected = [example.answer for example in examples]
     name_of = partial(_name, kind)
     names = list(map(name_of, expected))
-    learned = train.examples if train else ()
-    trained = {name_of(example.answer) for example in learned} or set(dataset.labels or names)
+    train_examples = train.examples if train else ()
+    train_names = {name_of(e.answer) for e in train_examples} or set(dataset.labels or names)
     structured = kind in ("calls", "json")
     slices = [
         metrics.slices_of(example, name, by="tool" if kind == "calls" else "label")
@@ -90,7 +90,7 @@ def evaluate(
             "fields": fields,
             "macro_f1": metrics.macro_f1(labels),
             "labels": labels,
-            "schema_valid": _valid(kind, texts, schema, {*trained, *names}),
+            "schema_valid": _valid(kind, texts, schema, {*train_names, *names}),
             "constrained": any(prediction.constrained for prediction in predictions),
             "latency_p50_ms": 1000 * quantile(seconds, 0.5),
             "latency_p95_ms": 1000 * quantile(seconds, 0.95),
@@ -108,16 +108,16 @@ def evaluate(
             "systems": figures,
             "differences": differences,
             "learned": _learned(differences),
-            "unseen_labels": Counter(name for name in names if name and name not in trained),
-            "seen_in_training": _seen(examples, learned) if train else None,
+            "unseen_labels": Counter(name for name in names if name and name not in train_names),
+            "seen_in_training": _seen(examples, train_examples) if train else None,
             "data": {"source": public_name(dataset.source), "sha256": dataset.sha256},
             "training": report.training_facts(run or {}),
             "forgetting": forgetting() if forgetting is not None else {},
         }
     )
     if out is not None:
-        named = [(n, name_of(p.text)) for n, p in zip(names, answers[last], strict=True) if n]
-        report.write(out, result, progress=progress, names=named)
+        pairs = [(n, name_of(p.text)) for n, p in zip(names, answers[last], strict=True) if n]
+        report.write(out, result, progress=progress, names=pairs)
     return result
 
 
@@ -165,9 +165,9 @@ def _valid(
 
 
 def _seen(examples: Sequence[Example], learned: Sequence[Example]) -> int:
-    """Requests that the training data has too, apart from case, punctuation and numbers."""
-    known = set(map(spoken, learned))
-    return sum(spoken(example) in known for example in examples)
+    """How many requests are in the training data too, ignoring case, punctuation and numbers."""
+    questions = set(map(spoken, learned))
+    return sum(spoken(example) in questions for example in examples)
 
 
 def _errors(
@@ -203,16 +203,16 @@ def _differences(correct: Mapping[str, Sequence[bool]]) -> list[dict[str, Any]]:
     for against, titles in roles.items():
         a, b = list(map(float, correct[last])), list(map(float, correct[against]))
         # Enough for two digits of an interval; 10,000 resamples of a large set take minutes.
-        compared = paired_bootstrap(a, b, n=10_000 if len(a) <= 1000 else 2_000)
+        comparison = paired_bootstrap(a, b, n=10_000 if len(a) <= 1000 else 2_000)
         differences.append(
             {
                 "system": last,
                 "against": against,
                 "role": ", ".join(titles),
-                "difference": compared.difference,
-                "interval": [compared.low, compared.high],
-                "n": compared.n,
-                "significant": compared.significant,
+                "difference": comparison.difference,
+                "interval": [comparison.low, comparison.high],
+                "n": comparison.n,
+                "significant": comparison.significant,
             }
         )
     return differences

@@ -15,8 +15,8 @@ from finetune_lora.example import Example
 from seedbed.runs.evaluation import wilson_interval
 
 Scores = dict[str, float]
-"""`precision`, `recall`, `f1`, and `n`, the number of expected ones."""
-_LENGTHS = (40, 80, 160, 320)  # characters, as words are not told apart in every language
+"""`precision`, `recall`, `f1`, and `n`, the number of expected values."""
+_LENGTHS = (40, 80, 160, 320)  # characters, as not every language separates words
 _MOST_VALUES = 40  # of one tag: more are an identifier, not a slice
 
 
@@ -73,9 +73,9 @@ def field_scores(expected: Sequence[str], got: Sequence[str]) -> tuple[Scores, d
     answer is not a JSON object or array are left out; an answer that is not JSON has no fields.
     """
     right, targets, answered = Counter[str](), Counter[str](), Counter[str]()
-    for example, answer in zip(expected, got, strict=True):
-        if structure(example) is not None:
-            a, b = _fields(example), _fields(answer)
+    for target, answer in zip(expected, got, strict=True):
+        if structure(target) is not None:
+            a, b = _fields(target), _fields(answer)
             right.update(name for name, *_ in a & b)
             targets.update(name for name, *_ in a)
             answered.update(name for name, *_ in b)
@@ -160,7 +160,7 @@ def share(correct: Sequence[bool]) -> dict[str, Any]:
 
 
 def slices_of(example: Example, name: str | None = None, *, by: str = "label") -> dict[str, str]:
-    """The slices an example belongs to: its tags, the length of its request, what it names."""
+    """The slices an example belongs to: its tags, the length of its request, its label or tool."""
     limit = next((limit for limit in _LENGTHS if len(example.text) <= limit), None)
     length = f"up to {limit} characters" if limit else f"over {_LENGTHS[-1]} characters"
     return {**({by: name} if name is not None else {}), "length": length, **example.tags}
@@ -169,10 +169,10 @@ def slices_of(example: Example, name: str | None = None, *, by: str = "label") -
 def per_slice(
     slices: Sequence[Mapping[str, str]], correct: Sequence[bool]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """slice → value → {"n", "exact_match", "interval"}, the largest first; 40 of a slice."""
+    """slice → value → {"n", "exact_match", "interval"}, the largest first; at most 40 values."""
     outcomes: dict[str, dict[str, list[bool]]] = {}
-    for of, right in zip(slices, correct, strict=True):
-        for key, value in of.items():
+    for values_by_slice, right in zip(slices, correct, strict=True):
+        for key, value in values_by_slice.items():
             outcomes.setdefault(key, {}).setdefault(value, []).append(right)
     return {
         key: {

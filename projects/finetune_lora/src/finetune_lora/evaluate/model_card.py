@@ -18,7 +18,7 @@ from seedbed.files import write_bytes
 from seedbed.models.weights.catalog import find
 
 _UPSTREAM = {"smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-"""The repository on the hub that has the original of a base that is packaged."""
+"""The hub repository of the original of each packaged base."""
 _HEADER = re.compile(r"\A---\n.*?^---$", re.DOTALL | re.MULTILINE)  # of a card, in YAML
 _TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 _PATHS = ("data", "eval_data", "output", "resume", "base")  # arguments that are not published
@@ -114,5 +114,5 @@ def hub_id(spec: str) -> str | None:
 
 
 def _deeper(markdown: str, levels: int) -> str:
-    """Headings so many levels down, below this card's own ones."""
+    """Markdown with its headings `levels` deeper, below the card's own headings."""
     return re.sub("^#", "#" * (levels + 1), markdown, flags=re.MULTILINE)

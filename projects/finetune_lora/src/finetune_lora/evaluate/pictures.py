@@ -1,4 +1,4 @@
-"""A confusion matrix and loss curves as PNG, 1000 pixels wide. Threads may draw at once."""
+"""A confusion matrix and loss curves as PNG, 1000 pixels wide. Safe to call from threads."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def confusion_picture(
     """
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    known = set(expected)
-    names = sorted({*known, _OTHER})
+    targets = set(expected)
+    names = sorted({*targets, _OTHER})
     figure, axes = new_figure(height=min(max(3.5, 2.6 + 0.36 * len(names)), 18))
     ConfusionMatrixDisplay.from_predictions(
         expected,
-        [name if name in known else _OTHER for name in answered],
+        [name if name in targets else _OTHER for name in answered],
         labels=names,
         display_labels=[_short(name) for name in names],
         include_values=len(names) <= _MOST,
@@ -56,7 +56,7 @@ def loss_picture(progress: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _short(name: str) -> str:
     """A name in one line that is not read as a formula."""
-    name = " ".join(name.encode("utf-8", "replace").decode().split())  # half a pair draws nothing
+    name = " ".join(name.encode("utf-8", "replace").decode().split())  # no lone surrogates
     half = _LONGEST // 2  # long names often differ at their end only
     name = name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
     return name.replace("$", r"\$")

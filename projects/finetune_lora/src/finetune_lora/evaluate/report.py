@@ -30,8 +30,7 @@ def write(
 ) -> None:
     """Write the files of a report into a folder, each whole or not at all; report.json comes last.
 
-    confusion.png is there if there are `names`, expected and answered, loss.png if there is
-    progress.
+    With `names` (expected, answered) it includes confusion.png, and with `progress` loss.png.
     """
     out.mkdir(parents=True, exist_ok=True)
     drawn = {}

@@ -47,8 +47,8 @@ def export(
     """Write `source`, an adapter or a folder of merged weights, as `to` (a key of TYPES).
 
     Without `output`, an adapter goes to model/ in its folder, merged weights and other sources
-    beside it. A caller that has loaded the adapter passes it as `adapter`, which stays as it is;
-    in float32 the result is exact.
+    beside it. A caller that has loaded the adapter passes it as `adapter`, which is not modified;
+    load it in float32 for an exact result.
 
     Returns `kind`, `path`, `type`, `megabytes` and `next`, the command that uses it: a merged
     model has to be converted first. Raises BadInput for a model that the format cannot store or a

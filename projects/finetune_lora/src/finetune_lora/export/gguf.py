@@ -79,7 +79,7 @@ def _tensors(model: Any, architecture: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _kind(rows: Any, type: str) -> Any:
-    """How an array is stored."""
+    """The type in which an array is stored."""
     kinds = gguf.GGMLQuantizationType
     if rows.ndim == 1:
         return kinds.F32

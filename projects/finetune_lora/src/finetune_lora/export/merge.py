@@ -14,7 +14,7 @@ from finetune_lora.model.base import Base, load_base
 from seedbed.errors import BadInput, SeedbedError
 
 _TOLERANCE = 1e-3
-"""How far a merged model's logits may be from the adapter's, as a part of the largest logit."""
+"""How far a merged model's logits may be from the adapter's, as a share of the largest logit."""
 
 
 def load_merged(source: Path, adapter: Base | None = None, *, must_be_adapter: bool) -> Base:
@@ -47,10 +47,10 @@ def _merged(model: Any) -> Any:
         before = model(input_ids=ids).logits
         merged = model.merge_and_unload(safe_merge=True)
         after = merged(input_ids=ids).logits
-    off = float((before - after).abs().max() / before.abs().max())
-    if not off <= _TOLERANCE:
+    error = float((before - after).abs().max() / before.abs().max())
+    if not error <= _TOLERANCE:
         raise SeedbedError(
-            f"The merged model's logits differ from the adapter's by {off:.1%} of the "
+            f"The merged model's logits differ from the adapter's by {error:.1%} of the "
             "largest logit.",
             hint="Train with --targets all-linear, which does not change the embeddings.",
         )

@@ -37,7 +37,7 @@ def write_openvino(base: Base, folder: Path, type: str) -> None:
 
 
 def same_tokens(tokenizer: Any, exported: Path) -> None:
-    """BadInput unless the OpenVINO files in `exported` split text like the model's tokenizer.
+    """Raise BadInput unless the OpenVINO files in `exported` split text like `tokenizer`.
 
     OpenVINO silently replaces an unsupported splitting rule by a rule of its own.
     """

@@ -6,7 +6,7 @@ generator and for those labelled by hand:
 Which tool
 - reset_password: forgotten, expired, unknown or leaked password, or a wish for a new one.
   unlock_account: locked, blocked or frozen, too many attempts; also when it was wrong passwords
-  that led to the lock, as long as no new password is wished for.
+  that led to the lock, as long as no new password is asked for.
 - request_access: a person is to get rights they do not have yet, or more rights than they have.
   create_ticket with `access`: rights that used to work or should work do not (badge, shared
   folder, permission denied, single sign-on, a lost second factor).
@@ -17,12 +17,12 @@ Which tool
   "on hold"); order_status asks where an order is, even if it is late; refund_order wants money
   back; order_equipment wants something that was not ordered yet.
 - none: thanks, small talk, opinions, how-to and policy questions ("how long does a refund take?"),
-  things that solved themselves, wishes withdrawn, matters that no tool covers.
-- Of two wishes the first one counts. A correction ("no wait, the vpn") replaces what it corrects.
+  problems that solved themselves, withdrawn requests, matters that no tool covers.
+- Of two requests the first one counts. A correction ("no wait, the vpn") replaces what it corrects.
 
 Which arguments
 - What the request does not state is left out: nothing is guessed from a tone or a symptom.
-- user: the user name or e-mail address the wish is about, in lower case. A person's plain name
+- user: the user name or e-mail address the request is about, in lower case. A person's plain name
   (a signature, "my colleague Sarah") is not one. Of two users the one that needs it counts.
 - ticket, order: `T-` or `A-` and the digits, however the request spells the number.
 - priority: low (no hurry, whenever) · normal · high (important, high priority) · urgent (urgent, at
@@ -31,7 +31,7 @@ Which arguments
   or not at all) · unwanted (changed one's mind, no longer needed, ordered by mistake).
 - level: read (view, look) · write (edit, change, push) · admin (owner, full control).
 - quantity, amount: numbers, also from words; "a", "an", "another" and "new" state no quantity;
-  the amount has no currency. hour: 0 to 23, minutes dropped; without am or pm it stands as written.
+  the amount has no currency. hour: 0 to 23, minutes dropped; without am or pm it stays as written.
 - phone: digits, with the leading + if there is one. day: lower case; "next Monday" is monday.
 """
 
@@ -131,7 +131,7 @@ def system_prompt() -> str:
 
 
 def call(tool: str, /, **arguments: Any) -> str:
-    """The one line an answer is, arguments in order. BadInput if it breaks the schema."""
+    """An answer: one line of JSON, arguments in order. Raises BadInput if it breaks the schema."""
     order = ARGUMENTS.get(tool, ())
     ordered = {key: arguments[key] for key in order if key in arguments}
     answer = {"name": tool, "arguments": ordered | arguments}

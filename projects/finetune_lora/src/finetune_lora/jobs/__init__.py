@@ -1,1 +1,1 @@
-"""The jobs behind the verbs: train, evaluate, compare, and the whole of it in one go."""
+"""The jobs behind the commands: train, evaluate, the demo, and everything in one run."""

@@ -143,10 +143,10 @@ def _forgetting(loaded: Base) -> dict[str, Any]:
 
 
 def _exported(adapter: Path) -> str | None:
-    """The spec of the model that `export` wrote into the run's folder, if it was trained before."""
-    exported, trained = adapter / "model" / "export.json", adapter / "adapter_config.json"
-    if exported.exists() and exported.stat().st_mtime >= trained.stat().st_mtime:
-        return f"path:{exported.parent}"
+    """The spec of the model exported into the run's folder, unless the adapter is newer."""
+    manifest, config = adapter / "model" / "export.json", adapter / "adapter_config.json"
+    if manifest.exists() and manifest.stat().st_mtime >= config.stat().st_mtime:
+        return f"path:{manifest.parent}"
     return None
 
 

@@ -83,7 +83,7 @@ def run(
 
 
 def summary(result: dict[str, Any], folder: Path, next_command: str) -> str:
-    """Before and after in a few lines, and what to type next."""
+    """Before and after in a few lines, and the next command."""
     rows = [
         (name, f"{figures['exact_match']:.1%}", "{:.0%} to {:.0%}".format(*figures["interval"]))
         for name, figures in result["systems"].items()
@@ -98,7 +98,7 @@ def summary(result: dict[str, Any], folder: Path, next_command: str) -> str:
 
 @contextmanager
 def _page(address: tuple[str, int] | None) -> Iterator[subprocess.Popen[bytes] | None]:
-    """The page in a process of its own, which ends with this one also if that is by SIGTERM."""
+    """The page in a process of its own, which ends with this one, even on SIGTERM."""
     if address is None:
         yield None
         return

@@ -80,7 +80,7 @@ def _linear(model: Any) -> list[str]:
 
 
 def without_casts(model: Any) -> Any:
-    """Spare the copies that PEFT makes of each layer's input: autocast chooses the type anyway.
+    """Turn off PEFT's cast of each layer's input, a copy: autocast chooses the type anyway.
 
     Measured on two cores: a fifth of a training step.
     """
@@ -105,7 +105,7 @@ def save_adapter(model: Any, tokenizer: Any, folder: Path, task: dict[str, Any])
         model.save_pretrained(scratch)
         (scratch / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         tokenizer.save_pretrained(scratch)
-        # PEFT names the base by its folder on this machine, which others need not read.
+        # PEFT records the base as a folder of this machine, which must not be published.
         config = json.loads((scratch / CONFIG_FILE).read_text("utf-8"))
         config["base_model_name_or_path"] = task["base"].removeprefix("hf:")
         for name, content in ((CONFIG_FILE, config), (TASK_FILE, task)):
@@ -170,7 +170,7 @@ def load_adapter(folder: Path, *, base: str | None = None, dtype: str = "auto") 
 
 
 def check_fits(model: Any, folder: Path) -> None:
-    """Raise ValueError where the adapter was trained on other layers than the base has.
+    """Raise ValueError unless the adapter and the base have the same adapted layers.
 
     PEFT silently ignores weights without a layer and layers without weights.
     """

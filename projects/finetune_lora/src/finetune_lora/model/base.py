@@ -34,7 +34,7 @@ def load_base(spec: str, *, dtype: str = "auto", quantize: bool = False) -> Base
 
     Raises BadInput where it has no chat template, TooLarge where it does not fit in memory.
     """
-    if spec.startswith("path:"):  # an adapter is used in other folders than it was trained in
+    if spec.startswith("path:"):  # absolute, as an adapter is also used from other folders
         spec = f"path:{Path(spec.removeprefix('path:')).expanduser().resolve()}"
     folder = hf_folder(spec)
     weight_type = resolve_dtype(dtype)
@@ -69,7 +69,7 @@ def load_tokenizer(folder: Path, spec: str = "") -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except Exception as error:  # tokenizers raises nothing more exact
+    except Exception as error:  # tokenizers raises nothing more specific
         what = f"the tokenizer of {spec or folder}"
         raise WeightsError(f"Cannot load {what}: {reason(error)}") from error
     if not tokenizer.chat_template:

@@ -1,7 +1,7 @@
 """Which examples a step sees, and the tensors it is given.
 
-Examples of similar length are put together, so that little is padding. The common beginning of a
-batch's examples, mostly a system prompt, is in it once.
+Examples of similar length share a batch, which keeps padding low. The common prefix of a batch's
+examples, usually a system prompt, is stored once.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from finetune_lora.model.encode import Encoded
 
 Batch = dict[str, torch.Tensor]
 _WINDOW = 64  # batches that are sorted by length together
-_STEP = 4  # tokens by which rows differ in width: each new shape costs time and memory
+_STEP = 4  # tokens; row widths are multiples of it, as each new shape costs time and memory
 _SHORT = 8  # a common beginning of fewer tokens is not worth a pass of its own
 
 
 class Batches:
-    """Lists of indices for a whole training, `epochs` of them each shuffled; a batch sampler.
+    """A batch sampler for a whole training: lists of indices, reshuffled in each of `epochs`.
 
-    The order depends on the seed alone. It is one long epoch for the trainer, so that resuming is
-    skipping.
+    The order depends on the seed alone. For the trainer it is one long epoch, so a resumed run
+    only has to skip the batches that it has seen.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, epochs: float, seed: int) -> None:
@@ -62,11 +62,11 @@ class Batches:
 
 
 class Collator:
-    """Examples → Batches of at most `most_tokens` (padding counts, what they share does not).
+    """Examples → Batches of at most `most_tokens` (padding counts, the shared prefix does not).
 
     A Batch has `prefix` (p,), `input_ids` (b, t), and flat `rows`, `columns`, `labels` (n,): the
     answer's token `labels[i]` is predicted at `input_ids[rows[i], columns[i]]`. Rows are padded at
-    their end, which no position before it sees.
+    the end, where causal attention hides the padding from every token.
     """
 
     def __init__(self, pad_id: int, *, most_tokens: int = 1024, share_prefix: bool = True) -> None:
@@ -108,7 +108,7 @@ def _width(length: int) -> int:
 
 
 def common_prefix(examples: Sequence[Encoded]) -> int:
-    """How many tokens all examples begin with, at least one before the first that is learned."""
+    """The length of the common prefix, which ends at least one token before the learned ones."""
     first = examples[0].ids
     most = min(e.learned[0] for e in examples) - 1
     shared = 0

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written under another name, then renamed.
+"""Checkpoints that are complete or absent: written under another name, then renamed.
 
 RUN/checkpoints/job.json       the job, with the paths of this machine; --resume reads it
 RUN/checkpoints/step-000050/   adapter, optimizer, schedule, random states, counters.json

@@ -1,7 +1,6 @@
 """An example as token ids, with the ones that are learned marked.
 
-Prompt and answer are cut into tokens apart from each
-other, as they are when the model is served.
+Prompt and answer are tokenized separately, as they are when the model is served.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def encode_one(tokenizer: Any, example: Example, source: str = "") -> Encoded:
                 hint="Use conversations with one answer each.",
             )
         ids += token_ids(tokenizer, before[len(seen) :])
-        # A template may write a line break behind the token that ends an answer: nothing to learn.
+        # A template may add a line break after the token that ends an answer: it is not learned.
         answer = token_ids(tokenizer, after[len(before) :].rstrip("\n"))
         learned += range(len(ids), len(ids) + len(answer))
         ids += answer

@@ -1,7 +1,7 @@
-"""The forward pass of training: what examples share once, logits only where the loss needs them.
+"""The forward pass of training: a shared prefix once, logits only where the loss needs them.
 
-Both are exact: the loss and its gradient are those of whole sequences, up to rounding. It works on
-any causal language model of transformers, with an adapter or without.
+Both are exact: the loss and its gradient are those of whole sequences, up to rounding. They work
+with any causal language model of transformers, with an adapter or without.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from finetune_lora.model.batches import Batch
 
-_ROWS = 64  # of logits: a multiple of it, and so many of them float32 at a time
+_ROWS = 64  # logits are padded to a multiple of this many rows, and become float32 in such pieces
 
 
 def token_losses(model: Any, batch: Batch) -> torch.Tensor:
@@ -85,7 +85,7 @@ def prefix_cache(model: Any, prefix: torch.Tensor, rows: int) -> Any:
 
 @contextmanager
 def only_positions(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[None]:
-    """Within it the output layer sees (1, n, hidden): the hidden states at rows and columns.
+    """In the block, the output layer gets (1, n, hidden): the hidden states at rows and columns.
 
     A vocabulary is large: for SmolLM2-135M the output layer is a fifth of all work per position,
     and a prompt needs none of it. `logits_to_keep` does not suffice: it keeps the same columns

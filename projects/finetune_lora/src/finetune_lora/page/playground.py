@@ -1,6 +1,6 @@
 """One question to a model before and after its training: the base is loaded once for both.
 
-One adapter is loaded at a time, until another is asked for. Questions wait for each other.
+An adapter stays loaded until another one is requested. Questions are answered one at a time.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Playground:
             self._lock.release()
 
     def _loaded(self, folder: Path, task: Mapping[str, Any]) -> Base:
-        # An adapter that was trained again is another one.
+        # The time is in the key, so that a retrained adapter is loaded again.
         key = (folder, (folder / "adapter_config.json").stat().st_mtime_ns)
         if self._base is None or key != self._key:
             self._base = None
             gc.collect()  # modules refer to each other, so their weights would stay for a while
             self._key, self._base = key, load_adapter(folder)
-            # The first pass is slow, and would count as "before".
+            # The first pass is slow, and would distort the time of the first answer.
             _answer(self._base, task, "Hello", most=1)
         return self._base
 

@@ -1,4 +1,4 @@
-"""JSON of values that JSON lacks: not a number and infinity become null."""
+"""JSON without the numbers that it lacks: NaN and infinity become null."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._locked: IO[bytes] | None = None
-        self._keep: int | None = 0  # up to this step what an earlier process logged stays
+        self._keep: int | None = 0  # last earlier step to keep in the log; None once it is cut
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Raises DiskError when the disk takes nothing, BadInput when the folder is in use."""
+        """Raises DiskError when the disk is full, BadInput when the folder is in use."""
         write = getattr(self, f"_{event['event']}", None)
         try:
             with disk_errors("The run's record", self.path, hint=RESUME_HINT):
@@ -66,7 +66,7 @@ class RunFolder:
         _write(self.path, run)
 
     def _resume(self, facts: dict[str, Any]) -> None:
-        self._keep = facts["step"]  # what was logged after it happens again
+        self._keep = facts["step"]  # later steps are repeated, and logged again
 
     def _step(self, figures: dict[str, Any]) -> None:
         file = self.path / "progress.jsonl"
@@ -192,7 +192,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def state_of(run: Mapping[str, Any]) -> str:
-    """The state for people: `finished` also tells whether the time limit cut the training."""
+    """The state as text for people, with the steps if the time limit cut the training."""
     if (run.get("results") or {}).get("stopped_by") == "time":
         return f"{run['state']} by the time limit, {run['steps']} of {run['planned_steps']} steps"
     return str(run.get("state", ""))

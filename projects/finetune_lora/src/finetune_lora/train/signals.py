@@ -19,18 +19,18 @@ class Stopped(KeyboardInterrupt):
 def on_signal(
     act: Callable[[int, Any], Any], signals: tuple[signal.Signals, ...]
 ) -> Iterator[None]:
-    """Within it `signals` call `act`; in threads, which get no signals, nothing changes."""
+    """In the block, `signals` call `act`. No effect in threads, which receive no signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # A process in the background of a shell ignores Ctrl-C, and goes on doing so.
-    heard = [one for one in signals if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {one: signal.signal(one, act) for one in heard}
+    # A background process of a shell ignores Ctrl-C, and must continue to ignore it.
+    active = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, act) for number in active}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def raise_stopped(*_: Any) -> None:

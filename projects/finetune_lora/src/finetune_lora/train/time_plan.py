@@ -1,7 +1,7 @@
-"""How long a training goes on and how its learning rate falls: by steps, or by the clock.
+"""How long a training runs and how its learning rate falls: by steps, or by the clock.
 
-A training has so many steps; where the time allowed is too short for them it gets fewer, so that
-the learning rate has come down to nothing when time is up.
+A training has a planned number of steps. If the time limit is too short for them, it gets fewer,
+so that the learning rate still reaches 0 when the time is up.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_WARM = 3  # the first steps are slower than the rest and say nothing
+_WARM = 3  # the first steps are slower than the rest, so they are not timed
 
 
 @dataclass
 class Plan:
-    """`planned` steps; `total` are fewer if `seconds` would be up before.
+    """A plan of `planned` steps; `total` is lower if `seconds` do not suffice for them.
 
-    `spent` seconds went into the same training before it was resumed.
+    `spent` are the seconds that the same training took before it was resumed.
     """
 
     planned: int
@@ -34,7 +34,7 @@ class Plan:
         self.total = self.total or self.planned
 
     def begin(self) -> None:
-        """Time starts to count."""
+        """Start the clock."""
         self._begun = self.clock()
 
     @property
@@ -57,8 +57,8 @@ class Plan:
         return step >= self.total or self.left <= 0
 
     def factor(self, step: int) -> float:
-        """What the learning rate is multiplied with: up in `warmup` steps, then straight down."""
-        warmup = self.warmup * self.total / self.planned  # fewer steps have a shorter one
+        """The factor of the learning rate: it rises for `warmup` steps, then falls linearly."""
+        warmup = self.warmup * self.total / self.planned  # shorter if there are fewer steps
         rising = (step + 1) / max(1.0, warmup)
         falling = (self.total - step) / max(1.0, self.total - warmup)
         return max(0.0, min(1.0, rising, falling))

@@ -37,14 +37,14 @@ def train(args: TrainArgs, *, listeners: Sequence[Listener] = ()) -> TrainResult
 
 def _train(args: TrainArgs, listeners: Sequence[Listener]) -> TrainResult:
     folder, first = Path(args.output), processes.is_first()
-    # 1. Check everything. Until then nothing is written: an earlier run's record stays true.
+    # 1. Check everything before anything is written: an earlier run's record stays intact.
     before = checkpoints.read_job(folder) if args.resume else {}
     if before:
         args = resumed_args(args, before)
     elif not args.data:
         missing = f"{folder} contains no run to resume." if args.resume else "No training data."
         raise BadInput(missing, hint="Start a run with --data FILE.")
-    elif first:  # another process may look when this one has already begun to write
+    elif first:  # another process may check after this one has begun to write
         _check_folder(folder)
     job = prepare(args)
     if before:

@@ -237,7 +237,7 @@ class CompletionTrainer(Trainer):
             return token_losses(model, part)
 
     def floating_point_ops(self, *_: Any) -> int:
-        return 0  # it would need one tensor of ids
+        return 0  # the Trainer's estimate needs the batch as one tensor of ids
 
     @torch.no_grad()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -256,7 +256,7 @@ class CompletionTrainer(Trainer):
         scores, step = {"eval_loss": loss / n}, self.state.global_step
         self.tell({"event": "eval", "step": step, **scores})
         self.counts |= {"evaluated": step, **scores}
-        self.control.should_evaluate = False  # or the Trainer's end does it once more
+        self.control.should_evaluate = False  # otherwise the Trainer evaluates again at its end
         return scores
 
     def log(self, logs: dict[str, Any], *_: Any) -> None:
@@ -327,7 +327,7 @@ class CompletionTrainer(Trainer):
         self.tell({"event": "resume", "step": int(checkpoint.name.rpartition("-")[2])})
 
     def interrupt(self, *_: Any) -> None:
-        """End with a checkpoint after this step, and at once when asked a second time."""
+        """Stop after this step, with a checkpoint. A second signal stops immediately."""
         if self.stopped_by == "interrupt":
             raise Stopped("Stopped immediately. Continue from the last checkpoint with --resume.")
         self.stopped_by = "interrupt"

@@ -79,9 +79,9 @@ def _environments(outcome: Outcome) -> list[str]:
 
 
 def _draw(figure: Figure, results: Results) -> tuple[Figure, str, str]:
-    """A figure with its SVG in base64, as text of an image, or with the reason why there is none.
+    """A figure with its SVG in base64, or with the reason why there is none.
 
-    As an image, the ids and styles of several drawings on a page do not collide.
+    Embedded as images, the ids and styles of several drawings on a page do not collide.
     """
     from seedbed.runs.training import to_svg
 

@@ -40,7 +40,7 @@ def interval(verdict: Verdict) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the two largest of its units.
+    """A duration in its two largest units.
 
     >>> duration(42.4), duration(130), duration(3725)
     ('42 s', '2 min 10 s', '1 h 2 min')

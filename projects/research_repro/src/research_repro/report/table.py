@@ -1,4 +1,4 @@
-"""The claims of a run as text of at most 100 columns, what was not reproduced first."""
+"""The claims of a run as text of at most 100 columns, with the failed claims first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from research_repro.results import Outcome, published
 
 
 def claims_table(outcome: Outcome) -> str:
-    """What was not reproduced and why, the claims with what was measured, and a summary."""
+    """The failed claims with their reasons, a table of all claims, and a summary."""
     console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
     failures = outcome.with_status("not reproduced", "fails")
     if failures:
@@ -55,7 +55,7 @@ def published_markdown() -> str:
 
 
 def equations_markdown() -> str:
-    """The paper's equations and the functions with their comments, in Markdown, for the README."""
+    """A link from each equation's number to its function, by paper, in Markdown for the README."""
     lines = []
     for paper in load_papers(Path("nowhere"))[0]:
         links = dict[int, str]()

@@ -2,9 +2,8 @@
 
     records, failures = run_cells(partial(find_paper, "lora", papers_dir), cells, workspace)
 
-A record is `cells/ID.json` in the run's folder; what an interrupted run stored is used. A process
-runs one cell after another, since importing torch takes seconds, and ends with the one that
-started it.
+A record is `cells/ID.json` in the run's folder; those of an interrupted run are reused. A process
+runs one cell after another, since importing torch takes seconds, and exits with its parent.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from seedbed.safety.secrets import reason
 Load = Callable[[], Paper]
 """Imports the paper. It is pickled, and called in each process."""
 Progress = Callable[[int, int, str], None]
-"""Called when a cell has ended: how many have, of how many, and a line about this one."""
+"""Called after each cell with the number of ended cells, the total, and a line about this one."""
 
 
 def _stored_records(cells: Sequence[Cell], workspace: Workspace) -> dict[str, Record]:
@@ -93,16 +92,16 @@ def run_cells(
                     running[pool.submit(run_cell, load, cell, workspace)] = cell
                 if not running:
                     return records, failures
-                # 2. Wait until one ends, and note what became of it.
+                # 2. Wait until one ends, and keep its record or the reason why it failed.
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    ended = future.result()
+                    result = future.result()
                     cell = running.pop(future)
-                    if isinstance(ended, str):
-                        failures[cell.id] = ended
+                    if isinstance(result, str):
+                        failures[cell.id] = result
                     else:
-                        records[cell.id] = ended
+                        records[cell.id] = result
                     if progress:
-                        text = f"{cell.id} failed: {ended}" if cell.id in failures else cell.id
+                        text = f"{cell.id} failed: {result}" if cell.id in failures else cell.id
                         progress(len(records) + len(failures), len(cells), text)
         except BrokenProcessPool:
             names = " or ".join(sorted(cell.id for cell in running.values()))

@@ -67,8 +67,8 @@ class Workspace:
         """Step numbers from 0, or from the last checkpoint, to `total` - 1.
 
         `state` names objects with state_dict and load_state_dict (models, optimizers, schedules).
-        They are saved every 20 seconds together with torch's random state, so that a cell that
-        was killed continues with the same numbers. Batches must depend on seed and step alone.
+        They are saved every `checkpoint_every_s` together with torch's random state, so a killed
+        cell continues with the same numbers. Batches must depend on seed and step alone.
         Each loop of a cell has its own checkpoint; loops in an artifact's `make` need another cell.
         Raises BadInput for a checkpoint that cannot be read.
         """

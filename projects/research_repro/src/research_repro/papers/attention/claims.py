@@ -28,9 +28,9 @@ def table_3(
     reference: float,
     not_reproduced: str = _EASY,
 ) -> Claim:
-    """A claim about the perplexity of a row relative to another, `theirs` and `reference` there.
+    """A claim about the perplexity of `row` relative to `base`: in the paper, theirs / reference.
 
-    Half of the paper's effect is required, since it is from a harder task.
+    Half of the paper's effect is required, since it was measured on a harder task.
     """
     ratio = (theirs / reference) ** 0.5
     return Claim(
