@@ -50,7 +50,7 @@ _DATES = [
         (ORDERS, rf"{_START}{_TWO}{_SEP}{_TWO}{_SEP}(\d{{4}}(?!:\d)|\d{{2}}){_END}"),
     )
 ]
-_MARK = r"[^\w\s%@#()€$£¥=*+]"  # may be a separator, so that an amount does not end there
+_MARK = r"(?:_|[^\w\s%@#()€$£¥=*+])"  # may be a separator, so that an amount does not end there
 _AMOUNT = re.compile(
     # Behind a letter only with two decimals, or if the letters are a currency: "Rp47.410".
     rf"(?<!\d{_MARK})(?<![\d.,:/])(?<!\w-)"
