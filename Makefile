@@ -75,7 +75,7 @@ smoke: $(PROJECTS:%=$(VENV)/%.ready) ## Runs every demo with the network off
 	  $(MAKE) $(NAMES:%=demo-%)
 
 # At most four processes, with one numerical thread each, and with two heaps: eight waste 200 MB.
-PYTEST := OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest --durations 10 -n logical --maxprocesses 4 \
+PYTEST := OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest --durations 10 -n auto --maxprocesses 4 \
   --dist loadfile --max-worker-restart 0 --benchmark-disable
 
 test: $(VENV)/dev.ready ## Runs the quick tests; ARGS= adds pytest options

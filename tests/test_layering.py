@@ -7,7 +7,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -65,11 +65,15 @@ def test_import_contracts_cover_every_project() -> None:
     assert set(settings["contracts"][1]["ancestors"]) == set(PACKAGES)
 
 
+@pytest.fixture(scope="module")
+def where() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_imported_distributions_are_required(package: str) -> None:
+def test_imported_distributions_are_required(package: str, where: Mapping[str, list[str]]) -> None:
     about = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text("utf-8"))["project"]
     required = closure(normal(package), frozenset(about.get("optional-dependencies", ())))
-    where = metadata.packages_distributions()
     missing = set()
     for path, name in imports(PACKAGES[package] / "src"):
         if name in sys.stdlib_module_names or name in PACKAGES:

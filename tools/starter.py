@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
-from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,8 @@ def _new_names(target: Path, root: Path, source: Path) -> Names:
             hint="Use lower-case letters, digits and dashes, e.g. TO=../my-bot.",
         )
     package = name.replace("-", "_")
-    if keyword.iskeyword(package) or package in _reserved(root, source):
+    taken = package in _reserved(root, source) or find_spec(package)
+    if keyword.iskeyword(package) or taken:
         raise BadInput(
             f"{name!r} is already the name of a module or dependency.",
             hint="Choose another name, e.g. TO=../my-bot.",
@@ -130,7 +131,7 @@ def _reserved(root: Path, source: Path) -> set[str]:
     names |= {re.sub(r"^(python-|py)|(-python|py)$", "", name) for name in names}
     modules = {re.sub(r"[.-]", "_", name) for name in names}
     modules |= {"seedbed", "tests", "docs", "vendor", "tools", "torch", "torchvision"}
-    return modules | {*sys.stdlib_module_names, *metadata.packages_distributions()}
+    return modules | sys.stdlib_module_names
 
 
 def _declaration(source: Path) -> dict[str, Any]:

@@ -27,16 +27,17 @@ def run(*arguments: str) -> None:
 
 
 def test_extract_prints_evidence_and_csv(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_pdf: Callable[..., bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gray = tmp_path / "gray.png"
+    gray, bill = tmp_path / "gray.png", tmp_path / "bill.pdf"
     gray.write_bytes(encode_png(np.full((40, 60, 3), 128, np.uint8)))
+    bill.write_bytes(make_pdf("BT /F 14 Tf 60 700 Td (Total: 669.00 EUR) Tj ET"))
     run("extract", INVOICE, "--json")
     result = json.loads(capsys.readouterr().out)
     assert (result["fields"]["total"], result["fields"]["order_number"]) == (669.0, None)
     assert set(result["evidence"]["total"]) == {"text", "box", "page", "confidence"}
     assert "order_number" not in result["evidence"]
-    run("extract", INVOICE, str(gray), "--csv")
+    run("extract", str(bill), str(gray), "--csv")
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["total"] for row in rows] == ["669.0", ""]
 
