@@ -379,6 +379,7 @@ def test_lifted_project_works_alone(
             key = settings if verb == "demo" else ["OPENAI_API_KEY=key"] if verb == "doctor" else []
             status = 2 if verb == "check" else 0  # nothing is solved
             assert printed in run(copy, "env", *key, "make", verb, *arguments, status=status)
+            assert verb != "demo" or not (copy / "var").exists(), "the demo left its results"
             if verb == "setup" and LLM in variant:
                 code = "from seedbed.models.load import load_chat_model as load; load('smollm2')"
                 error = run(copy, ".venv/bin/python", "-c", code, status=1)

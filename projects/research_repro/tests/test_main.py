@@ -113,12 +113,3 @@ def test_bad_input_is_one_line_with_status_2(arguments: list[str], message: str)
     assert message in output.err
     assert output.err.startswith("error: ")
     assert len(output.err.strip().splitlines()) == 1
-
-
-@pytest.mark.slow
-def test_demo_runs_the_first_paper_and_leaves_nothing(folder: Path) -> None:
-    before = sorted(folder.rglob("*.json"))
-    output = run("demo")
-    assert output.status == 0, output
-    assert "claims tested at smoke scale hold" in output.out
-    assert sorted(folder.rglob("*.json")) == before
