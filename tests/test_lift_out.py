@@ -430,9 +430,13 @@ def test_update_merges_what_changed_upstream(
     package, own = project / "src/research_repro", copy / "src/my_own"
     assert [file for file in private if (copy / file.relative_to(project)).exists()] == []
 
-    def update(*words: str) -> str:
-        return run(copy, "make", "update", f"FROM={upstream}", f"PYTHON={sys.executable}", *words)
+    def update(*words: str, status: int = 0) -> str:
+        command = ["make", "update", f"FROM={upstream}", f"PYTHON={sys.executable}", *words]
+        return run(copy, *command, status=status)
 
+    run(copy, "git", "config", "protocol.file.allow", "never")
+    assert "git could not fetch the new copy" in update(status=2)
+    run(copy, "git", "config", "--unset", "protocol.file.allow")
     assert "Nothing has changed in what this copy contains." in update()
     # Upstream changes the ends of four files. The copy changes the start of one and the end of
     # another, and deletes a third.

@@ -123,15 +123,14 @@ def _new_names(target: Path, root: Path, source: Path) -> Names:
 
 
 def _reserved(root: Path, source: Path) -> set[str]:
-    """Names that other modules have, or would have once everything is installed."""
+    """Names that modules would have once everything is installed."""
     requirements = _declaration(source)["project"]["dependencies"]
     requirements += (root / "constraints.txt").read_text("utf-8").splitlines()
     names = {re.split(r"[^\w.-]", line)[0].lower() for line in requirements}
     # What pip calls pyyaml and python-multipart is imported as yaml and multipart.
     names |= {re.sub(r"^(python-|py)|(-python|py)$", "", name) for name in names}
     modules = {re.sub(r"[.-]", "_", name) for name in names}
-    modules |= {"seedbed", "tests", "docs", "vendor", "tools", "torch", "torchvision"}
-    return modules | sys.stdlib_module_names
+    return modules | {"seedbed", "tests", "docs", "vendor", "tools", "torch", "torchvision"}
 
 
 def _declaration(source: Path) -> dict[str, Any]:

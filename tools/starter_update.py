@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from tools.starter import RECORD, git
@@ -86,12 +85,14 @@ def _copy(root: Path, record: dict[str, str], copy: Path, folder: Path) -> str:
     if run.returncode:
         raise BadInput(f"Copying {record['project']} again failed: {run.stderr.strip()}")
     git(copy, "fetch", "--quiet", str(place), "HEAD")
-    return git(copy, "rev-parse", "FETCH_HEAD")
+    commit = git(place, "rev-parse", "HEAD")
+    if not git(copy, "cat-file", "-t", commit):
+        raise BadInput(f"git could not fetch the new copy {place} into {copy}.")
+    return commit
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: list[str]) -> int:
     """The command line; returns 2 if there is nothing to compare with."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         print(update(Path(words[0]).resolve(), root=Path.cwd(), apply="--apply" in words))
     except SeedbedError as error:
@@ -101,4 +102,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))
