@@ -52,7 +52,7 @@ def line():
     return figure
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")
 def test_to_png_has_100_pixels_per_inch():
     with pytest.importorskip("PIL.Image").open(io.BytesIO(to_png(line()))) as picture:
         assert (picture.format, picture.size) == ("PNG", (500, 300))
