@@ -66,19 +66,21 @@ def test_import_contracts_cover_every_project() -> None:
 
 
 @pytest.fixture(scope="module")
-def where() -> Mapping[str, list[str]]:
+def distributions() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_imported_distributions_are_required(package: str, where: Mapping[str, list[str]]) -> None:
+def test_imported_distributions_are_required(
+    package: str, distributions: Mapping[str, list[str]]
+) -> None:
     about = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text("utf-8"))["project"]
     required = closure(normal(package), frozenset(about.get("optional-dependencies", ())))
     missing = set()
     for path, name in imports(PACKAGES[package] / "src"):
         if name in sys.stdlib_module_names or name in PACKAGES:
             continue
-        if not {normal(name), *map(normal, where.get(name, []))} & required:
+        if not {normal(name), *map(normal, distributions.get(name, []))} & required:
             missing.add(f"{path.name}: {name}")
     assert sorted(missing) == []
 

@@ -109,8 +109,8 @@ def _new_names(target: Path, root: Path, source: Path) -> Names:
             hint="Use lower-case letters, digits and dashes, e.g. TO=../my-bot.",
         )
     package = name.replace("-", "_")
-    taken = package in _reserved(root, source) or find_spec(package)
-    if keyword.iskeyword(package) or taken:
+    reserved = _reserved(root, source) | sys.stdlib_module_names
+    if keyword.iskeyword(package) or package in reserved or find_spec(package):
         raise BadInput(
             f"{name!r} is already the name of a module or dependency.",
             hint="Choose another name, e.g. TO=../my-bot.",

@@ -36,7 +36,7 @@ def test_gradients_of_a_layer_are_those_of_its_formula() -> None:
     add_lora(model, ["0"], rank=1, alpha=3)
     (layer,) = lora_layers(model).values()
     nn.init.normal_(layer.B)
-    model.double()  # so that rounding is no difference
+    model.double()  # so that rounding makes no difference
     x = torch.randn(2, 3, dtype=torch.double, requires_grad=True)
     expected = F.linear(x, layer.weight + 3 * layer.B @ layer.A, layer.bias)
     parts = [x, layer.A, layer.B]
