@@ -22,7 +22,7 @@ def test_type_is_distinct_and_snake_case():
 
 
 def test_missing_extra_contains_the_install_command():
-    with pytest.raises(errors.Unavailable, match=r"pip install 'seedbed\[serve\]'"):
+    with pytest.raises(errors.Unavailable, match=r"pip install -e '/.*/shared\[serve\]'"):
         raise errors.MissingExtra("fastapi", "serve")
 
 
@@ -30,7 +30,7 @@ def test_missing_extra_reads_the_package_from_langchains_error():
     vendor = ImportError("Initializing ChatGroq requires … `pip install langchain-groq`")
     assert str(errors.MissingExtra.named_in(vendor)).endswith("pip install langchain-groq")
     ours = ImportError("Please install it with `pip install langchain-openai`")
-    assert "seedbed[remote]" in str(errors.MissingExtra.named_in(ours))
+    assert "/shared[remote]" in str(errors.MissingExtra.named_in(ours))
     assert "'numpy' is not installed." in str(
         errors.MissingExtra.named_in(ImportError("No module named 'numpy'", name="numpy"))
     )

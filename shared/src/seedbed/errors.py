@@ -9,10 +9,12 @@ exits with status 2; an HTTP API responds with `error.status`, `error.type` and 
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import re
 import shlex
 import sys
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,27 @@ def pip_install(requirement: str) -> str:
     It names this interpreter, because `pip` on the shell's PATH may belong to another one.
     """
     return f"{shell_path(Path(sys.executable))} -m pip install {requirement}"
+
+
+def with_extra(extra: str) -> str:
+    """What pip installs for an extra of seedbed; "" if it is unknown where seedbed came from.
+
+    It names the folder or wheel that seedbed was installed from: the name alone would make pip ask
+    a public index, where it is not ours.
+    """
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname  # imports a whole HTTP client
+
+    try:
+        text = Distribution.from_name("seedbed").read_text("direct_url.json")
+    except PackageNotFoundError:
+        text = None
+    origin = json.loads(text or "{}")
+    url = str(origin.get("url", ""))
+    if origin.get("dir_info", {}).get("editable"):
+        folder = url2pathname(urlsplit(url).path)
+        return f"-e {shlex.quote(f'{folder}[{extra}]')}"
+    return shlex.quote(f"seedbed[{extra}] @ {url}") if url else ""
 
 
 def shell_path(path: Path) -> str:
@@ -134,8 +157,10 @@ class MissingExtra(Unavailable):
     """
 
     def __init__(self, package: str, extra: str = "") -> None:
-        extra = extra if not extra or "[" in extra else f"seedbed[{extra}]"
-        requirement = f"'{extra}'" if extra else package
+        if "[" in extra:
+            requirement = f"'{extra}'"
+        else:
+            requirement = (with_extra(extra) if extra else "") or package
         super().__init__(f"{package!r} is not installed.", hint=f"Run: {pip_install(requirement)}")
 
     @classmethod

@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         description="Allow servers to bind to other than loopback addresses without API keys. Set "
         "it only behind a gateway that authenticates requests.",
     )
+    grace: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds that running requests have to finish after SIGTERM or Ctrl-C. Keep it "
+        "below what the platform allows: Cloud Run kills a container after 10 s.",
+    )
     log_level: str = Field(
         "INFO",
         description="Minimum level of log messages: DEBUG, INFO, WARNING or ERROR.",

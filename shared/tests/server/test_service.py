@@ -182,3 +182,20 @@ def test_sigterm_completes_running_requests_and_refuses_new_ones(tmp_path, finis
         *("worker started", "request started", "request ended"),
         *("worker stopped", "engine drained"),
     ]
+
+
+def test_requests_that_exceed_the_grace_period_are_ended(tmp_path, finish, monkeypatch):
+    monkeypatch.setenv("SEEDBED_GRACE", "0.1")
+    path, port = tmp_path / "slow_server.py", free_port()
+    path.write_text(SERVER)
+    with (
+        run_server([sys.executable, str(path), str(port), str(finish)], port) as server,
+        httpx.stream("GET", f"http://127.0.0.1:{port}/v1/slow", timeout=30) as running,
+    ):
+        pieces = running.iter_text()
+        assert next(pieces)
+        server.send_signal(signal.SIGTERM)
+        with pytest.raises(httpx.RemoteProtocolError):
+            "".join(pieces)
+        finish.touch()  # the thread of the answer
+        assert server.wait(30) == 0

@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
 log = logging.getLogger("seedbed.service")
-GRACE_SECONDS = 30
-"""Seconds that running requests have to finish after SIGTERM or Ctrl-C."""
 # Error types for the exceptions of Starlette; those of seedbed carry their own.
 _TYPE_BY_STATUS = {400: "bad_input", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
@@ -244,9 +242,10 @@ class _Server(uvicorn.Server):
     to connect instead of getting the reason. A second signal stops the server at once.
     """
 
-    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Drain, grace: float) -> None:
         super().__init__(config)
         self.drain = drain
+        self.grace = grace  # seconds
         self.deadline = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -255,8 +254,8 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self.drain.draining = True
-        self.deadline = time.monotonic() + GRACE_SECONDS
-        log.info("shutting down: up to %d s for %d requests", GRACE_SECONDS, self.drain.running)
+        self.deadline = time.monotonic() + self.grace
+        log.info("shutting down: up to %g s for %d requests", self.grace, self.drain.running)
 
     async def on_tick(self, counter: int) -> bool:
         if self.drain.draining:
@@ -296,7 +295,7 @@ def serve(
     bound_to(listener.getsockname()[1])
     # 3. Serve; `_Server` drains the requests.
     log.info("%s serves on http://%s:%d", app.title, host, listener.getsockname()[1])
-    _Server(config, app.state.drain).run(sockets=[listener])
+    _Server(config, app.state.drain, app.state.settings.grace).run(sockets=[listener])
 
 
 def require_keys(keys: KeySource, settings: Settings, host: str) -> None:

