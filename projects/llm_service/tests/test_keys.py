@@ -19,6 +19,7 @@ from llm_service.store import tables
 from llm_service.store.database import Database, open_database
 from llm_service.store.keys import LOCAL, Key, KeyStore
 from seedbed.errors import BadInput, NotFound, Unauthorized, Unavailable
+from seedbed.server.callers import LOCAL as LOCAL_CALLER
 from seedbed.server.keys import Keys
 
 
@@ -184,18 +185,22 @@ def header(secret: str) -> Headers:
     return Headers({"x-api-key": secret})
 
 
-def test_caller_is_the_id_of_a_valid_key(store: KeyStore, database: Database) -> None:
-    assert not store and store.caller(Headers({})) == "local" and store.get("local") is LOCAL
+async def test_caller_is_the_id_of_a_valid_key(store: KeyStore, database: Database) -> None:
+    assert (
+        not store
+        and await store.caller(Headers({})) is LOCAL_CALLER
+        and store.get("local") is LOCAL
+    )
     key, secret = store.create("anna")
-    assert store.caller(Headers({"authorization": f"Bearer {secret}"})) == key.id
-    assert store.caller(header(secret)) == key.id
+    assert (await store.caller(Headers({"authorization": f"Bearer {secret}"}))).name == key.id
+    assert (await store.caller(header(secret))).name == key.id
     for headers in (Headers({}), Headers({"authorization": "Bearer sk-sb-wrong"}), header("\xff")):
         with pytest.raises(Unauthorized):
-            store.caller(headers)
+            await store.caller(headers)
     with pytest.raises(NotFound):
         store.get("local")
     static = KeyStore(database, Keys.parse("ops=secret"))
-    assert static.caller(header("secret")) == "ops"
+    assert (await static.caller(header("secret"))).name == "ops"
     assert static.get("ops").may("admin")
     for change in (static.create, static.revoke):
         with pytest.raises(BadInput, match="SEEDBED_API_KEYS"):
@@ -209,14 +214,16 @@ async def test_changes_by_another_process_apply_within_a_second(
     store.create("first")
     other = KeyStore(database, Keys())
     key, secret = other.create("anna")
-    assert store.caller(header(secret)) == key.id, "an unknown key is looked for at once"
+    assert (await store.caller(header(secret))).name == key.id, (
+        "an unknown key is looked for at once"
+    )
     other.revoke("anna")
     watching = asyncio.create_task(store.watch())
     while store.get(key.id).revoked is None:
         await asyncio.sleep(0.01)
     watching.cancel()
     with pytest.raises(Unauthorized, match="revoked"):
-        store.caller(header(secret))
+        await store.caller(header(secret))
 
 
 async def test_a_lost_database_leaves_known_keys_working(store: KeyStore) -> None:
@@ -224,5 +231,5 @@ async def test_a_lost_database_leaves_known_keys_working(store: KeyStore) -> Non
     store.database.close()
     (store.database.data_dir / "service.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(Unavailable):
-        store.caller(header("sk-sb-unknown"))
-    assert store.caller(header(secret)) == key.id
+        await store.caller(header("sk-sb-unknown"))
+    assert (await store.caller(header(secret))).name == key.id

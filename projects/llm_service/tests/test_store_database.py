@@ -117,7 +117,7 @@ def test_postgres_is_migrated_by_several_at_once(postgres_server: Any, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_known_keys_do_not_wait_for_a_database_that_hangs(postgres: Database) -> None:
+async def test_known_keys_do_not_wait_for_a_database_that_hangs(postgres: Database) -> None:
     store = KeyStore(postgres, Keys())
     _, known = store.create("anna")
     _, unread = KeyStore(postgres, Keys()).create("ben")
@@ -125,12 +125,12 @@ def test_known_keys_do_not_wait_for_a_database_that_hangs(postgres: Database) ->
         lock.execute(text("LOCK TABLE keys IN ACCESS EXCLUSIVE MODE"))  # a reader waits for its end
         started = time.monotonic()
         with pytest.raises(Unavailable, match="not responding"):  # it may be a valid one
-            store.caller(Headers({"x-api-key": unread}))
-        assert store.caller(Headers({"x-api-key": known}))
+            await store.caller(Headers({"x-api-key": unread}))
+        assert await store.caller(Headers({"x-api-key": known}))
         assert time.monotonic() - started < 10
     with store._reading:  # the reading in the thread has ended
         pass
-    assert store.caller(Headers({"x-api-key": unread}))
+    assert await store.caller(Headers({"x-api-key": unread}))
 
 
 @pytest.mark.slow

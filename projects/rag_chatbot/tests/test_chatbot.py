@@ -7,6 +7,7 @@ from rag_chatbot.chatbot import LOCAL, OPERATOR, Question
 from seedbed.errors import BadInput, Busy, Conflict, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
+from seedbed.server.callers import Caller
 
 TEXTS = {
     "port.md": "# Harbour\n\nThe harbour of Vellin opens at six in the morning.\n",
@@ -42,15 +43,15 @@ def test_ask_reports_an_empty_collection(open_chatbot):
 
 def test_create_collection_reveals_no_taken_names(open_chatbot):
     bot = open_chatbot()
-    bot.create_collection("alice/notes", ["alice"], ["alice"], "alice")
+    bot.create_collection("alice/notes", ["alice"], ["alice"], Caller("alice"))
     said = []
     for name in ("alice/notes", "alice/other"):
         with pytest.raises(BadInput, match="must begin with 'bob/'") as error:
-            bot.create_collection(name, ["*"], ["*"], "bob")
+            bot.create_collection(name, ["*"], ["*"], Caller("bob"))
         said.append(str(error.value).replace(name, "NAME"))
     assert said[0] == said[1]
     with pytest.raises(Conflict, match="is not available"):
-        bot.create_collection("alice/notes", ["*"], ["*"], "alice")
+        bot.create_collection("alice/notes", ["*"], ["*"], Caller("alice"))
 
 
 @pytest.mark.parametrize("error", [Unavailable("It stopped."), Busy("It stopped.")])

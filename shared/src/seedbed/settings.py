@@ -71,8 +71,8 @@ class Settings(BaseSettings):
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description="API keys that servers accept, as comma-separated name=key pairs. When empty, "
-        "requests need no key, and servers bind to loopback addresses only.",
+        description="API keys that servers accept, as comma-separated name=key or name:group=key "
+        "pairs. When empty, requests need no key, and servers bind to loopback addresses only.",
     )
     open: bool = Field(
         False,

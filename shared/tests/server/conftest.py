@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
 from seedbed import errors
-from seedbed.server.service import Caller, CleanText, create_app
+from seedbed.server.service import CleanText, CurrentCaller, create_app
 from seedbed.settings import Settings
 from seedbed.testing import contract
 
@@ -30,8 +30,8 @@ def _build(api_keys: str = "", **options: Any) -> FastAPI:
     )
 
     @app.post("/v1/ask")
-    def ask(question: Question, caller: Caller) -> dict[str, str]:
-        return {"caller": caller, "question": question.question}
+    def ask(question: Question, caller: CurrentCaller) -> dict[str, str]:
+        return {"caller": caller.name, "question": question.question}
 
     @app.post("/v1/files")
     async def files(file: UploadFile) -> int:

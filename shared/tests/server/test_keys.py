@@ -6,6 +6,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from seedbed import errors
+from seedbed.server.callers import Caller
 from seedbed.server.keys import Keys
 
 KEYS = Keys.parse("alice=key-a, bob=key=b")
@@ -24,8 +25,9 @@ def basic(key: str) -> str:
         ("authorization", basic("key-a"), "alice"),
     ],
 )
-def test_caller_is_the_name_of_the_key(header, value, name):
-    assert KEYS.caller(Headers({header: value})) == name
+async def test_caller_is_the_owner_of_the_key(header, value, name):
+    caller = await KEYS.caller(Headers({header: value}))
+    assert caller == Caller(name, operator=True)
 
 
 @pytest.mark.parametrize(
@@ -35,12 +37,20 @@ def test_caller_is_the_name_of_the_key(header, value, name):
         *({"authorization": value} for value in ("Bearer key-b", "Basic !!")),
     ],
 )
-def test_caller_without_a_valid_key_is_unauthorized(headers):
+async def test_caller_without_a_valid_key_is_unauthorized(headers):
     with pytest.raises(errors.Unauthorized, match=r"invalid API key.*Bearer KEY"):
-        KEYS.caller(Headers(headers))
+        await KEYS.caller(Headers(headers))
 
 
-@pytest.mark.parametrize("name", ["local", "*", "a/b", "a\x1b[31m"])
+async def test_key_with_groups_belongs_to_their_member_and_not_to_an_operator():
+    keys = Keys.parse("ann:hr: it =key:a,ops=key-b")
+    ann = await keys.caller(Headers({"x-api-key": "key:a"}))
+    assert ann == Caller("ann", frozenset({"hr", "it"}))
+    assert ann.is_in(["group:hr"]) and ann.is_in(["ann"]) and not ann.is_in(["hr", "group:ann"])
+    assert "ann" in keys and "hr" not in keys
+
+
+@pytest.mark.parametrize("name", ["local", "*", "a/b", "a\x1b[31m", ":hr", "a:", "a:*"])
 def test_parse_rejects_names_with_a_meaning_of_their_own(name):
     with pytest.raises(errors.ConfigError, match="pair 2") as caught:
         Keys.parse(f"alice=key-a,{name}=secretkey")

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from seedbed.server import ui
-from seedbed.server.service import Caller, create_app
+from seedbed.server.service import CurrentCaller, create_app
 from seedbed.settings import Settings
 from seedbed.testing.launch import free_port, launch_chromium, run_server
 
@@ -44,8 +44,8 @@ def build(api_keys: str = ""):
     app = create_app("page", version="1", settings=Settings(api_keys=api_keys))
 
     @app.post("/v1/me")
-    def me(caller: Caller) -> str:
-        return caller
+    def me(caller: CurrentCaller) -> str:
+        return caller.name
 
     with gr.Blocks(title="A page") as blocks:
         word = gr.Textbox()

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from seedbed.server import service
 from seedbed.server.keys import Keys
-from seedbed.server.service import Caller, CleanText, ErrorResponse
+from seedbed.server.service import CleanText, CurrentCaller, ErrorResponse
 from seedbed.testing.contract import KEY, SETTINGS, CommandContract, ServerContract, routes_of
 
 ERRORS = {"4XX": {"model": ErrorResponse, "description": "`error.type` names the reason"}}
@@ -28,7 +28,7 @@ def create_app() -> FastAPI:
     app = service.create_app("notes", version="1", settings=SETTINGS, max_body_mb=1)
 
     @app.post("/v1/notes/{name}", responses=ERRORS)
-    def add_note(name: CleanText, note: Note, _: Caller) -> str:
+    def add_note(name: CleanText, note: Note, _: CurrentCaller) -> str:
         """Add a note."""
         return f"{name}: {note.text * min(note.copies, 9)}"
 

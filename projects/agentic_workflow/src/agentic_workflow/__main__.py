@@ -26,6 +26,7 @@ from agentic_workflow.serve import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 from seedbed.errors import BadInput
+from seedbed.server.callers import Caller
 
 if TYPE_CHECKING:
     from agentic_workflow.config import Config
@@ -162,7 +163,8 @@ def reject(case_id: CaseId, comment: Comment = "") -> None:
 
 def _answer(case_id: str, decision: Any, body: Path | None, comment: str) -> None:
     text = body.read_text("utf-8") if body else None
-    record = _actions().answer(case_id, decision, by=getpass.getuser(), body=text, comment=comment)
+    person = Caller(getpass.getuser(), operator=True)
+    record = _actions().answer(case_id, decision, person, body=text, comment=comment)
     typer.echo(f"{record.id}: {decision}, {record.status}")
 
 

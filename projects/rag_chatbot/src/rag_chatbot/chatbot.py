@@ -24,10 +24,11 @@ from rag_chatbot.config import Config
 from rag_chatbot.conversation import Conversation, Conversations, Turn
 from rag_chatbot.ingest import Summary, ingest_uploads
 from rag_chatbot.search.retrieve import Hit, Retriever
-from rag_chatbot.store.catalogue import LOCAL, OPERATOR, Caller, allows
+from rag_chatbot.store.catalogue import OPERATOR, allows
 from rag_chatbot.store.store import Store, StoredDocument
 from seedbed.errors import BadInput, Conflict
 from seedbed.models.embeddings.load_embeddings import embed_texts
+from seedbed.server.callers import LOCAL, Caller
 from seedbed.settings import Settings
 
 __all__ = ["LOCAL", "OPERATOR", "Caller", "Chatbot", "Question", "open_chatbot"]
@@ -55,8 +56,8 @@ class Question:
 class Chatbot:
     """Owns the store and the conversations; safe to use from many threads; close it when done.
 
-    `caller` is the name of an API key, LOCAL on a server without keys, or OPERATOR, the person who
-    runs commands on this machine and may use every collection.
+    `caller` is who asks: `LOCAL` on a server without keys, and OPERATOR for the person who runs
+    commands on this machine and may use every collection.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ class Chatbot:
         The name must begin with the caller's own, as in `alice/notes`, so that a name that is
         taken reveals nothing about the collections of others.
         """
-        if caller not in (OPERATOR, LOCAL) and not name.startswith(f"{caller}/"):
+        if caller.name not in (OPERATOR.name, LOCAL.name) and not name.startswith(f"{caller}/"):
             raise BadInput(
                 f"The name of your collection must begin with '{caller}/'.",
                 hint=f"Example: '{caller}/{name}'.",
@@ -216,7 +217,7 @@ class Chatbot:
 
     def check_ready(self) -> None:
         """Raise the error that would prevent an answer; cheap once the model has worked."""
-        self.conversations.list(LOCAL, [], limit=1)
+        self.conversations.list(LOCAL.name, [], limit=1)
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
         for name in self.collections(OPERATOR)[:1]:
             self.store.vector_search(self.store.collections.get(name), vector, 1)
@@ -241,12 +242,12 @@ def open_chatbot(config: Config, settings: Settings) -> Chatbot:
 
 def _include(caller: Caller, names: Sequence[str]) -> list[str]:
     """`names`, and the caller where they don't include it."""
-    return [*names] if allows(names, caller) else [*names, str(caller)]
+    return [*names] if allows(names, caller) else [*names, caller.name]
 
 
 def _name(caller: Caller) -> str:
     """The name under which a caller's conversations are stored; the operator's are local ones."""
-    return LOCAL if caller is OPERATOR else str(caller)
+    return LOCAL.name if caller is OPERATOR else caller.name
 
 
 def passage(hit: Hit) -> dict[str, Any]:

@@ -15,10 +15,11 @@ import pytest
 from rag_chatbot.config import Config
 from rag_chatbot.read import parse
 from rag_chatbot.read.chunk import chunk, counter
-from rag_chatbot.store.catalogue import LOCAL, OPERATOR, Caller, Collection
+from rag_chatbot.store.catalogue import OPERATOR, Collection
 from rag_chatbot.store.store import Store, match_expression
 from seedbed.errors import BadInput, Busy, Forbidden, NotFound, Unavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.server.callers import LOCAL, Caller
 from seedbed.testing.launch import free_port, run_server
 
 OPEN = Callable[..., Store]
@@ -88,25 +89,28 @@ def test_match_expression_drops_common_words_over_the_row_limit() -> None:
     assert match_expression("water", rows.__getitem__) == '"water"'
 
 
+ANN, BOB, EVE = Caller("ann"), Caller("bob", frozenset({"hr"})), Caller("eve")
+
+
 def test_collections_hide_what_a_caller_may_not_read(store: Store) -> None:
     collections = store.collections
     collections.create("plans", readers=["ann", "bob"], writers=["ann"])
     collections.create("open")
-    assert (collections.names("ann"), collections.names("eve")) == (["open", "plans"], ["open"])
-    assert collections.require("plans", "ann", "write") == collections.get("plans")
+    assert (collections.names(ANN), collections.names(EVE)) == (["open", "plans"], ["open"])
+    assert collections.require("plans", ANN, "write") == collections.get("plans")
     with pytest.raises(Forbidden):
-        collections.require("plans", "bob", "write")
+        collections.require("plans", BOB, "write")
     messages = []
     for name in ("plans", "plums"):
         with pytest.raises(NotFound) as hidden:
-            collections.require(name, "eve", "read")
+            collections.require(name, EVE, "read")
         messages.append(str(hidden.value).replace(name, "NAME"))
     assert messages[0] == messages[1]
 
 
 @pytest.mark.parametrize(
     ("writers", "allowed"),
-    [("", {OPERATOR, LOCAL}), ("eve, ann", {OPERATOR, LOCAL, "ann"}), ("*", {"ann", "bob"})],
+    [("", {OPERATOR, LOCAL}), ("eve, ann", {OPERATOR, LOCAL, ANN}), ("*", {ANN, BOB})],
 )
 def test_operators_collections_are_read_only_for_keys_unless_granted(
     open_store: OPEN, writers: str, allowed: set[Caller]
@@ -115,9 +119,18 @@ def test_operators_collections_are_read_only_for_keys_unless_granted(
     collections.create("default")
     for caller in allowed:
         assert collections.require("default", caller, "write")
-    for caller in {"ann", "bob"} - allowed:
+    for caller in {ANN, BOB} - allowed:
         with pytest.raises(Forbidden, match="RAG_WRITERS"):
             collections.require("default", caller, "write")
+
+
+def test_collection_of_a_group_is_readable_for_its_members_only(store: Store) -> None:
+    store.collections.create("wiki/HR", readers=["group:hr"], writers=["group:hr-admins"])
+    assert store.collections.names(BOB) == ["wiki/HR"]
+    for stranger in (ANN, Caller("hr"), Caller("eve", frozenset({"hr-admins"}))):
+        assert store.collections.names(stranger) == []
+    with pytest.raises(Forbidden):
+        store.collections.require("wiki/HR", BOB, "write")
 
 
 @pytest.mark.parametrize("name", ["日本 語/..", "a'b\"; DROP TABLE x"])

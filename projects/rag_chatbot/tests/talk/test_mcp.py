@@ -8,6 +8,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from rag_chatbot.talk.api import create_app
+from seedbed.server.callers import Caller
 from seedbed.settings import Settings
 from seedbed.testing.contract import expect_error
 from seedbed.testing.launch import serve_app
@@ -52,7 +53,7 @@ async def test_mcp_client_lists_and_calls_all_tools(server):
 def address(open_chatbot):
     """The address of a server with the keys of Alice, who has a collection of her own, and Bob."""
     bot = open_chatbot({"port.md": FACT})
-    bot.create_collection("alice/notes", "", "", "alice")
+    bot.create_collection("alice/notes", "", "", Caller("alice"))
     with serve_app(create_app(bot, Settings(api_keys="alice=key-a,bob=key-b"))) as url:
         yield url
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from rag_chatbot.talk.api import create_app
+from seedbed.server.callers import LOCAL
 from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium
 
@@ -101,12 +102,12 @@ def test_page_lists_conversations_continues_and_deletes_them(visit):
     page.wait_for_function(
         "(title) => document.querySelector('#past label').innerText.includes(title)", arg=WHEN
     )
-    talks = bot.list_conversations("local")
-    sizes = {c.title: len(bot.conversation(c.id, "local")[1]) for c in talks}
+    talks = bot.list_conversations(LOCAL)
+    sizes = {c.title: len(bot.conversation(c.id, LOCAL)[1]) for c in talks}
     assert sizes == {WHEN: 3, "How long is green tea steeped?": 1}
     page.get_by_role("button", name="Delete conversation").click()
     page.get_by_text("What would you like to know?").wait_for()
-    assert [c.title for c in bot.list_conversations("local")] == ["How long is green tea steeped?"]
+    assert [c.title for c in bot.list_conversations(LOCAL)] == ["How long is green tea steeped?"]
 
 
 def test_page_adds_and_deletes_documents(visit, tmp_path):
@@ -129,7 +130,7 @@ def test_page_adds_and_deletes_documents(visit, tmp_path):
     page.get_by_role("option", name="tea.md").click()
     page.get_by_role("button", name="Delete it").click()
     documents_tab(page, 1).wait_for()
-    assert [item["source"] for item in bot.documents("default", "local")] == [new.name]
+    assert [item["source"] for item in bot.documents("default", LOCAL)] == [new.name]
 
 
 def test_page_stores_rating(visit):
@@ -139,8 +140,8 @@ def test_page_stores_rating(visit):
     bot.conversations.rate = lambda *args: (rate(*args), rated.set())
     page.get_by_role("button", name="Dislike").click()
     assert rated.wait(60)
-    [talk] = bot.list_conversations("local")
-    assert bot.conversation(talk.id, "local")[1][0].rating == "down"
+    [talk] = bot.list_conversations(LOCAL)
+    assert bot.conversation(talk.id, LOCAL)[1][0].rating == "down"
 
 
 def test_page_shows_error_and_keeps_question(visit):

@@ -1,7 +1,7 @@
 """API keys: parsed from a setting, stored as hashes, compared in constant time.
 
-    keys = Keys.parse("alice=s3cret,bob=another")
-    keys.caller(request.headers)  # "alice", or Unauthorized
+    keys = Keys.parse("alice=s3cret,bob:hr:it=another")
+    await keys.caller(request.headers)  # Caller("alice"), or Unauthorized
 
 A project with keys in a database implements `KeySource` itself.
 """
@@ -19,15 +19,20 @@ from typing import Protocol
 from starlette.datastructures import Headers
 
 from seedbed import errors
+from seedbed.server.callers import LOCAL, Caller
 
 
 class KeySource(Protocol):
-    """The API keys of a server. False while there are none: then every caller is "local"."""
+    """The API keys of a server. False while there are none: then every caller is `LOCAL`."""
 
     def __bool__(self) -> bool: ...
 
-    def caller(self, headers: Headers) -> str:
-        """The name of the caller that sent these headers. Raises Unauthorized."""
+    def __contains__(self, name: object) -> bool:
+        """Whether a key has this caller's name. People who sign in never get the name of a key."""
+        ...
+
+    async def caller(self, headers: Headers) -> Caller:
+        """The caller that sent these headers. Raises Unauthorized."""
         ...
 
 
@@ -35,52 +40,60 @@ class KeySource(Protocol):
 class Keys:
     """A fixed set of API keys, of which only the SHA-256 digests are stored."""
 
-    digests: Mapping[bytes, str] = field(default_factory=dict)
-    """The name of the caller for each digest."""
+    callers: Mapping[bytes, Caller] = field(default_factory=dict)
+    """The caller of each digest."""
 
     @classmethod
     def parse(cls, text: str) -> Keys:
-        """Parse `name=key,name=key`. The ConfigError for a wrong pair shows its position only, as
-        the text contains keys."""
-        digests: dict[bytes, str] = {}
+        """Parse `name=key,name:group:group=key`.
+
+        A key without groups is an operator's; one with groups may do what its groups may do. The
+        ConfigError for a wrong pair shows its position only, as the text contains keys.
+        """
+        callers: dict[bytes, Caller] = {}
         pairs = filter(None, (pair.strip() for pair in text.split(",")))
         for position, pair in enumerate(pairs, 1):
-            name, _, key = (part.strip() for part in pair.partition("="))
+            who, _, key = (part.strip() for part in pair.partition("="))
+            name, *groups = (part.strip() for part in who.split(":"))
             digest = hashlib.sha256(key.encode()).digest()
             key_ok = key and key.isascii() and key.isprintable()  # in a header
-            duplicate = digest in digests or name in digests.values()
+            duplicate = digest in callers or name in map(str, callers.values())
             # "local" stands for callers without a key.
-            name_ok = name not in ("", "local") and name.isprintable() and not set(name) & set("*/")
-            if not key_ok or duplicate or not name_ok:
+            name_ok = name != LOCAL.name and who.isprintable() and not set(who) & set("*/")
+            if not key_ok or duplicate or not (name_ok and all([name, *groups])):
                 raise errors.ConfigError(
-                    f"SEEDBED_API_KEYS: pair {position} is not of the form name=key, repeats a "
-                    "name or key, or has characters that are not allowed.",
+                    f"SEEDBED_API_KEYS: pair {position} is not of the form name=key or "
+                    "name:group=key, repeats a name or key, or has characters that are not "
+                    "allowed.",
                     hint="Use ASCII in keys, and names other than 'local' without * and /.",
                 )
-            digests[digest] = name
-        return cls(digests)
+            callers[digest] = Caller(name, frozenset(groups), operator=not groups)
+        return cls(callers)
 
     def __bool__(self) -> bool:
-        return bool(self.digests)
+        return bool(self.callers)
 
-    def caller(self, headers: Headers) -> str:
-        """The name of the caller by the key in the headers. Raises Unauthorized.
+    def __contains__(self, name: object) -> bool:
+        return any(caller.name == name for caller in self.callers.values())
+
+    async def caller(self, headers: Headers) -> Caller:
+        """The caller by the key in the headers. Raises Unauthorized.
 
         Digests are compared in constant time, so that timing does not reveal a part of a key.
         """
         if not self:
-            return "local"
+            return LOCAL
         digest = hashlib.sha256(presented_key(headers).encode(errors="replace")).digest()
-        names = [
-            name for stored, name in self.digests.items() if hmac.compare_digest(stored, digest)
+        callers = [
+            caller for stored, caller in self.callers.items() if hmac.compare_digest(stored, digest)
         ]
-        if not names:
+        if not callers:
             raise errors.Unauthorized(
                 "Missing or invalid API key.",
                 hint="Send `Authorization: Bearer KEY`; in a browser, enter any user name and the "
                 "key as the password.",
             )
-        return names[0]
+        return callers[0]
 
 
 def presented_key(headers: Headers) -> str:

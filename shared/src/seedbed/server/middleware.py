@@ -15,7 +15,7 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -27,7 +27,8 @@ from seedbed import errors
 from seedbed.observe.logs_and_traces import request_id
 from seedbed.observe.telemetry import error_kind, metric
 from seedbed.safety.secrets import redact_secrets
-from seedbed.server.keys import KeySource
+from seedbed.server.access import Access
+from seedbed.server.callers import Caller
 
 log = logging.getLogger("seedbed.service")
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -151,17 +152,6 @@ def _raw_path(scope: Scope) -> str:
     return str(scope.get("raw_path", b"").decode("ascii", "replace"))
 
 
-@dataclass
-class Access:
-    """Which callers a server admits."""
-
-    keys: KeySource  # while there are none, no key is required
-    local_only: bool = False  # without keys: requests to localhost only, by the `Host` header
-    origins: Sequence[str] = ()  # web sites whose pages may send requests; `*` for all
-    # Whether this caller may read /metrics; otherwise 403.
-    may_read_metrics: Callable[[str], bool] = lambda caller: True  # noqa: ARG005
-
-
 class Guard:
     """Refuses requests during a drain, above the limit, from other sites, or without a valid key.
 
@@ -176,7 +166,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN_PATHS:
             try:
-                scope.setdefault("state", {})["caller"] = self._authorize(scope)
+                scope.setdefault("state", {})["caller"] = await self._authorize(scope)
             except errors.SeedbedError as error:
                 if scope["type"] == "http":
                     return await response_to(error, scope)(scope, receive, send)
@@ -184,8 +174,8 @@ class Guard:
                 return await send(close)
         await self.app(scope, receive, send)
 
-    def _authorize(self, scope: Scope) -> str:
-        """The name of the caller. Raises the error to answer with."""
+    async def _authorize(self, scope: Scope) -> Caller:
+        """The caller. Raises the error to answer with."""
         headers = Headers(scope=scope)
         # 1. Capacity.
         if self.drain.draining:
@@ -209,7 +199,7 @@ class Guard:
         if not safe and self._is_cross_site(headers):
             raise errors.Unauthorized("Cross-site requests are not allowed.")
         # 5. The API key.
-        return self.access.keys.caller(headers)
+        return await self.access.authenticate(headers)
 
     def _is_cross_site(self, headers: Headers) -> bool:
         """Whether a browser sent the request for a page of another site, which is not trusted."""

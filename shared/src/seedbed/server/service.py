@@ -3,8 +3,8 @@
     app = create_app("demo", version="1.0")
 
     @app.get("/v1/me")
-    def me(caller: Caller) -> str:
-        return caller
+    def me(caller: CurrentCaller) -> str:
+        return caller.name
 
     serve(app, port=8000)
 
@@ -33,10 +33,11 @@ from starlette.exceptions import HTTPException
 
 from seedbed import errors
 from seedbed.observe import logs_and_traces
+from seedbed.server.access import Access, require_operator
+from seedbed.server.callers import Caller
 from seedbed.server.keys import Keys, KeySource
 from seedbed.server.middleware import (
     OPEN_PATHS,
-    Access,
     BodyLimit,
     Context,
     Drain,
@@ -54,27 +55,28 @@ log = logging.getLogger("seedbed.service")
 _TYPE_BY_STATUS = {400: "bad_input", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
-def caller_of(request: Any) -> str:
-    """The caller of a request (Starlette's or Gradio's): the name of its API key.
+def caller_of(request: Any) -> Caller:
+    """The caller of a request (Starlette's or Gradio's); `LOCAL` without API keys.
 
-    Without keys every caller is "local". Raises Unauthorized for a request that did not pass
+    Raises Unauthorized for a request that did not pass
     `middleware.Guard`.
     """
     scope = getattr(request, "request", request).scope
     if "caller" not in scope.get("state", {}):
         raise errors.Unauthorized("The API key of this request was not checked.")
-    return str(scope["state"]["caller"])
+    caller: Caller = scope["state"]["caller"]
+    return caller
 
 
 # `async`, as FastAPI would run a plain function in a thread: slower than the lookup itself.
 async def _caller(
     request: Request, _: Annotated[Any, Depends(HTTPBearer(auto_error=False))]
-) -> str:
+) -> Caller:
     return caller_of(request)
 
 
-Caller = Annotated[str, Depends(_caller)]
-"""The type of a route's parameter that receives the name of the caller's API key."""
+CurrentCaller = Annotated[Caller, Depends(_caller)]
+"""The type of a route's parameter that receives the caller."""
 
 
 class ErrorDetail(BaseModel):
@@ -187,10 +189,9 @@ def _add_health(app: FastAPI, ready: Callable[[], None]) -> None:
         return {"status": "ready"}
 
     @app.get("/metrics", tags=["health"])
-    def metrics(caller: Caller) -> Response:
+    def metrics(caller: CurrentCaller) -> Response:
         """Metrics of this process in Prometheus' text format."""
-        if not app.state.access.may_read_metrics(caller):
-            raise errors.Forbidden("This key cannot read the metrics.")
+        require_operator(caller, "read the metrics")
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -27,6 +27,7 @@ from agentic_workflow.sample.start import MAILS, sample_shop
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.processes import workers
 from agentic_workflow.store.store import Store
+from seedbed.server.callers import Caller
 from seedbed.settings import Settings, load
 
 TIMEOUT = 300.0  # seconds for all mails; the first start converts weights and learns the examples
@@ -67,7 +68,7 @@ def run(config: Config) -> int:
         right = [_compare(name, records[name], expected) for name, expected in EXPECTED.items()]
         # 2. Approve a case; the customer gets the reply.
         actions = Actions(config, store, queue, Outbox(store.engine, {}, "demo"))
-        actions.answer(cases[APPROVED], "approve", by="demo")
+        actions.answer(cases[APPROVED], "approve", by=Caller("demo"))
         record = _wait_for(store, cases[APPROVED])
         right.append(_compare(f"{APPROVED} approved", record, ("closed", "reply")))
         # 3. No reply was sent twice.

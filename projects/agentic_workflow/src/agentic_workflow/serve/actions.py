@@ -1,7 +1,7 @@
 """What people do: answer cases, settle doubts, replay, switch. Called by API, page and CLI.
 
     actions = Actions(config, store, queue, outbox)
-    actions.answer("c0123456789abcde", "approve", "anna", body="Dear Bob, …")
+    actions.answer("c0123456789abcde", "approve", Caller("anna"), body="Dear Bob, …")
 
 Permission is checked here. A decision is stored first and queued then; if the process dies in
 between, the workers' upkeep queues the case.
@@ -20,6 +20,7 @@ from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
+from seedbed.server.callers import Caller
 
 Json = dict[str, Any]
 THREAD = 10  # cases of a thread that are shown with a case
@@ -35,21 +36,21 @@ class CaseDetails(Value):
 
 
 class Actions:
-    """Actions on cases; `by` is the name of the person's API key."""
+    """Actions on cases; `by` is the person who acts."""
 
     def __init__(self, config: Config, store: Store, queue: CaseQueue, outbox: Outbox) -> None:
         self.config, self.store, self.queue, self.outbox = config, store, queue, outbox
         self._approvers, self.gateways = config.names("approvers"), config.names("gateways")
 
-    def may_approve(self, by: str) -> bool:
+    def may_approve(self, by: Caller) -> bool:
         """Whether this person may decide, settle, replay and switch."""
-        return not self._approvers or by in self._approvers
+        return not self._approvers or by.is_in(self._approvers)
 
     def answer(
         self,
         case_id: str,
         decision: Verdict,
-        by: str,
+        by: Caller,
         subject: str | None = None,
         body: str | None = None,
         comment: str = "",
@@ -68,14 +69,14 @@ class Actions:
             old = record.draft or Draft(subject=f"Re: {record.mail.subject}", body="")
             new = {"subject": subject or old.subject, "body": old.body if body is None else body}
             draft = old.model_copy(update=new)  # as the person wrote it, unmasked
-        record = self.store.decide_approval(case_id, decision, by, draft, comment)
+        record = self.store.decide_approval(case_id, decision, by.name, draft, comment)
         # 3. Let a worker go on.
         return self._enqueue(record)
 
     def change(
         self,
         case_id: str,
-        by: str,
+        by: Caller,
         category: str | None = None,
         order_id: str | None = None,
         amount: Decimal | None = None,
@@ -100,7 +101,7 @@ class Actions:
         if not changes:
             raise BadInput("Nothing was changed.", hint="Change the category, order or amount.")
         currency = old.currency if new["amount"] == old.amount else None
-        sure = {"confidence": 1.0, "others": (), "changed_by": by, "currency": currency}
+        sure = {"confidence": 1.0, "others": (), "changed_by": by.name, "currency": currency}
         no_cost = {"tokens": 0, "cost_usd": 0.0}  # the first reading's cost is recorded already
         triage = old.model_copy(update={**new, **sure, **no_cost})
         record = self.store.change_triage(case_id, triage, ", ".join(changes))
@@ -113,39 +114,39 @@ class Actions:
             _log.warning("case %s is queued later: %s", record.id, error)
         return record
 
-    def resolve(self, key: str, happened: bool, by: str) -> str:
+    def resolve(self, key: str, happened: bool, by: Caller) -> str:
         """Settle an effect in doubt: it did happen, or it is tried again. Returns its case."""
         self._check(by)
-        case_id = self.outbox.resolve(key, happened, by)
+        case_id = self.outbox.resolve(key, happened, by.name)
         answer = "happened" if happened else "did not happen"
-        self.store.record(case_id, "resolve", actor=by, reason=f"{key} {answer}")
+        self.store.record(case_id, "resolve", actor=by.name, reason=f"{key} {answer}")
         self.queue.repeat(self.store.case(case_id), self.store, decided=True)
         return case_id
 
-    def replay(self, case_id: str, by: str) -> str:
+    def replay(self, case_id: str, by: Caller) -> str:
         """Go on with a failed case, or begin it again if it had come to no effect; its id."""
         self._check(by)
         case = self.store.case(case_id)
         if case.status != "failed":
             raise Conflict(f"Case {case_id} is {case.status}; only failed cases can be replayed.")
         for row in self.outbox.list("failed", case_id):
-            self.outbox.replay(row.key, by)
-        self.store.record(case_id, "replay", actor=by)
+            self.outbox.replay(row.key, by.name)
+        self.store.record(case_id, "replay", actor=by.name)
         by_person = case.approval and case.approval.decision
         decided = by_person or self.outbox.list(case_id=case_id)
         self.queue.repeat(case, self.store, decided=bool(decided))
         return case_id
 
-    def reopen(self, case_id: str, by: str) -> CaseRecord:
+    def reopen(self, case_id: str, by: Caller) -> CaseRecord:
         """Let a closed case wait for a person again. Raises Forbidden, NotFound or Conflict."""
         self._check(by)
-        return self.store.reopen(case_id, by, datetime.now(UTC) + REOPENED)
+        return self.store.reopen(case_id, by.name, datetime.now(UTC) + REOPENED)
 
-    def stop(self, on: bool, by: str) -> None:
+    def stop(self, on: bool, by: Caller) -> None:
         """Stop the desk, or release it: while it is stopped, nothing is sent or refunded."""
         self._check(by)
-        self.store.stop(on, by)
-        _log.warning("The desk is %s, by %s.", "stopped" if on else "released", by)
+        self.store.stop(on, by.name)
+        _log.warning("The desk is %s, by %s.", "stopped" if on else "released", by.name)
 
     def details(self, case_id: str) -> CaseDetails:
         """A case with its timeline and effects. Raises NotFound."""
@@ -156,6 +157,6 @@ class Actions:
             thread=[case for case in self.store.thread(case_id) if case.id != case_id][-THREAD:],
         )
 
-    def _check(self, by: str) -> None:
+    def _check(self, by: Caller) -> None:
         if not self.may_approve(by):
-            raise Forbidden(f"{by!r} may not approve cases.", hint="See WORKFLOW_APPROVERS.")
+            raise Forbidden(f"{by.name!r} may not approve cases.", hint="See WORKFLOW_APPROVERS.")

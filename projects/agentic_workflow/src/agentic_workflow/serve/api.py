@@ -33,7 +33,7 @@ from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.serve.actions import Actions, CaseDetails
 from seedbed.errors import BadInput
 from seedbed.server import service
-from seedbed.server.service import Caller, CleanText, ErrorResponse
+from seedbed.server.service import CleanText, CurrentCaller, ErrorResponse
 from seedbed.settings import Settings
 
 MAX_MAIL_MB = 25
@@ -116,7 +116,7 @@ router = APIRouter(
 
 @router.post("/mails", status_code=202, response_model=CaseState, openapi_extra=MAIL_BODY)
 async def post_mail(
-    request: Request, intake: Annotated[Intake, _part("intake")], desk: Desk, caller: Caller
+    request: Request, intake: Annotated[Intake, _part("intake")], desk: Desk, caller: CurrentCaller
 ) -> Any:
     """Take in a mail, the raw message. The same mail again returns the same case.
 
@@ -126,14 +126,14 @@ async def post_mail(
     form = request.headers.get("content-type", "").startswith("multipart/")
     if form or not data.strip():
         raise BadInput("The body is not a mail.", hint="Send the raw message as the body.")
-    by_mail_server = caller in desk.gateways
+    by_mail_server = caller.is_in(desk.gateways)
     return await run_in_threadpool(intake.take, data, by_mail_server=by_mail_server)
 
 
 @router.get("/cases")
 def list_cases(
     desk: Desk,
-    _caller: Caller,
+    _caller: CurrentCaller,
     status: Status | None = None,
     category: Category | None = None,
     text: Annotated[CleanText, Query(max_length=500, description="Words to find.")] = "",
@@ -148,6 +148,6 @@ def list_cases(
 
 
 @router.get("/cases/{case_id}")
-def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> CaseDetails:
+def get_case(case_id: CleanText, desk: Desk, _caller: CurrentCaller) -> CaseDetails:
     """A case with its timeline, effects and thread."""
     return desk.details(case_id)

@@ -27,7 +27,7 @@ from agentic_workflow.case import CATEGORIES, STATUSES, Verdict
 from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.serve.actions import Actions
 from seedbed.errors import BadInput, SeedbedError
-from seedbed.server.service import Caller, CleanText, caller_of
+from seedbed.server.service import CleanText, CurrentCaller, caller_of
 
 ROWS, HITS = 25, 100
 MAX_AMOUNT = 1_000_000
@@ -104,7 +104,7 @@ def search(
 def decide(
     request: Request,
     case_id: CleanText,
-    caller: Caller,
+    caller: CurrentCaller,
     verdict: Annotated[Verdict, Form()],
     subject: Text = "",
     body: Text = "",
@@ -121,7 +121,7 @@ def decide(
 def change(
     request: Request,
     case_id: CleanText,
-    caller: Caller,
+    caller: CurrentCaller,
     category: Text = "",
     order: Text = "",
     amount: Text = "",
@@ -133,7 +133,7 @@ def change(
 
 @router.post("/cases/{case_id}/replay")
 @router.post("/cases/{case_id}/reopen")
-def go_on(request: Request, case_id: CleanText, caller: Caller) -> Response:
+def go_on(request: Request, case_id: CleanText, caller: CurrentCaller) -> Response:
     """Try a failed case again, or let a closed one wait for a person."""
     actions = _actions(request)
     act = actions.replay if request.url.path.endswith("/replay") else actions.reopen
@@ -145,7 +145,7 @@ def go_on(request: Request, case_id: CleanText, caller: Caller) -> Response:
 def settle(
     request: Request,
     case_id: CleanText,
-    caller: Caller,
+    caller: CurrentCaller,
     key: Annotated[CleanText, Form()],
     happened: Annotated[bool, Form()],
 ) -> Response:
@@ -155,7 +155,7 @@ def settle(
 
 
 @router.post("/switch")
-def switch(request: Request, caller: Caller, on: Annotated[bool, Form()]) -> Response:
+def switch(request: Request, caller: CurrentCaller, on: Annotated[bool, Form()]) -> Response:
     """Stop the desk, or release it."""
     _actions(request).stop(on, caller)
     return RedirectResponse("/", 303)
@@ -203,7 +203,7 @@ def _show_case(
 def _show(request: Request, view: str, **values: Any) -> Response:
     actions, policy, error = _actions(request), request.app.state.policy, values.get("error")
     by = caller_of(request)
-    values |= {"by": by, "may_approve": actions.may_approve(by), "view": view}
+    values |= {"by": by.name, "may_approve": actions.may_approve(by), "view": view}
     if view != "error":  # the database may be away
         policy.current()  # reads a changed file
         values |= {"problem": policy.problem, "stopped": actions.store.stopped()}

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from seedbed.server.callers import Caller
+
 POINTS = ("before claim", "after claim", "after send", "after checkpoint")
 TEXTS = ("where is my parcel", "refund 30.00", "where is it", "refund 20.00", "refund 300.00")
 
@@ -24,7 +26,7 @@ def check(world: Any, cases: list[str], refunds: int) -> int:
         case = world.store.case(row.case_id)
         assert case.status == "in_doubt"
         happened = row.case_id in world.sent()
-        world.actions.resolve(row.key, happened, "anna")
+        world.actions.resolve(row.key, happened, Caller("anna"))
     world.wait(cases, ("closed", "waiting"))
     # 2. Each effect happened once.
     closed = [case for case in cases if world.store.case(case).status == "closed"]

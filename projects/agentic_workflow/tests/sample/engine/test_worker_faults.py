@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.engine.supervisor import open_locks
+from seedbed.server.callers import Caller
 
 OLD = "0"
 
@@ -115,7 +116,7 @@ def test_cases_in_flight_survive_a_new_version(
     old.send(signal.SIGKILL)
     # 2. The new version handles new cases, and those that waited for a person.
     world.worker("worker-1")
-    world.actions.answer(waiting, "approve", "anna", body="Please call us.")
+    world.actions.answer(waiting, "approve", Caller("anna"), body="Please call us.")
     world.wait([waiting, world.take("where is it")], ("closed",))
     # 3. It begins again with what the old one left. A person looks at both cases, as each is of a
     #    customer with another open case.
@@ -162,4 +163,4 @@ def settle(world: Any, cases: list[str]) -> None:
     while set(world.wait(cases)) != {"closed"}:
         for row in world.actions.outbox.list("in_doubt"):
             happened = row.case_id in world.sent()
-            world.actions.resolve(row.key, happened, "anna")
+            world.actions.resolve(row.key, happened, Caller("anna"))

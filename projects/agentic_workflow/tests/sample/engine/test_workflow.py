@@ -22,6 +22,7 @@ from agentic_workflow.engine.upkeep import Upkeep
 from agentic_workflow.engine.worker import launch
 from agentic_workflow.workflow import VERSION
 from seedbed.errors import BadInput, Conflict
+from seedbed.server.callers import Caller
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +93,9 @@ def test_sender_who_is_not_verified_gets_no_money_and_a_letter_that_a_person_wro
     # The draft promises that a person will reply; sending it must not close the case.
     for body in (None, record.draft.body):
         with pytest.raises(BadInput, match="promises"):
-            world.actions.answer(case, "approve", "anna", body=body)
+            world.actions.answer(case, "approve", Caller("anna"), body=body)
     assert world.statuses([case]) == ["waiting"]
-    world.actions.answer(case, "approve", "anna", body="Please call us.")
+    world.actions.answer(case, "approve", Caller("anna"), body="Please call us.")
     assert world.wait([case], ("closed",)) == ["closed"]
     (mail,) = mails_of(world, case)
     assert "Please call us." in str(mail)
@@ -161,9 +162,9 @@ def test_same_content_is_answered_once(world: Any) -> None:
 def test_reopened_case_gets_another_letter_and_no_second_refund(world: Any) -> None:
     case, before = world.take("refund 30.00"), len(world.refunds())
     assert world.wait([case]) == ["closed"]
-    world.actions.reopen(case, "anna")
+    world.actions.reopen(case, Caller("anna"))
     assert world.statuses([case]) == ["waiting"]
-    record = world.actions.answer(case, "approve", "anna", body="The lamp comes tomorrow.")
+    record = world.actions.answer(case, "approve", Caller("anna"), body="The lamp comes tomorrow.")
     assert record.status == "approved"
     assert world.wait([case], ("closed",)) == ["closed"]
     assert any("The lamp comes tomorrow." in str(mail) for mail in mails_of(world, case))
@@ -180,22 +181,22 @@ def test_unexpected_error_fails_the_case_which_can_be_replayed(world: Any, text:
     with pytest.raises(Conflict, match="does not wait"):
         world.store.decide_approval(case, "approve", "anna")
     parts.triager.fixed = parts.writer.fixed = True
-    world.actions.replay(case, "anna")
+    world.actions.replay(case, Caller("anna"))
     assert world.wait([case], ("closed",)) == ["closed"]
     assert len(mails_of(world, case)) == 1
     parts.triager.fixed = parts.writer.fixed = False
     with pytest.raises(Conflict, match="only failed"):
-        world.actions.replay(case, "anna")
+        world.actions.replay(case, Caller("anna"))
 
 
 def test_case_is_decided_again_by_what_a_person_says_it_asks_for(world: Any) -> None:
     case, before = world.take("refund 300.00"), len(world.refunds())
     assert world.wait([case]) == ["waiting"]
-    world.actions.change(case, "anna", category="shipping")
+    world.actions.change(case, Caller("anna"), category="shipping")
     world.until(lambda: world.store.case(case).decision.action == "reply")
     assert world.wait([case], ("waiting",)) == ["waiting"]  # although the rule acts alone
     assert world.store.case(case).approval.reasons[-1] == "anna changed the request."
-    world.actions.change(case, "ben", category="billing", amount=Decimal(40))
+    world.actions.change(case, Caller("ben"), category="billing", amount=Decimal(40))
     world.until(lambda: world.store.case(case).decision.amount == 40)
     assert world.wait([case], ("waiting",)) == ["waiting"]
     decide(world, case, "approve")
@@ -225,7 +226,9 @@ def test_cost_of_triage_counts_and_a_limit_ends_it(world: Any) -> None:
     case = world.take("hard to read")
     assert world.wait([case]) == ["waiting"]
     assert "5 USD of 1 per case" in world.store.case(case).approval.reasons[-1]
-    world.actions.change(case, "anna", category="account")  # which is not read, nor paid, again
+    world.actions.change(
+        case, Caller("anna"), category="account"
+    )  # which is not read, nor paid, again
     assert world.wait([case], ("waiting",)) == ["waiting"]
     assert [e.cost_usd for e in world.store.events(case) if e.kind == "classify"] == [5, 0]
     policy = world.desk.parts.policy.path
@@ -266,7 +269,7 @@ def test_mail_refused_for_good_is_a_dead_letter_that_can_be_replayed(world: Any)
     case = world.take("where is it")
     assert world.wait([case]) == ["failed"]
     world.fail_mails("")
-    world.actions.replay(case, "anna")
+    world.actions.replay(case, Caller("anna"))
     assert world.wait([case], ("closed",)) == ["closed"]
     assert len(mails_of(world, case)) == 1
 
@@ -284,7 +287,7 @@ def test_lost_answer_of_the_mail_server_is_in_doubt_until_settled(world: Any, se
         world.desk.outbox.resolve(row.key, True, "the sender")
         world.upkeep.run(datetime.now(UTC))
     else:
-        world.actions.resolve(row.key, settled == "it happened", "anna")
+        world.actions.resolve(row.key, settled == "it happened", Caller("anna"))
     assert world.wait([case], ("closed",)) == ["closed"]
     assert len(mails_of(world, case)) == (2 if settled == "it did not" else 1)
 

@@ -11,6 +11,7 @@ import json
 import logging
 import secrets
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,8 @@ from llm_service.store import tables
 from llm_service.store.database import Database, open_database, upsert
 from llm_service.store.key_limits import KeyLimits, Scope, parse_limits, printable
 from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized, Unavailable
+from seedbed.server.callers import LOCAL as LOCAL_CALLER
+from seedbed.server.callers import Caller
 from seedbed.server.keys import Keys, presented_key
 from seedbed.settings import Settings
 
@@ -60,8 +63,12 @@ class KeyStore:
     def __init__(self, database: Database, static: Keys) -> None:
         self.database = database
         self._static = {
-            digest.hex(): Key(id=name, name=name, scopes=ALL_SCOPES)
-            for digest, name in static.digests.items()
+            digest.hex(): Key(
+                id=caller.name,
+                name=caller.name,
+                scopes=ALL_SCOPES if caller.operator else ALL_SCOPES - {"admin"},
+            )
+            for digest, caller in static.callers.items()
         }
         self._reading = threading.Lock()
         self._failed = False  # the last reading
@@ -178,27 +185,37 @@ class KeyStore:
             return LOCAL
         raise NotFound(f"No key with the id {id!r}.")
 
-    def caller(self, headers: Headers) -> str:
-        """The id of the key in the headers; Unauthorized without a valid one, Unavailable for an
-        unknown one while the database does not respond.
+    async def caller(self, headers: Headers) -> Caller:
+        """The caller, named by the id of its key; Unauthorized without a valid one, Unavailable for
+        an unknown one while the database does not respond.
 
-        "local" while there are no keys, as `seedbed.server.keys.Keys` returns.
+        LOCAL while there are no keys, as `seedbed.server.keys.Keys` returns.
         """
         if not self:
-            return LOCAL.id
+            return LOCAL_CALLER
         secret = presented_key(headers)
         key = self.find(secret)
         if key is None and secret:
-            # In a thread: the event loop must not wait for a server that hangs.
-            reading = threading.Thread(target=self._reload, args=[secret], daemon=True)
-            reading.start()
-            reading.join(_PATIENCE)
+            # In a thread of its own: neither this loop nor an exit may wait for it.
+            loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+            def read() -> None:
+                self._reload(secret)
+                with suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(done.set)
+
+            threading.Thread(target=read, daemon=True).start()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), _PATIENCE)
             key = self.find(secret)
-            if key is None and (self._failed or reading.is_alive()):
+            if key is None and (self._failed or not done.is_set()):
                 raise Unavailable("The database with the API keys is not responding.")
         if key is None:
             raise _refused("Missing or invalid API key.", "Send `Authorization: Bearer KEY`.")
-        return key.id
+        return Caller(key.id, operator=key.may("admin"))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_id
 
     def __bool__(self) -> bool:
         return bool(self._by_id)

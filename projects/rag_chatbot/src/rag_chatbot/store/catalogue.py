@@ -17,12 +17,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Literal
 
 from seedbed.database.sqlite import open_sqlite, sqlite_errors
 from seedbed.errors import BadInput, Busy, Forbidden, NotFound, Unavailable
+from seedbed.server.callers import LOCAL, Caller
 
 WRITE_SECONDS = 30.0  # that a change waits for the writers' lock
 
@@ -122,15 +122,9 @@ class Database:
 Action = Literal["read", "write"]
 
 
-class Operator(Enum):
-    """The person who runs commands on this machine, and may use every collection."""
-
-    OPERATOR = "operator"
-
-
-OPERATOR = Operator.OPERATOR
-LOCAL = "local"  # the caller on a server without API keys
-Caller = str | Operator  # the name of an API key, LOCAL or OPERATOR
+OPERATOR = Caller("*", operator=True)
+"""The person who runs commands on this machine, and may use every collection. No API key has this
+name."""
 
 PREFIX = "seedbed-"  # of our names in Chroma, which other programs may use too
 _COLUMNS = "id, name, readers, writers, index_name"
@@ -140,7 +134,7 @@ _COLUMNS = "id, name, readers, writers, index_name"
 class Collection:
     """A named set of documents with access rules.
 
-    `readers` and `writers` are names of API keys, or `"*"` for every caller.
+    `readers` and `writers` are names of callers, `group:NAME`, or `"*"` for every caller.
 
     Without `writers` it is the operator's, see `Config.writers`. Names in Chroma begin with
     `index_name`.
@@ -162,9 +156,9 @@ class Collections:
     """The table of collections in one database."""
 
     def __init__(self, database: Database, writers: Sequence[str] = ()) -> None:
-        """`writers` are the names of the API keys that may change the operator's collections."""
+        """`writers` are the callers that may change the operator's collections."""
         self.database = database
-        self.writers = (LOCAL, *writers)
+        self.writers = (LOCAL.name, *writers)
 
     def create(
         self, name: str, readers: Sequence[str] = ("*",), writers: Sequence[str] = ()
@@ -231,8 +225,8 @@ class Collections:
 
 
 def allows(names: Sequence[str], caller: Caller) -> bool:
-    """Whether the names of API keys include this caller."""
-    return caller is OPERATOR or "*" in names or caller in names
+    """Whether an access rule includes this caller, see `Caller.is_in`."""
+    return caller is OPERATOR or caller.is_in(names)
 
 
 def _collection(row: tuple[int, str, str, str, str]) -> Collection:

@@ -26,7 +26,7 @@ from rag_chatbot.talk import openai_api
 from rag_chatbot.talk.document_page import document_page
 from rag_chatbot.talk.streams import Bot, Item, event, event_stream, last_item
 from seedbed.server import service
-from seedbed.server.service import Caller, CleanText, ErrorResponse
+from seedbed.server.service import CleanText, CurrentCaller, ErrorResponse
 from seedbed.settings import Settings
 
 FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded files
@@ -140,7 +140,7 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
 
 
 @router.post("/ask", response_model=AskResponse, responses=STREAM)
-async def ask(request: AskRequest, caller: Caller, chatbot: Bot, http: Request) -> Any:
+async def ask(request: AskRequest, caller: CurrentCaller, chatbot: Bot, http: Request) -> Any:
     """Answer a question from the documents of a collection, with verified citations.
 
     With `conversation_id` the question is read as a follow-up. If the documents don't contain the
@@ -154,21 +154,21 @@ async def ask(request: AskRequest, caller: Caller, chatbot: Bot, http: Request) 
 
 
 @router.post("/search")
-def search(request: SearchRequest, caller: Caller, chatbot: Bot) -> dict[str, list[Json]]:
+def search(request: SearchRequest, caller: CurrentCaller, chatbot: Bot) -> dict[str, list[Json]]:
     """Find the passages of a collection that are nearest to a query, best first."""
     where = request.collection
     return {"passages": chatbot.search(request.query, collection=where, caller=caller, k=request.k)}
 
 
 @router.get("/documents")
-def list_documents(caller: Caller, chatbot: Bot, collection: Name = "default") -> list[Json]:
+def list_documents(caller: CurrentCaller, chatbot: Bot, collection: Name = "default") -> list[Json]:
     """List the documents of a collection, sorted by source."""
     return chatbot.documents(collection, caller)
 
 
 @router.post("/documents")
 def add_documents(
-    caller: Caller,
+    caller: CurrentCaller,
     chatbot: Bot,
     files: list[UploadFile],
     collection: Annotated[CleanText, Form(examples=["default"])] = "default",
@@ -183,7 +183,7 @@ def add_documents(
 
 @router.delete("/documents")
 def delete_document(
-    caller: Caller, chatbot: Bot, source: Source, collection: Name = "default"
+    caller: CurrentCaller, chatbot: Bot, source: Source, collection: Name = "default"
 ) -> dict[str, str]:
     """Delete one document with its chunks and vectors, and its text in conversations."""
     chatbot.delete_document(collection, source, caller)
@@ -192,7 +192,7 @@ def delete_document(
 
 @router.get("/documents/view", response_class=HTMLResponse)
 def view_document(
-    caller: Caller,
+    caller: CurrentCaller,
     chatbot: Bot,
     source: Source,
     collection: Name = "default",
@@ -204,13 +204,15 @@ def view_document(
 
 
 @router.get("/collections")
-def list_collections(caller: Caller, chatbot: Bot) -> list[str]:
+def list_collections(caller: CurrentCaller, chatbot: Bot) -> list[str]:
     """List the collections that the caller may read."""
     return chatbot.collections(caller)
 
 
 @router.post("/collections", status_code=201)
-def create_collection(request: CollectionRequest, caller: Caller, chatbot: Bot) -> dict[str, str]:
+def create_collection(
+    request: CollectionRequest, caller: CurrentCaller, chatbot: Bot
+) -> dict[str, str]:
     """Create a collection that only the caller may use, unless it names other keys.
 
     With API keys, its name begins with the key's name: `alice/notes`.
@@ -220,7 +222,7 @@ def create_collection(request: CollectionRequest, caller: Caller, chatbot: Bot) 
 
 
 @router.delete("/collections/{name:path}")
-def delete_collection(name: CleanText, caller: Caller, chatbot: Bot) -> dict[str, str]:
+def delete_collection(name: CleanText, caller: CurrentCaller, chatbot: Bot) -> dict[str, str]:
     """Delete a collection with all its documents."""
     chatbot.delete_collection(name, caller)
     return {"deleted": name}
@@ -228,29 +230,31 @@ def delete_collection(name: CleanText, caller: Caller, chatbot: Bot) -> dict[str
 
 @router.get("/conversations")
 def list_conversations(
-    caller: Caller, chatbot: Bot, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    caller: CurrentCaller, chatbot: Bot, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> list[Conversation]:
     """List the caller's conversations, the last updated first."""
     return chatbot.list_conversations(caller, limit)
 
 
 @router.get("/conversations/{identifier}")
-def get_conversation(identifier: CleanText, caller: Caller, chatbot: Bot) -> list[Turn]:
+def get_conversation(identifier: CleanText, caller: CurrentCaller, chatbot: Bot) -> list[Turn]:
     """List the questions and answers of one conversation, oldest first, without passages."""
     return chatbot.conversation(identifier, caller)[1]
 
 
 @router.delete("/conversations/{identifier}")
-def delete_conversation(identifier: CleanText, caller: Caller, chatbot: Bot) -> dict[str, str]:
+def delete_conversation(
+    identifier: CleanText, caller: CurrentCaller, chatbot: Bot
+) -> dict[str, str]:
     """Delete one conversation, including the ratings of its answers."""
-    chatbot.conversations.delete(identifier, caller)
+    chatbot.conversations.delete(identifier, caller.name)
     return {"deleted": identifier}
 
 
 @router.post("/feedback")
-def give_feedback(request: FeedbackRequest, caller: Caller, chatbot: Bot) -> dict[str, str]:
+def give_feedback(request: FeedbackRequest, caller: CurrentCaller, chatbot: Bot) -> dict[str, str]:
     """Rate an answer. A second rating replaces the first."""
-    chatbot.conversations.rate(request.id, caller, request.rating)
+    chatbot.conversations.rate(request.id, caller.name, request.rating)
     return {"id": request.id, "rating": request.rating}
 
 

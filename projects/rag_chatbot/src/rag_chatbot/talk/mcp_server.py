@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import OPERATOR, Chatbot, Question
-from rag_chatbot.store.catalogue import Caller
 from seedbed.errors import SeedbedError
+from seedbed.server.callers import Caller
 from seedbed.server.service import caller_of
 
 PATH = "/v1/mcp"

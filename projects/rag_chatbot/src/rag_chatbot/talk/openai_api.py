@@ -26,7 +26,7 @@ from rag_chatbot.talk.page_html import view_link
 from rag_chatbot.talk.streams import Bot, Item, event, event_stream, last_item
 from rag_chatbot.talk.terminal import location
 from seedbed.errors import BadInput
-from seedbed.server.service import Caller, CleanText
+from seedbed.server.service import CleanText, CurrentCaller
 
 SOURCES = "\n\nSources:\n"  # heading of the list below an answer
 Json = dict[str, Any]
@@ -73,7 +73,7 @@ class ChatRequest(BaseModel):
 
 
 @router.get("/models")
-def list_models(caller: Caller, chatbot: Bot) -> Json:
+def list_models(caller: CurrentCaller, chatbot: Bot) -> Json:
     """List the collections that the caller may read, as OpenAI lists models."""
     model = {"object": "model", "created": 0, "owned_by": "rag_chatbot"}
     return {"object": "list", "data": [{"id": id_} | model for id_ in chatbot.collections(caller)]}
@@ -81,7 +81,7 @@ def list_models(caller: Caller, chatbot: Bot) -> Json:
 
 @router.post("/chat/completions", response_model=None)
 async def chat_completions(
-    request: ChatRequest, caller: Caller, chatbot: Bot, http: Request
+    request: ChatRequest, caller: CurrentCaller, chatbot: Bot, http: Request
 ) -> Any:
     """Answer the last message from the documents of a collection, in OpenAI's format."""
     completion = _Completion(request.model, str(http.base_url))

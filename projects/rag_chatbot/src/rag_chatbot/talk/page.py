@@ -221,7 +221,7 @@ class Handlers:
     def forget(self, conversation: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Delete the open conversation. Returns the same as `new`."""
         with suppress(NotFound):  # another tab has deleted it
-            self.chatbot.conversations.delete(conversation or "", caller_of(request))
+            self.chatbot.conversations.delete(conversation or "", caller_of(request).name)
         return self.new()
 
     def reopen(self, conversation: str, request: gr.Request) -> tuple[Any, ...]:
@@ -244,7 +244,7 @@ class Handlers:
         """Store a thumb, or remove it."""
         index = like.index[0] if isinstance(like.index, tuple | list) else like.index
         if turn := ids[index]:
-            self.chatbot.conversations.rate(turn, caller_of(request), _RATINGS.get(like.liked))
+            self.chatbot.conversations.rate(turn, caller_of(request).name, _RATINGS.get(like.liked))
 
 
 def _label(conversation: Conversation) -> str:

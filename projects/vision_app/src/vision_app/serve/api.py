@@ -27,7 +27,7 @@ from vision_app.files.images import Source
 from vision_app.serve.gate import Gate
 from vision_app.vision import Vision
 from seedbed.server import service
-from seedbed.server.service import Caller, CleanText
+from seedbed.server.service import CleanText, CurrentCaller
 from seedbed.server.streaming import until_disconnect
 from seedbed.settings import Settings
 
@@ -144,7 +144,9 @@ def routes(vision: Vision) -> APIRouter:
         return await answering.run(lambda: work(source))
 
     @router.post("/classify")
-    async def classify(request: Request, _: Caller, form: Annotated[ClassifyForm, FORM]) -> Any:
+    async def classify(
+        request: Request, _: CurrentCaller, form: Annotated[ClassifyForm, FORM]
+    ) -> Any:
         """Name what is in the image, with a calibrated confidence from 0 to 1.
 
         `sure` is false if the first label is below VISION_MIN_CONFIDENCE, and for pages of text,
@@ -154,7 +156,7 @@ def routes(vision: Vision) -> APIRouter:
         return await until_disconnect(request, work)
 
     @router.post("/read")
-    async def read(request: Request, _: Caller, form: Annotated[ImageForm, FORM]) -> Any:
+    async def read(request: Request, _: CurrentCaller, form: Annotated[ImageForm, FORM]) -> Any:
         """Read the text: that of each page, and its words with their boxes."""
         work = reading.run(lambda: vision.read_json(open_file(form.file)))
         return await until_disconnect(request, work)
@@ -162,7 +164,9 @@ def routes(vision: Vision) -> APIRouter:
     @router.post(
         "/extract", responses={200: {"content": {"application/json": {"example": EXAMPLE}}}}
     )
-    async def extract(request: Request, _: Caller, form: Annotated[ExtractForm, FORM]) -> Any:
+    async def extract(
+        request: Request, _: CurrentCaller, form: Annotated[ExtractForm, FORM]
+    ) -> Any:
         """Extract the fields of a document, each with the words and the box it came from.
 
         A field that is not on the page is null. Boxes are left, top, right and bottom in pixels.
@@ -172,7 +176,7 @@ def routes(vision: Vision) -> APIRouter:
         return await until_disconnect(request, interpret(form.file, work, form.json_schema))
 
     @router.post("/ask")
-    async def ask(request: Request, _: Caller, form: Annotated[AskForm, FORM]) -> Any:
+    async def ask(request: Request, _: CurrentCaller, form: Annotated[AskForm, FORM]) -> Any:
         """Answer a question by a vision-language model, with the boxes that support it."""
         work = partial(vision.ask, question=form.question)
         return await until_disconnect(request, interpret(form.file, work))
