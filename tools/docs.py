@@ -128,7 +128,7 @@ def result(file: Path, path: str) -> str:
 
 def env_example(root: Path) -> str:
     """A `.env` file with every setting, commented out, in one section for each package."""
-    specs = ["seedbed.settings:Settings"]
+    specs = ["seedbed.settings:Settings", "seedbed.settings:OidcSettings"]
     folders = sorted(root.glob("projects/*")) or [root]
     for config in sorted(file for folder in folders for file in folder.glob("src/*/config.py")):
         specs.append(f"{config.parent.name}.config:Config")

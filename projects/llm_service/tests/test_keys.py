@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from service_fakes import serving
 from sqlalchemy import update
 from starlette.datastructures import Headers
 
@@ -21,6 +22,7 @@ from llm_service.store.keys import LOCAL, Key, KeyStore
 from seedbed.errors import BadInput, NotFound, Unauthorized, Unavailable
 from seedbed.server.callers import LOCAL as LOCAL_CALLER
 from seedbed.server.keys import Keys
+from seedbed.testing.provider import launch_provider
 
 
 @pytest.fixture
@@ -233,3 +235,23 @@ async def test_a_lost_database_leaves_known_keys_working(store: KeyStore) -> Non
     with pytest.raises(Unavailable):
         await store.caller(header("sk-sb-unknown"))
     assert (await store.caller(header(secret))).name == key.id
+
+
+async def test_person_who_signs_in_may_chat_and_has_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with launch_provider({"alice": ["it"], "bob": ["admins"]}) as provider:
+        settings = {**provider.environment, "SEEDBED_OIDC_OPERATORS": "group:admins"}
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        tokens = {name: provider.token(name) for name in ("alice", "bob")}
+        async with serving(tmp_path) as served:
+            assert (await served.chat()).status_code == 401
+            assert (await served.chat(key=tokens["alice"])).status_code == 200
+            headers = {"authorization": f"Bearer {tokens['alice']}"}
+            refused = await served.client.get("/admin/usage", headers=headers)
+            assert refused.status_code == 403
+            assert await asyncio.to_thread(served.gateway.accounting.flush, 30)
+            headers = {"authorization": f"Bearer {tokens['bob']}"}
+            usage = (await served.client.get("/admin/usage", headers=headers)).json()
+            assert [(row["key"], row["n"]) for row in usage["rows"]] == [("alice", 1)]

@@ -35,7 +35,7 @@ LINE_EVERY_S = 10.0
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 """The `--json` option; pass its value to `show`."""
 Host = Annotated[
-    str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
+    str, typer.Option(help="Interface to bind. Anything but loopback requires API keys or sign-in.")
 ]
 """The `--host` option of a command that serves."""
 Port = Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")]

@@ -96,6 +96,64 @@ class Settings(BaseSettings):
     )
 
 
+class OidcSettings(BaseSettings):
+    """How people sign in, by OpenID Connect. API keys keep working beside it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEEDBED_OIDC_", env_file=".env", env_ignore_empty=True, extra="ignore"
+    )
+
+    issuer: str = Field(
+        "",
+        description="URL of the sign-in provider (OpenID Connect), e.g. "
+        "https://login.microsoftonline.com/TENANT/v2.0. When set, servers require sign-in or an "
+        "API key.",
+    )
+    audience: str = Field(
+        "",
+        description="Client id of this application at the provider; tokens for others are refused. "
+        "Further audiences, such as the name of an API at the provider, follow after commas.",
+    )
+    groups: str = Field(
+        "groups",
+        description="Claim of a token with the groups of a person; dots separate levels, as in "
+        "realm_access.roles.",
+    )
+    name: str = Field(
+        "sub",
+        description="Claim that names a person. Choose one that never passes to another person.",
+    )
+    operators: str = Field(
+        "",
+        description="People who may administer servers and read their metrics: names and "
+        "group:NAME, separated by commas.",
+    )
+    secret: SecretStr = Field(
+        SecretStr(""),
+        description="Client secret, if the provider requires one in addition to PKCE.",
+    )
+    session_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret that encrypts the session cookies of browsers; at least 32 random "
+        "characters, the same for all replicas. When empty, a restart signs everyone out.",
+    )
+    url: str = Field(
+        "",
+        description="Public URL of the server, e.g. https://chat.example.com, if a proxy changes "
+        "host or scheme. The provider must allow URL/auth/callback as redirect URI.",
+    )
+    header: str = Field(
+        "",
+        description="Header with the signed token of a proxy that signs people in, e.g. "
+        "X-Goog-IAP-JWT-Assertion or X-Forwarded-Access-Token. Unsigned headers are never trusted.",
+    )
+    keys_url: str = Field(
+        "",
+        description="URL of the provider's keys (JWKS), for one without discovery such as Google "
+        "IAP: https://www.gstatic.com/iap/verify/public_key-jwk.",
+    )
+
+
 class ProjectSettings(BaseSettings):
     """The base of a project's own settings; an empty variable counts as unset.
 

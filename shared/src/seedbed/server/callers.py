@@ -28,6 +28,12 @@ class Caller:
     operator: bool = False
     """Whether it may administer the server and read its metrics, see `access.Access`."""
 
+    @property
+    def display_name(self) -> str:
+        """What to show people: the name, e-mail address or user name that was signed in with."""
+        known = (self.claims.get(claim) for claim in ("name", "email", "preferred_username"))
+        return next((str(text) for text in known if text), self.name)
+
     def __str__(self) -> str:
         return self.name
 

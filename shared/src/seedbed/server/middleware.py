@@ -166,16 +166,17 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN_PATHS:
             try:
-                scope.setdefault("state", {})["caller"] = await self._authorize(scope)
+                if caller := await self._authorize(scope):
+                    scope.setdefault("state", {})["caller"] = caller
             except errors.SeedbedError as error:
                 if scope["type"] == "http":
-                    return await response_to(error, scope)(scope, receive, send)
+                    return await self._refusal(error, scope)(scope, receive, send)
                 close = {"type": "websocket.close", "code": 1008, "reason": error.type}
                 return await send(close)
         await self.app(scope, receive, send)
 
-    async def _authorize(self, scope: Scope) -> Caller:
-        """The caller. Raises the error to answer with."""
+    async def _authorize(self, scope: Scope) -> Caller | None:
+        """The caller; None on a path that needs none. Raises the error to answer with."""
         headers = Headers(scope=scope)
         # 1. Capacity.
         if self.drain.draining:
@@ -189,17 +190,32 @@ class Guard:
         # using this server. DNS rebinding (a name of that site that resolves to 127.0.0.1) defeats
         # the policy, but leaves that name in the Host header.
         host = re.sub(r":\d+$", "", headers.get("host", "localhost"))
-        if self.access.local_only and not self.access.keys and host not in _LOCAL_HOSTS:
+        if self.access.local_only and self.access.admits_anyone and host not in _LOCAL_HOSTS:
             raise errors.Unauthorized(
                 f"Host {host!r} is not allowed: this server accepts requests to localhost only.",
-                hint="Set SEEDBED_API_KEYS, or SEEDBED_OPEN=1 behind a gateway.",
+                hint="Set SEEDBED_API_KEYS or SEEDBED_OIDC_ISSUER; or SEEDBED_OPEN=1 behind a "
+                "gateway.",
             )
         # 4. A browser sends stored credentials along with requests of other sites (CSRF).
         safe = scope.get("method") in ("GET", "HEAD", "OPTIONS")  # a WebSocket has no method
         if not safe and self._is_cross_site(headers):
             raise errors.Unauthorized("Cross-site requests are not allowed.")
-        # 5. The API key.
+        # 5. The API key or the sign-in. The pages of the sign-in itself are for people without.
+        sign_in = self.access.sign_in
+        if sign_in is not None and sign_in.is_open(scope):
+            return None
         return await self.access.authenticate(headers)
+
+    def _refusal(self, error: errors.SeedbedError, scope: Scope) -> Response:
+        sign_in = self.access.sign_in
+        if error.status != 401 or sign_in is None:
+            return response_to(error, scope)
+        challenge = sign_in.challenge(scope, error)
+        if isinstance(challenge, Response):
+            return challenge
+        response = response_to(error, scope)
+        response.headers["www-authenticate"] = challenge
+        return response
 
     def _is_cross_site(self, headers: Headers) -> bool:
         """Whether a browser sent the request for a page of another site, which is not trusted."""

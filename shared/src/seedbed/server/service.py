@@ -35,7 +35,7 @@ from seedbed import errors
 from seedbed.observe import logs_and_traces
 from seedbed.server.access import Access, require_operator
 from seedbed.server.callers import Caller
-from seedbed.server.keys import Keys, KeySource
+from seedbed.server.keys import Keys
 from seedbed.server.middleware import (
     OPEN_PATHS,
     BodyLimit,
@@ -45,10 +45,12 @@ from seedbed.server.middleware import (
     error_response,
     response_to,
 )
-from seedbed.settings import Settings, load
+from seedbed.settings import OidcSettings, Settings, load
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from seedbed.server.sign_in import SignIn
 
 log = logging.getLogger("seedbed.service")
 # Error types for the exceptions of Starlette; those of seedbed carry their own.
@@ -151,14 +153,26 @@ def create_app(
     app.state.drain = Drain()
     app.state.max_body = int(max_body_mb * 2**20)
     app.state.settings = settings
-    app.state.access = Access(Keys.parse(settings.api_keys.get_secret_value()))
+    keys = Keys.parse(settings.api_keys.get_secret_value())
+    app.state.access = Access(keys, _sign_in(load(OidcSettings)))
     # 3. The middleware, innermost first, and the routes and error format of every server.
     app.add_middleware(BodyLimit, limit=app.state.max_body)
     app.add_middleware(Guard, drain=app.state.drain, access=app.state.access)
     app.add_middleware(Context, drain=app.state.drain)
     _add_errors(app)
     _add_health(app, ready)
+    if app.state.access.sign_in is not None:
+        app.state.access.sign_in.add_routes(app)
     return app
+
+
+def _sign_in(oidc: OidcSettings) -> SignIn | None:
+    if not oidc.issuer:
+        return None
+    errors.MissingExtra.check("jwt", "authlib", "cryptography", "httpx2", extra="serve")
+    from seedbed.server.sign_in import SignIn  # imports cryptography
+
+    return SignIn(oidc)
 
 
 def _add_health(app: FastAPI, ready: Callable[[], None]) -> None:
@@ -282,7 +296,7 @@ def serve(
     settings: Settings = app.state.settings
     local = is_loopback(host)
     if not local:
-        require_keys(app.state.access.keys, settings, host)
+        require_access(app, host)
     app.state.access.local_only = local and not settings.open
     # 2. Open the port here, as uvicorn would only log a failure and exit.
     listener = bind(host, port)
@@ -299,12 +313,13 @@ def serve(
     _Server(config, app.state.drain, app.state.settings.grace).run(sockets=[listener])
 
 
-def require_keys(keys: KeySource, settings: Settings, host: str) -> None:
-    """Raise ConfigError unless there are API keys or SEEDBED_OPEN=1; `host` is for the message."""
-    if not keys and not settings.open:
+def require_access(app: FastAPI, host: str) -> None:
+    """Raise ConfigError if anyone may call, unless SEEDBED_OPEN=1; `host` is for the message."""
+    if app.state.access.admits_anyone and not app.state.settings.open:
         raise errors.ConfigError(
-            f"Serving on {host!r} requires API keys.",
-            hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
+            f"Serving on {host!r} requires API keys or sign-in.",
+            hint='Set SEEDBED_API_KEYS="name=key" or SEEDBED_OIDC_ISSUER, or SEEDBED_OPEN=1 behind '
+            "a gateway.",
         )
 
 

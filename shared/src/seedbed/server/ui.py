@@ -60,6 +60,10 @@ CSS = """
 """The common styles: line length, `mark` for quotes, and the pieces of `server.html`."""
 
 
+SCRIPT = "<script type='module' src='/auth/sign-in.js'></script>"
+"""Shows who is signed in, on the pages of a server with sign-in."""
+
+
 def theme() -> gr.Theme:
     """The common Gradio theme: neutral colors, one green accent, system fonts, light and dark."""
     silence_dependencies()
@@ -134,6 +138,7 @@ def mount(app: FastAPI, blocks: gr.Blocks, path: str = "/", *, extra_css: str = 
         enable_monitoring=False,
         ssr_mode=False,
         mcp_server=False,
+        head=SCRIPT if app.state.access.sign_in else None,
         max_file_size=app.state.max_body,
     )
     # 2. Make Gradio check that a file that a client names was uploaded. By default it does so only

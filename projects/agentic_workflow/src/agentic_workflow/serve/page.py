@@ -203,7 +203,12 @@ def _show_case(
 def _show(request: Request, view: str, **values: Any) -> Response:
     actions, policy, error = _actions(request), request.app.state.policy, values.get("error")
     by = caller_of(request)
-    values |= {"by": by.name, "may_approve": actions.may_approve(by), "view": view}
+    values |= {
+        "by": by.display_name,
+        "signed_in": bool(by.claims),
+        "may_approve": actions.may_approve(by),
+        "view": view,
+    }
     if view != "error":  # the database may be away
         policy.current()  # reads a changed file
         values |= {"problem": policy.problem, "stopped": actions.store.stopped()}

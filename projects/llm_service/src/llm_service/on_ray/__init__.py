@@ -102,12 +102,12 @@ def application(
 
     def build() -> FastAPI:
         from llm_service.web.app import create
-        from seedbed.server.service import require_keys
+        from seedbed.server.service import require_access
 
         app = create(config, settings)
         app.state.access.local_only = local and not settings.open
         if not local:
-            require_keys(app.state.keys, settings, "Ray's nodes")
+            require_access(app, "Ray's nodes")
         return app
 
     deployment: Any = serve.deployment(

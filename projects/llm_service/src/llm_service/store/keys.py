@@ -177,6 +177,13 @@ class KeyStore:
             )
         return key
 
+    def of(self, caller: Caller) -> Key:
+        """The key of a caller. A person who signed in has one of that name, without limits."""
+        if caller.claims:
+            scopes = ALL_SCOPES if caller.operator else ALL_SCOPES - {"admin"}
+            return Key(caller.name, caller.name, scopes=scopes)
+        return self.get(caller.name)
+
     def get(self, id: str) -> Key:
         """The key with this id, also a revoked one. Raises NotFound."""
         if key := self._by_id.get(id):

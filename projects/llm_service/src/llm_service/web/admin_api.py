@@ -34,9 +34,9 @@ def routes(gateway: Gateway, keys: KeyStore) -> APIRouter:
     router = APIRouter(prefix="/admin", tags=["admin"])
 
     @pages.get("/", include_in_schema=False)
-    def page(request: Request) -> HTMLResponse:
+    def page(request: Request, caller: CurrentCaller) -> HTMLResponse:
         request.scope["seedbed.route"] = "page"  # polled: no line in the log each time
-        return HTMLResponse(status_page(status.read()))
+        return HTMLResponse(status_page(status.read(), caller))
 
     @router.get("/status")
     def read_status(request: Request) -> dict[str, Any]:

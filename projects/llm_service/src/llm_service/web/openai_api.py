@@ -82,7 +82,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
 
 def _key_of(request: Request) -> Key:
     keys: KeyStore = request.app.state.keys
-    return keys.get(service.caller_of(request).name)
+    return keys.of(service.caller_of(request))
 
 
 async def _calling_key(request: Request, _: CurrentCaller) -> Key:

@@ -1,6 +1,6 @@
 """The status page: plain HTML that reloads itself, without scripts.
 
-status_page(status.read())
+status_page(status.read(), caller)
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from seedbed.server.callers import Caller
 from seedbed.server.html import escape, hint, table
 
 RELOAD_SECONDS = 10
@@ -32,13 +33,15 @@ MODEL_HEADERS = (
     *("Model", "Backend", "State", "Running", "Waiting", "Memory"),
     *("Requests", "Errors", "p50", "p95"),
 )
+SIGN_OUT = "<a href='/auth/logout'>Sign out</a>"
 KEY_HEADERS = ("Key", "Requests", "Errors", "Tokens", "Cost", "Budget")
 
 
-def status_page(status: dict[str, Any]) -> str:
-    """The figures of `Status.read` as a page."""
+def status_page(status: dict[str, Any], caller: Caller) -> str:
+    """The figures of `Status.read` as a page for an operator."""
     parts = [
         HEAD,
+        hint(caller.display_name) + SIGN_OUT if caller.claims else "",
         "<h1>llm_service</h1>",
         hint(f"Version {status['version']}, running since {status['started']}."),
         "<h2>Now</h2>",
