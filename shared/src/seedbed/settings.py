@@ -53,6 +53,15 @@ class Settings(BaseSettings):
         description="Base URL for remote models such as openai:MODEL. Set it to use your own "
         "server instead of the vendor's, e.g. http://127.0.0.1:8000/v1.",
     )
+    embeddings_url: str | None = Field(
+        None,
+        description="Base URL for remote embeddings, if they are not at SEEDBED_BASE_URL or the "
+        "vendor's address.",
+    )
+    embeddings_key: SecretStr = Field(
+        SecretStr(""),
+        description="API key for remote embeddings, if it is not the one in the vendor's variable.",
+    )
     model_timeout: float = Field(
         60.0,
         gt=0,

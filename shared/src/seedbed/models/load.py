@@ -61,15 +61,15 @@ def load_chat_model(
 def check_chat_model(spec: str | None = None, *, settings: Settings | None = None) -> None:
     """Raise early if a package or key is missing without which every call would fail.
 
-    Called before a server or a worker starts. It imports none of the packages; that a local model's
-    weights are available is checked when it is loaded.
+    Called before a server or a worker starts. OpenAI's and Anthropic's packages are not imported
+    for that, others are. That a local model's weights are available is checked when it is loaded.
     """
     from seedbed.models.remote.providers import check_remote
 
     settings = settings or load(Settings)
     for one in map(Spec.of, split_specs(spec or settings.model)):
         if not _is_here(one):
-            check_remote(one, settings)
+            check_remote(one, settings.base_url)
 
 
 def split_specs(spec: str) -> list[str]:

@@ -54,28 +54,48 @@ def test_spec_of_another_kind_is_a_config_error(spec: str) -> None:
         load_embeddings(spec)
 
 
-def test_remote_embeddings_use_the_base_url_and_raise_named_errors() -> None:
+@pytest.mark.parametrize("own", ["base_url", "embeddings_url", "azure"])
+def test_remote_embeddings_have_an_address_and_raise_named_errors(
+    own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("langchain_openai")
     bodies: list[dict[str, Any]] = []
+    keys: list[str] = []
 
     async def embed(request: Request) -> JSONResponse:
         bodies.append(await request.json())
+        headers = request.headers
+        keys.append(headers.get("api-key") or headers["authorization"].removeprefix("Bearer "))
         if "refused" in bodies[-1]["input"]:
             return JSONResponse({"error": {"message": "No.", "type": "x"}}, 401)
         data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
         usage = {"prompt_tokens": 1, "total_tokens": 1}
         return JSONResponse({"object": "list", "data": data, "model": "m", "usage": usage})
 
-    app = Starlette(routes=[Route("/v1/embeddings", embed, methods=["POST"])])
+    azure = "/openai/deployments/own-model/embeddings"
+    app = Starlette(routes=[Route(p, embed, methods=["POST"]) for p in ("/v1/embeddings", azure)])
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
+    monkeypatch.setenv("OPENAI_API_VERSION", "2024-10-21")
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
     with serve_app(app) as url:
-        model = load_embeddings("openai:own-model", settings=Settings(base_url=f"{url}/v1"))
-        before = requests("openai:own-model")
+        monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", url)
+        settings = {
+            "base_url": Settings(base_url=f"{url}/v1"),
+            "embeddings_url": Settings(
+                base_url="http://127.0.0.1:9", embeddings_url=f"{url}/v1", embeddings_key="theirs"
+            ),
+            "azure": Settings(base_url="http://127.0.0.1:9"),
+        }
+        spec = "azure_openai:own-model" if own == "azure" else "openai:own-model"
+        model = load_embeddings(spec, settings=settings[own])
+        before = requests(spec)
         assert model.embed_query("hello") == [0.6, 0.8]
         assert asyncio.run(model.aembed_documents(["hello"])) == [[0.6, 0.8]]
-        assert requests("openai:own-model") == before + 2
-        with pytest.raises(ModelAccessError, match=r"openai:own-model .*\(401\)"):
+        assert requests(spec) == before + 2
+        with pytest.raises(ModelAccessError, match=rf"{spec} .*\(401\)"):
             model.embed_query("refused")
     assert bodies[0]["model"] == "own-model"
+    assert {*keys} == {"theirs" if own == "embeddings_url" else "key"}
     assert bodies[0]["input"] == ["hello"]  # not OpenAI's token ids
 
 

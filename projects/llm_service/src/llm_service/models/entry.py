@@ -23,7 +23,6 @@ from seedbed.models.remote.prices import Price, price
 from seedbed.models.remote.providers import check_remote
 from seedbed.models.weights import catalog
 from seedbed.models.weights.catalog import Spec
-from seedbed.settings import Settings
 
 # Kinds that are recognized by their own characters. A passport number, say, is recognized by a
 # label only, which may be far in front of it, in another piece of a long text.
@@ -163,9 +162,7 @@ class ModelEntry(Strict):
         elif self.kind != "chat":
             raise ValueError('kind: only backend = "openai" supports embeddings; use kind = "chat"')
         else:
-            # With an address or a key of its own, it does not need the vendor's variable.
-            own = self.base_url or self.api_key_env or None
-            check_remote(Spec(self.backend, self.model), Settings(base_url=own))
+            check_remote(Spec(self.backend, self.model), self.base_url or None, self.api_key)
         return self
 
     def _check_folder(self) -> None:

@@ -27,7 +27,6 @@ from seedbed.models.embeddings.bert import BertEmbeddings
 from seedbed.models.weights.catalog import Model, Spec, find
 from seedbed.models.weights.ensure import ensure
 from seedbed.observe.telemetry import model_call
-from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
 Vectors = npt.NDArray[np.float32]
@@ -112,19 +111,43 @@ def _remote(spec: Spec, settings: Settings) -> Embeddings:
     except ImportError:
         raise MissingExtra("langchain", "remote") from None
 
+    from seedbed.models.remote.providers import azure_identity, cannot_load
+
     options: dict[str, Any] = {}
-    if spec.provider == "openai":
+    url = settings.embeddings_url or (settings.base_url if spec.provider == "openai" else None)
+    key = settings.embeddings_key.get_secret_value()
+    if spec.provider in ("openai", "azure_openai"):
         options["timeout"] = settings.model_timeout  # of each attempt; the client retries twice
-    if settings.base_url and spec.provider == "openai":
-        # Other servers of this protocol accept text, not OpenAI's token ids; many need no key.
-        options["api_key"] = os.environ.get("OPENAI_API_KEY") or "none"
-        options |= {"base_url": settings.base_url, "check_embedding_ctx_length": False}
+        # Texts, not token ids: OpenAI's tokenizer is a download, and other servers lack it.
+        options["check_embedding_ctx_length"] = False
+    if spec.provider == "azure_openai":
+        options |= azure_identity()
+    if url:
+        options["base_url"] = url
+        if (
+            spec.provider == "openai"
+        ):  # your own server may need no key, but the client requires one
+            key = key or os.environ.get("OPENAI_API_KEY") or "none"
+    if key:
+        options["api_key"] = key
+    if spec.provider == "mistralai":
+        options["tokenizer"] = _byte_tokenizer()  # otherwise it downloads one, to count tokens
     try:
-        return init_embeddings(str(spec), **options)
+        return init_embeddings(spec.name, provider=spec.provider, **options)
     except ImportError as error:
         raise MissingExtra.named_in(error) from None
     except Exception as error:  # each vendor's client has its own exceptions
-        raise ConfigError(f"Cannot load the model '{spec}': {reason(error)}") from error
+        raise cannot_load(spec, error) from error
+
+
+def _byte_tokenizer() -> Any:
+    """Counts bytes, which are at least as many as tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer
 
 
 class _WithTelemetry(Embeddings):
@@ -144,7 +167,7 @@ class _WithTelemetry(Embeddings):
                     raise
                 from seedbed.models.remote.failures import translate
 
-                raise translate(error, spec) from error
+                raise translate(error, spec, self.inner) from error
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         with self._call():

@@ -5,8 +5,9 @@
 
     check_reply(message, spec)    # ReplyCutOff, ReplyRefused, EmptyReply …
 
-Providers agree on the meaning of HTTP statuses, and their clients on the attributes `status_code`,
-`response` and `body`, so this module needs no client.
+Providers agree on the meaning of HTTP statuses, and their clients keep them in a few attributes, so
+this module needs no client. The statuses of OpenAI, Anthropic, Azure, Bedrock (botocore), Google,
+Mistral (httpx), Groq and Ollama are told apart.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from langchain_core import exceptions as langchain
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from seedbed import errors
 from seedbed.errors import SeedbedError
-from seedbed.models.remote.providers import key_variable
+from seedbed.models.remote.providers import key_variables
 from seedbed.models.weights.catalog import Spec
 from seedbed.safety.secrets import redact_secrets
 
 log = logging.getLogger(__name__)
 
+_MAX_CAUSES = 10
 MAX_DETAIL = 300  # characters of a provider's message that are shown
 # Codes of OpenAI and Azure, and types of Anthropic.
 _NO_QUOTA = ("insufficient_quota", "billing_error", "billing_not_active")
@@ -34,7 +37,7 @@ CUT_OFF = ("length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded"
 REFUSED = ("content_filter", "refusal", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION")
 
 
-# The error, its text, and the hint; {key} is the variable of the API key.
+# The error, its text, and the hint; {key} is the variable of the API key, if it is known.
 _KINDS: dict[str, tuple[type[errors.ModelError], str, str]] = {
     "quota": (errors.ModelAccessError, "has no quota left", "Check the billing of the account."),
     "refusal": (errors.ReplyRefused, "declined to answer", "Change the request."),
@@ -64,7 +67,11 @@ _CLASSES = {
     "ModelAuthenticationError": "key",
     **dict.fromkeys(("ModelTimeoutError", "APITimeoutError", "TimeoutError"), "timeout"),
     **dict.fromkeys(("ModelConnectionError", "APIConnectionError", "OSError"), "unavailable"),
-    "TransportError": "unavailable",
+    **dict.fromkeys(("TransportError", "HTTPClientError", "ConnectionError"), "unavailable"),
+    # botocore, which has no status for what went wrong before a request, and google-auth
+    **dict.fromkeys(("ConnectTimeoutError", "ReadTimeoutError", "TimeoutException"), "timeout"),
+    **dict.fromkeys(("NoCredentialsError", "CredentialRetrievalError", "SSOError"), "key"),
+    **dict.fromkeys(("GoogleAuthError", "ClientAuthenticationError"), "key"),
 }
 
 
@@ -84,16 +91,21 @@ def _kind(error: BaseException, status: int | None, code: str, detail: str) -> s
     return _STATUSES.get(status, "unavailable" if status >= 500 else "request")
 
 
-def translate(error: BaseException, spec: Spec) -> SeedbedError:
-    """Our error for an exception of a provider's client, with its HTTP status and a hint."""
-    # A client wraps what is raised while it reads, such as by `limit_body`.
-    cause: BaseException | None = error
-    while cause is not None:
+def translate(error: BaseException, spec: Spec, model: Any = None) -> SeedbedError:
+    """Our error for an exception of a provider's client, with its HTTP status and a hint.
+
+    `model` is LangChain's model or embeddings, which know the variables of their keys.
+    """
+    # A client wraps what is raised while it reads, such as by `limit_body`, and an integration
+    # wraps its client's error.
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None and len(causes) < _MAX_CAUSES:
+        causes.append(cause)
+    for cause in causes:
         if isinstance(cause, SeedbedError):
             return cause
-        cause = cause.__cause__
-    status = getattr(error, "status_code", None) or getattr(error, "code", None)
-    status = status if isinstance(status, int) and status >= 400 else None  # 200: inside a stream
+    found = next(((cause, s) for cause in causes if (s := _status(cause))), (error, None))
+    error, status = found
     detail, code, parameter = _detail(error)
     if code == "context_length_exceeded" or isinstance(error, langchain.ContextOverflowError):
         return errors.ContextWindowError(
@@ -104,13 +116,24 @@ def translate(error: BaseException, spec: Spec) -> SeedbedError:
         log.warning("unreadable reply of %s", spec, exc_info=error)
     message = f"{spec} {text}{f' ({status})' if status else ''}{f': {detail}' if detail else ''}"
     message = message if message.endswith((".", "!", "?")) else f"{message}."
-    hint, more = hint.format(key=key_variable(spec)), {}
+    hint, more = hint.format(key=key_variables(model)), {}
     if cls is errors.RateLimited and (after := _retry_after(error)) is not None:
         hint, more = f"Retry after {after:.3g} s.", {"retry_after": after}
     failure = cls(message, hint=hint, provider_status=status, **more)
     if parameter:
         failure.details = {"param": parameter}
     return failure
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that a client's error has; None without one, or inside a stream (200)."""
+    response = getattr(error, "response", None)
+    if isinstance(response, Mapping):  # botocore's
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        status = getattr(response, "status_code", None)  # httpx'
+    statuses = (getattr(error, "status_code", None), getattr(error, "code", None), status)
+    return next((s for s in statuses if isinstance(s, int) and s >= 400), None)
 
 
 def check_reply(message: AIMessage, spec: Spec, *, streamed: bool = False) -> None:
@@ -132,7 +155,7 @@ def check_reply(message: AIMessage, spec: Spec, *, streamed: bool = False) -> No
         )
         cut_off.partial = str(message.text)
         raise cut_off
-    if streamed and not reason and spec.provider in ("openai", "anthropic"):
+    if streamed and not reason and spec.provider in ("openai", "azure_openai", "anthropic"):
         raise errors.ModelUnavailable(f"{spec} broke off its reply.", hint="Retry later.")
     if calls := _invalid_calls(message):
         name, arguments = calls[0]
@@ -166,6 +189,8 @@ def _invalid_calls(message: AIMessage) -> list[tuple[str, str]]:
 def _detail(error: BaseException) -> tuple[str, str, str]:
     """The provider's message, on one line without secrets; its code or type; the parameter."""
     body = getattr(error, "body", None)
+    if body is None and isinstance(response := getattr(error, "response", None), Mapping):
+        body = {name.lower(): value for name, value in response.get("Error", {}).items()}
     body = body.get("error", body) if isinstance(body, Mapping) else {}
     code = message = parameter = ""
     if isinstance(body, Mapping):
@@ -174,7 +199,7 @@ def _detail(error: BaseException) -> tuple[str, str, str]:
         parameter = str(body.get("param") or "")
     elif body:
         message = str(body)
-    message = message or str(error).partition("\n")[0]
+    message = message or str(getattr(error, "message", "") or error).partition("\n")[0]
     if message.lstrip().startswith("<"):  # a proxy's page
         message = ""
     message = redact_secrets(" ".join(message.split()))

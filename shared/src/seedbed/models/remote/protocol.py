@@ -57,7 +57,7 @@ def _schema_options(model: BaseChatModel, spec: Spec, schema: Schema) -> dict[st
     wrapped = _as_object(schema)
     # A name that vendors allow, `^[a-zA-Z0-9_-]{1,64}$`.
     name = re.sub(r"[^a-zA-Z0-9_-]+", "_", str(wrapped.get("title", "")))[:64] or "reply"
-    if spec.provider == "openai":
+    if spec.provider in ("openai", "azure_openai"):
         # Not strict, a mode that allows few schemas: the reply is validated anyway. In
         # `extra_body`, as the client would otherwise parse the reply itself and raise errors that
         # hide its usage.

@@ -191,7 +191,7 @@ class RemoteChatModel(StreamingChatModel):
 
         async def begin() -> tuple[Any, ChatGenerationChunk | None]:
             model, arguments = call.arguments()
-            if call.candidate.spec.provider == "openai":
+            if call.candidate.spec.provider in ("openai", "azure_openai"):
                 arguments["stream_usage"] = True
             stream = model._astream(messages, stop, None, **arguments)
             return stream, await anext(stream, None)
@@ -217,7 +217,9 @@ class RemoteChatModel(StreamingChatModel):
             check_reply(total, call.candidate.spec, streamed=True)
         except Exception as error:
             call.add(total)
-            raise call.failed(translate(error, call.candidate.spec)) from error
+            raise call.failed(
+                translate(error, call.candidate.spec, call.candidate.model)
+            ) from error
         finally:
             await stream.aclose()
         call.add(total)
@@ -237,7 +239,7 @@ class RemoteChatModel(StreamingChatModel):
                     async with asyncio.timeout(until - time.monotonic()):
                         return await ask()
                 except Exception as error:
-                    failure = translate(error, candidate.spec)
+                    failure = translate(error, candidate.spec, candidate.model)
                     failure.__cause__ = None if failure is error else error
                 if isinstance(failure, ModelTimeout) and time.monotonic() >= until:
                     break

@@ -123,7 +123,7 @@ class LangChainBackend:
         """Our error: BadInput for what the client can mend, else what another target may mend."""
         if isinstance(error, BadInput | Unavailable):
             return error
-        failure = translate(error, self._spec)
+        failure = translate(error, self._spec, self._model)
         if isinstance(failure, ContextWindowError):
             failure.details["code"] = TOO_LONG
             return failure
