@@ -25,7 +25,7 @@ def data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SERVICE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SEEDBED_LOG_LEVEL", "WARNING")
-    for name in ("SERVICE_MODELS", "SERVICE_DATABASE_URL", "SEEDBED_API_KEYS", "PORT"):
+    for name in ("SERVICE_MODELS", "SEEDBED_DATABASE_URL", "SEEDBED_API_KEYS", "PORT"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -130,7 +130,7 @@ def test_wrong_input_is_one_line_and_exit_2(line, told):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("name", ["SERVICE_MAX_RUNNING", "SERVICE_DATABASE_URL"])
+@pytest.mark.parametrize("name", ["SERVICE_MAX_RUNNING", "SEEDBED_DATABASE_URL"])
 def test_a_wrong_setting_is_named(monkeypatch, name):
     monkeypatch.setenv(name, "foo")
     status, _, err = run("serve", "--port", "1")

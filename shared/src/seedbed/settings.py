@@ -11,7 +11,7 @@ the READMEs.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -82,6 +82,28 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="API keys that servers accept, as comma-separated name=key or name:group=key "
         "pairs. When empty, requests need no key, and servers bind to loopback addresses only.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="Postgres database for what the replicas of a server share, "
+        "postgresql://USER@HOST/NAME. Projects have a schema of their own in it, so several can "
+        "share one. By default everything is in files of each project's data folder.",
+    )
+    requests_per_minute: int = Field(
+        0,
+        ge=0,
+        description="Requests that each caller may send in a minute; pages that are only opened do "
+        "not count. 0: no limit.",
+    )
+    tokens_per_day: int = Field(
+        0,
+        ge=0,
+        description="Tokens of models that each caller may use in a day (UTC), checked when a "
+        "request begins. 0: no limit.",
+    )
+    log_callers: Literal["hashed", "plain"] = Field(
+        "hashed",
+        description="How logs and traces name callers and their groups: hashed, or plain.",
     )
     open: bool = Field(
         False,

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from agentic_workflow.effects.outbox import Claim, Outbox
-from agentic_workflow.store.database import open_database
+from agentic_workflow.store.store import open_cases
 
 
 def check_1_the_row_is_written_before_the_receiver_is_called() -> None:
@@ -18,6 +18,6 @@ def check_1_the_row_is_written_before_the_receiver_is_called() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         receiver = SimpleNamespace(deliver=deliver, repeatable=False)
-        outbox = Outbox(open_database(Path(folder) / "a.sqlite"), {"smtp": receiver}, "worker")
+        outbox = Outbox(open_cases(Path(folder) / "a.sqlite"), {"smtp": receiver}, "worker")
         outbox.perform("m1:reply", "c1", "smtp", {})
     assert counts == [1], f"expected one call, and one row in the outbox by then, got {counts}"

@@ -16,8 +16,8 @@ from agentic_workflow.case import Decision, Draft, Mail, Triage
 from agentic_workflow.config import Config
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
-from agentic_workflow.store.database import writing
 from agentic_workflow.store.schema import outbox
+from seedbed.database.database import writing
 from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium, serve_app
 

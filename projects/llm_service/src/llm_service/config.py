@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 
 from seedbed.settings import ProjectSettings
 
@@ -21,6 +21,7 @@ class Config(ProjectSettings, env_prefix="SERVICE_"):
     )
     database_url: SecretStr | None = Field(
         None,
+        validation_alias=AliasChoices("SEEDBED_DATABASE_URL", "SERVICE_DATABASE_URL"),
         description="Postgres database for keys and usage, `postgresql://USER@HOST/NAME`. "
         "Needed by several machines; without it, SQLite in SERVICE_DATA_DIR is used.",
     )

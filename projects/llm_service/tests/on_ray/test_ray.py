@@ -63,7 +63,7 @@ async def test_killed_replica_loses_only_what_it_was_answering(
     )
     env = {
         **os.environ,
-        "SERVICE_DATABASE_URL": new_database(postgres_server),
+        "SEEDBED_DATABASE_URL": new_database(postgres_server),
         "SERVICE_REDIS_URL": redis_url,
         "SERVICE_DATA_DIR": str(tmp_path),
         "SERVICE_MODELS": str(models),
@@ -131,7 +131,7 @@ async def test_killed_replica_loses_only_what_it_was_answering(
 
 
 def test_replicas_need_a_shared_database(capsys: Any, monkeypatch: Any) -> None:
-    monkeypatch.delenv("SERVICE_DATABASE_URL", raising=False)
+    monkeypatch.delenv("SEEDBED_DATABASE_URL", raising=False)
     with pytest.raises(SystemExit) as end:
         main(["ray"])
-    assert end.value.code == 2 and "Set SERVICE_DATABASE_URL" in capsys.readouterr().err
+    assert end.value.code == 2 and "Set SEEDBED_DATABASE_URL" in capsys.readouterr().err

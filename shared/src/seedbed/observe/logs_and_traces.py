@@ -11,8 +11,9 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -22,6 +23,26 @@ from seedbed.safety.secrets import redact_secrets
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the current HTTP request, "" outside one; part of every log line."""
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Who sent the current request, as logs and traces name them, and their count of tokens."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    is_hashed: bool = False
+    add_tokens: Callable[[int], None] | None = None
+
+    def on_span(self, span: Any) -> None:
+        """Set the attributes of OpenTelemetry's conventions for the user of a request."""
+        span.set_attribute("enduser.pseudo.id" if self.is_hashed else "enduser.id", self.name)
+        if self.groups:
+            span.set_attribute("user.roles", self.groups)
+
+
+requester: ContextVar[Requester | None] = ContextVar("requester", default=None)
+"""Who sent the current request; part of every log line and span."""
 
 _NO_TELEMETRY = {
     "DO_NOT_TRACK": "1",
@@ -63,8 +84,8 @@ def start(service: str, level: str = "INFO", *, server: bool = True) -> None:
 class LogFormatter(logging.Formatter):
     """Formats log records with secrets redacted, in one of three styles.
 
-    - "json": one object per line with time, level, logger, message, request_id, trace_id, the
-      traceback as exc_info, and the fields of `extra`.
+    - "json": one object per line with time, level, logger, message, request_id, trace_id, caller
+      and groups of a request, the traceback as exc_info, and the fields of `extra`.
     - "text": lines such as `15:20:01 INFO    message [request id]`.
     - "plain": the message alone.
     """
@@ -85,12 +106,18 @@ class LogFormatter(logging.Formatter):
             "message": record.getMessage(),
             "request_id": request_id.get(),
             "trace_id": _trace_id(),
+            **_requester_fields(),
             **{name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS},
         }
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
         # Redacted before it is encoded: the patterns expect line breaks and quotes as they are.
         return json.dumps(_redacted(line), ensure_ascii=False)
+
+
+def _requester_fields() -> dict[str, Any]:
+    who = requester.get()
+    return {"caller": who.name, "groups": who.groups} if who else {}
 
 
 def _redacted(value: Any, field: str = "") -> Any:
@@ -155,12 +182,18 @@ def setup_tracing(service: str) -> bool:
         raise MissingExtra(str(error.name), "otlp") from None
     from opentelemetry import trace
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    class NameRequester(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002
+            if who := requester.get():
+                who.on_span(span)
 
     # Seconds. Short, so that an unreachable collector does not delay the exit of a command.
     timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", "5"))
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(NameRequester())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=timeout)))
     trace.set_tracer_provider(provider)
     # Requests to other servers name the trace that they belong to. All vendors' clients use these.

@@ -22,6 +22,7 @@ from uuid import UUID
 from langchain_core.callbacks.base import BaseCallbackHandler
 
 from seedbed.errors import ModelError, SeedbedError
+from seedbed.observe.logs_and_traces import requester
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -154,6 +155,8 @@ class ModelCall:
         labels = (self.model, self.operation)
         metric("model_requests").labels(*labels).inc()
         metric("model_seconds").labels(*labels).observe(time.perf_counter() - self.started)
+        if (who := requester.get()) and who.add_tokens:
+            who.add_tokens(self.input_tokens + self.output_tokens)
         metric("model_tokens").labels(self.model, "input").inc(self.input_tokens)
         metric("model_tokens").labels(self.model, "output").inc(self.output_tokens)
         metric("model_cost_usd").labels(self.model).inc(self.cost_usd or 0.0)

@@ -9,16 +9,20 @@ tool or a run is the project's to decide, by `Caller.is_in`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
 
 from seedbed.errors import Forbidden, Unauthorized
+from seedbed.observe.logs_and_traces import Requester
 from seedbed.server.callers import LOCAL, Caller
 from seedbed.server.keys import KeySource, presented_key
+from seedbed.server.limits import Limits
 
 if TYPE_CHECKING:
     from seedbed.server.sign_in import SignIn
@@ -34,11 +38,21 @@ class Access:
     sign_in: SignIn | None = None
     local_only: bool = False  # while anyone is admitted: to localhost only, by the `Host` header
     origins: Sequence[str] = ()  # web sites whose pages may send requests; `*` for all
+    limits: Limits | None = None
+    log_plain: bool = False  # whether logs and traces have the names of callers and groups
 
     @property
     def admits_anyone(self) -> bool:
         """Whether neither a key nor sign-in is required: then every caller is `LOCAL`."""
         return not self.keys and self.sign_in is None
+
+    def requester(self, caller: Caller) -> Requester:
+        """The caller as logs and traces name it; `LOCAL` and no others have no name to hide."""
+        add = partial(self.limits.add_tokens, caller.name) if self.limits else None
+        if self.log_plain or caller is LOCAL:
+            return Requester(caller.name, tuple(sorted(caller.groups)), False, add)
+        groups = tuple(sorted(map(_hash, caller.groups)))
+        return Requester(_hash(caller.name), groups, True, add)
 
     async def authenticate(self, headers: Headers) -> Caller:
         """The caller that sent these headers. Raises Unauthorized, Forbidden or Unavailable."""
@@ -72,6 +86,12 @@ class Access:
         # 4. What the person may do beyond the rules of a project.
         operators = [entry.strip() for entry in settings.operators.split(",")]
         return replace(caller, operator=caller.is_in(operators))
+
+
+@lru_cache(10_000)
+def _hash(name: str) -> str:
+    """The first 48 bits of the SHA-256 digest: enough to find a caller's lines again."""
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> Any:

@@ -18,13 +18,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
-from seedbed.observe.logs_and_traces import request_id
+from seedbed.observe.logs_and_traces import request_id, requester
 from seedbed.observe.telemetry import error_kind, metric
 from seedbed.safety.secrets import redact_secrets
 from seedbed.server.access import Access
@@ -36,6 +37,7 @@ OPEN_PATHS = ("/healthz", "/readyz")
 _ENDLESS = "/heartbeat/"  # Gradio's stream, open as long as the page: a drain must not wait for it
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_READING = ("GET", "HEAD", "OPTIONS")
 CLIENT_LEFT = 499  # status in log and metrics
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -92,6 +94,7 @@ class Context:
         # 1. Keep the client's request id if it is safe to log and to send back; else make one.
         client_id = Headers(scope=scope).get("x-request-id", "")
         token = request_id.set(client_id if _VALID_ID.fullmatch(client_id) else uuid.uuid4().hex)
+        nobody = requester.set(None)
         start, status = time.perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
@@ -125,6 +128,7 @@ class Context:
             metric("http_running").dec()
             self._record(scope, status, time.perf_counter() - start)
             request_id.reset(token)
+            requester.reset(nobody)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # Labels are routes, never paths of a client: the number of time series stays bounded.
@@ -143,7 +147,7 @@ class Context:
             _raw_path(scope),
             status,
             seconds * 1000,
-            scope.get("state", {}).get("caller", "-"),
+            known.name if (known := requester.get()) else "-",
         )
 
 
@@ -167,13 +171,22 @@ class Guard:
         if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN_PATHS:
             try:
                 if caller := await self._authorize(scope):
-                    scope.setdefault("state", {})["caller"] = caller
+                    await self._count(caller, scope)
             except errors.SeedbedError as error:
                 if scope["type"] == "http":
                     return await self._refusal(error, scope)(scope, receive, send)
                 close = {"type": "websocket.close", "code": 1008, "reason": error.type}
                 return await send(close)
         await self.app(scope, receive, send)
+
+    async def _count(self, caller: Caller, scope: Scope) -> None:
+        """Make the caller known to what handles the request. Raises Busy above their limits."""
+        if self.access.limits and scope.get("method") not in _READING:
+            await self.access.limits.admit(caller.name)
+        known = self.access.requester(caller)
+        scope.setdefault("state", {}).update(caller=caller, requester=known)
+        requester.set(known)
+        known.on_span(trace.get_current_span())
 
     async def _authorize(self, scope: Scope) -> Caller | None:
         """The caller; None on a path that needs none. Raises the error to answer with."""
@@ -197,7 +210,7 @@ class Guard:
                 "gateway.",
             )
         # 4. A browser sends stored credentials along with requests of other sites (CSRF).
-        safe = scope.get("method") in ("GET", "HEAD", "OPTIONS")  # a WebSocket has no method
+        safe = scope.get("method") in _READING  # a WebSocket has no method
         if not safe and self._is_cross_site(headers):
             raise errors.Unauthorized("Cross-site requests are not allowed.")
         # 5. The API key or the sign-in. The pages of the sign-in itself are for people without.

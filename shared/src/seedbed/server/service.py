@@ -36,6 +36,7 @@ from seedbed.observe import logs_and_traces
 from seedbed.server.access import Access, require_operator
 from seedbed.server.callers import Caller
 from seedbed.server.keys import Keys
+from seedbed.server.limits import Limits
 from seedbed.server.middleware import (
     OPEN_PATHS,
     BodyLimit,
@@ -154,7 +155,12 @@ def create_app(
     app.state.max_body = int(max_body_mb * 2**20)
     app.state.settings = settings
     keys = Keys.parse(settings.api_keys.get_secret_value())
-    app.state.access = Access(keys, _sign_in(load(OidcSettings)))
+    app.state.access = Access(
+        keys,
+        _sign_in(load(OidcSettings)),
+        limits=Limits(settings),
+        log_plain=settings.log_callers == "plain",
+    )
     # 3. The middleware, innermost first, and the routes and error format of every server.
     app.add_middleware(BodyLimit, limit=app.state.max_body)
     app.add_middleware(Guard, drain=app.state.drain, access=app.state.access)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seedbed.observe.logs_and_traces import silence_dependencies
+from seedbed.observe.logs_and_traces import requester, silence_dependencies
 from seedbed.server.middleware import METHODS
 
 if TYPE_CHECKING:
@@ -144,7 +144,22 @@ def mount(app: FastAPI, blocks: gr.Blocks, path: str = "/", *, extra_css: str = 
     # 2. Make Gradio check that a file that a client names was uploaded. By default it does so only
     # in a page that it launched itself; in a mounted page any file could be read (6.31).
     blocks.has_launched = True
-    # 3. Put the app's API in front of the page.
+    # 3. Let the functions of the page act for the caller of the request, which waited in a queue.
+    call = blocks.call_function
+
+    async def call_for_caller(
+        function: Any, inputs: Any, iterator: Any = None, requests: Any = None, *more: Any
+    ) -> Any:
+        request = requests[0] if isinstance(requests, list) else requests
+        scope = getattr(getattr(request, "request", None), "scope", {})
+        token = requester.set(scope.get("state", {}).get("requester"))
+        try:
+            return await call(function, inputs, iterator, requests, *more)
+        finally:
+            requester.reset(token)
+
+    blocks.call_function = call_for_caller  # type: ignore[method-assign,assignment]
+    # 4. Put the app's API in front of the page.
     route = app.router.routes[-1]
     if not isinstance(route, Mount):
         raise RuntimeError("Gradio no longer mounts its page as the last route.")

@@ -30,8 +30,8 @@ from sqlalchemy import ColumnElement, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.case import Effect
-from agentic_workflow.store.database import reading, writing
 from agentic_workflow.store.schema import outbox as rows
+from seedbed.database.database import reading, writing
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable
 
 Claim = Callable[[], None]

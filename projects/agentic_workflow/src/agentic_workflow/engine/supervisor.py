@@ -1,6 +1,6 @@
 """Detects dead workers and hands their cases to live ones.
 
-    locks = open_locks(config)
+    locks = open_worker_locks(config)
     locks.acquire("worker-1")                  # False while another process has it
     Supervisor(locks, queue, desk, "worker-1").watch(stop)
 
@@ -12,19 +12,18 @@ assume that it has died.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from dbos import DBOS
 
 from agentic_workflow.config import Config
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.engine.upkeep import Upkeep
+from seedbed.database.locks import Locks, open_locks
 from seedbed.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -35,73 +34,9 @@ ENDED_CHECKS = 10  # checks until a workflow that ended here counts as not recor
 UPKEEP = "upkeep"  # the lock of the worker that does it
 
 
-class FileLocks:
-    """Locked files, which the kernel unlocks when the process ends."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._files = folder, dict[str, IO[bytes]]()
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def acquire(self, name: str) -> bool:
-        """Take a lock; False if another process has it."""
-        file = (self._folder / f"{name}.lock").open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return False
-        self._files[name] = file
-        return True
-
-    def release(self, name: str) -> None:
-        """Give a lock back. The file remains, since another process may have opened it."""
-        self._files.pop(name).close()
-
-    def check(self) -> None:
-        """Nothing can take a file lock away."""
-
-
-class PostgresLocks:
-    """Advisory locks of one session; every method raises Unavailable if the session is lost."""
-
-    def __init__(self, url: str) -> None:
-        import psycopg
-
-        self._error, url = psycopg.Error, "postgresql" + url[url.index("://") :]
-        try:
-            self._session = psycopg.connect(
-                url, autocommit=True, connect_timeout=5, keepalives_idle=5, keepalives_interval=2
-            )
-        except psycopg.Error as error:
-            raise Unavailable(f"Cannot connect to the database: {error}.") from None
-
-    def acquire(self, name: str) -> bool:
-        return self._call("pg_try_advisory_lock", name)
-
-    def release(self, name: str) -> None:
-        self._call("pg_advisory_unlock", name)
-
-    def check(self) -> None:
-        self._call("abs", "alive")
-
-    def _call(self, function: str, name: str) -> bool:
-        digest = hashlib.sha256(f"agentic-workflow:{name}".encode()).digest()
-        number = int.from_bytes(digest[:8], signed=True)
-        try:
-            row = self._session.execute(f"SELECT {function}({number})".encode()).fetchone()
-        except self._error as error:
-            raise Unavailable(f"The session with this worker's lock is lost: {error}.") from None
-        return bool(row and row[0])
-
-
-Locks = FileLocks | PostgresLocks
-
-
-def open_locks(config: Config) -> Locks:
+def open_worker_locks(config: Config) -> Locks:
     """The locks that fit the configured database. Raises Unavailable."""
-    if config.database_url:
-        return PostgresLocks(config.database_url)
-    return FileLocks(Path(config.data_dir) / "locks")
+    return open_locks(config.database_url, Path(config.data_dir) / "locks", "agentic-workflow")
 
 
 class Supervisor:

@@ -20,7 +20,7 @@ from dbos import DBOS
 from agentic_workflow.config import Config
 from agentic_workflow.engine.desk import open_desk
 from agentic_workflow.engine.queue import APP, CaseQueue, register_queue, workflow_database
-from agentic_workflow.engine.supervisor import UPKEEP, Supervisor, open_locks
+from agentic_workflow.engine.supervisor import UPKEEP, Supervisor, open_worker_locks
 from agentic_workflow.workflow import VERSION, HelpDesk
 from seedbed.errors import ConfigError, Conflict
 from seedbed.settings import Settings
@@ -48,7 +48,7 @@ def run_worker(
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,60}", executor_id) or executor_id in ("local", UPKEEP):
         raise ConfigError(f"{executor_id!r} is not a worker id.", hint="Choose --id worker-1.")
     # 1. Take the lock before anything else: DBOS recovers what this id left unfinished.
-    locks, deadline = open_locks(config), time.monotonic() + LOCK_SECONDS
+    locks, deadline = open_worker_locks(config), time.monotonic() + LOCK_SECONDS
     while not locks.acquire(executor_id):
         if time.monotonic() > deadline:
             raise Conflict(f"A worker {executor_id!r} is running.", hint="Choose another --id.")

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, or_, select, update
 from sqlalchemy import case as sql_case
 from sqlalchemy.exc import IntegrityError
 
@@ -37,8 +37,8 @@ from agentic_workflow.case import (
     Value,
     Verdict,
 )
-from agentic_workflow.store.database import open_database, reading, writing
-from agentic_workflow.store.schema import WITH_TOKENS, cases, events
+from agentic_workflow.store.schema import WITH_TOKENS, cases, events, metadata
+from seedbed.database.database import open_database, reading, writing
 from seedbed.errors import BadInput, Conflict, NotFound
 
 DUPLICATE_HOURS = 1  # after that, the same text of an answered case is a new request
@@ -66,6 +66,19 @@ def case_id(mail: Mail) -> str:
     return "c" + hashlib.sha256(parts.encode(errors="replace")).hexdigest()[:15]
 
 
+def open_cases(url: str | Path) -> Engine:
+    """The case database: the URL of a Postgres database, or a SQLite file. Raises Unavailable."""
+    # Durable, as a power cut could undo a claim of the outbox, and the mail would be sent again.
+    return open_database(
+        url,
+        Path("cases.sqlite"),
+        "agentic_workflow",
+        metadata,
+        durable=True,
+        folder_setting="WORKFLOW_DATA_DIR",
+    )
+
+
 class Store:
     """Cases and everything recorded about them.
 
@@ -79,7 +92,7 @@ class Store:
     def __init__(
         self, url: str | Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self.engine = open_database(url)
+        self.engine = open_cases(url)
         self._now = now
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.engine.supervisor import open_locks
+from agentic_workflow.engine.supervisor import open_worker_locks
 from seedbed.server.callers import Caller
 
 OLD = "0"
@@ -137,7 +137,7 @@ def test_worker_ends_its_cases_on_sigterm(open_world: Callable[..., Any], databa
     worker.send(signal.SIGTERM)
     world.until(lambda: not worker.is_running())
     assert world.statuses([case]) == ["closed"]
-    assert open_locks(world.config).acquire("worker-1")
+    assert open_worker_locks(world.config).acquire("worker-1")
 
 
 @pytest.mark.slow

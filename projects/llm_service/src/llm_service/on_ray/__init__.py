@@ -90,7 +90,7 @@ def application(
     if config.database_url is None or config.redis_url is None:
         raise ConfigError(
             "Replicas on Ray share their keys, usage and limits in Postgres and Redis.",
-            hint="Set SERVICE_DATABASE_URL and SERVICE_REDIS_URL.",
+            hint="Set SEEDBED_DATABASE_URL and SERVICE_REDIS_URL.",
         )
     Table.load(config.models, settings)  # an error in it is reported before anything starts
     try:

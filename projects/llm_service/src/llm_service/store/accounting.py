@@ -22,7 +22,8 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from llm_service.store import tables
-from llm_service.store.database import Database, cleaned, upsert
+from llm_service.store.database import Database, cleaned
+from seedbed.database.database import upsert
 from seedbed.errors import SeedbedError
 
 log = logging.getLogger(__name__)
@@ -217,7 +218,7 @@ class Accounting:
             connection.execute(tables.usage.insert(), list(rows))
             for month, payer, cost in _spent(rows):
                 row = {"month": month, "payer": payer, "cost_usd": cost}
-                connection.execute(upsert(self.database, tables.spending, row, ("cost_usd",)))
+                connection.execute(upsert(connection, tables.spending, row, ("cost_usd",)))
 
     def _clean_up(self) -> None:
         """Delete the content of answers that were not rated within a day."""

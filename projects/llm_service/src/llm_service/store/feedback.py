@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from llm_service.store import tables
 from llm_service.store.accounting import Accounting
-from llm_service.store.database import Database, storable, upsert
+from llm_service.store.database import Database, storable
+from seedbed.database.database import upsert
 from seedbed.errors import BadInput, NotFound
 
 Rating = Literal["up", "down"]
@@ -58,7 +59,7 @@ def add(
     row = {"response_id": response_id, "at": datetime.now(UTC), "rating": rating}
     row |= {"score": score, "comment": comment, "correction": correction}
     with database.writing() as connection:
-        connection.execute(upsert(database, tables.feedback, row))
+        connection.execute(upsert(connection, tables.feedback, row))
 
 
 def export(database: Database, rating: Rating | None = "up") -> Iterator[dict[str, Any]]:

@@ -22,8 +22,9 @@ from starlette.datastructures import Headers
 
 from llm_service.config import Config
 from llm_service.store import tables
-from llm_service.store.database import Database, open_database, upsert
+from llm_service.store.database import Database, open_database
 from llm_service.store.key_limits import KeyLimits, Scope, parse_limits, printable
+from seedbed.database.database import upsert
 from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized, Unavailable
 from seedbed.server.callers import LOCAL as LOCAL_CALLER
 from seedbed.server.callers import Caller
@@ -133,7 +134,7 @@ class KeyStore:
     def _set_team_budget(self, connection: Connection, limits: KeyLimits) -> None:
         if limits.team_budget_usd is not None:
             team = {"name": limits.team, "budget_usd": limits.team_budget_usd}
-            connection.execute(upsert(self.database, tables.teams, team))
+            connection.execute(upsert(connection, tables.teams, team))
 
     def _active(self, id_or_name: str) -> Key:
         """The active key of the database with this id or, if none has it, this name."""

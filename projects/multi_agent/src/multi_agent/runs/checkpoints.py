@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from multi_agent.config import Config
 
 
-_SETTING = "SEEDBED_DATABASE_URL"
-
-
 def serializer() -> JsonPlusSerializer:
     """Loads no types but LangGraph's own and those of `multi_agent.runs.state`."""
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -66,7 +63,7 @@ def open_memory(config: Config) -> Iterator[BaseStore]:
 @contextmanager
 def _connection(config: Config, file: str) -> Iterator[tuple[Any, bool]]:
     """A pool of connections to Postgres, and True; or a connection to a SQLite file, and False."""
-    engine = sql_engine(config.database_url or config.data_dir / file, setting=_SETTING)
+    engine = sql_engine(config.database_url or config.data_dir / file)
     if engine.dialect.name != "sqlite":
         from psycopg.rows import dict_row
         from psycopg_pool import ConnectionPool

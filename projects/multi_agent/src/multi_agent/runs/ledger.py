@@ -29,8 +29,8 @@ from weakref import WeakValueDictionary
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from multi_agent.runs.database import writing
 from multi_agent.runs.store import RunStore, as_json, ledger
+from seedbed.database.database import writing
 from seedbed.errors import SeedbedError
 
 _IDLE_BEFORE = ("run_started", "continued", "answered", "resumed", "stopped")

@@ -28,8 +28,8 @@ import sqlalchemy as sa
 from pydantic import Field
 from pydantic_core import to_jsonable_python
 
-from multi_agent.runs.database import open_engine, writing
 from multi_agent.runs.state import Answer, Limits, Status, Value
+from seedbed.database.database import open_database, writing
 from seedbed.errors import Conflict, NotFound
 
 _ENDED = ("done", "stopped", "failed")
@@ -134,7 +134,14 @@ class RunStore:
     """
 
     def __init__(self, url: str | Path) -> None:
-        self.engine = open_engine(url, metadata)
+        self.engine = open_database(
+            url,
+            Path("runs.sqlite"),
+            "multi_agent",
+            metadata,
+            extra="multi-agent",
+            folder_setting="AGENTS_DATA_DIR",
+        )
 
     def close(self) -> None:
         self.engine.dispose()

@@ -1,3 +1,0 @@
--- A database for each project, as both have a table `events`.
-CREATE DATABASE agents;
-CREATE DATABASE workflow;
