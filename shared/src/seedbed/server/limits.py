@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
 
-from seedbed.errors import Busy, SeedbedError
+from seedbed.errors import Busy, MissingExtra, SeedbedError
 from seedbed.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class DatabaseCounts:
     """The amounts that replicas share."""
 
     def __init__(self, url: SecretStr) -> None:
+        MissingExtra.check("sqlalchemy", "psycopg", extra="postgres")
         from sqlalchemy import BigInteger, Column, MetaData, String, Table
 
         self._url, self._opening = url, Lock()
