@@ -175,7 +175,7 @@ def create_app(
 def _sign_in(oidc: OidcSettings) -> SignIn | None:
     if not oidc.issuer:
         return None
-    errors.MissingExtra.check("jwt", "authlib", "cryptography", "httpx2", extra="serve")
+    errors.MissingExtra.check("jwt", "authlib", "cryptography", "httpx2", extra="sign-in")
     from seedbed.server.sign_in import SignIn  # imports cryptography
 
     return SignIn(oidc)

@@ -21,7 +21,6 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from html import escape
-from importlib import resources
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -121,11 +120,6 @@ class SignIn:
         async def me(request: Request) -> dict[str, Any]:
             session = self._read(request.cookies, self._cookie)
             return {"name": request.state.caller.display_name, "can_sign_out": bool(session)}
-
-        @app.get("/auth/sign-in.js", include_in_schema=False)
-        async def script() -> Response:
-            text = resources.files("seedbed.server").joinpath("sign_in.js").read_text("utf-8")
-            return Response(text, media_type="text/javascript")
 
         @app.get(RESOURCE, include_in_schema=False)
         @app.get(RESOURCE + "/{path:path}", include_in_schema=False)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed.observe.logs_and_traces import requester, silence_dependencies
 from seedbed.server.middleware import METHODS
+from seedbed.server.page import add_parts
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -60,8 +61,11 @@ CSS = """
 """The common styles: line length, `mark` for quotes, and the pieces of `server.html`."""
 
 
-SCRIPT = "<script type='module' src='/auth/sign-in.js'></script>"
-"""Shows who is signed in, on the pages of a server with sign-in."""
+# Shows who is signed in, on the pages of a server with sign-in.
+_SIGN_IN = """<script type="module">
+import { watchSession } from "/page/sign-in.js";
+watchSession();
+</script>"""
 
 
 def theme() -> gr.Theme:
@@ -124,6 +128,8 @@ def mount(app: FastAPI, blocks: gr.Blocks, path: str = "/", *, extra_css: str = 
     silence_dependencies()
     import gradio as gr
 
+    if app.state.access.sign_in:
+        add_parts(app)
     # 1. Let Gradio add the page to the app, with everything off that contacts other servers.
     blocks.queue(default_concurrency_limit=8, max_size=64)
     gr.mount_gradio_app(
@@ -138,7 +144,7 @@ def mount(app: FastAPI, blocks: gr.Blocks, path: str = "/", *, extra_css: str = 
         enable_monitoring=False,
         ssr_mode=False,
         mcp_server=False,
-        head=SCRIPT if app.state.access.sign_in else None,
+        head=_SIGN_IN if app.state.access.sign_in else None,
         max_file_size=app.state.max_body,
     )
     # 2. Make Gradio check that a file that a client names was uploaded. By default it does so only

@@ -15,18 +15,24 @@ function show(text, label, href) {
   document.body.prepend(bar);
 }
 
-const fetchHere = window.fetch;
-window.fetch = async (...request) => {
-  const response = await fetchHere(...request);
-  if (response.status === 401) {
-    const here = encodeURIComponent(location.pathname + location.search);
-    show("Your session has expired.", "Sign in again", `/auth/login?next=${here}`);
-  }
-  return response;
-};
+/** Say that the session has expired, with a link that leads back to this page. */
+export function showSignIn() {
+  const here = encodeURIComponent(location.pathname + location.search);
+  show("Your session has expired.", "Sign in again", `/auth/login?next=${here}`);
+}
 
-window.fetch("/auth/me").then(async (response) => {
-  if (!response.ok) return;
+/** Watch all requests of a page for an expired session. */
+export function watchSession() {
+  const fetchHere = window.fetch;
+  window.fetch = async (...request) => {
+    const response = await fetchHere(...request);
+    if (response.status === 401) showSignIn();
+    return response;
+  };
+}
+
+fetch("/auth/me").then(async (response) => {
+  if (!response.ok) return; // a server without sign-in
   const me = await response.json();
   show(me.name, me.can_sign_out && "Sign out", "/auth/logout");
 });
