@@ -17,7 +17,7 @@ from vision_app.extract.schemas import Field
 from vision_app.extract.values import clean
 from vision_app.files.pixels import Pixels, message
 from vision_app.ocr.page import Page
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import as_data, load_prompt
 from seedbed.models.structured_reply import structured_reply
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def ask(
     `evidence` is [{"text", "box", "page", "confidence"}], empty for what no printed words support;
     `confidence` is 0 to 1.
     """
-    prompt = load_prompt("vision_app", "ask").render(question=quote(question, "question"))
+    prompt = load_prompt("vision_app", "ask").render(question=as_data(question, "question"))
     reply = structured_reply(model, [message(prompt, images)], Reply)
     text = clean(reply.answer or "")
     place = locate(_QUOTE, clean(reply.quote or ""), pages) if text else None

@@ -75,7 +75,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class StepOutput:
     """What one step of the engine added to an answer.
 
     `text` is empty while the detokenizer withholds it; `token_ids` (and `logprobs`, if requested,
@@ -123,7 +123,7 @@ class Request:
         self.time_to_first_token: float | None = None
         self.cancelled = False
         # A deque: `append` and `popleft` are atomic, so pieces are passed on without a lock.
-        self.pieces: deque[Piece] = deque()
+        self.pieces: deque[StepOutput] = deque()
         self.outcome: Completion | SeedbedError | None = None
         self.changed = threading.Condition()
         self.listeners: list[Callable[[], None]] = []
@@ -134,7 +134,7 @@ class Request:
             self.time_to_first_token = time.monotonic() - self.start
         self.token_ids += ids
         self.texts.append(text)
-        self.pieces.append(Piece(text, ids, logprobs))
+        self.pieces.append(StepOutput(text, ids, logprobs))
         self.notify()
 
     def complete(self, reason: str) -> None:
@@ -208,15 +208,15 @@ class Generation:
             if self._request.pieces or self._request.outcome:
                 callback()
 
-    def take(self) -> tuple[list[Piece], Completion | SeedbedError | None]:
+    def take(self) -> tuple[list[StepOutput], Completion | SeedbedError | None]:
         """The pieces since the last call, and the outcome once there is one. Does not wait."""
-        pieces: list[Piece] = []
+        pieces: list[StepOutput] = []
         outcome = self._request.outcome  # before the pieces: none is added after the outcome
         while self._request.pieces:
             pieces.append(self._request.pieces.popleft())
         return pieces, outcome
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[StepOutput]:
         request = self._request
         try:
             while True:
@@ -229,7 +229,7 @@ class Generation:
         finally:
             self.cancel()
 
-    async def __aiter__(self) -> AsyncIterator[Piece]:
+    async def __aiter__(self) -> AsyncIterator[StepOutput]:
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:

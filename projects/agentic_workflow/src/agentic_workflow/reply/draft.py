@@ -19,7 +19,7 @@ from agentic_workflow.case import Draft
 from agentic_workflow.reply.letter import Case, templates, write_letter
 from agentic_workflow.reply.verify import bad_form, problem
 from seedbed.errors import SeedbedError
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import as_data, load_prompt
 from seedbed.models.structured_reply import structured_reply
 from seedbed.observe.telemetry import UsageCallback
 
@@ -94,5 +94,5 @@ class Writer:
             decision=case.decision.model_dump_json(include={"action", "amount", "currency"}),
             facts=facts.model_dump_json(exclude=_STAFF_ONLY, exclude_defaults=True),
             passages="\n".join(f"[{p.source}] {p.text}" for p in case.passages) or "none",
-            mail=quote(text, "mail"),
+            mail=as_data(text, "mail"),
         )

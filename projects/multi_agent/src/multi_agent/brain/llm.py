@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from multi_agent.brain import Attempt, Expression, Member, Progress, Query, Quote, Refusal
 from multi_agent.runs.state import Result, Step, readable
 from multi_agent.tools.evidence import contains
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import as_data, load_prompt
 from seedbed.models.structured_reply import structured_reply
 from seedbed.structured.reply_text import without_thinking
 
@@ -114,7 +114,7 @@ class ModelBrain:
             QueryReply,
             "sql",
             dialect="DuckDB" if database.is_duckdb else "SQLite",
-            schema=quote(database.description, "schema"),
+            schema=as_data(database.description, "schema"),
             failed=_attempt_text(failed),
             question=question,
         )
@@ -128,7 +128,7 @@ class ModelBrain:
                 return ""
             return f"The quote {reply.quote[:200]!r} is not in a passage."
 
-        data = quote(texts, "passages")
+        data = as_data(texts, "passages")
         reply = self._ask("quote", QuoteReply, "answer", problem, passages=data, question=question)
         return Quote(reply.answer.strip(), reply.quote.strip())
 
@@ -139,7 +139,10 @@ class ModelBrain:
     def compose(self, task: str, results: Mapping[str, Result], problem: str = "") -> str:
         facts = "\n".join(f"- {one.reading or id}: {one.answer}" for id, one in results.items())
         prompt = load_prompt(__package__, "compose").render(
-            context=self.preamble, task=task, facts=quote(facts, "results"), problem=problem or "-"
+            context=self.preamble,
+            task=task,
+            facts=as_data(facts, "results"),
+            problem=problem or "-",
         )
         return without_thinking(str(self._model.invoke(prompt).text)).strip()
 
@@ -147,7 +150,7 @@ class ModelBrain:
         if not earlier:
             return task
         prompt = load_prompt(__package__, "complete").render(
-            context=self.preamble, earlier=quote("\n".join(earlier), "list"), task=task
+            context=self.preamble, earlier=as_data("\n".join(earlier), "list"), task=task
         )
         return structured_reply(self._model, prompt, TaskReply).task.strip() or task
 
@@ -203,10 +206,10 @@ def _progress_text(progress: Progress) -> str:
         for step in progress.plan
         if (result := progress.results.get(step.id))
     ]
-    return quote("\n".join(lines), "steps so far") if lines else "(none yet)"
+    return as_data("\n".join(lines), "steps so far") if lines else "(none yet)"
 
 
 def _attempt_text(attempt: Attempt | None) -> str:
     if attempt is None:
         return "(none)"
-    return quote(f"{attempt.text}\n\nError: {attempt.error[-MAX_ERROR:]}", "last query")
+    return as_data(f"{attempt.text}\n\nError: {attempt.error[-MAX_ERROR:]}", "last query")

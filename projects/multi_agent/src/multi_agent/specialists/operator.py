@@ -21,7 +21,7 @@ from multi_agent.specialists import Context, Workspace
 from multi_agent.tools.evidence import foreign_numbers
 from multi_agent.tools.toolbox import Tool, ToolError
 from seedbed.errors import InvalidReply, ReplyRefused
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import as_data, load_prompt
 from seedbed.structured.reply_text import without_thinking
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def run_agent(task: str, tools: Sequence[Tool], context: Context, calls: list[Ca
         except BaseException as error:
             ended.append(error)
             raise
-        shown = quote(text[:MAX_RESULT], f"result of {name}")
+        shown = as_data(text[:MAX_RESULT], f"result of {name}")
         return ToolMessage(shown, tool_call_id=request.tool_call["id"])
 
     @after_model(can_jump_to=["model"])

@@ -4,7 +4,7 @@
     box.call("s1", "search", question="returns")
 
 What a tool returns is data: no text of a document, a page or another server can call a tool,
-because only specialists have the toolbox. `seedbed.models.prompts.quote` marks it for a prompt.
+because only specialists have the toolbox. `seedbed.models.prompts.as_data` marks it for a prompt.
 """
 
 from __future__ import annotations

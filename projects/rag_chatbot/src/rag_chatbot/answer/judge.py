@@ -14,7 +14,7 @@ from typing import Any, Literal
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import as_data, load_prompt
 from seedbed.models.structured_reply import structured_reply
 
 Verdict = Literal["supported", "contradicted", "not stated"]
@@ -46,7 +46,7 @@ def judge(
         for number, (sentence, evidence) in zip(numbers, pairs, strict=True)
     )
     prompt = load_prompt("rag_chatbot", "judge").render(
-        question=question, sentences=quote(listed, "sentences")
+        question=question, sentences=as_data(listed, "sentences")
     )
 
     def problem(reply: Judgements) -> str | None:

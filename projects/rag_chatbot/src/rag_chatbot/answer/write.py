@@ -26,7 +26,7 @@ from rag_chatbot.answer.judge import judge
 from rag_chatbot.answer.verify import Checked, Verifier
 from rag_chatbot.read.language import context
 from seedbed.errors import ModelError
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import as_data, load_prompt
 from seedbed.models.weights import catalog
 from seedbed.observe.telemetry import UsageCallback
 from seedbed.safety.injection import screen_injection
@@ -83,7 +83,7 @@ class AnswerWriter:
             for exchange in history[-MAX_EXCHANGES:]
         )
         prompt = load_prompt("rag_chatbot", "condense").render(
-            history=quote(exchanges, "conversation"), question=question
+            history=as_data(exchanges, "conversation"), question=question
         )
         reply = ""
         for piece in self._stream(prompt, usage):
@@ -119,7 +119,7 @@ class AnswerWriter:
             f"[{number}] {context(chunk.title, chunk.heading)}\n{chunk.text}"
             for number, chunk in enumerate(safe, 1)
         )
-        prompt = self.prompt.render(passages=quote(numbered, "passages"), question=question)
+        prompt = self.prompt.render(passages=as_data(numbered, "passages"), question=question)
         verifier = Verifier(self.embeddings, safe)
         draft = Draft(notices=notices)
         waiting: list[Checked] = []

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seedbed.engine.engine import Engine
-from seedbed.engine.generation import Generation, Piece, Sampling
+from seedbed.engine.generation import Generation, Sampling, StepOutput
 from seedbed.models.local.answer_form import AnswerForm, read_calls
 from seedbed.structured.grammar import Matcher
 
@@ -42,7 +42,7 @@ class Ending:
 
 
 @dataclass
-class Answer:
+class AnswerState:
     """The state of one answer. One thread at a time drives it, as the module's example shows."""
 
     engine: Engine
@@ -64,7 +64,7 @@ class Answer:
     def __post_init__(self) -> None:
         self.matcher = Matcher(self.form.grammar) if self.form.grammar else None
 
-    def with_seed(self, seed: int | None) -> Answer:
+    def with_seed(self, seed: int | None) -> AnswerState:
         """Another answer to the same prompt; call it before the first generation."""
         sampling = replace(self.sampling, seed=seed)
         return replace(self, sampling=sampling, tokens=[], logprobs=[])
@@ -102,7 +102,7 @@ class Answer:
         self.generation = self.engine.submit(prompt, sampling, timeout=self.timeout)
         return self.generation
 
-    def read(self, piece: Piece) -> str:
+    def read(self, piece: StepOutput) -> str:
         """Add a piece of the current generation; returns the text that can be shown now, or ""."""
         self.tokens += piece.token_ids
         self.logprobs += piece.logprobs

@@ -20,7 +20,7 @@ from pydantic import Field
 from seedbed.engine.generation import Sampling
 from seedbed.errors import BadInput, ContextWindowError, ReplyCutOff
 from seedbed.models.base import StreamingChatModel, last_chunk, token_usage
-from seedbed.models.local.answer import Answer
+from seedbed.models.local.answer import AnswerState
 from seedbed.models.local.answer_form import AnswerForm, answer_form
 from seedbed.models.local.chat_messages import as_chat
 
@@ -109,7 +109,7 @@ class LocalChatModel(StreamingChatModel):
         messages: Sequence[BaseMessage],
         stop: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> Answer:
+    ) -> AnswerState:
         """An answer that is ready to be generated, for callers that drive the engine themselves.
 
         `options` are fields of this class and parameters of OpenAI's API (`tools`, `tool_choice`,
@@ -134,7 +134,7 @@ class LocalChatModel(StreamingChatModel):
             stop=tuple(values["stop"] or ()),
             **{name: values[name] for name in _SAMPLING},
         )
-        return Answer(self.engine, prompt, sampling, values["timeout"], form, self.help)
+        return AnswerState(self.engine, prompt, sampling, values["timeout"], form, self.help)
 
     def _read_options(
         self, stop: Sequence[str] | None, options: Mapping[str, Any] | None
@@ -165,7 +165,7 @@ class LocalChatModel(StreamingChatModel):
             )
         return prompt
 
-    def _last_chunk(self, answer: Answer) -> ChatGenerationChunk:
+    def _last_chunk(self, answer: AnswerState) -> ChatGenerationChunk:
         """The rest of an answer, its tool calls, usage and metadata. Raises ReplyCutOff."""
         ending = answer.end()
         usage = token_usage(len(answer.prompt), len(answer.tokens))
@@ -180,7 +180,7 @@ class LocalChatModel(StreamingChatModel):
         return last_chunk(ending.text, ending.calls, usage, metadata | _measurements(answer))
 
 
-def _measurements(answer: Answer) -> dict[str, Any]:
+def _measurements(answer: AnswerState) -> dict[str, Any]:
     measurements: dict[str, Any] = {}
     if answer.generation and (completion := answer.generation.completion):
         measurements["time_to_first_token"] = completion.time_to_first_token

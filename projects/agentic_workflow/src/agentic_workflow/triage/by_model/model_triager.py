@@ -23,7 +23,7 @@ from agentic_workflow.case import Category, Mail, Priority, Triage
 from agentic_workflow.mail.numbers import number_value
 from agentic_workflow.triage.triager import unread
 from seedbed.errors import public_message
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import as_data, load_prompt
 from seedbed.models.structured_reply import structured_reply
 from seedbed.observe.telemetry import UsageCallback
 
@@ -83,10 +83,10 @@ class ModelTriager:
         return triage.model_copy(update={"model": self._name, **spent})
 
     def _render(self, mail: Mail) -> str:
-        thread = quote(mail.quoted[:_MAX_CHARS], "earlier messages") if mail.quoted else ""
+        thread = as_data(mail.quoted[:_MAX_CHARS], "earlier messages") if mail.quoted else ""
         return self._prompt.render(
             sent=f"{mail.sent_at:%A, %Y-%m-%d}" if mail.sent_at else "an unknown day",
-            mail=quote(f"Subject: {mail.subject}\n\n{mail.text}"[:_MAX_CHARS], "mail"),
+            mail=as_data(f"Subject: {mail.subject}\n\n{mail.text}"[:_MAX_CHARS], "mail"),
             thread=thread,
         )
 
